@@ -1,0 +1,25 @@
+/* Owned, growable bytes. Zero-initialised is empty and valid. Not thread safe. */
+#ifndef BASE_BUF_H
+#define BASE_BUF_H
+
+#include "base/slice.h"
+
+struct buf {
+    uint8_t *data;
+    size_t size;
+    size_t capacity;
+};
+
+void buf_close(struct buf *b);                     /* frees and leaves an empty buf */
+void buf_clear(struct buf *b);                     /* size 0, keeps the memory */
+void buf_reserve(struct buf *b, size_t more);      /* room for `more` bytes behind size */
+uint8_t *buf_extend(struct buf *b, size_t bytes);  /* grows size, returns the new region */
+void buf_append(struct buf *b, const void *data, size_t bytes);
+void buf_append_slice(struct buf *b, struct slice s);
+void buf_append_str(struct buf *b, const char *text);
+void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void buf_consume(struct buf *b, size_t bytes);     /* drops bytes from the front */
+struct slice buf_slice(const struct buf *b);
+uint8_t *buf_take(struct buf *b, size_t *size);    /* caller owns (mem_free); leaves b empty */
+
+#endif

@@ -1,0 +1,34 @@
+/* Log lines: `event key=value ...`, one per state change, to an injected sink.
+ *
+ *   log_info(log, "raft.leader", "term=%" PRIu64 " name=%s", term, name);
+ *
+ * prints `2026-01-01T00:00:00.000Z info raft.leader term=3 name=n1`. The time stamp is added by the
+ * sink, since the pure parts have no clock. A NULL log swallows everything. Any thread as far as
+ * the sink allows it (the stderr sink does). */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+struct log {
+    enum log_level level; /* lines above this level are dropped */
+    void (*sink)(void *context, enum log_level level, const char *line);
+    void *context;
+};
+
+/* False if `name` is none of error, warn, info, debug. */
+int log_level_parse(const char *name, enum log_level *out);
+const char *log_level_name(enum log_level level);
+
+void log_write(struct log *log, enum log_level level, const char *event, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#define log_error(log, ...) log_write((log), LOG_ERROR, __VA_ARGS__)
+#define log_warn(log, ...) log_write((log), LOG_WARN, __VA_ARGS__)
+#define log_info(log, ...) log_write((log), LOG_INFO, __VA_ARGS__)
+#define log_debug(log, ...) log_write((log), LOG_DEBUG, __VA_ARGS__)
+
+/* The production sink: UTC time stamp, level, line, to stderr in one write(2). */
+void log_stderr_sink(void *context, enum log_level level, const char *line);
+
+#endif

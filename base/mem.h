@@ -1,0 +1,17 @@
+/* Memory of the daemon. Exhaustion aborts: every queue, value and in-flight set has a named limit
+ * that is checked at admission, so running out is a sizing mistake and not a code path.
+ * The client library does not use this file (it reports RC_NO_MEMORY to its host program).
+ * Any thread. */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+
+#include <stddef.h>
+
+void *mem_alloc(size_t bytes);                 /* never NULL; free with mem_free */
+void *mem_zalloc(size_t bytes);                /* the same, zeroed */
+void *mem_resize(void *old, size_t bytes);     /* as realloc, never NULL */
+void *mem_dup(const void *data, size_t bytes); /* an owned copy */
+char *mem_strdup(const char *text);
+void mem_free(void *memory); /* NULL is fine */
+
+#endif
