@@ -1,0 +1,163 @@
+/* Replicated commands: what a log entry asks the state machine to do.
+ *
+ * A RAFT_COMMAND entry's payload is one batch: a header with the two times, then the commands.
+ *
+ *   batch    u8 format (COMMAND_FORMAT) | u8 feature level | u16 0 | u32 count | u64 cluster_ms
+ *            | u64 wall_ms | commands
+ *   command  u32 bytes that follow | u8 type | ... (see command.c)
+ *
+ * Everything random or read from a clock is chosen by the proposer and carried here: apply looks at
+ * nothing else. To add a command: a type here, its fields in `struct command`, its two halves in
+ * command.c, its case in apply.c, and a line in docs/formats.md.
+ */
+#ifndef STORE_COMMAND_H
+#define STORE_COMMAND_H
+
+#include "base/arena.h"
+#include "base/pack.h"
+#include "base/status.h"
+#include "store/types.h"
+
+#define COMMAND_FORMAT 1
+#define FEATURE_LEVEL 1 /* what this build knows; the replicated level may be lower */
+
+enum command_type {
+    COMMAND_TXN = 1,   /* one or many operations; also every single create, set, delete */
+    COMMAND_CHECK = 2, /* members' digests at an applied index: a member that differs stops */
+    COMMAND_LEVEL = 3, /* raises the replicated feature level */
+};
+
+enum op_type {
+    OP_CREATE = 1,
+    OP_SET = 2,
+    OP_DELETE = 3,
+    OP_CHECK = 4, /* changes nothing; fails the transaction unless the version matches */
+    OP_GET = 5,   /* a read inside a transaction: sees the operations before it */
+    OP_LIST = 6,
+};
+
+enum op_flags {
+    OP_SEQUENTIAL = 1,   /* create: append the parent's counter as %010d */
+    OP_MAKE_PARENTS = 2, /* create: missing ancestors as persistent nodes without data */
+    OP_RECURSIVE = 4,    /* delete: with all descendants, at most `limit` nodes (0 = no limit) */
+    OP_NULL_DATA = 8,    /* create, set: no value at all, told apart from an empty one */
+    OP_DRY_RUN = 16,     /* delete: count only */
+    OP_STAT_ONLY = 32,   /* get: without the value; list: names with stats */
+};
+
+#define VERSION_ANY UINT32_MAX
+
+struct op {
+    uint8_t type;  /* enum op_type */
+    uint8_t flags; /* enum op_flags */
+    uint8_t space; /* enum space */
+    uint8_t kind;  /* create: enum node_kind */
+    struct slice path;
+    struct slice data;
+    uint32_t version; /* set, delete, check: expected, or VERSION_ANY */
+    uint32_t limit;
+    uint64_t lease;  /* create: owner of an ephemeral */
+    uint64_t ttl_ms; /* create: of a TTL node */
+};
+
+enum guard_target {
+    GUARD_EXISTS = 1, /* number 1: must exist, 0: must not */
+    GUARD_VERSION = 2,
+    GUARD_CHILDREN_VERSION = 3,
+    GUARD_CREATE_REVISION = 4, /* EQUAL is how a grant's epoch is enforced */
+    GUARD_MODIFY_REVISION = 5,
+    GUARD_VALUE = 6,
+};
+
+enum guard_relation { GUARD_EQUAL = 1, GUARD_NOT_EQUAL = 2, GUARD_LESS = 3, GUARD_GREATER = 4 };
+
+/* A missing node satisfies only EXISTS == 0 and NOT_EQUAL. */
+struct guard {
+    uint8_t target;
+    uint8_t relation;
+    uint8_t space;
+    struct slice path;
+    uint64_t number;
+    struct slice value;
+};
+
+/* Guards are ANDed; `then_ops` run if all hold, else `else_ops`. Operations run in order and see
+ * the effects of earlier ones; if one fails nothing of the command is kept. */
+struct txn {
+    const struct guard *guards;
+    const struct op *then_ops;
+    const struct op *else_ops;
+    uint32_t guard_count;
+    uint32_t then_count;
+    uint32_t else_count;
+};
+
+#define COMMAND_CHECK_MEMBERS_MAX 16
+
+struct command_check {
+    uint64_t index; /* applied index at which the digests were taken */
+    uint32_t count;
+    struct {
+        uint64_t member;
+        uint64_t digest;
+    } members[COMMAND_CHECK_MEMBERS_MAX];
+};
+
+struct command {
+    uint8_t type; /* enum command_type */
+    /* Who waits for the reply: the proposing node's boot id and its counter. */
+    uint64_t origin_boot;
+    uint64_t origin_counter;
+    /* Exactly-once, by session or by request id. `answered_to`: the client has all replies up to
+     * this sequence number. */
+    uint64_t session;
+    uint64_t sequence;
+    uint64_t answered_to;
+    struct request_id request;
+    struct slice identities; /* of the caller, as authenticated by the front end; opaque for now */
+    struct slice note;       /* the caller's "why", kept in the history */
+    union {
+        struct txn txn;
+        struct command_check check;
+        uint32_t level;
+    };
+};
+
+struct batch_header {
+    uint8_t level;
+    uint32_t count;
+    uint64_t cluster_ms;
+    uint64_t wall_ms;
+};
+
+/* Begins a batch in `b` (empty or with a caller's prefix); returns the offset of its header, which
+ * batch_seal fills in at the end. */
+size_t batch_begin(struct buf *b);
+void batch_seal(struct buf *b, size_t header_offset, const struct batch_header *header);
+
+/* Appends the command to a batch. The caller has checked it. */
+void command_encode(struct buf *b, const struct command *c);
+
+/* Overwrites the origin of an encoded command; `command` begins at its length word. */
+void command_set_origin(uint8_t *command, uint64_t boot, uint64_t counter);
+
+/* RC_MALFORMED unless the bytes are a whole, well-formed batch header. */
+enum status batch_open(struct slice payload, struct batch_header *header,
+                       struct unpack *commands) MUST_USE;
+
+/* Takes the next command. Slices point into the payload, arrays into `arena`. Strict: every byte is
+ * accounted for and every enum in range, or RC_MALFORMED. */
+enum status command_decode(struct unpack *commands, struct command *out,
+                           struct arena *arena) MUST_USE;
+
+/* What a front end asks before it proposes: limits, path syntax, op flags and kinds, so that the
+ * client gets a clear error. OUTCOME_OK or the outcome, with `err` naming the field, the value and
+ * the limit. */
+enum outcome command_check(const struct command *c, struct errmsg *err);
+
+/* Path rules: starts with '/', no trailing '/', no empty, "." or ".." component, no NUL or control
+ * character, valid UTF-8, at most STORE_PATH_BYTES_MAX. With `sequential`, the last component may
+ * be empty (the number completes it). */
+enum outcome path_check(struct slice path, bool sequential, struct errmsg *err);
+
+#endif

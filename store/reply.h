@@ -1,0 +1,43 @@
+/* What a command answered. Slices and arrays live in the store's reply arena: valid until the next
+ * store_apply. The encoded form is what the reply cache keeps and what snapshots hold. */
+#ifndef STORE_REPLY_H
+#define STORE_REPLY_H
+
+#include "base/arena.h"
+#include "base/pack.h"
+#include "base/status.h"
+#include "store/types.h"
+
+struct op_list_entry {
+    struct slice name; /* one component */
+    struct stat stat;
+};
+
+struct op_result {
+    uint8_t type;    /* enum op_type */
+    uint8_t outcome; /* enum outcome */
+    bool null_data;
+    struct slice path; /* create: the real path, with the sequence number */
+    struct slice data; /* get */
+    struct stat stat;  /* create, set, get: after the operation */
+    uint64_t count;    /* recursive delete: nodes removed, or that would be */
+    const struct op_list_entry *entries; /* list */
+    uint32_t entry_count;
+};
+
+struct reply {
+    uint8_t outcome;     /* OUTCOME_OK, or that of the failing operation */
+    bool took_then;      /* the guards held */
+    bool repeated;       /* served from the reply cache: nothing was executed now */
+    uint64_t revision;   /* of the store after the command */
+    uint64_t index;      /* log index it was applied at */
+    uint32_t failed_op;  /* number of the failing operation, when outcome is not OK */
+    const struct op_result *results; /* one per operation of the branch taken */
+    uint32_t result_count;
+};
+
+void reply_encode(struct buf *b, const struct reply *r);
+/* Slices point into the input, arrays into `arena`. */
+enum status reply_decode(struct slice bytes, struct reply *r, struct arena *arena) MUST_USE;
+
+#endif

@@ -1,0 +1,78 @@
+/* The state machine: a pure function (state, command) -> (state, reply, changes).
+ *
+ * No clock, randomness, thread or socket: time and chance come with the command. All calls on the
+ * loop thread, except that a store which nobody else sees yet may be filled on a worker
+ * (store/snapshot.h, snapshot_load).
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/buf.h"
+#include "store/command.h"
+#include "store/query.h"
+#include "store/reply.h"
+#include "store/snapshot.h"
+
+struct store;
+
+struct apply_context {
+    uint64_t index; /* of the log entry; grows */
+    uint64_t cluster_ms;
+    uint64_t wall_ms;
+    bool last_of_entry; /* the entry's last command: the applied index moves with it */
+};
+
+struct store *store_new(void); /* holds "/" and ZooKeeper's reserved nodes, revision 1 */
+void store_free(struct store *s);
+
+/* Applies one command. Cannot fail: outcomes are in `reply`, which is valid until the next call. */
+void store_apply(struct store *s, const struct apply_context *context, const struct command *c,
+                 struct reply *reply);
+
+/* Moves the applied index past an entry without commands (barriers, configuration changes). */
+void store_skip(struct store *s, uint64_t index);
+
+uint64_t store_revision(const struct store *s);
+uint64_t store_applied_index(const struct store *s);
+uint64_t store_cluster_ms(const struct store *s); /* of the last command applied */
+uint64_t store_digest(const struct store *s);     /* of all replicated state at applied_index */
+uint64_t store_node_count(const struct store *s);
+uint64_t store_bytes(const struct store *s);      /* approximate memory of nodes and values */
+uint32_t store_level(const struct store *s);      /* replicated feature level */
+uint64_t store_history_floor(const struct store *s); /* oldest revision still in the change log */
+uint64_t store_history_bytes(const struct store *s);
+
+/* What COMMAND_CHECK found: the applied index of the first disagreement that concerns `member`,
+ * 0 if none. A member for which this is set stops serving. */
+uint64_t store_diverged(const struct store *s, uint64_t member);
+
+/* The remembered reply of a request, for a node that skipped its entry through a snapshot.
+ * False if it is not remembered. Valid until the next store_apply. */
+bool store_remembered(struct store *s, uint64_t session, uint64_t sequence,
+                      const struct request_id *request, struct reply *reply);
+
+/* Checks every structural invariant; O(state). Tests and the simulator call it. */
+void store_check(const struct store *s);
+
+/* ---- snapshot scan (loop): walks all tables while applies go on -------------------------- */
+
+struct store_scan;
+
+/* Freezes the view at the current applied index: what changes or goes later is saved first, copied
+ * on write. Fills revision, digest, cluster_ms and index of `meta`. One scan at a time. O(1). */
+struct store_scan *store_scan_begin(struct store *s, struct snapshot_meta *meta);
+/* Appends about `budget_bytes` of rows to `rows`, at most a little over. False: it was the last. */
+bool store_scan_step(struct store_scan *scan, size_t budget_bytes, struct buf *rows);
+void store_scan_end(struct store_scan *scan); /* also before its end, to give up */
+
+/* ---- loading ------------------------------------------------------------------------------ */
+
+/* A store without even a root, to be filled by rows and then sealed. */
+struct store *store_new_empty(void);
+struct row;
+enum status store_load_row(struct store *s, const struct row *row) MUST_USE;
+/* Ends loading at `index`; RC_CORRUPT if parents are missing or counters do not fit. */
+enum status store_load_seal(struct store *s, const struct snapshot_meta *meta,
+                            struct errmsg *err) MUST_USE;
+
+#endif
