@@ -1,0 +1,250 @@
+# make                  optimised build: build/coordd, build/coordctl
+# make run | make test  install what is missing, build, serve | run every test
+# make VARIANT=asan     another build: release debug asan tsan fuzz cov
+# make help             every target
+#
+# Sources, tests and programs are found by folder: adding a file edits no list. Each variant has
+# its own folder, so sanitized and plain objects never mix.
+VARIANT ?= release
+BUILD   := build/$(VARIANT)
+PREFIX  ?= /usr/local
+Q       := $(if $(V),,@)
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PKG_CONFIG   ?= pkg-config
+INSTALL_DEPS := cmd/coordd/packaging/install-deps.sh
+PKGS         := libuv sqlite3 jansson libnghttp2 libprotobuf-c
+TEST_PKGS    := check
+
+OPT_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+OPT_debug   := -O1 -g3
+OPT_asan    := -O1 -g3 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPT_tsan    := -O1 -g3 -fsanitize=thread -fno-omit-frame-pointer
+OPT_fuzz    := -O1 -g3 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+OPT_cov     := -O0 -g3 --coverage
+OPT         := $(OPT_$(VARIANT))
+$(if $(OPT),,$(error unknown VARIANT '$(VARIANT)': release debug asan tsan fuzz cov))
+ifeq ($(VARIANT),fuzz)
+CC := clang
+endif
+
+# --- libraries ------------------------------------------------------------------------------
+# Targets that install what is missing, or need no library, skip the check. Those that install
+# first then call make again for the real work, and that call checks.
+SELF_SUFFICIENT := deps run test unit sim mutants cluster compat bench fuzz cov lint format clean help
+ifneq ($(filter-out $(SELF_SUFFICIENT),$(or $(MAKECMDGOALS),all)),)
+MISSING := $(shell $(PKG_CONFIG) --print-errors --exists $(PKGS) $(TEST_PKGS) 2>&1)
+$(if $(MISSING),$(error $(MISSING) -- run 'make deps', or see docs/building.md))
+# Asked twice, of pkg-config and of the header the compiler sees, as these can differ.
+RAFT_FOUND := $(shell $(PKG_CONFIG) --modversion raft 2>/dev/null || echo none)
+RAFT_OK := $(shell $(PKG_CONFIG) --exists 'raft = 0.22.1' && \
+    printf '%s\n' '\#include <raft.h>' '\#if RAFT_VERSION_NUMBER == 2201' 'coord_raft_ok' '\#endif' | \
+    $(CC) -E -P $(shell $(PKG_CONFIG) --cflags raft 2>/dev/null) - 2>/dev/null | grep -o coord_raft_ok)
+ifeq ($(RAFT_OK),)
+$(error coord needs libraft 0.22.1 exactly, found: $(RAFT_FOUND). Version 0.15.0 loses \
+acknowledged writes, and other versions change who owns the memory handed over, so none of them \
+will do. Run 'make deps' to install the right one, or see docs/building.md)
+endif
+endif
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags raft $(PKGS) $(TEST_PKGS) 2>/dev/null)
+# libraft is named as a file, so that its code and not its soname ends up in coordd.
+RAFT_LIBS  := $(shell $(PKG_CONFIG) --libs-only-L raft 2>/dev/null) -l:libraft.a
+PKG_LIBS   := $(RAFT_LIBS) $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) -lpthread -lm
+TEST_LIBS  := $(shell $(PKG_CONFIG) --libs $(TEST_PKGS) 2>/dev/null)
+
+# --- flags ----------------------------------------------------------------------------------
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+        -Wformat=2 -Wundef -Wcast-qual -Wwrite-strings -Wimplicit-fallthrough -Wvla
+# -iquote, never -I: our raft/ must not shadow libraft's own <raft/...> headers.
+CPPFLAGS_ALL := -std=c17 -D_POSIX_C_SOURCE=200809L -iquote . -iquote $(BUILD)/gen -MMD -MP $(CPPFLAGS)
+CFLAGS_ALL   := $(OPT) $(WARN) $(WERROR) $(PKG_CFLAGS) $(CFLAGS)
+LDFLAGS_ALL  := $(OPT) $(LDFLAGS)
+
+# --- what there is --------------------------------------------------------------------------
+MODULES  := base lease recipes store watch raft net client
+PROGRAMS := $(patsubst cmd/%/main.c,%,$(wildcard cmd/*/main.c))
+src  = $(shell find $(1) -name '*.c' 2>/dev/null | LC_ALL=C sort)
+objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
+GEN       := $(BUILD)/gen
+PROTO     := $(shell cd proto 2>/dev/null && find . -name '*.proto' | sed 's,^\./,,' | LC_ALL=C sort)
+PROTO_OBJ := $(PROTO:%.proto=$(GEN)/%.pb-c.o)
+DESC_OBJ  := $(if $(PROTO),$(GEN)/proto/descriptors.o)
+CORE      := $(BUILD)/core.a
+CORE_OBJ  := $(call objs,$(call src,$(MODULES))) $(PROTO_OBJ) $(DESC_OBJ)
+LIBCOORD  := $(BUILD)/libcoord.a
+LIB_OBJ   := $(call objs,$(call src,base client) $(wildcard net/http2.c net/tls.c net/grpc/frame.c)) $(PROTO_OBJ)
+PURE_OBJ  := $(call objs,$(call src,store lease recipes))
+UNIT      := $(patsubst %.c,$(BUILD)/%,$(call src,tests/unit))
+FUZZ      := $(patsubst %.c,$(BUILD)/%,$(call src,tests/fuzz))
+SUPPORT   := $(call objs,$(call src,tests/support))
+SIM_SRC   := $(call src,tests/sim)
+SIM       := $(if $(SIM_SRC),$(BUILD)/tests/sim/sim)
+BINS      := $(PROGRAMS:%=$(BUILD)/%)
+scripts    = $(shell find $(1) -maxdepth 1 -perm -u+x \( -name '*.sh' -o -name '*.py' \) 2>/dev/null | LC_ALL=C sort)
+
+.PHONY: all programs links deps run test unit sim mutants cluster compat bench fuzz cov lint \
+        format install clean help FORCE do-test do-unit do-sim do-cluster do-compat do-bench \
+        do-fuzz do-cov do-lint
+all: programs links ## build the daemon, the command line client and libcoord
+programs: $(BINS) $(LIBCOORD)
+links: programs
+	$(Q)for p in $(PROGRAMS); do ln -sfn $(VARIANT)/$$p build/$$p; done
+
+# --- compiling ------------------------------------------------------------------------------
+$(BUILD)/%.o: %.c | $(PROTO_OBJ:.o=.h)
+	@echo "  CC    $<"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c -o $@ $<
+
+# Generated code is built without our warnings and never committed.
+$(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: proto/%.proto
+	@echo "  PROTO $<"
+	@mkdir -p $(@D)
+	$(Q)protoc-c --proto_path=proto --c_out=$(GEN) $<
+$(GEN)/%.o: $(GEN)/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c17 $(OPT) -iquote . -iquote $(GEN) $(PKG_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Every message and service description in one FileDescriptorSet, for gRPC reflection.
+$(GEN)/proto/all.protoset: $(PROTO:%=proto/%)
+	@mkdir -p $(@D)
+	$(Q)protoc --proto_path=proto --include_imports --descriptor_set_out=$@ $(PROTO)
+$(GEN)/proto/descriptors.c: $(GEN)/proto/all.protoset
+	@echo "  DESC  $@"
+	$(Q){ echo '#include "proto/descriptors.h"'; \
+	    echo 'const unsigned char coord_descriptors[] = {'; \
+	    od -An -v -tu1 $< | sed 's/  *\([0-9][0-9]*\)/\1,/g'; \
+	    echo '};'; \
+	    echo 'const unsigned long coord_descriptors_size = sizeof coord_descriptors;'; } > $@
+
+# Archives also depend on the list of their members, so that a deleted source leaves them.
+define archive
+$(1).list: FORCE
+	@mkdir -p $$(@D); echo '$(2)' | cmp -s - $$@ || echo '$(2)' > $$@
+$(1): $(2) $(1).list
+	@echo "  AR    $$@"
+	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$(filter %.o,$$^)
+endef
+$(eval $(call archive,$(CORE),$(CORE_OBJ)))
+$(eval $(call archive,$(LIBCOORD),$(LIB_OBJ)))
+
+define program
+$(BUILD)/$(1): $(call objs,$(call src,cmd/$(1))) $(CORE)
+	@echo "  LINK  $$@"
+	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(PKG_LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+# Version stamp: rewritten only when the text changes, seen by one object only.
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo unknown)
+$(BUILD)/version.stamp: FORCE
+	@mkdir -p $(@D); echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+$(BUILD)/base/version.o: CPPFLAGS_ALL += -DCOORD_VERSION='"$(VERSION)"'
+$(BUILD)/base/version.o: $(BUILD)/version.stamp
+
+# --- tests ----------------------------------------------------------------------------------
+# Every test program ends with the line "N passed, M failed"; tests/run.sh adds these up.
+SEED         ?= 1
+SEEDS        ?= 1000
+FUZZ_SECONDS ?= 30
+TEST_LOGS    := $(BUILD)/test-logs
+TEST_ENV     := COORD_BUILD=$(BUILD) COORDD=$(BUILD)/coordd COORDCTL=$(BUILD)/coordctl VARIANT=$(VARIANT)
+# Two halves, for two cores.
+SIM_HALF     := $(shell echo $$(( $(SEEDS) / 2 )))
+SIM_RUNS      = $(if $(SIM),$(if $(filter-out 0,$(SIM_HALF)),'$(SIM) --seed $(SEED) --seeds $(SIM_HALF)') \
+    '$(SIM) --seed $(shell echo $$(( $(SEED) + $(SIM_HALF) ))) --seeds $(shell echo $$(( $(SEEDS) - $(SIM_HALF) )))')
+
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(SUPPORT) $(CORE)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) $(TEST_LIBS)
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(CORE)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
+$(BUILD)/tests/sim/sim: $(call objs,$(SIM_SRC)) $(SUPPORT) $(CORE)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) $(TEST_LIBS)
+
+deps: ## install the Debian packages that are missing; changes nothing when none is
+	$(Q)$(INSTALL_DEPS) --check >/dev/null 2>&1 || $(INSTALL_DEPS)
+run: deps ## install what is missing, build, start one node in the foreground
+	$(Q)$(MAKE) all
+	$(Q)exec build/coordd $(ARGS)
+test: deps ## install what is missing, build, run unit, simulation and cluster tests
+	$(Q)$(MAKE) do-test
+unit: deps ## one Check program per source file
+	$(Q)$(MAKE) do-unit
+sim: deps ## SEEDS simulated clusters from SEED on
+	$(Q)$(MAKE) do-sim
+cluster: deps ## real processes, killed and cut off
+	$(Q)$(MAKE) do-cluster
+mutants: deps ## planted bugs, each of which the simulator must catch
+	$(Q)tests/sim/mutants.sh
+compat: ## foreign gRPC clients against a real cluster
+	$(Q)$(INSTALL_DEPS) --check --compat >/dev/null 2>&1 || $(INSTALL_DEPS) --compat
+	$(Q)$(MAKE) do-compat
+bench: ## throughput, latency, memory, failover; JSON lines
+	$(Q)$(INSTALL_DEPS) --check --compat >/dev/null 2>&1 || $(INSTALL_DEPS) --compat
+	$(Q)$(MAKE) do-bench
+fuzz: ## every decoder under libFuzzer for FUZZ_SECONDS each
+	$(Q)$(INSTALL_DEPS) --check --fuzz >/dev/null 2>&1 || $(INSTALL_DEPS) --fuzz
+	$(Q)$(MAKE) VARIANT=fuzz do-fuzz
+cov: deps ## line coverage of unit tests and simulation, per file
+	$(Q)$(MAKE) VARIANT=cov do-cov
+
+# Only the optimised build moves build/coordd, so testing a sanitized one leaves it alone.
+do-test: $(if $(filter release,$(VARIANT)),all,programs) $(UNIT) $(SIM)
+	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) $(UNIT) $(SIM_RUNS) -- $(call scripts,tests/cluster)
+do-unit: $(UNIT)
+	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) $(UNIT) --
+do-sim: $(SIM)
+	$(Q)$(SIM) --seed $(SEED) --seeds $(SEEDS)
+do-cluster: programs
+	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) -- $(call scripts,tests/cluster)
+do-compat: programs
+	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) -- $(call scripts,tests/compat)
+do-bench: programs
+	$(Q)$(TEST_ENV) tests/bench/run.sh
+do-fuzz: $(FUZZ)
+	@set -e; for f in $^; do \
+	    name=$${f##*/fuzz_}; kept=tests/fuzz/corpus/$$name; found=$(BUILD)/corpus/$$name; \
+	    mkdir -p $$found; echo "  FUZZ  $$name"; \
+	    $$f $$found $$(ls -d $$kept 2>/dev/null) -max_total_time=$(FUZZ_SECONDS) \
+	        -artifact_prefix=$(BUILD)/ >$(BUILD)/$$name.log 2>&1 || \
+	        { tail -40 $(BUILD)/$$name.log; exit 1; }; done
+do-cov: $(UNIT) $(SIM)
+	$(Q)find $(BUILD) -name '*.gcda' -delete
+	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) $(UNIT) $(SIM_RUNS) --
+	$(Q)find $(MODULES:%=$(BUILD)/%) -name '*.gcda' 2>/dev/null | xargs -r gcov -n -r 2>/dev/null | \
+	    awk -F"'" '/^File/ { f = $$2 } /^Lines/ { print f, $$0 }' | sort
+
+# --- care -----------------------------------------------------------------------------------
+lint: ## layers, fences, purity, headers, static analysis, scripts, house style
+	$(Q)$(INSTALL_DEPS) --check --lint >/dev/null 2>&1 || $(INSTALL_DEPS) --lint
+	$(Q)$(MAKE) VARIANT=release do-lint
+do-lint: $(PURE_OBJ) $(PROTO_OBJ:.o=.h)
+	$(Q)tests/lint/layers.sh
+	$(Q)tests/lint/pure.sh $(PURE_OBJ)
+	$(Q)tests/lint/headers.sh $(CC) $(CPPFLAGS_ALL) $(filter-out -O% -D_FORTIFY%,$(CFLAGS_ALL))
+	$(Q)tests/lint/text.sh
+	$(Q)tests/lint/analyse.sh
+	@echo "  LINT  ok"
+format: ## rewrite sources with clang-format
+	$(Q)git ls-files '*.[ch]' | xargs -r clang-format -i
+install: all ## install under $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/coord
+	install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(LIBCOORD) $(DESTDIR)$(PREFIX)/lib
+	install -m 644 client/client.h $(DESTDIR)$(PREFIX)/include/coord
+clean: ## remove every build
+	rm -rf build
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n",$$1,$$2}' $(MAKEFILE_LIST)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,65 @@
+#!/bin/sh
+# Runs test commands and adds up their results.
+#
+#   tests/run.sh LOGDIR COMMAND... -- COMMAND...
+#
+# Commands before the -- run two at a time, those after it one by one (they start servers).
+# A test command says how it went with its last line, "N passed, M failed", and its exit status.
+# One that crashes, hangs, prints no such line, or fails while claiming 0 failures counts as a
+# failure. The last line printed here is the sum; the exit status is 0 only without failures.
+set -u
+
+# The longest that any one command may take.
+limit_s=${TEST_LIMIT_S:-1200}
+
+if [ "${1:-}" = --one ]; then
+    # One command: its output goes to a log, its result to LOG.result as "passed failed".
+    logs=$2
+    command=$3
+    name=$(echo "${command#build/*/tests/}" | sed 's,^tests/,,; s,[^A-Za-z0-9_.-]\{1\,\},_,g')
+    log=$logs/$name.log
+    begin=$(date +%s)
+    # shellcheck disable=SC2086
+    timeout -k 10 "$limit_s" $command >"$log" 2>&1 </dev/null
+    code=$?
+    seconds=$(($(date +%s) - begin))
+    counts=$(sed -n '$s/^\([0-9]\{1,\}\) passed, \([0-9]\{1,\}\) failed$/\1 \2/p' "$log")
+    passed=${counts% *}
+    failed=${counts#* }
+    why=
+    if [ -z "$counts" ]; then
+        passed=0 failed=1 why=", no result line"
+    elif [ "$code" -ne 0 ] && [ "$failed" -eq 0 ]; then
+        failed=1
+    elif [ "$passed" -eq 0 ] && [ "$failed" -eq 0 ]; then
+        failed=1 why=", ran nothing"
+    fi
+    if [ "$failed" -eq 0 ]; then
+        echo "  PASS  $name  $passed passed  ${seconds}s"
+    else
+        [ "$code" -ne 124 ] || why=", longer than ${limit_s}s"
+        echo "  FAIL  $name  $passed passed, $failed failed, exit $code$why; $log ends with:"
+        tail -n 40 "$log" | sed 's/^/        /'
+    fi
+    echo "$passed $failed" >"$log.result"
+    exit 0
+fi
+
+logs=$1
+shift
+mkdir -p "$logs"
+rm -f "$logs"/*.result "$logs"/*.log "$logs"/queue
+: >"$logs/queue"
+while [ $# -gt 0 ] && [ "$1" != -- ]; do
+    printf '%s\0' "$1" >>"$logs/queue"
+    shift
+done
+xargs -0 -r -n 1 -P 2 "$0" --one "$logs" <"$logs/queue"
+[ $# -eq 0 ] || shift
+for command in "$@"; do
+    "$0" --one "$logs" "$command"
+done
+
+find "$logs" -name '*.result' -exec cat {} + | awk '
+    { passed += $1; failed += $2 }
+    END { printf "%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0 }'
