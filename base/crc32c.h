@@ -9,4 +9,7 @@
 /* Continues `crc` (0 to begin) over more bytes. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t bytes);
 
+/* The same by table on every machine. */
+uint32_t crc32c_portable(uint32_t crc, const void *data, size_t bytes);
+
 #endif

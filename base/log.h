@@ -2,11 +2,14 @@
  *
  *   log_info(log, "raft.leader", "term=%" PRIu64 " name=%s", term, name);
  *
- * prints `2026-01-01T00:00:00.000Z info raft.leader term=3 name=n1`. The time stamp is added by the
- * sink, since the pure parts have no clock. A NULL log swallows everything. Any thread as far as
- * the sink allows it (the stderr sink does). */
+ * prints `2026-01-01T00:00:00.000Z info raft.leader term=3 name=n1`. The time stamp is added by
+ * the sink, since the pure parts have no clock. Values that may hold spaces go through log_quote();
+ * control bytes become spaces, so that a line stays one. A NULL log swallows everything. Any thread
+ * as far as the sink allows it (the stderr sink does). */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
+
+#include <stddef.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
@@ -27,6 +30,12 @@ void log_write(struct log *log, enum log_level level, const char *event, const c
 #define log_warn(log, ...) log_write((log), LOG_WARN, __VA_ARGS__)
 #define log_info(log, ...) log_write((log), LOG_INFO, __VA_ARGS__)
 #define log_debug(log, ...) log_write((log), LOG_DEBUG, __VA_ARGS__)
+
+/* Writes `value` into `out`, in double quotes and escaped if it is empty or holds spaces, quotes,
+ * `=`, backslashes or control bytes, cut with `...` if it does not fit. Returns `out`, so that the
+ * call can stand among the arguments of a log line. */
+#define LOG_QUOTE_BYTES_MIN 8
+const char *log_quote(char *out, size_t bytes, const char *value);
 
 /* The production sink: UTC time stamp, level, line, to stderr in one write(2). */
 void log_stderr_sink(void *context, enum log_level level, const char *line);

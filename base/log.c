@@ -1,0 +1,160 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+
+/* A longer line is cut and ends in "...". */
+#define LOG_LINE_MAX 2048
+
+static const char *const level_names[] = {
+    [LOG_ERROR] = "error",
+    [LOG_WARN] = "warn",
+    [LOG_INFO] = "info",
+    [LOG_DEBUG] = "debug",
+};
+#define LOG_LEVELS (sizeof level_names / sizeof level_names[0])
+
+int log_level_parse(const char *name, enum log_level *out)
+{
+    for (size_t i = 0; i < LOG_LEVELS; i++) {
+        if (strcmp(name, level_names[i]) == 0) {
+            *out = (enum log_level)i;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+const char *log_level_name(enum log_level level)
+{
+    PRE((size_t)level < LOG_LEVELS);
+    return level_names[level];
+}
+
+static int log_is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+/* Values may come from peers and clients: none may begin a line or drive a terminal. */
+static void log_blank_controls(char *line)
+{
+    for (char *p = line; *p != '\0'; p++) {
+        if (log_is_control(*p)) {
+            *p = ' ';
+        }
+    }
+}
+
+void log_write(struct log *log, enum log_level level, const char *event, const char *format, ...)
+{
+    if (log == NULL || level > log->level) {
+        return;
+    }
+    char line[LOG_LINE_MAX];
+    int used = snprintf(line, sizeof line, "%s ", event);
+    PRE(used > 0 && (size_t)used < sizeof line);
+    size_t offset = (size_t)used;
+
+    va_list args;
+    va_start(args, format);
+    int more = vsnprintf(line + offset, sizeof line - offset, format, args);
+    va_end(args);
+    PRE(more >= 0);
+    if (more == 0) {
+        line[offset - 1] = '\0';
+    } else if ((size_t)more >= sizeof line - offset) {
+        memcpy(line + sizeof line - 4, "...", 4);
+    }
+    log_blank_controls(line);
+    log->sink(log->context, level, line);
+}
+
+/* How one byte of a quoted value is written, into `out` of at least five bytes. */
+static size_t log_escape(char c, char *out)
+{
+    static const char hex[] = "0123456789abcdef";
+    if (c == '"' || c == '\\') {
+        memcpy(out, (char[]){'\\', c}, 2);
+        return 2;
+    }
+    if (c == '\n') {
+        memcpy(out, "\\n", 2);
+        return 2;
+    }
+    if (log_is_control(c)) {
+        unsigned char byte = (unsigned char)c;
+        memcpy(out, (char[]){'\\', 'x', hex[byte >> 4], hex[byte & 15]}, 4);
+        return 4;
+    }
+    out[0] = c;
+    return 1;
+}
+
+static int log_needs_quotes(const char *value)
+{
+    if (*value == '\0') {
+        return 1;
+    }
+    for (; *value != '\0'; value++) {
+        if (*value == ' ' || *value == '"' || *value == '\\' || *value == '=' ||
+            log_is_control(*value)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+const char *log_quote(char *out, size_t bytes, const char *value)
+{
+    PRE(bytes >= LOG_QUOTE_BYTES_MIN);
+    size_t length = strlen(value);
+    if (length < bytes && !log_needs_quotes(value)) {
+        memcpy(out, value, length + 1);
+        return out;
+    }
+    size_t used = 0;
+    out[used++] = '"';
+    for (; *value != '\0'; value++) {
+        char escaped[5];
+        size_t n = log_escape(*value, escaped);
+        /* Room must stay for the dots, the quote and the zero. */
+        if (used + n + 5 > bytes) {
+            memcpy(out + used, "...", 3);
+            used += 3;
+            break;
+        }
+        memcpy(out + used, escaped, n);
+        used += n;
+    }
+    out[used++] = '"';
+    out[used] = '\0';
+    return out;
+}
+
+void log_stderr_sink(void *context, enum log_level level, const char *line)
+{
+    (void)context;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    struct tm utc;
+    gmtime_r(&now.tv_sec, &utc);
+    char text[LOG_LINE_MAX + 64];
+    size_t used = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+    int more = snprintf(text + used, sizeof text - used, ".%03dZ %s %s",
+                        (int)(now.tv_nsec / 1000000), log_level_name(level), line);
+    PRE(more >= 0);
+    used += (size_t)more;
+    if (used > sizeof text - 1) {
+        used = sizeof text - 1;
+    }
+    text[used++] = '\n'; /* takes the place of the zero: write(2) needs none */
+    /* Nobody is left to tell when even the log cannot be written. */
+    ssize_t ignored = write(STDERR_FILENO, text, used);
+    (void)ignored;
+}
