@@ -1,0 +1,171 @@
+/* What members say to each other: plain structs and their codec. No I/O, strict, fuzzed.
+ *
+ * A frame on the wire is
+ *
+ *   u32 body bytes | u32 CRC-32C of type and body | u8 type | u8[3] 0 | body
+ *
+ * message_decode accepts exactly what message_encode makes: counts match sizes, enums are in range,
+ * nothing is left over. What a well-formed message may *say* (terms, indexes, membership) is judged
+ * by raft/engine.c before it is stepped. To add a message: a type, a struct, two halves in
+ * message.c, a line in docs/formats.md.
+ */
+#ifndef RAFT_MESSAGE_H
+#define RAFT_MESSAGE_H
+
+#include "base/arena.h"
+#include "base/pack.h"
+#include "base/status.h"
+
+#define MESSAGE_FORMAT 1 /* of the whole peer protocol, exchanged in HELLO */
+#define MESSAGE_HEADER_BYTES 12
+#define MESSAGE_BODY_BYTES_MAX ((size_t)8 << 20)
+#define MESSAGE_ENTRIES_MAX 65536
+#define MESSAGE_CHUNK_BYTES_MAX ((size_t)256 << 10)
+#define MESSAGE_CONFIGURATION_BYTES_MAX ((size_t)64 << 10)
+
+enum message_type {
+    MESSAGE_HELLO = 1,
+    MESSAGE_REQUEST_VOTE = 2,
+    MESSAGE_REQUEST_VOTE_RESULT = 3,
+    MESSAGE_APPEND_ENTRIES = 4,
+    MESSAGE_APPEND_ENTRIES_RESULT = 5,
+    MESSAGE_INSTALL_SNAPSHOT = 6, /* offer: the file itself is pulled */
+    MESSAGE_TIMEOUT_NOW = 7,
+    MESSAGE_SNAPSHOT_PULL = 8,
+    MESSAGE_SNAPSHOT_CHUNK = 9,
+    MESSAGE_TERM_PROBE = 10, /* read index: what is your term? */
+    MESSAGE_TERM_PROBE_RESULT = 11,
+    MESSAGE_READ_INDEX = 12, /* follower asks the leader for a read index */
+    MESSAGE_READ_INDEX_RESULT = 13,
+    MESSAGE_FORWARD = 14, /* follower hands commands to the leader */
+    MESSAGE_FORWARD_RESULT = 15,
+    MESSAGE_BOOT_QUERY = 16, /* before bootstrap: are you past the bootstrap entry? */
+    MESSAGE_BOOT_RESULT = 17,
+};
+
+enum entry_type { ENTRY_COMMAND = 1, ENTRY_BARRIER = 2, ENTRY_CHANGE = 3 };
+
+/* First frame of each direction of a connection. */
+struct message_hello {
+    uint32_t format;        /* MESSAGE_FORMAT */
+    uint32_t feature_level; /* highest level this build knows */
+    uint64_t cluster_id;
+    uint64_t node_id;
+    uint64_t target_id; /* whom the connecting side believes to reach */
+    uint64_t boot_id;   /* of this process */
+    struct slice name;
+    struct slice client_address; /* where clients reach this node, "host:port" */
+};
+
+struct message_request_vote {
+    uint64_t term, last_log_index, last_log_term;
+    bool disrupt_leader, pre_vote;
+};
+
+struct message_request_vote_result {
+    uint64_t term;
+    bool vote_granted, pre_vote;
+};
+
+struct message_entry {
+    uint64_t term;
+    uint8_t type; /* enum entry_type */
+    struct slice payload;
+};
+
+struct message_append_entries {
+    uint64_t term, prev_log_index, prev_log_term, leader_commit;
+    const struct message_entry *entries;
+    uint32_t entry_count;
+};
+
+struct message_append_entries_result {
+    uint64_t term, rejected, last_log_index;
+    uint16_t features, capacity;
+};
+
+struct message_install_snapshot {
+    uint64_t term, last_index, last_term, configuration_index;
+    struct slice configuration;
+    uint64_t file_bytes;
+};
+
+struct message_timeout_now {
+    uint64_t term, last_log_index, last_log_term;
+};
+
+struct message_snapshot_pull {
+    uint64_t index, offset;
+    uint32_t bytes;
+};
+
+struct message_snapshot_chunk {
+    uint64_t index, offset;
+    uint64_t file_bytes; /* 0: this snapshot is not here any more */
+    struct slice data;
+};
+
+struct message_term_probe {
+    uint64_t round;
+    uint64_t term; /* of the asking leader; in the result, of the answering member */
+};
+
+struct message_read_index {
+    uint64_t round;
+    uint64_t term;  /* result: of the confirmed leader */
+    uint64_t index; /* result: serve when applied up to here */
+    bool refused;   /* result: not the leader, ask another */
+};
+
+/* `commands` is a run of encoded commands (store/command.h), each with its origin filled in. */
+struct message_forward {
+    uint64_t term; /* of the leader it is meant for */
+    uint32_t command_count;
+    struct slice commands;
+};
+
+/* Only for commands that were not proposed: the others are answered by applying them. */
+struct message_forward_result {
+    uint64_t boot_id;
+    uint64_t first_counter;
+    uint32_t count;
+    uint8_t status; /* enum status */
+};
+
+struct message_boot {
+    uint64_t last_index; /* result */
+    bool has_state;      /* result: past the bootstrap entry */
+};
+
+struct message {
+    uint8_t type; /* enum message_type */
+    union {
+        struct message_hello hello;
+        struct message_request_vote request_vote;
+        struct message_request_vote_result request_vote_result;
+        struct message_append_entries append_entries;
+        struct message_append_entries_result append_entries_result;
+        struct message_install_snapshot install_snapshot;
+        struct message_timeout_now timeout_now;
+        struct message_snapshot_pull snapshot_pull;
+        struct message_snapshot_chunk snapshot_chunk;
+        struct message_term_probe term_probe;
+        struct message_read_index read_index;
+        struct message_forward forward;
+        struct message_forward_result forward_result;
+        struct message_boot boot;
+    };
+};
+
+/* Appends one whole frame. */
+void message_encode(struct buf *out, const struct message *m);
+
+/* Looks at the front of `bytes`: RC_OK and *frame_bytes = whole frame there; *frame_bytes = 0 = need
+ * more; RC_MALFORMED or RC_TOO_LARGE = close the connection. Checks the CRC. */
+enum status message_frame(struct slice bytes, size_t *frame_bytes, struct errmsg *err) MUST_USE;
+
+/* Decodes one whole frame. Slices point into it, entry arrays into `arena`. */
+enum status message_decode(struct slice frame, struct message *out, struct arena *arena,
+                           struct errmsg *err) MUST_USE;
+
+#endif

@@ -1,0 +1,204 @@
+/* The replicated node: THE interface of the front ends and of the daemon.
+ *
+ * Shaped as messages: a request goes in, a completion comes out, exactly once, on the loop, never
+ * from inside the call that made it. Requests are the caller's memory, pinned until completion.
+ * Knows nothing of sockets, HTTP or ZooKeeper; knows no clock but the env's.
+ *
+ * One loop turn: I/O callbacks and front ends call node_write / node_read; then the daemon calls
+ * node_turn once, which batches, proposes, writes, sends and completes; it sleeps until the next
+ * I/O or node_next_deadline_ms.
+ */
+#ifndef RAFT_NODE_H
+#define RAFT_NODE_H
+
+#include "base/env.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "store/command.h"
+#include "store/query.h"
+#include "store/reply.h"
+
+#define NODE_MEMBERS_MAX 16
+#define NODE_NAME_BYTES_MAX 64
+#define NODE_ADDRESS_BYTES_MAX 280
+#define NODE_WRITES_MAX 65536                    /* in flight through one node */
+#define NODE_WRITES_BYTES_MAX ((size_t)64 << 20) /* their commands */
+
+struct node;
+
+/* ---- start and stop ---- */
+
+struct node_member {
+    char name[NODE_NAME_BYTES_MAX];
+    char host[256];
+    uint16_t port; /* of peers */
+};
+
+struct node_options {
+    struct env *env;
+    struct log *log;
+    struct metrics *metrics; /* may be NULL */
+    const char *data_dir;
+    const char *name;
+    const char *peer_host; /* to listen on; NULL with a single node: no peer port is opened */
+    uint16_t peer_port;
+    const char *client_address; /* where clients reach this node, told to the other members */
+    /* The first members, this one included; 0 = a single node. Only looked at when the data dir is
+     * empty; later the log knows. */
+    const struct node_member *members;
+    size_t member_count;
+    uint32_t election_timeout_ms;  /* 0 = default */
+    uint32_t heartbeat_ms;         /* 0 = default */
+    size_t wal_segment_bytes;      /* 0 = default */
+    size_t snapshot_log_bytes;     /* take a snapshot after so much log; 0 = default */
+    size_t trailing_log_bytes;     /* kept behind a snapshot for slow followers; 0 = default */
+    size_t batch_bytes;            /* of one entry; 0 = default */
+    uint32_t seed;                 /* election jitter; 0 = from the env's randomness */
+    /* The node had to stop: failed disk, divergence, removal. The daemon logs `why` and exits. */
+    void (*fatal)(void *context, enum status rc, const char *why);
+    void *context;
+};
+
+/* Opens the data dir (lock, identity, log, snapshot), listens to peers, starts. Blocks while it
+ * recovers. RC_LOCKED, RC_INVALID (another cluster's or node's dir), RC_CORRUPT, RC_UNSUPPORTED,
+ * RC_IO, RC_NO_SPACE; `err` tells the story. */
+enum status node_open(const struct node_options *options, struct node **out,
+                      struct errmsg *err) MUST_USE;
+
+/* Begins a graceful stop: hands leadership over, lets what is in flight finish (or time out), then
+ * calls `stopped`; new requests get RC_STOPPED at once. */
+void node_stop(struct node *n, void (*stopped)(void *context), void *context);
+
+/* Frees everything; pending requests complete with RC_STOPPED first. */
+void node_close(struct node *n);
+
+void node_turn(struct node *n);
+uint64_t node_next_deadline_ms(const struct node *n);
+
+/* ---- writes ---- */
+
+struct node_write;
+
+/* RC_OK: `reply` is valid until return. Else `reply` is NULL:
+ *   RC_UNKNOWN      leadership was lost or the node stopped; it may still commit. Retry only with
+ *                   the same session and sequence, or the same request id.
+ *   RC_TIMEOUT      the deadline passed; as unknown as RC_UNKNOWN.
+ *   RC_NO_LEADER    not proposed: no leader within the deadline.
+ *   RC_NO_SPACE     not proposed: the leader's disk is full.
+ *   RC_OVERLOADED   not proposed: the leader has too much in flight.
+ *   RC_STOPPED      not proposed: this node is shutting down, or must not serve. */
+typedef void (*node_write_fn)(struct node_write *w, enum status rc, const struct reply *reply);
+
+struct node_write {
+    node_write_fn done;
+    void *owner;
+    /* private */
+    struct list link;
+    uint64_t counter;
+    uint64_t deadline_ms;
+    struct slice command; /* encoded, owned */
+    uint8_t state;
+    bool repeatable; /* deduplicated: may be forwarded again after a leader change */
+};
+
+/* Proposes a command, on any member. `c` (checked by command_check) is borrowed until return.
+ * `deadline_ms` is env time. Errors now, without completion: RC_OVERLOADED, RC_STOPPED. */
+enum status node_write(struct node *n, struct node_write *w, const struct command *c,
+                       uint64_t deadline_ms) MUST_USE;
+
+/* Forgets a write whose client has gone: no completion follows; it may still commit. */
+void node_write_cancel(struct node *n, struct node_write *w);
+
+/* ---- reads ---- */
+
+enum consistency {
+    READ_LINEARIZABLE = 0, /* confirmed with a majority after the read arrived */
+    READ_SESSION = 1,      /* not before `min_index` */
+    READ_BOUNDED = 2,      /* RC_STALE unless provably younger than `bound_ms` */
+    READ_LOCAL = 3,        /* what this node has */
+};
+
+struct node_read;
+
+/* RC_OK: `result` (NULL for a barrier) is valid until return. Else RC_TIMEOUT, RC_NO_LEADER,
+ * RC_STALE, RC_STOPPED. */
+typedef void (*node_read_fn)(struct node_read *r, enum status rc,
+                             const struct query_result *result);
+
+struct node_read {
+    node_read_fn done;
+    void *owner;
+    uint8_t consistency; /* enum consistency */
+    bool is_barrier;     /* no query: completes when this node is as fresh as asked (sync) */
+    uint64_t min_index;  /* READ_SESSION */
+    uint64_t bound_ms;   /* READ_BOUNDED */
+    struct query query;  /* its slices are the caller's, pinned until completion */
+    /* private */
+    struct list link;
+    uint64_t deadline_ms;
+    uint64_t wait_index;
+};
+
+enum status node_read(struct node *n, struct node_read *r, uint64_t deadline_ms) MUST_USE;
+void node_read_cancel(struct node *n, struct node_read *r);
+
+/* ---- what there is to know ---- */
+
+enum member_role { MEMBER_VOTER = 1, MEMBER_STANDBY = 2, MEMBER_SPARE = 3 };
+
+struct node_member_status {
+    uint64_t id;
+    char name[NODE_NAME_BYTES_MAX];
+    char peer_address[NODE_ADDRESS_BYTES_MAX];
+    char client_address[NODE_ADDRESS_BYTES_MAX]; /* "" if never heard */
+    uint8_t role;                                /* enum member_role */
+    bool is_leader;
+    bool is_self;
+    bool is_up;           /* connected to this node (itself: true) */
+    uint64_t match_index; /* leader only, else 0 */
+};
+
+struct node_status {
+    uint64_t cluster_id;
+    uint64_t node_id;
+    const char *name;
+    const char *state; /* "leader", "follower", "candidate", "standby", "refused" */
+    const char *state_reason; /* why it does not serve, "" if it does */
+    uint64_t term;
+    uint64_t leader_id; /* 0 = unknown */
+    uint64_t commit_index;
+    uint64_t applied_index;
+    uint64_t last_index;
+    uint64_t revision;
+    uint64_t digest;
+    uint64_t node_count;
+    uint64_t cluster_ms;
+    uint64_t log_bytes;
+    uint64_t snapshot_index;
+    uint64_t snapshot_bytes;
+    uint64_t state_bytes;
+    uint32_t feature_level;
+    bool serving; /* knows a leader and may answer linearizable reads */
+    bool disk_is_short;
+    size_t member_count;
+    struct node_member_status members[NODE_MEMBERS_MAX];
+};
+
+void node_status(const struct node *n, struct node_status *out);
+
+/* Cheap parts of it, for every reply's header. */
+uint64_t node_id(const struct node *n);
+uint64_t node_cluster_id(const struct node *n);
+uint64_t node_term(const struct node *n);
+const char *node_name(const struct node *n);
+bool node_is_serving(const struct node *n);
+/* cluster_ms by this node's reckoning: last applied value plus monotonic time since. */
+uint64_t node_cluster_ms(const struct node *n);
+/* The member to ask first: "" if unknown. Valid until the next turn. */
+const char *node_leader_address(const struct node *n);
+
+/* Read-only sight of the state, for metrics and tests. */
+const struct store *node_store(const struct node *n);
+
+#endif
