@@ -231,7 +231,7 @@ lint: ## layers, fences, purity, headers, static analysis, scripts, house style
 do-lint: $(PURE_OBJ) $(PROTO_OBJ:.o=.h)
 	$(Q)tests/lint/layers.sh
 	$(Q)tests/lint/pure.sh $(PURE_OBJ)
-	$(Q)tests/lint/headers.sh $(CC) $(CPPFLAGS_ALL) $(filter-out -O% -D_FORTIFY%,$(CFLAGS_ALL))
+	$(Q)tests/lint/headers.sh $(CC) $(filter-out -MMD -MP -O% -D_FORTIFY%,$(CPPFLAGS_ALL) $(CFLAGS_ALL)) -Werror
 	$(Q)tests/lint/text.sh
 	$(Q)tests/lint/analyse.sh
 	@echo "  LINT  ok"

@@ -16,7 +16,7 @@ if [ "${1:-}" = --one ]; then
     # One command: its output goes to a log, its result to LOG.result as "passed failed".
     logs=$2
     command=$3
-    name=$(echo "${command#build/*/tests/}" | sed 's,^tests/,,; s,[^A-Za-z0-9_.-]\{1\,\},_,g')
+    name=$(echo "${command#build/*/tests/}" | sed 's,^[./]*,,; s,^tests/,,; s,[^A-Za-z0-9_.-]\{1\,\},_,g')
     log=$logs/$name.log
     begin=$(date +%s)
     # shellcheck disable=SC2086

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Static analysis by cppcheck and shellcheck. False alarms are silenced where they are, by a
+# cppcheck-suppress comment that says why.
+set -eu
+status=0
+folders=$(for folder in base lease recipes store watch raft net client cmd; do
+    [ ! -d "$folder" ] || echo "$folder"
+done)
+# shellcheck disable=SC2086
+if [ -n "$(find $folders -name '*.c' | head -n 1)" ]; then
+    mkdir -p build/cppcheck
+    # shellcheck disable=SC2086
+    cppcheck --quiet -j 2 --cppcheck-build-dir=build/cppcheck --std=c11 --language=c \
+        --enable=warning,portability --inline-suppr --error-exitcode=1 \
+        --suppress=missingInclude --suppress=missingIncludeSystem --suppress=unmatchedSuppression \
+        -I . $folders || status=1
+fi
+git ls-files -z --cached --others --exclude-standard | xargs -0 -r grep -lIZ '^#!/bin/\(sh\|bash\)\|^#!/usr/bin/env bash' 2>/dev/null |
+    xargs -0 -r shellcheck || status=1
+exit $status
