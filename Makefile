@@ -40,15 +40,18 @@ endif
 # first then call make again for the real work, and that call checks.
 SELF_SUFFICIENT := deps run test unit sim mutants cluster compat bench fuzz cov lint format clean help
 ifneq ($(filter-out $(SELF_SUFFICIENT),$(or $(MAKECMDGOALS),all)),)
+$(if $(shell command -v $(PKG_CONFIG)),,$(error no $(PKG_CONFIG) -- run 'make deps', or see docs/building.md))
 MISSING := $(shell $(PKG_CONFIG) --print-errors --exists $(PKGS) $(TEST_PKGS) 2>&1)
 $(if $(MISSING),$(error $(MISSING) -- run 'make deps', or see docs/building.md))
+HASH := \#
 # Asked twice, of pkg-config and of the header the compiler sees, as these can differ.
-RAFT_FOUND := $(shell $(PKG_CONFIG) --modversion raft 2>/dev/null || echo none)
-RAFT_OK := $(shell $(PKG_CONFIG) --exists 'raft = 0.22.1' && \
-    printf '%s\n' '\#include <raft.h>' '\#if RAFT_VERSION_NUMBER == 2201' 'coord_raft_ok' '\#endif' | \
-    $(CC) -E -P $(shell $(PKG_CONFIG) --cflags raft 2>/dev/null) - 2>/dev/null | grep -o coord_raft_ok)
-ifeq ($(RAFT_OK),)
-$(error coord needs libraft 0.22.1 exactly, found: $(RAFT_FOUND). Version 0.15.0 loses \
+RAFT_PC := $(shell $(PKG_CONFIG) --modversion raft 2>/dev/null || echo none)
+RAFT_H  := $(shell printf '%s\n' '$(HASH)include <raft.h>' \
+    'raft_h RAFT_VERSION_MAJOR RAFT_VERSION_MINOR RAFT_VERSION_RELEASE' | \
+    $(CC) -E -P $(shell $(PKG_CONFIG) --cflags raft 2>/dev/null) - 2>/dev/null | \
+    sed -n 's/^raft_h \([0-9]*\) \([0-9]*\) \([0-9]*\)$$/\1.\2.\3/p')
+ifneq ($(RAFT_PC) $(RAFT_H),0.22.1 0.22.1)
+$(error coord needs libraft 0.22.1 exactly, found: $(RAFT_PC) (raft.h: $(or $(RAFT_H),none)). Version 0.15.0 loses \
 acknowledged writes, and other versions change who owns the memory handed over, so none of them \
 will do. Run 'make deps' to install the right one, or see docs/building.md)
 endif
