@@ -46,11 +46,13 @@ static inline uint64_t hash_step(uint64_t a, uint64_t b)
     return ((uint64_t)product ^ (uint64_t)(product >> 64)) + (a ^ rotated);
 }
 
-/* The low bits of a product depend on few bits of its factors; the high half makes up for it. */
+/* The lowest and highest bits of a product depend on few bits of its factors: two rounds, with the
+ * halves exchanged between them, let every bit of the input reach every bit of the result. */
 static inline uint64_t hash_finish(uint64_t h)
 {
     h = hash_step(h, HASH_K3);
-    return h ^ (h >> 32);
+    h = (h ^ (h >> 32)) * HASH_K2;
+    return h ^ (h >> 29);
 }
 
 uint64_t hash_mix(uint64_t a, uint64_t b)
