@@ -16,10 +16,9 @@
  *   close  the connection is gone, or closing
  *
  * What a front must keep to:
- *   - Requests to the node (raft/node.h) are pinned until completion, and a completion can come
- *     after close. So a request is memory of its own, not part of the state: `close` detaches the
- *     requests still in flight (owner = NULL) and their completion then only frees them. A detached
- *     request touches neither state nor env nor shared.
+ *   - Requests to the node (raft/node.h) are pinned until completion. So a request is memory of its
+ *     own, not part of the state, and `close` cancels those in flight (node_write_cancel,
+ *     node_read_cancel), after which no completion follows.
  *   - A completion stores or encodes the answer and calls sink.wake; it does not have to write.
  *   - Order of replies is the front's own duty.
  *   - Output is bounded: `turn` stops when sink.write returned false and is called again after the

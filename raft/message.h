@@ -2,7 +2,7 @@
  *
  * A frame on the wire is
  *
- *   u32 body bytes | u32 CRC-32C of type and body | u8 type | u8[3] 0 | body
+ *   u32 body bytes | u32 CRC-32C of all that follows | u8 type | u8[3] 0 | body
  *
  * message_decode accepts exactly what message_encode makes: counts match sizes, enums are in range,
  * nothing is left over. What a well-formed message may *say* (terms, indexes, membership) is judged
@@ -22,6 +22,8 @@
 #define MESSAGE_ENTRIES_MAX 65536
 #define MESSAGE_CHUNK_BYTES_MAX ((size_t)256 << 10)
 #define MESSAGE_CONFIGURATION_BYTES_MAX ((size_t)64 << 10)
+#define MESSAGE_NAME_BYTES_MAX 64
+#define MESSAGE_ADDRESS_BYTES_MAX 280
 
 enum message_type {
     MESSAGE_HELLO = 1,
@@ -157,14 +159,20 @@ struct message {
     };
 };
 
-/* Appends one whole frame. */
+/* Appends one whole frame. Content beyond a limit above is the caller's mistake and asserts. */
 void message_encode(struct buf *out, const struct message *m);
 
 /* Looks at the front of `bytes`: RC_OK and *frame_bytes = whole frame there; *frame_bytes = 0 = need
- * more; RC_MALFORMED or RC_TOO_LARGE = close the connection. Checks the CRC. */
+ * more; RC_MALFORMED or RC_TOO_LARGE = close the connection. Checks the CRC, which also covers the
+ * type; the length is checked as soon as it is there. */
 enum status message_frame(struct slice bytes, size_t *frame_bytes, struct errmsg *err) MUST_USE;
 
-/* Decodes one whole frame. Slices point into it, entry arrays into `arena`. */
+/* How long the frame at the front of `bytes` says it is, 0 as long as that cannot be seen: what to
+ * reserve for it. Trustworthy only after message_frame returned RC_OK for the same bytes. */
+size_t message_announced(struct slice bytes);
+
+/* Decodes one whole frame that message_frame found. Slices point into it, entry arrays into
+ * `arena`. RC_MALFORMED unless message_encode would make the same bytes of `out` again. */
 enum status message_decode(struct slice frame, struct message *out, struct arena *arena,
                            struct errmsg *err) MUST_USE;
 
