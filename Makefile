@@ -158,7 +158,7 @@ SEED         ?= 1
 SEEDS        ?= 1000
 FUZZ_SECONDS ?= 30
 TEST_LOGS    := $(BUILD)/test-logs
-TEST_ENV     := COORD_BUILD=$(BUILD) COORDD=$(BUILD)/coordd COORDCTL=$(BUILD)/coordctl VARIANT=$(VARIANT)
+TEST_ENV     := CK_DEFAULT_TIMEOUT=60 COORD_BUILD=$(BUILD) COORDD=$(BUILD)/coordd COORDCTL=$(BUILD)/coordctl VARIANT=$(VARIANT)
 # Two halves, for two cores.
 SIM_HALF     := $(shell echo $$(( $(SEEDS) / 2 )))
 SIM_RUNS      = $(if $(SIM),$(if $(filter-out 0,$(SIM_HALF)),'$(SIM) --seed $(SEED) --seeds $(SIM_HALF)') \

@@ -132,7 +132,7 @@ write_sources() {
                   for (i = 1; i <= NF; i++) if ($i !~ /^#/) has_field = 1
                   if (!has_field || ++stanza != entry) next
                   for (i = 1; i <= NF; i++) {
-                      if ($i ~ /^#/) continue
+                      if ($i ~ /^#/ || $i ~ /^[ \t]*$/) continue
                       if ($i !~ /^[ \t]/) {
                           name = tolower($i); sub(/:.*/, "", name)
                           skip = name ~ /^(types|uris|suites|components|enabled|x-repolib-name)$/
@@ -150,48 +150,55 @@ write_sources() {
 }
 
 write_pin() {
-    {
-        echo "# Added by coord: libraft $raft_wanted comes from $VERSION_CODENAME-backports."
-        printf 'Package: src:raft\nPin: release n=%s-backports\nPin-Priority: 600\n' "$VERSION_CODENAME"
-        if [ "$1" = others-out ]; then
-            printf '\n# Nothing else does. Delete this part to use backports for more.\n'
-            printf 'Package: *\nPin: release n=%s-backports\nPin-Priority: -1\n' "$VERSION_CODENAME"
-        fi
-    } >"$pin_file"
+    cat >"$pin_file" <<END
+# Added by coord: libraft $raft_wanted comes from $VERSION_CODENAME-backports.
+Package: src:raft
+Pin: release n=$VERSION_CODENAME-backports
+Pin-Priority: 600
+
+# Nothing else does. Delete this part to use backports for more.
+Package: *
+Pin: release n=$VERSION_CODENAME-backports
+Pin-Priority: -1
+END
 }
 
-# Makes libraft 0.22.1 available where only backports has it.
+# Adds the backports suite where that is the one that has libraft 0.22.1, unless this machine has
+# it already. When it turns out not to help, both files go away again.
 add_backports() {
     suite=$VERSION_CODENAME-backports
-    if indexes | awk -F'|' -v suite="$suite" '$2 == suite || $3 == suite { found = 1 } END { exit !found }'; then
-        if [ -e "$pin_file" ]; then
-            return 0
-        fi
-        say "$suite is configured already; pinning libraft to it in $pin_file"
-        write_pin others-as-they-are
+    ! indexes | cut -d'|' -f2,3 | grep -qF "$suite" || return 0
+    archive=$(main_archive)
+    [ -n "$archive" ] || die "no apt source that answers offers $VERSION_CODENAME main;" \
+        "apt-get update says more"
+    write_sources "${archive%%|*}" "${archive#*|}"
+    write_pin
+    apt update || true
+    if [ -z "$(version_in_archive libraft-dev "$raft_wanted")" ]; then
+        rm -f "$sources_file" "$pin_file"
+        say "${archive%%|*} has no libraft $raft_wanted in $suite; removed that suite again"
         return 0
     fi
-    archive=$(main_archive)
-    [ -n "$archive" ] || die "no apt source of this machine offers $VERSION_CODENAME main"
-    write_sources "${archive%%|*}" "${archive#*|}"
-    write_pin others-out
     say "libraft $raft_wanted is in $suite: added $sources_file (same mirror as" \
         "$VERSION_CODENAME) and $pin_file (only libraft may come from it)"
-    if ! apt update; then
-        rm -f "$sources_file" "$pin_file"
-        die "the mirror ${archive%%|*} does not serve $suite; removed both files again." \
-            "Point apt at a mirror that does and run this again."
-    fi
 }
 
+present=$(raft_version)
+if [ -n "$present" ] && dpkg --compare-versions "$present" gt "$raft_wanted"; then
+    die "libraft $present is installed, coord needs $raft_wanted: later versions change who owns" \
+        "the memory handed over. Nothing of yours is removed; to go on, remove libraft-dev and" \
+        "libraft0 and run this again."
+fi
+
 say "missing:$missing"
-apt update || die "apt-get update failed; see above"
+# A broken entry for something else must not stop us; what we need is looked for below.
+apt update || say "apt-get update had errors (above), going on with what there is"
 
 raft_packages=
 if ! raft_is_right; then
     version=$(version_in_archive libraft-dev "$raft_wanted")
-    if [ -z "$version" ]; then
-        [ "$VERSION_CODENAME" != bookworm ] || add_backports
+    if [ -z "$version" ] && [ "$VERSION_CODENAME" = bookworm ]; then
+        add_backports
         version=$(version_in_archive libraft-dev "$raft_wanted")
     fi
     offered=$(apt-cache madison libraft-dev | awk '{ printf "%s%s", sep, $3; sep = ", " }')
@@ -199,12 +206,6 @@ if ! raft_is_right; then
         "${offered:-none}. 0.15.0 loses acknowledged writes, and other versions change who owns" \
         "the memory handed over, so no other one will do. Debian 12 has it in bookworm-backports," \
         "Debian 13 in main; otherwise build $raft_wanted from source and make pkg-config find it."
-    present=$(raft_version)
-    if [ -n "$present" ] && dpkg --compare-versions "$present" gt "$raft_wanted"; then
-        die "libraft $present is installed and coord needs $raft_wanted: later versions change" \
-            "who owns the memory handed over. Not removing what you installed; to go on, run:" \
-            "apt-get install --allow-downgrades libraft-dev=$version"
-    fi
     raft_packages=libraft-dev=$version
 fi
 
