@@ -46,10 +46,14 @@ enum status errmsg_wrap(struct errmsg *err, const char *format, ...)
     vsnprintf(context, sizeof context, format, args);
     va_end(args);
 
-    size_t used = strlen(context);
-    memcpy(err->text, context, used + 1);
-    if (story[0] != '\0') {
-        snprintf(err->text + used, sizeof err->text - used, ": %s", story);
+    const char *parts[] = {context, story[0] == '\0' ? "" : ": ", story};
+    size_t used = 0;
+    for (size_t i = 0; i < 3; i++) { /* what does not fit is cut from the innermost part */
+        size_t room = sizeof err->text - 1 - used;
+        size_t bytes = strnlen(parts[i], room);
+        memcpy(err->text + used, parts[i], bytes);
+        used += bytes;
     }
+    err->text[used] = '\0';
     return err->rc;
 }
