@@ -2,7 +2,7 @@
 # Installs what coord needs from Debian's own archive, and nothing else.
 #
 #   install-deps.sh                to build, run and test
-#   install-deps.sh --lint         also what `make lint` uses      (--fuzz, --compat likewise)
+#   install-deps.sh --lint         also what `make lint` uses; likewise --fuzz, --bench, --compat
 #   install-deps.sh --check [...]  only say what is missing; exit 1 when something is
 #
 # Looks first and changes nothing when everything is there, so it works offline and a second run
@@ -24,8 +24,9 @@ packages_build='gcc make libc6-dev pkgconf git curl python3
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler'
 packages_lint='shellcheck cppcheck'
 packages_fuzz='clang llvm'
-packages_compat='python3-grpcio python3-protobuf nghttp2-client
-    nodejs golang-go golang-google-grpc-dev protoc-gen-go-1-5 protoc-gen-go-grpc'
+packages_bench='python3-grpcio python3-protobuf nghttp2-client'
+packages_compat="$packages_bench
+    nodejs golang-go golang-google-grpc-dev protoc-gen-go-1-5 protoc-gen-go-grpc"
 
 say() { echo "install-deps: $*"; }
 die() { echo "install-deps: $*" >&2; exit 1; }
@@ -38,8 +39,9 @@ for argument in "$@"; do
     --check) check_only=yes ;;
     --lint) wanted="$wanted $packages_lint" ;;
     --fuzz) wanted="$wanted $packages_fuzz" ;;
+    --bench) wanted="$wanted $packages_bench" ;;
     --compat) wanted="$wanted $packages_compat" ;;
-    *) die "unknown option '$argument' (--check, --lint, --fuzz, --compat)" ;;
+    *) die "unknown option '$argument' (--check, --lint, --fuzz, --bench, --compat)" ;;
     esac
 done
 
