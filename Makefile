@@ -212,7 +212,7 @@ do-test: $(if $(filter release,$(VARIANT)),all,programs) $(UNIT) $(SIM)
 do-unit: $(UNIT)
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) $(UNIT) --
 do-sim: $(SIM)
-	$(Q)$(SIM) --seed $(SEED) --seeds $(SEEDS)
+	$(Q)$(or $(SIM),$(error there is no tests/sim)) --seed $(SEED) --seeds $(SEEDS)
 do-cluster: programs
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) -- $(call scripts,tests/cluster)
 do-compat: programs

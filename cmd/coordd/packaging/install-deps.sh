@@ -23,7 +23,7 @@ packages_build='gcc make libc6-dev pkgconf git curl python3
     libuv1-dev libsqlite3-dev libjansson-dev libnghttp2-dev check
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler'
 packages_lint='shellcheck cppcheck'
-packages_fuzz='clang llvm'
+packages_fuzz='clang libclang-rt-dev llvm'
 packages_bench='python3-grpcio python3-protobuf nghttp2-client'
 packages_compat="$packages_bench
     nodejs golang-go golang-google-grpc-dev protoc-gen-go-1-5 protoc-gen-go-grpc"
