@@ -237,11 +237,13 @@ lint: ## layers, fences, purity, headers, static analysis, scripts, house style
 	$(Q)$(INSTALL_DEPS) --check --lint >/dev/null 2>&1 || $(INSTALL_DEPS) --lint
 	$(Q)$(MAKE) VARIANT=release do-lint
 do-lint: $(PURE_OBJ) $(PROTO_OBJ:.o=.h)
-	$(Q)tests/lint/layers.sh
-	$(Q)tests/lint/pure.sh $(PURE_OBJ)
-	$(Q)tests/lint/headers.sh $(CC) $(filter-out -MMD -MP -O% -D_FORTIFY%,$(CPPFLAGS_ALL) $(CFLAGS_ALL)) -Werror
-	$(Q)tests/lint/text.sh
-	$(Q)tests/lint/analyse.sh
+	$(Q)status=0; \
+	tests/lint/layers.sh || status=1; \
+	tests/lint/pure.sh $(PURE_OBJ) || status=1; \
+	tests/lint/headers.sh $(CC) $(filter-out -MMD -MP -O% -D_FORTIFY%,$(CPPFLAGS_ALL) $(CFLAGS_ALL)) -Werror || status=1; \
+	tests/lint/text.sh || status=1; \
+	tests/lint/analyse.sh || status=1; \
+	exit $$status
 	@echo "  LINT  ok"
 format: ## rewrite sources with clang-format
 	$(Q)git ls-files '*.[ch]' | xargs -r clang-format -i
