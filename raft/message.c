@@ -349,6 +349,7 @@ static void put_body(struct buf *out, const struct message *m)
     case MESSAGE_FORWARD_RESULT: put_forward_result(out, &m->forward_result); return;
     case MESSAGE_BOOT_QUERY:
     case MESSAGE_BOOT_RESULT: put_boot(out, &m->boot); return;
+    case MESSAGE_PING: return;
     }
     UNREACHABLE();
 }
@@ -380,6 +381,7 @@ static void take_body(struct unpack *in, struct message *m, struct arena *arena)
     case MESSAGE_FORWARD_RESULT: take_forward_result(in, &m->forward_result); return;
     case MESSAGE_BOOT_QUERY:
     case MESSAGE_BOOT_RESULT: take_boot(in, &m->boot); return;
+    case MESSAGE_PING: return;
     }
     in->failed = true; /* not a type of ours */
 }

@@ -43,6 +43,7 @@ enum message_type {
     MESSAGE_FORWARD_RESULT = 15,
     MESSAGE_BOOT_QUERY = 16, /* before bootstrap: are you past the bootstrap entry? */
     MESSAGE_BOOT_RESULT = 17,
+    MESSAGE_PING = 18, /* no body; between transports only, never delivered */
 };
 
 enum entry_type { ENTRY_COMMAND = 1, ENTRY_BARRIER = 2, ENTRY_CHANGE = 3 };
