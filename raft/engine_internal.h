@@ -1,0 +1,90 @@
+/* What the files of the engine share. Nobody else includes it, nor <raft.h>. */
+#ifndef RAFT_ENGINE_INTERNAL_H
+#define RAFT_ENGINE_INTERNAL_H
+
+#include <raft.h>
+
+#include "base/list.h"
+#include "raft/engine.h"
+#include "raft/engine_log.h"
+#include "raft/wal.h"
+
+struct engine {
+    struct raft raft;
+    struct env *env;
+    struct log *log;
+    const struct engine_events *events;
+    void *context;
+    struct wal *wal;
+    struct engine_log entries; /* mirrors raft.trail */
+    uint64_t applied;
+    uint64_t now_ms; /* time of the last step; never goes back */
+    uint64_t trailing_bytes;
+    bool failed; /* a durable write failed, or the core refused to go on: nothing leaves */
+
+    /* Rule DISK: messages wait here until the term and vote they speak for are durable. */
+    uint64_t hold_ticket;
+    uint64_t durable_ticket;
+    struct list held;
+
+    /* An install that waits for the log's reset to be durable. */
+    struct {
+        bool running;
+        uint64_t ticket;
+        struct raft_snapshot_metadata metadata;
+        uint64_t file_bytes;
+    } install;
+
+    struct {
+        uint64_t index;
+        uint64_t term;
+        uint64_t configuration_index;
+        struct buf configuration;
+        uint64_t file_bytes;
+    } snapshot;
+
+    /* Configuration as of `applied`, for our own snapshots. */
+    struct {
+        uint64_t index;
+        struct buf bytes;
+    } applied_configuration;
+
+    /* Mirror of raft.configuration for callers, refreshed when its indexes move. */
+    struct engine_configuration configuration;
+    uint64_t seen_committed;
+    uint64_t seen_uncommitted;
+
+    /* Last told to `events->state`. */
+    int seen_state;
+    uint64_t seen_term;
+    uint64_t seen_leader;
+
+    /* How far each member knows the commit index, by what we sent it (commit notices). */
+    uint64_t told_commit[ENGINE_MEMBERS_MAX];
+
+    struct metric *metric_steps;
+};
+
+/* engine.c */
+int engine_step(struct engine *e, struct raft_event *event);
+void engine_fail(struct engine *e, enum status rc, const char *why);
+/* Applies, elects the first entry of a term, reports changes: until nothing moves any more. */
+void engine_advance(struct engine *e);
+
+/* engine_send.c */
+void engine_send_all(struct engine *e, const struct raft_message *messages, unsigned count);
+void engine_release_held(struct engine *e);
+void engine_send_commit_notices(struct engine *e);
+void engine_drop_held(struct engine *e);
+
+/* engine_receive.c */
+bool engine_message_is_sane(const struct engine *e, uint64_t from, const struct message *m,
+                            const char **why);
+
+/* engine_configuration.c */
+void engine_configuration_from_raft(const struct raft_configuration *from, uint64_t index,
+                                    struct engine_configuration *to);
+void engine_configuration_to_raft(const struct engine_configuration *from,
+                                  struct raft_configuration *to);
+
+#endif

@@ -1,0 +1,272 @@
+/* Messages from other members, judged before they are stepped: the core is built without its
+ * assertions, so that what it merely assumes about its input would corrupt memory. A message that no
+ * correct member sends is dropped and logged; the connection stays, since the next one may be fine.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/mutant.h"
+#include "raft/engine_internal.h"
+
+/* Versions of libraft's message structs, as its message.h numbers them. */
+#define VERSION_REQUEST_VOTE 2
+#define VERSION_REQUEST_VOTE_RESULT 2
+#define VERSION_APPEND_ENTRIES 0
+#define VERSION_APPEND_ENTRIES_RESULT 2
+#define VERSION_TIMEOUT_NOW 0
+
+static const struct engine_member *find_member(const struct engine *e, uint64_t id)
+{
+    for (size_t i = 0; i < e->configuration.count; i++) {
+        if (e->configuration.members[i].id == id) {
+            return &e->configuration.members[i];
+        }
+    }
+    return NULL;
+}
+
+static bool entries_are_sane(const struct message_append_entries *m, const char **why)
+{
+    uint64_t term = m->prev_log_term;
+    for (uint32_t i = 0; i < m->entry_count; i++) {
+        const struct message_entry *entry = &m->entries[i];
+        if (entry->term == 0 || entry->term < term || entry->term > m->term) {
+            *why = "entry terms do not grow up to the message's";
+            return false;
+        }
+        term = entry->term;
+        struct engine_configuration c;
+        if (entry->type == ENTRY_CHANGE &&
+            engine_configuration_decode(entry->payload, &c) != RC_OK) {
+            *why = "configuration entry is malformed";
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool append_is_sane(const struct engine *e, const struct message_append_entries *m,
+                           const char **why)
+{
+    if ((m->prev_log_index == 0) != (m->prev_log_term == 0)) {
+        *why = "previous index and term contradict each other";
+        return false;
+    }
+    if (m->term == 0 || m->prev_log_term > m->term) {
+        *why = "term is zero or below that of the previous entry";
+        return false;
+    }
+    if (m->term == e->raft.current_term && e->raft.state == RAFT_LEADER) {
+        *why = "two leaders in one term";
+        return false;
+    }
+    return entries_are_sane(m, why);
+}
+
+bool engine_message_is_sane(const struct engine *e, uint64_t from, const struct message *m,
+                            const char **why)
+{
+    if (from == 0 || from == e->raft.id || find_member(e, from) == NULL) {
+        *why = "sender is not a member";
+        return false;
+    }
+    switch (m->type) {
+    case MESSAGE_APPEND_ENTRIES:
+        return append_is_sane(e, &m->append_entries, why);
+    case MESSAGE_APPEND_ENTRIES_RESULT:
+        if (m->append_entries_result.last_log_index > engine_last_index(e) &&
+            m->append_entries_result.rejected == 0 &&
+            m->append_entries_result.term == e->raft.current_term &&
+            e->raft.state == RAFT_LEADER) {
+            *why = "acknowledges entries that were never sent";
+            return false;
+        }
+        return true;
+    case MESSAGE_REQUEST_VOTE:
+        if (m->request_vote.term == 0 ||
+            (m->request_vote.last_log_index == 0) != (m->request_vote.last_log_term == 0)) {
+            *why = "last index and term contradict each other";
+            return false;
+        }
+        return true;
+    case MESSAGE_REQUEST_VOTE_RESULT:
+        if (m->request_vote_result.pre_vote && m->request_vote_result.vote_granted &&
+            m->request_vote_result.term > e->raft.current_term + 1) {
+            *why = "granted pre-vote for a term that was not asked for";
+            return false;
+        }
+        return true;
+    case MESSAGE_TIMEOUT_NOW:
+        return true;
+    default:
+        *why = "not a consensus message";
+        return false;
+    }
+}
+
+/* Steps one AppendEntries request with entries [from, from + count) of `m`. */
+static void step_append(struct engine *e, struct raft_message *rm,
+                        const struct message_append_entries *m, uint32_t from, uint32_t count,
+                        uint64_t prev_index, uint64_t prev_term)
+{
+    size_t bytes = 1; /* a batch is never empty, the core tells it by its address */
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += m->entries[from + i].payload.size;
+    }
+    struct raft_entry *entries = NULL;
+    uint8_t *batch = NULL;
+    if (count > 0) {
+        entries = mem_alloc(count * sizeof *entries);
+        batch = raft_malloc(bytes);
+        PRE(batch != NULL);
+        uint8_t *at = batch;
+        for (uint32_t i = 0; i < count; i++) {
+            struct slice payload = m->entries[from + i].payload;
+            entries[i] = (struct raft_entry){
+                .term = m->entries[from + i].term,
+                .type = (enum raft_entry_type)m->entries[from + i].type,
+                .buf = {.base = at, .len = payload.size},
+                .batch = batch,
+            };
+            if (payload.size > 0) {
+                memcpy(at, payload.data, payload.size);
+            }
+            at += payload.size;
+        }
+    }
+    rm->append_entries = (struct raft_append_entries){
+        .version = VERSION_APPEND_ENTRIES,
+        .term = m->term,
+        .prev_log_index = prev_index,
+        .prev_log_term = prev_term,
+        .leader_commit = m->leader_commit,
+        .entries = entries,
+        .n_entries = count,
+    };
+    struct raft_event event = {.type = RAFT_RECEIVE};
+    event.receive.message = rm;
+    if (engine_step(e, &event) != 0) {
+        engine_fail(e, RC_CORRUPT, "the core refused an AppendEntries: the logs contradict");
+    }
+    mem_free(entries);
+}
+
+/* Rule TRIM: of a request that reaches below our snapshot, drop what the snapshot covers and anchor
+ * the rest at it: the core would take old entries for new ones. */
+static uint32_t trim(const struct engine *e, const struct message_append_entries *m,
+                     uint64_t *prev_index, uint64_t *prev_term)
+{
+    uint64_t covered = e->raft.trail.snapshot.index;
+    if (m->term < e->raft.current_term || m->prev_log_index >= covered ||
+        MUTANT_IS(MUTANT_NO_TRIM)) {
+        return 0;
+    }
+    *prev_index = covered;
+    *prev_term = e->raft.trail.snapshot.term;
+    uint64_t skip = covered - m->prev_log_index;
+    return skip < m->entry_count ? (uint32_t)skip : m->entry_count;
+}
+
+/* Rule SPLIT: the core files a configuration change under the first index of its message, so each
+ * one is stepped as the first entry of a message of its own. */
+static void receive_append(struct engine *e, struct raft_message *rm,
+                           const struct message_append_entries *m)
+{
+    uint64_t prev_index = m->prev_log_index;
+    uint64_t prev_term = m->prev_log_term;
+    uint32_t from = trim(e, m, &prev_index, &prev_term);
+    /* Below the disk reserve nothing is taken in, hence nothing acknowledged; the heartbeat that is
+     * left keeps the leader known. */
+    uint32_t end = engine_disk_is_short(e) ? from : m->entry_count;
+    do {
+        uint32_t count = 0;
+        while (from + count < end &&
+               (count == 0 || m->entries[from + count].type != ENTRY_CHANGE)) {
+            count++;
+        }
+        step_append(e, rm, m, from, count, prev_index, prev_term);
+        from += count;
+        prev_index += count;
+        if (count > 0) {
+            prev_term = m->entries[from - 1].term;
+        }
+    } while (from < end && !e->failed);
+}
+
+void engine_receive(struct engine *e, uint64_t from, const struct message *m)
+{
+    const char *why = NULL;
+    if (e->failed) {
+        return;
+    }
+    if (!engine_message_is_sane(e, from, m, &why)) {
+        log_warn(e->log, "raft.message_refused", "from=%016" PRIx64 " type=%d reason=\"%s\"", from,
+                 m->type, why);
+        return;
+    }
+    /* The core copies the address of a new leader; it must outlive the step only. */
+    char address[ENGINE_ADDRESS_BYTES_MAX];
+    memcpy(address, find_member(e, from)->address, sizeof address);
+    struct raft_message rm;
+    memset(&rm, 0, sizeof rm);
+    rm.server_id = from;
+    rm.server_address = address;
+    struct raft_event event = {.type = RAFT_RECEIVE};
+    event.receive.message = &rm;
+    switch (m->type) {
+    case MESSAGE_APPEND_ENTRIES:
+        rm.type = RAFT_APPEND_ENTRIES;
+        receive_append(e, &rm, &m->append_entries);
+        engine_advance(e);
+        return;
+    case MESSAGE_APPEND_ENTRIES_RESULT:
+        rm.type = RAFT_APPEND_ENTRIES_RESULT;
+        rm.append_entries_result = (struct raft_append_entries_result){
+            .version = VERSION_APPEND_ENTRIES_RESULT,
+            .term = m->append_entries_result.term,
+            .rejected = m->append_entries_result.rejected,
+            .last_log_index = m->append_entries_result.last_log_index,
+            .features = m->append_entries_result.features,
+            .capacity = m->append_entries_result.capacity,
+        };
+        break;
+    case MESSAGE_REQUEST_VOTE:
+        rm.type = RAFT_REQUEST_VOTE;
+        rm.request_vote = (struct raft_request_vote){
+            .version = VERSION_REQUEST_VOTE,
+            .term = m->request_vote.term,
+            .candidate_id = from,
+            .last_log_index = m->request_vote.last_log_index,
+            .last_log_term = m->request_vote.last_log_term,
+            .disrupt_leader = m->request_vote.disrupt_leader,
+            .pre_vote = m->request_vote.pre_vote,
+        };
+        break;
+    case MESSAGE_REQUEST_VOTE_RESULT:
+        rm.type = RAFT_REQUEST_VOTE_RESULT;
+        rm.request_vote_result = (struct raft_request_vote_result){
+            .version = VERSION_REQUEST_VOTE_RESULT,
+            .term = m->request_vote_result.term,
+            .vote_granted = m->request_vote_result.vote_granted,
+            .pre_vote = m->request_vote_result.pre_vote,
+        };
+        break;
+    case MESSAGE_TIMEOUT_NOW:
+        rm.type = RAFT_TIMEOUT_NOW;
+        rm.timeout_now = (struct raft_timeout_now){
+            .version = VERSION_TIMEOUT_NOW,
+            .term = m->timeout_now.term,
+            .last_log_index = m->timeout_now.last_log_index,
+            .last_log_term = m->timeout_now.last_log_term,
+        };
+        break;
+    default:
+        UNREACHABLE();
+    }
+    if (engine_step(e, &event) != 0) {
+        engine_fail(e, RC_CORRUPT, "the core refused a message");
+    }
+    engine_advance(e);
+}
