@@ -85,7 +85,7 @@ fi
     die "this installer knows Debian 12 and 13, this is ${PRETTY_NAME:-unknown}. Install by hand:$missing"
 
 export DEBIAN_FRONTEND=noninteractive
-apt() { apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@" </dev/null; }
+apt() { apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=1 "$@" </dev/null; }
 
 # Every configured package index as "<origin>|<codename>|<suite asked for>|<component>|<mirror>|
 # <file:entry>". apt itself reads its files here, so both source formats, mirror lists, comments
