@@ -80,10 +80,9 @@ enum status env_uv_listen(struct env *env, const char *host, uint16_t port, env_
 uint16_t env_uv_listener_port(struct env_listener *listener);
 void env_uv_listener_close(struct env_listener *listener);
 
+/* env_uv_dial.c */
 /* Looks `host` up; a literal, in brackets or not, is answered without asking anybody. Returns
  * what getaddrinfo returns. The caller frees `out` with freeaddrinfo. */
 int env_uv_resolve(const char *host, uint16_t port, int flags, struct addrinfo **out);
-/* `host` without the brackets that keep an IPv6 literal apart from its port. Owned. */
-char *env_uv_bare_host(const char *host);
 
 #endif

@@ -1,6 +1,6 @@
 /* Byte streams over TCP.
  *
- *              connect() ----> CONNECTING --stream_opened--> OPEN <---- accepted
+ *              connect() ----> CONNECTING --env_uv_stream_opened--> OPEN <---- accepted
  *                                  |  ^                       |  |
  *                      next address+--+                       |  +--close(flush)--> FLUSHING
  *                                  |                          |                        |
@@ -9,7 +9,8 @@
  *
  * ENDED and SHUT have asked libuv to close the handle; its close callback frees the stream, and
  * tells the owner before that if it was ENDED. So no callback ever comes from inside the call that
- * caused it. An owner that closes an ENDED stream, not knowing yet, makes it SHUT.
+ * caused it. An owner that closes an ENDED stream, not knowing yet, makes it SHUT. What happens
+ * inside CONNECTING is in env_uv_dial.c.
  *
  * Writing. What the kernel does not take at once waits in two buffers: `flight` is being sent by
  * one uv_write request, in chunks so that progress shows, `waiting` collects what comes meanwhile
@@ -19,7 +20,6 @@
  * and dropped until the other side closes, for ENV_UV_FLUSH_MS at most: closing a socket with
  * unread bytes would reset the connection and destroy the last reply on its way.
  */
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -27,53 +27,16 @@
 
 #include "base/assert.h"
 #include "base/buf.h"
-#include "base/env_uv_impl.h"
+#include "base/env_uv_stream.h"
 #include "base/mem.h"
 
 #define STREAM_CHUNK_BYTES ((size_t)256 << 10)
 #define STREAM_KEEPALIVE_SECONDS 30
 
-enum stream_state { STREAM_CONNECTING, STREAM_OPEN, STREAM_FLUSHING, STREAM_ENDED, STREAM_SHUT };
-
-/* What only connecting needs. Outlives its stream while a lookup runs: that cannot be stopped. */
-struct dial {
-    struct env_uv *env;
-    struct env_stream *stream; /* NULL once the stream is gone */
-    bool resolving;
-    uv_getaddrinfo_t resolve;
-    uv_connect_t connect;
-    struct addrinfo *addresses; /* owned */
-    struct addrinfo *next;      /* to try if the present one fails */
-};
-
-struct env_stream {
-    struct list all;      /* env->streams */
-    struct list flushing; /* env->flushing, self-linked when not in it */
-    struct env_uv *env;
-    enum stream_state state;
-    enum status rc; /* why it ENDED */
-    const struct env_stream_events *events;
-    void *owner;
-    struct dial *dial;
-    bool paused;
-    bool blocked; /* the owner was told to wait for drain */
-    bool writing; /* write_req is under way */
-    bool other_side_done;
-    uint64_t flush_deadline_ms;
-    struct buf flight;
-    size_t flight_sent;
-    size_t chunk;
-    struct buf waiting;
-    uv_write_t write_req;
-    uv_shutdown_t shutdown_req;
-    uv_tcp_t tcp;
-};
-
-static void stream_try_next(struct env_stream *s);
 static void stream_send_chunk(struct env_stream *s);
 static void stream_write_cb(uv_write_t *req, int error);
 
-static enum status stream_status(int uv_error)
+enum status env_uv_stream_status(int uv_error)
 {
     switch (uv_error) {
     case UV_EOF:
@@ -110,43 +73,20 @@ static struct env_stream *stream_new(struct env_uv *e, enum stream_state state)
     return s;
 }
 
-static void dial_free(struct dial *d)
-{
-    if (d->addresses != NULL) {
-        freeaddrinfo(d->addresses);
-    }
-    mem_free(d);
-}
-
-static void stream_drop_dial(struct env_stream *s)
-{
-    struct dial *d = s->dial;
-    s->dial = NULL;
-    if (d == NULL) {
-        return;
-    }
-    if (d->resolving) {
-        d->stream = NULL; /* the lookup's callback frees it */
-        uv_cancel((uv_req_t *)&d->resolve);
-    } else {
-        dial_free(d);
-    }
-}
-
 /* By the time this runs every request of the handle has had its callback. */
-static void stream_closed_cb(uv_handle_t *handle)
+void env_uv_stream_closed_cb(uv_handle_t *handle)
 {
     struct env_stream *s = handle->data;
     if (s->state == STREAM_CONNECTING) {
         int rc = uv_tcp_init(s->env->loop, &s->tcp);
         POST(rc == 0);
-        stream_try_next(s);
+        env_uv_dial_next(s);
         return;
     }
     if (s->state == STREAM_ENDED) {
         s->events->closed(s->owner, s->rc);
     }
-    stream_drop_dial(s);
+    env_uv_dial_drop(s);
     list_remove(&s->all);
     buf_close(&s->flight);
     buf_close(&s->waiting);
@@ -159,15 +99,14 @@ static void stream_shut(struct env_stream *s)
 {
     s->state = STREAM_SHUT;
     list_remove(&s->flushing);
-    stream_drop_dial(s);
     if (!uv_is_closing((uv_handle_t *)&s->tcp)) {
-        uv_close((uv_handle_t *)&s->tcp, stream_closed_cb);
+        uv_close((uv_handle_t *)&s->tcp, env_uv_stream_closed_cb);
     }
 }
 
 /* Ended from outside. The owner is told later; an accepted stream that has none yet waits for it,
  * since whoever was given the pointer will still attach or close. */
-static void stream_end(struct env_stream *s, enum status rc)
+void env_uv_stream_end(struct env_stream *s, enum status rc)
 {
     if (s->state == STREAM_FLUSHING) {
         stream_shut(s);
@@ -176,7 +115,7 @@ static void stream_end(struct env_stream *s, enum status rc)
     s->state = STREAM_ENDED;
     s->rc = rc;
     if (s->events != NULL) {
-        uv_close((uv_handle_t *)&s->tcp, stream_closed_cb);
+        uv_close((uv_handle_t *)&s->tcp, env_uv_stream_closed_cb);
     }
 }
 
@@ -196,7 +135,7 @@ static void stream_read_cb(uv_stream_t *handle, ssize_t n, const uv_buf_t *from)
     if (s->state == STREAM_OPEN && n > 0) {
         s->events->data(s->owner, slice_make(from->base, (size_t)n));
     } else if (s->state == STREAM_OPEN && n < 0) {
-        stream_end(s, stream_status((int)n));
+        env_uv_stream_end(s, env_uv_stream_status((int)n));
     } else if (s->state == STREAM_FLUSHING && n < 0) {
         s->other_side_done = true;
         uv_read_stop(handle);
@@ -210,7 +149,7 @@ static void stream_read_start(struct env_stream *s)
 {
     int rc = uv_read_start((uv_stream_t *)&s->tcp, stream_alloc_cb, stream_read_cb);
     if (rc < 0 && rc != UV_EALREADY) {
-        stream_end(s, stream_status(rc));
+        env_uv_stream_end(s, env_uv_stream_status(rc));
     }
 }
 
@@ -236,10 +175,10 @@ static void stream_tune(struct env_stream *s)
     (void)uv_tcp_keepalive(&s->tcp, 1, STREAM_KEEPALIVE_SECONDS);
 }
 
-static void stream_opened(struct env_stream *s)
+void env_uv_stream_opened(struct env_stream *s)
 {
     s->state = STREAM_OPEN;
-    stream_drop_dial(s);
+    env_uv_dial_drop(s);
     stream_tune(s);
     if (!s->paused) {
         stream_read_start(s);
@@ -252,115 +191,13 @@ static void stream_opened(struct env_stream *s)
     }
 }
 
-/* A handle that failed to connect is of no use any more: the next attempt, if there is an address
- * left, begins in its close callback. */
-static void stream_attempt_failed(struct env_stream *s, int error)
-{
-    if (s->dial->next == NULL) {
-        stream_end(s, stream_status(error));
-    } else {
-        uv_close((uv_handle_t *)&s->tcp, stream_closed_cb);
-    }
-}
-
-static void stream_connect_cb(uv_connect_t *req, int error)
-{
-    struct env_stream *s = req->data;
-    if (s->state != STREAM_CONNECTING) {
-        return; /* closed meanwhile */
-    }
-    if (error < 0) {
-        stream_attempt_failed(s, error);
-    } else {
-        stream_opened(s);
-    }
-}
-
-static void stream_try_next(struct env_stream *s)
-{
-    struct dial *d = s->dial;
-    struct addrinfo *address = d->next;
-    d->next = address->ai_next;
-    d->connect.data = s;
-    int rc = uv_tcp_connect(&d->connect, &s->tcp, address->ai_addr, stream_connect_cb);
-    if (rc < 0) {
-        stream_attempt_failed(s, rc);
-    }
-}
-
-static void dial_resolved_cb(uv_getaddrinfo_t *req, int error, struct addrinfo *addresses)
-{
-    struct dial *d = req->data;
-    d->resolving = false;
-    d->env->pending--;
-    d->addresses = addresses;
-    d->next = addresses;
-    if (d->stream == NULL) {
-        dial_free(d);
-    } else if (error < 0 || addresses == NULL) {
-        stream_end(d->stream, stream_status(error < 0 ? error : UV_EAI_NODATA));
-    } else {
-        stream_try_next(d->stream);
-    }
-}
-
-char *env_uv_bare_host(const char *host)
-{
-    size_t length = strlen(host);
-    if (length < 2 || host[0] != '[' || host[length - 1] != ']') {
-        return mem_strdup(host);
-    }
-    char *bare = mem_strdup(host + 1);
-    bare[length - 2] = '\0';
-    return bare;
-}
-
-int env_uv_resolve(const char *host, uint16_t port, int flags, struct addrinfo **out)
-{
-    char service[8];
-    snprintf(service, sizeof service, "%u", (unsigned)port);
-    struct addrinfo hints = {
-        .ai_family = AF_UNSPEC,
-        .ai_socktype = SOCK_STREAM,
-        .ai_flags = flags | AI_NUMERICSERV,
-    };
-    char *bare = env_uv_bare_host(host);
-    int rc = getaddrinfo(bare, service, &hints, out);
-    mem_free(bare);
-    return rc;
-}
-
-/* A name may take seconds to look up: that happens on libuv's pool. */
-static void dial_resolve(struct dial *d, const char *host, uint16_t port)
-{
-    char service[8];
-    snprintf(service, sizeof service, "%u", (unsigned)port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    d->resolve.data = d;
-    int rc = uv_getaddrinfo(d->env->loop, &d->resolve, dial_resolved_cb, host, service, &hints);
-    if (rc < 0) {
-        stream_end(d->stream, stream_status(rc));
-        return;
-    }
-    d->resolving = true;
-    d->env->pending++;
-}
-
 struct env_stream *env_uv_connect(struct env *env, const char *host, uint16_t port,
                                   const struct env_stream_events *events, void *owner)
 {
     struct env_stream *s = stream_new(env_uv_of(env), STREAM_CONNECTING);
     s->events = events;
     s->owner = owner;
-    s->dial = mem_zalloc(sizeof *s->dial);
-    s->dial->env = s->env;
-    s->dial->stream = s;
-    if (env_uv_resolve(host, port, AI_NUMERICHOST, &s->dial->addresses) == 0) {
-        s->dial->next = s->dial->addresses;
-        stream_try_next(s);
-    } else {
-        dial_resolve(s->dial, host, port);
-    }
+    env_uv_dial_start(s, host, port);
     return s;
 }
 
@@ -382,7 +219,7 @@ void env_uv_attach(struct env_stream *s, const struct env_stream_events *events,
     s->events = events;
     s->owner = owner;
     if (s->state == STREAM_ENDED) { /* it broke under a write that came first */
-        uv_close((uv_handle_t *)&s->tcp, stream_closed_cb);
+        uv_close((uv_handle_t *)&s->tcp, env_uv_stream_closed_cb);
     } else if (!s->paused) {
         stream_read_start(s);
     }
@@ -412,7 +249,7 @@ static void stream_send_chunk(struct env_stream *s)
     int rc = uv_write(&s->write_req, (uv_stream_t *)&s->tcp, &part, 1, stream_write_cb);
     if (rc < 0) {
         s->writing = false;
-        stream_end(s, stream_status(rc));
+        env_uv_stream_end(s, env_uv_stream_status(rc));
     }
 }
 
@@ -439,7 +276,7 @@ static void stream_write_cb(uv_write_t *req, int error)
         return; /* closing, and so cancelled */
     }
     if (error < 0) {
-        stream_end(s, stream_status(error));
+        env_uv_stream_end(s, env_uv_stream_status(error));
         return;
     }
     s->flight_sent += s->chunk;
@@ -469,7 +306,7 @@ static size_t stream_try_write(struct env_stream *s, struct slice bytes)
     uv_buf_t part = {.base = (char *)(uintptr_t)bytes.data, .len = bytes.size};
     int n = uv_try_write((uv_stream_t *)&s->tcp, &part, 1);
     if (n < 0 && n != UV_EAGAIN) {
-        stream_end(s, stream_status(n));
+        env_uv_stream_end(s, env_uv_stream_status(n));
     }
     return n > 0 ? (size_t)n : 0;
 }

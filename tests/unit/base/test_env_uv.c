@@ -290,6 +290,36 @@ START_TEST(stream_closed_while_its_name_is_looked_up_is_silent)
 }
 END_TEST
 
+START_TEST(stream_closed_while_it_connects_is_silent)
+{
+    listen_on("127.0.0.1");
+    connect_to("127.0.0.1");
+    env->net->write(client.stream, slice_str("never sent"));
+    env->net->close(client.stream, false);
+    connect_to("127.0.0.1");
+    uv_run(&loop, UV_RUN_NOWAIT);
+    env->net->close(client.stream, true);
+    env_uv_free(env);
+    ck_assert_int_eq(client.closed, 0);
+    env = NULL;
+}
+END_TEST
+
+/* localhost is ::1 as well on most machines, where this listener is not. */
+START_TEST(stream_tries_each_address_of_a_name)
+{
+    listen_on("127.0.0.1");
+    connect_to("localhost");
+    WAIT_FOR(client.opened || client.closed);
+    ck_assert_int_eq(client.opened, 1);
+    env->net->listener_close(listener);
+    struct end second = {0};
+    second.stream = env->net->connect(env, "localhost", 1, &end_events, &second);
+    WAIT_FOR(second.closed);
+    ck_assert_int_eq(second.rc, RC_REFUSED);
+}
+END_TEST
+
 START_TEST(stream_queue_is_bounded_by_telling_the_writer_and_drains)
 {
     connect_pair();
@@ -739,6 +769,8 @@ static Suite *env_suite(void)
     tcase_add_test(streams, stream_to_a_port_nobody_listens_on_is_closed_as_refused);
     tcase_add_test(streams, stream_to_a_name_that_does_not_exist_is_closed);
     tcase_add_test(streams, stream_closed_while_its_name_is_looked_up_is_silent);
+    tcase_add_test(streams, stream_closed_while_it_connects_is_silent);
+    tcase_add_test(streams, stream_tries_each_address_of_a_name);
     tcase_add_test(streams, stream_queue_is_bounded_by_telling_the_writer_and_drains);
     tcase_add_test(streams, stream_close_with_flush_delivers_all_that_is_queued_and_says_nothing);
     tcase_add_test(streams, stream_close_with_flush_is_cut_off_when_the_other_side_never_reads);
