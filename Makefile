@@ -91,7 +91,7 @@ LIB_OBJ   := $(call objs,$(call src,base client) $(wildcard net/http2.c net/tls.
 PURE_OBJ  := $(call objs,$(call src,store lease recipes))
 UNIT      := $(patsubst %.c,$(BUILD)/%,$(call src,tests/unit))
 FUZZ      := $(patsubst %.c,$(BUILD)/%,$(call src,tests/fuzz))
-SUPPORT   := $(call objs,$(call src,tests/support))
+SUPPORT   := $(BUILD)/support.a
 SIM_SRC   := $(call src,tests/sim)
 SIM       := $(if $(SIM_SRC),$(BUILD)/tests/sim/sim)
 BINS      := $(PROGRAMS:%=$(BUILD)/%)
@@ -142,6 +142,7 @@ $(1): $(2) $(1).list
 endef
 $(eval $(call archive,$(CORE),$(CORE_OBJ)))
 $(eval $(call archive,$(LIBCOORD),$(LIB_OBJ)))
+$(eval $(call archive,$(SUPPORT),$(call objs,$(call src,tests/support))))
 
 define program
 $(BUILD)/$(1): $(call objs,$(call src,cmd/$(1))) $(CORE)
@@ -179,32 +180,35 @@ $(BUILD)/tests/sim/sim: $(call objs,$(SIM_SRC)) $(SUPPORT) $(CORE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) $(TEST_LIBS)
 
+# The real work of the targets below, on every core unless the caller said how many.
+SUBMAKE = $(MAKE) $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 deps: ## install the Debian packages that are missing; changes nothing when none is
 	$(Q)$(INSTALL_DEPS) --check >/dev/null 2>&1 || $(INSTALL_DEPS)
 run: deps ## install what is missing, build, start one node in the foreground
-	$(Q)$(MAKE) all
+	$(Q)$(SUBMAKE) all
 	$(Q)exec build/coordd $(ARGS)
 test: deps ## install what is missing, build, run unit, simulation and cluster tests
-	$(Q)$(MAKE) do-test
+	$(Q)$(SUBMAKE) do-test
 unit: deps ## one Check program per source file
-	$(Q)$(MAKE) do-unit
+	$(Q)$(SUBMAKE) do-unit
 sim: deps ## SEEDS simulated clusters from SEED on
-	$(Q)$(MAKE) do-sim
+	$(Q)$(SUBMAKE) do-sim
 cluster: deps ## real processes, killed and cut off
-	$(Q)$(MAKE) do-cluster
+	$(Q)$(SUBMAKE) do-cluster
 mutants: deps ## planted bugs, each of which the simulator must catch
 	$(Q)tests/sim/mutants.sh
 compat: ## foreign gRPC clients against a real cluster
 	$(Q)$(INSTALL_DEPS) --check --compat >/dev/null 2>&1 || $(INSTALL_DEPS) --compat
-	$(Q)$(MAKE) do-compat
+	$(Q)$(SUBMAKE) do-compat
 bench: ## throughput, latency, memory, failover; JSON lines
 	$(Q)$(INSTALL_DEPS) --check --bench >/dev/null 2>&1 || $(INSTALL_DEPS) --bench
-	$(Q)$(MAKE) do-bench
+	$(Q)$(SUBMAKE) do-bench
 fuzz: ## every decoder under libFuzzer for FUZZ_SECONDS each
 	$(Q)$(INSTALL_DEPS) --check --fuzz >/dev/null 2>&1 || $(INSTALL_DEPS) --fuzz
-	$(Q)$(MAKE) VARIANT=fuzz do-fuzz
+	$(Q)$(SUBMAKE) VARIANT=fuzz do-fuzz
 cov: deps ## line coverage of unit tests and simulation, per file
-	$(Q)$(MAKE) VARIANT=cov do-cov
+	$(Q)$(SUBMAKE) VARIANT=cov do-cov
 
 # Only the optimised build moves build/coordd, so testing a sanitized one leaves it alone.
 do-test: $(if $(filter release,$(VARIANT)),all,programs) $(UNIT) $(SIM)
@@ -235,7 +239,7 @@ do-cov: $(UNIT) $(SIM)
 # --- care -----------------------------------------------------------------------------------
 lint: ## layers, fences, purity, headers, static analysis, scripts, house style
 	$(Q)$(INSTALL_DEPS) --check --lint >/dev/null 2>&1 || $(INSTALL_DEPS) --lint
-	$(Q)$(MAKE) VARIANT=release do-lint
+	$(Q)$(SUBMAKE) VARIANT=release do-lint
 do-lint: $(PURE_OBJ) $(PROTO_OBJ:.o=.h)
 	$(Q)status=0; \
 	tests/lint/layers.sh || status=1; \
