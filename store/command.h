@@ -46,6 +46,8 @@ enum op_flags {
 };
 
 #define VERSION_ANY UINT32_MAX
+#define COMMAND_IDENTITIES_BYTES_MAX ((size_t)64 << 10)
+#define COMMAND_NOTE_BYTES_MAX ((size_t)4096)
 
 struct op {
     uint8_t type;  /* enum op_type */

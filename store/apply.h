@@ -1,0 +1,30 @@
+/* The pieces that store_apply (apply.c) puts together, one file each. */
+#ifndef STORE_APPLY_H
+#define STORE_APPLY_H
+
+#include "store/store.h"
+
+/* apply_node.c: one change of one node, between edit_begin and its end. On any outcome but
+ * OUTCOME_OK nothing has been changed by this operation. Arguments have passed op_check; paths are
+ * checked here, in ZooKeeper's order. */
+enum outcome apply_create(struct store *s, const struct op *op, struct op_result *result);
+enum outcome apply_set(struct store *s, const struct op *op, struct op_result *result);
+enum outcome apply_delete(struct store *s, const struct op *op, struct op_result *result);
+enum outcome apply_check_version(struct store *s, const struct op *op);
+
+/* apply_read.c: reads and guards within a transaction. `room` is what the reply may still hold. */
+enum outcome apply_get(struct store *s, const struct op *op, struct op_result *result,
+                       size_t *room);
+enum outcome apply_list(struct store *s, const struct op *op, struct op_result *result,
+                        size_t *room);
+bool guard_holds(const struct store *s, const struct guard *g);
+
+/* apply_txn.c */
+void apply_txn(struct store *s, const struct apply_context *context, const struct command *c,
+               struct reply *reply);
+
+/* apply_admin.c */
+void apply_digests(struct store *s, const struct command_check *check);
+void apply_level(struct store *s, uint32_t level);
+
+#endif

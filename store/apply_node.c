@@ -1,0 +1,298 @@
+/* Create, set and delete of one node: the checks, in the order in which ZooKeeper makes them (its
+ * clients see which one fails first), then the change. */
+#include "store/apply.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "store/state.h"
+
+/* Ancestors that one create may make: what a short request can cost stays bounded. */
+#define PARENTS_MADE_MAX 128
+#define SEQUENCE_DIGITS_MAX 20
+
+static struct value *op_value(const struct op *op)
+{
+    return op->flags & OP_NULL_DATA ? NULL : value_new(op->data);
+}
+
+static void result_fill(struct store *s, uint32_t slot, struct op_result *result)
+{
+    tree_stat(&s->tree, slot, &result->stat);
+}
+
+/* ---- create ------------------------------------------------------------------------------- */
+
+/* What ZooKeeper looks at before it looks for the parent. */
+static enum outcome path_check_first(struct slice path)
+{
+    bool ok = path.size > 0 && path.data[0] == '/' && memchr(path.data, 0, path.size) == NULL;
+    return ok ? OUTCOME_OK : OUTCOME_BAD_PATH;
+}
+
+static uint32_t create_at(struct store *s, const struct tree_key *key, struct value *value,
+                          struct op_result *result)
+{
+    uint32_t slot = edit_create(s, key, value);
+    result->path = arena_copy(&s->arena, key->path);
+    result_fill(s, slot, result);
+    return slot;
+}
+
+static enum outcome flat_create(struct store *s, const struct op *op, struct op_result *result)
+{
+    struct tree_key key = {
+        .space = op->space,
+        .kind = NODE_PERSISTENT,
+        .parent = tree_root(&s->tree, op->space),
+        .path = op->path,
+        .hash = tree_hash(op->space, op->path),
+    };
+    if (tree_find_hashed(&s->tree, op->space, op->path, key.hash) != TREE_NONE) {
+        return OUTCOME_NODE_EXISTS;
+    }
+    (void)create_at(s, &key, op_value(op), result);
+    return OUTCOME_OK;
+}
+
+/* The ancestors of a path that are not there, from the parent upwards. */
+struct missing {
+    uint32_t ancestor; /* the deepest that is there */
+    uint32_t count;
+    struct slice paths[PARENTS_MADE_MAX];
+};
+
+static enum outcome missing_find(const struct store *s, struct slice parent, struct missing *m)
+{
+    m->count = 0;
+    for (struct slice path = parent;; path = path_parent(SPACE_NODES, path)) {
+        m->ancestor = tree_find(&s->tree, SPACE_NODES, path);
+        if (m->ancestor != TREE_NONE) {
+            return OUTCOME_OK;
+        }
+        if (m->count == PARENTS_MADE_MAX) {
+            return OUTCOME_LIMIT;
+        }
+        m->paths[m->count++] = path;
+    }
+}
+
+static uint32_t missing_make(struct store *s, const struct missing *m)
+{
+    uint32_t parent = m->ancestor;
+    for (uint32_t i = m->count; i-- > 0;) {
+        struct tree_key key = {
+            .space = SPACE_NODES,
+            .kind = NODE_PERSISTENT,
+            .parent = parent,
+            .path = m->paths[i],
+            .hash = tree_hash(SPACE_NODES, m->paths[i]),
+        };
+        parent = edit_create(s, &key, NULL);
+    }
+    return parent;
+}
+
+/* The path with the parent's counter at its end; the counter of a parent yet to be made is 0. */
+static struct slice sequential_path(struct store *s, struct slice path, uint32_t parent)
+{
+    const struct dir *dir = parent == TREE_NONE ? NULL : node_dir(tree_node(&s->tree, parent));
+    uint8_t *whole = arena_alloc(&s->arena, path.size + SEQUENCE_DIGITS_MAX + 1);
+    memcpy(whole, path.data, path.size);
+    int digits = snprintf((char *)whole + path.size, SEQUENCE_DIGITS_MAX + 1, "%010" PRIu64,
+                          dir == NULL ? 0 : dir->sequence_next);
+    return slice_make(whole, path.size + (size_t)digits);
+}
+
+enum outcome apply_create(struct store *s, const struct op *op, struct op_result *result)
+{
+    struct tree *t = &s->tree;
+    if (space_is_flat(op->space)) {
+        return flat_create(s, op, result);
+    }
+    if (op->kind == NODE_EPHEMERAL) {
+        return OUTCOME_NO_LEASE; /* leases are granted at a later feature level: none exists */
+    }
+    enum outcome outcome = path_check_first(op->path);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
+    }
+    struct slice parent_path = op->path.size == 1 ? op->path : path_parent(op->space, op->path);
+    struct missing missing; /* not cleared: it is large, and rarely used */
+    missing.count = 0;
+    missing.ancestor = tree_find(t, op->space, parent_path);
+    if (missing.ancestor == TREE_NONE) {
+        if ((op->flags & OP_MAKE_PARENTS) == 0) {
+            return OUTCOME_NO_PARENT;
+        }
+        outcome = path_check(op->path, (op->flags & OP_SEQUENTIAL) != 0, NULL);
+        if (outcome == OUTCOME_OK) {
+            outcome = missing_find(s, parent_path, &missing);
+        }
+        if (outcome != OUTCOME_OK) {
+            return outcome;
+        }
+    }
+    uint32_t parent = missing.count == 0 ? missing.ancestor : TREE_NONE;
+    struct tree_key key = {.space = op->space, .kind = op->kind, .path = op->path};
+    if (op->flags & OP_SEQUENTIAL) {
+        key.path = sequential_path(s, op->path, parent);
+    }
+    key.hash = tree_hash(key.space, key.path);
+    outcome = path_check(key.path, false, NULL);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
+    }
+    if (parent != TREE_NONE && tree_find_hashed(t, key.space, key.path, key.hash) != TREE_NONE) {
+        return OUTCOME_NODE_EXISTS;
+    }
+    if (node_kind_of(tree_node(t, missing.ancestor)) == NODE_EPHEMERAL) {
+        return OUTCOME_EPHEMERAL_PARENT;
+    }
+    key.parent = missing_make(s, &missing);
+    (void)create_at(s, &key, op_value(op), result);
+    return OUTCOME_OK;
+}
+
+/* ---- set, check --------------------------------------------------------------------------- */
+
+/* Finds a node that a write is about. A path that is found is well-formed; of the others only the
+ * writes say how they are wrong. */
+static enum outcome op_find(const struct store *s, const struct op *op, uint32_t *slot)
+{
+    *slot = tree_find(&s->tree, op->space, op->path);
+    if (*slot != TREE_NONE) {
+        return OUTCOME_OK;
+    }
+    enum outcome outcome = OUTCOME_OK;
+    if (!space_is_flat(op->space)) {
+        outcome = path_check(op->path, false, NULL);
+    }
+    return outcome != OUTCOME_OK ? outcome : OUTCOME_NO_NODE;
+}
+
+static bool version_matches(const struct store *s, const struct op *op, uint32_t slot)
+{
+    return op->version == VERSION_ANY || op->version == tree_node(&s->tree, slot)->version;
+}
+
+enum outcome apply_check_version(struct store *s, const struct op *op)
+{
+    uint32_t slot;
+    enum outcome outcome = op_find(s, op, &slot);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
+    }
+    return version_matches(s, op, slot) ? OUTCOME_OK : OUTCOME_BAD_VERSION;
+}
+
+/* In a flat space a set without a version is a put: it creates the key if there is none. */
+enum outcome apply_set(struct store *s, const struct op *op, struct op_result *result)
+{
+    uint32_t slot;
+    enum outcome outcome = op_find(s, op, &slot);
+    if (outcome == OUTCOME_NO_NODE && space_is_flat(op->space) && op->version == VERSION_ANY) {
+        return flat_create(s, op, result);
+    }
+    if (outcome != OUTCOME_OK) {
+        return outcome;
+    }
+    if (!version_matches(s, op, slot)) {
+        return OUTCOME_BAD_VERSION;
+    }
+    edit_set(s, slot, op_value(op));
+    result_fill(s, slot, result);
+    return OUTCOME_OK;
+}
+
+/* ---- delete ------------------------------------------------------------------------------- */
+
+static bool is_protected(uint8_t space, struct slice path)
+{
+    return !space_is_flat(space) &&
+           (slice_is(path, "/") || slice_is(path, "/zookeeper") ||
+            slice_is(path, "/zookeeper/quota") || slice_is(path, "/zookeeper/config"));
+}
+
+/* The slots of a subtree, each before its descendants, siblings in reverse order of name: read from
+ * the end it is the order of deletion. At most limit + 1 of them. */
+static const uint32_t *subtree_collect(struct store *s, uint32_t top, uint64_t limit,
+                                       uint64_t *count)
+{
+    struct buf *list = &s->scratch;
+    struct buf stack = {0};
+    buf_clear(list);
+    buf_append(&stack, &top, sizeof top);
+    *count = 0;
+    while (stack.size > 0 && *count <= limit) {
+        uint32_t slot;
+        stack.size -= sizeof slot;
+        memcpy(&slot, stack.data + stack.size, sizeof slot);
+        buf_append(list, &slot, sizeof slot);
+        ++*count;
+        const struct dir *dir = node_dir(tree_node(&s->tree, slot));
+        if (dir != NULL && dir->children.count > limit) {
+            *count = limit + 1;
+            break;
+        }
+        struct children_position p = {0, 0};
+        uint32_t child = dir == NULL ? TREE_NONE : children_next(&dir->children, &p);
+        for (; child != TREE_NONE; child = children_next(&dir->children, &p)) {
+            buf_append(&stack, &child, sizeof child);
+        }
+    }
+    buf_close(&stack);
+    return (const uint32_t *)(const void *)list->data;
+}
+
+static enum outcome delete_subtree(struct store *s, const struct op *op, uint32_t top,
+                                   struct op_result *result)
+{
+    uint64_t limit = op->limit == 0 ? UINT32_MAX : op->limit;
+    uint64_t count;
+    const uint32_t *collected = subtree_collect(s, top, limit, &count);
+    if (count > limit) {
+        return OUTCOME_LIMIT;
+    }
+    result->count = count;
+    if (op->flags & OP_DRY_RUN) {
+        return OUTCOME_OK;
+    }
+    /* The changes use the scratch memory that the list is in. */
+    struct buf taken = s->scratch;
+    s->scratch = (struct buf){0};
+    for (uint64_t i = count; i-- > 0;) {
+        edit_delete(s, collected[i]);
+    }
+    buf_close(&taken);
+    return OUTCOME_OK;
+}
+
+enum outcome apply_delete(struct store *s, const struct op *op, struct op_result *result)
+{
+    uint32_t slot;
+    if (is_protected(op->space, op->path)) {
+        return OUTCOME_PROTECTED;
+    }
+    enum outcome outcome = op_find(s, op, &slot);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
+    }
+    if (!version_matches(s, op, slot)) {
+        return OUTCOME_BAD_VERSION;
+    }
+    const struct dir *dir = node_dir(tree_node(&s->tree, slot));
+    bool has_children = dir != NULL && dir->children.count > 0;
+    if (has_children && (op->flags & OP_RECURSIVE) == 0) {
+        return OUTCOME_NOT_EMPTY;
+    }
+    if (has_children) {
+        return delete_subtree(s, op, slot, result);
+    }
+    result->count = 1;
+    if ((op->flags & OP_DRY_RUN) == 0) {
+        edit_delete(s, slot);
+    }
+    return OUTCOME_OK;
+}

@@ -1,0 +1,132 @@
+/* Reads and guards within a transaction: they see the operations before them. */
+#include "store/apply.h"
+
+#include "store/state.h"
+
+#define ENTRY_COST_BYTES ((size_t)128)
+
+static enum outcome room_take(size_t *room, size_t bytes)
+{
+    if (bytes > *room) {
+        return OUTCOME_TOO_LARGE;
+    }
+    *room -= bytes;
+    return OUTCOME_OK;
+}
+
+/* Data is copied: a later operation of the same transaction may replace it. */
+enum outcome apply_get(struct store *s, const struct op *op, struct op_result *result, size_t *room)
+{
+    uint32_t slot = tree_find(&s->tree, op->space, op->path);
+    if (slot == TREE_NONE) {
+        return OUTCOME_NO_NODE;
+    }
+    tree_stat(&s->tree, slot, &result->stat);
+    if (op->flags & OP_STAT_ONLY) {
+        return OUTCOME_OK;
+    }
+    const struct value *v = tree_node(&s->tree, slot)->value;
+    enum outcome outcome = room_take(room, value_slice(v).size);
+    if (outcome == OUTCOME_OK) {
+        result->null_data = v == NULL;
+        result->data = arena_copy(&s->arena, value_slice(v));
+    }
+    return outcome;
+}
+
+static bool name_has_prefix(struct slice name, struct slice prefix)
+{
+    return name.size >= prefix.size && slice_equal(slice_make(name.data, prefix.size), prefix);
+}
+
+/* The children of a node, or the keys with a prefix: the first `limit`, or all, if they fit. */
+enum outcome apply_list(struct store *s, const struct op *op, struct op_result *result,
+                        size_t *room)
+{
+    const struct tree *t = &s->tree;
+    bool flat = space_is_flat(op->space);
+    struct slice prefix = flat ? op->path : slice_make(NULL, 0);
+    uint32_t top = flat ? tree_root(t, op->space) : tree_find(t, op->space, op->path);
+    if (top == TREE_NONE) {
+        return OUTCOME_NO_NODE;
+    }
+    if (!flat) {
+        tree_stat(t, top, &result->stat);
+    }
+    const struct dir *dir = node_dir(tree_node(t, top));
+    uint32_t most = dir == NULL ? 0 : dir->children.count;
+    if (op->limit > 0 && op->limit < most) {
+        most = op->limit;
+    }
+    if (!flat && (uint64_t)most * ENTRY_COST_BYTES > *room) {
+        return OUTCOME_TOO_LARGE;
+    }
+    struct children_position p = {0, 0};
+    uint32_t child = TREE_NONE;
+    if (dir != NULL) {
+        p = children_seek(&dir->children, t, prefix, false);
+        child = children_next(&dir->children, &p);
+    }
+    struct buf entries = {0};
+    enum outcome outcome = OUTCOME_OK;
+    for (; child != TREE_NONE && result->entry_count < most;
+         child = children_next(&dir->children, &p)) {
+        struct slice name = node_name(tree_node(t, child));
+        if (!name_has_prefix(name, prefix)) {
+            break;
+        }
+        outcome = room_take(room, ENTRY_COST_BYTES + name.size);
+        if (outcome != OUTCOME_OK) {
+            break;
+        }
+        struct op_list_entry entry = {.name = arena_copy(&s->arena, name)};
+        if (op->flags & OP_STAT_ONLY) {
+            tree_stat(t, child, &entry.stat);
+        }
+        buf_append(&entries, &entry, sizeof entry);
+        result->entry_count++;
+    }
+    struct slice kept = arena_copy(&s->arena, buf_slice(&entries));
+    result->entries = (const struct op_list_entry *)(const void *)kept.data;
+    buf_close(&entries);
+    return outcome;
+}
+
+/* ---- guards ------------------------------------------------------------------------------- */
+
+static bool relation_holds(uint8_t relation, int order)
+{
+    switch (relation) {
+    case GUARD_EQUAL: return order == 0;
+    case GUARD_NOT_EQUAL: return order != 0;
+    case GUARD_LESS: return order < 0;
+    default: return order > 0;
+    }
+}
+
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+bool guard_holds(const struct store *s, const struct guard *g)
+{
+    uint32_t slot = tree_find(&s->tree, g->space, g->path);
+    if (g->target == GUARD_EXISTS) {
+        return relation_holds(g->relation, compare_numbers(slot != TREE_NONE, g->number));
+    }
+    if (slot == TREE_NONE) {
+        return g->relation == GUARD_NOT_EQUAL;
+    }
+    if (g->target == GUARD_VALUE) { /* no value compares as an empty one */
+        struct slice value = value_slice(tree_node(&s->tree, slot)->value);
+        return relation_holds(g->relation, slice_compare(value, g->value));
+    }
+    struct stat stat;
+    tree_stat(&s->tree, slot, &stat);
+    uint64_t number = g->target == GUARD_VERSION            ? stat.version
+                      : g->target == GUARD_CHILDREN_VERSION ? stat_children_version(&stat)
+                      : g->target == GUARD_CREATE_REVISION  ? stat.create_revision
+                                                            : stat.modify_revision;
+    return relation_holds(g->relation, compare_numbers(number, g->number));
+}

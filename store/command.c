@@ -1,0 +1,273 @@
+/* The bytes of a command. All integers little-endian; bytes = u32 length, then that many.
+ *
+ *   command  u32 bytes that follow | u8 type | u64 origin boot | u64 origin counter | u8 presence
+ *            | presence & 1: u64 session | u64 sequence | u64 answered_to
+ *            | presence & 2: u64 issued_ms | u64 random | u64 random
+ *            | bytes identities | bytes note | body
+ *   txn      u32 guards | u32 then | u32 else | guards | operations of then | of else
+ *   guard    u8 target | u8 relation | u8 space | bytes path | u64 number | bytes value
+ *   op       u8 type | u8 flags | u8 space | u8 kind | bytes path | bytes data | u32 version
+ *            | u32 limit | u64 lease | u64 ttl_ms
+ *   check    u64 index | u32 count | count times: u64 member | u64 digest
+ *   level    u32 level
+ *
+ * There is one encoding of each command: what decodes encodes to the same bytes.
+ */
+#include "store/command.h"
+
+#include "base/assert.h"
+#include "store/tree.h"
+
+#define COMMAND_ORIGIN_OFFSET ((size_t)5) /* behind length and type */
+#define BATCH_HEADER_BYTES ((size_t)24)
+#define GUARD_BYTES_MIN ((size_t)19)
+#define OP_BYTES_MIN ((size_t)36)
+#define OP_FLAGS_ALL                                                                               \
+    (OP_SEQUENTIAL | OP_MAKE_PARENTS | OP_RECURSIVE | OP_NULL_DATA | OP_DRY_RUN | OP_STAT_ONLY)
+
+enum presence { PRESENCE_SESSION = 1, PRESENCE_REQUEST = 2 };
+
+/* ---- batch -------------------------------------------------------------------------------- */
+
+size_t batch_begin(struct buf *b)
+{
+    size_t offset = b->size;
+    memset(buf_extend(b, BATCH_HEADER_BYTES), 0, BATCH_HEADER_BYTES);
+    return offset;
+}
+
+void batch_seal(struct buf *b, size_t header_offset, const struct batch_header *header)
+{
+    PRE(header_offset + BATCH_HEADER_BYTES <= b->size);
+    b->data[header_offset] = COMMAND_FORMAT;
+    b->data[header_offset + 1] = header->level;
+    pack_u32_at(b, header_offset + 4, header->count);
+    pack_u64_at(b, header_offset + 8, header->cluster_ms);
+    pack_u64_at(b, header_offset + 16, header->wall_ms);
+}
+
+enum status batch_open(struct slice payload, struct batch_header *header, struct unpack *commands)
+{
+    struct unpack u = unpack_make(payload);
+    uint8_t format = unpack_u8(&u);
+    header->level = unpack_u8(&u);
+    uint16_t zero = unpack_u16(&u);
+    header->count = unpack_u32(&u);
+    header->cluster_ms = unpack_u64(&u);
+    header->wall_ms = unpack_u64(&u);
+    *commands = u;
+    return u.failed || format != COMMAND_FORMAT || zero != 0 ? RC_MALFORMED : RC_OK;
+}
+
+/* ---- encode ------------------------------------------------------------------------------- */
+
+static void op_encode(struct buf *b, const struct op *op)
+{
+    pack_u8(b, op->type);
+    pack_u8(b, op->flags);
+    pack_u8(b, op->space);
+    pack_u8(b, op->kind);
+    pack_bytes(b, op->path);
+    pack_bytes(b, op->data);
+    pack_u32(b, op->version);
+    pack_u32(b, op->limit);
+    pack_u64(b, op->lease);
+    pack_u64(b, op->ttl_ms);
+}
+
+static void guard_encode(struct buf *b, const struct guard *g)
+{
+    pack_u8(b, g->target);
+    pack_u8(b, g->relation);
+    pack_u8(b, g->space);
+    pack_bytes(b, g->path);
+    pack_u64(b, g->number);
+    pack_bytes(b, g->value);
+}
+
+static void txn_encode(struct buf *b, const struct txn *t)
+{
+    pack_u32(b, t->guard_count);
+    pack_u32(b, t->then_count);
+    pack_u32(b, t->else_count);
+    for (uint32_t i = 0; i < t->guard_count; i++) {
+        guard_encode(b, &t->guards[i]);
+    }
+    for (uint32_t i = 0; i < t->then_count; i++) {
+        op_encode(b, &t->then_ops[i]);
+    }
+    for (uint32_t i = 0; i < t->else_count; i++) {
+        op_encode(b, &t->else_ops[i]);
+    }
+}
+
+static void check_encode(struct buf *b, const struct command_check *check)
+{
+    PRE(check->count <= COMMAND_CHECK_MEMBERS_MAX);
+    pack_u64(b, check->index);
+    pack_u32(b, check->count);
+    for (uint32_t i = 0; i < check->count; i++) {
+        pack_u64(b, check->members[i].member);
+        pack_u64(b, check->members[i].digest);
+    }
+}
+
+static bool command_has_session(const struct command *c)
+{
+    return (c->session | c->sequence | c->answered_to) != 0;
+}
+
+void command_encode(struct buf *b, const struct command *c)
+{
+    size_t begin = b->size;
+    bool session = command_has_session(c);
+    bool request = request_id_is_set(&c->request);
+    pack_u32(b, 0);
+    pack_u8(b, c->type);
+    pack_u64(b, c->origin_boot);
+    pack_u64(b, c->origin_counter);
+    pack_u8(b, (uint8_t)((session ? PRESENCE_SESSION : 0) | (request ? PRESENCE_REQUEST : 0)));
+    if (session) {
+        pack_u64(b, c->session);
+        pack_u64(b, c->sequence);
+        pack_u64(b, c->answered_to);
+    }
+    if (request) {
+        pack_u64(b, c->request.issued_ms);
+        pack_u64(b, c->request.random[0]);
+        pack_u64(b, c->request.random[1]);
+    }
+    pack_bytes(b, c->identities);
+    pack_bytes(b, c->note);
+    switch (c->type) {
+    case COMMAND_TXN: txn_encode(b, &c->txn); break;
+    case COMMAND_CHECK: check_encode(b, &c->check); break;
+    case COMMAND_LEVEL: pack_u32(b, c->level); break;
+    default: UNREACHABLE();
+    }
+    pack_u32_at(b, begin, (uint32_t)(b->size - begin - sizeof(uint32_t)));
+}
+
+void command_set_origin(uint8_t *command, uint64_t boot, uint64_t counter)
+{
+    for (size_t i = 0; i < 8; i++) {
+        command[COMMAND_ORIGIN_OFFSET + i] = (uint8_t)(boot >> (8 * i));
+        command[COMMAND_ORIGIN_OFFSET + 8 + i] = (uint8_t)(counter >> (8 * i));
+    }
+}
+
+/* ---- decode ------------------------------------------------------------------------------- */
+
+static void op_decode(struct unpack *u, struct op *op)
+{
+    op->type = unpack_u8(u);
+    op->flags = unpack_u8(u);
+    op->space = unpack_u8(u);
+    op->kind = unpack_u8(u);
+    op->path = unpack_bytes(u);
+    op->data = unpack_bytes(u);
+    op->version = unpack_u32(u);
+    op->limit = unpack_u32(u);
+    op->lease = unpack_u64(u);
+    op->ttl_ms = unpack_u64(u);
+    if (op->type < OP_CREATE || op->type > OP_LIST || (op->flags & ~OP_FLAGS_ALL) != 0 ||
+        !space_is_valid(op->space) || op->kind > NODE_TTL) {
+        u->failed = true;
+    }
+}
+
+static void guard_decode(struct unpack *u, struct guard *g)
+{
+    g->target = unpack_u8(u);
+    g->relation = unpack_u8(u);
+    g->space = unpack_u8(u);
+    g->path = unpack_bytes(u);
+    g->number = unpack_u64(u);
+    g->value = unpack_bytes(u);
+    if (g->target < GUARD_EXISTS || g->target > GUARD_VALUE || g->relation < GUARD_EQUAL ||
+        g->relation > GUARD_GREATER || !space_is_valid(g->space)) {
+        u->failed = true;
+    }
+}
+
+static const struct op *ops_decode(struct unpack *u, uint32_t count, struct arena *arena)
+{
+    struct op *ops = arena_alloc(arena, count * sizeof *ops);
+    for (uint32_t i = 0; i < count && !u->failed; i++) {
+        op_decode(u, &ops[i]);
+    }
+    return ops;
+}
+
+static void txn_decode(struct unpack *u, struct txn *t, struct arena *arena)
+{
+    t->guard_count = unpack_u32(u);
+    t->then_count = unpack_u32(u);
+    t->else_count = unpack_u32(u);
+    /* A count is believed only as far as the bytes behind it can hold that many. */
+    uint64_t needed = (uint64_t)t->guard_count * GUARD_BYTES_MIN +
+                      ((uint64_t)t->then_count + t->else_count) * OP_BYTES_MIN;
+    if (u->failed || needed > u->rest.size) {
+        u->failed = true;
+        return;
+    }
+    struct guard *guards = arena_alloc(arena, t->guard_count * sizeof *guards);
+    for (uint32_t i = 0; i < t->guard_count && !u->failed; i++) {
+        guard_decode(u, &guards[i]);
+    }
+    t->guards = guards;
+    t->then_ops = ops_decode(u, t->then_count, arena);
+    t->else_ops = ops_decode(u, t->else_count, arena);
+}
+
+static void check_decode(struct unpack *u, struct command_check *check)
+{
+    check->index = unpack_u64(u);
+    check->count = unpack_u32(u);
+    if (check->count > COMMAND_CHECK_MEMBERS_MAX) {
+        u->failed = true;
+        return;
+    }
+    for (uint32_t i = 0; i < check->count; i++) {
+        check->members[i].member = unpack_u64(u);
+        check->members[i].digest = unpack_u64(u);
+    }
+}
+
+static void head_decode(struct unpack *u, struct command *c)
+{
+    c->origin_boot = unpack_u64(u);
+    c->origin_counter = unpack_u64(u);
+    uint8_t presence = unpack_u8(u);
+    if (presence & PRESENCE_SESSION) {
+        c->session = unpack_u64(u);
+        c->sequence = unpack_u64(u);
+        c->answered_to = unpack_u64(u);
+    }
+    if (presence & PRESENCE_REQUEST) {
+        c->request.issued_ms = unpack_u64(u);
+        c->request.random[0] = unpack_u64(u);
+        c->request.random[1] = unpack_u64(u);
+    }
+    if ((presence & ~(PRESENCE_SESSION | PRESENCE_REQUEST)) != 0 ||
+        ((presence & PRESENCE_SESSION) != 0) != command_has_session(c) ||
+        ((presence & PRESENCE_REQUEST) != 0) != request_id_is_set(&c->request)) {
+        u->failed = true;
+    }
+    c->identities = unpack_bytes(u);
+    c->note = unpack_bytes(u);
+}
+
+enum status command_decode(struct unpack *commands, struct command *out, struct arena *arena)
+{
+    struct unpack u = unpack_make(unpack_bytes(commands));
+    *out = (struct command){.type = unpack_u8(&u)};
+    head_decode(&u, out);
+    switch (out->type) {
+    case COMMAND_TXN: txn_decode(&u, &out->txn, arena); break;
+    case COMMAND_CHECK: check_decode(&u, &out->check); break;
+    case COMMAND_LEVEL: out->level = unpack_u32(&u); break;
+    default: u.failed = true; break;
+    }
+    return commands->failed || !unpack_done(&u) ? RC_MALFORMED : RC_OK;
+}

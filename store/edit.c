@@ -1,0 +1,253 @@
+#include "store/edit.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "store/digest.h"
+#include "store/scan.h"
+#include "store/state.h"
+
+/* A command with more changes than this gives its undo log back afterwards. */
+#define EDIT_UNDO_KEPT ((size_t)4096)
+
+enum undo_type { UNDO_CREATE, UNDO_SET, UNDO_DELETE };
+
+struct undo {
+    enum undo_type type;
+    uint32_t slot;
+    union {
+        struct {
+            uint64_t sequence_next; /* of the parent, before */
+            uint64_t children_revision;
+        };
+        struct {
+            struct value *value; /* of the node, before; owned */
+            uint64_t modify_revision;
+            uint64_t modify_ms;
+            uint32_t version;
+        };
+    };
+};
+
+static struct undo *undo_push(struct edit *e, enum undo_type type, uint32_t slot)
+{
+    if (e->undo_count == e->undo_capacity) {
+        e->undo_capacity = e->undo_capacity == 0 ? 16 : e->undo_capacity * 2;
+        e->undo = mem_resize(e->undo, e->undo_capacity * sizeof(struct undo));
+    }
+    struct undo *u = &e->undo[e->undo_count++];
+    *u = (struct undo){.type = type, .slot = slot};
+    return u;
+}
+
+void edit_begin(struct store *s, const struct apply_context *context, const struct command *c)
+{
+    struct edit *e = &s->edit;
+    PRE(e->undo_count == 0);
+    e->context = context;
+    e->command = c;
+    e->revision = s->revision + 1;
+    e->sub = 0;
+    e->history_end = s->history.end;
+    e->node_sum = s->node_sum;
+}
+
+static void edit_end(struct edit *e)
+{
+    e->undo_count = 0;
+    if (e->undo_capacity > EDIT_UNDO_KEPT) {
+        mem_free(e->undo);
+        e->undo = NULL;
+        e->undo_capacity = 0;
+    }
+}
+
+void edit_close(struct store *s)
+{
+    mem_free(s->edit.undo);
+}
+
+void edit_commit(struct store *s)
+{
+    struct edit *e = &s->edit;
+    for (size_t i = 0; i < e->undo_count; i++) {
+        if (e->undo[i].type == UNDO_DELETE) {
+            tree_release(&s->tree, e->undo[i].slot);
+        } else if (e->undo[i].type == UNDO_SET) {
+            value_unref(e->undo[i].value);
+        }
+    }
+    if (e->undo_count > 0) {
+        s->revision = e->revision;
+    }
+    edit_end(e);
+}
+
+/* ---- the change log and the digest -------------------------------------------------------- */
+
+struct edit_change {
+    uint8_t type;
+    uint32_t slot;
+    struct slice path; /* empty: to be found out */
+    struct value *data;
+    struct value *old_data;
+};
+
+static void edit_log(struct store *s, const struct edit_change *what)
+{
+    struct edit *e = &s->edit;
+    struct change change = {
+        .revision = e->revision,
+        .sub = e->sub++,
+        .type = what->type,
+        .space = tree_node(&s->tree, what->slot)->space,
+        .reason = REASON_REQUEST,
+        .path = what->path,
+        .data = what->data,
+        .old_data = what->old_data,
+        .session = e->command->session,
+        .cluster_ms = s->cluster_ms,
+        .wall_ms = e->context->wall_ms,
+        .identities = e->command->identities,
+        .note = e->command->note,
+    };
+    if (change.path.size == 0) {
+        size_t size = tree_path_bytes(&s->tree, what->slot);
+        buf_clear(&s->scratch);
+        tree_path_write(&s->tree, what->slot, buf_extend(&s->scratch, size));
+        change.path = buf_slice(&s->scratch);
+    }
+    tree_stat(&s->tree, what->slot, &change.stat);
+    history_append(&s->history, &change);
+}
+
+static uint64_t node_item(const struct store *s, uint32_t slot, const struct value *v)
+{
+    return digest_node_stat(&s->tree, slot) + digest_node_value(&s->tree, slot, value_hash(v));
+}
+
+/* What a coming or going child means for its parent; hidden roots have no record to tell it. */
+static void parent_before(struct store *s, uint32_t parent)
+{
+    if ((tree_node(&s->tree, parent)->bits & NODE_HIDDEN) == 0) {
+        scan_before_change(s, parent);
+        s->node_sum -= digest_node_stat(&s->tree, parent);
+    }
+}
+
+static void parent_after(struct store *s, uint32_t parent)
+{
+    if ((tree_node(&s->tree, parent)->bits & NODE_HIDDEN) == 0) {
+        s->node_sum += digest_node_stat(&s->tree, parent);
+    }
+}
+
+/* ---- the changes -------------------------------------------------------------------------- */
+
+uint32_t edit_create(struct store *s, const struct tree_key *key, struct value *value)
+{
+    struct edit *e = &s->edit;
+    struct tree *t = &s->tree;
+    parent_before(s, key->parent);
+    struct dir *dir = tree_dir(t, key->parent);
+    struct undo saved = {.sequence_next = dir->sequence_next,
+                         .children_revision = dir->children_revision};
+    uint32_t slot = tree_add(t, key);
+    scan_skip(s, slot);
+    struct node *n = tree_node(t, slot);
+    n->create_revision = e->revision;
+    n->modify_revision = e->revision;
+    n->create_ms = e->context->wall_ms;
+    n->modify_ms = e->context->wall_ms;
+    tree_set_value(t, slot, value);
+    dir->sequence_next++;
+    dir->children_revision = e->revision;
+    parent_after(s, key->parent);
+
+    struct undo *u = undo_push(e, UNDO_CREATE, slot);
+    u->sequence_next = saved.sequence_next;
+    u->children_revision = saved.children_revision;
+    s->node_sum += node_item(s, slot, value);
+    edit_log(s, &(struct edit_change){
+                    .type = CHANGE_CREATE, .slot = slot, .path = key->path, .data = value});
+    return slot;
+}
+
+void edit_set(struct store *s, uint32_t slot, struct value *value)
+{
+    struct edit *e = &s->edit;
+    struct tree *t = &s->tree;
+    scan_before_change(s, slot);
+    struct node *n = tree_node(t, slot);
+    s->node_sum -= node_item(s, slot, n->value);
+
+    struct undo *u = undo_push(e, UNDO_SET, slot);
+    u->value = value_ref(n->value);
+    u->modify_revision = n->modify_revision;
+    u->modify_ms = n->modify_ms;
+    u->version = n->version;
+
+    tree_set_value(t, slot, value);
+    n->modify_revision = e->revision;
+    n->modify_ms = e->context->wall_ms;
+    n->version = n->version >= VERSION_ANY - 1 ? 0 : n->version + 1;
+    s->node_sum += node_item(s, slot, value);
+    edit_log(s, &(struct edit_change){
+                    .type = CHANGE_SET, .slot = slot, .data = value, .old_data = u->value});
+}
+
+void edit_delete(struct store *s, uint32_t slot)
+{
+    struct edit *e = &s->edit;
+    struct tree *t = &s->tree;
+    struct node *n = tree_node(t, slot);
+    PRE(node_dir(n) == NULL || node_dir(n)->children.count == 0);
+    scan_before_change(s, slot);
+    s->node_sum -= node_item(s, slot, n->value);
+    edit_log(s, &(struct edit_change){
+                    .type = CHANGE_DELETE, .slot = slot, .old_data = n->value});
+
+    uint32_t parent = n->parent;
+    parent_before(s, parent);
+    struct dir *dir = tree_dir(t, parent);
+    struct undo *u = undo_push(e, UNDO_DELETE, slot);
+    u->sequence_next = dir->sequence_next;
+    u->children_revision = dir->children_revision;
+    tree_unlink(t, slot);
+    dir->children_revision = e->revision;
+    parent_after(s, parent);
+}
+
+/* ---- the way back ------------------------------------------------------------------------- */
+
+static void undo_one(struct store *s, const struct undo *u)
+{
+    struct tree *t = &s->tree;
+    struct node *n = tree_node(t, u->slot);
+    if (u->type == UNDO_SET) {
+        tree_set_value(t, u->slot, u->value);
+        n->modify_revision = u->modify_revision;
+        n->modify_ms = u->modify_ms;
+        n->version = u->version;
+        return;
+    }
+    struct dir *dir = tree_dir(t, n->parent);
+    dir->sequence_next = u->sequence_next;
+    dir->children_revision = u->children_revision;
+    if (u->type == UNDO_CREATE) {
+        tree_unlink(t, u->slot);
+        tree_release(t, u->slot);
+    } else {
+        tree_relink(t, u->slot);
+    }
+}
+
+void edit_rollback(struct store *s)
+{
+    struct edit *e = &s->edit;
+    while (e->undo_count > 0) {
+        undo_one(s, &e->undo[--e->undo_count]);
+    }
+    history_pop(&s->history, e->history_end);
+    s->node_sum = e->node_sum;
+    edit_end(e);
+}

@@ -1,0 +1,228 @@
+/* Reads, on a store that does not change meanwhile. Paths are not validated: a malformed one is one
+ * that no node has (as in ZooKeeper). */
+#include "store/query.h"
+
+#include "store/stat.h"
+#include "store/state.h"
+
+/* What an entry costs of a page besides its bytes. */
+#define ENTRY_COST_BYTES ((size_t)24)
+
+/* ---- walking ------------------------------------------------------------------------------ */
+
+/* Depth first below `top`, or its children only: `parent` and `position` say where the next sibling
+ * is, `last` whose children come before it. */
+struct walk {
+    const struct tree *tree;
+    uint32_t top;
+    bool recursive;
+    uint32_t parent;
+    struct children_position position;
+    uint32_t last; /* TREE_NONE: nothing to descend into */
+};
+
+static const struct children *children_of(const struct tree *t, uint32_t slot)
+{
+    static const struct children none = {0};
+    const struct dir *dir = node_dir(tree_node(t, slot));
+    return dir == NULL ? &none : &dir->children;
+}
+
+static uint32_t walk_next(struct walk *w)
+{
+    if (w->recursive && w->last != TREE_NONE && children_of(w->tree, w->last)->count > 0) {
+        w->parent = w->last;
+        w->position = (struct children_position){0, 0};
+    }
+    for (;;) {
+        w->last = children_next(children_of(w->tree, w->parent), &w->position);
+        if (w->last != TREE_NONE || w->parent == w->top) {
+            return w->last;
+        }
+        const struct node *done = tree_node(w->tree, w->parent);
+        w->parent = done->parent;
+        w->position = children_seek(children_of(w->tree, w->parent), w->tree, node_name(done),
+                                    true);
+    }
+}
+
+/* Moves behind a path below the top, whether or not there still is such a node. */
+static void walk_seek(struct walk *w, struct slice below)
+{
+    for (;;) {
+        const uint8_t *slash = below.size == 0 ? NULL : memchr(below.data, '/', below.size);
+        size_t size = slash == NULL ? below.size : (size_t)(slash - below.data);
+        struct slice name = slice_make(below.data, size);
+        const struct children *children = children_of(w->tree, w->parent);
+        w->position = children_seek(children, w->tree, name, false);
+        struct children_position behind = w->position;
+        uint32_t child = children_next(children, &behind);
+        if (child == TREE_NONE || !slice_equal(node_name(tree_node(w->tree, child)), name)) {
+            return; /* what follows the missing one */
+        }
+        w->position = behind;
+        if (slash == NULL) {
+            w->last = child;
+            return;
+        }
+        if (children_of(w->tree, child)->count == 0) {
+            return; /* whatever was below it has gone */
+        }
+        w->parent = child;
+        w->position = (struct children_position){0, 0};
+        below = slice_make(slash + 1, below.size - size - 1);
+    }
+}
+
+/* The part of a cursor below the listed path; false if it is not below it. */
+static bool cursor_below(const struct query *q, struct slice *below)
+{
+    size_t head = q->path.size == 1 ? 0 : q->path.size; /* "/" ends with the separator itself */
+    if (q->after.size <= head + 1 || q->after.data[head] != '/' ||
+        !slice_equal(slice_make(q->after.data, head), slice_make(q->path.data, head))) {
+        return false;
+    }
+    *below = slice_make(q->after.data + head + 1, q->after.size - head - 1);
+    return q->recursive || memchr(below->data, '/', below->size) == NULL;
+}
+
+/* ---- a page ------------------------------------------------------------------------------- */
+
+struct page {
+    const struct query *query;
+    struct arena *arena;
+    struct query_entry *entries;
+    uint32_t count;
+    uint32_t capacity;
+    uint32_t limit;
+    size_t bytes;
+};
+
+static void page_grow(struct page *p)
+{
+    uint32_t capacity = p->capacity == 0 ? 16 : p->capacity * 2;
+    struct query_entry *entries = arena_alloc(p->arena, capacity * sizeof *entries);
+    if (p->count > 0) {
+        memcpy(entries, p->entries, p->count * sizeof *entries);
+    }
+    p->entries = entries;
+    p->capacity = capacity;
+}
+
+/* False: the page is full. The first entry always fits. */
+static bool page_add(struct page *p, const struct tree *t, uint32_t slot)
+{
+    const struct query *q = p->query;
+    const struct node *n = tree_node(t, slot);
+    size_t path_bytes = tree_path_bytes(t, slot);
+    size_t bytes = path_bytes + ENTRY_COST_BYTES + (q->with_stat ? STAT_PACKED_BYTES : 0) +
+                   (q->with_data ? value_slice(n->value).size : 0);
+    if (p->count == p->limit || (p->count > 0 && p->bytes + bytes > QUERY_PAGE_BYTES_MAX)) {
+        return false;
+    }
+    if (p->count == p->capacity) {
+        page_grow(p);
+    }
+    uint8_t *path = arena_alloc(p->arena, path_bytes);
+    tree_path_write(t, slot, path);
+    struct query_entry *e = &p->entries[p->count++];
+    *e = (struct query_entry){.path = slice_make(path, path_bytes)};
+    if (q->with_data) {
+        e->data = value_slice(n->value);
+        e->null_data = n->value == NULL;
+    }
+    tree_stat(t, slot, &e->stat);
+    p->bytes += bytes;
+    return true;
+}
+
+static bool name_has_prefix(const struct tree *t, uint32_t slot, struct slice prefix)
+{
+    struct slice name = node_name(tree_node(t, slot));
+    return name.size >= prefix.size && slice_equal(slice_make(name.data, prefix.size), prefix);
+}
+
+/* A flat space: the keys that begin with `path`, in order. */
+static enum outcome seek_keys(struct walk *w, const struct query *q)
+{
+    struct slice from = q->after.size > 0 ? q->after : q->path;
+    if (from.size < q->path.size ||
+        !slice_equal(slice_make(from.data, q->path.size), q->path)) {
+        return OUTCOME_BAD_CURSOR;
+    }
+    w->position = children_seek(children_of(w->tree, w->top), w->tree, from, q->after.size > 0);
+    return OUTCOME_OK;
+}
+
+static enum outcome seek_nodes(struct walk *w, const struct query *q)
+{
+    struct slice below;
+    if (q->after.size == 0) {
+        return OUTCOME_OK;
+    }
+    if (!cursor_below(q, &below)) {
+        return OUTCOME_BAD_CURSOR;
+    }
+    walk_seek(w, below);
+    return OUTCOME_OK;
+}
+
+static void query_list(const struct tree *t, uint32_t top, const struct query *q,
+                       struct query_result *result, struct arena *arena)
+{
+    bool flat = space_is_flat(q->space);
+    struct walk w = {.tree = t, .top = top, .parent = top, .recursive = q->recursive && !flat};
+    result->outcome = (uint8_t)(flat ? seek_keys(&w, q) : seek_nodes(&w, q));
+    if (result->outcome != OUTCOME_OK) {
+        return;
+    }
+    struct page page = {.query = q, .arena = arena, .limit = QUERY_PAGE_ENTRIES_MAX};
+    if (q->limit > 0 && q->limit < page.limit) {
+        page.limit = q->limit;
+    }
+    for (;;) {
+        uint32_t slot = walk_next(&w);
+        if (slot == TREE_NONE || (flat && !name_has_prefix(t, slot, q->path))) {
+            break;
+        }
+        if (!page_add(&page, t, slot)) {
+            result->more = true;
+            break;
+        }
+    }
+    result->entries = page.entries;
+    result->entry_count = page.count;
+}
+
+void store_query(const struct store *s, const struct query *q, struct query_result *result,
+                 struct arena *arena)
+{
+    const struct tree *t = &s->tree;
+    *result = (struct query_result){
+        .outcome = OUTCOME_OK,
+        .revision = s->revision,
+        .applied_index = s->applied_index,
+        .cluster_ms = s->cluster_ms,
+    };
+    if (!space_is_valid(q->space) || q->type < QUERY_GET || q->type > QUERY_LIST) {
+        result->outcome = OUTCOME_BAD_ARGUMENTS;
+        return;
+    }
+    if (q->type == QUERY_LIST && space_is_flat(q->space)) {
+        query_list(t, tree_root(t, q->space), q, result, arena);
+        return;
+    }
+    uint32_t slot = tree_find(t, q->space, q->path);
+    if (slot == TREE_NONE) {
+        result->outcome = OUTCOME_NO_NODE;
+        return;
+    }
+    tree_stat(t, slot, &result->stat);
+    if (q->type == QUERY_GET) {
+        const struct value *v = tree_node(t, slot)->value;
+        result->data = value_slice(v);
+        result->null_data = v == NULL;
+    } else if (q->type == QUERY_LIST) {
+        query_list(t, slot, q, result, arena);
+    }
+}

@@ -1,0 +1,160 @@
+/* The bytes of a reply.
+ *
+ *   reply   u8 outcome | u8 bits: 1 took_then, 2 repeated | u64 revision | u64 index | u32 failed_op
+ *           | u32 results | results
+ *   result  u8 type | u8 outcome | u8 presence: 1 null data, 2 stat, 4 count, 8 entries
+ *           | bytes path | bytes data | stat | u64 count | u32 entries | entries: bytes name, u8 has
+ *           stat, stat
+ */
+#include "store/reply.h"
+
+#include "store/command.h"
+#include "store/stat.h"
+
+#define RESULT_BYTES_MIN ((size_t)11)
+#define ENTRY_BYTES_MIN ((size_t)5)
+
+enum reply_bits { REPLY_TOOK_THEN = 1, REPLY_REPEATED = 2 };
+
+enum result_presence {
+    RESULT_NULL_DATA = 1,
+    RESULT_STAT = 2,
+    RESULT_COUNT = 4,
+    RESULT_ENTRIES = 8,
+    RESULT_ALL = 15,
+};
+
+const char *outcome_text(enum outcome outcome)
+{
+    static const char *const texts[] = {
+#define OUTCOME_TEXT(name, text) text,
+        OUTCOME_LIST(OUTCOME_TEXT)
+#undef OUTCOME_TEXT
+    };
+    return (unsigned)outcome < OUTCOME_COUNT ? texts[outcome] : "unknown outcome";
+}
+
+/* A stat that says something: no node was created at revision 0. */
+static bool stat_is_set(const struct stat *s)
+{
+    return s->create_revision != 0;
+}
+
+static void result_encode(struct buf *b, const struct op_result *r)
+{
+    uint8_t presence = (uint8_t)((r->null_data ? RESULT_NULL_DATA : 0) |
+                                 (stat_is_set(&r->stat) ? RESULT_STAT : 0) |
+                                 (r->count != 0 ? RESULT_COUNT : 0) |
+                                 (r->entry_count != 0 ? RESULT_ENTRIES : 0));
+    pack_u8(b, r->type);
+    pack_u8(b, r->outcome);
+    pack_u8(b, presence);
+    pack_bytes(b, r->path);
+    pack_bytes(b, r->data);
+    if (presence & RESULT_STAT) {
+        stat_pack(b, &r->stat);
+    }
+    if (presence & RESULT_COUNT) {
+        pack_u64(b, r->count);
+    }
+    if (presence & RESULT_ENTRIES) {
+        pack_u32(b, r->entry_count);
+    }
+    for (uint32_t i = 0; i < r->entry_count; i++) {
+        bool has_stat = stat_is_set(&r->entries[i].stat);
+        pack_bytes(b, r->entries[i].name);
+        pack_u8(b, has_stat);
+        if (has_stat) {
+            stat_pack(b, &r->entries[i].stat);
+        }
+    }
+}
+
+void reply_encode(struct buf *b, const struct reply *r)
+{
+    pack_u8(b, r->outcome);
+    pack_u8(b, (uint8_t)((r->took_then ? REPLY_TOOK_THEN : 0) | (r->repeated ? REPLY_REPEATED : 0)));
+    pack_u64(b, r->revision);
+    pack_u64(b, r->index);
+    pack_u32(b, r->failed_op);
+    pack_u32(b, r->result_count);
+    for (uint32_t i = 0; i < r->result_count; i++) {
+        result_encode(b, &r->results[i]);
+    }
+}
+
+static void set_stat_decode(struct unpack *u, struct stat *s)
+{
+    stat_unpack(u, s);
+    if (!stat_is_set(s)) {
+        u->failed = true;
+    }
+}
+
+static void entries_decode(struct unpack *u, struct op_result *r, struct arena *arena)
+{
+    r->entry_count = unpack_u32(u);
+    if (u->failed || r->entry_count == 0 ||
+        (uint64_t)r->entry_count * ENTRY_BYTES_MIN > u->rest.size) {
+        u->failed = true;
+        return;
+    }
+    struct op_list_entry *entries = arena_alloc(arena, r->entry_count * sizeof *entries);
+    for (uint32_t i = 0; i < r->entry_count && !u->failed; i++) {
+        entries[i] = (struct op_list_entry){.name = unpack_bytes(u)};
+        uint8_t has_stat = unpack_u8(u);
+        if (has_stat > 1) {
+            u->failed = true;
+        } else if (has_stat == 1) {
+            set_stat_decode(u, &entries[i].stat);
+        }
+    }
+    r->entries = entries;
+}
+
+static void result_decode(struct unpack *u, struct op_result *r, struct arena *arena)
+{
+    *r = (struct op_result){.type = unpack_u8(u), .outcome = unpack_u8(u)};
+    uint8_t presence = unpack_u8(u);
+    if (r->type < OP_CREATE || r->type > OP_LIST || r->outcome >= OUTCOME_COUNT ||
+        presence > RESULT_ALL) {
+        u->failed = true;
+        return;
+    }
+    r->null_data = (presence & RESULT_NULL_DATA) != 0;
+    r->path = unpack_bytes(u);
+    r->data = unpack_bytes(u);
+    if (presence & RESULT_STAT) {
+        set_stat_decode(u, &r->stat);
+    }
+    if (presence & RESULT_COUNT) {
+        r->count = unpack_u64(u);
+        u->failed = u->failed || r->count == 0;
+    }
+    if (presence & RESULT_ENTRIES) {
+        entries_decode(u, r, arena);
+    }
+}
+
+enum status reply_decode(struct slice bytes, struct reply *r, struct arena *arena)
+{
+    struct unpack u = unpack_make(bytes);
+    *r = (struct reply){.outcome = unpack_u8(&u)};
+    uint8_t bits = unpack_u8(&u);
+    r->took_then = (bits & REPLY_TOOK_THEN) != 0;
+    r->repeated = (bits & REPLY_REPEATED) != 0;
+    r->revision = unpack_u64(&u);
+    r->index = unpack_u64(&u);
+    r->failed_op = unpack_u32(&u);
+    r->result_count = unpack_u32(&u);
+    if (u.failed || r->outcome >= OUTCOME_COUNT || bits > (REPLY_TOOK_THEN | REPLY_REPEATED) ||
+        (uint64_t)r->result_count * RESULT_BYTES_MIN > u.rest.size) {
+        return RC_MALFORMED;
+    }
+    struct op_result *results = arena_alloc(arena, r->result_count * sizeof *results);
+    for (uint32_t i = 0; i < r->result_count && !u.failed; i++) {
+        result_decode(&u, &results[i], arena);
+    }
+    r->results = results;
+    return unpack_done(&u) ? RC_OK : RC_MALFORMED;
+}

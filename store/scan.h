@@ -1,0 +1,14 @@
+/* What the rest of the store owes a snapshot scan that is under way (store/scan.c). */
+#ifndef STORE_SCAN_H
+#define STORE_SCAN_H
+
+#include <stdint.h>
+
+struct store;
+
+/* The node is about to change or go: its row is saved, if the scan has not come by yet. */
+void scan_before_change(struct store *s, uint32_t slot);
+/* The slot has a new node, which is not part of the scan. */
+void scan_skip(struct store *s, uint32_t slot);
+
+#endif

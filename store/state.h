@@ -1,0 +1,50 @@
+/* The state machine's insides, for the files of store/ only. */
+#ifndef STORE_STATE_H
+#define STORE_STATE_H
+
+#include "store/edit.h"
+#include "store/history.h"
+#include "store/replies.h"
+#include "store/store.h"
+#include "store/tree.h"
+
+/* More members than this cannot disagree before somebody replaced them all. */
+#define DIVERGED_MAX ((uint32_t)1024)
+
+struct store_load;
+
+struct diverged {
+    uint64_t member;
+    uint64_t index; /* of the first disagreement that concerns it */
+};
+
+struct store {
+    /* Replicated: all of it is in the digest and in snapshots. */
+    struct tree tree;
+    struct history history;
+    struct replies replies;
+    uint64_t revision;
+    uint64_t cluster_ms;
+    uint32_t level;
+    struct diverged *diverged; /* by member */
+    uint32_t diverged_count;
+    /* The log position that all this stands for: in snapshots, not in the digest. */
+    uint64_t applied_index;
+    /* Local. */
+    uint64_t node_sum; /* of the digest items of all nodes */
+    struct edit edit;
+    struct store_scan *scan; /* NULL: none is under way */
+    struct arena arena;      /* of the current reply */
+    struct buf scratch;
+    struct store_load *load; /* NULL: the store is sealed, or never was loaded */
+};
+
+/* An empty store, not even with a root. */
+struct store *store_alloc(void);
+
+/* The member's cell, or where it belongs. */
+uint32_t diverged_seek(const struct store *s, uint64_t member);
+/* Marks a member; the first mark stays. */
+void diverged_mark(struct store *s, uint64_t member, uint64_t index);
+
+#endif

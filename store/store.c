@@ -1,0 +1,164 @@
+/* The store as an object: making, asking, checking. What it does is in apply.c and its parts. */
+#include "store/store.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "store/digest.h"
+#include "store/state.h"
+
+#define REVISION_FIRST 1
+
+struct store *store_alloc(void)
+{
+    struct store *s = mem_zalloc(sizeof *s);
+    tree_init(&s->tree);
+    history_init(&s->history, REVISION_FIRST + 1);
+    s->level = 1;
+    return s;
+}
+
+/* The nodes that every tree begins with count as no change and as no create of their parents (a
+ * ZooKeeper that was just set up reports cversion -1 for "/"). */
+static uint32_t bootstrap_node(struct store *s, uint32_t parent, const char *path)
+{
+    struct tree_key key = {
+        .space = SPACE_NODES,
+        .kind = NODE_PERSISTENT,
+        .parent = parent,
+        .path = slice_str(path),
+        .hash = tree_hash(SPACE_NODES, slice_str(path)),
+    };
+    uint32_t slot = tree_add(&s->tree, &key);
+    struct node *n = tree_node(&s->tree, slot);
+    n->create_revision = REVISION_FIRST;
+    n->modify_revision = REVISION_FIRST;
+    tree_set_value(&s->tree, slot, value_new(slice_make(NULL, 0)));
+    if (parent != TREE_NONE) {
+        tree_dir(&s->tree, parent)->children_revision = REVISION_FIRST;
+    }
+    return slot;
+}
+
+struct store *store_new(void)
+{
+    struct store *s = store_alloc();
+    s->revision = REVISION_FIRST;
+    uint32_t root = bootstrap_node(s, TREE_NONE, "/");
+    uint32_t zookeeper = bootstrap_node(s, root, "/zookeeper");
+    (void)bootstrap_node(s, zookeeper, "/zookeeper/config");
+    (void)bootstrap_node(s, zookeeper, "/zookeeper/quota");
+    s->node_sum = digest_items(s);
+    return s;
+}
+
+void store_free(struct store *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    PRE(s->scan == NULL);
+    history_close(&s->history);
+    replies_close(&s->replies);
+    tree_close(&s->tree);
+    edit_close(s);
+    arena_close(&s->arena);
+    buf_close(&s->scratch);
+    mem_free(s->diverged);
+    mem_free(s->load);
+    mem_free(s);
+}
+
+void store_skip(struct store *s, uint64_t index)
+{
+    PRE(index > s->applied_index);
+    s->applied_index = index;
+}
+
+/* ---- asking ------------------------------------------------------------------------------- */
+
+uint64_t store_revision(const struct store *s)
+{
+    return s->revision;
+}
+
+uint64_t store_applied_index(const struct store *s)
+{
+    return s->applied_index;
+}
+
+uint64_t store_cluster_ms(const struct store *s)
+{
+    return s->cluster_ms;
+}
+
+uint64_t store_digest(const struct store *s)
+{
+    return s->node_sum + s->history.sum + s->replies.sum + digest_singles(s);
+}
+
+uint64_t store_node_count(const struct store *s)
+{
+    return s->tree.node_count;
+}
+
+uint64_t store_bytes(const struct store *s)
+{
+    return s->tree.bytes;
+}
+
+uint32_t store_level(const struct store *s)
+{
+    return s->level;
+}
+
+uint64_t store_history_floor(const struct store *s)
+{
+    return s->history.floor;
+}
+
+uint64_t store_history_bytes(const struct store *s)
+{
+    return s->history.bytes;
+}
+
+uint64_t store_diverged(const struct store *s, uint64_t member)
+{
+    uint32_t at = diverged_seek(s, member);
+    bool known = at < s->diverged_count && s->diverged[at].member == member;
+    return known ? s->diverged[at].index : 0;
+}
+
+bool store_remembered(struct store *s, uint64_t session, uint64_t sequence,
+                      const struct request_id *request, struct reply *reply)
+{
+    (void)sequence;
+    if (session != 0) { /* no session exists at this feature level */
+        return false;
+    }
+    const struct remembered *e = replies_find(&s->replies, request);
+    if (e == NULL) {
+        return false;
+    }
+    enum status rc = reply_decode(slice_make(e->reply, e->size), reply, &s->arena);
+    PRE(rc == RC_OK); /* encoded here, or decoded once when it was loaded */
+    reply->repeated = true;
+    return true;
+}
+
+/* ---- invariants --------------------------------------------------------------------------- */
+
+void store_check(const struct store *s)
+{
+    POST(s->load == NULL);
+    tree_check(&s->tree);
+    replies_check(&s->replies);
+    POST(s->edit.undo_count == 0);
+    POST(tree_root(&s->tree, SPACE_NODES) != TREE_NONE);
+    POST(history_is_contiguous(&s->history, s->revision));
+    POST(history_cost(&s->history) == s->history.bytes);
+    POST(history_sum(&s->history) == s->history.sum);
+    POST(digest_items(s) == s->node_sum);
+    for (uint32_t i = 1; i < s->diverged_count; i++) {
+        POST(s->diverged[i - 1].member < s->diverged[i].member);
+    }
+}

@@ -1,0 +1,209 @@
+#include "store/validate.h"
+
+#include <inttypes.h>
+
+#include "store/tree.h"
+
+/* ---- one operation ------------------------------------------------------------------------ */
+
+static enum outcome refuse(struct errmsg *err, const char *what, const char *why)
+{
+    (void)errmsg_set(err, RC_INVALID, "%s: %s", what, why);
+    return OUTCOME_BAD_ARGUMENTS;
+}
+
+static enum outcome too_large(struct errmsg *err, const char *what, size_t bytes, size_t limit)
+{
+    (void)errmsg_set(err, RC_TOO_LARGE, "%s: %zu bytes, the limit is %zu", what, bytes, limit);
+    return OUTCOME_TOO_LARGE;
+}
+
+static const char *op_name(uint8_t type)
+{
+    switch (type) {
+    case OP_CREATE: return "create";
+    case OP_SET: return "set";
+    case OP_DELETE: return "delete";
+    case OP_CHECK: return "check";
+    case OP_GET: return "get";
+    case OP_LIST: return "list";
+    default: return "operation";
+    }
+}
+
+static uint8_t op_flags_allowed(uint8_t type)
+{
+    switch (type) {
+    case OP_CREATE: return OP_SEQUENTIAL | OP_MAKE_PARENTS | OP_NULL_DATA;
+    case OP_SET: return OP_NULL_DATA;
+    case OP_DELETE: return OP_RECURSIVE | OP_DRY_RUN;
+    case OP_GET:
+    case OP_LIST: return OP_STAT_ONLY;
+    default: return 0;
+    }
+}
+
+static enum outcome key_check(const char *what, uint8_t space, struct slice key, struct errmsg *err)
+{
+    if (key.size > STORE_PATH_BYTES_MAX) {
+        return too_large(err, "path", key.size, STORE_PATH_BYTES_MAX);
+    }
+    if (space == SPACE_ETCD) {
+        (void)errmsg_set(err, RC_UNSUPPORTED, "%s: space 'E' is reserved", what);
+        return OUTCOME_UNSUPPORTED;
+    }
+    return OUTCOME_OK;
+}
+
+static enum outcome kind_check(const struct op *op, struct errmsg *err)
+{
+    if ((op->lease != 0) != (op->kind == NODE_EPHEMERAL)) {
+        return refuse(err, "lease", "belongs to an ephemeral node, and to no other");
+    }
+    if (op->kind == NODE_TTL ? op->ttl_ms == 0 || op->ttl_ms > NODE_TTL_MS_MAX : op->ttl_ms != 0) {
+        (void)errmsg_set(err, RC_INVALID, "ttl_ms: %" PRIu64 ", a TTL node takes 1 to %" PRIu64
+                         ", others 0", op->ttl_ms, NODE_TTL_MS_MAX);
+        return OUTCOME_BAD_ARGUMENTS;
+    }
+    if (op->kind == NODE_EPHEMERAL || op->kind == NODE_PERSISTENT) {
+        return OUTCOME_OK;
+    }
+    (void)errmsg_set(err, RC_UNSUPPORTED, "kind: %s nodes need a later feature level",
+                     op->kind == NODE_TTL ? "TTL" : "container");
+    return OUTCOME_UNSUPPORTED;
+}
+
+static enum outcome flat_op_check(const struct op *op, struct errmsg *err)
+{
+    if ((op->flags & (OP_SEQUENTIAL | OP_MAKE_PARENTS | OP_RECURSIVE)) != 0 ||
+        op->kind != NODE_PERSISTENT) {
+        return refuse(err, op_name(op->type), "flat keys are plain: no tree flags, no kinds");
+    }
+    if (op->path.size == 0 && op->type != OP_LIST) {
+        return refuse(err, op_name(op->type), "empty key");
+    }
+    return OUTCOME_OK;
+}
+
+enum outcome op_check(const struct op *op, struct errmsg *err)
+{
+    const char *name = op_name(op->type);
+    if (op->type < OP_CREATE || op->type > OP_LIST || !space_is_valid(op->space) ||
+        op->kind > NODE_TTL) {
+        return refuse(err, name, "unknown type, space or kind");
+    }
+    if ((op->flags & ~op_flags_allowed(op->type)) != 0) {
+        return refuse(err, name, "a flag that this operation does not take");
+    }
+    bool writes = op->type == OP_CREATE || op->type == OP_SET;
+    if (op->data.size > STORE_VALUE_BYTES_MAX) {
+        return too_large(err, "data", op->data.size, STORE_VALUE_BYTES_MAX);
+    }
+    if (op->data.size > 0 && (!writes || (op->flags & OP_NULL_DATA) != 0)) {
+        return refuse(err, name, "data where there can be none");
+    }
+    enum outcome outcome = key_check(name, op->space, op->path, err);
+    if (outcome == OUTCOME_OK && op->type == OP_CREATE) {
+        outcome = kind_check(op, err);
+    } else if (outcome == OUTCOME_OK && (op->kind | op->lease | op->ttl_ms) != 0) {
+        outcome = refuse(err, name, "kind, lease and ttl_ms belong to create");
+    }
+    if (outcome == OUTCOME_OK && space_is_flat(op->space)) {
+        outcome = flat_op_check(op, err);
+    }
+    return outcome;
+}
+
+enum outcome guard_check(const struct guard *g, struct errmsg *err)
+{
+    if (g->target < GUARD_EXISTS || g->target > GUARD_VALUE || g->relation < GUARD_EQUAL ||
+        g->relation > GUARD_GREATER || !space_is_valid(g->space)) {
+        return refuse(err, "guard", "unknown target, relation or space");
+    }
+    if (g->target == GUARD_EXISTS && (g->number > 1 || g->relation > GUARD_NOT_EQUAL)) {
+        return refuse(err, "guard", "existence is 0 or 1, equal or not");
+    }
+    if (g->value.size > STORE_VALUE_BYTES_MAX) {
+        return too_large(err, "guard value", g->value.size, STORE_VALUE_BYTES_MAX);
+    }
+    return key_check("guard", g->space, g->path, err);
+}
+
+/* ---- the command -------------------------------------------------------------------------- */
+
+static size_t ops_bytes(const struct op *ops, uint32_t count)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += sizeof(uint64_t) + ops[i].path.size + ops[i].data.size;
+    }
+    return bytes;
+}
+
+enum outcome command_check_bytes(const struct command *c, struct errmsg *err)
+{
+    if (c->identities.size > COMMAND_IDENTITIES_BYTES_MAX) {
+        return too_large(err, "identities", c->identities.size, COMMAND_IDENTITIES_BYTES_MAX);
+    }
+    if (c->note.size > COMMAND_NOTE_BYTES_MAX) {
+        return too_large(err, "note", c->note.size, COMMAND_NOTE_BYTES_MAX);
+    }
+    if (c->type != COMMAND_TXN) {
+        return OUTCOME_OK;
+    }
+    size_t bytes = ops_bytes(c->txn.then_ops, c->txn.then_count) +
+                   ops_bytes(c->txn.else_ops, c->txn.else_count);
+    for (uint32_t i = 0; i < c->txn.guard_count; i++) {
+        bytes += sizeof(uint64_t) + c->txn.guards[i].path.size + c->txn.guards[i].value.size;
+    }
+    if (bytes > STORE_REQUEST_BYTES_MAX) {
+        return too_large(err, "request", bytes, STORE_REQUEST_BYTES_MAX);
+    }
+    return OUTCOME_OK;
+}
+
+static enum outcome znode_path_check(uint8_t space, struct slice path, bool sequential,
+                                     struct errmsg *err)
+{
+    return space_is_flat(space) ? OUTCOME_OK : path_check(path, sequential, err);
+}
+
+static enum outcome ops_check(const struct op *ops, uint32_t count, struct errmsg *err)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        enum outcome outcome = op_check(&ops[i], err);
+        if (outcome == OUTCOME_OK) {
+            outcome = znode_path_check(ops[i].space, ops[i].path,
+                                       (ops[i].flags & OP_SEQUENTIAL) != 0, err);
+        }
+        if (outcome != OUTCOME_OK) {
+            if (count > 1 && err != NULL) {
+                (void)errmsg_wrap(err, "operation %" PRIu32, i);
+            }
+            return outcome;
+        }
+    }
+    return OUTCOME_OK;
+}
+
+enum outcome command_check(const struct command *c, struct errmsg *err)
+{
+    enum outcome outcome = command_check_bytes(c, err);
+    if (outcome != OUTCOME_OK || c->type != COMMAND_TXN) {
+        return outcome;
+    }
+    for (uint32_t i = 0; i < c->txn.guard_count && outcome == OUTCOME_OK; i++) {
+        const struct guard *g = &c->txn.guards[i];
+        outcome = guard_check(g, err);
+        if (outcome == OUTCOME_OK) {
+            outcome = znode_path_check(g->space, g->path, false, err);
+        }
+    }
+    if (outcome == OUTCOME_OK) {
+        outcome = ops_check(c->txn.then_ops, c->txn.then_count, err);
+    }
+    if (outcome == OUTCOME_OK) {
+        outcome = ops_check(c->txn.else_ops, c->txn.else_count, err);
+    }
+    return outcome;
+}

@@ -1,0 +1,19 @@
+/* Whether a command may be proposed, and, asked once more, applied: limits, flags and kinds. Both
+ * callers share these, so that apply never trusts what a proposer let through. */
+#ifndef STORE_VALIDATE_H
+#define STORE_VALIDATE_H
+
+#include "store/command.h"
+
+/* ZooKeeper's range. */
+#define NODE_TTL_MS_MAX (((uint64_t)1 << 40) - 1)
+
+/* Everything but the syntax of a znode's path, which ZooKeeper checks later than the existence of
+ * the parent. `err` may be NULL. */
+enum outcome op_check(const struct op *op, struct errmsg *err);
+enum outcome guard_check(const struct guard *g, struct errmsg *err);
+
+/* The limits on the command as a whole. */
+enum outcome command_check_bytes(const struct command *c, struct errmsg *err);
+
+#endif

@@ -1,0 +1,47 @@
+#include "store/value.h"
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+/* Part of the state digest: never change them. */
+#define VALUE_SEED UINT64_C(0x56)
+#define VALUE_NULL_HASH UINT64_C(0x4e554c4c)
+
+struct value *value_new(struct slice bytes)
+{
+    PRE(bytes.size < UINT32_MAX);
+    struct value *v = mem_alloc(sizeof *v + bytes.size);
+    v->refs = 1;
+    v->size = (uint32_t)bytes.size;
+    if (bytes.size > 0) {
+        memcpy(v->bytes, bytes.data, bytes.size);
+    }
+    return v;
+}
+
+struct value *value_ref(struct value *v)
+{
+    if (v != NULL) {
+        PRE(v->refs < UINT32_MAX);
+        v->refs++;
+    }
+    return v;
+}
+
+void value_unref(struct value *v)
+{
+    if (v != NULL && --v->refs == 0) {
+        mem_free(v);
+    }
+}
+
+struct slice value_slice(const struct value *v)
+{
+    return v == NULL ? slice_make(NULL, 0) : slice_make(v->bytes, v->size);
+}
+
+uint64_t value_hash(const struct value *v)
+{
+    return v == NULL ? VALUE_NULL_HASH : hash_bytes(VALUE_SEED, v->bytes, v->size);
+}
