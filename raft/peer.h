@@ -6,9 +6,11 @@
  * arrive in order, at most once, or not at all). Reconnect: PEER_RECONNECT_MS after a loss, backing
  * off to PEER_RECONNECT_MS_MAX.
  *
- * Bounds. At most PEER_QUEUE_BYTES_MAX wait for one peer. Beyond that messages to it are dropped
- * (Raft repeats what matters): a stalled peer costs its bound and nothing more. A peer that sends
- * nothing and takes nothing for PEER_SILENCE_MS is disconnected.
+ * Bounds. At most PEER_QUEUE_BYTES_MAX wait for one peer. Beyond that new messages to it are dropped
+ * whole (Raft repeats what matters): a stalled peer costs its bound and nothing more. A connection
+ * without traffic is pinged; one that brought no byte for PEER_SILENCE_MS is ended, so that the
+ * loss of a machine that could not say so is noticed. Of connections that have not said HELLO there
+ * are at most PEER_STRANGERS_MAX, for PEER_HELLO_MS each; the oldest makes room for the newest.
  *
  * All on the loop. Knows bytes and members, nothing of Raft.
  */
@@ -24,6 +26,11 @@
 #define PEER_RECONNECT_MS 20
 #define PEER_RECONNECT_MS_MAX 500
 #define PEER_SILENCE_MS 10000
+#define PEER_CONNECT_MS 2000 /* until the other side has answered HELLO */
+#define PEER_HELLO_MS 5000   /* for an incoming connection to say it */
+#define PEER_PING_MS 2500
+#define PEER_STRANGERS_MAX 64
+#define PEER_HELLO_BYTES_MAX ((size_t)4096) /* of a frame before HELLO is done */
 #define PEER_NAME_BYTES_MAX 64
 
 struct peers;
@@ -36,25 +43,29 @@ struct peers_options {
     uint64_t node_id;
     uint64_t boot_id;
     const char *name;           /* of this node */
-    const char *listen_host;
-    uint16_t listen_port;
+    const char *listen_host;    /* NULL: do not listen */
+    uint16_t listen_port;       /* 0: any, see peers_port */
     const char *client_address; /* told to the others in HELLO */
+    uint32_t feature_level;     /* highest that this build knows */
 };
 
+/* They may call peers_send, peers_add and peers_remove, not peers_close. */
 struct peers_events {
     /* A message from a member; slices are borrowed until return. */
     void (*message)(void *context, uint64_t from, const struct message *m);
-    /* HELLO exchanged, or the connection was lost. */
+    /* HELLO exchanged, or the connection was lost: they come in turns. A connection replaced by a
+     * newer one is down, then up. */
     void (*up)(void *context, uint64_t peer, const struct message_hello *hello);
     void (*down)(void *context, uint64_t peer);
 };
 
+/* Listens. The strings of `options` are copied. Errors of env_net.listen. */
 enum status peers_open(const struct peers_options *options, const struct peers_events *events,
                        void *context, struct peers **out, struct errmsg *err) MUST_USE;
-void peers_close(struct peers *p);
+void peers_close(struct peers *p); /* without `down` events */
 
 /* Adds a member to talk to, or updates its address. `name` is for logs and is checked in HELLO only
- * if not empty. Removing drops the connection and refuses new ones from it. */
+ * if not empty. Removing drops the connection, without a `down` event, and refuses new ones. */
 void peers_add(struct peers *p, uint64_t id, const char *name, const char *host, uint16_t port);
 void peers_remove(struct peers *p, uint64_t id);
 
