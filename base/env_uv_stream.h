@@ -39,9 +39,9 @@ void env_uv_stream_end(struct env_stream *s, enum status rc);
 void env_uv_stream_closed_cb(uv_handle_t *handle);
 enum status env_uv_stream_status(int uv_error);
 
-/* env_uv_dial.c. Resolves and connects a stream in state CONNECTING. Dropped only when the stream is
- * open or its handle is closed, since until then the connect request may be under way; a lookup
- * that still runs outlives both. */
+/* env_uv_dial.c. Resolves and connects a stream in state CONNECTING. Dropped only when the stream
+ * is open or its handle is closed, since until then the connect request may be under way; a
+ * lookup that still runs outlives both. */
 void env_uv_dial_start(struct env_stream *s, const char *host, uint16_t port);
 void env_uv_dial_next(struct env_stream *s); /* the handle is fresh: try the next address */
 void env_uv_dial_drop(struct env_stream *s);

@@ -31,9 +31,11 @@ static void keep_line(void *context, enum log_level level, const char *line)
 
 static struct log test_log = {.level = LOG_DEBUG, .sink = keep_line};
 
+static void forget_everything(void);
+
 static void setup(void)
 {
-    lines = 0;
+    forget_everything();
     ck_assert_int_eq(uv_loop_init(&loop), 0);
     env = env_uv_new(&loop, &test_log);
 }
@@ -750,6 +752,19 @@ START_TEST(clocks_agree_and_randomness_does_not_repeat)
     ck_assert_uint_ne(env_random_u64(env), env_random_u64(env));
 }
 END_TEST
+
+/* Only matters when the tests run in one process, for a debugger. */
+static void forget_everything(void)
+{
+    lines = 0;
+    run_next = 0;
+    done_next = 0;
+    server = (struct end){0};
+    client = (struct end){0};
+    accepted = 0;
+    turns = 0;
+    reached_ms = 0;
+}
 
 static Suite *env_suite(void)
 {
