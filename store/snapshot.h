@@ -1,10 +1,14 @@
 /* Snapshot files: one SQLite database that is the raft snapshot, the backup and what an operator
  * opens with the sqlite3 shell.
  *
- * Tables: meta(name PRIMARY KEY, value), nodes(space, path, ... , PRIMARY KEY(space, path)) WITHOUT
- * ROWID, changes(revision, sub, ...), replies(...). docs/formats.md describes every column. SQLite
- * writes through a small VFS over the env's disk (store/db.c), without journal and without syncs of
- * its own: the file is written beside, then synced once, then checked, before anybody names it.
+ * Tables: meta(name, value) about the file, and the store's content as state(name, value),
+ * nodes(space, path, ...), changes(revision, sub, ...), replies(...). docs/formats.md describes
+ * every column, store/snapshot_table.c is their one definition. SQLite writes through a small VFS
+ * over the env's disk (store/db.c), without journal and without syncs of its own: the file is
+ * written beside, then synced once, before anybody names it.
+ *
+ * Proof. meta holds how many rows each table has, the sum of their hashes, and a sum over meta
+ * itself. Reading recomputes them, because SQLite notices damage to its trees but not to a value.
  *
  * Everything in this header is [worker] unless it says loop: it may block.
  */
@@ -16,6 +20,7 @@
 #include "base/log.h"
 #include "base/status.h"
 
+struct row;
 struct store;
 
 #define SNAPSHOT_FORMAT 1
@@ -39,7 +44,8 @@ struct snapshot_writer;
 /* Creates `path`, replacing a leftover. */
 enum status snapshot_writer_open(struct env *env, const char *path,
                                  struct snapshot_writer **out, struct errmsg *err) MUST_USE;
-/* Adds encoded rows (store/row.h). */
+/* Adds encoded rows (store/row.h): whole ones, any number. After a failure, which every later call
+ * repeats, only finish or abort are left. */
 enum status snapshot_writer_rows(struct snapshot_writer *w, struct slice rows,
                                  struct errmsg *err) MUST_USE;
 /* Adds `meta`, commits, syncs the file and frees the writer; on failure the file is removed. */
@@ -48,9 +54,21 @@ enum status snapshot_writer_finish(struct snapshot_writer *w, const struct snaps
 /* Gives up: removes the file and frees the writer. */
 void snapshot_writer_abort(struct snapshot_writer *w);
 
-/* Reads only the meta table (fast). RC_CORRUPT if this is not one of our files. */
+/* Reads only the meta table (fast), and proves it. RC_NOT_FOUND; RC_CORRUPT if this is not one of
+ * our files; RC_UNSUPPORTED if its format is newer than ours. `meta` is written on success only,
+ * and is then the caller's to close; also below. */
 enum status snapshot_inspect(struct env *env, const char *path, struct snapshot_meta *meta,
                              struct errmsg *err) MUST_USE;
+
+/* A row on its way out of a file; its slices are valid until return. A result other than RC_OK ends
+ * the reading. */
+typedef enum status (*snapshot_row_fn)(void *context, const struct row *row);
+
+/* Gives all rows to `fn`, table by table; within a table the order means nothing and is not proved.
+ * What was given counts only once this has returned RC_OK: damage may be found after the last row.
+ */
+enum status snapshot_read(struct env *env, const char *path, snapshot_row_fn fn, void *context,
+                          struct snapshot_meta *meta, struct errmsg *err) MUST_USE;
 
 /* Loads a file into a new store and proves it: the digest computed from the rows must equal the one
  * recorded, else RC_CORRUPT with the path named. */

@@ -1,0 +1,559 @@
+#include "store/snapshot.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/version.h"
+#include "store/command.h"
+#include "store/db.h"
+#include "store/row.h"
+#include "store/snapshot_table.h"
+#include "store/store.h"
+
+void snapshot_meta_close(struct snapshot_meta *meta)
+{
+    buf_close(&meta->configuration);
+}
+
+/* ---- the meta table ---------------------------------------------------------------------- */
+
+/* What meta says about the file. */
+struct header {
+    struct snapshot_meta meta;
+    uint64_t format;
+    uint64_t feature_level; /* of the build that wrote it */
+    uint64_t rows[SNAPSHOT_TABLE_COUNT];
+    uint64_t content_checksum; /* sum of the hashes of all rows outside meta */
+};
+
+/* The numbers of meta, as decimal text: SQLite's integers would show large ones as negative. */
+static const struct header_number {
+    const char *name;
+    size_t offset;
+} header_numbers[] = {
+    {"format", offsetof(struct header, format)},
+    {"feature_level", offsetof(struct header, feature_level)},
+    {"index", offsetof(struct header, meta.index)},
+    {"term", offsetof(struct header, meta.term)},
+    {"configuration_index", offsetof(struct header, meta.configuration_index)},
+    {"cluster_id", offsetof(struct header, meta.cluster_id)},
+    {"revision", offsetof(struct header, meta.revision)},
+    {"digest", offsetof(struct header, meta.digest)},
+    {"cluster_ms", offsetof(struct header, meta.cluster_ms)},
+    {"state_rows", offsetof(struct header, rows[ROW_META])},
+    {"node_rows", offsetof(struct header, rows[ROW_NODE])},
+    {"change_rows", offsetof(struct header, rows[ROW_CHANGE])},
+    {"reply_rows", offsetof(struct header, rows[ROW_REPLY])},
+    {"content_checksum", offsetof(struct header, content_checksum)},
+};
+#define HEADER_NUMBERS (sizeof header_numbers / sizeof header_numbers[0])
+
+/* The other names. The last is the sum of the hashes of all other rows of meta. */
+#define META_VERSION       "version"
+#define META_CONFIGURATION "configuration"
+#define META_CHECKSUM      "meta_checksum"
+
+static uint64_t *header_number(struct header *h, size_t i)
+{
+    return (uint64_t *)(void *)((char *)h + header_numbers[i].offset);
+}
+
+static struct snapshot_cells meta_cells(const char *name, struct db_cell value)
+{
+    return (struct snapshot_cells){
+        .cells = {{.type = DB_TEXT, .bytes = slice_str(name)}, value},
+        .count = 2,
+    };
+}
+
+/* Digits only, no leading zero, at most UINT64_MAX: one text for one number. */
+static bool parse_decimal(struct slice text, uint64_t *out)
+{
+    uint64_t value = 0;
+    if (text.size == 0 || (text.size > 1 && text.data[0] == '0')) {
+        return false;
+    }
+    for (size_t i = 0; i < text.size; i++) {
+        uint64_t digit = (uint64_t)text.data[i] - '0';
+        if (digit > 9 || value > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        value = value * 10 + digit;
+    }
+    *out = value;
+    return true;
+}
+
+/* ---- writing ----------------------------------------------------------------------------- */
+
+/* Rows go in by the dozen: half of the time of a statement is spent before its first row. */
+#define WRITER_BATCH 16
+
+struct writer_table {
+    struct db_query *insert_one;
+    struct db_query *insert_batch;
+    struct row batch[WRITER_BATCH]; /* pointing into the input of snapshot_writer_rows */
+    int count;
+};
+
+struct snapshot_writer {
+    struct env *env;
+    char *path;
+    struct db *db;
+    struct writer_table tables[SNAPSHOT_TABLE_COUNT];
+    struct header header; /* counts and checksum, as rows go in */
+    uint64_t meta_checksum;
+    struct errmsg failure; /* the first one; it stays */
+};
+
+static enum status prepare_insert(struct snapshot_writer *w, const struct snapshot_table *table,
+                                  int rows, struct db_query **out, struct errmsg *err)
+{
+    struct buf sql = {.size = 0};
+    buf_printf(&sql, "INSERT INTO %s VALUES", table->name);
+    for (int row = 0; row < rows; row++) {
+        buf_append_str(&sql, row == 0 ? "(?" : ",(?");
+        for (int column = 1; column < table->columns; column++) {
+            buf_append_str(&sql, ",?");
+        }
+        buf_append_str(&sql, ")");
+    }
+    buf_append(&sql, "", 1);
+    enum status rc = db_prepare(w->db, (const char *)sql.data, out, err);
+    buf_close(&sql);
+    return rc;
+}
+
+static enum status writer_create_tables(struct snapshot_writer *w, struct errmsg *err)
+{
+    enum status rc = RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < SNAPSHOT_TABLE_COUNT; i++) {
+        const struct snapshot_table *table = &snapshot_tables[i];
+        rc = db_run(w->db, table->create, err);
+        if (rc == RC_OK) {
+            rc = prepare_insert(w, table, 1, &w->tables[i].insert_one, err);
+        }
+        if (rc == RC_OK) {
+            rc = prepare_insert(w, table, WRITER_BATCH, &w->tables[i].insert_batch, err);
+        }
+    }
+    return rc;
+}
+
+enum status snapshot_writer_open(struct env *env, const char *path,
+                                 struct snapshot_writer **out, struct errmsg *err)
+{
+    struct snapshot_writer *w = mem_zalloc(sizeof *w);
+    w->env = env;
+    w->path = mem_strdup(path);
+    enum status rc = db_create(env, path, SNAPSHOT_APPLICATION_ID, &w->db, err);
+    if (rc == RC_OK) {
+        rc = writer_create_tables(w, err);
+    }
+    if (rc != RC_OK) {
+        snapshot_writer_abort(w);
+        return rc;
+    }
+    *out = w;
+    return RC_OK;
+}
+
+/* Keeps the first failure and tells it to the caller. */
+static enum status writer_fail(struct snapshot_writer *w, const struct errmsg *failure,
+                               struct errmsg *err)
+{
+    if (w->failure.rc == RC_OK) {
+        w->failure = *failure;
+    }
+    return errmsg_set(err, w->failure.rc, "%s", w->failure.text);
+}
+
+/* Writes the rows that are held back for `table`. */
+static enum status writer_flush(struct snapshot_writer *w, uint8_t table, struct errmsg *err)
+{
+    struct writer_table *t = &w->tables[table];
+    int group = t->count == WRITER_BATCH ? WRITER_BATCH : 1;
+    struct db_query *insert = group == 1 ? t->insert_one : t->insert_batch;
+    struct snapshot_cells cells;
+    enum status rc = RC_OK;
+
+    for (int i = 0; rc == RC_OK && i < t->count; i++) {
+        snapshot_cells_from_row(&cells, &t->batch[i]);
+        w->header.content_checksum += snapshot_cells_hash(&cells, table);
+        rc = db_bind(insert, i % group * cells.count, cells.cells, cells.count, err);
+        if (rc == RC_OK && (i + 1) % group == 0) {
+            rc = db_execute(insert, err);
+        }
+    }
+    w->header.rows[table] += (uint64_t)t->count;
+    t->count = 0;
+    return rc;
+}
+
+enum status snapshot_writer_rows(struct snapshot_writer *w, struct slice rows,
+                                 struct errmsg *err)
+{
+    struct errmsg failure = w->failure;
+    struct unpack input = unpack_make(rows);
+    enum status rc = failure.rc;
+    while (rc == RC_OK && input.rest.size > 0) {
+        struct row row;
+        rc = row_decode(&input, &row);
+        if (rc != RC_OK) {
+            (void)errmsg_set(&failure, rc, "%s: a row to be written is malformed", w->path);
+            break;
+        }
+        struct writer_table *t = &w->tables[row.table];
+        t->batch[t->count++] = row;
+        if (t->count == WRITER_BATCH) {
+            rc = writer_flush(w, row.table, &failure);
+        }
+    }
+    /* Nothing may point into `rows` after return. */
+    for (uint8_t table = 0; rc == RC_OK && table < SNAPSHOT_TABLE_COUNT; table++) {
+        rc = writer_flush(w, table, &failure);
+    }
+    return rc == RC_OK ? RC_OK : writer_fail(w, &failure, err);
+}
+
+static enum status put_meta(struct snapshot_writer *w, const char *name, struct db_cell value,
+                            struct errmsg *err)
+{
+    struct snapshot_cells cells = meta_cells(name, value);
+    w->meta_checksum += snapshot_cells_hash(&cells, SNAPSHOT_TABLE_FILE);
+    struct db_query *insert = w->tables[SNAPSHOT_TABLE_FILE].insert_one;
+    enum status rc = db_bind(insert, 0, cells.cells, cells.count, err);
+    return rc == RC_OK ? db_execute(insert, err) : rc;
+}
+
+static enum status put_meta_number(struct snapshot_writer *w, const char *name, uint64_t number,
+                                   struct errmsg *err)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "%" PRIu64, number);
+    return put_meta(w, name, snapshot_cell_text(slice_str(text)), err);
+}
+
+static enum status writer_put_header(struct snapshot_writer *w,
+                                     const struct snapshot_meta *meta, struct errmsg *err)
+{
+    struct db_cell configuration = {.type = DB_BLOB, .bytes = buf_slice(&meta->configuration)};
+    enum status rc = RC_OK;
+
+    w->header.meta = *meta; /* borrows the configuration until return */
+    w->header.format = SNAPSHOT_FORMAT;
+    w->header.feature_level = FEATURE_LEVEL;
+    for (size_t i = 0; rc == RC_OK && i < HEADER_NUMBERS; i++) {
+        rc = put_meta_number(w, header_numbers[i].name, *header_number(&w->header, i), err);
+    }
+    if (rc == RC_OK) {
+        rc = put_meta(w, META_VERSION, snapshot_cell_text(slice_str(version_text())), err);
+    }
+    if (rc == RC_OK) {
+        rc = put_meta(w, META_CONFIGURATION, configuration, err);
+    }
+    if (rc == RC_OK) {
+        rc = put_meta_number(w, META_CHECKSUM, w->meta_checksum, err);
+    }
+    return rc;
+}
+
+/* Frees everything but the file. */
+static void writer_free(struct snapshot_writer *w)
+{
+    for (size_t i = 0; i < SNAPSHOT_TABLE_COUNT; i++) {
+        db_query_close(w->tables[i].insert_one);
+        db_query_close(w->tables[i].insert_batch);
+    }
+    if (w->db != NULL) {
+        db_close(w->db);
+    }
+    mem_free(w->path);
+    mem_free(w);
+}
+
+enum status snapshot_writer_finish(struct snapshot_writer *w, const struct snapshot_meta *meta,
+                                   struct errmsg *err)
+{
+    struct errmsg failure = w->failure;
+    enum status rc = failure.rc;
+    if (rc == RC_OK) {
+        rc = writer_put_header(w, meta, &failure);
+    }
+    if (rc == RC_OK) {
+        rc = db_commit(w->db, &failure);
+    }
+    if (rc != RC_OK) {
+        rc = writer_fail(w, &failure, err);
+        snapshot_writer_abort(w);
+        return rc;
+    }
+    writer_free(w);
+    return RC_OK;
+}
+
+void snapshot_writer_abort(struct snapshot_writer *w)
+{
+    struct env *env = w->env;
+    char *path = mem_strdup(w->path);
+    writer_free(w);
+    /* The file may not exist yet. One that cannot be removed is not complete, and whoever finds it
+     * will see that it is not. */
+    (void)env->disk->unlink(env, path);
+    mem_free(path);
+}
+
+/* ---- reading ----------------------------------------------------------------------------- */
+
+struct reader {
+    const char *path;
+    struct db *db;
+    struct header header;
+    struct snapshot_cells cells; /* of the row at hand */
+    snapshot_row_fn fn;
+    void *context;
+    uint64_t rows[SNAPSHOT_TABLE_COUNT];
+    uint64_t content_checksum;
+    struct errmsg *err;
+};
+
+static enum status reader_corrupt(struct reader *r, const char *why)
+{
+    return errmsg_set(r->err, RC_CORRUPT, "%s: %s", r->path, why);
+}
+
+/* What has been seen of meta. */
+struct header_scan {
+    uint64_t numbers; /* bit i: header_numbers[i] */
+    bool version;
+    bool configuration;
+    bool checksum;
+    char version_text[64];
+    uint64_t checksum_found;
+    uint64_t checksum_computed;
+};
+
+static_assert(HEADER_NUMBERS < 64, "header_scan.numbers has a bit for each");
+
+/* Takes one row of meta. False if the value of a known name is not what it must be, or comes
+ * twice; other names are a later writer's. */
+static bool header_take(struct reader *r, struct header_scan *scan)
+{
+    struct slice name = r->cells.cells[0].bytes;
+    const struct db_cell *value = &r->cells.cells[1];
+    if (slice_is(name, META_CHECKSUM)) {
+        bool again = scan->checksum;
+        scan->checksum = true;
+        return !again && value->type == DB_TEXT &&
+               parse_decimal(value->bytes, &scan->checksum_found);
+    }
+    scan->checksum_computed += snapshot_cells_hash(&r->cells, SNAPSHOT_TABLE_FILE);
+    if (slice_is(name, META_CONFIGURATION)) {
+        bool again = scan->configuration;
+        scan->configuration = true;
+        buf_clear(&r->header.meta.configuration);
+        buf_append_slice(&r->header.meta.configuration, value->bytes);
+        return !again && value->type == DB_BLOB;
+    }
+    if (slice_is(name, META_VERSION)) {
+        bool again = scan->version;
+        scan->version = true;
+        (void)snprintf(scan->version_text, sizeof scan->version_text, "%.*s",
+                       (int)(value->bytes.size < 63 ? value->bytes.size : 63),
+                       value->bytes.size > 0 ? (const char *)value->bytes.data : "");
+        return !again && value->type == DB_TEXT;
+    }
+    for (size_t i = 0; i < HEADER_NUMBERS; i++) {
+        if (slice_is(name, header_numbers[i].name)) {
+            bool again = (scan->numbers >> i & 1) != 0;
+            scan->numbers |= UINT64_C(1) << i;
+            return !again && value->type == DB_TEXT &&
+                   parse_decimal(value->bytes, header_number(&r->header, i));
+        }
+    }
+    return true;
+}
+
+/* The checksum comes before the format: a damaged number must not pass for a newer file. So meta
+ * and its checksum stay as they are in all formats to come. */
+static enum status header_judge(struct reader *r, const struct header_scan *scan, bool is_sound)
+{
+    if (!is_sound || !scan->checksum || scan->checksum_computed != scan->checksum_found) {
+        return reader_corrupt(r, "the meta table is damaged");
+    }
+    if ((scan->numbers & 1) != 0 && r->header.format > SNAPSHOT_FORMAT) {
+        return errmsg_set(
+            r->err, RC_UNSUPPORTED,
+            "%s: snapshot format %" PRIu64 ", written by coord %s; this is coord %s, "
+            "which reads formats up to %d",
+            r->path, r->header.format, scan->version_text, version_text(), SNAPSHOT_FORMAT);
+    }
+    bool has_all = scan->numbers == (UINT64_C(1) << HEADER_NUMBERS) - 1 && scan->version &&
+                   scan->configuration;
+    if (!has_all || r->header.format < 1) {
+        return reader_corrupt(r, "the meta table is incomplete");
+    }
+    return RC_OK;
+}
+
+static enum status reader_take_header(struct reader *r)
+{
+    struct db_query *query = NULL;
+    struct header_scan scan = {.numbers = 0};
+    bool is_sound = true;
+    bool found = true;
+    enum status rc =
+        db_prepare(r->db, "SELECT name, value FROM meta ORDER BY rowid", &query, r->err);
+    while (rc == RC_OK) {
+        rc = db_next(query, r->cells.cells, SNAPSHOT_CELLS_MAX, &found, r->err);
+        if (rc != RC_OK || !found) {
+            break;
+        }
+        r->cells.count = 2;
+        is_sound = header_take(r, &scan) && is_sound;
+    }
+    db_query_close(query);
+    return rc == RC_OK ? header_judge(r, &scan, is_sound) : rc;
+}
+
+/* The schema must be ours to the letter: no view, trigger or index of somebody else's takes part
+ * in loading. */
+static enum status reader_check_schema(struct reader *r)
+{
+    struct db_query *query = NULL;
+    struct db_cell sql = {.type = DB_NULL};
+    size_t objects = 0;
+    bool is_ours = true;
+    bool found = true;
+    enum status rc =
+        db_prepare(r->db, "SELECT sql FROM sqlite_schema ORDER BY rowid", &query, r->err);
+    while (rc == RC_OK) {
+        rc = db_next(query, &sql, 1, &found, r->err);
+        if (rc != RC_OK || !found) {
+            break;
+        }
+        is_ours = is_ours && objects < SNAPSHOT_TABLE_COUNT &&
+                  slice_is(sql.bytes, snapshot_tables[objects].create);
+        objects++;
+    }
+    db_query_close(query);
+    if (rc == RC_OK && (!is_ours || objects != SNAPSHOT_TABLE_COUNT)) {
+        rc = reader_corrupt(r, "its tables are not those of a snapshot");
+    }
+    return rc;
+}
+
+/* Counts, hashes and hands over the row in r->cells. */
+static enum status reader_take_row(struct reader *r, uint8_t table)
+{
+    struct row row;
+    r->cells.count = snapshot_tables[table].columns;
+    r->rows[table]++;
+    r->content_checksum += snapshot_cells_hash(&r->cells, table);
+    enum status rc = snapshot_cells_to_row(&r->cells, table, &row);
+    if (rc == RC_OK) {
+        rc = r->fn(r->context, &row);
+    }
+    return rc == RC_OK ? RC_OK
+                       : errmsg_set(r->err, rc, "%s: row %" PRIu64 " of table %s is not valid",
+                                    r->path, r->rows[table], snapshot_tables[table].name);
+}
+
+static enum status reader_take_table(struct reader *r, uint8_t table)
+{
+    char sql[64];
+    struct db_query *query = NULL;
+    bool found = true;
+    (void)snprintf(sql, sizeof sql, "SELECT * FROM %s ORDER BY rowid",
+                   snapshot_tables[table].name);
+    enum status rc = db_prepare(r->db, sql, &query, r->err);
+    while (rc == RC_OK) {
+        rc = db_next(query, r->cells.cells, SNAPSHOT_CELLS_MAX, &found, r->err);
+        if (rc != RC_OK || !found) {
+            break;
+        }
+        rc = reader_take_row(r, table);
+    }
+    db_query_close(query);
+    return rc;
+}
+
+static enum status reader_take_rows(struct reader *r)
+{
+    for (uint8_t table = SNAPSHOT_TABLE_FILE + 1; table < SNAPSHOT_TABLE_COUNT; table++) {
+        enum status rc = reader_take_table(r, table);
+        if (rc != RC_OK) {
+            return rc;
+        }
+    }
+    if (memcmp(r->rows, r->header.rows, sizeof r->rows) != 0) {
+        return reader_corrupt(r, "rows are missing, or there are too many");
+    }
+    if (r->content_checksum != r->header.content_checksum) {
+        return reader_corrupt(r, "the rows do not give the recorded checksum");
+    }
+    return RC_OK;
+}
+
+enum status snapshot_read(struct env *env, const char *path, snapshot_row_fn fn, void *context,
+                          struct snapshot_meta *meta, struct errmsg *err)
+{
+    struct reader r = {.path = path, .fn = fn, .context = context, .err = err};
+    enum status rc = db_open(env, path, SNAPSHOT_APPLICATION_ID, &r.db, err);
+    if (rc != RC_OK) {
+        return rc;
+    }
+    rc = reader_take_header(&r);
+    if (rc == RC_OK && fn != NULL) {
+        rc = reader_check_schema(&r);
+        if (rc == RC_OK) {
+            rc = reader_take_rows(&r);
+        }
+    }
+    db_close(r.db);
+    if (rc == RC_OK) {
+        *meta = r.header.meta;
+    } else {
+        snapshot_meta_close(&r.header.meta);
+    }
+    return rc;
+}
+
+enum status snapshot_inspect(struct env *env, const char *path, struct snapshot_meta *meta,
+                             struct errmsg *err)
+{
+    return snapshot_read(env, path, NULL, NULL, meta, err);
+}
+
+/* A row that the store refuses is damage: no store has written it. */
+static enum status load_row(void *context, const struct row *row)
+{
+    return store_load_row(context, row) == RC_OK ? RC_OK : RC_CORRUPT;
+}
+
+enum status snapshot_load(struct env *env, const char *path, struct store **out,
+                          struct snapshot_meta *meta, struct errmsg *err)
+{
+    struct store *store = store_new_empty();
+    struct snapshot_meta read = {.index = 0};
+    enum status rc = snapshot_read(env, path, load_row, store, &read, err);
+    if (rc == RC_OK) {
+        rc = store_load_seal(store, &read, err);
+        if (rc != RC_OK) {
+            (void)errmsg_wrap(err, "%s", path);
+            snapshot_meta_close(&read);
+        }
+    }
+    if (rc != RC_OK) {
+        store_free(store);
+        return rc;
+    }
+    *out = store;
+    *meta = read;
+    return RC_OK;
+}

@@ -1,0 +1,311 @@
+#include "store/snapshot_table.h"
+
+#include <assert.h>
+
+#include "base/assert.h"
+#include "base/hash.h"
+
+/* The columns of struct stat, in nodes and changes alike. */
+#define STAT_COLUMNS                                                                     \
+    "kind INTEGER, create_revision INTEGER, modify_revision INTEGER, children_revision " \
+    "INTEGER, "                                                                          \
+    "version INTEGER, acl_version INTEGER, data_bytes INTEGER, child_count INTEGER, "    \
+    "sequence_next INTEGER, create_ms INTEGER, modify_ms INTEGER, lease INTEGER, "       \
+    "ttl_ms INTEGER, acl INTEGER"
+#define STAT_COUNT 14
+
+/* Columns that may hold TEXT or BLOB are declared BLOB: that is the affinity which converts
+ * nothing. There are no keys and no indexes: rows arrive in no order, and keeping a tree of paths
+ * sorted on disk would cost many times the writing itself. */
+const struct snapshot_table snapshot_tables[SNAPSHOT_TABLE_COUNT] = {
+    [SNAPSHOT_TABLE_FILE] = {"meta", "CREATE TABLE meta(name TEXT, value BLOB)", 2},
+    [ROW_META] = {"state", "CREATE TABLE state(name BLOB, value BLOB)", 2},
+    [ROW_NODE] = {"nodes",
+                  "CREATE TABLE nodes(space BLOB, path BLOB, data BLOB, " STAT_COLUMNS ")",
+                  3 + STAT_COUNT},
+    [ROW_CHANGE] = {"changes",
+                    "CREATE TABLE changes(revision INTEGER, sub INTEGER, type INTEGER, "
+                    "reason INTEGER, session INTEGER, cluster_ms INTEGER, wall_ms INTEGER, "
+                    "space BLOB, path BLOB, data BLOB, old_data BLOB, " STAT_COLUMNS ", "
+                    "identities BLOB, note BLOB)",
+                    13 + STAT_COUNT},
+    [ROW_REPLY] = {"replies",
+                   "CREATE TABLE replies(session INTEGER, sequence INTEGER, issued_ms INTEGER, "
+                   "random_0 INTEGER, random_1 INTEGER, log_index INTEGER, reply BLOB)",
+                   7},
+};
+
+static_assert(SNAPSHOT_CELLS_MAX >= 13 + STAT_COUNT, "the widest table fits");
+
+/* ---- cells ------------------------------------------------------------------------------- */
+
+/* Length of the UTF-8 sequence at `p`, which has `left` > 0 bytes; 0 if it is none. */
+static size_t utf8_sequence(const uint8_t *p, size_t left)
+{
+    static const uint32_t smallest[] = {0, 1, 0x80, 0x800, 0x10000};
+    size_t length = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    if (length == 0 || length > left || p[0] >= 0xf8) {
+        return 0;
+    }
+    uint32_t point = length == 1 ? p[0] : p[0] & (0x7fU >> length);
+    for (size_t i = 1; i < length; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+        point = point << 6 | (p[i] & 0x3fU);
+    }
+    bool is_surrogate = point >= 0xd800 && point < 0xe000;
+    return point < smallest[length] || point > 0x10ffff || is_surrogate ? 0 : length;
+}
+
+struct db_cell snapshot_cell_text(struct slice bytes)
+{
+    struct db_cell cell = {.type = DB_TEXT, .bytes = bytes};
+    for (size_t at = 0; at < bytes.size;) {
+        size_t length = utf8_sequence(bytes.data + at, bytes.size - at);
+        if (length == 0) {
+            cell.type = DB_BLOB;
+            break;
+        }
+        at += length;
+    }
+    return cell;
+}
+
+static void put(struct snapshot_cells *c, struct db_cell cell)
+{
+    PRE(c->count < SNAPSHOT_CELLS_MAX);
+    c->cells[c->count++] = cell;
+}
+
+static void put_number(struct snapshot_cells *c, uint64_t number)
+{
+    put(c, (struct db_cell){.type = DB_INTEGER, .integer = number});
+}
+
+static void put_blob(struct snapshot_cells *c, bool is_null, struct slice bytes)
+{
+    put(c, (struct db_cell){.type = is_null ? DB_NULL : DB_BLOB, .bytes = bytes});
+}
+
+static void put_text(struct snapshot_cells *c, struct slice bytes)
+{
+    put(c, snapshot_cell_text(bytes));
+}
+
+/* Only paths of znodes are for people; other spaces have flat byte keys. */
+static void put_key(struct snapshot_cells *c, const uint8_t *space, struct slice path)
+{
+    put_text(c, slice_make(space, 1));
+    if (*space == SPACE_NODES) {
+        put_text(c, path);
+    } else {
+        put_blob(c, false, path);
+    }
+}
+
+static struct db_cell take(struct snapshot_cells *c)
+{
+    if (c->next == c->count) {
+        c->failed = true;
+        return (struct db_cell){.type = DB_NULL};
+    }
+    return c->cells[c->next++];
+}
+
+static uint64_t take_number(struct snapshot_cells *c, uint64_t max)
+{
+    struct db_cell cell = take(c);
+    if (cell.type != DB_INTEGER || cell.integer > max) {
+        c->failed = true;
+        return 0;
+    }
+    return cell.integer;
+}
+
+/* TEXT or BLOB. */
+static struct slice take_bytes(struct snapshot_cells *c)
+{
+    struct db_cell cell = take(c);
+    c->failed = c->failed || (cell.type != DB_TEXT && cell.type != DB_BLOB);
+    return cell.bytes;
+}
+
+static struct slice take_data(struct snapshot_cells *c, bool *is_null)
+{
+    struct db_cell cell = take(c);
+    c->failed = c->failed || (cell.type != DB_NULL && cell.type != DB_BLOB);
+    *is_null = cell.type == DB_NULL;
+    return cell.bytes;
+}
+
+static uint8_t take_space(struct snapshot_cells *c)
+{
+    struct slice space = take_bytes(c);
+    if (space.size != 1) {
+        c->failed = true;
+        return 0;
+    }
+    return space.data[0];
+}
+
+uint64_t snapshot_cells_hash(const struct snapshot_cells *c, uint8_t table)
+{
+    uint64_t hash = table;
+    for (int i = 0; i < c->count; i++) {
+        const struct db_cell *cell = &c->cells[i];
+        hash = hash_mix(hash, (uint64_t)cell->type);
+        if (cell->type == DB_INTEGER) {
+            hash = hash_mix(hash, cell->integer);
+        } else if (cell->type != DB_NULL) {
+            hash = hash_bytes(hash, cell->bytes.data, cell->bytes.size);
+        }
+    }
+    return hash;
+}
+
+/* ---- rows -------------------------------------------------------------------------------- */
+
+static void put_stat(struct snapshot_cells *c, const struct stat *s)
+{
+    put_number(c, s->kind);
+    put_number(c, s->create_revision);
+    put_number(c, s->modify_revision);
+    put_number(c, s->children_revision);
+    put_number(c, s->version);
+    put_number(c, s->acl_version);
+    put_number(c, s->data_bytes);
+    put_number(c, s->child_count);
+    put_number(c, s->sequence_next);
+    put_number(c, s->create_ms);
+    put_number(c, s->modify_ms);
+    put_number(c, s->lease);
+    put_number(c, s->ttl_ms);
+    put_number(c, s->acl);
+}
+
+static void take_stat(struct snapshot_cells *c, struct stat *s)
+{
+    s->kind = (uint8_t)take_number(c, UINT8_MAX);
+    s->create_revision = take_number(c, UINT64_MAX);
+    s->modify_revision = take_number(c, UINT64_MAX);
+    s->children_revision = take_number(c, UINT64_MAX);
+    s->version = (uint32_t)take_number(c, UINT32_MAX);
+    s->acl_version = (uint32_t)take_number(c, UINT32_MAX);
+    s->data_bytes = (uint32_t)take_number(c, UINT32_MAX);
+    s->child_count = (uint32_t)take_number(c, UINT32_MAX);
+    s->sequence_next = take_number(c, UINT64_MAX);
+    s->create_ms = take_number(c, UINT64_MAX);
+    s->modify_ms = take_number(c, UINT64_MAX);
+    s->lease = take_number(c, UINT64_MAX);
+    s->ttl_ms = take_number(c, UINT64_MAX);
+    s->acl = (uint32_t)take_number(c, UINT32_MAX);
+}
+
+static void put_node(struct snapshot_cells *c, const struct row_node *n)
+{
+    put_key(c, &n->space, n->path);
+    put_blob(c, n->null_data, n->data);
+    put_stat(c, &n->stat);
+}
+
+static void take_node(struct snapshot_cells *c, struct row_node *n)
+{
+    n->space = take_space(c);
+    n->path = take_bytes(c);
+    n->data = take_data(c, &n->null_data);
+    take_stat(c, &n->stat);
+}
+
+static void put_change(struct snapshot_cells *c, const struct row_change *h)
+{
+    put_number(c, h->revision);
+    put_number(c, h->sub);
+    put_number(c, h->type);
+    put_number(c, h->reason);
+    put_number(c, h->session);
+    put_number(c, h->cluster_ms);
+    put_number(c, h->wall_ms);
+    put_key(c, &h->space, h->path);
+    put_blob(c, h->null_data, h->data);
+    put_blob(c, h->null_old_data, h->old_data);
+    put_stat(c, &h->stat);
+    put_blob(c, false, h->identities);
+    put_text(c, h->note);
+}
+
+static void take_change(struct snapshot_cells *c, struct row_change *h)
+{
+    h->revision = take_number(c, UINT64_MAX);
+    h->sub = (uint32_t)take_number(c, UINT32_MAX);
+    h->type = (uint8_t)take_number(c, UINT8_MAX);
+    h->reason = (uint8_t)take_number(c, UINT8_MAX);
+    h->session = take_number(c, UINT64_MAX);
+    h->cluster_ms = take_number(c, UINT64_MAX);
+    h->wall_ms = take_number(c, UINT64_MAX);
+    h->space = take_space(c);
+    h->path = take_bytes(c);
+    h->data = take_data(c, &h->null_data);
+    h->old_data = take_data(c, &h->null_old_data);
+    take_stat(c, &h->stat);
+    h->identities = take_bytes(c);
+    h->note = take_bytes(c);
+}
+
+static void put_reply(struct snapshot_cells *c, const struct row_reply *r)
+{
+    put_number(c, r->session);
+    put_number(c, r->sequence);
+    put_number(c, r->request.issued_ms);
+    put_number(c, r->request.random[0]);
+    put_number(c, r->request.random[1]);
+    put_number(c, r->index);
+    put_blob(c, false, r->reply);
+}
+
+static void take_reply(struct snapshot_cells *c, struct row_reply *r)
+{
+    r->session = take_number(c, UINT64_MAX);
+    r->sequence = take_number(c, UINT64_MAX);
+    r->request.issued_ms = take_number(c, UINT64_MAX);
+    r->request.random[0] = take_number(c, UINT64_MAX);
+    r->request.random[1] = take_number(c, UINT64_MAX);
+    r->index = take_number(c, UINT64_MAX);
+    r->reply = take_bytes(c);
+}
+
+void snapshot_cells_from_row(struct snapshot_cells *c, const struct row *row)
+{
+    c->count = 0;
+    c->next = 0;
+    c->failed = false;
+    switch (row->table) {
+    case ROW_META:
+        put_text(c, row->meta.name);
+        put_text(c, row->meta.value);
+        break;
+    case ROW_NODE: put_node(c, &row->node); break;
+    case ROW_CHANGE: put_change(c, &row->change); break;
+    case ROW_REPLY: put_reply(c, &row->reply); break;
+    default: UNREACHABLE();
+    }
+    POST(c->count == snapshot_tables[row->table].columns);
+}
+
+enum status snapshot_cells_to_row(struct snapshot_cells *c, uint8_t table, struct row *row)
+{
+    c->next = 0;
+    c->failed = false;
+    *row = (struct row){.table = table};
+    switch (table) {
+    case ROW_META:
+        row->meta.name = take_bytes(c);
+        row->meta.value = take_bytes(c);
+        break;
+    case ROW_NODE: take_node(c, &row->node); break;
+    case ROW_CHANGE: take_change(c, &row->change); break;
+    case ROW_REPLY: take_reply(c, &row->reply); break;
+    default: UNREACHABLE();
+    }
+    return c->failed || c->next != c->count ? RC_CORRUPT : RC_OK;
+}
