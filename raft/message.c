@@ -308,6 +308,18 @@ static void take_forward_result(struct unpack *in, struct message_forward_result
     m->status = take_enum(in, RC_OK, RC_UNSUPPORTED);
 }
 
+static void put_digest(struct buf *out, const struct message_digest *m)
+{
+    pack_u64(out, m->index);
+    pack_u64(out, m->digest);
+}
+
+static void take_digest(struct unpack *in, struct message_digest *m)
+{
+    m->index = unpack_u64(in);
+    m->digest = unpack_u64(in);
+}
+
 static void put_boot(struct buf *out, const struct message_boot *m)
 {
     pack_u64(out, m->last_index);
@@ -349,6 +361,7 @@ static void put_body(struct buf *out, const struct message *m)
     case MESSAGE_FORWARD_RESULT: put_forward_result(out, &m->forward_result); return;
     case MESSAGE_BOOT_QUERY:
     case MESSAGE_BOOT_RESULT: put_boot(out, &m->boot); return;
+    case MESSAGE_DIGEST: put_digest(out, &m->digest); return;
     case MESSAGE_PING: return;
     }
     UNREACHABLE();
@@ -381,6 +394,7 @@ static void take_body(struct unpack *in, struct message *m, struct arena *arena)
     case MESSAGE_FORWARD_RESULT: take_forward_result(in, &m->forward_result); return;
     case MESSAGE_BOOT_QUERY:
     case MESSAGE_BOOT_RESULT: take_boot(in, &m->boot); return;
+    case MESSAGE_DIGEST: take_digest(in, &m->digest); return;
     case MESSAGE_PING: return;
     }
     in->failed = true; /* not a type of ours */

@@ -43,6 +43,7 @@ enum message_type {
     MESSAGE_FORWARD_RESULT = 15,
     MESSAGE_BOOT_QUERY = 16, /* before bootstrap: are you past the bootstrap entry? */
     MESSAGE_BOOT_RESULT = 17,
+    MESSAGE_DIGEST = 19, /* member to leader: my state's digest at this index */
     MESSAGE_PING = 18, /* no body; between transports only, never delivered */
 };
 
@@ -135,6 +136,11 @@ struct message_forward_result {
     uint8_t status; /* enum status */
 };
 
+struct message_digest {
+    uint64_t index;
+    uint64_t digest;
+};
+
 struct message_boot {
     uint64_t last_index; /* result */
     bool has_state;      /* result: past the bootstrap entry */
@@ -157,6 +163,7 @@ struct message {
         struct message_forward forward;
         struct message_forward_result forward_result;
         struct message_boot boot;
+        struct message_digest digest;
     };
 };
 

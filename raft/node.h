@@ -99,7 +99,8 @@ struct node_write {
     uint64_t deadline_ms;
     struct slice command; /* encoded, owned */
     uint8_t state;
-    bool repeatable; /* deduplicated: may be forwarded again after a leader change */
+    bool repeatable;  /* deduplicated: its absence from the reply cache means not executed */
+    bool may_be_sent; /* queued again, but an earlier sending may have arrived */
 };
 
 /* Proposes a command, on any member. `c` (checked by command_check) is borrowed until return.

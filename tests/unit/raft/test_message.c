@@ -12,7 +12,7 @@
 #include "tests/support/check_main.h"
 
 #define TYPE_LOW  MESSAGE_HELLO
-#define TYPE_HIGH MESSAGE_PING
+#define TYPE_HIGH MESSAGE_DIGEST
 
 /* Random numbers of every length: the ends of the ranges come up as often as the middle. */
 static uint64_t any_u64(struct rng *r)
@@ -117,6 +117,9 @@ static struct message any_message(struct rng *r, struct arena *a, uint8_t type)
     case MESSAGE_BOOT_QUERY:
     case MESSAGE_BOOT_RESULT:
         m.boot = (struct message_boot){any_u64(r), rng_chance(r, 500)};
+        break;
+    case MESSAGE_DIGEST:
+        m.digest = (struct message_digest){any_u64(r), any_u64(r)};
         break;
     case MESSAGE_PING: break;
     }

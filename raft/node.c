@@ -1,0 +1,286 @@
+#include "raft/node.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/mutant.h"
+#include "raft/node_internal.h"
+
+/* ---- endings ---------------------------------------------------------------------------------- */
+
+void node_fatal(struct node *n, enum status rc, const char *why)
+{
+    if (n->phase == NODE_REFUSED) {
+        return;
+    }
+    log_error(n->log, "node.fatal", "status=\"%s\" reason=\"%s\"", status_text(rc), why);
+    n->phase = NODE_REFUSED;
+    snprintf(n->refused_reason, sizeof n->refused_reason, "%s", why);
+    if (n->options.fatal != NULL) {
+        n->options.fatal(n->options.context, rc, why);
+    }
+}
+
+void node_refuse(struct node *n, const char *reason)
+{
+    log_error(n->log, "node.refused", "reason=\"%s\"", reason);
+    n->phase = NODE_REFUSED;
+    snprintf(n->refused_reason, sizeof n->refused_reason, "%s", reason);
+}
+
+/* ---- apply ------------------------------------------------------------------------------------ */
+
+static void apply_batch(struct node *n, uint64_t index, struct slice payload)
+{
+    struct batch_header header;
+    struct unpack commands;
+    if (batch_open(payload, &header, &commands) != RC_OK || header.count == 0) {
+        node_fatal(n, RC_CORRUPT, "a committed entry is not a batch of commands");
+        return;
+    }
+    struct apply_context context = {
+        .index = index, .cluster_ms = header.cluster_ms, .wall_ms = header.wall_ms};
+    for (uint32_t i = 0; i < header.count; i++) {
+        struct command command;
+        struct reply reply;
+        arena_clear(&n->apply_arena);
+        if (command_decode(&commands, &command, &n->apply_arena) != RC_OK) {
+            node_fatal(n, RC_CORRUPT, "a committed command cannot be decoded");
+            return;
+        }
+        context.last_of_entry = i + 1 == header.count;
+        store_apply(n->store, &context, &command, &reply);
+        if (command.origin_boot == n->boot_id) {
+            pending_complete(&n->pending, command.origin_counter, &reply);
+        }
+    }
+    metric_add(n->metrics.applied_commands, header.count);
+}
+
+static void on_apply(void *context, uint64_t index, uint64_t term, uint8_t type,
+                     struct slice payload)
+{
+    struct node *n = context;
+    if (n->phase == NODE_REFUSED) {
+        return;
+    }
+    if (type == ENTRY_COMMAND) {
+        if (MUTANT_IS(MUTANT_BATCH_TWICE) && n->applied_term == 0 && index > 2) {
+            apply_batch(n, index, payload);
+        }
+        apply_batch(n, index, payload);
+    } else {
+        store_skip(n->store, index);
+    }
+    n->log_bytes += payload.size;
+    n->time_base_ms = n->leading_term == 0 ? n->env->now_ms(n->env) : n->time_base_ms;
+    node_note_applied(n, index, term);
+}
+
+/* ---- messages --------------------------------------------------------------------------------- */
+
+void node_send(struct node *n, uint64_t to, const struct message *m)
+{
+    if (n->peers != NULL) {
+        peers_send(n->peers, to, m);
+    }
+}
+
+static void engine_send(void *context, uint64_t to, const struct message *m)
+{
+    node_send(context, to, m);
+}
+
+static void on_state(void *context)
+{
+    node_on_state(context);
+}
+
+static void on_configuration(void *context, const struct engine_configuration *c)
+{
+    node_on_configuration(context, c);
+}
+
+static void on_installed(void *context, uint64_t index)
+{
+    node_on_installed(context, index);
+}
+
+static void on_fatal(void *context, enum status rc, const char *why)
+{
+    node_fatal(context, rc, why);
+}
+
+const struct engine_events node_engine_events = {
+    .send = engine_send,
+    .apply = on_apply,
+    .state = on_state,
+    .configuration = on_configuration,
+    .installed = on_installed,
+    .fatal = on_fatal,
+};
+
+/* ---- writes ----------------------------------------------------------------------------------- */
+
+enum status node_write(struct node *n, struct node_write *w, const struct command *c,
+                       uint64_t deadline_ms)
+{
+    if (n->phase != NODE_RUNNING && n->phase != NODE_WAITING) {
+        return RC_STOPPED;
+    }
+    return pending_add(&n->pending, w, c, n->boot_id, deadline_ms);
+}
+
+void node_write_cancel(struct node *n, struct node_write *w)
+{
+    pending_cancel(&n->pending, w);
+}
+
+/* ---- reads ------------------------------------------------------------------------------------ */
+
+enum status node_read(struct node *n, struct node_read *r, uint64_t deadline_ms)
+{
+    if (n->phase != NODE_RUNNING && n->phase != NODE_WAITING) {
+        return RC_STOPPED;
+    }
+    uint64_t applied = n->engine != NULL ? engine_applied_index(n->engine) : 0;
+    r->deadline_ms = deadline_ms;
+    switch (r->consistency) {
+    case READ_LOCAL:
+        read_index_add_ready(&n->reads, r, 0);
+        return RC_OK;
+    case READ_SESSION:
+        read_index_add_ready(&n->reads, r, r->min_index);
+        return RC_OK;
+    case READ_BOUNDED:
+        if (n->reads.fresh_index > 0 && applied >= n->reads.fresh_index &&
+            n->env->now_ms(n->env) - n->reads.fresh_ms <= r->bound_ms) {
+            read_index_add_ready(&n->reads, r, n->reads.fresh_index);
+            return RC_OK;
+        }
+        break;
+    default:
+        break;
+    }
+    read_index_add(&n->reads, r);
+    return RC_OK;
+}
+
+void node_read_cancel(struct node *n, struct node_read *r)
+{
+    (void)n;
+    read_index_cancel(r);
+}
+
+static void serve_read(struct node *n, struct node_read *r)
+{
+    if (r->is_barrier) {
+        r->done(r, RC_OK, NULL);
+        return;
+    }
+    struct query_result result;
+    store_query(n->store, &r->query, &result, &n->query_arena);
+    r->done(r, RC_OK, &result);
+    arena_clear(&n->query_arena);
+}
+
+static void read_turn(struct node *n, uint64_t now_ms)
+{
+    struct node_read *r;
+    if (n->engine == NULL || n->store == NULL) {
+        while ((r = read_index_expired(&n->reads, now_ms)) != NULL) {
+            r->done(r, RC_NO_LEADER, NULL);
+        }
+        return;
+    }
+    read_index_turn(&n->reads, now_ms);
+    uint64_t applied = store_applied_index(n->store);
+    while ((r = read_index_next(&n->reads, applied)) != NULL) {
+        serve_read(n, r);
+    }
+    while ((r = read_index_expired(&n->reads, now_ms)) != NULL) {
+        bool leaderless = engine_leader(n->engine) == 0;
+        r->done(r,
+                r->consistency == READ_BOUNDED ? RC_STALE
+                : leaderless                   ? RC_NO_LEADER
+                                               : RC_TIMEOUT,
+                NULL);
+    }
+}
+
+/* ---- the turn --------------------------------------------------------------------------------- */
+
+/* A node that must not serve answers what is still open, once. */
+static void refused_turn(struct node *n)
+{
+    pending_expire(&n->pending, UINT64_MAX);
+    struct node_read *r;
+    n->reads.deadline_ms = 0;
+    while ((r = read_index_expired(&n->reads, UINT64_MAX)) != NULL) {
+        r->done(r, RC_STOPPED, NULL);
+    }
+}
+
+void node_turn(struct node *n)
+{
+    uint64_t now = n->env->now_ms(n->env);
+    PRE(!n->in_turn);
+    n->in_turn = true;
+    if (n->peers != NULL) {
+        peers_tick(n->peers, now);
+    }
+    if (n->phase == NODE_WAITING) {
+        node_bootstrap_turn(n, now);
+    }
+    if (n->phase == NODE_REFUSED) {
+        refused_turn(n);
+    } else if (n->engine != NULL) {
+        engine_tick(n->engine, now);
+        node_propose_turn(n);
+        read_turn(n, now);
+        node_snapshot_turn(n, now);
+        pending_expire(&n->pending, now);
+        if (n->phase == NODE_STOPPING) {
+            node_stop_turn(n, now);
+        }
+        engine_turn(n->engine);
+    } else {
+        pending_expire(&n->pending, now);
+        read_turn(n, now);
+    }
+    if (n->peers != NULL) {
+        peers_flush(n->peers);
+    }
+    metric_set(n->metrics.writes_in_flight, (int64_t)n->pending.count);
+    n->in_turn = false;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t node_next_deadline_ms(const struct node *n)
+{
+    uint64_t next = n->peers != NULL ? peers_next_deadline_ms(n->peers) : UINT64_MAX;
+    if (n->phase == NODE_REFUSED) {
+        return next;
+    }
+    next = earlier(next, n->pending.deadline_ms);
+    if (n->phase == NODE_WAITING) {
+        next = earlier(next, n->boot_ask_ms);
+        return earlier(next, n->reads.deadline_ms);
+    }
+    if (n->engine != NULL) {
+        next = earlier(next, engine_next_deadline_ms(n->engine));
+        next = earlier(next, read_index_next_deadline_ms(&n->reads));
+        next = earlier(next, node_snapshot_deadline_ms(n));
+    }
+    if (n->phase == NODE_STOPPING) {
+        next = earlier(next, n->env->now_ms(n->env) + 5);
+    }
+    return next;
+}

@@ -1,0 +1,158 @@
+/* What the files of the node share.
+ *
+ *   node.c            requests in, completions out; the turn; apply
+ *   node_open.c       start: data dir, identity, bootstrap, recovery; close
+ *   node_propose.c    batches into entries on the leader; forwarding to it elsewhere
+ *   node_snapshot.c   taking snapshots, sending them, installing the leader's
+ *   node_leader.c     the state changes: cluster time, hand-over, digests compared
+ *   node_status.c     what there is to know
+ *
+ * Phases: WAITING (an empty data dir asks the other first members) -> RUNNING -> STOPPING;
+ * REFUSED from WAITING (this member's data was lost) or RUNNING (it must not serve any more).
+ */
+#ifndef RAFT_NODE_INTERNAL_H
+#define RAFT_NODE_INTERNAL_H
+
+#include "raft/engine.h"
+#include "raft/identity.h"
+#include "raft/node.h"
+#include "raft/peer.h"
+#include "raft/pending.h"
+#include "raft/read_index.h"
+#include "raft/snapshot_store.h"
+#include "store/store.h"
+
+enum node_phase { NODE_WAITING = 1, NODE_RUNNING, NODE_STOPPING, NODE_REFUSED };
+
+/* What one other member said when this node asked whether it is new. */
+struct boot_answer {
+    uint64_t id;
+    uint64_t boot_id; /* of its process, when it said that it is new; 0 = no answer yet */
+    uint64_t present_boot_id; /* as its last HELLO said */
+};
+
+/* Highest counter that the leader has had from one process in this term. */
+struct forward_mark {
+    uint64_t boot_id;
+    uint64_t counter;
+};
+
+struct node {
+    struct node_options options; /* strings and members copied */
+    struct node_member members[NODE_MEMBERS_MAX];
+    char name[NODE_NAME_BYTES_MAX];
+    char client_address[NODE_ADDRESS_BYTES_MAX];
+    char *data_dir;
+    char *peer_host;
+    struct env *env;
+    struct log *log;
+    enum node_phase phase;
+    char refused_reason[256];
+    struct identity identity;
+    uint64_t boot_id;
+
+    struct store *store;
+    struct engine *engine; /* NULL while WAITING and when refused at start */
+    struct peers *peers;   /* NULL with a single node */
+    struct snapshot_store *snapshots;
+    struct pending pending;
+    struct read_index reads;
+    struct arena apply_arena;
+    struct arena query_arena;
+    bool in_turn;
+
+    /* bootstrap */
+    struct boot_answer boot[NODE_MEMBERS_MAX];
+    size_t boot_count;
+    uint64_t boot_ask_ms;
+
+    /* proposing */
+    uint64_t applied_term; /* of the last entry applied */
+    uint64_t submitted;    /* index of our newest entry in flight */
+    struct buf batch;
+    struct buf forwarded; /* commands of other members for the next entry */
+    uint32_t forwarded_count;
+    struct forward_mark marks[NODE_MEMBERS_MAX];
+    size_t mark_count;
+
+    /* cluster time: base at base_ms of our clock, and it runs on from there */
+    uint64_t time_base;
+    uint64_t time_base_ms;
+    uint64_t leading_term; /* term for which the base was set as leader, 0 = not leading */
+
+    /* digests at certain indexes, compared by a logged CHECK */
+    struct {
+        uint64_t index;
+        uint64_t digest;
+        uint64_t members[NODE_MEMBERS_MAX];
+        uint64_t digests[NODE_MEMBERS_MAX];
+        size_t count;
+    } check;
+
+    /* snapshots */
+    uint64_t log_bytes; /* applied since the last snapshot */
+    uint64_t snapshot_ms; /* when it was begun */
+    struct {
+        bool active;
+        uint64_t from;
+        struct message_install_snapshot offer; /* its configuration points into `configuration` */
+        struct buf configuration;
+        uint64_t pulled_ms; /* time of the chunk asked for last */
+        uint64_t pulled_offset;
+        bool pull_open;
+    } install;
+    struct store *loaded; /* verified, waits for the core */
+
+    /* stopping */
+    void (*stopped)(void *context);
+    void *stopped_context;
+    uint64_t stop_deadline_ms;
+    bool handed_over;
+
+    struct {
+        struct metric *leader_changes;
+        struct metric *applied_commands;
+        struct metric *batches;
+        struct metric *writes_in_flight;
+        struct histogram *commit_latency;
+    } metrics;
+};
+
+/* node.c */
+void node_fatal(struct node *n, enum status rc, const char *why);
+void node_refuse(struct node *n, const char *reason);
+void node_send(struct node *n, uint64_t to, const struct message *m);
+extern const struct engine_events node_engine_events;
+
+/* node_open.c */
+enum status node_start_engine(struct node *n, const struct engine_configuration *first,
+                              struct errmsg *err);
+void node_bootstrap_turn(struct node *n, uint64_t now_ms);
+void node_on_boot_query(struct node *n, uint64_t from);
+void node_on_boot_result(struct node *n, uint64_t from, const struct message_boot *m);
+void node_on_peer_up(struct node *n, uint64_t from, const struct message_hello *hello);
+bool node_parse_member(const char *address, struct node_member *out);
+
+/* node_propose.c */
+void node_propose_turn(struct node *n);
+void node_on_forward(struct node *n, uint64_t from, const struct message_forward *m);
+void node_on_forward_result(struct node *n, const struct message_forward_result *m);
+bool node_may_propose(const struct node *n);
+
+/* node_snapshot.c */
+void node_snapshot_turn(struct node *n, uint64_t now_ms);
+uint64_t node_snapshot_deadline_ms(const struct node *n);
+void node_on_offer(struct node *n, uint64_t from, const struct message_install_snapshot *m);
+void node_on_pull(struct node *n, uint64_t from, const struct message_snapshot_pull *m);
+void node_on_chunk(struct node *n, uint64_t from, const struct message_snapshot_chunk *m);
+void node_on_installed(struct node *n, uint64_t index);
+void node_on_configuration(struct node *n, const struct engine_configuration *c);
+
+/* node_leader.c */
+void node_on_state(struct node *n);
+void node_note_applied(struct node *n, uint64_t index, uint64_t term);
+void node_on_digest(struct node *n, uint64_t from, uint64_t index, uint64_t digest);
+void node_stop_turn(struct node *n, uint64_t now_ms);
+uint64_t node_cluster_ms_at(const struct node *n, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,182 @@
+/* Gaining and losing leadership: the cluster's clock, the comparison of digests, the hand-over. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "raft/node_internal.h"
+
+#define CHECK_EVERY_ENTRIES 1024
+#define STOP_TIMEOUT_MS 3000
+
+uint64_t node_cluster_ms_at(const struct node *n, uint64_t now_ms)
+{
+    uint64_t base = n->leading_term != 0 ? n->time_base : store_cluster_ms(n->store);
+    return base + (now_ms > n->time_base_ms ? now_ms - n->time_base_ms : 0);
+}
+
+static const char *member_name(const struct node *n, uint64_t id, struct node_member *scratch)
+{
+    const struct engine_configuration *c = engine_configuration(n->engine);
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->members[i].id == id && node_parse_member(c->members[i].address, scratch)) {
+            return scratch->name;
+        }
+    }
+    return "";
+}
+
+void node_on_state(struct node *n)
+{
+    static const char *const names[] = {
+        [ENGINE_FOLLOWER] = "follower", [ENGINE_CANDIDATE] = "candidate", [ENGINE_LEADER] = "leader"};
+    struct node_member scratch;
+    uint64_t leader = engine_leader(n->engine);
+    log_info(n->log, "raft.state", "state=%s term=%" PRIu64 " leader=%s last_index=%" PRIu64,
+             names[engine_state(n->engine)], engine_term(n->engine),
+             leader == 0 ? "none" : member_name(n, leader, &scratch), engine_last_index(n->engine));
+    if (leader != 0) {
+        metric_add(n->metrics.leader_changes, 1);
+    }
+    if (leader != n->identity.node_id || engine_term(n->engine) != n->leading_term) {
+        n->leading_term = 0;
+        buf_clear(&n->forwarded); /* their senders send them again in the next term */
+        n->forwarded_count = 0;
+        n->check.index = 0;
+    }
+    read_index_leader_changed(&n->reads);
+}
+
+/* Digest at an index that all members pass. The leader gathers them and logs a CHECK, so that every
+ * member draws the same conclusion at the same place. */
+static void note_digest(struct node *n, uint64_t index)
+{
+    if (index % CHECK_EVERY_ENTRIES != 0 || engine_is_single_voter(n->engine)) {
+        return;
+    }
+    uint64_t digest = store_digest(n->store);
+    if (n->leading_term != 0) {
+        n->check.index = index;
+        n->check.digest = digest;
+        n->check.members[0] = n->identity.node_id;
+        n->check.digests[0] = digest;
+        n->check.count = 1;
+        return;
+    }
+    struct message m = {.type = MESSAGE_DIGEST};
+    m.digest = (struct message_digest){.index = index, .digest = digest};
+    node_send(n, engine_leader(n->engine), &m);
+}
+
+static void propose_check(struct node *n)
+{
+    struct command c = {.type = COMMAND_CHECK};
+    c.check.index = n->check.index;
+    for (size_t i = 0; i < n->check.count; i++) {
+        c.check.members[i].member = n->check.members[i];
+        c.check.members[i].digest = n->check.digests[i];
+    }
+    c.check.count = (uint32_t)n->check.count;
+    n->check.index = 0;
+    command_encode(&n->forwarded, &c);
+    n->forwarded_count++;
+}
+
+void node_on_digest(struct node *n, uint64_t from, uint64_t index, uint64_t digest)
+{
+    if (n->engine == NULL || n->check.index == 0 || index != n->check.index ||
+        n->check.count == NODE_MEMBERS_MAX || !node_may_propose(n)) {
+        return;
+    }
+    for (size_t i = 0; i < n->check.count; i++) {
+        if (n->check.members[i] == from) {
+            return;
+        }
+    }
+    n->check.members[n->check.count] = from;
+    n->check.digests[n->check.count++] = digest;
+    if (n->check.count == engine_configuration(n->engine)->count) {
+        propose_check(n);
+    }
+}
+
+void node_note_applied(struct node *n, uint64_t index, uint64_t term)
+{
+    if (term != n->applied_term) {
+        n->applied_term = term;
+        pending_term_applied(&n->pending, term);
+    }
+    if (n->leading_term != term && engine_leader(n->engine) == n->identity.node_id &&
+        engine_term(n->engine) == term && engine_leads_safely(n->engine)) {
+        n->time_base = store_cluster_ms(n->store);
+        n->time_base_ms = n->env->now_ms(n->env);
+        n->leading_term = term;
+        n->submitted = 0;
+        n->mark_count = 0;
+    }
+    note_digest(n, index);
+    if (store_diverged(n->store, n->identity.node_id) != 0) {
+        node_fatal(n, RC_CORRUPT,
+                   "this member's state differs from the majority's; replace this member");
+    }
+}
+
+/* ---- stopping --------------------------------------------------------------------------------- */
+
+void node_stop(struct node *n, void (*stopped)(void *context), void *context)
+{
+    n->stopped = stopped;
+    n->stopped_context = context;
+    n->stop_deadline_ms = n->env->now_ms(n->env) + STOP_TIMEOUT_MS;
+    if (n->phase == NODE_RUNNING && n->engine != NULL) {
+        n->phase = NODE_STOPPING;
+        log_info(n->log, "node.stopping", "writes_in_flight=%zu", n->pending.count);
+        return;
+    }
+    n->phase = NODE_REFUSED;
+    stopped(context);
+}
+
+/* The voter that is furthest, to whom leadership goes. */
+static uint64_t successor(const struct node *n)
+{
+    const struct engine_configuration *c = engine_configuration(n->engine);
+    uint64_t best = 0;
+    uint64_t best_match = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        uint64_t id = c->members[i].id;
+        if (id == n->identity.node_id || c->members[i].role != ENGINE_VOTER ||
+            !peers_is_up(n->peers, id)) {
+            continue;
+        }
+        uint64_t match = engine_match(n->engine, id);
+        if (best == 0 || match > best_match) {
+            best = id;
+            best_match = match;
+        }
+    }
+    return best;
+}
+
+void node_stop_turn(struct node *n, uint64_t now_ms)
+{
+    bool timed_out = now_ms >= n->stop_deadline_ms;
+    if (!timed_out && n->pending.count > 0) {
+        return;
+    }
+    bool leads = engine_state(n->engine) == ENGINE_LEADER;
+    if (!timed_out && leads && n->peers != NULL) {
+        uint64_t target = successor(n);
+        if (target != 0) {
+            if (!n->handed_over && engine_transfer(n->engine, target) == RC_OK) {
+                n->handed_over = true;
+                log_info(n->log, "raft.hand_over", "to=%016" PRIx64, target);
+            }
+            return; /* until another leads, or the time is up */
+        }
+    }
+    if (n->stopped != NULL) {
+        void (*stopped)(void *) = n->stopped;
+        n->stopped = NULL;
+        log_info(n->log, "node.stopped", "applied_index=%" PRIu64, store_applied_index(n->store));
+        stopped(n->stopped_context);
+    }
+}

@@ -1,0 +1,559 @@
+/* Start: the data dir and whose it is, the first start of a cluster, recovery; and the end.
+ *
+ * A lost disk is a lost identity. A member with an empty data dir may have voted and acknowledged
+ * before it lost it, so it may take part under its name only if nobody can remember it: when every
+ * first member has said, in this start, that it is new as well. Otherwise it is REFUSED and says how
+ * to be replaced.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "raft/node_internal.h"
+
+#define BOOT_ASK_MS 100
+#define READ_RETRY_MS 60
+#define PATH_BYTES 4096
+
+static const char *const lost_reason =
+    "this data dir is empty, but the cluster has history with this member: its data was lost. It "
+    "must not vote again under this name; remove its member and join a new one";
+
+/* ---- members ---------------------------------------------------------------------------------- */
+
+/* "name=host:port", the form in which the log keeps members. */
+static void format_member(const struct node_member *m, char *text, size_t bytes)
+{
+    snprintf(text, bytes, "%s=%s:%u", m->name, m->host, (unsigned)m->port);
+}
+
+bool node_parse_member(const char *address, struct node_member *out)
+{
+    const char *equals = strchr(address, '=');
+    const char *colon = strrchr(address, ':');
+    memset(out, 0, sizeof *out);
+    if (equals == NULL || colon == NULL || colon < equals ||
+        (size_t)(equals - address) >= sizeof out->name ||
+        (size_t)(colon - equals - 1) >= sizeof out->host) {
+        return false;
+    }
+    memcpy(out->name, address, (size_t)(equals - address));
+    memcpy(out->host, equals + 1, (size_t)(colon - equals - 1));
+    out->port = (uint16_t)strtoul(colon + 1, NULL, 10);
+    return true;
+}
+
+void node_on_configuration(struct node *n, const struct engine_configuration *c)
+{
+    for (size_t i = 0; i < c->count && n->peers != NULL; i++) {
+        struct node_member m;
+        if (c->members[i].id != n->identity.node_id &&
+            node_parse_member(c->members[i].address, &m)) {
+            peers_add(n->peers, c->members[i].id, m.name, m.host, m.port);
+        }
+    }
+}
+
+/* ---- messages of members ---------------------------------------------------------------------- */
+
+static void on_message(void *context, uint64_t from, const struct message *m)
+{
+    struct node *n = context;
+    if (m->type == MESSAGE_BOOT_QUERY) {
+        node_on_boot_query(n, from);
+        return;
+    }
+    if (m->type == MESSAGE_BOOT_RESULT) {
+        node_on_boot_result(n, from, &m->boot);
+        return;
+    }
+    if (n->engine == NULL || n->phase == NODE_REFUSED) {
+        return;
+    }
+    switch (m->type) {
+    case MESSAGE_INSTALL_SNAPSHOT:
+        node_on_offer(n, from, &m->install_snapshot);
+        return;
+    case MESSAGE_SNAPSHOT_PULL:
+        node_on_pull(n, from, &m->snapshot_pull);
+        return;
+    case MESSAGE_SNAPSHOT_CHUNK:
+        node_on_chunk(n, from, &m->snapshot_chunk);
+        return;
+    case MESSAGE_TERM_PROBE: {
+        struct message answer = {.type = MESSAGE_TERM_PROBE_RESULT};
+        answer.term_probe.round = m->term_probe.round;
+        answer.term_probe.term = engine_term(n->engine);
+        node_send(n, from, &answer);
+        return;
+    }
+    case MESSAGE_TERM_PROBE_RESULT:
+        read_index_on_probe_result(&n->reads, from, &m->term_probe);
+        return;
+    case MESSAGE_READ_INDEX:
+        read_index_on_question(&n->reads, from, &m->read_index);
+        return;
+    case MESSAGE_READ_INDEX_RESULT:
+        read_index_on_answer(&n->reads, from, &m->read_index);
+        return;
+    case MESSAGE_FORWARD:
+        node_on_forward(n, from, &m->forward);
+        return;
+    case MESSAGE_FORWARD_RESULT:
+        node_on_forward_result(n, &m->forward_result);
+        return;
+    case MESSAGE_DIGEST:
+        node_on_digest(n, from, m->digest.index, m->digest.digest);
+        return;
+    default:
+        engine_receive(n->engine, from, m);
+        return;
+    }
+}
+
+static void on_up(void *context, uint64_t peer, const struct message_hello *hello)
+{
+    node_on_peer_up(context, peer, hello);
+}
+
+static void on_down(void *context, uint64_t peer)
+{
+    struct node *n = context;
+    log_info(n->log, "peer.down", "peer=%016" PRIx64, peer);
+    if (n->engine == NULL || n->phase == NODE_REFUSED || engine_leader(n->engine) != peer) {
+        return;
+    }
+    pending_resend(&n->pending); /* what was on the way may not have arrived */
+    engine_suspect_leader(n->engine);
+}
+
+static const struct peers_events peer_events = {
+    .message = on_message, .up = on_up, .down = on_down};
+
+static enum status open_peers(struct node *n, struct errmsg *err)
+{
+    if (n->peer_host == NULL) {
+        return RC_OK;
+    }
+    struct peers_options options = {
+        .env = n->env,
+        .log = n->log,
+        .metrics = n->options.metrics,
+        .cluster_id = n->identity.cluster_id,
+        .node_id = n->identity.node_id,
+        .boot_id = n->boot_id,
+        .name = n->name,
+        .listen_host = n->peer_host,
+        .listen_port = n->options.peer_port,
+        .client_address = n->client_address,
+        .feature_level = FEATURE_LEVEL,
+    };
+    enum status rc = peers_open(&options, &peer_events, n, &n->peers, err);
+    return rc == RC_OK ? RC_OK : errmsg_wrap(err, "listen to peers");
+}
+
+/* ---- the first start of a cluster -------------------------------------------------------------- */
+
+static struct boot_answer *answer_of(struct node *n, uint64_t id)
+{
+    for (size_t i = 0; i < n->boot_count; i++) {
+        if (n->boot[i].id == id) {
+            return &n->boot[i];
+        }
+    }
+    return NULL;
+}
+
+void node_on_peer_up(struct node *n, uint64_t from, const struct message_hello *hello)
+{
+    log_info(n->log, "peer.up", "peer=%016" PRIx64 " name=%.*s", from, (int)hello->name.size,
+             (const char *)hello->name.data);
+    struct boot_answer *answer = answer_of(n, from);
+    if (answer != NULL) {
+        answer->present_boot_id = hello->boot_id;
+    }
+    n->boot_ask_ms = 0;
+}
+
+/* "Are you past the bootstrap entry?" The process that told us itself that it is new, in the round
+ * in which this cluster began, is still in that same beginning. */
+void node_on_boot_query(struct node *n, uint64_t from)
+{
+    const struct boot_answer *answer = answer_of(n, from);
+    bool began_with_us =
+        answer != NULL && answer->boot_id != 0 && answer->boot_id == answer->present_boot_id;
+    struct message m = {.type = MESSAGE_BOOT_RESULT};
+    m.boot.last_index = n->engine != NULL ? engine_last_index(n->engine) : 0;
+    m.boot.has_state = m.boot.last_index > 1 && !began_with_us;
+    node_send(n, from, &m);
+}
+
+static struct engine_configuration first_configuration(const struct node *n)
+{
+    struct engine_configuration c = {.index = 1};
+    for (size_t i = 0; i < n->options.member_count; i++) {
+        struct engine_member *m = &c.members[c.count++];
+        m->id = identity_of_member(n->identity.cluster_id, n->members[i].name);
+        m->role = ENGINE_VOTER;
+        format_member(&n->members[i], m->address, sizeof m->address);
+    }
+    /* The entry must be the same bytes everywhere, however the flag was ordered. */
+    for (size_t i = 1; i < c.count; i++) {
+        for (size_t j = i; j > 0 && c.members[j].id < c.members[j - 1].id; j--) {
+            struct engine_member swap = c.members[j];
+            c.members[j] = c.members[j - 1];
+            c.members[j - 1] = swap;
+        }
+    }
+    if (c.count == 0) {
+        c.members[0] = (struct engine_member){.id = n->identity.node_id, .role = ENGINE_VOTER};
+        struct node_member self = {.port = 0};
+        memcpy(self.name, n->name, sizeof self.name);
+        snprintf(self.host, sizeof self.host, "localhost");
+        format_member(&self, c.members[0].address, sizeof c.members[0].address);
+        c.count = 1;
+    }
+    return c;
+}
+
+/* Everybody is new: the identity is fixed first (PENDING), then the log gets its first entry, and
+ * only then may this node vote (MEMBER). */
+static enum status become_member(struct node *n, struct errmsg *err)
+{
+    n->identity.phase = IDENTITY_PENDING;
+    enum status rc = identity_save(n->env, n->data_dir, &n->identity, err);
+    if (rc != RC_OK) {
+        return rc;
+    }
+    struct engine_configuration first = first_configuration(n);
+    return node_start_engine(n, &first, err);
+}
+
+static void finish_bootstrap(struct node *n)
+{
+    struct errmsg err = {0};
+    enum status rc = become_member(n, &err);
+    if (rc != RC_OK) {
+        node_fatal(n, rc, err.text);
+        return;
+    }
+    log_info(n->log, "node.bootstrapped", "cluster=%016" PRIx64 " members=%zu",
+             n->identity.cluster_id, n->options.member_count);
+}
+
+void node_on_boot_result(struct node *n, uint64_t from, const struct message_boot *m)
+{
+    struct boot_answer *answer = answer_of(n, from);
+    if (n->phase != NODE_WAITING || answer == NULL) {
+        return;
+    }
+    if (m->has_state) {
+        node_refuse(n, lost_reason);
+        return;
+    }
+    answer->boot_id = answer->present_boot_id;
+}
+
+void node_bootstrap_turn(struct node *n, uint64_t now_ms)
+{
+    size_t answers = 0;
+    for (size_t i = 0; i < n->boot_count; i++) {
+        answers += n->boot[i].boot_id != 0;
+    }
+    if (answers == n->boot_count) {
+        finish_bootstrap(n);
+        return;
+    }
+    if (now_ms < n->boot_ask_ms) {
+        return;
+    }
+    n->boot_ask_ms = now_ms + BOOT_ASK_MS;
+    for (size_t i = 0; i < n->boot_count; i++) {
+        if (n->boot[i].boot_id == 0) {
+            struct message m = {.type = MESSAGE_BOOT_QUERY};
+            node_send(n, n->boot[i].id, &m);
+        }
+    }
+}
+
+static void begin_waiting(struct node *n)
+{
+    n->phase = NODE_WAITING;
+    for (size_t i = 0; i < n->options.member_count; i++) {
+        const struct node_member *m = &n->members[i];
+        uint64_t id = identity_of_member(n->identity.cluster_id, m->name);
+        if (id != n->identity.node_id) {
+            n->boot[n->boot_count++] = (struct boot_answer){.id = id};
+            peers_add(n->peers, id, m->name, m->host, m->port);
+        }
+    }
+    log_info(n->log, "node.waiting", "reason=\"every first member must answer that it is new\"");
+}
+
+/* ---- identity --------------------------------------------------------------------------------- */
+
+static enum status check_identity(const struct node *n, struct errmsg *err)
+{
+    uint64_t given = n->options.member_count > 1
+                         ? identity_of_members(n->members, n->options.member_count)
+                         : 0;
+    if (strcmp(n->identity.name, n->name) != 0) {
+        return errmsg_set(err, RC_INVALID, "%s belongs to node \"%s\", this is \"%s\"",
+                          n->data_dir, n->identity.name, n->name);
+    }
+    if (given != 0 && n->identity.initial == 0) {
+        return errmsg_set(err, RC_INVALID,
+                          "%s holds a single node; it cannot be started as one of %zu members",
+                          n->data_dir, n->options.member_count);
+    }
+    if (given != 0 && n->identity.initial != given) {
+        return errmsg_set(err, RC_INVALID,
+                          "%s belongs to another cluster (%016" PRIx64 ") than the given members",
+                          n->data_dir, n->identity.cluster_id);
+    }
+    if (n->identity.initial != 0 && n->peer_host == NULL) {
+        return errmsg_set(err, RC_INVALID,
+                          "%s belongs to a member of a cluster: the peer listen address is missing",
+                          n->data_dir);
+    }
+    return RC_OK;
+}
+
+static void new_identity(struct node *n)
+{
+    memcpy(n->identity.name, n->name, sizeof n->identity.name);
+    if (n->options.member_count > 1) {
+        n->identity.initial = identity_of_members(n->members, n->options.member_count);
+        n->identity.cluster_id = n->identity.initial;
+        n->identity.node_id = identity_of_member(n->identity.cluster_id, n->name);
+        return;
+    }
+    n->identity.cluster_id = (env_random_u64(n->env) & INT64_MAX) | 1;
+    n->identity.node_id = (env_random_u64(n->env) & INT64_MAX) | 1;
+}
+
+/* ---- recovery --------------------------------------------------------------------------------- */
+
+static enum status recover_state(struct node *n, struct engine_options *o,
+                                 struct snapshot_meta *meta, struct errmsg *err)
+{
+    char dir[PATH_BYTES];
+    snprintf(dir, sizeof dir, "%s/snapshots", n->data_dir);
+    struct snapshot_store_options so = {
+        .env = n->env, .log = n->log, .metrics = n->options.metrics};
+    enum status rc = snapshot_store_open(dir, &so, &n->snapshots, err);
+    if (rc != RC_OK) {
+        return rc;
+    }
+    const struct snapshot_file *newest = snapshot_store_latest(n->snapshots);
+    if (newest == NULL) {
+        n->store = store_new();
+        return RC_OK;
+    }
+    rc = snapshot_store_load(n->snapshots, &n->store, meta, err);
+    if (rc != RC_OK) {
+        return errmsg_wrap(err, "load the newest snapshot (to rejoin, replace this member)");
+    }
+    if (meta->cluster_id != n->identity.cluster_id) {
+        return errmsg_set(err, RC_INVALID, "the snapshot in %s belongs to cluster %016" PRIx64,
+                          dir, meta->cluster_id);
+    }
+    o->snapshot = (struct engine_snapshot){.index = meta->index,
+                                           .term = meta->term,
+                                           .configuration_index = meta->configuration_index,
+                                           .configuration = buf_slice(&meta->configuration),
+                                           .file_bytes = newest->bytes};
+    return RC_OK;
+}
+
+enum status node_start_engine(struct node *n, const struct engine_configuration *first,
+                              struct errmsg *err)
+{
+    char dir[PATH_BYTES];
+    snprintf(dir, sizeof dir, "%s/wal", n->data_dir);
+    struct snapshot_meta meta = {0};
+    struct engine_options o = {
+        .env = n->env,
+        .log = n->log,
+        .metrics = n->options.metrics,
+        .wal_dir = dir,
+        .cluster_id = n->identity.cluster_id,
+        .node_id = n->identity.node_id,
+        .election_timeout_ms = n->options.election_timeout_ms,
+        .heartbeat_ms = n->options.heartbeat_ms,
+        .seed = n->options.seed != 0 ? n->options.seed : (uint32_t)env_random_u64(n->env),
+        .wal_segment_bytes = n->options.wal_segment_bytes,
+        .trailing_bytes = n->options.trailing_log_bytes,
+        .bootstrap = first,
+    };
+    enum status rc = n->env->disk->mkdir(n->env, dir);
+    if (rc != RC_OK) {
+        return errmsg_set(err, rc, "create %s: %s", dir, status_text(rc));
+    }
+    rc = recover_state(n, &o, &meta, err);
+    if (rc == RC_OK) {
+        n->phase = NODE_RUNNING;
+        rc = engine_open(&o, &node_engine_events, n, &n->engine, err);
+    }
+    snapshot_meta_close(&meta);
+    if (rc != RC_OK) {
+        return rc;
+    }
+    n->reads.engine = n->engine;
+    uint64_t applied = engine_applied_index(n->engine);
+    node_note_applied(n, applied, engine_term_of(n->engine, applied));
+    if (n->identity.phase != IDENTITY_MEMBER) {
+        n->identity.phase = IDENTITY_MEMBER;
+        return identity_save(n->env, n->data_dir, &n->identity, err);
+    }
+    return RC_OK;
+}
+
+/* ---- open and close --------------------------------------------------------------------------- */
+
+static void copy_options(struct node *n, const struct node_options *o)
+{
+    n->options = *o;
+    snprintf(n->name, sizeof n->name, "%s", o->name);
+    snprintf(n->client_address, sizeof n->client_address, "%s",
+             o->client_address != NULL ? o->client_address : "");
+    n->data_dir = mem_strdup(o->data_dir);
+    n->peer_host = o->peer_host != NULL ? mem_strdup(o->peer_host) : NULL;
+    for (size_t i = 0; i < o->member_count; i++) {
+        n->members[i] = o->members[i];
+    }
+    n->options.members = n->members;
+    n->env = o->env;
+    n->log = o->log;
+}
+
+static void register_metrics(struct node *n)
+{
+    struct metrics *m = n->options.metrics;
+    if (m == NULL) {
+        return;
+    }
+    n->metrics.leader_changes = metrics_counter(m, "coord_raft_leader_changes_total", NULL,
+                                                "Leaders this node has come to know.");
+    n->metrics.applied_commands = metrics_counter(m, "coord_applied_commands_total", NULL,
+                                                  "Commands applied to the state.");
+    n->metrics.batches = metrics_counter(m, "coord_raft_proposed_entries_total", NULL,
+                                         "Log entries proposed, each a batch of commands.");
+    n->metrics.writes_in_flight = metrics_gauge(m, "coord_writes_in_flight", NULL,
+                                                "Writes accepted here and not answered yet.");
+}
+
+static enum status open_data_dir(struct node *n, struct errmsg *err)
+{
+    char lock[PATH_BYTES];
+    enum status rc = n->env->disk->mkdir(n->env, n->data_dir);
+    if (rc != RC_OK) {
+        return errmsg_set(err, rc, "create data dir %s: %s", n->data_dir, status_text(rc));
+    }
+    snprintf(lock, sizeof lock, "%s/lock", n->data_dir);
+    rc = n->env->disk->lock(n->env, lock);
+    if (rc != RC_OK) {
+        return errmsg_set(err, rc, "lock data dir %s: %s", n->data_dir, status_text(rc));
+    }
+    return identity_load(n->env, n->data_dir, &n->identity, err);
+}
+
+static enum status start(struct node *n, struct errmsg *err)
+{
+    enum status rc = open_data_dir(n, err);
+    if (rc != RC_OK) {
+        return rc;
+    }
+    enum identity_phase found = n->identity.phase;
+    if (found == IDENTITY_NONE) {
+        new_identity(n);
+    } else {
+        rc = check_identity(n, err);
+        if (rc != RC_OK) {
+            return rc;
+        }
+    }
+    rc = open_peers(n, err);
+    if (rc != RC_OK) {
+        return rc;
+    }
+    if (found == IDENTITY_MEMBER) {
+        return node_start_engine(n, NULL, err);
+    }
+    if (found == IDENTITY_NONE && n->options.member_count > 1) {
+        begin_waiting(n);
+        return RC_OK;
+    }
+    return become_member(n, err);
+}
+
+static void read_send(void *context, uint64_t to, const struct message *m)
+{
+    node_send(context, to, m);
+}
+
+static uint64_t read_now_ms(void *context)
+{
+    const struct node *n = context;
+    return n->env->now_ms(n->env);
+}
+
+static const struct read_index_ops read_ops = {.send = read_send, .now_ms = read_now_ms};
+
+enum status node_open(const struct node_options *options, struct node **out, struct errmsg *err)
+{
+    if (options->member_count > NODE_MEMBERS_MAX) {
+        return errmsg_set(err, RC_INVALID, "%zu members given, at most %d", options->member_count,
+                          NODE_MEMBERS_MAX);
+    }
+    struct node *n = mem_zalloc(sizeof *n);
+    copy_options(n, options);
+    register_metrics(n);
+    n->phase = NODE_RUNNING;
+    n->boot_id = env_random_u64(n->env) | 1;
+    pending_init(&n->pending);
+    read_index_init(&n->reads, &read_ops, n, 0, READ_RETRY_MS);
+    enum status rc = start(n, err);
+    n->reads.self = n->identity.node_id;
+    if (rc != RC_OK) {
+        node_close(n);
+        return rc;
+    }
+    log_info(n->log, "node.open",
+             "name=%s cluster=%016" PRIx64 " node=%016" PRIx64 " applied_index=%" PRIu64, n->name,
+             n->identity.cluster_id, n->identity.node_id,
+             n->store != NULL ? store_applied_index(n->store) : 0);
+    *out = n;
+    return RC_OK;
+}
+
+void node_close(struct node *n)
+{
+    pending_close(&n->pending, RC_STOPPED);
+    read_index_close(&n->reads, RC_STOPPED);
+    if (n->peers != NULL) {
+        peers_close(n->peers);
+    }
+    if (n->snapshots != NULL) {
+        snapshot_store_close(n->snapshots);
+    }
+    if (n->engine != NULL) {
+        engine_close(n->engine);
+    }
+    if (n->store != NULL) {
+        store_free(n->store);
+    }
+    if (n->loaded != NULL) {
+        store_free(n->loaded);
+    }
+    arena_close(&n->apply_arena);
+    arena_close(&n->query_arena);
+    buf_close(&n->batch);
+    buf_close(&n->forwarded);
+    buf_close(&n->install.configuration);
+    mem_free(n->data_dir);
+    mem_free(n->peer_host);
+    mem_free(n);
+}

@@ -1,0 +1,238 @@
+/* Snapshots of the node: when to take one, how the leader's file comes over, what happens when it
+ * replaces our state.
+ *
+ *   leader                          follower that lacks compacted entries
+ *   INSTALL_SNAPSHOT (an offer) --> node_on_offer: is it of use? begin receiving
+ *                               <-- SNAPSHOT_PULL(offset)
+ *   SNAPSHOT_CHUNK              --> ... one chunk outstanding, asked for again after a pause
+ *                                   all there: verified, synced, loaded off the loop
+ *                                   engine_install -> the log is reset -> node_on_installed: swap
+ *
+ * Pulling bounds what is in flight without any state on the sender, goes on after a reconnect, and
+ * leaves room between chunks for heartbeats.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "raft/node_internal.h"
+
+#define SNAPSHOT_LOG_BYTES ((uint64_t)32 << 20)
+#define SNAPSHOT_INTERVAL_MS 30000 /* unless the log has grown to four times the threshold */
+#define PULL_RETRY_MS 500
+
+/* ---- taking ----------------------------------------------------------------------------------- */
+
+/* Members take theirs at different times: up to half as much again, by id. */
+static uint64_t threshold_bytes(const struct node *n)
+{
+    uint64_t bytes = n->options.snapshot_log_bytes != 0 ? n->options.snapshot_log_bytes
+                                                        : SNAPSHOT_LOG_BYTES;
+    return bytes + bytes / 16 * (n->identity.node_id % 8);
+}
+
+static bool is_due(const struct node *n, uint64_t now_ms)
+{
+    uint64_t threshold = threshold_bytes(n);
+    if (n->log_bytes < threshold || n->install.active || engine_is_installing(n->engine) ||
+        snapshot_store_is_taking(n->snapshots)) {
+        return false;
+    }
+    bool paced = n->options.snapshot_log_bytes == 0;
+    return !paced || n->snapshot_ms == 0 || n->log_bytes >= 4 * threshold ||
+           now_ms >= n->snapshot_ms + SNAPSHOT_INTERVAL_MS;
+}
+
+static void on_taken(void *context, enum status rc, const struct snapshot_meta *meta)
+{
+    struct node *n = context;
+    if (rc != RC_OK) {
+        log_warn(n->log, "snapshot.failed", "status=\"%s\"", status_text(rc));
+        return;
+    }
+    const struct snapshot_file *file = snapshot_store_latest(n->snapshots);
+    log_info(n->log, "snapshot.taken", "index=%" PRIu64 " bytes=%" PRIu64 " ms=%" PRIu64,
+             meta->index, file->bytes, n->env->now_ms(n->env) - n->snapshot_ms);
+    engine_snapshot_taken(n->engine, &(struct engine_snapshot){
+                                         .index = meta->index,
+                                         .term = meta->term,
+                                         .configuration_index = meta->configuration_index,
+                                         .configuration = buf_slice(&meta->configuration),
+                                         .file_bytes = file->bytes,
+                                     });
+}
+
+static void take(struct node *n, uint64_t now_ms)
+{
+    uint64_t applied = engine_applied_index(n->engine);
+    struct snapshot_meta meta = {
+        .index = applied, .term = n->applied_term, .cluster_id = n->identity.cluster_id};
+    struct slice configuration =
+        engine_applied_configuration(n->engine, &meta.configuration_index);
+    if (configuration.size == 0) {
+        return;
+    }
+    buf_append_slice(&meta.configuration, configuration);
+    if (snapshot_store_take(n->snapshots, n->store, &meta, on_taken, n) == RC_OK) {
+        n->log_bytes = 0;
+        n->snapshot_ms = now_ms;
+    }
+    snapshot_meta_close(&meta);
+}
+
+/* ---- sending ---------------------------------------------------------------------------------- */
+
+static void on_read(void *context, uint64_t tag, uint64_t index, uint64_t offset,
+                    uint64_t file_bytes, struct slice data)
+{
+    struct message m = {.type = MESSAGE_SNAPSHOT_CHUNK};
+    m.snapshot_chunk = (struct message_snapshot_chunk){
+        .index = index, .offset = offset, .file_bytes = file_bytes, .data = data};
+    node_send(context, tag, &m);
+}
+
+void node_on_pull(struct node *n, uint64_t from, const struct message_snapshot_pull *m)
+{
+    uint32_t bytes = m->bytes < MESSAGE_CHUNK_BYTES_MAX ? m->bytes : (uint32_t)MESSAGE_CHUNK_BYTES_MAX;
+    if (n->snapshots != NULL && bytes > 0) {
+        snapshot_store_read(n->snapshots, m->index, m->offset, bytes, from, on_read, n);
+    }
+}
+
+/* ---- installing ------------------------------------------------------------------------------- */
+
+static void forget_offer(struct node *n)
+{
+    n->install.active = false;
+    n->install.pull_open = false;
+    snapshot_store_receive_cancel(n->snapshots);
+}
+
+static void on_received(void *context, enum status rc, struct store *store,
+                        const struct snapshot_meta *meta)
+{
+    struct node *n = context;
+    const struct message_install_snapshot *offer = &n->install.offer;
+    n->install.active = false;
+    if (rc != RC_OK) {
+        log_warn(n->log, "snapshot.receive_failed", "status=\"%s\"", status_text(rc));
+        return;
+    }
+    uint64_t leader = engine_leader(n->engine);
+    if (meta->index != offer->last_index || meta->term != offer->last_term ||
+        meta->cluster_id != n->identity.cluster_id || leader == 0 ||
+        leader == n->identity.node_id) {
+        store_free(store);
+        return;
+    }
+    /* Whoever leads now has these committed entries too: the offer holds in its term as well. */
+    n->install.offer.term = engine_term(n->engine);
+    PRE(n->loaded == NULL);
+    n->loaded = store;
+    if (!engine_install(n->engine, leader, &n->install.offer) && n->loaded != NULL) {
+        store_free(n->loaded);
+        n->loaded = NULL;
+    }
+}
+
+void node_on_offer(struct node *n, uint64_t from, const struct message_install_snapshot *m)
+{
+    bool same = n->install.active && n->install.offer.last_index == m->last_index;
+    if (n->engine == NULL || same || n->loaded != NULL || !engine_offer_is_useful(n->engine, m)) {
+        if (same) {
+            n->install.from = from;
+        }
+        return;
+    }
+    if (n->install.active) {
+        return; /* finish the older one: the log behind it may still be there */
+    }
+    buf_clear(&n->install.configuration);
+    buf_append_slice(&n->install.configuration, m->configuration);
+    n->install.offer = *m;
+    n->install.offer.configuration = buf_slice(&n->install.configuration);
+    n->install.from = from;
+    n->install.pull_open = false;
+    enum status rc = snapshot_store_receive(n->snapshots, m->last_index, m->last_term,
+                                            m->file_bytes, on_received, n);
+    n->install.active = rc == RC_OK;
+    log_info(n->log, "snapshot.offered", "from=%016" PRIx64 " index=%" PRIu64 " bytes=%" PRIu64,
+             from, m->last_index, m->file_bytes);
+}
+
+void node_on_chunk(struct node *n, uint64_t from, const struct message_snapshot_chunk *m)
+{
+    if (!n->install.active || from != n->install.from || m->index != n->install.offer.last_index) {
+        return;
+    }
+    if (m->file_bytes != n->install.offer.file_bytes || m->data.size == 0) {
+        forget_offer(n); /* it is gone there; the leader offers a newer one */
+        return;
+    }
+    if (m->offset == n->install.pulled_offset) {
+        n->install.pull_open = false;
+    }
+    snapshot_store_receive_chunk(n->snapshots, m->index, m->offset, m->data);
+}
+
+static void pull(struct node *n, uint64_t now_ms)
+{
+    uint64_t index;
+    uint64_t offset;
+    if (!n->install.active || !snapshot_store_receive_wants(n->snapshots, &index, &offset)) {
+        return;
+    }
+    bool late = now_ms >= n->install.pulled_ms + PULL_RETRY_MS;
+    if (n->install.pull_open && n->install.pulled_offset == offset && !late) {
+        return;
+    }
+    struct message m = {.type = MESSAGE_SNAPSHOT_PULL};
+    m.snapshot_pull = (struct message_snapshot_pull){
+        .index = index, .offset = offset, .bytes = (uint32_t)MESSAGE_CHUNK_BYTES_MAX};
+    n->install.pull_open = true;
+    n->install.pulled_offset = offset;
+    n->install.pulled_ms = now_ms;
+    if (late && !peers_is_up(n->peers, n->install.from) &&
+        engine_leader(n->engine) != n->install.from) {
+        forget_offer(n); /* the sender is gone; another leader makes its own offer */
+        return;
+    }
+    node_send(n, n->install.from, &m);
+}
+
+void node_on_installed(struct node *n, uint64_t index)
+{
+    INVARIANT(12, n->loaded != NULL && store_applied_index(n->loaded) == index);
+    snapshot_store_cancel_take(n->snapshots);
+    struct store *old = n->store;
+    n->store = n->loaded;
+    n->loaded = NULL;
+    n->log_bytes = 0;
+    n->applied_term = engine_term_of(n->engine, index);
+    n->time_base_ms = n->env->now_ms(n->env);
+    log_info(n->log, "snapshot.installed", "index=%" PRIu64 " revision=%" PRIu64, index,
+             store_revision(n->store));
+    pending_state_replaced(&n->pending, n->store, n->applied_term);
+    store_free(old);
+}
+
+/* ---- turn ------------------------------------------------------------------------------------- */
+
+void node_snapshot_turn(struct node *n, uint64_t now_ms)
+{
+    snapshot_store_tick(n->snapshots, now_ms);
+    if (is_due(n, now_ms)) {
+        take(n, now_ms);
+    }
+    snapshot_store_advance(n->snapshots);
+    pull(n, now_ms);
+}
+
+uint64_t node_snapshot_deadline_ms(const struct node *n)
+{
+    if (snapshot_store_is_taking(n->snapshots)) {
+        return n->env->now_ms(n->env) + 1;
+    }
+    return n->install.active ? n->install.pulled_ms + PULL_RETRY_MS : UINT64_MAX;
+}
