@@ -1,0 +1,130 @@
+/* A cluster of production nodes over simulated machines.
+ *
+ * A node is started (node_open on the host's disk), gets its turns like under the daemon's loop
+ * (after every callback, and when node_next_deadline_ms says so), and dies by a kill, by loss of
+ * power, by its own `fatal`, or is stopped in order. After every turn the checks that need no
+ * history run: one leader per term, applied index and revision never back, and equal digests at
+ * equal applied index over all nodes and all their lives.
+ */
+#ifndef TESTS_SIM_CLUSTER_H
+#define TESTS_SIM_CLUSTER_H
+
+#include "raft/node.h"
+#include "tests/sim/sim_env.h"
+#include "tests/sim/sim_net.h"
+#include "tests/sim/world.h"
+
+struct cluster;
+
+struct cluster_options {
+    uint64_t seed;
+    uint32_t nodes;
+    bool trace;
+    uint32_t election_timeout_ms;
+    uint32_t heartbeat_ms;
+    size_t wal_segment_bytes;
+    size_t snapshot_log_bytes;
+    size_t trailing_log_bytes;
+    size_t batch_bytes;
+};
+
+enum death { DEATH_KILL, DEATH_POWER };
+
+/* Moments that faults aim at. */
+enum moment {
+    MOMENT_SUBMIT,    /* a leader has just been given a write */
+    MOMENT_CANDIDATE, /* a node asks for votes */
+    MOMENT_LEADING,   /* a node has just won */
+    MOMENT_INSTALL,   /* a node has begun to receive a snapshot */
+    MOMENT_TAKE,      /* a node has begun to take a snapshot */
+};
+
+struct cluster_node {
+    struct cluster *cluster;
+    struct sim_host host;
+    struct sim_env *process;
+    struct node *node; /* NULL: down */
+    struct log log;
+    char name[8];
+    uint32_t boots;
+    bool is_stopping;
+    bool has_stopped;  /* node_stop has come to its end */
+    bool has_fatal;
+    bool is_expected_fatal; /* a fault was injected that must end in it */
+    enum status fatal_rc;
+    char fatal_why[256];
+    bool disk_died;
+    bool is_refused;   /* may not be restarted: scenarios only */
+    uint64_t applied_index;
+    uint64_t revision;
+    uint64_t term;
+    char state;        /* first letter of node_status.state */
+    struct world_event turn;
+    struct world_event deadline;
+    struct world_event restart;
+    struct world_event event; /* faults.c: what ends a fault of this node */
+};
+
+struct cluster_digest {
+    uint64_t digest;
+    uint64_t revision;
+    bool is_known;
+};
+
+struct cluster {
+    struct world world;
+    struct sim_net net;
+    struct cluster_options options;
+    struct node_member members[SIM_HOSTS_MAX];
+    struct cluster_node nodes[SIM_HOSTS_MAX];
+    /* what the checks know */
+    uint32_t *leaders; /* by term: 1 + node */
+    size_t leader_count;
+    struct cluster_digest *digests; /* by applied index */
+    size_t digest_count;
+    uint64_t elections;
+    uint64_t installs;
+    uint64_t takes;
+    uint64_t boots;
+    uint64_t deaths_in_job;
+    uint64_t deaths_in_open;
+    uint64_t disk_failures;
+    /* Called at a MOMENT_; may do nothing to the node but schedule. May be NULL. */
+    void (*moment)(void *context, enum moment moment, uint32_t node);
+    void *context;
+};
+
+void cluster_init(struct cluster *c, const struct cluster_options *options);
+void cluster_close(struct cluster *c);
+
+/* Starts a node that is down. False if it could not: then the world has failed, unless the disk
+ * died under it (sim_disk.die_after) and it will be started again. */
+bool cluster_start(struct cluster *c, uint32_t node);
+/* The same, for scenarios that expect a refusal. */
+enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *err);
+void cluster_start_all(struct cluster *c);
+/* Ends a node that is up. Never from inside a callback of the node. */
+void cluster_crash(struct cluster *c, uint32_t node, enum death how);
+void cluster_restart_in(struct cluster *c, uint32_t node, uint64_t delay_us);
+/* node_stop, then node_close. */
+void cluster_stop(struct cluster *c, uint32_t node);
+/* Asks for a turn soon: after a request was handed to the node. */
+void cluster_wake(struct cluster *c, uint32_t node);
+
+bool cluster_is_up(const struct cluster *c, uint32_t node);
+/* The leader of the highest term among the nodes that are up, or -1. */
+int cluster_leader(const struct cluster *c);
+void cluster_cut(struct cluster *c, uint32_t from, uint32_t to, bool cut);
+void cluster_isolate(struct cluster *c, uint32_t node, bool cut);
+void cluster_heal_net(struct cluster *c);
+void cluster_pause(struct cluster *c, uint32_t node, uint64_t us);
+
+/* One event of the world, then what must not happen inside one. False: nothing left to do. */
+bool cluster_step(struct cluster *c);
+/* Runs for so long, or until the world has failed. */
+void cluster_run(struct cluster *c, uint64_t us);
+/* Runs until `is_true` or the limit; false if the limit came first or the world failed. */
+bool cluster_run_until(struct cluster *c, uint64_t limit_us,
+                       bool (*is_true)(struct cluster *c, void *context), void *context);
+
+#endif

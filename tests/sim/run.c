@@ -1,0 +1,211 @@
+#include "tests/sim/run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/store.h"
+#include "tests/sim/journal.h"
+#include "tests/sim/workload.h"
+
+#define PHASE_LIMIT_US (300 * SECOND)
+#define PHASE_US (4 * SECOND) /* at least so long, however much is acknowledged */
+#define FINISH_LIMIT_US (20 * SECOND)
+
+struct run {
+    struct cluster cluster;
+    struct journal journal;
+    struct workload workload;
+    struct faults faults;
+    uint64_t phase_end_us;
+    uint64_t acked_before[CLIENTS_MAX];
+};
+
+/* The seed decides everything about a run, its shape too. */
+static struct cluster_options run_options(uint64_t seed, bool trace)
+{
+    struct rng rng;
+    rng_init(&rng, seed ^ UINT64_C(0x73696d2d73686170));
+    uint64_t shape = rng_below(&rng, 100);
+    return (struct cluster_options){
+        .seed = seed,
+        .nodes = shape < 8 ? 1 : shape < 22 ? 5 : 3,
+        .trace = trace,
+        .election_timeout_ms = (uint32_t)rng_range(&rng, 100, 300),
+        .heartbeat_ms = (uint32_t)rng_range(&rng, 15, 40),
+        .wal_segment_bytes = (size_t)rng_range(&rng, 2, 16) * 4096,
+        .snapshot_log_bytes = (size_t)rng_range(&rng, 8, 64) * 1024,
+        .trailing_log_bytes = rng_chance(&rng, 500) ? 1 : (size_t)rng_range(&rng, 1, 16) * 1024,
+        .batch_bytes = rng_chance(&rng, 500) ? 0 : (size_t)rng_range(&rng, 1, 16) * 1024,
+    };
+}
+
+static void run_clocks(struct cluster *c)
+{
+    for (uint32_t i = 0; i < c->options.nodes; i++) {
+        c->nodes[i].host.clock_rate_ppm = world_random(&c->world, 900000, 1100000);
+        c->nodes[i].host.wall_offset_ms = (int64_t)world_random(&c->world, 0, 20000) - 10000;
+    }
+}
+
+static bool enough_has_happened(struct cluster *c, void *context)
+{
+    struct run *r = context;
+    return c->world.now_us >= r->phase_end_us && r->journal.acked >= RUN_ACKED_MIN &&
+           faults_count(&r->faults) >= RUN_FAULTS_MIN;
+}
+
+static bool has_working_leader(struct cluster *c, void *context)
+{
+    int leader = cluster_leader(c);
+    (void)context;
+    return leader >= 0 && node_is_serving(c->nodes[leader].node);
+}
+
+static bool clients_are_done(struct cluster *c, void *context)
+{
+    (void)c;
+    return workload_is_idle(&((struct run *)context)->workload);
+}
+
+static bool clients_have_moved(struct cluster *c, void *context)
+{
+    struct run *r = context;
+    (void)c;
+    for (uint32_t i = 0; i < r->workload.client_count; i++) {
+        if (r->workload.clients[i].operation == r->acked_before[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool nodes_are_equal(struct cluster *c, void *context)
+{
+    (void)context;
+    for (uint32_t i = 0; i < c->options.nodes; i++) {
+        const struct cluster_node *n = &c->nodes[i];
+        struct node_status s;
+        if (n->node == NULL || n->applied_index != c->nodes[0].applied_index) {
+            return false;
+        }
+        node_status(n->node, &s);
+        if (s.last_index != s.applied_index || s.commit_index != s.applied_index) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void describe_nodes(const struct cluster *c, char *text, size_t bytes)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < c->options.nodes && used < bytes; i++) {
+        struct node_status s = {.state = "down"};
+        if (c->nodes[i].node != NULL) {
+            node_status(c->nodes[i].node, &s);
+        }
+        int n = snprintf(text + used, bytes - used,
+                         "; n%u %s term %" PRIu64 " last %" PRIu64 " commit %" PRIu64
+                         " applied %" PRIu64, i + 1, s.state, s.term, s.last_index,
+                         s.commit_index, s.applied_index);
+        used += n < 0 ? 0 : (size_t)n;
+    }
+}
+
+static void must_come(struct run *r, uint64_t limit_us,
+                      bool (*is_true)(struct cluster *c, void *context), const char *what)
+{
+    if (!r->cluster.world.failed && !cluster_run_until(&r->cluster, limit_us, is_true, r) &&
+        !r->cluster.world.failed) {
+        char text[360] = "";
+        describe_nodes(&r->cluster, text, sizeof text);
+        world_fail(&r->cluster.world, "no progress: %s%s", what, text);
+    }
+}
+
+static void run_heal(struct run *r)
+{
+    struct cluster *c = &r->cluster;
+    faults_heal(&r->faults);
+    /* Ten election timeouts by the slowest clock, and time to start and to reconnect. */
+    must_come(r, (uint64_t)c->options.election_timeout_ms * 12 * MS + SECOND, has_working_leader,
+              "no leader after all was healed");
+    for (uint32_t i = 0; i < r->workload.client_count; i++) {
+        r->acked_before[i] = r->workload.clients[i].operation;
+    }
+    must_come(r, FINISH_LIMIT_US, clients_have_moved, "a client is stuck after healing");
+    workload_end(&r->workload);
+    must_come(r, FINISH_LIMIT_US, clients_are_done, "an operation does not end after healing");
+    must_come(r, FINISH_LIMIT_US, nodes_are_equal, "the members do not become equal after healing");
+}
+
+static void run_judge(struct run *r)
+{
+    struct cluster *c = &r->cluster;
+    for (uint32_t i = 0; i < c->options.nodes && !c->world.failed; i++) {
+        store_check(node_store(c->nodes[i].node));
+        journal_see_store(&r->journal, i);
+    }
+    if (!c->world.failed) {
+        journal_check(&r->journal);
+    }
+}
+
+static void run_report(struct run *r, struct run_result *out)
+{
+    const struct cluster *c = &r->cluster;
+    (void)faults_count(&r->faults);
+    *out = (struct run_result){
+        .failed = c->world.failed,
+        .hash = c->world.hash,
+        .events = c->world.event_count,
+        .virtual_us = c->world.now_us,
+        .acked = r->journal.acked,
+        .acked_writes = r->journal.acked_writes,
+        .elections = c->elections,
+        .installs = c->installs,
+        .takes = c->takes,
+        .boots = c->boots,
+    };
+    (void)snprintf(out->why, sizeof out->why, "%s", c->world.why);
+    memcpy(out->hits, r->faults.hits, sizeof out->hits);
+}
+
+void run_seed(uint64_t seed, bool trace, struct run_result *result)
+{
+    struct run *r = mem_zalloc(sizeof *r);
+    struct cluster *c = &r->cluster;
+    struct cluster_options options = run_options(seed, trace);
+    cluster_init(c, &options);
+    run_clocks(c);
+    journal_init(&r->journal, c);
+    workload_init(&r->workload, c, &r->journal, (uint32_t)world_random(&c->world, 4, CLIENTS_MAX));
+    faults_init(&r->faults, c);
+    cluster_start_all(c);
+    if (!c->world.failed && workload_set_up(&r->workload)) {
+        must_come(r, 5 * SECOND, nodes_are_equal, "a healthy new cluster does not become equal");
+        workload_start(&r->workload);
+        faults_start(&r->faults);
+        r->phase_end_us = c->world.now_us + PHASE_US;
+        must_come(r, PHASE_LIMIT_US, enough_has_happened, "too little is acknowledged");
+    }
+    if (!c->world.failed) {
+        run_heal(r);
+    }
+    if (!c->world.failed) {
+        run_judge(r);
+    }
+    run_report(r, result);
+    workload_end(&r->workload);
+    cluster_close(c);
+    /* Closing may find a leak: that counts too. */
+    if (c->world.failed && !result->failed) {
+        result->failed = true;
+        (void)snprintf(result->why, sizeof result->why, "%s", c->world.why);
+    }
+    workload_close(&r->workload);
+    journal_close(&r->journal);
+    mem_free(r);
+}

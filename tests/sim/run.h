@@ -1,0 +1,27 @@
+/* One seed: a cluster, clients and faults, until enough has happened; then healing and judgement. */
+#ifndef TESTS_SIM_RUN_H
+#define TESTS_SIM_RUN_H
+
+#include "tests/sim/faults.h"
+
+#define RUN_ACKED_MIN 500
+#define RUN_FAULTS_MIN 20
+
+struct run_result {
+    bool failed;
+    char why[512];
+    uint64_t hash;
+    uint64_t events;
+    uint64_t virtual_us;
+    uint64_t acked;
+    uint64_t acked_writes;
+    uint64_t elections;
+    uint64_t installs;
+    uint64_t takes;
+    uint64_t boots;
+    uint64_t hits[FAULT_KINDS];
+};
+
+void run_seed(uint64_t seed, bool trace, struct run_result *result);
+
+#endif

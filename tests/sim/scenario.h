@@ -1,0 +1,67 @@
+/* Named regressions: a rule that once mattered, told as a story of exact faults.
+ *
+ * Each is a function that fails the world if the story ends badly. To add one: a function in a
+ * scenario_*.c, a line in the table of scenario.c. tests/sim/mutants.sh expects some of them to
+ * fail when their rule is switched off.
+ */
+#ifndef TESTS_SIM_SCENARIO_H
+#define TESTS_SIM_SCENARIO_H
+
+#include "tests/sim/cluster.h"
+#include "tests/sim/journal.h"
+#include "tests/sim/workload.h"
+
+struct story {
+    struct cluster cluster;
+    struct journal journal;
+    struct workload workload;
+};
+
+struct scenario {
+    const char *name;
+    void (*run)(struct story *s);
+    uint32_t nodes; /* 0: the story needs no cluster */
+};
+
+extern const struct scenario scenarios[];
+extern const size_t scenario_count;
+
+/* Runs one; false if it failed, with the reason in `why`. */
+bool scenario_run(const struct scenario *scenario, bool trace, char *why, size_t bytes);
+
+/* ---- words that stories are told with ---- */
+
+#define STORY_ELECTION_MS 150
+
+/* Fails the story unless `cond`; returns it. */
+bool story_expect(struct story *s, bool cond, const char *what);
+/* Waits for a leader that serves; its number, or -1 after failing the story. */
+int story_leader(struct story *s, uint64_t limit_us);
+/* Makes `node` the leader, by isolating whoever else leads; false after failing the story. */
+bool story_elect(struct story *s, uint32_t node);
+/* Writes `count` values through `node` and expects each to be acknowledged. */
+bool story_write(struct story *s, uint32_t node, enum op_kind kind, uint32_t key, uint32_t count);
+/* Hands a write to a node without waiting for anything. */
+void story_submit(struct story *s, uint32_t client, uint32_t node, enum op_kind kind, uint32_t key);
+bool story_equal(struct story *s, uint64_t limit_us);
+/* Heals the network and the disks, starts what is down, waits until all are equal, and judges. */
+void story_end(struct story *s);
+uint64_t story_last_index(struct story *s, uint32_t node);
+uint64_t story_snapshot_index(struct story *s, uint32_t node);
+
+/* ---- the stories ---- */
+
+void scenario_disk_itself(struct story *s);
+void scenario_net_itself(struct story *s);
+void scenario_trim(struct story *s);
+void scenario_pvfix(struct story *s);
+void scenario_aba(struct story *s);
+void scenario_noop(struct story *s);
+void scenario_old_term(struct story *s);
+void scenario_corrupt_log(struct story *s);
+void scenario_torn_tail(struct story *s);
+void scenario_lost_disk(struct story *s);
+void scenario_disk_full(struct story *s);
+void scenario_lagging(struct story *s);
+
+#endif

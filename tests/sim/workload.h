@@ -1,0 +1,65 @@
+/* Logical clients: each has one operation under way, at any node, and writes down what it was told.
+ *
+ * A write with a request id is repeated, with the same id and at any node, until its outcome is
+ * certain; one without is given up when its fate becomes unknown. Clients die too: some operations
+ * are cancelled.
+ */
+#ifndef TESTS_SIM_WORKLOAD_H
+#define TESTS_SIM_WORKLOAD_H
+
+#include "tests/sim/journal.h"
+
+#define CLIENTS_MAX 10
+#define OP_DATA_BYTES_MAX 4096
+#define OP_OPS_MAX 3
+
+struct workload;
+
+struct client {
+    struct workload *workload;
+    uint32_t number;
+    bool is_idle;         /* has nothing under way and waits for its next operation */
+    bool is_writing;      /* else reading */
+    bool maybe_proposed;  /* an attempt may have got into the log */
+    uint64_t operation;   /* number, 0 = none */
+    uint32_t node;        /* of the attempt */
+    uint64_t seen_index;  /* session: highest index told */
+    uint64_t seen_revision;
+    uint32_t versions[KEY_END]; /* last seen, for compare-and-set */
+    uint32_t attempts;
+    /* the operation */
+    struct command command;
+    struct op ops[OP_OPS_MAX];
+    struct guard guard;
+    char paths[OP_OPS_MAX][16];
+    char data[OP_DATA_BYTES_MAX];
+    struct node_write write;
+    struct node_read read;
+    bool is_waiting; /* for the completion of an attempt */
+    struct world_event event;
+};
+
+struct workload {
+    struct cluster *cluster;
+    struct journal *journal;
+    struct client clients[CLIENTS_MAX];
+    uint32_t client_count;
+    uint64_t think_us; /* at most, between two operations */
+    bool is_ending;    /* no new operations */
+};
+
+void workload_init(struct workload *l, struct cluster *c, struct journal *h, uint32_t clients);
+void workload_start(struct workload *l);
+void workload_end(struct workload *l); /* lets what is under way finish */
+bool workload_is_idle(const struct workload *l);
+void workload_close(struct workload *l);
+
+/* One write and one read through a given node, waited for: set-up and scenarios. The value is
+ * attributed like a client's. RC_OK, or how the last attempt ended. */
+enum status workload_write(struct workload *l, uint32_t node, enum op_kind kind, uint32_t key,
+                           uint64_t limit_us);
+enum status workload_read(struct workload *l, uint32_t node, uint32_t key, uint64_t limit_us);
+/* Creates the parents and the keys that are never deleted. */
+bool workload_set_up(struct workload *l);
+
+#endif
