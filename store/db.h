@@ -39,7 +39,7 @@ enum status db_create(struct env *env, const char *path, uint32_t application_id
 /* Opens for reading. RC_NOT_FOUND; RC_CORRUPT when it is no database of this application. */
 enum status db_open(struct env *env, const char *path, uint32_t application_id, struct db **out,
                     struct errmsg *err) MUST_USE;
-/* Ends the transaction and makes the file durable by one sync. The name is not: env_disk.sync_dir. */
+/* Ends the transaction and makes the file durable by one sync; its name needs env_disk.sync_dir. */
 enum status db_commit(struct db *db, struct errmsg *err) MUST_USE;
 /* Frees; its queries must be closed before. Without db_commit the file holds a useless part. */
 void db_close(struct db *db);

@@ -1,30 +1,6 @@
 /* Path syntax (ZooKeeper's rules, with all of UTF-8 allowed but its control characters). */
+#include "base/utf8.h"
 #include "store/command.h"
-
-/* The length of the UTF-8 sequence at `p`, or 0: strict as RFC 3629 section 4 (no overlong forms, no
- * surrogates, nothing above U+10FFFF). */
-static size_t utf8_length(const uint8_t *p, size_t left)
-{
-    uint8_t first = p[0];
-    size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (length == 0 || first > 0xf4 || length > left) {
-        return 0;
-    }
-    for (size_t i = 1; i < length; i++) {
-        if ((p[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    if (length > 2) {
-        bool overlong = (first == 0xe0 && p[1] < 0xa0) || (first == 0xf0 && p[1] < 0x90);
-        bool surrogate = first == 0xed && p[1] >= 0xa0;
-        bool beyond = first == 0xf4 && p[1] >= 0x90;
-        if (overlong || surrogate || beyond) {
-            return 0;
-        }
-    }
-    return length;
-}
 
 /* U+0000-001F and U+007F-009F. */
 static bool utf8_is_control(const uint8_t *p)

@@ -1,9 +1,11 @@
 #include "store/snapshot_table.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "base/utf8.h"
 
 /* The columns of struct stat, in nodes and changes alike. */
 #define STAT_COLUMNS                                                                     \
@@ -39,37 +41,11 @@ static_assert(SNAPSHOT_CELLS_MAX >= 13 + STAT_COUNT, "the widest table fits");
 
 /* ---- cells ------------------------------------------------------------------------------- */
 
-/* Length of the UTF-8 sequence at `p`, which has `left` > 0 bytes; 0 if it is none. */
-static size_t utf8_sequence(const uint8_t *p, size_t left)
-{
-    static const uint32_t smallest[] = {0, 1, 0x80, 0x800, 0x10000};
-    size_t length = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (length == 0 || length > left || p[0] >= 0xf8) {
-        return 0;
-    }
-    uint32_t point = length == 1 ? p[0] : p[0] & (0x7fU >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((p[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-        point = point << 6 | (p[i] & 0x3fU);
-    }
-    bool is_surrogate = point >= 0xd800 && point < 0xe000;
-    return point < smallest[length] || point > 0x10ffff || is_surrogate ? 0 : length;
-}
-
 struct db_cell snapshot_cell_text(struct slice bytes)
 {
-    struct db_cell cell = {.type = DB_TEXT, .bytes = bytes};
-    for (size_t at = 0; at < bytes.size;) {
-        size_t length = utf8_sequence(bytes.data + at, bytes.size - at);
-        if (length == 0) {
-            cell.type = DB_BLOB;
-            break;
-        }
-        at += length;
-    }
-    return cell;
+    bool has_nul = bytes.size > 0 && memchr(bytes.data, '\0', bytes.size) != NULL;
+    bool is_text = !has_nul && utf8_is_valid(bytes);
+    return (struct db_cell){.type = is_text ? DB_TEXT : DB_BLOB, .bytes = bytes};
 }
 
 static void put(struct snapshot_cells *c, struct db_cell cell)
