@@ -1,0 +1,143 @@
+#include "net/grpc/answer.h"
+
+#include <inttypes.h>
+
+#include "store/store.h"
+
+/* Of a path in an error text, which has to fit into the headers that clients accept. */
+#define PATH_SHOWN_BYTES 256
+
+char *answer_text(const char *text)
+{
+    union {
+        const char *from;
+        char *to;
+    } cast = {.from = text};
+    return cast.to;
+}
+
+static Coord__V1__ReplyHeader header_make(const struct grpc_call *call, uint64_t revision,
+                                          uint64_t applied_index, uint64_t cluster_ms)
+{
+    const struct node *node = grpc_call_node(call);
+    Coord__V1__ReplyHeader header;
+    coord__v1__reply_header__init(&header);
+    header.cluster_id = node_cluster_id(node);
+    header.node_id = node_id(node);
+    header.node = answer_text(node_name(node));
+    header.revision = revision;
+    header.applied_index = applied_index;
+    header.term = node_term(node);
+    header.cluster_ms = cluster_ms;
+    return header;
+}
+
+Coord__V1__ReplyHeader answer_header(const struct grpc_call *call, uint64_t revision,
+                                     uint64_t applied_index)
+{
+    return header_make(call, revision, applied_index, node_cluster_ms(grpc_call_node(call)));
+}
+
+Coord__V1__ReplyHeader answer_header_of_write(const struct grpc_call *call,
+                                              const struct reply *reply)
+{
+    Coord__V1__ReplyHeader header = answer_header(call, reply->revision, reply->index);
+    header.repeated = reply->repeated;
+    return header;
+}
+
+Coord__V1__ReplyHeader answer_header_of_read(const struct grpc_call *call,
+                                             const struct query_result *result)
+{
+    return answer_header(call, result->revision, result->applied_index);
+}
+
+Coord__V1__ReplyHeader answer_header_of_now(const struct grpc_call *call)
+{
+    const struct store *store = node_store(grpc_call_node(call));
+    return answer_header(call, store_revision(store), store_applied_index(store));
+}
+
+Coord__V1__Stat answer_stat(const struct stat *stat)
+{
+    Coord__V1__Stat out;
+    coord__v1__stat__init(&out);
+    out.create_revision = stat->create_revision;
+    out.modify_revision = stat->modify_revision;
+    out.children_revision = stat->children_revision;
+    out.create_time_ms = stat->create_ms;
+    out.modify_time_ms = stat->modify_ms;
+    out.version = stat->version;
+    out.children_version = stat_children_version(stat);
+    out.acl_version = stat->acl_version;
+    out.data_bytes = stat->data_bytes;
+    out.child_count = stat->child_count;
+    out.sequence_next = stat->sequence_next;
+    out.lease = stat->lease;
+    out.kind = (Coord__V1__Kind)stat->kind;
+    out.ttl_ms = stat->ttl_ms;
+    return out;
+}
+
+bool answer_read_prepare(struct grpc_call *call, const Coord__V1__RequestHeader *header)
+{
+    call->read = (struct node_read){.consistency = READ_LINEARIZABLE};
+    if (header == NULL) {
+        return true;
+    }
+    switch ((int)header->consistency) {
+    case COORD__V1__CONSISTENCY__LINEARIZABLE: break;
+    case COORD__V1__CONSISTENCY__SESSION:
+        call->read.consistency = READ_SESSION;
+        call->read.min_index = header->min_index;
+        break;
+    case COORD__V1__CONSISTENCY__BOUNDED:
+        call->read.consistency = READ_BOUNDED;
+        call->read.bound_ms = header->bound_ms;
+        break;
+    case COORD__V1__CONSISTENCY__LOCAL: call->read.consistency = READ_LOCAL; break;
+    default:
+        grpc_call_fail(call, GRPC_INVALID_ARGUMENT, "header.consistency: %d is none",
+                       (int)header->consistency);
+        return false;
+    }
+    return true;
+}
+
+void answer_write_prepare(const Coord__V1__RequestHeader *header, struct command *c)
+{
+    if (header == NULL) {
+        return;
+    }
+    c->note = slice_str(header->note);
+    if (header->request_id != NULL) {
+        c->request = (struct request_id){
+            .issued_ms = header->request_id->issued_ms,
+            .random = {header->request_id->high, header->request_id->low},
+        };
+    }
+}
+
+/* The bytes of `path` that an error text shows, whole characters only. */
+static int path_shown_bytes(struct slice path)
+{
+    size_t bytes = path.size < PATH_SHOWN_BYTES ? path.size : PATH_SHOWN_BYTES;
+    while (bytes > 0 && bytes < path.size && (path.data[bytes] & 0xc0) == 0x80) {
+        bytes--;
+    }
+    return (int)bytes;
+}
+
+void answer_refuse(struct grpc_call *call, struct slice path, enum outcome outcome,
+                   uint64_t revision)
+{
+    int bytes = path_shown_bytes(path);
+    grpc_call_refuse(call, outcome, revision, "%.*s%s: %s", bytes, (const char *)path.data,
+                     (size_t)bytes < path.size ? "..." : "", outcome_text(outcome));
+}
+
+void answer_refuse_early(struct grpc_call *call, enum outcome outcome, const struct errmsg *err)
+{
+    grpc_call_refuse(call, outcome, store_revision(node_store(grpc_call_node(call))), "%s",
+                     err->text);
+}

@@ -1,0 +1,183 @@
+/* One gRPC call on the server side: what the front's events drive and what a service works with.
+ *
+ *                headers ok                one whole message, client's half ended
+ *   HEADERS ----------------> RECEIVING ------------------------------------> HANDLED
+ *      |                        |   ^ |                                          |  ^
+ *      |  refused, no such      |   | | streams: each message                    |  | completion
+ *      |  method, past its      |   +-+                                grpc_call_write, _read
+ *      |  deadline              |  malformed, too large, deadline               |  |
+ *      v                        v                                               v  |
+ *   FINISHED <-------------------------- grpc_call_reply, _refuse, _fail ---- WAITING
+ *      |
+ *      +--> the stream closes (all was sent, or the client reset it, in any state): back to the pool
+ *
+ * A call is memory of its own from a pool that all connections share: the node pins the request in
+ * it until completion, and a stream that closes before cancels it there, so that no completion ever
+ * meets a dead stream. Handlers are flat: no call is made back into them from what they call, except
+ * `closed` never before they return.
+ */
+#ifndef NET_GRPC_CALL_H
+#define NET_GRPC_CALL_H
+
+#include "base/arena.h"
+#include "base/heap.h"
+#include "net/front.h"
+#include "net/grpc/frame.h"
+#include "net/grpc/route.h"
+#include "net/http2.h"
+#include "raft/node.h"
+
+#define GRPC_CALLS_MAX 4096 /* in flight on one connection, unless the limits say less */
+#define GRPC_TIMEOUT_DEFAULT_MS 10000
+#define GRPC_TIMEOUT_MAX_MS 60000
+/* A client that has been answered and does not read is given up after so long. */
+#define GRPC_LINGER_MS 60000
+/* Of requests that are not complete, and of replies that wait for their client: a call that goes
+ * beyond is refused. Of one connection, and of all. */
+#define GRPC_IN_BYTES_MAX ((size_t)64 << 20)
+#define GRPC_OUT_BYTES_MAX ((size_t)32 << 20)
+#define GRPC_SHARED_BYTES_MAX ((size_t)256 << 20)
+/* A stream with more than this to send takes no further message until the client has read. */
+#define GRPC_STREAM_OUT_BYTES_MAX ((size_t)256 << 10)
+
+/* What all connections have in common. */
+struct grpc_shared {
+    struct grpc_routes *routes;
+    struct metric *in_flight;
+    struct metric *connections;
+    struct list pool; /* of calls */
+    size_t pool_count;
+    size_t in_bytes; /* sums over the connections */
+    size_t out_bytes;
+    struct arena scratch; /* of one handler or completion; nothing in it outlives that */
+    struct buf out;       /* of one turn of one connection */
+};
+
+enum grpc_connection_stage {
+    GRPC_SERVING,
+    GRPC_LEAVING, /* told the client to open no new streams */
+    GRPC_LEFT,    /* takes no new streams; closes after the last */
+};
+
+/* The front's state of one connection. */
+struct grpc_connection {
+    const struct front_env *env;
+    struct grpc_shared *shared;
+    struct http2 *http2;
+    struct heap timers;  /* of calls */
+    struct list blocked; /* streaming calls that wait for their client to read */
+    uint64_t now_ms;     /* at the last feed, turn or tick */
+    uint64_t now_us;
+    size_t in_bytes;        /* of incomplete requests */
+    size_t out_bytes;       /* of http2_queued, as added to the shared sum */
+    uint64_t fed_ms;        /* something came in */
+    uint64_t ping_ms;       /* a keepalive ping is out since then; 0 = none */
+    uint64_t leave_ms;      /* GRPC_LEAVING: do not wait longer for the round trip */
+    uint8_t stage;
+};
+
+enum grpc_call_state {
+    GRPC_CALL_HEADERS,
+    GRPC_CALL_RECEIVING,
+    GRPC_CALL_HANDLED,
+    GRPC_CALL_WRITING, /* the node has it */
+    GRPC_CALL_READING,
+    GRPC_CALL_FINISHED,
+};
+
+#define GRPC_TRAILERS_MAX 8
+
+struct grpc_call {
+    struct http2_stream stream;
+    struct grpc_connection *connection;
+    struct grpc_route *route; /* NULL until the path is known to be served */
+    uint8_t state;            /* enum grpc_call_state */
+    uint8_t code;             /* FINISHED: enum grpc_code */
+    bool has_responded;       /* response headers are out */
+    bool has_post;
+    bool has_extra;           /* more than the one message */
+    bool has_timeout;
+    bool bad_timeout;
+    bool bad_encoding;
+    uint8_t content;          /* enum grpc_content */
+    uint64_t timeout_ms;      /* as the client set it */
+    uint64_t started_us;
+    uint64_t deadline_ms;     /* UINT64_MAX: none */
+    uint64_t wake_ms;         /* UINT64_MAX: none */
+    struct heap_node timer;   /* the earlier of the two */
+    struct list link;         /* in the pool, or among the blocked */
+    struct errmsg problem;    /* what was wrong with the path */
+    struct buf in;            /* of the request: not yet handed over */
+    struct buf text;          /* what headers and trailers point to */
+    struct buf path;          /* of a request with the node, for the reply's error text */
+    struct http2_header trailers[GRPC_TRAILERS_MAX];
+    union {
+        struct node_write write;
+        struct node_read read;
+    };
+    void (*written)(struct grpc_call *call, const struct reply *reply);
+    void (*got)(struct grpc_call *call, const struct query_result *result);
+    /* The handler's own, zero at first. */
+    uint64_t word;
+    void *data;
+};
+
+/* ---- for handlers ---- */
+
+static inline struct node *grpc_call_node(const struct grpc_call *call)
+{
+    return call->connection->env->node;
+}
+
+/* Zeroed or not, gone when the handler or completion returns. */
+void *grpc_call_scratch(struct grpc_call *call, size_t bytes);
+
+/* Proposes `c` and goes on in `written`; refuses the call if the node does, or if it fails there. */
+void grpc_call_write(struct grpc_call *call, const struct command *c,
+                     void (*written)(struct grpc_call *call, const struct reply *reply));
+/* The same for a read: call->read.query, or .is_barrier, is filled; what it points to stays with
+ * the call. */
+void grpc_call_read(struct grpc_call *call, void (*got)(struct grpc_call *call,
+                                                         const struct query_result *result));
+
+/* Sends one message on a stream that stays open. */
+void grpc_call_send(struct grpc_call *call, const ProtobufCMessage *message);
+/* The same in two steps, for a message that is encoded piece by piece. */
+struct buf *grpc_call_begin(struct grpc_call *call, size_t *begin);
+void grpc_call_end(struct grpc_call *call, size_t begin);
+/* Ends the call with OK, after what was sent. */
+void grpc_call_finish(struct grpc_call *call);
+/* Sends the one message of a unary call and ends it with OK. */
+void grpc_call_reply(struct grpc_call *call, const ProtobufCMessage *message);
+/* Ends the call with an error. The text is shown to people. */
+void grpc_call_fail(struct grpc_call *call, enum grpc_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Ends the call with what the state machine, or command_check, said: the status that stands for the
+ * outcome, its name in the trailer coord-outcome, and the revision, term and node that a reply would
+ * have carried in its header. */
+void grpc_call_refuse(struct grpc_call *call, enum outcome outcome, uint64_t revision,
+                      const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* So much is waiting to be sent that a handler must not add to it: it goes on in `drained`. */
+bool grpc_call_is_full(struct grpc_call *call);
+/* Calls the method's `woken` at that time; UINT64_MAX = not at all. */
+void grpc_call_wake_at(struct grpc_call *call, uint64_t at_ms);
+
+enum grpc_code grpc_code_of_outcome(enum outcome outcome);
+
+/* ---- for front.c: what happens to a call ---- */
+
+struct grpc_call *grpc_call_new(struct grpc_connection *c);
+void grpc_call_header(struct grpc_call *call, struct slice name, struct slice value);
+void grpc_call_headers_end(struct grpc_call *call);
+void grpc_call_data(struct grpc_call *call, struct slice bytes);
+void grpc_call_half_closed(struct grpc_call *call);
+/* The client has read: hands over the messages that had to wait for that. */
+void grpc_call_drained(struct grpc_call *call);
+void grpc_call_timer(struct grpc_call *call);
+/* The stream is gone. */
+void grpc_call_closed(struct grpc_call *call);
+void grpc_calls_free(struct list *pool);
+/* Brings the sum over all connections up to date with what this one has queued. */
+void grpc_connection_account(struct grpc_connection *c);
+
+#endif

@@ -1,0 +1,123 @@
+/* coord.v1.Cluster: who the members are and how they fare, as this node sees it. */
+#include "coord/v1/cluster.pb-c.h"
+#include "base/version.h"
+#include "net/grpc/answer.h"
+
+static const char *member_role(const struct node_member_status *member)
+{
+    if (member->is_leader) {
+        return "leader";
+    }
+    if (!member->is_up && !member->is_self) {
+        return "down";
+    }
+    return member->role == MEMBER_VOTER ? "follower" : "standby";
+}
+
+/* Members as messages that borrow from `status`; the array is gone when the handler returns. */
+static Coord__V1__Member **members_fill(struct grpc_call *call, const struct node_status *status)
+{
+    size_t count = status->member_count;
+    Coord__V1__Member **list = grpc_call_scratch(call, count * sizeof *list);
+    for (size_t i = 0; i < count; i++) {
+        const struct node_member_status *from = &status->members[i];
+        Coord__V1__Member *to = grpc_call_scratch(call, sizeof *to);
+        coord__v1__member__init(to);
+        to->id = from->id;
+        to->name = answer_text(from->name);
+        to->role = answer_text(member_role(from));
+        to->peer_address = answer_text(from->peer_address);
+        to->client_address = answer_text(from->client_address);
+        to->is_up = from->is_up;
+        to->match_index = from->match_index;
+        list[i] = to;
+    }
+    return list;
+}
+
+static const char *leader_name(const struct node_status *status)
+{
+    for (size_t i = 0; i < status->member_count; i++) {
+        if (status->leader_id != 0 && status->members[i].id == status->leader_id) {
+            return status->members[i].name;
+        }
+    }
+    return "";
+}
+
+/* Answers at once: it must work when nothing else does. */
+static void status_call(struct grpc_call *call, const ProtobufCMessage *request)
+{
+    (void)request;
+    struct node_status *status = grpc_call_scratch(call, sizeof *status);
+    node_status(grpc_call_node(call), status);
+
+    Coord__V1__ReplyHeader header =
+        answer_header(call, status->revision, status->applied_index);
+    Coord__V1__StatusReply message;
+    coord__v1__status_reply__init(&message);
+    message.header = &header;
+    message.name = answer_text(status->name);
+    message.role = answer_text(status->state);
+    message.reason = answer_text(status->state_reason);
+    message.serving = status->serving;
+    message.leader = answer_text(leader_name(status));
+    message.leader_id = status->leader_id;
+    message.term = status->term;
+    message.commit_index = status->commit_index;
+    message.applied_index = status->applied_index;
+    message.last_index = status->last_index;
+    message.digest = status->digest;
+    message.node_count = status->node_count;
+    message.log_bytes = status->log_bytes;
+    message.snapshot_index = status->snapshot_index;
+    message.snapshot_bytes = status->snapshot_bytes;
+    message.state_bytes = status->state_bytes;
+    message.feature_level = status->feature_level;
+    message.disk_is_short = status->disk_is_short;
+    message.version = answer_text(version_text());
+    message.members = members_fill(call, status);
+    message.n_members = status->member_count;
+    grpc_call_reply(call, &message.base);
+}
+
+static void members_got(struct grpc_call *call, const struct query_result *result)
+{
+    (void)result; /* a barrier has none */
+    struct node_status *status = grpc_call_scratch(call, sizeof *status);
+    node_status(grpc_call_node(call), status);
+
+    Coord__V1__ReplyHeader header =
+        answer_header(call, status->revision, status->applied_index);
+    Coord__V1__MembersReply message;
+    coord__v1__members_reply__init(&message);
+    message.header = &header;
+    message.members = members_fill(call, status);
+    message.n_members = status->member_count;
+    grpc_call_reply(call, &message.base);
+}
+
+/* The configuration is read behind a barrier as fresh as the client asks for. */
+static void members_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__MembersRequest *request = (const Coord__V1__MembersRequest *)message;
+    if (answer_read_prepare(call, request->header)) {
+        call->read.is_barrier = true;
+        grpc_call_read(call, members_got);
+    }
+}
+
+static const struct grpc_method methods[] = {
+    {.name = "Status",
+     .request = &coord__v1__status_request__descriptor,
+     .message = status_call},
+    {.name = "Members",
+     .request = &coord__v1__members_request__descriptor,
+     .message = members_call},
+};
+
+const struct grpc_service grpc_cluster_service = {
+    .name = "coord.v1.Cluster",
+    .methods = methods,
+    .method_count = sizeof methods / sizeof methods[0],
+};

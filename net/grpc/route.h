@@ -1,0 +1,76 @@
+/* Which method a path names, and what is counted about it.
+ *
+ * To add a service: a file with its handlers, a `struct grpc_service`, one line in route.c. To add a
+ * method: one line in its service's table.
+ */
+#ifndef NET_GRPC_ROUTE_H
+#define NET_GRPC_ROUTE_H
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "base/metrics.h"
+#include "base/slice.h"
+#include "net/grpc/frame.h"
+
+struct grpc_call;
+
+struct grpc_method {
+    const char *name; /* "Create" */
+    const ProtobufCMessageDescriptor *request;
+    /* False: exactly one message comes in, handed over once the client has ended its half. True: each
+     * is handed over as it arrives, unless too much waits to be sent on the same stream. */
+    bool takes_stream;
+    /* Goes on until one side ends it: without a deadline unless the client sets one. */
+    bool is_long;
+    /* `request` is borrowed until return. The handler answers now, or asks the node and answers from
+     * the completion (net/grpc/call.h). */
+    void (*message)(struct grpc_call *call, const ProtobufCMessage *request);
+    /* The client sends nothing more (takes_stream only). */
+    void (*half_closed)(struct grpc_call *call);
+    /* After grpc_call_is_full: the client has read, there is room again. May be NULL. */
+    void (*drained)(struct grpc_call *call);
+    /* The time set by grpc_call_wake_at has come. May be NULL. */
+    void (*woken)(struct grpc_call *call);
+    /* The call is over, for whatever reason, also before a message came: lets go of what the handler
+     * has attached to it. May be NULL. */
+    void (*closed)(struct grpc_call *call);
+};
+
+struct grpc_service {
+    const char *name; /* "coord.v1.Tree" */
+    const struct grpc_method *methods;
+    size_t method_count;
+};
+
+extern const struct grpc_service grpc_tree_service;
+extern const struct grpc_service grpc_cluster_service;
+extern const struct grpc_service grpc_health_service;
+extern const struct grpc_service grpc_reflection_service;
+extern const struct grpc_service grpc_reflection_v1alpha_service;
+
+/* All services, NULL-terminated. */
+extern const struct grpc_service *const grpc_services[];
+
+/* A method with its path and its metrics. */
+struct grpc_route {
+    const struct grpc_method *method;
+    const struct grpc_service *service;
+    char path[96]; /* "/coord.v1.Tree/Create" */
+    size_t path_bytes;
+    struct histogram *latency;
+    struct metric *by_code[GRPC_CODE_COUNT]; /* registered when a code first occurs */
+};
+
+struct grpc_routes;
+
+struct grpc_routes *grpc_routes_new(struct metrics *metrics); /* `metrics` may be NULL */
+void grpc_routes_free(struct grpc_routes *routes);
+/* NULL if there is no such method. */
+struct grpc_route *grpc_routes_find(struct grpc_routes *routes, struct slice path);
+/* A text for the client that asked for a path nobody serves: which part of it is wrong. */
+void grpc_routes_explain(struct slice path, struct errmsg *err);
+/* Counts a finished call. `route` is NULL for a path that nobody serves. */
+void grpc_routes_count(struct grpc_routes *routes, struct grpc_route *route,
+                       enum grpc_code code, uint64_t took_us);
+
+#endif

@@ -1,0 +1,395 @@
+/* coord.v1.Tree: single operations and reads. Transactions are in net/grpc/txn.c.
+ *
+ * A write becomes a transaction of one operation, so that there is one way through the state
+ * machine. Every handler is the same three steps: fill, check, ask the node; its completion encodes
+ * the reply or refuses with the outcome. */
+#include "net/grpc/tree.h"
+
+#include "base/assert.h"
+#include "coord/v1/tree.pb-c.h"
+#include "net/grpc/answer.h"
+#include "net/grpc/wire.h"
+
+/* ---- writes ------------------------------------------------------------------------------ */
+
+uint8_t tree_kind(Coord__V1__Kind kind)
+{
+    /* Enums of proto3 are open: what we do not know must not turn into something we do. */
+    int number = (int)kind;
+    return number >= NODE_PERSISTENT && number <= NODE_TTL ? (uint8_t)number : UINT8_MAX;
+}
+
+bool tree_expect(const Coord__V1__Expect *expect, uint32_t *version)
+{
+    *version = expect == NULL ? VERSION_ANY : expect->version;
+    return expect == NULL || expect->version != VERSION_ANY;
+}
+
+struct slice tree_bytes(ProtobufCBinaryData bytes)
+{
+    return slice_make(bytes.data, bytes.len);
+}
+
+void tree_propose(struct grpc_call *call, const struct command *c,
+                  void (*written)(struct grpc_call *call, const struct reply *reply))
+{
+    struct errmsg err;
+    enum outcome outcome = command_check(c, &err);
+    if (outcome != OUTCOME_OK) {
+        answer_refuse_early(call, outcome, &err);
+        return;
+    }
+    grpc_call_write(call, c, written);
+}
+
+/* Proposes one operation; its path is kept for the error text. */
+static void op_propose(struct grpc_call *call, const Coord__V1__RequestHeader *header,
+                       const struct op *op,
+                       void (*written)(struct grpc_call *call, const struct reply *reply))
+{
+    struct command c = {
+        .type = COMMAND_TXN,
+        .txn = {.then_ops = op, .then_count = 1},
+    };
+    answer_write_prepare(header, &c);
+    buf_clear(&call->path);
+    buf_append_slice(&call->path, op->path);
+    tree_propose(call, &c, written);
+}
+
+static void version_refuse(struct grpc_call *call)
+{
+    grpc_call_fail(call, GRPC_INVALID_ARGUMENT, "expect.version: %u is no node's version",
+                   VERSION_ANY);
+}
+
+/* The result of the one operation, or NULL: it was refused, and the call is. */
+static const struct op_result *op_result_of(struct grpc_call *call, const struct reply *reply)
+{
+    if (reply->outcome != OUTCOME_OK) {
+        answer_refuse(call, buf_slice(&call->path), reply->outcome, reply->revision);
+        return NULL;
+    }
+    PRE(reply->result_count == 1);
+    return &reply->results[0];
+}
+
+/* Strings of replies are slices; protobuf-c wants them to end with a zero. */
+char *tree_text(struct grpc_call *call, struct slice text)
+{
+    char *copy = grpc_call_scratch(call, text.size + 1);
+    if (text.size > 0) {
+        memcpy(copy, text.data, text.size);
+    }
+    copy[text.size] = '\0';
+    return copy;
+}
+
+static void create_written(struct grpc_call *call, const struct reply *reply)
+{
+    const struct op_result *result = op_result_of(call, reply);
+    if (result == NULL) {
+        return;
+    }
+    Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
+    Coord__V1__Stat stat = answer_stat(&result->stat);
+    Coord__V1__CreateReply message;
+    coord__v1__create_reply__init(&message);
+    message.header = &header;
+    message.path = tree_text(call, result->path);
+    message.stat = &stat;
+    grpc_call_reply(call, &message.base);
+}
+
+static void create_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__CreateRequest *request = (const Coord__V1__CreateRequest *)message;
+    int flags = (request->sequential ? OP_SEQUENTIAL : 0) |
+                (request->make_parents ? OP_MAKE_PARENTS : 0);
+    struct op op = {
+        .type = OP_CREATE,
+        .flags = (uint8_t)flags,
+        .space = SPACE_NODES,
+        .kind = tree_kind(request->kind),
+        .path = slice_str(request->path),
+        .data = tree_bytes(request->data),
+        .version = VERSION_ANY,
+        .lease = request->lease,
+        .ttl_ms = request->ttl_ms,
+    };
+    op_propose(call, request->header, &op, create_written);
+}
+
+static void set_written(struct grpc_call *call, const struct reply *reply)
+{
+    const struct op_result *result = op_result_of(call, reply);
+    if (result == NULL) {
+        return;
+    }
+    Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
+    Coord__V1__Stat stat = answer_stat(&result->stat);
+    Coord__V1__SetReply message;
+    coord__v1__set_reply__init(&message);
+    message.header = &header;
+    message.stat = &stat;
+    grpc_call_reply(call, &message.base);
+}
+
+static void set_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__SetRequest *request = (const Coord__V1__SetRequest *)message;
+    struct op op = {
+        .type = OP_SET,
+        .space = SPACE_NODES,
+        .path = slice_str(request->path),
+        .data = tree_bytes(request->data),
+    };
+    if (!tree_expect(request->expect, &op.version)) {
+        version_refuse(call);
+        return;
+    }
+    op_propose(call, request->header, &op, set_written);
+}
+
+static void delete_written(struct grpc_call *call, const struct reply *reply)
+{
+    const struct op_result *result = op_result_of(call, reply);
+    if (result == NULL) {
+        return;
+    }
+    Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
+    Coord__V1__DeleteReply message;
+    coord__v1__delete_reply__init(&message);
+    message.header = &header;
+    message.count = result->count;
+    grpc_call_reply(call, &message.base);
+}
+
+static void delete_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__DeleteRequest *request = (const Coord__V1__DeleteRequest *)message;
+    int flags = (request->recursive ? OP_RECURSIVE : 0) | (request->dry_run ? OP_DRY_RUN : 0);
+    struct op op = {
+        .type = OP_DELETE,
+        .flags = (uint8_t)flags,
+        .space = SPACE_NODES,
+        .path = slice_str(request->path),
+        .limit = request->limit,
+    };
+    if (!tree_expect(request->expect, &op.version)) {
+        version_refuse(call);
+        return;
+    }
+    op_propose(call, request->header, &op, delete_written);
+}
+
+/* ---- reads ------------------------------------------------------------------------------- */
+
+/* Asks the node for `query`, whose path is kept with the call. */
+static void query_ask(struct grpc_call *call, const Coord__V1__RequestHeader *header,
+                      const struct query *query,
+                      void (*got)(struct grpc_call *call, const struct query_result *result))
+{
+    struct errmsg err;
+    enum outcome outcome = path_check(query->path, false, &err);
+    if (outcome == OUTCOME_OK && query->after.size > 0 &&
+        path_check(query->after, false, &err) != OUTCOME_OK) {
+        outcome = OUTCOME_BAD_CURSOR;
+    }
+    if (outcome != OUTCOME_OK) {
+        answer_refuse_early(call, outcome, &err);
+        return;
+    }
+    if (!answer_read_prepare(call, header)) {
+        return;
+    }
+    buf_clear(&call->path);
+    buf_append_slice(&call->path, query->path);
+    buf_append_slice(&call->path, query->after);
+    const uint8_t *kept = call->path.data;
+    call->read.query = *query;
+    call->read.query.space = SPACE_NODES;
+    call->read.query.path = slice_make(kept, query->path.size);
+    call->read.query.after = slice_make(kept + query->path.size, query->after.size);
+    grpc_call_read(call, got);
+}
+
+static bool query_has_node(struct grpc_call *call, const struct query_result *result)
+{
+    if (result->outcome != OUTCOME_OK) {
+        answer_refuse(call, call->read.query.path, result->outcome, result->revision);
+        return false;
+    }
+    return true;
+}
+
+/* The generated structs hold data without const, and only read it. */
+static ProtobufCBinaryData data_borrow(struct slice data)
+{
+    union {
+        const uint8_t *from;
+        uint8_t *to;
+    } cast = {.from = data.data};
+    return (ProtobufCBinaryData){.len = data.size, .data = cast.to};
+}
+
+static void get_got(struct grpc_call *call, const struct query_result *result)
+{
+    if (!query_has_node(call, result)) {
+        return;
+    }
+    Coord__V1__ReplyHeader header = answer_header_of_read(call, result);
+    Coord__V1__Stat stat = answer_stat(&result->stat);
+    Coord__V1__GetReply message;
+    coord__v1__get_reply__init(&message);
+    message.header = &header;
+    message.data = data_borrow(result->data);
+    message.stat = &stat;
+    grpc_call_reply(call, &message.base);
+}
+
+static void get_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__GetRequest *request = (const Coord__V1__GetRequest *)message;
+    struct query query = {.type = QUERY_GET, .path = slice_str(request->path)};
+    query_ask(call, request->header, &query, get_got);
+}
+
+static void exists_got(struct grpc_call *call, const struct query_result *result)
+{
+    bool exists = result->outcome == OUTCOME_OK;
+    if (!exists && result->outcome != OUTCOME_NO_NODE) {
+        (void)query_has_node(call, result);
+        return;
+    }
+    Coord__V1__ReplyHeader header = answer_header_of_read(call, result);
+    Coord__V1__Stat stat = answer_stat(&result->stat);
+    Coord__V1__ExistsReply message;
+    coord__v1__exists_reply__init(&message);
+    message.header = &header;
+    message.exists = exists;
+    message.stat = exists ? &stat : NULL;
+    grpc_call_reply(call, &message.base);
+}
+
+static void exists_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__ExistsRequest *request = (const Coord__V1__ExistsRequest *)message;
+    struct query query = {.type = QUERY_EXISTS, .path = slice_str(request->path)};
+    query_ask(call, request->header, &query, exists_got);
+}
+
+/* Field numbers of ListReply, which is written piece by piece: a page may have 100,000 entries. */
+enum { LIST_REPLY_ENTRIES = 2, LIST_REPLY_NEXT = 3 };
+
+/* Appends the entry; its strings live until the handler returns. */
+static void list_append(struct grpc_call *call, struct buf *out, const struct query_entry *entry)
+{
+    const struct query *query = &call->read.query;
+    Coord__V1__Stat stat = answer_stat(&entry->stat);
+    Coord__V1__ListEntry message;
+    coord__v1__list_entry__init(&message);
+    message.path = tree_text(call, entry->path);
+    if (query->with_data) {
+        message.data = data_borrow(entry->data);
+    }
+    if (query->with_stat) {
+        message.stat = &stat;
+    }
+    wire_append_message(out, LIST_REPLY_ENTRIES, &message.base);
+}
+
+static void list_got(struct grpc_call *call, const struct query_result *result)
+{
+    if (!query_has_node(call, result)) {
+        return;
+    }
+    Coord__V1__ReplyHeader header = answer_header_of_read(call, result);
+    Coord__V1__Stat stat = answer_stat(&result->stat);
+    Coord__V1__ListReply message;
+    coord__v1__list_reply__init(&message);
+    message.header = &header;
+    message.stat = &stat;
+
+    size_t begin;
+    struct buf *out = grpc_call_begin(call, &begin);
+    size_t bytes = protobuf_c_message_get_packed_size(&message.base);
+    (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
+
+    /* A page ends before the entry that would make it too large, unless that is its only one. */
+    uint32_t count = 0;
+    size_t page_end = begin;
+    while (count < result->entry_count) {
+        page_end = out->size;
+        list_append(call, out, &result->entries[count]);
+        if (count > 0 && out->size - begin > QUERY_PAGE_BYTES_MAX) {
+            out->size = page_end;
+            break;
+        }
+        count++;
+    }
+    if (count > 0 && (count < result->entry_count || result->more)) {
+        wire_append_bytes(out, LIST_REPLY_NEXT, result->entries[count - 1].path);
+    }
+    grpc_call_end(call, begin);
+    grpc_call_finish(call);
+}
+
+static void list_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__ListRequest *request = (const Coord__V1__ListRequest *)message;
+    struct query query = {
+        .type = QUERY_LIST,
+        .path = slice_str(request->path),
+        .recursive = request->recursive,
+        .with_data = request->with_data,
+        .with_stat = request->with_stat,
+        .after = slice_str(request->after),
+        .limit = request->limit,
+    };
+    query_ask(call, request->header, &query, list_got);
+}
+
+static void sync_got(struct grpc_call *call, const struct query_result *result)
+{
+    (void)result; /* a barrier has none */
+    Coord__V1__ReplyHeader header = answer_header_of_now(call);
+    Coord__V1__SyncReply message;
+    coord__v1__sync_reply__init(&message);
+    message.header = &header;
+    grpc_call_reply(call, &message.base);
+}
+
+static void sync_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__SyncRequest *request = (const Coord__V1__SyncRequest *)message;
+    if (answer_read_prepare(call, request->header)) {
+        call->read.is_barrier = true;
+        grpc_call_read(call, sync_got);
+    }
+}
+
+/* ---- the service ------------------------------------------------------------------------- */
+
+static const struct grpc_method methods[] = {
+    {.name = "Create",
+     .request = &coord__v1__create_request__descriptor,
+     .message = create_call},
+    {.name = "Get", .request = &coord__v1__get_request__descriptor, .message = get_call},
+    {.name = "Exists",
+     .request = &coord__v1__exists_request__descriptor,
+     .message = exists_call},
+    {.name = "Set", .request = &coord__v1__set_request__descriptor, .message = set_call},
+    {.name = "Delete",
+     .request = &coord__v1__delete_request__descriptor,
+     .message = delete_call},
+    {.name = "List", .request = &coord__v1__list_request__descriptor, .message = list_call},
+    {.name = "Txn", .request = &coord__v1__txn_request__descriptor, .message = tree_txn_call},
+    {.name = "Sync", .request = &coord__v1__sync_request__descriptor, .message = sync_call},
+};
+
+const struct grpc_service grpc_tree_service = {
+    .name = "coord.v1.Tree",
+    .methods = methods,
+    .method_count = sizeof methods / sizeof methods[0],
+};

@@ -1,0 +1,199 @@
+#include "net/grpc/wire.h"
+
+#include "base/assert.h"
+
+/* ---- reading ----------------------------------------------------------------------------- */
+
+static bool varint_take(struct slice *rest, uint64_t *value)
+{
+    uint64_t v = 0;
+    for (unsigned i = 0; i < 10 && i < rest->size; i++) {
+        uint8_t byte = rest->data[i];
+        v |= (uint64_t)(byte & 0x7f) << (7 * i);
+        if (byte < 0x80) {
+            *rest = slice_make(rest->data + i + 1, rest->size - i - 1);
+            *value = v;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool fixed_take(struct slice *rest, unsigned bytes, uint64_t *value)
+{
+    uint64_t v = 0;
+    if (rest->size < bytes) {
+        return false;
+    }
+    for (unsigned i = 0; i < bytes; i++) {
+        v |= (uint64_t)rest->data[i] << (8 * i);
+    }
+    *rest = slice_make(rest->data + bytes, rest->size - bytes);
+    *value = v;
+    return true;
+}
+
+static bool bytes_take(struct slice *rest, struct slice *bytes)
+{
+    uint64_t size;
+    if (!varint_take(rest, &size) || size > rest->size) {
+        return false;
+    }
+    *bytes = slice_make(rest->data, (size_t)size);
+    *rest = slice_make(rest->data + size, rest->size - (size_t)size);
+    return true;
+}
+
+enum status wire_next(struct slice *rest, struct wire_field *field)
+{
+    uint64_t tag;
+    if (rest->size == 0) {
+        return RC_NOT_FOUND;
+    }
+    if (!varint_take(rest, &tag) || tag >> 3 == 0 || tag > UINT32_MAX) {
+        return RC_MALFORMED;
+    }
+    *field = (struct wire_field){.number = (uint32_t)(tag >> 3), .type = (uint8_t)(tag & 7)};
+    bool is_ok = false;
+    switch (field->type) {
+    case WIRE_VARINT: is_ok = varint_take(rest, &field->value); break;
+    case WIRE_FIXED64: is_ok = fixed_take(rest, 8, &field->value); break;
+    case WIRE_BYTES: is_ok = bytes_take(rest, &field->bytes); break;
+    case WIRE_FIXED32: is_ok = fixed_take(rest, 4, &field->value); break;
+    default: break;
+    }
+    return is_ok ? RC_OK : RC_MALFORMED;
+}
+
+/* ---- checking ---------------------------------------------------------------------------- */
+
+/* The bytes that follow the lead byte, and the least code point such a sequence may stand for;
+ * 0 for ASCII, which the caller has dealt with, and for bytes that lead nothing. */
+static unsigned utf8_follows(uint8_t lead, uint32_t *bits, uint32_t *least)
+{
+    if (lead >= 0xc2 && lead <= 0xdf) {
+        *bits = lead & 0x1fU;
+        *least = 0x80;
+        return 1;
+    }
+    if ((lead & 0xf0) == 0xe0) {
+        *bits = lead & 0x0fU;
+        *least = 0x800;
+        return 2;
+    }
+    if (lead >= 0xf0 && lead <= 0xf4) {
+        *bits = lead & 0x07U;
+        *least = 0x10000;
+        return 3;
+    }
+    return 0;
+}
+
+/* UTF-8 as RFC 3629 has it: shortest form, no surrogates, at most U+10FFFF; and no NUL. */
+static bool string_is_valid(struct slice s)
+{
+    size_t i = 0;
+    while (i < s.size) {
+        if (s.data[i] < 0x80) {
+            if (s.data[i++] == 0) {
+                return false;
+            }
+            continue;
+        }
+        uint32_t point = 0;
+        uint32_t least = 0;
+        unsigned follows = utf8_follows(s.data[i], &point, &least);
+        if (follows == 0 || s.size - i <= follows) {
+            return false;
+        }
+        for (unsigned k = 1; k <= follows; k++) {
+            if ((s.data[i + k] & 0xc0) != 0x80) {
+                return false;
+            }
+            point = point << 6 | (s.data[i + k] & 0x3fU);
+        }
+        if (point < least || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)) {
+            return false;
+        }
+        i += follows + 1;
+    }
+    return true;
+}
+
+/* A message that is being walked: its type, and the bytes of it that are left. */
+struct level {
+    const ProtobufCMessageDescriptor *type;
+    struct slice rest;
+};
+
+enum status wire_check(const ProtobufCMessageDescriptor *type, struct slice message,
+                       struct errmsg *err)
+{
+    struct level levels[WIRE_DEPTH_MAX];
+    size_t depth = 1;
+    levels[0] = (struct level){.type = type, .rest = message};
+
+    while (depth > 0) {
+        struct level *level = &levels[depth - 1];
+        struct wire_field found;
+        enum status rc = wire_next(&level->rest, &found);
+        if (rc == RC_NOT_FOUND) {
+            depth--;
+            continue;
+        }
+        if (rc != RC_OK) {
+            return errmsg_set(err, rc, "not a valid %s", type->name);
+        }
+        if (found.type != WIRE_BYTES) {
+            continue;
+        }
+        const ProtobufCFieldDescriptor *field =
+            protobuf_c_message_descriptor_get_field(level->type, found.number);
+        if (field == NULL) {
+            continue;
+        }
+        if (field->type == PROTOBUF_C_TYPE_STRING && !string_is_valid(found.bytes)) {
+            return errmsg_set(err, RC_INVALID, "%s: not valid UTF-8, or a NUL byte",
+                              field->name);
+        }
+        if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
+            if (depth == WIRE_DEPTH_MAX) {
+                return errmsg_set(err, RC_TOO_LARGE, "messages are nested deeper than %d",
+                                  WIRE_DEPTH_MAX);
+            }
+            levels[depth++] =
+                (struct level){.type = field->descriptor, .rest = found.bytes};
+        }
+    }
+    return RC_OK;
+}
+
+/* ---- writing ----------------------------------------------------------------------------- */
+
+static void varint_append(struct buf *out, uint64_t value)
+{
+    uint8_t bytes[10];
+    size_t count = 0;
+    do {
+        bytes[count] = (uint8_t)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
+        value >>= 7;
+        count++;
+    } while (value > 0);
+    buf_append(out, bytes, count);
+}
+
+void wire_append_message(struct buf *out, uint32_t number, const ProtobufCMessage *message)
+{
+    size_t bytes = protobuf_c_message_get_packed_size(message);
+    varint_append(out, (uint64_t)number << 3 | WIRE_BYTES);
+    varint_append(out, bytes);
+    size_t packed = protobuf_c_message_pack(message, buf_extend(out, bytes));
+    POST(packed == bytes);
+}
+
+void wire_append_bytes(struct buf *out, uint32_t number, struct slice bytes)
+{
+    varint_append(out, (uint64_t)number << 3 | WIRE_BYTES);
+    varint_append(out, bytes.size);
+    buf_append_slice(out, bytes);
+}

@@ -1,0 +1,276 @@
+/* A node for front-end tests: raft/node.h over a real store, without raft. Requests complete in
+ * node_turn, in order, unless held; tests inject errors, time and states.
+ *
+ * The functions are defined here, so exactly one file of a program includes this; being defined
+ * there, they keep the real node out of it. */
+#ifndef TESTS_SUPPORT_FAKE_NODE_H
+#define TESTS_SUPPORT_FAKE_NODE_H
+
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "raft/node.h"
+#include "store/store.h"
+
+struct node {
+    struct store *store;
+    struct arena arena;
+    struct buf batch;
+    struct list writes;
+    struct list reads;
+    uint64_t now_ms; /* for deadlines; set by the test */
+    uint64_t index;
+    uint64_t term;
+    uint64_t cluster_ms;
+    bool is_serving;
+    bool is_held;           /* completes nothing but what is past its deadline */
+    enum status submit_rc;  /* if not RC_OK: refuses requests with it */
+    enum status finish_rc;  /* if not RC_OK: completes requests with it, unexecuted */
+    size_t pending;         /* requests in flight */
+    size_t cancelled;
+};
+
+static inline struct node *fake_node_new(void)
+{
+    struct node *n = mem_zalloc(sizeof *n);
+    n->store = store_new();
+    n->term = 3;
+    n->index = store_applied_index(n->store);
+    n->is_serving = true;
+    list_init(&n->writes);
+    list_init(&n->reads);
+    return n;
+}
+
+static inline void fake_node_free(struct node *n)
+{
+    PRE(list_empty(&n->writes) && list_empty(&n->reads));
+    store_free(n->store);
+    arena_close(&n->arena);
+    buf_close(&n->batch);
+    mem_free(n);
+}
+
+/* ---- raft/node.h ---- */
+
+enum status node_write(struct node *n, struct node_write *w, const struct command *c,
+                       uint64_t deadline_ms)
+{
+    PRE(command_check(c, NULL) == OUTCOME_OK);
+    if (n->submit_rc != RC_OK) {
+        return n->submit_rc;
+    }
+    struct buf b = {0};
+    command_encode(&b, c);
+    w->command.data = buf_take(&b, &w->command.size);
+    w->deadline_ms = deadline_ms;
+    list_push_back(&n->writes, &w->link);
+    n->pending++;
+    return RC_OK;
+}
+
+static inline void fake_node_drop(struct node *n, struct node_write *w)
+{
+    union {
+        const uint8_t *from;
+        void *to;
+    } cast = {.from = w->command.data};
+    mem_free(cast.to);
+    w->command = slice_make(NULL, 0);
+    list_remove(&w->link);
+    n->pending--;
+}
+
+void node_write_cancel(struct node *n, struct node_write *w)
+{
+    fake_node_drop(n, w);
+    n->cancelled++;
+}
+
+enum status node_read(struct node *n, struct node_read *r, uint64_t deadline_ms)
+{
+    if (n->submit_rc != RC_OK) {
+        return n->submit_rc;
+    }
+    r->deadline_ms = deadline_ms;
+    list_push_back(&n->reads, &r->link);
+    n->pending++;
+    return RC_OK;
+}
+
+void node_read_cancel(struct node *n, struct node_read *r)
+{
+    list_remove(&r->link);
+    n->pending--;
+    n->cancelled++;
+}
+
+static inline void fake_node_apply(struct node *n, struct node_write *w)
+{
+    struct command c;
+    struct reply reply;
+    arena_clear(&n->arena);
+    buf_clear(&n->batch);
+    size_t header_at = batch_begin(&n->batch);
+    buf_append_slice(&n->batch, w->command);
+    struct batch_header header = {
+        .level = FEATURE_LEVEL, .count = 1, .cluster_ms = n->cluster_ms, .wall_ms = n->now_ms};
+    batch_seal(&n->batch, header_at, &header);
+    struct unpack commands;
+    enum status rc = batch_open(buf_slice(&n->batch), &header, &commands);
+    POST(rc == RC_OK);
+    rc = command_decode(&commands, &c, &n->arena);
+    POST(rc == RC_OK);
+
+    struct apply_context context = {.index = ++n->index,
+                                    .cluster_ms = n->cluster_ms,
+                                    .wall_ms = n->now_ms,
+                                    .last_of_entry = true};
+    store_apply(n->store, &context, &c, &reply);
+    fake_node_drop(n, w);
+    w->done(w, RC_OK, &reply);
+}
+
+static inline void fake_node_fail(struct node *n, struct node_write *w, enum status rc)
+{
+    fake_node_drop(n, w);
+    w->done(w, rc, NULL);
+}
+
+static inline void fake_node_answer(struct node *n, struct node_read *r)
+{
+    struct query_result result;
+    list_remove(&r->link);
+    n->pending--;
+    if (r->is_barrier) {
+        r->done(r, RC_OK, NULL);
+        return;
+    }
+    arena_clear(&n->arena);
+    store_query(n->store, &r->query, &result, &n->arena);
+    r->done(r, RC_OK, &result);
+}
+
+static inline void fake_node_fail_read(struct node *n, struct node_read *r, enum status rc)
+{
+    list_remove(&r->link);
+    n->pending--;
+    r->done(r, rc, NULL);
+}
+
+void node_turn(struct node *n)
+{
+    struct list *it;
+    struct list *tmp;
+    LIST_EACH(it, tmp, &n->writes) {
+        struct node_write *w = LIST_OF(it, struct node_write, link);
+        if (w->deadline_ms <= n->now_ms) {
+            fake_node_fail(n, w, RC_TIMEOUT);
+        } else if (n->is_held) {
+            continue;
+        } else if (n->finish_rc != RC_OK) {
+            fake_node_fail(n, w, n->finish_rc);
+        } else {
+            fake_node_apply(n, w);
+        }
+    }
+    LIST_EACH(it, tmp, &n->reads) {
+        struct node_read *r = LIST_OF(it, struct node_read, link);
+        if (r->deadline_ms <= n->now_ms) {
+            fake_node_fail_read(n, r, RC_TIMEOUT);
+        } else if (n->is_held) {
+            continue;
+        } else if (n->finish_rc != RC_OK) {
+            fake_node_fail_read(n, r, n->finish_rc);
+        } else {
+            fake_node_answer(n, r);
+        }
+    }
+}
+
+uint64_t node_next_deadline_ms(const struct node *n)
+{
+    (void)n;
+    return UINT64_MAX;
+}
+
+void node_status(const struct node *n, struct node_status *out)
+{
+    *out = (struct node_status){
+        .cluster_id = 77,
+        .node_id = 11,
+        .name = "n1",
+        .state = n->is_serving ? "leader" : "candidate",
+        .state_reason = n->is_serving ? "" : "no leader",
+        .term = n->term,
+        .leader_id = n->is_serving ? 11 : 0,
+        .commit_index = n->index,
+        .applied_index = n->index,
+        .last_index = n->index,
+        .revision = store_revision(n->store),
+        .digest = store_digest(n->store),
+        .node_count = store_node_count(n->store),
+        .cluster_ms = n->cluster_ms,
+        .state_bytes = store_bytes(n->store),
+        .feature_level = FEATURE_LEVEL,
+        .serving = n->is_serving,
+        .member_count = 2,
+    };
+    out->members[0] = (struct node_member_status){.id = 11,
+                                                  .name = "n1",
+                                                  .role = MEMBER_VOTER,
+                                                  .is_leader = n->is_serving,
+                                                  .is_self = true,
+                                                  .is_up = true,
+                                                  .match_index = n->index};
+    out->members[1] = (struct node_member_status){.id = 12, .name = "n2", .role = MEMBER_VOTER};
+    (void)snprintf(out->members[1].client_address, sizeof out->members[1].client_address,
+                   "127.0.0.1:7400");
+}
+
+uint64_t node_id(const struct node *n)
+{
+    (void)n;
+    return 11;
+}
+
+uint64_t node_cluster_id(const struct node *n)
+{
+    (void)n;
+    return 77;
+}
+
+uint64_t node_term(const struct node *n)
+{
+    return n->term;
+}
+
+const char *node_name(const struct node *n)
+{
+    (void)n;
+    return "n1";
+}
+
+bool node_is_serving(const struct node *n)
+{
+    return n->is_serving;
+}
+
+uint64_t node_cluster_ms(const struct node *n)
+{
+    return n->cluster_ms;
+}
+
+const char *node_leader_address(const struct node *n)
+{
+    (void)n;
+    return "";
+}
+
+const struct store *node_store(const struct node *n)
+{
+    return n->store;
+}
+
+#endif
