@@ -1,0 +1,965 @@
+/* The store against a second, naive implementation: random commands to both must give equal
+ * replies, stats, listings, revisions and changes; and a snapshot taken in the midst of them must load
+ * to a store that answers the rest of the commands in the same way, down to the digest.
+ *
+ * COORD_MODEL_SEQUENCES (default 300) and COORD_MODEL_SEED choose how much and which. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "store/state.h"
+#include "tests/support/check_main.h"
+#include "tests/support/store_kit.h"
+
+#define COMMANDS 200
+#define PATH_MAX_BYTES 200
+#define DATA_MAX_BYTES 64
+#define OPS_MAX 5
+#define RETRIES 8
+
+/* ---- the model: a sorted array -------------------------------------------------------------- */
+
+struct record {
+    uint8_t space;
+    char path[PATH_MAX_BYTES];
+    char data[DATA_MAX_BYTES];
+    size_t size;
+    bool null;
+    struct stat stat;
+};
+
+struct model {
+    struct record *records;
+    size_t count;
+    size_t capacity;
+    uint64_t revision;
+    uint64_t wall_ms;
+};
+
+struct expected_change {
+    uint8_t type;
+    struct record after; /* of a delete: as it was */
+    struct record before;
+};
+
+struct expected {
+    struct expected_change changes[512];
+    uint32_t count;
+};
+
+static int record_order(const struct record *r, uint8_t space, const char *path)
+{
+    return r->space != space ? (r->space < space ? -1 : 1) : strcmp(r->path, path);
+}
+
+static struct record *model_find(struct model *m, uint8_t space, const char *path)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        if (record_order(&m->records[i], space, path) == 0) {
+            return &m->records[i];
+        }
+    }
+    return NULL;
+}
+
+static struct record *model_insert(struct model *m, const struct record *r)
+{
+    size_t at = 0;
+    while (at < m->count && record_order(&m->records[at], r->space, r->path) < 0) {
+        at++;
+    }
+    if (m->count == m->capacity) {
+        m->capacity = m->capacity * 2 + 16;
+        m->records = mem_resize(m->records, m->capacity * sizeof *m->records);
+    }
+    memmove(m->records + at + 1, m->records + at, (m->count - at) * sizeof *m->records);
+    m->records[at] = *r;
+    m->count++;
+    return &m->records[at];
+}
+
+static void model_remove(struct model *m, struct record *r)
+{
+    size_t at = (size_t)(r - m->records);
+    m->count--;
+    memmove(r, r + 1, (m->count - at) * sizeof *m->records);
+}
+
+static struct model model_copy(const struct model *m)
+{
+    struct model copy = *m;
+    copy.capacity = m->count;
+    copy.records = mem_dup(m->records, m->count * sizeof *m->records);
+    return copy;
+}
+
+static void model_free(struct model *m)
+{
+    mem_free(m->records);
+    *m = (struct model){0};
+}
+
+static void model_init(struct model *m)
+{
+    static const char *const paths[] = {"/", "/zookeeper", "/zookeeper/config",
+                                        "/zookeeper/quota"};
+    *m = (struct model){.revision = 1};
+    for (size_t i = 0; i < 4; i++) {
+        struct record r = {.space = 'Z', .stat = {.create_revision = 1, .modify_revision = 1,
+                                                  .children_revision = 1}};
+        strcpy(r.path, paths[i]);
+        r.stat.child_count = i == 0 ? 1 : i == 1 ? 2 : 0;
+        model_insert(m, &r);
+    }
+}
+
+static void parent_path(const char *path, char *out)
+{
+    strcpy(out, path);
+    char *slash = strrchr(out, '/');
+    slash[slash == out ? 1 : 0] = '\0';
+}
+
+static bool is_below(const char *path, const char *top)
+{
+    size_t n = strcmp(top, "/") == 0 ? 0 : strlen(top);
+    return strncmp(path, top, n) == 0 && path[n] == '/' && path[n + 1] != '\0';
+}
+
+/* By components; the test's paths are ASCII. */
+static bool path_is_valid(const char *path)
+{
+    if (path[0] != '/') {
+        return false;
+    }
+    if (path[1] == '\0') {
+        return true;
+    }
+    for (const char *p = path; *p == '/';) {
+        size_t n = strcspn(++p, "/");
+        if (n == 0 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.')) {
+            return false;
+        }
+        for (size_t i = 0; i < n; i++) {
+            if (p[i] < 0x20 || p[i] == 0x7f) {
+                return false;
+            }
+        }
+        p += n;
+    }
+    return true;
+}
+
+static void slice_text(struct slice s, char *out)
+{
+    memcpy(out, s.data == NULL ? (const void *)"" : s.data, s.size);
+    out[s.size] = '\0';
+}
+
+static void expect(struct expected *e, uint8_t type, const struct record *after,
+                   const struct record *before)
+{
+    ck_assert_uint_lt(e->count, 512);
+    struct expected_change *c = &e->changes[e->count++];
+    c->type = type;
+    c->after = *after;
+    c->before = before == NULL ? (struct record){.null = true} : *before;
+}
+
+static void record_set_data(struct record *r, const struct op *op)
+{
+    r->null = (op->flags & OP_NULL_DATA) != 0;
+    r->size = op->data.size;
+    memset(r->data, 0, sizeof r->data);
+    if (op->data.size > 0) {
+        memcpy(r->data, op->data.data, op->data.size);
+    }
+    r->stat.data_bytes = (uint32_t)op->data.size;
+}
+
+static struct record *model_add(struct model *m, struct expected *e, uint8_t space,
+                                const char *path, const struct op *data)
+{
+    struct record r = {.space = space};
+    uint64_t revision = m->revision + 1;
+    strcpy(r.path, path);
+    r.stat = (struct stat){.create_revision = revision, .modify_revision = revision,
+                           .children_revision = revision, .create_ms = m->wall_ms,
+                           .modify_ms = m->wall_ms};
+    r.null = true;
+    if (data != NULL) {
+        record_set_data(&r, data);
+    }
+    if (space == 'Z') {
+        char parent[PATH_MAX_BYTES];
+        parent_path(path, parent);
+        struct record *p = model_find(m, 'Z', parent);
+        p->stat.child_count++;
+        p->stat.sequence_next++;
+        p->stat.children_revision = revision;
+    }
+    expect(e, CHANGE_CREATE, &r, NULL);
+    return model_insert(m, &r);
+}
+
+static enum outcome model_create(struct model *m, struct expected *e, const struct op *op,
+                                 const char *given, struct record **made)
+{
+    char path[PATH_MAX_BYTES];
+    char parent[PATH_MAX_BYTES];
+    strcpy(path, given);
+    if (op->space == 'M') {
+        if (model_find(m, 'M', path) != NULL) {
+            return OUTCOME_NODE_EXISTS;
+        }
+        *made = model_add(m, e, 'M', path, op);
+        return OUTCOME_OK;
+    }
+    if (path[0] != '/') {
+        return OUTCOME_BAD_PATH;
+    }
+    parent_path(path, parent);
+    struct record *p = model_find(m, 'Z', parent);
+    if (p == NULL && (op->flags & OP_MAKE_PARENTS) == 0) {
+        return OUTCOME_NO_PARENT;
+    }
+    if (op->flags & OP_SEQUENTIAL) {
+        sprintf(path + strlen(path), "%010u", p == NULL ? 0 : (unsigned)p->stat.sequence_next);
+    }
+    if (!path_is_valid(path)) {
+        return OUTCOME_BAD_PATH;
+    }
+    if (model_find(m, 'Z', path) != NULL) {
+        return OUTCOME_NODE_EXISTS;
+    }
+    for (size_t i = 1; path[i] != '\0'; i++) { /* ancestors, from the top */
+        char ancestor[PATH_MAX_BYTES];
+        strcpy(ancestor, path);
+        ancestor[i] = '\0';
+        if (path[i] == '/' && model_find(m, 'Z', ancestor) == NULL) {
+            model_add(m, e, 'Z', ancestor, NULL);
+        }
+    }
+    *made = model_add(m, e, 'Z', path, op);
+    return OUTCOME_OK;
+}
+
+static enum outcome model_set(struct model *m, struct expected *e, const struct op *op,
+                              const char *path, struct record **made)
+{
+    struct record *r = model_find(m, op->space, path);
+    if (r == NULL && op->space == 'M' && op->version == VERSION_ANY) {
+        return model_create(m, e, op, path, made);
+    }
+    if (r == NULL) {
+        return op->space == 'Z' && !path_is_valid(path) ? OUTCOME_BAD_PATH : OUTCOME_NO_NODE;
+    }
+    if (op->version != VERSION_ANY && op->version != r->stat.version) {
+        return OUTCOME_BAD_VERSION;
+    }
+    struct record before = *r;
+    record_set_data(r, op);
+    r->stat.version++;
+    r->stat.modify_revision = m->revision + 1;
+    r->stat.modify_ms = m->wall_ms;
+    expect(e, CHANGE_SET, r, &before);
+    *made = r;
+    return OUTCOME_OK;
+}
+
+static void model_delete_one(struct model *m, struct expected *e, struct record *r)
+{
+    if (r->space == 'Z') {
+        char parent[PATH_MAX_BYTES];
+        parent_path(r->path, parent);
+        struct record *p = model_find(m, 'Z', parent);
+        p->stat.child_count--;
+        p->stat.children_revision = m->revision + 1;
+    }
+    expect(e, CHANGE_DELETE, r, r);
+    model_remove(m, r);
+}
+
+/* Component-wise order: '/' sorts before everything else. */
+static int deletion_order(const char *a, const char *b)
+{
+    for (; *a != '\0' && *a == *b; a++, b++) {
+    }
+    int x = *a == '/' ? 1 : (unsigned char)*a * 2;
+    int y = *b == '/' ? 1 : (unsigned char)*b * 2;
+    return x - y;
+}
+
+static enum outcome model_delete(struct model *m, struct expected *e, const struct op *op,
+                                 const char *path, uint64_t *count)
+{
+    if (op->space == 'Z' && (strcmp(path, "/") == 0 || strcmp(path, "/zookeeper") == 0 ||
+                             strcmp(path, "/zookeeper/quota") == 0 ||
+                             strcmp(path, "/zookeeper/config") == 0)) {
+        return OUTCOME_PROTECTED;
+    }
+    struct record *r = model_find(m, op->space, path);
+    if (r == NULL) {
+        return op->space == 'Z' && !path_is_valid(path) ? OUTCOME_BAD_PATH : OUTCOME_NO_NODE;
+    }
+    if (op->version != VERSION_ANY && op->version != r->stat.version) {
+        return OUTCOME_BAD_VERSION;
+    }
+    *count = 1;
+    for (size_t i = 0; i < m->count; i++) {
+        *count += op->space == 'Z' && m->records[i].space == 'Z' &&
+                  is_below(m->records[i].path, path);
+    }
+    if (*count > 1 && (op->flags & OP_RECURSIVE) == 0) {
+        return OUTCOME_NOT_EMPTY;
+    }
+    if (*count > 1 && op->limit != 0 && *count > op->limit) {
+        return OUTCOME_LIMIT;
+    }
+    if (op->flags & OP_DRY_RUN) {
+        return OUTCOME_OK;
+    }
+    for (uint64_t left = *count; left > 0; left--) { /* the first leaf in path order */
+        struct record *leaf = NULL;
+        for (size_t i = 0; i < m->count; i++) {
+            struct record *x = &m->records[i];
+            if (x->space == op->space && x->stat.child_count == 0 &&
+                (strcmp(x->path, path) == 0 || (x->space == 'Z' && is_below(x->path, path))) &&
+                (leaf == NULL || deletion_order(x->path, leaf->path) < 0)) {
+                leaf = x;
+            }
+        }
+        model_delete_one(m, e, leaf);
+    }
+    return OUTCOME_OK;
+}
+
+static enum outcome model_check(struct model *m, const struct op *op, const char *path)
+{
+    struct record *r = model_find(m, op->space, path);
+    if (r == NULL) {
+        return op->space == 'Z' && !path_is_valid(path) ? OUTCOME_BAD_PATH : OUTCOME_NO_NODE;
+    }
+    return op->version == VERSION_ANY || op->version == r->stat.version ? OUTCOME_OK
+                                                                        : OUTCOME_BAD_VERSION;
+}
+
+static bool model_guard(struct model *m, const struct guard *g)
+{
+    char path[PATH_MAX_BYTES];
+    slice_text(g->path, path);
+    struct record *r = model_find(m, g->space, path);
+    if (g->target == GUARD_EXISTS) {
+        return ((r != NULL) == (g->number == 1)) == (g->relation == GUARD_EQUAL);
+    }
+    if (r == NULL) {
+        return g->relation == GUARD_NOT_EQUAL;
+    }
+    int order;
+    if (g->target == GUARD_VALUE) {
+        order = slice_compare(slice_make(r->data, r->size), g->value);
+    } else {
+        uint64_t have = g->target == GUARD_VERSION ? r->stat.version
+                        : g->target == GUARD_CHILDREN_VERSION
+                            ? 2 * r->stat.sequence_next - r->stat.child_count
+                        : g->target == GUARD_CREATE_REVISION ? r->stat.create_revision
+                                                             : r->stat.modify_revision;
+        order = have < g->number ? -1 : have > g->number;
+    }
+    return g->relation == GUARD_EQUAL       ? order == 0
+           : g->relation == GUARD_NOT_EQUAL ? order != 0
+           : g->relation == GUARD_LESS      ? order < 0
+                                            : order > 0;
+}
+
+/* ---- equality ----------------------------------------------------------------------------- */
+
+static void check_stat(const struct stat *real, const struct stat *model)
+{
+    ck_assert_uint_eq(real->create_revision, model->create_revision);
+    ck_assert_uint_eq(real->modify_revision, model->modify_revision);
+    ck_assert_uint_eq(real->children_revision, model->children_revision);
+    ck_assert_uint_eq(real->create_ms, model->create_ms);
+    ck_assert_uint_eq(real->modify_ms, model->modify_ms);
+    ck_assert_uint_eq(real->sequence_next, model->sequence_next);
+    ck_assert_uint_eq(real->version, model->version);
+    ck_assert_uint_eq(real->data_bytes, model->data_bytes);
+    ck_assert_uint_eq(real->child_count, model->child_count);
+    ck_assert_uint_eq(real->kind, model->kind);
+    ck_assert_uint_eq(real->lease + real->ttl_ms + real->acl + real->acl_version, 0);
+}
+
+static void check_data(const struct record *r, struct slice data, bool null)
+{
+    ck_assert(slice_equal(data, slice_make(r->data, r->size)));
+    ck_assert_int_eq(null, r->null);
+}
+
+/* All records of a space by pages of random size; flat keys and children in order of name. */
+static void check_listing(const struct store *s, struct model *m, struct rng *rng)
+{
+    struct record *sorted = mem_dup(m->records, m->count * sizeof *sorted);
+    size_t count = 0;
+    for (size_t i = 0; i < m->count; i++) { /* by insertion, in component order, without "/" */
+        if (m->records[i].space == 'Z' && strcmp(m->records[i].path, "/") != 0) {
+            size_t at = count++;
+            while (at > 0 && deletion_order(m->records[i].path, sorted[at - 1].path) < 0) {
+                sorted[at] = sorted[at - 1];
+                at--;
+            }
+            sorted[at] = m->records[i];
+        }
+    }
+    char after[PATH_MAX_BYTES] = "";
+    size_t seen = 0;
+    bool more = true;
+    while (more) {
+        struct arena arena = {0};
+        struct query_result result;
+        struct query query = {.type = QUERY_LIST, .space = 'Z', .path = slice_str("/"),
+                              .recursive = true, .with_data = true, .with_stat = true,
+                              .after = slice_str(after), .limit = (uint32_t)rng_range(rng, 1, 9)};
+        store_query(s, &query, &result, &arena);
+        ck_assert_int_eq(result.outcome, OUTCOME_OK);
+        for (uint32_t i = 0; i < result.entry_count; i++, seen++) {
+            ck_assert_uint_lt(seen, count);
+            slice_text(result.entries[i].path, after);
+            ck_assert_str_eq(after, sorted[seen].path);
+            check_stat(&result.entries[i].stat, &sorted[seen].stat);
+            check_data(&sorted[seen], result.entries[i].data, result.entries[i].null_data);
+        }
+        more = result.more;
+        ck_assert(!more || result.entry_count == query.limit);
+        arena_close(&arena);
+    }
+    ck_assert_uint_eq(seen, count);
+    mem_free(sorted);
+
+    struct arena arena = {0};
+    struct query_result keys;
+    struct query query = {.type = QUERY_LIST, .space = 'M', .with_data = true};
+    store_query(s, &query, &keys, &arena);
+    seen = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        if (m->records[i].space == 'M') {
+            ck_assert_uint_lt(seen, keys.entry_count);
+            ck_assert(slice_is(keys.entries[seen].path, m->records[i].path));
+            check_stat(&keys.entries[seen].stat, &m->records[i].stat);
+            check_data(&m->records[i], keys.entries[seen].data, keys.entries[seen].null_data);
+            seen++;
+        }
+    }
+    ck_assert_uint_eq(seen, keys.entry_count);
+    arena_close(&arena);
+    ck_assert_uint_eq(store_node_count(s), m->count);
+    ck_assert_uint_eq(store_revision(s), m->revision);
+}
+
+static void check_changes(const struct store *s, uint64_t from, const struct expected *e,
+                          uint64_t revision)
+{
+    const struct history *h = &s->history;
+    ck_assert_uint_eq(h->end - from, e->count);
+    for (uint32_t i = 0; i < e->count; i++) {
+        const struct change *real = history_at(h, from + i);
+        const struct expected_change *want = &e->changes[i];
+        ck_assert_uint_eq(real->revision, revision);
+        ck_assert_uint_eq(real->sub, i);
+        ck_assert_uint_eq(real->type, want->type);
+        ck_assert_uint_eq(real->space, want->after.space);
+        ck_assert(slice_is(real->path, want->after.path));
+        check_stat(&real->stat, &want->after.stat);
+        check_data(&want->before, value_slice(real->old_data), real->old_data == NULL);
+        if (want->type != CHANGE_DELETE) {
+            check_data(&want->after, value_slice(real->data), real->data == NULL);
+        } else {
+            ck_assert_ptr_null(real->data);
+        }
+    }
+}
+
+/* ---- one command on both ---------------------------------------------------------------------- */
+
+static void check_list_result(struct model *m, const struct op *op, const char *path,
+                              const struct op_result *real)
+{
+    uint32_t seen = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        const struct record *r = &m->records[i];
+        char parent[PATH_MAX_BYTES];
+        if (r->space != op->space || (op->limit != 0 && seen == op->limit)) {
+            continue;
+        }
+        bool listed;
+        if (r->space == 'Z') {
+            parent_path(r->path, parent);
+            listed = strcmp(parent, path) == 0 && strcmp(r->path, "/") != 0;
+        } else {
+            listed = strncmp(r->path, path, strlen(path)) == 0;
+        }
+        if (listed) {
+            const char *name = r->space == 'Z' ? strrchr(r->path, '/') + 1 : r->path;
+            ck_assert_uint_lt(seen, real->entry_count);
+            ck_assert(slice_is(real->entries[seen].name, name));
+            if (op->flags & OP_STAT_ONLY) {
+                check_stat(&real->entries[seen].stat, &r->stat);
+            }
+            seen++;
+        }
+    }
+    ck_assert_uint_eq(seen, real->entry_count);
+}
+
+static enum outcome model_op(struct model *m, struct expected *e, const struct op *op,
+                             const struct op_result *real)
+{
+    char path[PATH_MAX_BYTES];
+    slice_text(op->path, path);
+    struct record *r = NULL;
+    uint64_t count = 0;
+    enum outcome outcome = OUTCOME_OK;
+    switch (op->type) {
+    case OP_CREATE: outcome = model_create(m, e, op, path, &r); break;
+    case OP_SET: outcome = model_set(m, e, op, path, &r); break;
+    case OP_DELETE: outcome = model_delete(m, e, op, path, &count); break;
+    case OP_CHECK: outcome = model_check(m, op, path); break;
+    default:
+        r = model_find(m, op->space, path);
+        outcome = r == NULL && (op->space == 'Z' || op->type == OP_GET) ? OUTCOME_NO_NODE
+                                                                        : OUTCOME_OK;
+    }
+    if (outcome != OUTCOME_OK || real == NULL) {
+        return outcome;
+    }
+    ck_assert_uint_eq(real->count, count);
+    if (op->type == OP_CREATE) {
+        ck_assert(slice_is(real->path, r->path));
+    }
+    if (op->type == OP_LIST) {
+        check_list_result(m, op, path, real);
+    } else if (r != NULL) {
+        check_stat(&real->stat, &r->stat);
+    }
+    if (op->type == OP_GET && (op->flags & OP_STAT_ONLY) == 0) {
+        check_data(r, real->data, real->null_data);
+    }
+    return OUTCOME_OK;
+}
+
+/* Runs the branch on the model and compares with what the store answered. */
+static void model_txn(struct model *m, const struct txn *txn, const struct reply *real,
+                      struct expected *e)
+{
+    bool took_then = true;
+    uint32_t refused = 0;
+    for (uint32_t i = 0; i < txn->guard_count && took_then; i++) {
+        took_then = model_guard(m, &txn->guards[i]);
+        refused = i;
+    }
+    ck_assert_int_eq(real->took_then, took_then);
+    const struct op *ops = took_then ? txn->then_ops : txn->else_ops;
+    uint32_t count = took_then ? txn->then_count : txn->else_count;
+    if (!took_then && count == 0) {
+        ck_assert_int_eq(real->outcome, OUTCOME_GUARD_REFUSED);
+        ck_assert_uint_eq(real->failed_op, refused);
+        ck_assert_uint_eq(real->result_count, 0);
+        return;
+    }
+    ck_assert_uint_eq(real->result_count, count);
+    struct model before = model_copy(m);
+    for (uint32_t i = 0; i < count; i++) {
+        bool kept = real->outcome == OUTCOME_OK;
+        enum outcome outcome = model_op(m, e, &ops[i], kept ? &real->results[i] : NULL);
+        if (outcome == OUTCOME_OK) {
+            ck_assert_int_eq(real->results[i].outcome, OUTCOME_OK);
+            continue;
+        }
+        ck_assert_int_eq(real->outcome, outcome);
+        ck_assert_uint_eq(real->failed_op, i);
+        ck_assert_int_eq(real->results[i].outcome, outcome);
+        for (uint32_t j = i + 1; j < count; j++) {
+            ck_assert_int_eq(real->results[j].outcome, OUTCOME_ROLLED_BACK);
+        }
+        mem_free(m->records);
+        *m = before;
+        e->count = 0;
+        return;
+    }
+    ck_assert_int_eq(real->outcome, OUTCOME_OK);
+    m->revision += e->count > 0;
+    model_free(&before);
+}
+
+/* ---- random commands ---------------------------------------------------------------------- */
+
+struct draft { /* the memory of a random command */
+    char paths[3 * OPS_MAX][PATH_MAX_BYTES];
+    char data[3 * OPS_MAX][DATA_MAX_BYTES];
+    uint32_t used;
+    struct op then_ops[OPS_MAX];
+    struct op else_ops[OPS_MAX];
+    struct guard guards[OPS_MAX];
+};
+
+static const char *draw_path(struct rng *rng, char *out)
+{
+    static const char *const odd[] = {"", "/", "a", "/a/", "/a//b", "/./a", "/a/..", "/a/.",
+                                      "/zookeeper", "/zookeeper/quota", "/a\x01", "//"};
+    static const char *const names[] = {"a", "b", "a-b", "a.b", "long-name-that-is-not-kept-inline"};
+    if (rng_chance(rng, 60)) {
+        return strcpy(out, odd[rng_below(rng, sizeof odd / sizeof odd[0])]);
+    }
+    out[0] = '\0';
+    for (uint64_t depth = rng_range(rng, 1, 4); depth > 0; depth--) {
+        strcat(out, "/");
+        strcat(out, names[rng_below(rng, 5)]);
+    }
+    return out;
+}
+
+static struct slice draw_data(struct rng *rng, char *out)
+{
+    size_t size = rng_below(rng, 40);
+    for (size_t i = 0; i < size; i++) {
+        out[i] = (char)rng_below(rng, 3);
+    }
+    return slice_make(out, size);
+}
+
+static void draw_key(struct rng *rng, struct draft *d, uint8_t *space, struct slice *path)
+{
+    char *text = d->paths[d->used++];
+    *space = rng_chance(rng, 120) ? 'M' : 'Z';
+    if (*space == 'M') {
+        sprintf(text, "key%u", (unsigned)rng_below(rng, 12));
+    } else {
+        draw_path(rng, text);
+    }
+    *path = slice_str(text);
+}
+
+static struct op draw_op(struct rng *rng, struct draft *d)
+{
+    static const uint8_t types[] = {OP_CREATE, OP_CREATE, OP_CREATE, OP_CREATE, OP_SET,
+                                    OP_SET, OP_DELETE, OP_DELETE, OP_CHECK, OP_GET, OP_LIST};
+    struct op op = {.type = types[rng_below(rng, sizeof types)], .version = VERSION_ANY};
+    char *data = d->data[d->used];
+    draw_key(rng, d, &op.space, &op.path);
+    bool tree = op.space == 'Z';
+    if (op.type == OP_CREATE || op.type == OP_SET) {
+        op.data = draw_data(rng, data);
+        if (rng_chance(rng, 100)) {
+            op.flags = OP_NULL_DATA;
+            op.data = slice_make(NULL, 0);
+        }
+    }
+    if (op.type == OP_CREATE && tree) {
+        op.flags |= (uint8_t)(rng_chance(rng, 250) ? OP_SEQUENTIAL : 0);
+        op.flags |= (uint8_t)(rng_chance(rng, 250) ? OP_MAKE_PARENTS : 0);
+    } else if (op.type == OP_DELETE) {
+        op.flags |= (uint8_t)(tree && rng_chance(rng, 300) ? OP_RECURSIVE : 0);
+        op.flags |= (uint8_t)(rng_chance(rng, 100) ? OP_DRY_RUN : 0);
+        op.limit = rng_chance(rng, 200) ? (uint32_t)rng_range(rng, 1, 5) : 0;
+    } else if (op.type == OP_GET || op.type == OP_LIST) {
+        op.flags |= (uint8_t)(rng_chance(rng, 500) ? OP_STAT_ONLY : 0);
+        op.limit = rng_chance(rng, 300) ? (uint32_t)rng_range(rng, 1, 4) : 0;
+    }
+    if (op.type != OP_CREATE && rng_chance(rng, 250)) {
+        op.version = (uint32_t)rng_below(rng, 3);
+    }
+    return op;
+}
+
+static struct guard draw_guard(struct rng *rng, struct draft *d, uint64_t revision)
+{
+    struct guard g = {.target = (uint8_t)rng_range(rng, GUARD_EXISTS, GUARD_VALUE),
+                      .relation = (uint8_t)rng_range(rng, GUARD_EQUAL, GUARD_GREATER)};
+    char *data = d->data[d->used];
+    draw_key(rng, d, &g.space, &g.path);
+    if (g.target == GUARD_EXISTS) {
+        g.relation = (uint8_t)rng_range(rng, GUARD_EQUAL, GUARD_NOT_EQUAL);
+        g.number = rng_below(rng, 2);
+    } else if (g.target == GUARD_VALUE) {
+        g.value = draw_data(rng, data);
+    } else {
+        g.number = rng_chance(rng, 500) ? rng_below(rng, 4) : rng_below(rng, revision + 2);
+    }
+    return g;
+}
+
+static struct command draw_command(struct rng *rng, struct draft *d, const struct kit *k)
+{
+    d->used = 0;
+    struct command c = {.type = COMMAND_TXN};
+    uint32_t then_count = rng_chance(rng, 700) ? 1 : (uint32_t)rng_below(rng, OPS_MAX + 1);
+    for (uint32_t i = 0; i < then_count; i++) {
+        d->then_ops[i] = draw_op(rng, d);
+    }
+    c.txn = (struct txn){.then_ops = d->then_ops, .then_count = then_count};
+    if (rng_chance(rng, 150)) {
+        c.txn.guard_count = (uint32_t)rng_range(rng, 1, 2);
+        c.txn.else_count = (uint32_t)rng_below(rng, 3);
+        for (uint32_t i = 0; i < c.txn.guard_count; i++) {
+            d->guards[i] = draw_guard(rng, d, store_revision(k->store));
+        }
+        for (uint32_t i = 0; i < c.txn.else_count; i++) {
+            d->else_ops[i] = draw_op(rng, d);
+        }
+        c.txn.guards = d->guards;
+        c.txn.else_ops = d->else_ops;
+    }
+    if (rng_chance(rng, 300)) {
+        c.request = (struct request_id){.issued_ms = k->cluster_ms - rng_below(rng, 50),
+                                        .random = {rng_next(rng), rng_below(rng, 2)}};
+    }
+    if (rng_chance(rng, 200)) {
+        c.note = slice_str("why");
+        c.identities = slice_str("who");
+    }
+    return c;
+}
+
+/* ---- one sequence --------------------------------------------------------------------------- */
+
+struct retry {
+    struct request_id id;
+    struct buf command;
+    struct buf reply;
+};
+
+struct entry { /* a command applied while a scan was under way */
+    struct buf command;
+    uint64_t cluster_ms;
+    uint64_t wall_ms;
+};
+
+struct run {
+    struct rng rng;
+    struct kit kit;
+    struct model model;
+    struct draft draft;
+    struct expected expected;
+    struct retry retries[RETRIES];
+    struct store_scan *scan;
+    struct buf rows;
+    struct snapshot_meta meta;
+    struct model at_scan;
+    struct entry *entries;
+    size_t entry_count;
+};
+
+static void remember_entry(struct run *r)
+{
+    if (r->scan == NULL) {
+        return;
+    }
+    r->entries = mem_resize(r->entries, (r->entry_count + 1) * sizeof *r->entries);
+    struct entry *e = &r->entries[r->entry_count++];
+    *e = (struct entry){.cluster_ms = r->kit.cluster_ms, .wall_ms = r->kit.wall_ms};
+    buf_append_slice(&e->command, buf_slice(&r->kit.bytes));
+}
+
+static void step_command(struct run *r)
+{
+    struct kit *k = &r->kit;
+    struct command c = draw_command(&r->rng, &r->draft, k);
+    r->model.wall_ms = k->wall_ms;
+    r->expected.count = 0;
+    uint64_t end = k->store->history.end;
+    buf_clear(&k->bytes);
+    command_encode(&k->bytes, &c);
+    remember_entry(r);
+    kit_run_encoded(k, buf_slice(&k->bytes));
+    ck_assert(!k->reply.repeated);
+    model_txn(&r->model, &c.txn, &k->reply, &r->expected);
+    ck_assert_uint_eq(k->reply.revision, r->model.revision);
+    ck_assert_uint_eq(store_revision(k->store), r->model.revision);
+    check_changes(k->store, end, &r->expected, r->model.revision);
+    if (request_id_is_set(&c.request)) {
+        struct retry *retry = &r->retries[rng_below(&r->rng, RETRIES)];
+        retry->id = c.request;
+        buf_clear(&retry->command);
+        buf_clear(&retry->reply);
+        buf_append_slice(&retry->command, buf_slice(&k->bytes));
+        reply_encode(&retry->reply, &k->reply);
+    }
+}
+
+/* The same request again: the first answer, and nothing done; too late: refused. */
+static void step_retry(struct run *r)
+{
+    struct kit *k = &r->kit;
+    struct retry *retry = &r->retries[rng_below(&r->rng, RETRIES)];
+    if (retry->command.size == 0) {
+        return;
+    }
+    uint64_t end = k->store->history.end;
+    bool expired = retry->id.issued_ms + REPLIES_AGE_MS_MAX < k->cluster_ms;
+    buf_clear(&k->bytes);
+    buf_append_slice(&k->bytes, buf_slice(&retry->command));
+    remember_entry(r);
+    kit_run_encoded(k, buf_slice(&k->bytes));
+    ck_assert_uint_eq(k->store->history.end, end);
+    if (expired) {
+        ck_assert_int_eq(k->reply.outcome, OUTCOME_REQUEST_EXPIRED);
+        return;
+    }
+    ck_assert(k->reply.repeated);
+    k->reply.repeated = false;
+    struct buf again = {0};
+    reply_encode(&again, &k->reply);
+    ck_assert(slice_equal(buf_slice(&again), buf_slice(&retry->reply)));
+    buf_close(&again);
+}
+
+static void run_forget_scan(struct run *r)
+{
+    for (size_t i = 0; i < r->entry_count; i++) {
+        buf_close(&r->entries[i].command);
+    }
+    mem_free(r->entries);
+    r->entries = NULL;
+    r->entry_count = 0;
+    buf_clear(&r->rows);
+    model_free(&r->at_scan);
+}
+
+/* Rows in another order: each must find its place on its own. */
+static void shuffle_rows(struct rng *rng, struct buf *rows)
+{
+    struct slice cut[4096];
+    size_t count = 0;
+    struct unpack u = unpack_make(buf_slice(rows));
+    while (u.rest.size > 0 && count < 4096) {
+        const uint8_t *begin = u.rest.data;
+        struct slice row = unpack_bytes(&u);
+        cut[count++] = slice_make(begin, row.size + 4);
+    }
+    if (u.rest.size > 0) {
+        return;
+    }
+    struct buf shuffled = {0};
+    for (size_t left = count; left > 0; left--) {
+        size_t at = rng_below(rng, left);
+        buf_append_slice(&shuffled, cut[at]);
+        cut[at] = cut[left - 1];
+    }
+    buf_close(rows);
+    *rows = shuffled;
+}
+
+static void step_scan(struct run *r)
+{
+    struct kit *k = &r->kit;
+    if (r->scan == NULL) {
+        r->scan = store_scan_begin(k->store, &r->meta);
+        r->at_scan = model_copy(&r->model);
+        return;
+    }
+    if (rng_chance(&r->rng, 50)) { /* given up */
+        store_scan_end(r->scan);
+        r->scan = NULL;
+        run_forget_scan(r);
+        return;
+    }
+    if (store_scan_step(r->scan, rng_range(&r->rng, 1, 2000), &r->rows)) {
+        return;
+    }
+    store_scan_end(r->scan);
+    r->scan = NULL;
+    if (rng_chance(&r->rng, 500)) {
+        shuffle_rows(&r->rng, &r->rows);
+    }
+    enum status rc;
+    struct kit twin = {.index = r->meta.index};
+    twin.store = kit_load(buf_slice(&r->rows), &r->meta, &rc);
+    ck_assert_int_eq(rc, RC_OK);
+    store_check(twin.store);
+    ck_assert_uint_eq(store_digest(twin.store), r->meta.digest);
+    check_listing(twin.store, &r->at_scan, &r->rng);
+    for (size_t i = 0; i < r->entry_count; i++) {
+        twin.cluster_ms = r->entries[i].cluster_ms;
+        twin.wall_ms = r->entries[i].wall_ms;
+        kit_run_encoded(&twin, buf_slice(&r->entries[i].command));
+    }
+    ck_assert_uint_eq(store_digest(twin.store), store_digest(k->store));
+    ck_assert_uint_eq(store_history_floor(twin.store), store_history_floor(k->store));
+    struct store *other = k->store;
+    k->store = twin.store; /* the sequence goes on with the loaded one */
+    twin.store = other;
+    kit_close(&twin);
+    run_forget_scan(r);
+}
+
+static void run_sequence(struct run *r, uint64_t seed)
+{
+    rng_init(&r->rng, seed);
+    kit_open(&r->kit);
+    model_init(&r->model);
+    for (int i = 0; i < COMMANDS; i++) {
+        step_command(r);
+        if (rng_chance(&r->rng, 100)) {
+            step_retry(r);
+        }
+        if (rng_chance(&r->rng, r->scan == NULL ? 50 : 300)) {
+            step_scan(r);
+        }
+        if (rng_chance(&r->rng, 5)) {
+            r->kit.cluster_ms += rng_below(&r->rng, 900 * 1000);
+        }
+        if (rng_chance(&r->rng, 40)) {
+            store_check(r->kit.store);
+            check_listing(r->kit.store, &r->model, &r->rng);
+        }
+    }
+    if (r->scan != NULL) {
+        store_scan_end(r->scan);
+        r->scan = NULL;
+    }
+    store_check(r->kit.store);
+    check_listing(r->kit.store, &r->model, &r->rng);
+    run_forget_scan(r);
+    for (size_t i = 0; i < RETRIES; i++) {
+        buf_close(&r->retries[i].command);
+        buf_close(&r->retries[i].reply);
+    }
+    kit_close(&r->kit);
+    model_free(&r->model);
+    buf_close(&r->rows);
+}
+
+static uint64_t env_number(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text == NULL ? otherwise : strtoull(text, NULL, 10);
+}
+
+START_TEST(the_store_agrees_with_the_model)
+{
+    uint64_t sequences = env_number("COORD_MODEL_SEQUENCES", 300);
+    uint64_t first = env_number("COORD_MODEL_SEED", 1);
+    struct run *r = mem_zalloc(sizeof *r);
+    for (uint64_t seed = first; seed < first + sequences; seed++) {
+        /* Overwritten by the next; what remains after a failure is the seed to repeat it with. */
+        ck_assert_int_ge(fprintf(stderr, "\rCOORD_MODEL_SEED=%llu ", (unsigned long long)seed), 0);
+        memset(r, 0, sizeof *r);
+        run_sequence(r, seed);
+    }
+    fprintf(stderr, "\n");
+    mem_free(r);
+}
+END_TEST
+
+static Suite *model_suite(void)
+{
+    Suite *suite = suite_create("model");
+    TCase *tcase = tcase_create("model");
+    tcase_set_timeout(tcase, 3600);
+    tcase_add_test(tcase, the_store_agrees_with_the_model);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+int main(void)
+{
+    return check_main((check_suite_fn[]){model_suite, NULL});
+}
