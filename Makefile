@@ -71,7 +71,7 @@ ifeq ($(findstring clang,$(CC)),)
 WARN += -Wno-format-truncation
 endif
 # -iquote, never -I: our raft/ must not shadow libraft's own <raft/...> headers.
-CPPFLAGS_ALL := -std=c17 -D_POSIX_C_SOURCE=200809L -iquote . -iquote $(BUILD)/gen -MMD -MP $(CPPFLAGS)
+CPPFLAGS_ALL := -std=c17 -D_POSIX_C_SOURCE=200809L -iquote . -isystem $(BUILD)/gen -MD -MP $(CPPFLAGS)
 CFLAGS_ALL   := $(OPT) $(WARN) $(WERROR) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL  := $(OPT) $(LDFLAGS)
 

@@ -1,0 +1,25 @@
+#ifndef CLIENT_CLIENT_INTERNAL_H
+#define CLIENT_CLIENT_INTERNAL_H
+
+#include "client/client.h"
+#include "client/connection.h"
+#include "client/endpoint.h"
+
+struct coord_client {
+    struct endpoint endpoints[ENDPOINTS_MAX];
+    size_t endpoint_count;
+    size_t current;
+    bool pinned; /* only `current` */
+    struct connection *connection;
+    uint32_t timeout_ms;
+    enum coord_consistency consistency;
+    uint64_t bound_ms;
+    char *note;
+    /* of the newest reply */
+    uint64_t revision;
+    uint64_t applied_index;
+    uint64_t cluster_ms;
+    uint64_t cluster_ms_at; /* our clock then; 0 = never heard */
+};
+
+#endif

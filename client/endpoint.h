@@ -1,0 +1,20 @@
+/* "host:port,host:port,..." taken apart. Host names, IPv4, [IPv6]; the port may be left out. */
+#ifndef CLIENT_ENDPOINT_H
+#define CLIENT_ENDPOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define ENDPOINTS_MAX 64
+#define ENDPOINT_PORT "7400"
+
+struct endpoint {
+    char name[300]; /* "host:port" as it is shown and sent as :authority */
+    char host[256];
+    char port[8];
+};
+
+/* Fills at most ENDPOINTS_MAX; 0 and a reason if the text is not valid. */
+size_t endpoints_parse(const char *text, struct endpoint *out, char *why, size_t why_bytes);
+
+#endif
