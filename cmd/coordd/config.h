@@ -1,0 +1,58 @@
+/* The settings of coordd.
+ *
+ * One table in config.c says all there is to know about each: its flag, what it takes, its default
+ * and its help. From that follow the COORD_* variable, the key in the config file and the line in
+ * --help. Where several of them give a value, the order is flag, environment, file, default.
+ */
+#ifndef COORDD_CONFIG_H
+#define COORDD_CONFIG_H
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "raft/node.h"
+
+#define CONFIG_PATH_BYTES_MAX 2048
+
+struct config_address {
+    char host[256]; /* "" = not given */
+    uint16_t port;
+};
+
+struct config {
+    char name[NODE_NAME_BYTES_MAX];
+    char data_dir[CONFIG_PATH_BYTES_MAX];
+    char file[CONFIG_PATH_BYTES_MAX]; /* "" = none */
+    struct config_address listen;
+    struct config_address peer_listen;
+    struct config_address client_address; /* what other members tell clients */
+    struct node_member members[NODE_MEMBERS_MAX];
+    size_t member_count; /* 0 = a single node */
+    enum log_level log_level;
+    bool insecure;
+    uint64_t election_timeout_ms;
+    uint64_t heartbeat_ms;
+    uint64_t snapshot_log_bytes;
+    uint64_t trailing_log_bytes;
+    uint64_t wal_segment_bytes;
+    uint64_t batch_bytes;
+    uint64_t connections_max;
+    uint64_t requests_max;
+    uint64_t idle_timeout_ms;
+    bool help;    /* asked for: nothing else was looked at */
+    bool version; /* likewise */
+};
+
+/* Reads flags, environment (through `get_env`, shaped like getenv) and the config file, fills in
+ * the defaults and checks that the whole makes sense. Resolves the hosts to listen on, which may
+ * block. RC_INVALID with one line that names the setting. */
+enum status config_load(int argc, char **argv, char *(*get_env)(const char *name),
+                        struct config *out, struct errmsg *err) MUST_USE;
+
+void config_print_help(FILE *to);
+
+/* "host:port", with brackets around an IPv6 literal. Returns `text`. */
+const char *config_address_text(const struct config_address *a, char *text, size_t bytes);
+
+#endif

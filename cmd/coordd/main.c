@@ -1,0 +1,50 @@
+/* coordd: reads its settings, prepares the process, runs. Exit codes: 0 after a graceful stop,
+ * 1 when it could not start or had to stop, 2 for settings that make no sense. */
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/version.h"
+#include "cmd/coordd/config.h"
+#include "cmd/coordd/wire.h"
+
+#define EXIT_SETTINGS 2
+
+/* Connections are files, and the usual soft limit of 1,024 is below what the server allows. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+/* One thread does nearly all the allocating. Arenas for each of the others would only hold memory
+ * back, and with one arena what is freed at the top goes back to the system. */
+static void tune_memory(void)
+{
+    (void)mallopt(M_ARENA_MAX, 1);
+}
+
+int main(int argc, char **argv)
+{
+    struct config config;
+    struct errmsg err = {0};
+    if (config_load(argc, argv, getenv, &config, &err) != RC_OK) {
+        fprintf(stderr, "coordd: %s\n", err.text);
+        return EXIT_SETTINGS;
+    }
+    if (config.help) {
+        config_print_help(stdout);
+        return 0;
+    }
+    if (config.version) {
+        printf("coordd %s\n", version_text());
+        return 0;
+    }
+    raise_file_limit();
+    tune_memory();
+    return wire_run(&config, argv[0]);
+}

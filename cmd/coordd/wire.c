@@ -1,0 +1,237 @@
+/* One loop owns everything. A turn of it: what I/O callbacks and front ends brought goes into the
+ * node, the node works and completes, the server writes the answers out.
+ *
+ *   RUNNING -signal-> STOPPING -(server and node have stopped)-> the loop ends, exit 0
+ *   RUNNING, STOPPING -(the node had to stop)-> the loop ends, exit 1
+ *   STOPPING -signal-> exit 1 at once
+ *
+ * To add a protocol: its front in the list of open_server.
+ */
+#include "cmd/coordd/wire.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/env_uv.h"
+#include "base/metrics.h"
+#include "base/version.h"
+#include "cmd/coordd/loop.h"
+#include "net/grpc/front.h"
+#include "net/http/http.h"
+#include "net/server.h"
+#include "raft/node.h"
+
+/* Rounds of node and server in one turn before I/O gets its turn again. */
+#define TURN_ROUNDS_MAX 8
+
+struct daemon {
+    const struct config *config;
+    struct log log;
+    struct loop *loop;
+    struct env *env;
+    struct metrics *metrics;
+    struct node *node;
+    struct server *server;
+    bool is_stopping;
+    bool server_stopped;
+    bool node_stopped;
+    bool has_failed;
+};
+
+/* ---- turns ------------------------------------------------------------------------------- */
+
+static bool server_is_due(const struct daemon *d)
+{
+    uint64_t next = server_next_deadline_ms(d->server);
+    return next != UINT64_MAX && next <= d->env->now_ms(d->env);
+}
+
+/* Front ends may submit while they write (a client's queue drained, its next requests are read), so
+ * the node comes last. What a failed node completes must not reach anybody. */
+static void on_turn(void *context)
+{
+    struct daemon *d = context;
+    if (d->has_failed) {
+        return;
+    }
+    node_turn(d->node);
+    for (int i = 0; i < TURN_ROUNDS_MAX && !d->has_failed && server_is_due(d); i++) {
+        server_turn(d->server);
+        node_turn(d->node);
+    }
+}
+
+static uint64_t next_deadline_ms(void *context)
+{
+    struct daemon *d = context;
+    uint64_t node = node_next_deadline_ms(d->node);
+    uint64_t server = server_next_deadline_ms(d->server);
+    return node < server ? node : server;
+}
+
+/* ---- the end ----------------------------------------------------------------------------- */
+
+static void end_if_stopped(struct daemon *d)
+{
+    if (d->server_stopped && d->node_stopped) {
+        loop_end(d->loop);
+    }
+}
+
+static void on_server_stopped(void *context)
+{
+    struct daemon *d = context;
+    d->server_stopped = true;
+    end_if_stopped(d);
+}
+
+static void on_node_stopped(void *context)
+{
+    struct daemon *d = context;
+    d->node_stopped = true;
+    end_if_stopped(d);
+}
+
+static void on_fatal(void *context, enum status rc, const char *why)
+{
+    struct daemon *d = context;
+    log_error(&d->log, "daemon.failed", "status=\"%s\" reason=\"%s\"", status_text(rc), why);
+    d->has_failed = true;
+    loop_end(d->loop);
+}
+
+static void on_signal(void *context, int number)
+{
+    struct daemon *d = context;
+    if (d->is_stopping || d->has_failed) {
+        log_warn(&d->log, "daemon.killed", "signal=%d", number);
+        _exit(1);
+    }
+    d->is_stopping = true;
+    log_info(&d->log, "daemon.stopping", "signal=%d connections=%zu", number,
+             server_connections(d->server));
+    server_stop(d->server, on_server_stopped, d);
+    node_stop(d->node, on_node_stopped, d);
+}
+
+/* ---- the start --------------------------------------------------------------------------- */
+
+static enum status open_node(struct daemon *d, struct errmsg *err)
+{
+    const struct config *c = d->config;
+    char client_address[NODE_ADDRESS_BYTES_MAX];
+    const struct node_options options = {
+        .env = d->env,
+        .log = &d->log,
+        .metrics = d->metrics,
+        .data_dir = c->data_dir,
+        .name = c->name,
+        .peer_host = c->peer_listen.host[0] != '\0' ? c->peer_listen.host : NULL,
+        .peer_port = c->peer_listen.port,
+        .client_address =
+            config_address_text(&c->client_address, client_address, sizeof client_address),
+        .members = c->members,
+        .member_count = c->member_count,
+        .election_timeout_ms = (uint32_t)c->election_timeout_ms,
+        .heartbeat_ms = (uint32_t)c->heartbeat_ms,
+        .wal_segment_bytes = c->wal_segment_bytes,
+        .snapshot_log_bytes = c->snapshot_log_bytes,
+        .trailing_log_bytes = c->trailing_log_bytes,
+        .batch_bytes = c->batch_bytes,
+        .fatal = on_fatal,
+        .context = d,
+    };
+    return node_open(&options, &d->node, err);
+}
+
+static enum status open_server(struct daemon *d, struct errmsg *err)
+{
+    const struct config *c = d->config;
+    const struct server_options options = {
+        .env = d->env,
+        .node = d->node,
+        .log = &d->log,
+        .metrics = d->metrics,
+        .host = c->listen.host,
+        .port = c->listen.port,
+        .fronts = {[SERVER_HTTP1] = &http_front, [SERVER_HTTP2] = &grpc_front},
+        .connections_max = (uint32_t)c->connections_max,
+        .limits = {.requests_max = (uint32_t)c->requests_max,
+                   .idle_timeout_ms = c->idle_timeout_ms},
+    };
+    enum status rc = server_open(&options, &d->server, err);
+    return rc == RC_OK ? RC_OK : errmsg_wrap(err, "listen to clients");
+}
+
+/* coordctl lies beside coordd: `build/coordd` is answered with `build/coordctl`. */
+static void print_greeting(const struct daemon *d, const char *program)
+{
+    const struct config *c = d->config;
+    const char *slash = strrchr(program, '/');
+    int folder = slash != NULL ? (int)(slash - program + 1) : 0;
+    struct config_address reached = c->listen;
+    if (strcmp(reached.host, "0.0.0.0") == 0 || strcmp(reached.host, "::") == 0) {
+        reached = c->client_address;
+    }
+    char address[NODE_ADDRESS_BYTES_MAX];
+    config_address_text(&reached, address, sizeof address);
+    char flag[NODE_ADDRESS_BYTES_MAX + 16] = "";
+    if (strcmp(address, "127.0.0.1:7400") != 0) {
+        snprintf(flag, sizeof flag, " --endpoints %s", address);
+    }
+    printf("coordd %s: node %s of %s, data in %s, clients at %s\n", version_text(), c->name,
+           c->member_count > 1 ? "a cluster" : "its own", c->data_dir, address);
+    printf("  %.*scoordctl%s status\n", folder, program, flag);
+    printf("  %.*scoordctl%s create /a hello\n", folder, program, flag);
+    printf("  %.*scoordctl%s get /a\n", folder, program, flag);
+    printf("  curl http://%s/metrics\n", address);
+    printf("Ctrl-C stops it.\n");
+    (void)fflush(stdout);
+}
+
+static void close_all(struct daemon *d)
+{
+    if (d->server != NULL) {
+        server_close(d->server);
+    }
+    if (d->node != NULL) {
+        node_close(d->node);
+    }
+    env_uv_free(d->env);
+    loop_free(d->loop);
+    metrics_free(d->metrics);
+}
+
+int wire_run(const struct config *config, const char *program)
+{
+    struct daemon d = {
+        .config = config,
+        .log = {.level = config->log_level, .sink = log_stderr_sink},
+    };
+    struct errmsg err = {0};
+    d.loop = loop_new(on_signal, &d);
+    d.env = env_uv_new(loop_uv(d.loop), &d.log);
+    d.metrics = metrics_new();
+    enum status opened = open_node(&d, &err);
+    if (opened == RC_OK) {
+        opened = open_server(&d, &err);
+    }
+    if (opened == RC_OK) {
+        env_uv_on_turn(d.env, on_turn, next_deadline_ms, &d);
+        log_info(&d.log, "daemon.start", "version=%s name=%s pid=%d listen=%s:%" PRIu16,
+                 version_text(), config->name, (int)getpid(), config->listen.host,
+                 config->listen.port);
+        print_greeting(&d, program);
+        loop_run(d.loop);
+    } else {
+        fprintf(stderr, "coordd: %s\n", err.text);
+        d.has_failed = true;
+    }
+    close_all(&d);
+    if (!d.has_failed) {
+        log_info(&d.log, "daemon.stopped", "name=%s", config->name);
+    }
+    return d.has_failed ? 1 : 0;
+}
