@@ -1,0 +1,86 @@
+/* One client connection, between a stream of the env and a front end. Private to net/server.c and
+ * net/conn.c.
+ *
+ *   DETECTING --first bytes known--> OPEN --front, error or stop--> CLOSING --turn--> freed
+ *       |                              |
+ *       +----- timeout, unknown -------+---- the stream ended (any state) ----------> freed
+ *
+ * Front functions are called from stream callbacks (feed) and from conn_turn (the rest), and never
+ * free the connection: sink.close only marks it CLOSING, and the next conn_turn does it. So a front
+ * cannot lose its state under its feet.
+ */
+#ifndef NET_CONN_H
+#define NET_CONN_H
+
+#include "base/buf.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "net/server.h"
+
+/* Enough to tell every protocol from every other. */
+#define CONN_DETECT_BYTES_MAX 16
+
+enum conn_state { CONN_DETECTING, CONN_OPEN, CONN_CLOSING };
+
+struct conn {
+    struct server *server;
+    struct env_stream *stream;
+    const struct front *front; /* NULL while DETECTING */
+    void *state;
+    struct front_env front_env;
+    struct buf rest;           /* not taken by the front; while DETECTING, all that came */
+    struct list link;          /* server->conns */
+    struct list dirty;         /* server->dirty while something is to do */
+    struct heap_node deadline; /* server->deadlines */
+    struct metric *gauge;      /* of the front's connections */
+    uint8_t stage;             /* enum conn_state */
+    bool flush;                /* CLOSING: let the queue go out */
+    bool is_full;              /* the stream's queue is, until drain */
+    bool is_paused;            /* by the front */
+    bool is_resumed;           /* by the front: offer the rest again */
+    bool reads;                /* as the stream was told last */
+};
+
+struct server {
+    struct server_options options; /* strings only valid in server_open */
+    struct env *env;
+    struct log *log;
+    struct env_listener *listener;
+    void *shared[SERVER_PROTOCOLS];
+    struct list conns;
+    struct list dirty;
+    size_t conn_count;
+    size_t dirty_count;
+    struct heap deadlines;
+    uint64_t refusal_logged_ms; /* the last "too many connections" */
+    bool is_stopping;
+    uint64_t stop_deadline_ms;
+    void (*stopped)(void *context);
+    void *stopped_context;
+    struct metric *accepted;
+    struct metric *refused_limit;
+    struct metric *refused_protocol;
+    struct metric *refused_timeout;
+    struct metric *bytes_in;
+    struct metric *bytes_out;
+    struct metric *gauges[SERVER_PROTOCOLS];
+    struct metric *gauge_detecting;
+};
+
+/* Takes an accepted stream. */
+void conn_new(struct server *s, struct env_stream *stream);
+/* Closes and frees. Not from inside a front function. */
+void conn_free(struct conn *c, bool flush);
+/* Something may be to do: conn_turn is wanted. */
+void conn_mark(struct conn *c);
+/* Does what there is to do. The connection may be gone afterwards. */
+void conn_turn(struct conn *c);
+/* The deadline has passed. */
+void conn_tick(struct conn *c, uint64_t now_ms);
+void conn_stop(struct conn *c);
+
+/* Which protocol begins like this? SERVER_PROTOCOLS: none that is known, *why says what it may be.
+ * False: too few bytes to tell. */
+bool server_detect(struct slice bytes, enum server_protocol *out, const char **why);
+
+#endif

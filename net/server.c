@@ -1,0 +1,261 @@
+#include "net/server.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "net/conn.h"
+
+/* "Too many connections" is said once in this time. */
+#define REFUSAL_REPEAT_MS 10000
+
+/* ---- the protocol ------------------------------------------------------------------------ */
+
+/* How each begins. No one is the beginning of another. */
+static const struct {
+    const char *text;
+    enum server_protocol protocol;
+} beginnings[] = {
+    {"PRI * HTTP/2.0\r\n", SERVER_HTTP2},
+    {"GET ", SERVER_HTTP1},
+    {"HEAD ", SERVER_HTTP1},
+    {"POST ", SERVER_HTTP1},
+    {"PUT ", SERVER_HTTP1},
+    {"DELETE ", SERVER_HTTP1},
+    {"OPTIONS ", SERVER_HTTP1},
+    {"PATCH ", SERVER_HTTP1},
+    {"TRACE ", SERVER_HTTP1},
+    {"CONNECT ", SERVER_HTTP1},
+};
+
+bool server_detect(struct slice bytes, enum server_protocol *out, const char **why)
+{
+    *out = SERVER_PROTOCOLS;
+    if (bytes.size == 0) {
+        return false;
+    }
+    if (bytes.data[0] == 0x16) {
+        *why = "a TLS handshake, and TLS is not switched on here";
+        return true;
+    }
+    for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++) {
+        size_t length = strlen(beginnings[i].text);
+        size_t common = length < bytes.size ? length : bytes.size;
+        if (memcmp(beginnings[i].text, bytes.data, common) == 0) {
+            *out = common == length ? beginnings[i].protocol : SERVER_PROTOCOLS;
+            return common == length;
+        }
+    }
+    return true;
+}
+
+/* ---- accepting --------------------------------------------------------------------------- */
+
+static void server_accept(void *owner, struct env_stream *stream)
+{
+    struct server *s = owner;
+    metric_add(s->accepted, 1);
+    if (s->conn_count < s->options.connections_max) {
+        conn_new(s, stream);
+        return;
+    }
+    metric_add(s->refused_limit, 1);
+    uint64_t now = s->env->now_ms(s->env);
+    if (s->refusal_logged_ms == 0 || now - s->refusal_logged_ms >= REFUSAL_REPEAT_MS) {
+        s->refusal_logged_ms = now;
+        char peer[FRONT_PEER_BYTES_MAX];
+        s->env->net->peer_name(stream, peer, sizeof peer);
+        log_warn(s->log, "client.refused",
+                 "peer=%s reason=\"all %" PRIu32 " connections are used\"", peer,
+                 s->options.connections_max);
+    }
+    s->env->net->close(stream, false);
+}
+
+static void server_register_metrics(struct server *s)
+{
+    struct metrics *m = s->options.metrics;
+    if (m == NULL) {
+        return;
+    }
+    static const char *const refused = "Client connections closed at once, by reason.";
+    static const char *const open = "Client connections open now, by protocol.";
+    s->accepted = metrics_counter(m, "coord_connections_accepted_total", NULL,
+                                  "Client connections accepted.");
+    s->refused_limit =
+        metrics_counter(m, "coord_connections_refused_total", "reason=\"limit\"", refused);
+    s->refused_protocol =
+        metrics_counter(m, "coord_connections_refused_total", "reason=\"protocol\"", refused);
+    s->refused_timeout =
+        metrics_counter(m, "coord_connections_refused_total", "reason=\"timeout\"", refused);
+    s->bytes_in =
+        metrics_counter(m, "coord_client_received_bytes_total", NULL, "Bytes from clients.");
+    s->bytes_out =
+        metrics_counter(m, "coord_client_sent_bytes_total", NULL, "Bytes to clients.");
+    s->gauge_detecting = metrics_gauge(m, "coord_connections", "protocol=\"unknown\"", open);
+    for (int i = 0; i < SERVER_PROTOCOLS; i++) {
+        if (s->options.fronts[i] != NULL) {
+            char labels[64];
+            (void)snprintf(labels, sizeof labels, "protocol=\"%s\"",
+                           s->options.fronts[i]->name);
+            s->gauges[i] = metrics_gauge(m, "coord_connections", labels, open);
+        }
+    }
+}
+
+static void server_set_defaults(struct server_options *o)
+{
+    o->connections_max = o->connections_max != 0 ? o->connections_max : SERVER_CONNECTIONS_MAX;
+    o->handshake_ms = o->handshake_ms != 0 ? o->handshake_ms : SERVER_HANDSHAKE_MS;
+    o->stop_ms = o->stop_ms != 0 ? o->stop_ms : SERVER_STOP_MS;
+    o->limits.requests_max =
+        o->limits.requests_max != 0 ? o->limits.requests_max : SERVER_REQUESTS_MAX;
+}
+
+static void server_open_fronts(struct server *s)
+{
+    const struct front_env env = {.node = s->options.node,
+                                  .env = s->env,
+                                  .log = s->log,
+                                  .metrics = s->options.metrics,
+                                  .limits = &s->options.limits};
+    for (int i = 0; i < SERVER_PROTOCOLS; i++) {
+        const struct front *front = s->options.fronts[i];
+        if (front != NULL && front->shared_new != NULL) {
+            s->shared[i] = front->shared_new(&env);
+        }
+    }
+}
+
+enum status server_open(const struct server_options *options, struct server **out,
+                        struct errmsg *err)
+{
+    struct server *s = mem_zalloc(sizeof *s);
+    s->options = *options;
+    server_set_defaults(&s->options);
+    s->env = options->env;
+    s->log = options->log;
+    s->stop_deadline_ms = UINT64_MAX;
+    list_init(&s->conns);
+    list_init(&s->dirty);
+    server_register_metrics(s);
+    server_open_fronts(s);
+    enum status rc = s->env->net->listen(s->env, options->host, options->port, server_accept, s,
+                                         &s->listener, err);
+    s->options.host = NULL;
+    if (rc != RC_OK) {
+        s->listener = NULL;
+        server_close(s);
+        return rc;
+    }
+    *out = s;
+    return RC_OK;
+}
+
+/* ---- turns ------------------------------------------------------------------------------- */
+
+static void server_tick(struct server *s)
+{
+    struct heap_node *first = heap_peek(&s->deadlines);
+    if (first == NULL) {
+        return;
+    }
+    uint64_t now = s->env->now_ms(s->env);
+    while ((first = heap_peek(&s->deadlines)) != NULL && first->key <= now) {
+        conn_tick(HEAP_OF(first, struct conn, deadline), now);
+    }
+}
+
+static void server_free_all(struct server *s)
+{
+    while (!list_empty(&s->conns)) {
+        conn_free(LIST_OF(s->conns.next, struct conn, link), false);
+    }
+}
+
+static void server_finish_stop(struct server *s)
+{
+    if (s->conn_count > 0 && s->env->now_ms(s->env) >= s->stop_deadline_ms) {
+        log_info(s->log, "server.stop", "cut_off=%zu", s->conn_count);
+        server_free_all(s);
+    }
+    if (s->conn_count > 0) {
+        return;
+    }
+    s->stop_deadline_ms = UINT64_MAX;
+    if (s->stopped != NULL) {
+        void (*stopped)(void *) = s->stopped;
+        s->stopped = NULL;
+        stopped(s->stopped_context);
+    }
+}
+
+void server_turn(struct server *s)
+{
+    server_tick(s);
+    /* Those marked meanwhile have their turn in the next loop turn: clients get theirs in turns. */
+    for (size_t n = s->dirty_count; n > 0 && s->dirty_count > 0; n--) {
+        conn_turn(LIST_OF(s->dirty.next, struct conn, dirty));
+    }
+    if (s->is_stopping) {
+        server_finish_stop(s);
+    }
+}
+
+uint64_t server_next_deadline_ms(const struct server *s)
+{
+    if (s->dirty_count > 0 || (s->stopped != NULL && s->conn_count == 0)) {
+        return 0;
+    }
+    const struct heap_node *first = heap_peek(&s->deadlines);
+    uint64_t next = first != NULL ? first->key : UINT64_MAX;
+    return next < s->stop_deadline_ms ? next : s->stop_deadline_ms;
+}
+
+/* ---- the end ----------------------------------------------------------------------------- */
+
+void server_stop(struct server *s, void (*stopped)(void *context), void *context)
+{
+    if (s->is_stopping) {
+        return;
+    }
+    s->is_stopping = true;
+    s->stopped = stopped;
+    s->stopped_context = context;
+    s->stop_deadline_ms = s->env->now_ms(s->env) + s->options.stop_ms;
+    s->env->net->listener_close(s->listener);
+    s->listener = NULL;
+    struct list *it;
+    struct list *next;
+    LIST_EACH(it, next, &s->conns)
+    {
+        conn_stop(LIST_OF(it, struct conn, link));
+    }
+}
+
+void server_close(struct server *s)
+{
+    if (s->listener != NULL) {
+        s->env->net->listener_close(s->listener);
+    }
+    server_free_all(s);
+    for (int i = 0; i < SERVER_PROTOCOLS; i++) {
+        const struct front *front = s->options.fronts[i];
+        if (front != NULL && front->shared_free != NULL) {
+            front->shared_free(s->shared[i]);
+        }
+    }
+    heap_close(&s->deadlines);
+    mem_free(s);
+}
+
+uint16_t server_port(const struct server *s)
+{
+    return s->listener != NULL ? s->env->net->listener_port(s->listener) : 0;
+}
+
+size_t server_connections(const struct server *s)
+{
+    return s->conn_count;
+}
