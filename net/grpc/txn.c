@@ -138,7 +138,7 @@ static void children_fill(struct grpc_call *call, const struct op_result *result
 }
 
 static void result_append(struct grpc_call *call, struct buf *out,
-                          const struct op_result *result)
+                          const struct op_result *result, enum outcome outcome)
 {
     union {
         const uint8_t *from;
@@ -147,13 +147,13 @@ static void result_append(struct grpc_call *call, struct buf *out,
     Coord__V1__Stat stat = answer_stat(&result->stat);
     Coord__V1__OperationResult message;
     coord__v1__operation_result__init(&message);
-    message.outcome = (Coord__V1__Outcome)result->outcome;
+    message.outcome = (Coord__V1__Outcome)outcome;
     message.path = tree_text(call, result->path);
     message.data = (ProtobufCBinaryData){.len = result->data.size, .data = data.to};
     message.count = result->count;
     bool has_stat = result->type == OP_CREATE || result->type == OP_SET ||
                     result->type == OP_GET;
-    if (has_stat && result->outcome == OUTCOME_OK) {
+    if (has_stat && outcome == OUTCOME_OK) {
         message.stat = &stat;
     }
     if (result->type == OP_LIST) {
@@ -162,12 +162,12 @@ static void result_append(struct grpc_call *call, struct buf *out,
     wire_append_message(out, TXN_REPLY_RESULTS, &message.base);
 }
 
-/* What stopped the command before any operation of it was looked at, so that nothing was decided. */
+/* What stopped the command before any operation of it was looked at, so that nothing was decided.
+ * Guards that do not hold, where there is nothing else to do, are a decision. */
 static bool is_undecided(const struct reply *reply)
 {
-    return reply->outcome == OUTCOME_REQUEST_EXPIRED ||
-           reply->outcome == OUTCOME_REQUEST_FUTURE ||
-           (reply->outcome != OUTCOME_OK && reply->result_count == 0);
+    return reply->outcome != OUTCOME_OK && reply->outcome != OUTCOME_GUARD_REFUSED &&
+           reply->result_count == 0;
 }
 
 static void txn_written(struct grpc_call *call, const struct reply *reply)
@@ -190,7 +190,10 @@ static void txn_written(struct grpc_call *call, const struct reply *reply)
     size_t bytes = protobuf_c_message_get_packed_size(&message.base);
     (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
     for (uint32_t i = 0; i < reply->result_count; i++) {
-        result_append(call, out, &reply->results[i]);
+        /* The store says OK for what ran before the operation that failed, as ZooKeeper does. */
+        bool was_undone = reply->outcome != OUTCOME_OK && i < reply->failed_op;
+        result_append(call, out, &reply->results[i],
+                      was_undone ? OUTCOME_ROLLED_BACK : reply->results[i].outcome);
     }
     grpc_call_end(call, begin);
     grpc_call_finish(call);
