@@ -121,7 +121,6 @@ static void on_up(void *context, uint64_t peer, const struct message_hello *hell
 static void on_down(void *context, uint64_t peer)
 {
     struct node *n = context;
-    log_info(n->log, "peer.down", "peer=%016" PRIx64, peer);
     if (n->engine == NULL || n->phase == NODE_REFUSED || engine_leader(n->engine) != peer) {
         return;
     }
@@ -168,8 +167,6 @@ static struct boot_answer *answer_of(struct node *n, uint64_t id)
 
 void node_on_peer_up(struct node *n, uint64_t from, const struct message_hello *hello)
 {
-    log_info(n->log, "peer.up", "peer=%016" PRIx64 " name=%.*s", from, (int)hello->name.size,
-             (const char *)hello->name.data);
     struct boot_answer *answer = answer_of(n, from);
     if (answer != NULL) {
         answer->present_boot_id = hello->boot_id;
