@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/env_uv.h"
@@ -25,6 +26,7 @@
 
 /* Rounds of node and server in one turn before I/O gets its turn again. */
 #define TURN_ROUNDS_MAX 8
+#define LOCK_PATIENCE_MS 1000
 
 struct daemon {
     const struct config *config;
@@ -118,6 +120,21 @@ static void on_signal(void *context, int number)
 
 /* ---- the start --------------------------------------------------------------------------- */
 
+/* A process that was just killed may hold the data dir for another moment; whoever restarts it at
+ * once should not have to know. */
+static enum status open_node_patiently(struct daemon *d, const struct node_options *options,
+                                       struct errmsg *err)
+{
+    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+    uint64_t give_up_ms = d->env->now_ms(d->env) + LOCK_PATIENCE_MS;
+    enum status rc = node_open(options, &d->node, err);
+    while (rc == RC_LOCKED && d->env->now_ms(d->env) < give_up_ms) {
+        nanosleep(&pause, NULL);
+        rc = node_open(options, &d->node, err);
+    }
+    return rc;
+}
+
 static enum status open_node(struct daemon *d, struct errmsg *err)
 {
     const struct config *c = d->config;
@@ -143,7 +160,7 @@ static enum status open_node(struct daemon *d, struct errmsg *err)
         .fatal = on_fatal,
         .context = d,
     };
-    return node_open(&options, &d->node, err);
+    return open_node_patiently(d, &options, err);
 }
 
 static enum status open_server(struct daemon *d, struct errmsg *err)
