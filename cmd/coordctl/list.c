@@ -1,0 +1,126 @@
+/* ls and tree: pages of a listing, printed as they come. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/coordctl/ctl.h"
+#include "coord/v1/tree.pb-c.h"
+
+static const struct client_method list_method = {.path = "/coord.v1.Tree/List",
+                                                 .reply = &coord__v1__list_reply__descriptor};
+
+typedef void (*print_fn)(struct ctl *ctl, const Coord__V1__ListEntry *entry, void *context);
+
+/* Calls `print` for every entry of all pages. */
+static int each_entry(struct ctl *ctl, const char *what, bool recursive, bool with_stat,
+                      print_fn print, void *context)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__ListRequest request = COORD__V1__LIST_REQUEST__INIT;
+    request.header = &header;
+    request.path = ctl_text(ctl->word_count > 0 ? ctl->words[0] : "/");
+    request.recursive = recursive;
+    request.with_stat = with_stat;
+    ProtobufCMessage *page = NULL;
+    do {
+        struct coord_error error;
+        ProtobufCMessage *next;
+        enum coord_code code =
+            client_call(ctl->client, &list_method, &request.base, &header, &next, &error);
+        client_reply_free(page); /* request.after pointed into it */
+        page = next;
+        if (code != COORD_OK) {
+            return ctl_failed(ctl, what, &error);
+        }
+        const Coord__V1__ListReply *reply = (const Coord__V1__ListReply *)page;
+        for (size_t i = 0; i < reply->n_entries; i++) {
+            print(ctl, reply->entries[i], context);
+        }
+        request.after = reply->next;
+    } while (request.after[0] != '\0');
+    client_reply_free(page);
+    return EXIT_DONE;
+}
+
+static const char *shown_name(const struct ctl *ctl, const Coord__V1__ListEntry *entry)
+{
+    const char *slash = strrchr(entry->path, '/');
+    return ctl->recursive || slash == NULL ? entry->path : slash + 1;
+}
+
+static void print_entry(struct ctl *ctl, const Coord__V1__ListEntry *entry, void *context)
+{
+    if (context != NULL) {
+        json_t *o = json_pack("{s:s, s:s}", "name", shown_name(ctl, entry), "path", entry->path);
+        if (ctl->long_format) {
+            json_object_set_new(o, "stat", ctl_json_stat(entry->stat));
+        }
+        json_array_append_new(context, o);
+    } else if (ctl->long_format && entry->stat != NULL) {
+        char modified[32];
+        ctl_format_time(entry->stat->modify_time_ms, modified, sizeof modified);
+        printf("%-10s v%-6" PRIu32 " %9" PRIu32 " B %8" PRIu32 " children  %s  %s\n",
+               ctl_kind_name((int)entry->stat->kind), entry->stat->version,
+               entry->stat->data_bytes, entry->stat->child_count, modified,
+               shown_name(ctl, entry));
+    } else {
+        puts(shown_name(ctl, entry));
+    }
+}
+
+int ctl_ls(struct ctl *ctl)
+{
+    json_t *array = ctl->output == OUTPUT_JSON ? json_array() : NULL;
+    int exit_code = each_entry(ctl, "ls", ctl->recursive, ctl->long_format, print_entry, array);
+    if (array != NULL && exit_code == EXIT_DONE) {
+        ctl_print_json(array);
+    } else {
+        json_decref(array);
+    }
+    return exit_code;
+}
+
+struct drawing {
+    size_t base_depth;
+    json_t *array;
+};
+
+static size_t depth_of(const char *path)
+{
+    size_t depth = 0;
+    for (const char *at = path; *at != '\0'; at++) {
+        depth += *at == '/' && at[1] != '\0';
+    }
+    return depth;
+}
+
+static void draw_entry(struct ctl *ctl, const Coord__V1__ListEntry *entry, void *context)
+{
+    struct drawing *d = context;
+    (void)ctl;
+    if (d->array != NULL) {
+        json_array_append_new(d->array, json_string(entry->path));
+        return;
+    }
+    size_t indent = depth_of(entry->path) - d->base_depth;
+    const char *slash = strrchr(entry->path, '/');
+    printf("%*s%s\n", (int)(2 * indent), "", slash != NULL ? slash + 1 : entry->path);
+}
+
+int ctl_tree(struct ctl *ctl)
+{
+    const char *root = ctl->word_count > 0 ? ctl->words[0] : "/";
+    struct drawing d = {.base_depth = depth_of(root),
+                        .array = ctl->output == OUTPUT_JSON ? json_array() : NULL};
+    if (d.array == NULL) {
+        puts(root);
+    }
+    int exit_code = each_entry(ctl, "tree", true, false, draw_entry, &d);
+    if (d.array != NULL && exit_code == EXIT_DONE) {
+        ctl_print_json(d.array);
+    } else {
+        json_decref(d.array);
+    }
+    return exit_code;
+}
