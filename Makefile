@@ -91,6 +91,7 @@ LIB_OBJ   := $(call objs,$(call src,base client) $(wildcard net/http2.c net/tls.
 PURE_OBJ  := $(call objs,$(call src,store lease recipes))
 UNIT      := $(patsubst %.c,$(BUILD)/%,$(call src,tests/unit))
 FUZZ      := $(patsubst %.c,$(BUILD)/%,$(call src,tests/fuzz))
+BENCH     := $(patsubst %.c,$(BUILD)/%,$(call src,tests/bench))
 SUPPORT   := $(BUILD)/support.a
 SIM_SRC   := $(call src,tests/sim)
 SIM       := $(if $(SIM_SRC),$(BUILD)/tests/sim/sim)
@@ -175,6 +176,9 @@ SIM_RUNS      = $(if $(SIM),$(if $(filter-out 0,$(SIM_HALF)),'$(SIM) --seed $(SE
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(SUPPORT) $(CORE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) $(TEST_LIBS)
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(SUPPORT) $(CORE)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) $(TEST_LIBS)
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(CORE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
@@ -223,7 +227,7 @@ do-cluster: programs
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) -- $(call scripts,tests/cluster)
 do-compat: programs
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) -- $(call scripts,tests/compat)
-do-bench: programs
+do-bench: programs $(BENCH)
 	$(Q)$(TEST_ENV) tests/bench/run.sh
 do-fuzz: $(FUZZ)
 	@set -e; for f in $^; do \
@@ -246,7 +250,7 @@ do-lint: $(PURE_OBJ) $(PROTO_OBJ:.o=.h)
 	$(Q)status=0; \
 	tests/lint/layers.sh || status=1; \
 	tests/lint/pure.sh $(PURE_OBJ) || status=1; \
-	tests/lint/headers.sh $(CC) $(filter-out -MMD -MP -O% -D_FORTIFY%,$(CPPFLAGS_ALL) $(CFLAGS_ALL)) -Werror || status=1; \
+	tests/lint/headers.sh $(CC) $(filter-out -MD -MMD -MP -O% -D_FORTIFY%,$(CPPFLAGS_ALL) $(CFLAGS_ALL)) -Werror || status=1; \
 	tests/lint/text.sh || status=1; \
 	tests/lint/analyse.sh || status=1; \
 	exit $$status
