@@ -194,7 +194,7 @@ static uint64_t fail_every_write(enum status with, bool lasts)
     struct buf rows = {.size = 0};
     struct snapshot_meta meta = make_meta(1);
     /* More than the page cache holds, so that pages are written before the end. */
-    rows_make(&rows, 8, 220, 24000);
+    rows_make(&rows, 8, 150, 24000);
     for (uint64_t n = 1;; n++) {
         struct mem_env m;
         struct fault_env f;
