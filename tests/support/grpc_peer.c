@@ -104,9 +104,11 @@ static void client_headers_end(void *owner, struct http2_stream *s, bool is_last
 
 static void client_data(void *owner, struct http2_stream *s, struct slice bytes)
 {
-    (void)owner;
+    struct peer *p = owner;
     buf_append_slice(&call_of(s)->data, bytes);
-    http2_consume(s);
+    if (!p->client_hoards) {
+        http2_consume(s);
+    }
 }
 
 static void client_end(void *owner, struct http2_stream *s)
@@ -320,6 +322,13 @@ void peer_call_send_bytes(struct peer_call *call, const void *bytes, size_t size
 void peer_call_end(struct peer_call *call)
 {
     http2_stream_finish(&call->stream, NULL, 0);
+}
+
+void peer_call_consume(struct peer_call *call)
+{
+    if (!call->is_closed) {
+        http2_consume(&call->stream);
+    }
 }
 
 void peer_call_free(struct peer_call *call)

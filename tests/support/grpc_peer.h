@@ -45,6 +45,7 @@ struct peer {
     struct buf to_client; /* written by the front, not yet read by the client */
     bool is_blocked;      /* the sink takes no more */
     bool client_sleeps;   /* the client reads nothing */
+    bool client_hoards;   /* it reads, but gives no window back until peer_call_consume */
     bool is_awake;        /* the front asked for a turn */
     bool is_closing;      /* the front closed the sink */
     bool is_closed;       /* and was closed */
@@ -73,6 +74,8 @@ void peer_call_send(struct peer_call *call, const ProtobufCMessage *message);
 void peer_call_send_bytes(struct peer_call *call, const void *bytes, size_t size);
 void peer_call_end(struct peer_call *call);
 void peer_call_free(struct peer_call *call);
+
+void peer_call_consume(struct peer_call *call);
 
 /* Opens, sends, ends and runs. */
 struct peer_call *peer_unary(struct peer *p, const char *path, const ProtobufCMessage *message);
