@@ -158,6 +158,18 @@ static void send_vote_result(struct engine *e, uint64_t to,
     send_or_hold(e, to, &m);
 }
 
+/* The core leaves last_log_index unset when it refuses a request of an older term: what it would
+ * have said is put there, so that no stray memory goes out. */
+static uint64_t answered_index(const struct engine *e,
+                               const struct raft_append_entries_result *args)
+{
+    uint64_t last = engine_last_index(e);
+    if (args->rejected == 0) {
+        return args->last_log_index;
+    }
+    return last < args->rejected ? last : args->rejected - 1;
+}
+
 static void send_one(struct engine *e, const struct raft_message *rm)
 {
     struct message m;
@@ -171,7 +183,7 @@ static void send_one(struct engine *e, const struct raft_message *rm)
         m.append_entries_result = (struct message_append_entries_result){
             .term = rm->append_entries_result.term,
             .rejected = rm->append_entries_result.rejected,
-            .last_log_index = rm->append_entries_result.last_log_index,
+            .last_log_index = answered_index(e, &rm->append_entries_result),
             .features = rm->append_entries_result.features,
             .capacity = rm->append_entries_result.capacity,
         };

@@ -27,10 +27,12 @@ static void link_init(struct world *w, struct sim_link *l)
     l->jitter_us = world_random(w, 10, 1 + l->latency_us);
 }
 
-static void log_trace_sink(void *context, enum log_level level, const char *line)
+/* One line per change of state: that is when the costly node_status is asked. */
+static void node_log_sink(void *context, enum log_level level, const char *line)
 {
-    const struct cluster_node *n = context;
+    struct cluster_node *n = context;
     (void)level;
+    n->has_changed |= strncmp(line, "raft.state", strlen("raft.state")) == 0;
     world_trace(&n->cluster->world, "%s: %s", n->name, line);
 }
 
@@ -40,7 +42,8 @@ static void disk_created_cb(void *context, const char *path)
     struct cluster_node *n = context;
     struct cluster *c = n->cluster;
     const char *name = strstr(path, "snapshot-");
-    if (name == NULL || strstr(path, ".part") == NULL || n->node == NULL) {
+    if (name == NULL || strstr(path, ".part") == NULL || n->node == NULL ||
+        node_store(n->node) == NULL) {
         return;
     }
     uint64_t index = strtoull(name + strlen("snapshot-"), NULL, 10);
@@ -67,8 +70,8 @@ void cluster_init(struct cluster *c, const struct cluster_options *options)
         n->host.disk.context = n;
         sim_net_add(&c->net, &n->host);
         (void)snprintf(n->name, sizeof n->name, "n%u", i + 1);
-        n->log = (struct log){.level = options->trace ? LOG_DEBUG : LOG_ERROR,
-                              .sink = log_trace_sink, .context = n};
+        n->log = (struct log){.level = options->trace ? LOG_DEBUG : LOG_INFO,
+                              .sink = node_log_sink, .context = n};
         (void)snprintf(c->members[i].name, sizeof c->members[i].name, "%s", n->name);
         (void)snprintf(c->members[i].host, sizeof c->members[i].host, "%s", n->name);
         c->members[i].port = PEER_PORT;
@@ -120,6 +123,9 @@ static void check_leader(struct cluster *c, struct cluster_node *n, uint64_t ter
 static void check_applied(struct cluster *c, struct cluster_node *n)
 {
     const struct store *s = node_store(n->node);
+    if (s == NULL) {
+        return; /* it waits for the others before it bootstraps */
+    }
     uint64_t index = store_applied_index(s);
     uint64_t revision = store_revision(s);
     uint64_t digest = store_digest(s);
@@ -153,6 +159,10 @@ static void check_applied(struct cluster *c, struct cluster_node *n)
 static void check_state(struct cluster *c, struct cluster_node *n)
 {
     struct node_status status;
+    if (!n->has_changed && node_term(n->node) == n->term) {
+        return;
+    }
+    n->has_changed = false;
     node_status(n->node, &status);
     if (status.term < n->term) {
         world_fail(&c->world, "%s went back from term %" PRIu64 " to %" PRIu64, n->name, n->term,
@@ -256,6 +266,7 @@ enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *e
     n->host.disk.failed_at_us = 0;
     n->applied_index = n->revision = n->term = 0;
     n->state = 0;
+    n->has_changed = true;
     struct node_options o = {
         .env = &n->process->env,
         .log = &n->log,
@@ -445,7 +456,7 @@ static void node_ended(struct cluster *c, struct cluster_node *n)
         world_trace(&c->world, "%s has stopped", n->name);
         node_release(c, n);
     }
-    cluster_restart_in(c, n->host.number, world_random(&c->world, 20 * MS, 1000 * MS));
+    cluster_restart_in(c, n->host.number, world_random(&c->world, 20 * MS, 300 * MS));
 }
 
 /* A node may stop itself only after an injected failure of its disk; it must when that struck the

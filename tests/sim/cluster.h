@@ -58,6 +58,7 @@ struct cluster_node {
     uint64_t applied_index;
     uint64_t revision;
     uint64_t term;
+    bool has_changed;  /* its log said that its state did */
     char state;        /* first letter of node_status.state */
     struct world_event turn;
     struct world_event deadline;

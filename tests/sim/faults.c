@@ -10,6 +10,9 @@ const char *const fault_names[FAULT_KINDS] = {
     "at-candidate",  "at-leading",     "at-install",    "at-take",
 };
 
+#define FAULTS_ENOUGH 20
+#define ARMED_MAX 2 /* more would only pile up for moments that are rare */
+
 static void fault_tick(void *context);
 
 /* ---- ends of faults ------------------------------------------------------------------------- */
@@ -37,8 +40,9 @@ static void fault_end_in(struct faults *f, enum fault kind, uint32_t a, uint32_t
         struct fault_end *e = &f->ends[i];
         if (!world_is_due(&e->event)) {
             *e = (struct fault_end){.faults = f, .kind = kind, .a = a, .b = b};
-            world_at(&f->cluster->world, &e->event,
-                     world_random(&f->cluster->world, low_us, high_us), fault_end_run, e);
+            struct world *w = &f->cluster->world;
+            uint64_t high = world_chance(w, 750) ? low_us + (high_us - low_us) / 6 : high_us;
+            world_at(w, &e->event, world_random(w, low_us, high), fault_end_run, e);
             return;
         }
     }
@@ -51,7 +55,7 @@ static void fault_end_in(struct faults *f, enum fault kind, uint32_t a, uint32_t
 static void restart_soon(struct faults *f, uint32_t node)
 {
     struct world *w = &f->cluster->world;
-    uint64_t high = world_chance(w, 700) ? 300 * MS : 2000 * MS;
+    uint64_t high = world_chance(w, 850) ? 150 * MS : 1500 * MS;
     cluster_restart_in(f->cluster, node, world_random(w, 5 * MS, high));
     if (f->is_on[FAULT_POWER_IN_START] && world_chance(w, 250)) {
         f->cluster->nodes[node].host.disk.die_after = (uint32_t)world_random(w, 1, 25);
@@ -87,7 +91,7 @@ static bool strike_node(struct faults *f, enum fault kind, uint32_t node)
         cluster_stop(c, node);
         return true;
     case FAULT_PAUSE:
-        cluster_pause(c, node, world_random(w, 100 * MS, world_chance(w, 700) ? 700 * MS : 3000 * MS));
+        cluster_pause(c, node, world_random(w, 100 * MS, world_chance(w, 800) ? 500 * MS : 3000 * MS));
         return true;
     case FAULT_DISK_SLOW:
         d->slow_us = world_random(w, 2 * MS, 300 * MS);
@@ -254,15 +258,24 @@ static void fault_tick(void *context)
     bool is_aimed = world_chance(w, 500);
     enum fault low = is_aimed ? FAULT_AT_SUBMIT : FAULT_KILL;
     enum fault high = is_aimed ? FAULT_KINDS - 1 : FAULT_WALL_JUMP;
-    enum fault kind = (enum fault)world_random(w, low, high);
-    if (f->is_on[kind]) {
-        if (is_aimed) {
-            f->armed[kind]++;
-        } else {
-            fault_strike(f, kind);
-        }
+    enum fault kind;
+    do {
+        kind = (enum fault)world_random(w, low, high);
+    } while (!f->is_on[kind]); /* one of each half always is */
+    if (!is_aimed) {
+        fault_strike(f, kind);
+    } else if (f->armed[kind] < ARMED_MAX) {
+        f->armed[kind]++;
     }
-    world_at(w, &f->tick, world_random(w, 1, 2 * f->interval_us), fault_tick, f);
+    uint64_t delay = world_random(w, 1, 2 * f->interval_us);
+    if (--f->burst_left == 0) {
+        /* A pause, longer each time once there was enough: even the worst mixture must leave room
+         * for some work. */
+        f->burst_left = (uint32_t)world_random(w, 2, 8);
+        f->pause_us += faults_count(f) < FAULTS_ENOUGH ? 5 * MS : 150 * MS;
+        delay += world_random(w, 50 * MS, 250 * MS + f->pause_us);
+    }
+    world_at(w, &f->tick, delay, fault_tick, f);
 }
 
 void faults_init(struct faults *f, struct cluster *c)
@@ -274,7 +287,8 @@ void faults_init(struct faults *f, struct cluster *c)
     /* Something must be able to go wrong even on a single node. */
     f->is_on[world_random(&c->world, FAULT_KILL, FAULT_POWER)] = true;
     f->is_on[FAULT_AT_SUBMIT] = true;
-    f->interval_us = world_random(&c->world, 40 * MS, 300 * MS);
+    f->interval_us = world_random(&c->world, 10 * MS, 80 * MS);
+    f->burst_left = 8;
     c->moment = moment_cb;
     c->context = f;
 }

@@ -60,6 +60,8 @@ struct faults {
     struct fault_end ends[FAULT_ENDS_MAX];
     struct world_event tick;
     uint64_t interval_us;
+    uint32_t burst_left; /* faults until the next pause */
+    uint64_t pause_us;
     bool is_running;
 };
 

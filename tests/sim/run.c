@@ -10,7 +10,7 @@
 #include "tests/sim/workload.h"
 
 #define PHASE_LIMIT_US (300 * SECOND)
-#define PHASE_US (4 * SECOND) /* at least so long, however much is acknowledged */
+#define PHASE_US (1500 * MS) /* at least so long, however much is acknowledged */
 #define FINISH_LIMIT_US (20 * SECOND)
 
 struct run {
@@ -32,9 +32,9 @@ static struct cluster_options run_options(uint64_t seed, bool trace)
         .seed = seed,
         .nodes = shape < 8 ? 1 : shape < 22 ? 5 : 3,
         .trace = trace,
-        .election_timeout_ms = (uint32_t)rng_range(&rng, 100, 300),
-        .heartbeat_ms = (uint32_t)rng_range(&rng, 15, 40),
-        .wal_segment_bytes = (size_t)rng_range(&rng, 2, 16) * 4096,
+        .election_timeout_ms = (uint32_t)rng_range(&rng, 120, 300),
+        .heartbeat_ms = (uint32_t)rng_range(&rng, 20, 50),
+        .wal_segment_bytes = (size_t)rng_range(&rng, 4, 16) * 4096,
         .snapshot_log_bytes = (size_t)rng_range(&rng, 8, 64) * 1024,
         .trailing_log_bytes = rng_chance(&rng, 500) ? 1 : (size_t)rng_range(&rng, 1, 16) * 1024,
         .batch_bytes = rng_chance(&rng, 500) ? 0 : (size_t)rng_range(&rng, 1, 16) * 1024,

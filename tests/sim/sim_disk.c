@@ -419,6 +419,12 @@ enum status sim_disk_write(struct sim_file *f, uint64_t offset, const void *from
     if (end > inode->allocated) {
         if (d->is_full) {
             d->refused_full++;
+            if (inode->allocated > 0 && f->in_log) {
+                /* A record larger than these tiny segments: in production none is, and here it
+                 * ends the node like any failed write. */
+                d->failed_at_us = d->world->now_us;
+                d->failed_in_log = true;
+            }
             return RC_NO_SPACE;
         }
         inode->allocated = end;

@@ -201,6 +201,7 @@ static bool outcome_is_expected(const struct record *r)
     case OUTCOME_NODE_EXISTS: return r->kind == DO_CREATE;
     case OUTCOME_NO_NODE: return r->kind == DO_SET || r->kind == DO_DELETE;
     case OUTCOME_BAD_VERSION: return r->kind == DO_CAS || r->kind == DO_ROLLED_BACK;
+    case OUTCOME_GUARD_REFUSED: return r->kind == DO_CAS;
     default: return false;
     }
 }
@@ -450,7 +451,7 @@ static void client_next(void *context)
 void workload_init(struct workload *l, struct cluster *c, struct journal *h, uint32_t clients)
 {
     *l = (struct workload){.cluster = c, .journal = h, .client_count = clients,
-                           .think_us = 20 * MS};
+                           .think_us = 10 * MS};
     for (uint32_t i = 0; i < clients; i++) {
         l->clients[i].workload = l;
         l->clients[i].number = i;
