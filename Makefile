@@ -92,6 +92,7 @@ PURE_OBJ  := $(call objs,$(call src,store lease recipes))
 UNIT      := $(patsubst %.c,$(BUILD)/%,$(call src,tests/unit))
 FUZZ      := $(patsubst %.c,$(BUILD)/%,$(call src,tests/fuzz))
 BENCH     := $(patsubst %.c,$(BUILD)/%,$(call src,tests/bench))
+CLUSTER   := $(patsubst %.c,$(BUILD)/%,$(call src,tests/cluster))
 SUPPORT   := $(BUILD)/support.a
 SIM_SRC   := $(call src,tests/sim)
 SIM       := $(if $(SIM_SRC),$(BUILD)/tests/sim/sim)
@@ -182,6 +183,9 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(SUPPORT) $(CORE)
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(CORE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
+$(BUILD)/tests/cluster/%: $(BUILD)/tests/cluster/%.o $(LIBCOORD)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS)
 $(BUILD)/tests/sim/sim: $(call objs,$(SIM_SRC)) $(SUPPORT) $(CORE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) $(TEST_LIBS)
@@ -217,13 +221,13 @@ cov: deps ## line coverage of unit tests and simulation, per file
 	$(Q)$(SUBMAKE) VARIANT=cov do-cov
 
 # Only the optimised build moves build/coordd, so testing a sanitized one leaves it alone.
-do-test: $(if $(filter release,$(VARIANT)),all,programs) $(UNIT) $(SIM)
+do-test: $(if $(filter release,$(VARIANT)),all,programs) $(UNIT) $(SIM) $(CLUSTER)
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) $(UNIT) $(SIM_RUNS) -- $(call scripts,tests/cluster)
 do-unit: $(UNIT)
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) $(UNIT) --
 do-sim: $(SIM)
 	$(Q)$(or $(SIM),$(error there is no tests/sim)) --seed $(SEED) --seeds $(SEEDS)
-do-cluster: programs
+do-cluster: programs $(CLUSTER)
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) -- $(call scripts,tests/cluster)
 do-compat: programs
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) -- $(call scripts,tests/compat)
