@@ -100,7 +100,11 @@ static int segment_compare(const void *a, const void *b)
 static enum status list_dir(struct wal_scan *s)
 {
     struct wal *w = s->wal;
-    enum status rc = w->env->disk->list(w->env, w->dir, list_file, s);
+    /* As with the content of files: a name that is seen need not be durable yet. */
+    enum status rc = w->env->disk->sync_dir(w->env, w->dir);
+    if (rc == RC_OK) {
+        rc = w->env->disk->list(w->env, w->dir, list_file, s);
+    }
     if (rc != RC_OK) {
         return errmsg_set(s->err, rc, "list log directory %s: %s", w->dir, status_text(rc));
     }
