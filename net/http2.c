@@ -277,7 +277,9 @@ static int data_send_cb(nghttp2_session *session, nghttp2_frame *frame, const ui
     struct http2_stream *s = source->ptr;
     PRE(bytes <= http2_stream_queued(s)); /* and no padding: nobody asked for it */
     buf_append(h->taking, header, 9);
-    buf_append(h->taking, s->out.data + s->out_sent, bytes);
+    if (bytes > 0) {
+        buf_append(h->taking, s->out.data + s->out_sent, bytes);
+    }
     s->out_sent += bytes;
     h->queued_bytes -= bytes;
     if (s->out_sent == s->out.size) {

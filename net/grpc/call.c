@@ -521,6 +521,11 @@ static bool in_admit(struct grpc_call *call, size_t bytes)
     return true;
 }
 
+static struct slice slice_from(struct slice bytes, size_t at)
+{
+    return at == 0 ? bytes : slice_make(bytes.data + at, bytes.size - at);
+}
+
 /* A stream: hands over what is whole, as long as the client reads the answers. */
 static void call_deliver(struct grpc_call *call)
 {
@@ -529,7 +534,7 @@ static void call_deliver(struct grpc_call *call)
     bool is_stalled = false;
     for (;;) {
         struct slice message;
-        struct slice rest = slice_make(call->in.data + at, call->in.size - at);
+        struct slice rest = slice_from(buf_slice(&call->in), at);
         enum grpc_frame frame = grpc_frame_peek(rest, GRPC_MESSAGE_BYTES_MAX, &message);
         if (!frame_is_fine(call, frame, message)) {
             return;
