@@ -9,15 +9,16 @@
 #include "base/mutant.h"
 #include "raft/engine_internal.h"
 
-#define REQUIRED_LIBRAFT 2201
+#define REQUIRED_LIBRAFT     2201
 #define INFLIGHT_ENTRIES_MAX 8192 /* per follower; the core's default of 32 is far too small */
-#define SUSPECT_JITTER_MS 20
+#define SUSPECT_JITTER_MS    20
 
 #if RAFT_VERSION_NUMBER != REQUIRED_LIBRAFT
-#error "coord needs libraft 0.22.1: 0.15 loses acknowledged writes, others own event memory otherwise"
+#error \
+    "coord needs libraft 0.22.1: 0.15 loses acknowledged writes, newer ones differ in ownership"
 #endif
 
-/* ---- steps and their updates ------------------------------------------------------------------ */
+/* ---- steps and their updates ------------------------------------------------------------- */
 
 void engine_fail(struct engine *e, enum status rc, const char *why)
 {
@@ -28,8 +29,8 @@ void engine_fail(struct engine *e, enum status rc, const char *why)
     e->events->fatal(e->context, rc, why);
 }
 
-/* Rule ABA: remembers which write carries the present version of each entry, so that the completion
- * of a superseded write is never taken for it. */
+/* Rule ABA: remembers which write carries the present version of each entry, so that the
+ * completion of a superseded write is never taken for it. */
 static uint64_t superseded_ticket(const struct engine *e, uint64_t index)
 {
     const struct engine_entry *old = engine_log_find(&e->entries, index);
@@ -57,8 +58,8 @@ static void take_entries(struct engine *e, uint64_t index, const struct raft_ent
     struct engine_block *block = engine_block_new(batch[0].batch);
     for (unsigned i = 0; i < count; i++) {
         INVARIANT(11, batch[i].batch == batch[0].batch);
-        struct engine_entry *entry = engine_log_append(&e->entries, records[i].term,
-                                                       records[i].type, records[i].payload, block);
+        struct engine_entry *entry = engine_log_append(
+            &e->entries, records[i].term, records[i].type, records[i].payload, block);
         entry->ticket = mutant_ticket < ticket ? mutant_ticket : ticket;
     }
     engine_block_release(block);
@@ -85,8 +86,8 @@ static void refresh_configuration(struct engine *e)
     e->seen_committed = committed;
     e->seen_uncommitted = uncommitted;
     struct engine_configuration before = e->configuration;
-    engine_configuration_from_raft(&e->raft.configuration,
-                                   uncommitted != 0 ? uncommitted : committed, &e->configuration);
+    engine_configuration_from_raft(
+        &e->raft.configuration, uncommitted != 0 ? uncommitted : committed, &e->configuration);
     if (memcmp(before.members, e->configuration.members, sizeof before.members) != 0) {
         memset(e->told_commit, 0, sizeof e->told_commit);
     }
@@ -128,12 +129,13 @@ int engine_step(struct engine *e, struct raft_event *event)
     return rv;
 }
 
-/* ---- what follows from a step ----------------------------------------------------------------- */
+/* ---- what follows from a step ------------------------------------------------------------ */
 
 static void step_configuration(struct engine *e, uint64_t index, struct slice payload)
 {
     struct raft_event event = {.type = RAFT_CONFIGURATION};
-    struct raft_buffer bytes = {.base = mem_dup(payload.data, payload.size), .len = payload.size};
+    struct raft_buffer bytes = {.base = mem_dup(payload.data, payload.size),
+                                .len = payload.size};
     event.configuration.index = index;
     if (raft_configuration_decode(&bytes, &event.configuration.conf) != 0) {
         UNREACHABLE(); /* it was checked before it got into the log */
@@ -186,8 +188,8 @@ static bool apply_one(struct engine *e)
     return true;
 }
 
-/* Rule NOOP: each term begins with an entry of its own, since only that lets the leader know what
- * is committed. The core appends one only if it sees uncommitted entries. */
+/* Rule NOOP: each term begins with an entry of its own, since only that lets the leader know
+ * what is committed. The core appends one only if it sees uncommitted entries. */
 static bool begin_term(struct engine *e)
 {
     uint64_t last = engine_last_index(e);
@@ -238,7 +240,7 @@ void engine_advance(struct engine *e)
     }
 }
 
-/* ---- the log's completions -------------------------------------------------------------------- */
+/* ---- the log's completions --------------------------------------------------------------- */
 
 /* Rule ABA: persisted is what the latest write of each index has reached, and nothing while a
  * snapshot is being installed. */
@@ -325,7 +327,7 @@ static void on_wal_failed(void *context, enum status rc)
 
 static const struct wal_events wal_events = {.durable = on_durable, .failed = on_wal_failed};
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------- */
 
 /* What recovery yields must fit the newest snapshot: contiguous with it, or wholly covered. */
 static enum status fit_to_snapshot(const struct engine *e, const struct wal_recovery *r,
@@ -335,7 +337,8 @@ static enum status fit_to_snapshot(const struct engine *e, const struct wal_reco
     *keep = false;
     if (r->reset_index > snapshot) {
         return errmsg_set(err, RC_CORRUPT,
-                          "the log goes on behind snapshot %" PRIu64 ", which is missing; replace "
+                          "the log goes on behind snapshot %" PRIu64
+                          ", which is missing; replace "
                           "this member",
                           r->reset_index);
     }
@@ -436,7 +439,8 @@ static enum status start_core(struct engine *e, const struct wal_recovery *r,
     struct buf payload = {0};
     if (r->is_new && e->snapshot.index == 0) {
         if (first == NULL) {
-            return errmsg_set(err, RC_INVALID, "the data dir is empty and no members are given");
+            return errmsg_set(err, RC_INVALID,
+                              "the data dir is empty and no members are given");
         }
         bootstrap(e, first, &first_entry, &payload, &term);
         entries = &first_entry;
@@ -488,15 +492,17 @@ static void configure_core(struct engine *e, const struct engine_options *o)
     }
     raft_seed(&e->raft, o->seed);
     raft_set_pre_vote(&e->raft, true);
-    raft_set_election_timeout(&e->raft, o->election_timeout_ms != 0 ? o->election_timeout_ms
-                                                                    : ENGINE_ELECTION_TIMEOUT_MS);
+    raft_set_election_timeout(&e->raft, o->election_timeout_ms != 0
+                                            ? o->election_timeout_ms
+                                            : ENGINE_ELECTION_TIMEOUT_MS);
     raft_set_heartbeat_timeout(&e->raft,
                                o->heartbeat_ms != 0 ? o->heartbeat_ms : ENGINE_HEARTBEAT_MS);
     raft_set_max_inflight_entries(&e->raft, INFLIGHT_ENTRIES_MAX);
 }
 
-enum status engine_open(const struct engine_options *options, const struct engine_events *events,
-                        void *context, struct engine **out, struct errmsg *err)
+enum status engine_open(const struct engine_options *options,
+                        const struct engine_events *events, void *context, struct engine **out,
+                        struct errmsg *err)
 {
     if (raft_version_number() != REQUIRED_LIBRAFT) {
         return errmsg_set(err, RC_UNSUPPORTED, "coord needs libraft 0.22.1, this is version %d",
@@ -558,7 +564,7 @@ void engine_close(struct engine *e)
     mem_free(e);
 }
 
-/* ---- requests --------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------- */
 
 enum status engine_submit(struct engine *e, struct slice payload, uint64_t *index,
                           uint64_t *term)
@@ -588,8 +594,8 @@ enum status engine_submit(struct engine *e, struct slice payload, uint64_t *inde
     return RC_OK;
 }
 
-/* Rule GUARDS: the core sends TimeoutNow once, at the call; a target that lacks an entry ignores
- * it. */
+/* Rule GUARDS: the core sends TimeoutNow once, at the call; a target that lacks an entry
+ * ignores it. */
 enum status engine_transfer(struct engine *e, uint64_t target)
 {
     if (e->failed || e->raft.state != RAFT_LEADER || e->raft.leader_state.transferee != 0 ||
@@ -647,19 +653,20 @@ void engine_snapshot_taken(struct engine *e, const struct engine_snapshot *s)
     engine_advance(e);
 }
 
-bool engine_offer_is_useful(const struct engine *e, const struct message_install_snapshot *offer)
+bool engine_offer_is_useful(const struct engine *e,
+                            const struct message_install_snapshot *offer)
 {
     struct engine_configuration c;
     return !e->failed && !e->install.running && offer->last_index > 0 && offer->last_term > 0 &&
            offer->term >= e->raft.current_term && offer->last_term <= offer->term &&
            !(offer->term == e->raft.current_term && e->raft.state == RAFT_LEADER) &&
-           offer->last_index > e->raft.trail.snapshot.index &&
-           offer->last_index > e->applied &&
+           offer->last_index > e->raft.trail.snapshot.index && offer->last_index > e->applied &&
            engine_term_of(e, offer->last_index) != offer->last_term &&
            engine_configuration_decode(offer->configuration, &c) == RC_OK;
 }
 
-bool engine_install(struct engine *e, uint64_t from, const struct message_install_snapshot *offer)
+bool engine_install(struct engine *e, uint64_t from,
+                    const struct message_install_snapshot *offer)
 {
     struct engine_configuration c;
     if (!engine_offer_is_useful(e, offer) ||
@@ -701,7 +708,7 @@ void engine_suspect_leader(struct engine *e)
     }
 }
 
-/* ---- turns and time --------------------------------------------------------------------------- */
+/* ---- turns and time ---------------------------------------------------------------------- */
 
 void engine_turn(struct engine *e)
 {
@@ -735,17 +742,14 @@ void engine_tick(struct engine *e, uint64_t now_ms)
     }
 }
 
-/* ---- questions -------------------------------------------------------------------------------- */
+/* ---- questions --------------------------------------------------------------------------- */
 
 enum engine_state engine_state(const struct engine *e)
 {
     switch (e->raft.state) {
-    case RAFT_LEADER:
-        return ENGINE_LEADER;
-    case RAFT_CANDIDATE:
-        return ENGINE_CANDIDATE;
-    default:
-        return ENGINE_FOLLOWER;
+    case RAFT_LEADER: return ENGINE_LEADER;
+    case RAFT_CANDIDATE: return ENGINE_CANDIDATE;
+    default: return ENGINE_FOLLOWER;
     }
 }
 
@@ -757,12 +761,9 @@ uint64_t engine_term(const struct engine *e)
 uint64_t engine_leader(const struct engine *e)
 {
     switch (e->raft.state) {
-    case RAFT_LEADER:
-        return e->raft.id;
-    case RAFT_FOLLOWER:
-        return e->raft.follower_state.current_leader.id;
-    default:
-        return 0;
+    case RAFT_LEADER: return e->raft.id;
+    case RAFT_FOLLOWER: return e->raft.follower_state.current_leader.id;
+    default: return 0;
     }
 }
 
@@ -818,7 +819,8 @@ uint64_t engine_term_of(const struct engine *e, uint64_t index)
     if (entry != NULL) {
         return entry->term;
     }
-    return index != 0 && index == e->raft.trail.snapshot.index ? e->raft.trail.snapshot.term : 0;
+    return index != 0 && index == e->raft.trail.snapshot.index ? e->raft.trail.snapshot.term
+                                                               : 0;
 }
 
 bool engine_leads_safely(const struct engine *e)

@@ -1,18 +1,18 @@
-/* The consensus core behind one interface: feeds events to libraft 0.22.1's raft_step and carries
- * out what it asks for, in the order that keeps its promises.
+/* The consensus core behind one interface: feeds events to libraft 0.22.1's raft_step and
+ * carries out what it asks for, in the order that keeps its promises.
  *
  * Owns the write-ahead log and the entries in memory; knows members, terms and indexes, but not
- * what a command means. Its interface would fit another core. The ten rules that this core needs
- * (DISK, ABA, TRIM, PVFIX, SPLIT, NOOP, GATE, VOTERS, FIFO, GUARDS) are named where they are
- * enforced; docs/architecture.md lists them with their reasons.
+ * what a command means. Its interface would fit another core. The ten rules that this core
+ * needs (DISK, ABA, TRIM, PVFIX, SPLIT, NOOP, GATE, VOTERS, FIFO, GUARDS) are named where they
+ * are enforced; docs/architecture.md lists them with their reasons.
  *
- * Order of an update (rule DISK): term and vote go to the log before any message of this or a later
- * step leaves; entries go to the log; messages leave once the term they speak for is durable;
- * committed entries are applied. A failed durable write is final: `fatal` is called, nothing more
- * leaves.
+ * Order of an update (rule DISK): term and vote go to the log before any message of this or a
+ * later step leaves; entries go to the log; messages leave once the term they speak for is
+ * durable; committed entries are applied. A failed durable write is final: `fatal` is called,
+ * nothing more leaves.
  *
- * All on the loop. Callbacks come from inside engine_* calls; they must not call the engine, except
- * for the const questions.
+ * All on the loop. Callbacks come from inside engine_* calls; they must not call the engine,
+ * except for the const questions.
  */
 #ifndef RAFT_ENGINE_H
 #define RAFT_ENGINE_H
@@ -22,11 +22,11 @@
 #include "base/metrics.h"
 #include "raft/message.h"
 
-#define ENGINE_MEMBERS_MAX 16
-#define ENGINE_ADDRESS_BYTES_MAX 340
+#define ENGINE_MEMBERS_MAX         16
+#define ENGINE_ADDRESS_BYTES_MAX   340
 #define ENGINE_ELECTION_TIMEOUT_MS 200
-#define ENGINE_HEARTBEAT_MS 40
-#define ENGINE_TRAILING_BYTES ((uint64_t)8 << 20)
+#define ENGINE_HEARTBEAT_MS        40
+#define ENGINE_TRAILING_BYTES      ((uint64_t)8 << 20)
 
 struct engine;
 
@@ -34,7 +34,7 @@ enum engine_role { ENGINE_STANDBY = 0, ENGINE_VOTER = 1, ENGINE_SPARE = 2 };
 
 struct engine_member {
     uint64_t id;
-    uint8_t role;                            /* enum engine_role */
+    uint8_t role;                           /* enum engine_role */
     char address[ENGINE_ADDRESS_BYTES_MAX]; /* "name=host:port", kept in the log */
 };
 
@@ -47,8 +47,8 @@ struct engine_configuration {
 /* The encoded form, as in log entries and snapshots. Decoding is strict: ids are unique and not
  * zero, roles known, addresses printable. */
 void engine_configuration_encode(struct buf *out, const struct engine_configuration *c);
-enum status engine_configuration_decode(struct slice bytes, struct engine_configuration *out)
-    MUST_USE;
+enum status engine_configuration_decode(struct slice bytes,
+                                        struct engine_configuration *out) MUST_USE;
 
 enum engine_state { ENGINE_FOLLOWER = 1, ENGINE_CANDIDATE = 2, ENGINE_LEADER = 3 };
 
@@ -92,14 +92,15 @@ struct engine_events {
     void (*fatal)(void *context, enum status rc, const char *why);
 };
 
-/* Opens the log and starts the core. Blocks while it recovers. RC_CORRUPT when log and snapshot do
- * not fit together, and what wal_open answers. */
-enum status engine_open(const struct engine_options *options, const struct engine_events *events,
-                        void *context, struct engine **out, struct errmsg *err) MUST_USE;
+/* Opens the log and starts the core. Blocks while it recovers. RC_CORRUPT when log and
+ * snapshot do not fit together, and what wal_open answers. */
+enum status engine_open(const struct engine_options *options,
+                        const struct engine_events *events, void *context, struct engine **out,
+                        struct errmsg *err) MUST_USE;
 void engine_close(struct engine *e);
 
-/* A message of the consensus kind from a member. Judged first: what no correct member would say is
- * dropped and logged. INSTALL_SNAPSHOT is not for here: see engine_offer_is_useful. */
+/* A message of the consensus kind from a member. Judged first: what no correct member would
+ * say is dropped and logged. INSTALL_SNAPSHOT is not for here: see engine_offer_is_useful. */
 void engine_receive(struct engine *e, uint64_t from, const struct message *m);
 
 /* Appends one command entry. RC_NOT_LEADER, RC_NO_SPACE; then nothing happened. Copies. */
@@ -113,14 +114,16 @@ enum status engine_transfer(struct engine *e, uint64_t target) MUST_USE;
 void engine_snapshot_taken(struct engine *e, const struct engine_snapshot *snapshot);
 
 /* Is this offer from the leader of our term or a later one, and about entries that we lack? */
-bool engine_offer_is_useful(const struct engine *e, const struct message_install_snapshot *offer);
+bool engine_offer_is_useful(const struct engine *e,
+                            const struct message_install_snapshot *offer);
 
 /* The file of this offer is here, verified and durable. True: `installed` will follow (and the
  * caller keeps the loaded state until then); false: the core has no use for it any more. */
-bool engine_install(struct engine *e, uint64_t from, const struct message_install_snapshot *offer);
+bool engine_install(struct engine *e, uint64_t from,
+                    const struct message_install_snapshot *offer);
 
-/* The connection to the leader broke in a way that a dead process would break it: do not wait for
- * the whole election timeout. */
+/* The connection to the leader broke in a way that a dead process would break it: do not
+ * wait for the whole election timeout. */
 void engine_suspect_leader(struct engine *e);
 
 /* Once per loop turn, last: commit notices, the log's group commit. */
@@ -134,8 +137,8 @@ uint64_t engine_leader(const struct engine *e); /* 0 = unknown */
 uint64_t engine_commit_index(const struct engine *e);
 uint64_t engine_last_index(const struct engine *e);
 uint64_t engine_applied_index(const struct engine *e);
-uint64_t engine_log_bytes(const struct engine *e);     /* on disk */
-uint64_t engine_memory_bytes(const struct engine *e);  /* of entries kept in memory */
+uint64_t engine_log_bytes(const struct engine *e);              /* on disk */
+uint64_t engine_memory_bytes(const struct engine *e);           /* of entries kept in memory */
 uint64_t engine_match(const struct engine *e, uint64_t member); /* leader only, else 0 */
 bool engine_is_installing(const struct engine *e);
 bool engine_disk_is_short(const struct engine *e);

@@ -1,6 +1,7 @@
-/* Membership between our words and libraft's. The encoded form is libraft's own, since it lives in
- * RAFT_CHANGE entries that the core decodes itself; its decoder trusts its input, so everything is
- * checked here first (reference: configuration.c of libraft, configurationDecode). */
+/* Membership between our words and libraft's. The encoded form is libraft's own, since it
+ * lives in RAFT_CHANGE entries that the core decodes itself; its decoder trusts its input,
+ * so everything is checked here first (reference: configuration.c of libraft,
+ * configurationDecode). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +69,8 @@ enum status engine_configuration_decode(struct slice bytes, struct engine_config
     uint8_t format = unpack_u8(&u);
     uint64_t count = unpack_u64(&u);
     *out = (struct engine_configuration){0};
-    if (u.failed || format != CONFIGURATION_FORMAT || count == 0 || count > ENGINE_MEMBERS_MAX) {
+    if (u.failed || format != CONFIGURATION_FORMAT || count == 0 ||
+        count > ENGINE_MEMBERS_MAX) {
         return RC_MALFORMED;
     }
     for (uint64_t i = 0; i < count; i++) {

@@ -116,7 +116,7 @@ struct engine_entry *engine_log_append(struct engine_log *l, uint64_t term, uint
         block->references++;
     }
     struct engine_entry *entry = at(l, engine_log_last(l));
-    *entry = (struct engine_entry){
-        .term = term, .type = type, .payload = payload, .block = block};
+    *entry =
+        (struct engine_entry){.term = term, .type = type, .payload = payload, .block = block};
     return entry;
 }

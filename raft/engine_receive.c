@@ -1,6 +1,7 @@
 /* Messages from other members, judged before they are stepped: the core is built without its
- * assertions, so that what it merely assumes about its input would corrupt memory. A message that no
- * correct member sends is dropped and logged; the connection stays, since the next one may be fine.
+ * assertions, so that what it merely assumes about its input would corrupt memory. A message
+ * that no correct member sends is dropped and logged; the connection stays, since the next one
+ * may be fine.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -11,11 +12,11 @@
 #include "raft/engine_internal.h"
 
 /* Versions of libraft's message structs, as its message.h numbers them. */
-#define VERSION_REQUEST_VOTE 2
-#define VERSION_REQUEST_VOTE_RESULT 2
-#define VERSION_APPEND_ENTRIES 0
+#define VERSION_REQUEST_VOTE          2
+#define VERSION_REQUEST_VOTE_RESULT   2
+#define VERSION_APPEND_ENTRIES        0
 #define VERSION_APPEND_ENTRIES_RESULT 2
-#define VERSION_TIMEOUT_NOW 0
+#define VERSION_TIMEOUT_NOW           0
 
 static const struct engine_member *find_member(const struct engine *e, uint64_t id)
 {
@@ -73,8 +74,7 @@ bool engine_message_is_sane(const struct engine *e, uint64_t from, const struct 
         return false;
     }
     switch (m->type) {
-    case MESSAGE_APPEND_ENTRIES:
-        return append_is_sane(e, &m->append_entries, why);
+    case MESSAGE_APPEND_ENTRIES: return append_is_sane(e, &m->append_entries, why);
     case MESSAGE_APPEND_ENTRIES_RESULT:
         if (m->append_entries_result.last_log_index > engine_last_index(e) &&
             m->append_entries_result.rejected == 0 &&
@@ -98,11 +98,8 @@ bool engine_message_is_sane(const struct engine *e, uint64_t from, const struct 
             return false;
         }
         return true;
-    case MESSAGE_TIMEOUT_NOW:
-        return true;
-    default:
-        *why = "not a consensus message";
-        return false;
+    case MESSAGE_TIMEOUT_NOW: return true;
+    default: *why = "not a consensus message"; return false;
     }
 }
 
@@ -153,8 +150,8 @@ static void step_append(struct engine *e, struct raft_message *rm,
     mem_free(entries);
 }
 
-/* Rule TRIM: of a request that reaches below our snapshot, drop what the snapshot covers and anchor
- * the rest at it: the core would take old entries for new ones. */
+/* Rule TRIM: of a request that reaches below our snapshot, drop what the snapshot covers and
+ * anchor the rest at it: the core would take old entries for new ones. */
 static uint32_t trim(const struct engine *e, const struct message_append_entries *m,
                      uint64_t *prev_index, uint64_t *prev_term)
 {
@@ -169,16 +166,16 @@ static uint32_t trim(const struct engine *e, const struct message_append_entries
     return skip < m->entry_count ? (uint32_t)skip : m->entry_count;
 }
 
-/* Rule SPLIT: the core files a configuration change under the first index of its message, so each
- * one is stepped as the first entry of a message of its own. */
+/* Rule SPLIT: the core files a configuration change under the first index of its message, so
+ * each one is stepped as the first entry of a message of its own. */
 static void receive_append(struct engine *e, struct raft_message *rm,
                            const struct message_append_entries *m)
 {
     uint64_t prev_index = m->prev_log_index;
     uint64_t prev_term = m->prev_log_term;
     uint32_t from = trim(e, m, &prev_index, &prev_term);
-    /* Below the disk reserve nothing is taken in, hence nothing acknowledged; the heartbeat that is
-     * left keeps the leader known. */
+    /* Below the disk reserve nothing is taken in, hence nothing acknowledged; the heartbeat
+     * that is left keeps the leader known. */
     uint32_t end = engine_disk_is_short(e) ? from : m->entry_count;
     do {
         uint32_t count = 0;
@@ -202,8 +199,8 @@ void engine_receive(struct engine *e, uint64_t from, const struct message *m)
         return;
     }
     if (!engine_message_is_sane(e, from, m, &why)) {
-        log_warn(e->log, "raft.message_refused", "from=%016" PRIx64 " type=%d reason=\"%s\"", from,
-                 m->type, why);
+        log_warn(e->log, "raft.message_refused", "from=%016" PRIx64 " type=%d reason=\"%s\"",
+                 from, m->type, why);
         return;
     }
     /* The core copies the address of a new leader; it must outlive the step only. */
@@ -262,8 +259,7 @@ void engine_receive(struct engine *e, uint64_t from, const struct message *m)
             .last_log_term = m->timeout_now.last_log_term,
         };
         break;
-    default:
-        UNREACHABLE();
+    default: UNREACHABLE();
     }
     if (engine_step(e, &event) != 0) {
         engine_fail(e, RC_CORRUPT, "the core refused a message");

@@ -1,6 +1,6 @@
-/* What the core wants said, in our words: entries filled in from memory (the core keeps none),
- * messages held back until the term they speak for is durable (rule DISK), and the commit notices
- * that keep followers one network hop, not one heartbeat, behind. */
+/* What the core wants said, in our words: entries filled in from memory (the core keeps
+ * none), messages held back until the term they speak for is durable (rule DISK), and the
+ * commit notices that keep followers one network hop, not one heartbeat, behind. */
 #include <string.h>
 
 #include "base/assert.h"
@@ -9,7 +9,7 @@
 #include "raft/engine_internal.h"
 
 /* One AppendEntries message carries about so much; the core does not look at bytes. */
-#define APPEND_BYTES_MAX ((size_t)1 << 20)
+#define APPEND_BYTES_MAX       ((size_t)1 << 20)
 #define APPEND_ENTRIES_AT_ONCE 512
 
 struct held_message {
@@ -126,7 +126,8 @@ static void send_append(struct engine *e, uint64_t to, const struct raft_append_
 
 /* The core leaves configuration and data of its own message unset: both come from our record of
  * the newest snapshot, whose file the follower then pulls. */
-static void send_install(struct engine *e, uint64_t to, const struct raft_install_snapshot *args)
+static void send_install(struct engine *e, uint64_t to,
+                         const struct raft_install_snapshot *args)
 {
     if (args->last_index != e->snapshot.index) {
         return; /* a newer one was taken in between: the core will offer that */
@@ -149,8 +150,9 @@ static void send_vote_result(struct engine *e, uint64_t to,
     struct message m = {.type = MESSAGE_REQUEST_VOTE_RESULT};
     m.request_vote_result = (struct message_request_vote_result){
         .term = args->term, .vote_granted = args->vote_granted, .pre_vote = args->pre_vote};
-    /* Rule PVFIX: the core answers a pre-vote with the candidate's own term, so that a candidate
-     * with a long log and a low term would never learn of ours and never be elected. */
+    /* Rule PVFIX: the core answers a pre-vote with the candidate's own term, so that a
+     * candidate with a long log and a low term would never learn of ours and never be
+     * elected. */
     if (args->pre_vote && !args->vote_granted && e->raft.current_term > args->term &&
         !MUTANT_IS(MUTANT_NO_PVFIX)) {
         m.request_vote_result.term = e->raft.current_term;
@@ -158,8 +160,8 @@ static void send_vote_result(struct engine *e, uint64_t to,
     send_or_hold(e, to, &m);
 }
 
-/* The core leaves last_log_index unset when it refuses a request of an older term: what it would
- * have said is put there, so that no stray memory goes out. */
+/* The core leaves last_log_index unset when it refuses a request of an older term: what it
+ * would have said is put there, so that no stray memory goes out. */
 static uint64_t answered_index(const struct engine *e,
                                const struct raft_append_entries_result *args)
 {
@@ -175,9 +177,7 @@ static void send_one(struct engine *e, const struct raft_message *rm)
     struct message m;
     memset(&m, 0, sizeof m);
     switch (rm->type) {
-    case RAFT_APPEND_ENTRIES:
-        send_append(e, rm->server_id, &rm->append_entries);
-        return;
+    case RAFT_APPEND_ENTRIES: send_append(e, rm->server_id, &rm->append_entries); return;
     case RAFT_APPEND_ENTRIES_RESULT:
         m.type = MESSAGE_APPEND_ENTRIES_RESULT;
         m.append_entries_result = (struct message_append_entries_result){
@@ -201,9 +201,7 @@ static void send_one(struct engine *e, const struct raft_message *rm)
     case RAFT_REQUEST_VOTE_RESULT:
         send_vote_result(e, rm->server_id, &rm->request_vote_result);
         return;
-    case RAFT_INSTALL_SNAPSHOT:
-        send_install(e, rm->server_id, &rm->install_snapshot);
-        return;
+    case RAFT_INSTALL_SNAPSHOT: send_install(e, rm->server_id, &rm->install_snapshot); return;
     case RAFT_TIMEOUT_NOW:
         m.type = MESSAGE_TIMEOUT_NOW;
         m.timeout_now = (struct message_timeout_now){
@@ -212,8 +210,7 @@ static void send_one(struct engine *e, const struct raft_message *rm)
             .last_log_term = rm->timeout_now.last_log_term,
         };
         break;
-    default:
-        UNREACHABLE();
+    default: UNREACHABLE();
     }
     send_or_hold(e, rm->server_id, &m);
 }
@@ -225,9 +222,10 @@ void engine_send_all(struct engine *e, const struct raft_message *messages, unsi
     }
 }
 
-/* The core tells a follower of a new commit index only with the next entries or heartbeat. An
- * AppendEntries without entries, anchored at what the follower has acknowledged, is a legal message
- * that tells it now; at most one per follower and turn, and none when entries carried it already. */
+/* The core tells a follower of a new commit index only with the next entries or heartbeat.
+ * An AppendEntries without entries, anchored at what the follower has acknowledged, is a
+ * legal message that tells it now; at most one per follower and turn, and none when entries
+ * carried it already. */
 void engine_send_commit_notices(struct engine *e)
 {
     if (e->raft.state != RAFT_LEADER || e->failed) {

@@ -7,7 +7,7 @@
 #include "base/crc32c.h"
 #include "base/hash.h"
 
-#define IDENTITY_FORMAT 1
+#define IDENTITY_FORMAT    1
 #define IDENTITY_BYTES_MAX 512
 
 /* Ids stay below 2^63, so that SQLite and every client language hold them. */

@@ -20,7 +20,8 @@ struct identity {
     char name[NODE_NAME_BYTES_MAX];
 };
 
-/* Reads `dir`/identity; phase NONE if there is none. Blocks. RC_CORRUPT, RC_UNSUPPORTED, RC_IO. */
+/* Reads `dir`/identity; phase NONE if there is none. Blocks. RC_CORRUPT, RC_UNSUPPORTED,
+ * RC_IO. */
 enum status identity_load(struct env *env, const char *dir, struct identity *out,
                           struct errmsg *err) MUST_USE;
 enum status identity_save(struct env *env, const char *dir, const struct identity *identity,

@@ -9,7 +9,7 @@
 #include "base/mutant.h"
 #include "raft/node_internal.h"
 
-/* ---- endings ---------------------------------------------------------------------------------- */
+/* ---- endings ----------------------------------------------------------------------------- */
 
 void node_fatal(struct node *n, enum status rc, const char *why)
 {
@@ -31,7 +31,7 @@ void node_refuse(struct node *n, const char *reason)
     snprintf(n->refused_reason, sizeof n->refused_reason, "%s", reason);
 }
 
-/* ---- apply ------------------------------------------------------------------------------------ */
+/* ---- apply ------------------------------------------------------------------------------- */
 
 static void apply_batch(struct node *n, uint64_t index, struct slice payload)
 {
@@ -80,7 +80,7 @@ static void on_apply(void *context, uint64_t index, uint64_t term, uint8_t type,
     node_note_applied(n, index, term);
 }
 
-/* ---- messages --------------------------------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------------------------- */
 
 void node_send(struct node *n, uint64_t to, const struct message *m)
 {
@@ -123,7 +123,7 @@ const struct engine_events node_engine_events = {
     .fatal = on_fatal,
 };
 
-/* ---- writes ----------------------------------------------------------------------------------- */
+/* ---- writes ------------------------------------------------------------------------------ */
 
 enum status node_write(struct node *n, struct node_write *w, const struct command *c,
                        uint64_t deadline_ms)
@@ -139,7 +139,7 @@ void node_write_cancel(struct node *n, struct node_write *w)
     pending_cancel(&n->pending, w);
 }
 
-/* ---- reads ------------------------------------------------------------------------------------ */
+/* ---- reads ------------------------------------------------------------------------------- */
 
 enum status node_read(struct node *n, struct node_read *r, uint64_t deadline_ms)
 {
@@ -149,12 +149,8 @@ enum status node_read(struct node *n, struct node_read *r, uint64_t deadline_ms)
     uint64_t applied = n->engine != NULL ? engine_applied_index(n->engine) : 0;
     r->deadline_ms = deadline_ms;
     switch (r->consistency) {
-    case READ_LOCAL:
-        read_index_add_ready(&n->reads, r, 0);
-        return RC_OK;
-    case READ_SESSION:
-        read_index_add_ready(&n->reads, r, r->min_index);
-        return RC_OK;
+    case READ_LOCAL: read_index_add_ready(&n->reads, r, 0); return RC_OK;
+    case READ_SESSION: read_index_add_ready(&n->reads, r, r->min_index); return RC_OK;
     case READ_BOUNDED:
         if (n->reads.fresh_index > 0 && applied >= n->reads.fresh_index &&
             n->env->now_ms(n->env) - n->reads.fresh_ms <= r->bound_ms) {
@@ -162,8 +158,7 @@ enum status node_read(struct node *n, struct node_read *r, uint64_t deadline_ms)
             return RC_OK;
         }
         break;
-    default:
-        break;
+    default: break;
     }
     read_index_add(&n->reads, r);
     return RC_OK;
@@ -211,7 +206,7 @@ static void read_turn(struct node *n, uint64_t now_ms)
     }
 }
 
-/* ---- the turn --------------------------------------------------------------------------------- */
+/* ---- the turn ---------------------------------------------------------------------------- */
 
 /* A node that must not serve answers what is still open, once. */
 static void refused_turn(struct node *n)

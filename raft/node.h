@@ -1,12 +1,12 @@
 /* The replicated node: THE interface of the front ends and of the daemon.
  *
- * Shaped as messages: a request goes in, a completion comes out, exactly once, on the loop, never
- * from inside the call that made it. Requests are the caller's memory, pinned until completion.
- * Knows nothing of sockets, HTTP or ZooKeeper; knows no clock but the env's.
+ * Shaped as messages: a request goes in, a completion comes out, exactly once, on the loop,
+ * never from inside the call that made it. Requests are the caller's memory, pinned until
+ * completion. Knows nothing of sockets, HTTP or ZooKeeper; knows no clock but the env's.
  *
- * One loop turn: I/O callbacks and front ends call node_write / node_read; then the daemon calls
- * node_turn once, which batches, proposes, writes, sends and completes; it sleeps until the next
- * I/O or node_next_deadline_ms.
+ * One loop turn: I/O callbacks and front ends call node_write / node_read; then the daemon
+ * calls node_turn once, which batches, proposes, writes, sends and completes; it sleeps until
+ * the next I/O or node_next_deadline_ms.
  */
 #ifndef RAFT_NODE_H
 #define RAFT_NODE_H
@@ -19,15 +19,15 @@
 #include "store/query.h"
 #include "store/reply.h"
 
-#define NODE_MEMBERS_MAX 16
-#define NODE_NAME_BYTES_MAX 64
+#define NODE_MEMBERS_MAX       16
+#define NODE_NAME_BYTES_MAX    64
 #define NODE_ADDRESS_BYTES_MAX 280
-#define NODE_WRITES_MAX 65536                    /* in flight through one node */
-#define NODE_WRITES_BYTES_MAX ((size_t)64 << 20) /* their commands */
+#define NODE_WRITES_MAX        65536              /* in flight through one node */
+#define NODE_WRITES_BYTES_MAX  ((size_t)64 << 20) /* their commands */
 
 struct node;
 
-/* ---- start and stop ---- */
+/* ---- start and stop ---------------------------------------------------------------------- */
 
 struct node_member {
     char name[NODE_NAME_BYTES_MAX];
@@ -44,30 +44,31 @@ struct node_options {
     const char *peer_host; /* to listen on; NULL with a single node: no peer port is opened */
     uint16_t peer_port;
     const char *client_address; /* where clients reach this node, told to the other members */
-    /* The first members, this one included; 0 = a single node. Only looked at when the data dir is
-     * empty; later the log knows. */
+    /* The first members, this one included; 0 = a single node. Only looked at when the data
+     * dir is empty; later the log knows. */
     const struct node_member *members;
     size_t member_count;
-    uint32_t election_timeout_ms;  /* 0 = default */
-    uint32_t heartbeat_ms;         /* 0 = default */
-    size_t wal_segment_bytes;      /* 0 = default */
-    size_t snapshot_log_bytes;     /* take a snapshot after so much log; 0 = default */
-    size_t trailing_log_bytes;     /* kept behind a snapshot for slow followers; 0 = default */
-    size_t batch_bytes;            /* of one entry; 0 = default */
-    uint32_t seed;                 /* election jitter; 0 = from the env's randomness */
-    /* The node had to stop: failed disk, divergence, removal. The daemon logs `why` and exits. */
+    uint32_t election_timeout_ms; /* 0 = default */
+    uint32_t heartbeat_ms;        /* 0 = default */
+    size_t wal_segment_bytes;     /* 0 = default */
+    size_t snapshot_log_bytes;    /* take a snapshot after so much log; 0 = default */
+    size_t trailing_log_bytes;    /* kept behind a snapshot for slow followers; 0 = default */
+    size_t batch_bytes;           /* of one entry; 0 = default */
+    uint32_t seed;                /* election jitter; 0 = from the env's randomness */
+    /* The node had to stop: failed disk, divergence, removal. The daemon logs `why` and
+     * exits. */
     void (*fatal)(void *context, enum status rc, const char *why);
     void *context;
 };
 
-/* Opens the data dir (lock, identity, log, snapshot), listens to peers, starts. Blocks while it
- * recovers. RC_LOCKED, RC_INVALID (another cluster's or node's dir), RC_CORRUPT, RC_UNSUPPORTED,
- * RC_IO, RC_NO_SPACE; `err` tells the story. */
+/* Opens the data dir (lock, identity, log, snapshot), listens to peers, starts. Blocks while
+ * it recovers. RC_LOCKED, RC_INVALID (another cluster's or node's dir), RC_CORRUPT,
+ * RC_UNSUPPORTED, RC_IO, RC_NO_SPACE; `err` tells the story. */
 enum status node_open(const struct node_options *options, struct node **out,
                       struct errmsg *err) MUST_USE;
 
-/* Begins a graceful stop: hands leadership over, lets what is in flight finish (or time out), then
- * calls `stopped`; new requests get RC_STOPPED at once. */
+/* Begins a graceful stop: hands leadership over, lets what is in flight finish (or time
+ * out), then calls `stopped`; new requests get RC_STOPPED at once. */
 void node_stop(struct node *n, void (*stopped)(void *context), void *context);
 
 /* Frees everything; pending requests complete with RC_STOPPED first. */
@@ -76,7 +77,7 @@ void node_close(struct node *n);
 void node_turn(struct node *n);
 uint64_t node_next_deadline_ms(const struct node *n);
 
-/* ---- writes ---- */
+/* ---- writes ------------------------------------------------------------------------------ */
 
 struct node_write;
 
@@ -111,7 +112,7 @@ enum status node_write(struct node *n, struct node_write *w, const struct comman
 /* Forgets a write whose client has gone: no completion follows; it may still commit. */
 void node_write_cancel(struct node *n, struct node_write *w);
 
-/* ---- reads ---- */
+/* ---- reads ------------------------------------------------------------------------------- */
 
 enum consistency {
     READ_LINEARIZABLE = 0, /* confirmed with a majority after the read arrived */
@@ -144,7 +145,7 @@ struct node_read {
 enum status node_read(struct node *n, struct node_read *r, uint64_t deadline_ms) MUST_USE;
 void node_read_cancel(struct node *n, struct node_read *r);
 
-/* ---- what there is to know ---- */
+/* ---- what there is to know --------------------------------------------------------------- */
 
 enum member_role { MEMBER_VOTER = 1, MEMBER_STANDBY = 2, MEMBER_SPARE = 3 };
 
@@ -164,7 +165,7 @@ struct node_status {
     uint64_t cluster_id;
     uint64_t node_id;
     const char *name;
-    const char *state; /* "leader", "follower", "candidate", "standby", "refused" */
+    const char *state;        /* "leader", "follower", "candidate", "standby", "refused" */
     const char *state_reason; /* why it does not serve, "" if it does */
     uint64_t term;
     uint64_t leader_id; /* 0 = unknown */

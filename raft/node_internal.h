@@ -90,12 +90,13 @@ struct node {
     } check;
 
     /* snapshots */
-    uint64_t log_bytes; /* applied since the last snapshot */
+    uint64_t log_bytes;   /* applied since the last snapshot */
     uint64_t snapshot_ms; /* when it was begun */
     struct {
         bool active;
         uint64_t from;
-        struct message_install_snapshot offer; /* its configuration points into `configuration` */
+        struct message_install_snapshot
+            offer; /* its configuration points into `configuration` */
         struct buf configuration;
         uint64_t pulled_ms; /* time of the chunk asked for last */
         uint64_t pulled_offset;

@@ -1,11 +1,12 @@
-/* Gaining and losing leadership: the cluster's clock, the comparison of digests, the hand-over. */
+/* Gaining and losing leadership: the cluster's clock, the comparison of digests, the hand-
+ * over. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "raft/node_internal.h"
 
 #define CHECK_EVERY_ENTRIES 1024
-#define STOP_TIMEOUT_MS 3000
+#define STOP_TIMEOUT_MS     3000
 
 uint64_t node_cluster_ms_at(const struct node *n, uint64_t now_ms)
 {
@@ -26,13 +27,15 @@ static const char *member_name(const struct node *n, uint64_t id, struct node_me
 
 void node_on_state(struct node *n)
 {
-    static const char *const names[] = {
-        [ENGINE_FOLLOWER] = "follower", [ENGINE_CANDIDATE] = "candidate", [ENGINE_LEADER] = "leader"};
+    static const char *const names[] = {[ENGINE_FOLLOWER] = "follower",
+                                        [ENGINE_CANDIDATE] = "candidate",
+                                        [ENGINE_LEADER] = "leader"};
     struct node_member scratch;
     uint64_t leader = engine_leader(n->engine);
     log_info(n->log, "raft.state", "state=%s term=%" PRIu64 " leader=%s last_index=%" PRIu64,
              names[engine_state(n->engine)], engine_term(n->engine),
-             leader == 0 ? "none" : member_name(n, leader, &scratch), engine_last_index(n->engine));
+             leader == 0 ? "none" : member_name(n, leader, &scratch),
+             engine_last_index(n->engine));
     if (leader != 0) {
         metric_add(n->metrics.leader_changes, 1);
     }
@@ -45,8 +48,8 @@ void node_on_state(struct node *n)
     read_index_leader_changed(&n->reads);
 }
 
-/* Digest at an index that all members pass. The leader gathers them and logs a CHECK, so that every
- * member draws the same conclusion at the same place. */
+/* Digest at an index that all members pass. The leader gathers them and logs a CHECK, so
+ * that every member draws the same conclusion at the same place. */
 static void note_digest(struct node *n, uint64_t index)
 {
     if (index % CHECK_EVERY_ENTRIES != 0 || engine_is_single_voter(n->engine)) {
@@ -119,7 +122,7 @@ void node_note_applied(struct node *n, uint64_t index, uint64_t term)
     }
 }
 
-/* ---- stopping --------------------------------------------------------------------------------- */
+/* ---- stopping ---------------------------------------------------------------------------- */
 
 void node_stop(struct node *n, void (*stopped)(void *context), void *context)
 {
@@ -176,7 +179,8 @@ void node_stop_turn(struct node *n, uint64_t now_ms)
     if (n->stopped != NULL) {
         void (*stopped)(void *) = n->stopped;
         n->stopped = NULL;
-        log_info(n->log, "node.stopped", "applied_index=%" PRIu64, store_applied_index(n->store));
+        log_info(n->log, "node.stopped", "applied_index=%" PRIu64,
+                 store_applied_index(n->store));
         stopped(n->stopped_context);
     }
 }

@@ -1,9 +1,9 @@
 /* Start: the data dir and whose it is, the first start of a cluster, recovery; and the end.
  *
- * A lost disk is a lost identity. A member with an empty data dir may have voted and acknowledged
- * before it lost it, so it may take part under its name only if nobody can remember it: when every
- * first member has said, in this start, that it is new as well. Otherwise it is REFUSED and says how
- * to be replaced.
+ * A lost disk is a lost identity. A member with an empty data dir may have voted and
+ * acknowledged before it lost it, so it may take part under its name only if nobody can
+ * remember it: when every first member has said, in this start, that it is new as well.
+ * Otherwise it is REFUSED and says how to be replaced.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,15 +13,16 @@
 #include "base/mem.h"
 #include "raft/node_internal.h"
 
-#define BOOT_ASK_MS 100
+#define BOOT_ASK_MS   100
 #define READ_RETRY_MS 60
-#define PATH_BYTES 4096
+#define PATH_BYTES    4096
 
 static const char *const lost_reason =
-    "this data dir is empty, but the cluster has history with this member: its data was lost. It "
+    "this data dir is empty, but the cluster has history with this member: its data was lost. "
+    "It "
     "must not vote again under this name; remove its member and join a new one";
 
-/* ---- members ---------------------------------------------------------------------------------- */
+/* ---- members ----------------------------------------------------------------------------- */
 
 /* "name=host:port", the form in which the log keeps members. */
 static void format_member(const struct node_member *m, char *text, size_t bytes)
@@ -56,7 +57,7 @@ void node_on_configuration(struct node *n, const struct engine_configuration *c)
     }
 }
 
-/* ---- messages of members ---------------------------------------------------------------------- */
+/* ---- messages of members ----------------------------------------------------------------- */
 
 static void on_message(void *context, uint64_t from, const struct message *m)
 {
@@ -73,15 +74,9 @@ static void on_message(void *context, uint64_t from, const struct message *m)
         return;
     }
     switch (m->type) {
-    case MESSAGE_INSTALL_SNAPSHOT:
-        node_on_offer(n, from, &m->install_snapshot);
-        return;
-    case MESSAGE_SNAPSHOT_PULL:
-        node_on_pull(n, from, &m->snapshot_pull);
-        return;
-    case MESSAGE_SNAPSHOT_CHUNK:
-        node_on_chunk(n, from, &m->snapshot_chunk);
-        return;
+    case MESSAGE_INSTALL_SNAPSHOT: node_on_offer(n, from, &m->install_snapshot); return;
+    case MESSAGE_SNAPSHOT_PULL: node_on_pull(n, from, &m->snapshot_pull); return;
+    case MESSAGE_SNAPSHOT_CHUNK: node_on_chunk(n, from, &m->snapshot_chunk); return;
     case MESSAGE_TERM_PROBE: {
         struct message answer = {.type = MESSAGE_TERM_PROBE_RESULT};
         answer.term_probe.round = m->term_probe.round;
@@ -92,24 +87,14 @@ static void on_message(void *context, uint64_t from, const struct message *m)
     case MESSAGE_TERM_PROBE_RESULT:
         read_index_on_probe_result(&n->reads, from, &m->term_probe);
         return;
-    case MESSAGE_READ_INDEX:
-        read_index_on_question(&n->reads, from, &m->read_index);
-        return;
+    case MESSAGE_READ_INDEX: read_index_on_question(&n->reads, from, &m->read_index); return;
     case MESSAGE_READ_INDEX_RESULT:
         read_index_on_answer(&n->reads, from, &m->read_index);
         return;
-    case MESSAGE_FORWARD:
-        node_on_forward(n, from, &m->forward);
-        return;
-    case MESSAGE_FORWARD_RESULT:
-        node_on_forward_result(n, &m->forward_result);
-        return;
-    case MESSAGE_DIGEST:
-        node_on_digest(n, from, m->digest.index, m->digest.digest);
-        return;
-    default:
-        engine_receive(n->engine, from, m);
-        return;
+    case MESSAGE_FORWARD: node_on_forward(n, from, &m->forward); return;
+    case MESSAGE_FORWARD_RESULT: node_on_forward_result(n, &m->forward_result); return;
+    case MESSAGE_DIGEST: node_on_digest(n, from, m->digest.index, m->digest.digest); return;
+    default: engine_receive(n->engine, from, m); return;
     }
 }
 
@@ -153,7 +138,7 @@ static enum status open_peers(struct node *n, struct errmsg *err)
     return rc == RC_OK ? RC_OK : errmsg_wrap(err, "listen to peers");
 }
 
-/* ---- the first start of a cluster -------------------------------------------------------------- */
+/* ---- the first start of a cluster -------------------------------------------------------- */
 
 static struct boot_answer *answer_of(struct node *n, uint64_t id)
 {
@@ -174,8 +159,8 @@ void node_on_peer_up(struct node *n, uint64_t from, const struct message_hello *
     n->boot_ask_ms = 0;
 }
 
-/* "Are you past the bootstrap entry?" The process that told us itself that it is new, in the round
- * in which this cluster began, is still in that same beginning. */
+/* "Are you past the bootstrap entry?" The process that told us itself that it is new, in the
+ * round in which this cluster began, is still in that same beginning. */
 void node_on_boot_query(struct node *n, uint64_t from)
 {
     const struct boot_answer *answer = answer_of(n, from);
@@ -215,8 +200,8 @@ static struct engine_configuration first_configuration(const struct node *n)
     return c;
 }
 
-/* Everybody is new: the identity is fixed first (PENDING), then the log gets its first entry, and
- * only then may this node vote (MEMBER). */
+/* Everybody is new: the identity is fixed first (PENDING), then the log gets its first
+ * entry, and only then may this node vote (MEMBER). */
 static enum status become_member(struct node *n, struct errmsg *err)
 {
     n->identity.phase = IDENTITY_PENDING;
@@ -286,10 +271,11 @@ static void begin_waiting(struct node *n)
             peers_add(n->peers, id, m->name, m->host, m->port);
         }
     }
-    log_info(n->log, "node.waiting", "reason=\"every first member must answer that it is new\"");
+    log_info(n->log, "node.waiting",
+             "reason=\"every first member must answer that it is new\"");
 }
 
-/* ---- identity --------------------------------------------------------------------------------- */
+/* ---- identity ---------------------------------------------------------------------------- */
 
 static enum status check_identity(const struct node *n, struct errmsg *err)
 {
@@ -307,13 +293,15 @@ static enum status check_identity(const struct node *n, struct errmsg *err)
     }
     if (given != 0 && n->identity.initial != given) {
         return errmsg_set(err, RC_INVALID,
-                          "%s belongs to another cluster (%016" PRIx64 ") than the given members",
+                          "%s belongs to another cluster (%016" PRIx64
+                          ") than the given members",
                           n->data_dir, n->identity.cluster_id);
     }
     if (n->identity.initial != 0 && n->peer_host == NULL) {
-        return errmsg_set(err, RC_INVALID,
-                          "%s belongs to a member of a cluster: the peer listen address is missing",
-                          n->data_dir);
+        return errmsg_set(
+            err, RC_INVALID,
+            "%s belongs to a member of a cluster: the peer listen address is missing",
+            n->data_dir);
     }
     return RC_OK;
 }
@@ -331,7 +319,7 @@ static void new_identity(struct node *n)
     n->identity.node_id = (env_random_u64(n->env) & INT64_MAX) | 1;
 }
 
-/* ---- recovery --------------------------------------------------------------------------------- */
+/* ---- recovery ---------------------------------------------------------------------------- */
 
 static enum status recover_state(struct node *n, struct engine_options *o,
                                  struct snapshot_meta *meta, struct errmsg *err)
@@ -408,7 +396,7 @@ enum status node_start_engine(struct node *n, const struct engine_configuration 
     return RC_OK;
 }
 
-/* ---- open and close --------------------------------------------------------------------------- */
+/* ---- open and close ---------------------------------------------------------------------- */
 
 static void copy_options(struct node *n, const struct node_options *o)
 {
@@ -502,8 +490,8 @@ static const struct read_index_ops read_ops = {.send = read_send, .now_ms = read
 enum status node_open(const struct node_options *options, struct node **out, struct errmsg *err)
 {
     if (options->member_count > NODE_MEMBERS_MAX) {
-        return errmsg_set(err, RC_INVALID, "%zu members given, at most %d", options->member_count,
-                          NODE_MEMBERS_MAX);
+        return errmsg_set(err, RC_INVALID, "%zu members given, at most %d",
+                          options->member_count, NODE_MEMBERS_MAX);
     }
     struct node *n = mem_zalloc(sizeof *n);
     copy_options(n, options);
@@ -519,8 +507,8 @@ enum status node_open(const struct node_options *options, struct node **out, str
         return rc;
     }
     log_info(n->log, "node.open",
-             "name=%s cluster=%016" PRIx64 " node=%016" PRIx64 " applied_index=%" PRIu64, n->name,
-             n->identity.cluster_id, n->identity.node_id,
+             "name=%s cluster=%016" PRIx64 " node=%016" PRIx64 " applied_index=%" PRIu64,
+             n->name, n->identity.cluster_id, n->identity.node_id,
              n->store != NULL ? store_applied_index(n->store) : 0);
     *out = n;
     return RC_OK;

@@ -1,20 +1,20 @@
 /* From commands to log entries.
  *
- * On the leader, all that gathered since the last entry becomes one entry: own writes and what the
- * other members forwarded. Elsewhere own writes go to the leader in one message per turn; the answer
- * is the entry itself, applied here.
+ * On the leader, all that gathered since the last entry becomes one entry: own writes and what
+ * the other members forwarded. Elsewhere own writes go to the leader in one message per turn;
+ * the answer is the entry itself, applied here.
  *
- * Nothing is sent in a term before an entry of that term is applied here (pending.h says why; on the
- * leader it also means that its cluster time continues that of its predecessors).
+ * Nothing is sent in a term before an entry of that term is applied here (pending.h says why;
+ * on the leader it also means that its cluster time continues that of its predecessors).
  */
 #include <inttypes.h>
 
 #include "base/assert.h"
 #include "raft/node_internal.h"
 
-#define BATCH_BYTES ((size_t)1 << 20)
+#define BATCH_BYTES           ((size_t)1 << 20)
 #define ENTRIES_IN_FLIGHT_MAX 2 /* one being written and replicated, one behind it */
-#define FORWARDED_BYTES_MAX ((size_t)16 << 20)
+#define FORWARDED_BYTES_MAX   ((size_t)16 << 20)
 
 bool node_may_propose(const struct node *n)
 {
@@ -54,8 +54,8 @@ static void propose(struct node *n)
         n->submitted = index;
         metric_add(n->metrics.batches, 1);
     }
-    /* Else leadership is being handed over: what was taken stays SENT in this term and is proposed
-     * again, here or elsewhere, once an entry of the next term is applied. */
+    /* Else leadership is being handed over: what was taken stays SENT in this term and is
+     * proposed again, here or elsewhere, once an entry of the next term is applied. */
     if (n->batch.capacity > 4 * batch_bytes(n)) {
         buf_close(&n->batch);
     }
@@ -115,7 +115,7 @@ void node_propose_turn(struct node *n)
     }
 }
 
-/* ---- the leader's side of forwarding ---------------------------------------------------------- */
+/* ---- the leader's side of forwarding ----------------------------------------------------- */
 
 static struct forward_mark *mark_of(struct node *n, uint64_t boot_id)
 {
@@ -152,9 +152,9 @@ static enum status admit(const struct node *n)
     return n->forwarded.size > FORWARDED_BYTES_MAX ? RC_OVERLOADED : RC_OK;
 }
 
-/* Every command is decoded and checked before it may enter the log: a member with a bug must not be
- * able to stop the others. Counters that were had already are dropped: the sender repeats them after
- * a broken connection. */
+/* Every command is decoded and checked before it may enter the log: a member with a bug must
+ * not be able to stop the others. Counters that were had already are dropped: the sender
+ * repeats them after a broken connection. */
 void node_on_forward(struct node *n, uint64_t from, const struct message_forward *m)
 {
     if (n->engine == NULL || m->term != engine_term(n->engine) || !node_may_propose(n)) {
@@ -168,7 +168,8 @@ void node_on_forward(struct node *n, uint64_t from, const struct message_forward
         arena_clear(&n->apply_arena);
         if (command_decode(&u, &c, &n->apply_arena) != RC_OK ||
             command_check(&c, &err) != OUTCOME_OK) {
-            log_warn(n->log, "raft.forward_refused", "from=%016" PRIx64 " reason=malformed", from);
+            log_warn(n->log, "raft.forward_refused", "from=%016" PRIx64 " reason=malformed",
+                     from);
             return;
         }
         struct forward_mark *mark = mark_of(n, c.origin_boot);

@@ -1,5 +1,5 @@
-/* Snapshots of the node: when to take one, how the leader's file comes over, what happens when it
- * replaces our state.
+/* Snapshots of the node: when to take one, how the leader's file comes over, what happens when
+ * it replaces our state.
  *
  *   leader                          follower that lacks compacted entries
  *   INSTALL_SNAPSHOT (an offer) --> node_on_offer: is it of use? begin receiving
@@ -8,8 +8,8 @@
  *                                   all there: verified, synced, loaded off the loop
  *                                   engine_install -> the log is reset -> node_on_installed: swap
  *
- * Pulling bounds what is in flight without any state on the sender, goes on after a reconnect, and
- * leaves room between chunks for heartbeats.
+ * Pulling bounds what is in flight without any state on the sender, goes on after a reconnect,
+ * and leaves room between chunks for heartbeats.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -18,17 +18,17 @@
 #include "base/mem.h"
 #include "raft/node_internal.h"
 
-#define SNAPSHOT_LOG_BYTES ((uint64_t)32 << 20)
+#define SNAPSHOT_LOG_BYTES   ((uint64_t)32 << 20)
 #define SNAPSHOT_INTERVAL_MS 30000 /* unless the log has grown to four times the threshold */
-#define PULL_RETRY_MS 500
+#define PULL_RETRY_MS        500
 
-/* ---- taking ----------------------------------------------------------------------------------- */
+/* ---- taking ------------------------------------------------------------------------------ */
 
 /* Members take theirs at different times: up to half as much again, by id. */
 static uint64_t threshold_bytes(const struct node *n)
 {
-    uint64_t bytes = n->options.snapshot_log_bytes != 0 ? n->options.snapshot_log_bytes
-                                                        : SNAPSHOT_LOG_BYTES;
+    uint64_t bytes =
+        n->options.snapshot_log_bytes != 0 ? n->options.snapshot_log_bytes : SNAPSHOT_LOG_BYTES;
     return bytes + bytes / 16 * (n->identity.node_id % 8);
 }
 
@@ -81,7 +81,7 @@ static void take(struct node *n, uint64_t now_ms)
     snapshot_meta_close(&meta);
 }
 
-/* ---- sending ---------------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------------- */
 
 static void on_read(void *context, uint64_t tag, uint64_t index, uint64_t offset,
                     uint64_t file_bytes, struct slice data)
@@ -94,13 +94,14 @@ static void on_read(void *context, uint64_t tag, uint64_t index, uint64_t offset
 
 void node_on_pull(struct node *n, uint64_t from, const struct message_snapshot_pull *m)
 {
-    uint32_t bytes = m->bytes < MESSAGE_CHUNK_BYTES_MAX ? m->bytes : (uint32_t)MESSAGE_CHUNK_BYTES_MAX;
+    uint32_t bytes =
+        m->bytes < MESSAGE_CHUNK_BYTES_MAX ? m->bytes : (uint32_t)MESSAGE_CHUNK_BYTES_MAX;
     if (n->snapshots != NULL && bytes > 0) {
         snapshot_store_read(n->snapshots, m->index, m->offset, bytes, from, on_read, n);
     }
 }
 
-/* ---- installing ------------------------------------------------------------------------------- */
+/* ---- installing -------------------------------------------------------------------------- */
 
 static void forget_offer(struct node *n)
 {
@@ -126,7 +127,8 @@ static void on_received(void *context, enum status rc, struct store *store,
         store_free(store);
         return;
     }
-    /* Whoever leads now has these committed entries too: the offer holds in its term as well. */
+    /* Whoever leads now has these committed entries too: the offer holds in its term as
+     * well. */
     n->install.offer.term = engine_term(n->engine);
     PRE(n->loaded == NULL);
     n->loaded = store;
@@ -139,7 +141,8 @@ static void on_received(void *context, enum status rc, struct store *store,
 void node_on_offer(struct node *n, uint64_t from, const struct message_install_snapshot *m)
 {
     bool same = n->install.active && n->install.offer.last_index == m->last_index;
-    if (n->engine == NULL || same || n->loaded != NULL || !engine_offer_is_useful(n->engine, m)) {
+    if (n->engine == NULL || same || n->loaded != NULL ||
+        !engine_offer_is_useful(n->engine, m)) {
         if (same) {
             n->install.from = from;
         }
@@ -163,7 +166,8 @@ void node_on_offer(struct node *n, uint64_t from, const struct message_install_s
 
 void node_on_chunk(struct node *n, uint64_t from, const struct message_snapshot_chunk *m)
 {
-    if (!n->install.active || from != n->install.from || m->index != n->install.offer.last_index) {
+    if (!n->install.active || from != n->install.from ||
+        m->index != n->install.offer.last_index) {
         return;
     }
     if (m->file_bytes != n->install.offer.file_bytes || m->data.size == 0) {
@@ -217,7 +221,7 @@ void node_on_installed(struct node *n, uint64_t index)
     store_free(old);
 }
 
-/* ---- turn ------------------------------------------------------------------------------------- */
+/* ---- turn -------------------------------------------------------------------------------- */
 
 void node_snapshot_turn(struct node *n, uint64_t now_ms)
 {

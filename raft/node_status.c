@@ -12,12 +12,9 @@ static const char *state_name(const struct node *n)
         return "waiting";
     }
     switch (engine_state(n->engine)) {
-    case ENGINE_LEADER:
-        return "leader";
-    case ENGINE_CANDIDATE:
-        return "candidate";
-    default:
-        break;
+    case ENGINE_LEADER: return "leader";
+    case ENGINE_CANDIDATE: return "candidate";
+    default: break;
     }
     const struct engine_configuration *c = engine_configuration(n->engine);
     for (size_t i = 0; i < c->count; i++) {
@@ -70,7 +67,8 @@ static void fill_members(const struct node *n, struct node_status *out)
     if (n->engine == NULL) {
         for (size_t i = 0; i < n->options.member_count; i++) {
             uint64_t id = identity_of_member(n->identity.cluster_id, n->members[i].name);
-            fill_member(n, id, &n->members[i], MEMBER_VOTER, &out->members[out->member_count++]);
+            fill_member(n, id, &n->members[i], MEMBER_VOTER,
+                        &out->members[out->member_count++]);
         }
         return;
     }

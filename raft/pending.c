@@ -130,7 +130,8 @@ void pending_term_applied(struct pending *p, uint64_t term)
         return;
     }
     pending_resend(p);
-    for (struct list *it = p->queued.next; it != &p->queued && of(it)->may_be_sent; it = it->next) {
+    for (struct list *it = p->queued.next; it != &p->queued && of(it)->may_be_sent;
+         it = it->next) {
         of(it)->may_be_sent = false;
     }
     p->sent_term = term;
@@ -172,11 +173,10 @@ static bool is_remembered(struct store *s, const struct node_write *w, struct re
     return found;
 }
 
-/* Moves the writes of `from` that `choose` names to `to`: completions may cancel any other write, so
- * nothing may walk a live list while they run. */
-static void choose_into(struct list *to, struct list *from, bool (*choose)(struct node_write *w,
-                                                                            void *context),
-                        void *context)
+/* Moves the writes of `from` that `choose` names to `to`: completions may cancel any other
+ * write, so nothing may walk a live list while they run. */
+static void choose_into(struct list *to, struct list *from,
+                        bool (*choose)(struct node_write *w, void *context), void *context)
 {
     struct list *it;
     struct list *tmp;
@@ -197,9 +197,9 @@ static bool any(struct node_write *w, void *context)
     return true;
 }
 
-/* Of a write that was sent, the entry may have been among the skipped ones. A remembered reply tells;
- * so does its absence for a repeatable write: then it was not executed. Of any other write nobody
- * can tell. */
+/* Of a write that was sent, the entry may have been among the skipped ones. A remembered
+ * reply tells; so does its absence for a repeatable write: then it was not executed. Of any
+ * other write nobody can tell. */
 void pending_state_replaced(struct pending *p, struct store *s, uint64_t term)
 {
     struct list open;

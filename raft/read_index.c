@@ -66,7 +66,7 @@ void read_index_cancel(struct node_read *r)
     list_remove(&r->link);
 }
 
-/* ---- rounds ----------------------------------------------------------------------------------- */
+/* ---- rounds ------------------------------------------------------------------------------ */
 
 static void finish_round(struct read_index *ri, uint64_t index)
 {
@@ -188,7 +188,7 @@ void read_index_turn(struct read_index *ri, uint64_t now_ms)
     }
 }
 
-/* ---- messages --------------------------------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------------------------- */
 
 void read_index_on_probe_result(struct read_index *ri, uint64_t from,
                                 const struct message_term_probe *m)
@@ -222,7 +222,8 @@ void read_index_on_question(struct read_index *ri, uint64_t from,
         (struct read_index_question){.from = from, .round = m->round};
 }
 
-void read_index_on_answer(struct read_index *ri, uint64_t from, const struct message_read_index *m)
+void read_index_on_answer(struct read_index *ri, uint64_t from,
+                          const struct message_read_index *m)
 {
     if (!ri->running || m->round != ri->round || from != ri->round_leader ||
         ri->round_leader == ri->self) {
@@ -234,7 +235,7 @@ void read_index_on_answer(struct read_index *ri, uint64_t from, const struct mes
     finish_round(ri, m->index);
 }
 
-/* ---- results ---------------------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------------------- */
 
 struct node_read *read_index_next(struct read_index *ri, uint64_t applied)
 {

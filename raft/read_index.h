@@ -3,13 +3,15 @@
  *   WAITING --(a round begins)--> IN_ROUND --(majority confirmed)--> READY(index)
  *   READY --(applied >= index)--> served;     IN_ROUND --(leader or term changed)--> WAITING
  *
- * A round on the leader: note the commit index, ask every voter for its term; when a majority, the
- * leader included, has answered "not above yours", no later leader can have committed anything
- * before the round began. One round serves all that waited when it began; the next begins when it
- * ends. On a follower a round is one question to the leader, which joins the leader's next round.
+ * A round on the leader: note the commit index, ask every voter for its term; when a majority,
+ * the leader included, has answered "not above yours", no later leader can have committed
+ * anything before the round began. One round serves all that waited when it began; the next
+ * begins when it ends. On a follower a round is one question to the leader, which joins the
+ * leader's next round.
  *
- * The leader must have committed an entry of its own term first (rule NOOP), else its commit index
- * may lie behind. Leases by the clock are not used: libraft's contact times do not make them safe.
+ * The leader must have committed an entry of its own term first (rule NOOP), else its commit
+ * index may lie behind. Leases by the clock are not used: libraft's contact times do not make
+ * them safe.
  */
 #ifndef RAFT_READ_INDEX_H
 #define RAFT_READ_INDEX_H
@@ -76,7 +78,8 @@ void read_index_on_probe_result(struct read_index *ri, uint64_t from,
                                 const struct message_term_probe *m);
 void read_index_on_question(struct read_index *ri, uint64_t from,
                             const struct message_read_index *m);
-void read_index_on_answer(struct read_index *ri, uint64_t from, const struct message_read_index *m);
+void read_index_on_answer(struct read_index *ri, uint64_t from,
+                          const struct message_read_index *m);
 
 /* The leader or the term changed: what was in a round waits for a new one. */
 void read_index_leader_changed(struct read_index *ri);

@@ -1,4 +1,5 @@
-/* Latencies in microseconds, in buckets of at most 1.6 % width: percentiles without keeping samples. */
+/* Latencies in microseconds, in buckets of at most 1.6 % width: percentiles without keeping
+ * samples. */
 #ifndef TESTS_BENCH_LATENCY_H
 #define TESTS_BENCH_LATENCY_H
 
@@ -6,7 +7,7 @@
 #include <stdint.h>
 
 #define LATENCY_SUB_BITS 6
-#define LATENCY_BUCKETS ((size_t)(64 - LATENCY_SUB_BITS) << LATENCY_SUB_BITS)
+#define LATENCY_BUCKETS  ((size_t)(64 - LATENCY_SUB_BITS) << LATENCY_SUB_BITS)
 
 struct latency {
     uint64_t counts[LATENCY_BUCKETS];

@@ -3,10 +3,11 @@
  *   load --endpoints 127.0.0.1:7400[,...] --op set|get|create [--connections C] [--in-flight N]
  *        [--seconds S] [--keys K] [--value-bytes V] [--local] [--label TEXT]
  *
- * N is the number in flight over all connections. Keys vary: each call takes the next of K nodes
- * below /bench, made first. Every grpc-status is looked at; for writes the store's revision must
- * have risen by exactly the number of acknowledged ones (nobody else writes meanwhile), or the
- * program fails. Prints one JSON line; latencies in microseconds, measured from submission.
+ * N is the number in flight over all connections. Keys vary: each call takes the next of K
+ * nodes below /bench, made first. Every grpc-status is looked at; for writes the store's
+ * revision must have risen by exactly the number of acknowledged ones (nobody else writes
+ * meanwhile), or the program fails. Prints one JSON line; latencies in microseconds, measured
+ * from submission.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,8 +25,8 @@
 #include "tests/bench/latency.h"
 
 #define CONNECTIONS_MAX 1024
-#define TAKE_BYTES ((size_t)256 << 10)
-#define CODES 17
+#define TAKE_BYTES      ((size_t)256 << 10)
+#define CODES           17
 
 enum op { OP_NONE, OP_LOAD_SET, OP_LOAD_GET, OP_LOAD_CREATE, OP_REVISION };
 
@@ -92,7 +93,7 @@ struct load {
     bool failed;
 };
 
-/* ---- requests --------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------- */
 
 static const char *const op_paths[] = {
     [OP_LOAD_SET] = "/coord.v1.Tree/Set",
@@ -127,8 +128,8 @@ static void write_request(struct load *l, struct call *c)
         buf_append(out, "\x0a\x02\x08\x03", 4); /* header { consistency: LOCAL } */
     }
     if (c->op != OP_REVISION) {
-        int size = snprintf(path, sizeof path, "/bench/k%08" PRIu64,
-                            l->next_key++ % l->settings.keys);
+        int size =
+            snprintf(path, sizeof path, "/bench/k%08" PRIu64, l->next_key++ % l->settings.keys);
         append_field(out, 0x12, path, (size_t)size);
     }
     if (c->op == OP_LOAD_SET || c->op == OP_LOAD_CREATE) {
@@ -168,8 +169,8 @@ static void begin_call(struct load *l, struct connection *connection)
     c->code = GRPC_UNKNOWN;
     buf_clear(&c->in);
     c->began_us = l->env->now_us(l->env);
-    if (http2_request(connection->http2, &c->stream, headers, sizeof headers / sizeof headers[0],
-                      false) != RC_OK) {
+    if (http2_request(connection->http2, &c->stream, headers,
+                      sizeof headers / sizeof headers[0], false) != RC_OK) {
         l->failed = true;
         return;
     }
@@ -183,9 +184,10 @@ static bool phase_goes_on(const struct load *l)
     return p->begun < p->total && l->env->now_us(l->env) < p->until_us && !l->failed;
 }
 
-/* ---- answers ---------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------- */
 
-static void on_header(void *owner, struct http2_stream *s, struct slice name, struct slice value)
+static void on_header(void *owner, struct http2_stream *s, struct slice name,
+                      struct slice value)
 {
     struct call *c = (struct call *)s;
     (void)owner;
@@ -221,7 +223,8 @@ static void on_end(void *owner, struct http2_stream *s)
 static void take_revision(struct load *l, const struct call *c)
 {
     struct slice message;
-    if (grpc_frame_peek(buf_slice(&c->in), GRPC_MESSAGE_BYTES_MAX, &message) != GRPC_FRAME_WHOLE) {
+    if (grpc_frame_peek(buf_slice(&c->in), GRPC_MESSAGE_BYTES_MAX, &message) !=
+        GRPC_FRAME_WHOLE) {
         return;
     }
     Coord__V1__SyncReply *reply =
@@ -264,7 +267,7 @@ static const struct http2_events http2_events = {
     .closed = on_closed,
 };
 
-/* ---- connections ------------------------------------------------------------------------------ */
+/* ---- connections ------------------------------------------------------------------------- */
 
 static void on_open(void *owner)
 {
@@ -345,9 +348,10 @@ static bool connect_all(struct load *l)
     return open == l->settings.connections;
 }
 
-/* ---- phases ----------------------------------------------------------------------------------- */
+/* ---- phases ------------------------------------------------------------------------------ */
 
-static void run_phase(struct load *l, enum op op, uint64_t total, double seconds, size_t in_flight)
+static void run_phase(struct load *l, enum op op, uint64_t total, double seconds,
+                      size_t in_flight)
 {
     uint64_t now = l->env->now_us(l->env);
     memset(&l->phase, 0, sizeof l->phase);
@@ -387,8 +391,8 @@ static void print_result(const struct load *l, double seconds, const char *op, u
     printf("{\"bench\":\"%s\",\"op\":\"%s\",\"connections\":%zu,\"in_flight\":%zu,"
            "\"value_bytes\":%zu,\"keys\":%" PRIu64 ",\"seconds\":%.2f,\"acknowledged\":%" PRIu64
            ",\"failed\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"revision_rise\":%" PRIu64
-           ",\"ops_per_s\":%.0f,\"p50_us\":%" PRIu64 ",\"p90_us\":%" PRIu64 ",\"p99_us\":%" PRIu64
-           ",\"p999_us\":%" PRIu64 ",\"max_us\":%" PRIu64 "}\n",
+           ",\"ops_per_s\":%.0f,\"p50_us\":%" PRIu64 ",\"p90_us\":%" PRIu64
+           ",\"p99_us\":%" PRIu64 ",\"p999_us\":%" PRIu64 ",\"max_us\":%" PRIu64 "}\n",
            l->settings.label, op, l->settings.connections, l->settings.in_flight,
            l->settings.value_bytes, l->settings.keys, seconds, p->acknowledged,
            p->ended - p->acknowledged - p->lost, p->lost, risen,
@@ -421,10 +425,11 @@ static int run(struct load *l, const char *op)
     bool is_write = s->op != OP_LOAD_GET;
     bool parent = s->op == OP_LOAD_CREATE; /* the first may make /bench too, in one revision */
     (void)parent;
-    if (measured.acknowledged != measured.begun || (is_write && risen != measured.acknowledged) ||
-        (!is_write && risen != 0)) {
-        fprintf(stderr, "load: acknowledged %" PRIu64 " of %" PRIu64 ", the revision rose by %" PRIu64
-                        "\n",
+    if (measured.acknowledged != measured.begun ||
+        (is_write && risen != measured.acknowledged) || (!is_write && risen != 0)) {
+        fprintf(stderr,
+                "load: acknowledged %" PRIu64 " of %" PRIu64 ", the revision rose by %" PRIu64
+                "\n",
                 measured.acknowledged, measured.begun, risen);
         return 1;
     }
