@@ -170,9 +170,9 @@ struct message {
 /* Appends one whole frame. Content beyond a limit above is the caller's mistake and asserts. */
 void message_encode(struct buf *out, const struct message *m);
 
-/* Looks at the front of `bytes`: RC_OK and *frame_bytes = whole frame there; *frame_bytes = 0 = need
- * more; RC_MALFORMED or RC_TOO_LARGE = close the connection. Checks the CRC, which also covers the
- * type; the length is checked as soon as it is there. */
+/* Looks at the front of `bytes`: RC_OK and *frame_bytes = whole frame there; *frame_bytes = 0 =
+ * need more; RC_MALFORMED or RC_TOO_LARGE = close the connection. Checks the CRC, which also covers
+ * the type; the length is checked as soon as it is there. */
 enum status message_frame(struct slice bytes, size_t *frame_bytes, struct errmsg *err) MUST_USE;
 
 /* How long the frame at the front of `bytes` says it is, 0 as long as that cannot be seen: what to

@@ -2,15 +2,16 @@
  *
  * Which connection. The member with the lower id connects, the other accepts; HELLO on both sides
  * checks format, cluster id, node ids. One connection per pair at a time: a newer one from the same
- * peer replaces the old, whose frames are then discarded (rule FIFO: per peer and direction messages
- * arrive in order, at most once, or not at all). Reconnect: PEER_RECONNECT_MS after a loss, backing
- * off to PEER_RECONNECT_MS_MAX.
+ * peer replaces the old, whose frames are then discarded (rule FIFO: per peer and direction
+ * messages arrive in order, at most once, or not at all). Reconnect: PEER_RECONNECT_MS after a
+ * loss, backing off to PEER_RECONNECT_MS_MAX.
  *
- * Bounds. At most PEER_QUEUE_BYTES_MAX wait for one peer. Beyond that new messages to it are dropped
- * whole (Raft repeats what matters): a stalled peer costs its bound and nothing more. A connection
- * without traffic is pinged; one that brought no byte for PEER_SILENCE_MS is ended, so that the
- * loss of a machine that could not say so is noticed. Of connections that have not said HELLO there
- * are at most PEER_STRANGERS_MAX, for PEER_HELLO_MS each; the oldest makes room for the newest.
+ * Bounds. At most PEER_QUEUE_BYTES_MAX wait for one peer. Beyond that new messages to it are
+ * dropped whole (Raft repeats what matters): a stalled peer costs its bound and nothing more. A
+ * connection without traffic is pinged; one that brought no byte for PEER_SILENCE_MS is ended, so
+ * that the loss of a machine that could not say so is noticed. Of connections that have not said
+ * HELLO there are at most PEER_STRANGERS_MAX, for PEER_HELLO_MS each; the oldest makes room for the
+ * newest.
  *
  * All on the loop. Knows bytes and members, nothing of Raft.
  */
@@ -69,8 +70,8 @@ void peers_close(struct peers *p); /* without `down` events */
 void peers_add(struct peers *p, uint64_t id, const char *name, const char *host, uint16_t port);
 void peers_remove(struct peers *p, uint64_t id);
 
-/* Queues a message; false if it was dropped (not connected, or the bound is reached). Bytes leave in
- * peers_flush, which coalesces all of one loop turn into one write. */
+/* Queues a message; false if it was dropped (not connected, or the bound is reached). Bytes leave
+ * in peers_flush, which coalesces all of one loop turn into one write. */
 bool peers_send(struct peers *p, uint64_t to, const struct message *m);
 void peers_flush(struct peers *p);
 

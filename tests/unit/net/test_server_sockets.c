@@ -1,5 +1,5 @@
-/* The client port over real sockets: a thousand idle connections, noise, and HTTP beside them. /health
- * is all that is asked for, so there is no node. */
+/* The client port over real sockets: a thousand idle connections, noise, and HTTP beside them.
+ * /health is all that is asked for, so there is no node. */
 #include "net/server.h"
 
 #include <stdio.h>

@@ -126,7 +126,7 @@ static struct message any_message(struct rng *r, struct arena *a, uint8_t type)
     return m;
 }
 
-/* Makes the checksum right again after the body was changed, so that the decoder itself is tried. */
+/* Makes the checksum right again after the body was changed: the decoder itself is tried. */
 static void seal(uint8_t *frame, size_t size)
 {
     uint32_t crc = crc32c(0, frame + 8, size - 8);
