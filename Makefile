@@ -232,7 +232,7 @@ do-cluster: programs $(CLUSTER)
 do-compat: programs
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) -- $(call scripts,tests/compat)
 do-bench: programs $(BENCH)
-	$(Q)$(TEST_ENV) tests/bench/run.sh
+	$(Q)$(TEST_ENV) tests/bench/run.py
 do-fuzz: $(FUZZ)
 	@set -e; for f in $^; do \
 	    name=$${f##*/fuzz_}; kept=tests/fuzz/corpus/$$name; found=$(BUILD)/corpus/$$name; \

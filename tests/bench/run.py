@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""What coord does on this machine: throughput, latency, memory, failover. JSON lines.
+
+    tests/bench/run.py [throughput|memory|failover|disk ...]
+
+Durability is the default one (a real fdatasync on every member of the majority). Numbers compare
+only within one run: the disk's own rate is the first line.
+"""
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster"))
+import harness  # noqa: E402
+
+TOOLS = harness.BUILD + "/tests/bench/"
+SECONDS = os.environ.get("BENCH_SECONDS", "5")
+
+
+def show(**line):
+    print(json.dumps(line), flush=True)
+
+
+def rss_mib(node):
+    with open("/proc/%d/status" % node.process.pid, encoding="ascii") as status:
+        for line in status:
+            if line.startswith("VmRSS:"):
+                return round(int(line.split()[1]) / 1024, 1)
+    raise harness.Failure("no VmRSS")
+
+
+def cpu_s(nodes):
+    total = 0
+    for node in nodes:
+        with open("/proc/%d/stat" % node.process.pid, encoding="ascii") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def load(nodes, endpoint, **options):
+    arguments = [TOOLS + "load", "--endpoints", endpoint]
+    for key, value in options.items():
+        arguments += ["--" + key.replace("_", "-")] + ([] if value is True else [str(value)])
+    before = cpu_s(nodes)
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, check=False)
+    if done.returncode != 0:
+        raise harness.Failure("load ended with %d" % done.returncode)
+    result = json.loads(done.stdout)
+    result["server_cpu_us_per_op"] = round(1e6 * (cpu_s(nodes) - before) /
+                                           max(1, result["acknowledged"]), 1)
+    print(json.dumps(result), flush=True)
+
+
+def disk(scratch):
+    tool = TOOLS + "wal_bench"
+    if os.path.exists(tool):
+        subprocess.run([tool], cwd=scratch, check=True)
+
+
+def throughput(scratch):
+    for size in (1, 3):
+        if size == 1:
+            node = harness.Node(scratch, "single").start()
+            harness.until(node.is_ready, "ready")
+            nodes = [node]
+        else:
+            cluster = harness.Cluster(scratch).start()
+            nodes = cluster.nodes
+            node = cluster.leader()
+        for connections, in_flight in ((1, 1), (8, 64), (16, 1024)):
+            load(nodes, node.endpoint, op="set", connections=connections, in_flight=in_flight,
+                 seconds=SECONDS, label="%d nodes" % size)
+        for connections, in_flight in ((1, 1), (16, 1024)):
+            load(nodes, node.endpoint, op="get", connections=connections, in_flight=in_flight,
+                 seconds=SECONDS, label="%d nodes" % size)
+        load(nodes, node.endpoint, op="get", connections=16, in_flight=1024, seconds=SECONDS,
+             local=True, label="%d nodes, local reads" % size)
+        if size == 3:
+            follower = [n for n in nodes if n is not node][0]
+            load(nodes, follower.endpoint, op="set", connections=1, in_flight=1, seconds=SECONDS,
+                 label="3 nodes, through a follower")
+            load(nodes, follower.endpoint, op="get", connections=1, in_flight=1, seconds=SECONDS,
+                 label="3 nodes, through a follower")
+            cluster.converge()
+        for n in nodes:
+            n.kill()
+
+
+def memory(scratch):
+    cluster = harness.Cluster(scratch).start()
+    cluster.leader()
+    show(bench="rss idle", nodes=3, rss_mib=[rss_mib(n) for n in cluster.nodes])
+    for n in cluster.nodes:
+        n.kill()
+    node = harness.Node(scratch, "million").start()
+    harness.until(node.is_ready, "ready")
+    show(bench="rss idle", nodes=1, rss_mib=rss_mib(node))
+    load([node], node.endpoint, op="create", connections=16, in_flight=1024, seconds=600,
+         keys=1000000, value_bytes=256, label="1,000,000 znodes of 256 bytes")
+    show(bench="rss at 1,000,000 znodes", rss_mib=rss_mib(node),
+         state_mib=round(node.status()["state_bytes"] / 1048576, 1))
+    node.kill()
+
+
+def failover(scratch):
+    cluster = harness.Cluster(scratch).start()
+    gaps = []
+    for _ in range(int(os.environ.get("BENCH_FAILOVERS", "20"))):
+        leader = cluster.leader()
+        rest = [n for n in cluster.nodes if n is not leader]
+        gap = subprocess.Popen([TOOLS + "gap", ",".join(n.endpoint for n in rest), "/bench/gap"],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        harness.expect(gap.stdout.readline().strip() == "ready", "writes flow")
+        leader.kill()
+        harness.until(lambda: any(n.status()["role"] == "leader" for n in rest), "a new leader")
+        begin = rest[0].status()["applied_index"]
+        harness.until(lambda: rest[0].status()["applied_index"] > begin + 100, "writes go on")
+        gap.stdin.close()
+        gaps.append(json.loads(gap.stdout.read())["longest_gap_ms"])
+        gap.wait()
+        leader.start()
+        harness.until(leader.is_ready, "back")
+        cluster.converge()
+    show(bench="kill -9 of the leader to the next acknowledged write", rounds=len(gaps),
+         median_ms=statistics.median(gaps), min_ms=min(gaps), max_ms=max(gaps))
+
+
+def main():
+    parts = {"disk": disk, "throughput": throughput, "memory": memory, "failover": failover}
+    show(machine=os.uname().machine, cores=os.cpu_count(), kernel=os.uname().release)
+    for name in sys.argv[1:] or list(parts):
+        with tempfile.TemporaryDirectory(prefix="coord-bench-") as scratch:
+            try:
+                parts[name](scratch)
+            finally:
+                harness._end_all()
+
+
+if __name__ == "__main__":
+    main()
