@@ -406,6 +406,23 @@ int cluster_leader(const struct cluster *c)
     return leader;
 }
 
+bool cluster_is_equal(const struct cluster *c)
+{
+    uint64_t first = 0;
+    for (uint32_t i = 0; i < c->options.nodes; i++) {
+        struct node_status s;
+        if (c->nodes[i].node == NULL) {
+            return false;
+        }
+        node_status(c->nodes[i].node, &s);
+        first = i == 0 ? s.applied_index : first;
+        if (s.applied_index == 0 || s.applied_index != first || s.last_index != first) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void cluster_cut(struct cluster *c, uint32_t from, uint32_t to, bool cut)
 {
     c->net.links[from][to].is_cut = cut;

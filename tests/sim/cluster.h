@@ -115,6 +115,8 @@ void cluster_wake(struct cluster *c, uint32_t node);
 bool cluster_is_up(const struct cluster *c, uint32_t node);
 /* The leader of the highest term among the nodes that are up, or -1. */
 int cluster_leader(const struct cluster *c);
+/* All are up, and have applied all that anyone of them has in its log. */
+bool cluster_is_equal(const struct cluster *c);
 void cluster_cut(struct cluster *c, uint32_t from, uint32_t to, bool cut);
 void cluster_isolate(struct cluster *c, uint32_t node, bool cut);
 void cluster_heal_net(struct cluster *c);

@@ -84,18 +84,7 @@ static bool clients_have_moved(struct cluster *c, void *context)
 static bool nodes_are_equal(struct cluster *c, void *context)
 {
     (void)context;
-    for (uint32_t i = 0; i < c->options.nodes; i++) {
-        const struct cluster_node *n = &c->nodes[i];
-        struct node_status s;
-        if (n->node == NULL || n->applied_index != c->nodes[0].applied_index) {
-            return false;
-        }
-        node_status(n->node, &s);
-        if (s.last_index != s.applied_index || s.commit_index != s.applied_index) {
-            return false;
-        }
-    }
-    return true;
+    return cluster_is_equal(c);
 }
 
 static void describe_nodes(const struct cluster *c, char *text, size_t bytes)

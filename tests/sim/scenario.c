@@ -7,8 +7,18 @@
 #include "store/store.h"
 
 const struct scenario scenarios[] = {
-    {"the_disk_keeps_what_was_synced_and_tears_the_rest", scenario_disk_itself, 0},
-    {"the_network_delivers_in_order_or_breaks", scenario_net_itself, 2},
+    {"the_disk_keeps_what_was_synced_and_tears_the_rest", scenario_disk_itself, 0, 0},
+    {"the_network_delivers_in_order_or_breaks", scenario_net_itself, 2, 0},
+    {"trim_an_append_below_the_snapshot_adds_nothing", scenario_trim, 3, 8192},
+    {"pvfix_a_long_log_of_a_low_term_gets_a_leader", scenario_pvfix, 3, 0},
+    {"aba_an_overwritten_entry_is_durable_when_its_last_write_is", scenario_aba, 3, 0},
+    {"noop_a_new_leader_reads_nothing_before_an_entry_of_its_own", scenario_noop, 3, 0},
+    {"an_old_terms_entry_is_not_committed_by_counting", scenario_old_term, 3, 0},
+    {"a_flipped_bit_in_the_log_is_refused", scenario_corrupt_log, 1, 0},
+    {"a_torn_tail_is_cut_and_what_was_acknowledged_stays", scenario_torn_tail, 1, 0},
+    {"an_emptied_data_dir_never_votes", scenario_lost_disk, 3, 0},
+    {"a_full_disk_refuses_writes_serves_reads_and_recovers", scenario_disk_full, 1, 0},
+    {"a_member_left_behind_catches_up_by_snapshot_under_load", scenario_lagging, 3, 8192},
 };
 const size_t scenario_count = sizeof scenarios / sizeof scenarios[0];
 
@@ -22,8 +32,9 @@ bool scenario_run(const struct scenario *scenario, bool trace, char *why, size_t
         .election_timeout_ms = STORY_ELECTION_MS,
         .heartbeat_ms = 30,
         .wal_segment_bytes = 16384,
-        .snapshot_log_bytes = 1 << 20, /* none unless a story is about them */
-        .trailing_log_bytes = 1 << 20,
+        .snapshot_log_bytes =
+            scenario->snapshot_log_bytes > 0 ? scenario->snapshot_log_bytes : 64 << 20,
+        .trailing_log_bytes = 1,
     };
     cluster_init(&s->cluster, &options);
     journal_init(&s->journal, &s->cluster);
@@ -60,26 +71,68 @@ int story_leader(struct story *s, uint64_t limit_us)
     return story_expect(s, ok, "no leader") ? cluster_leader(&s->cluster) : -1;
 }
 
-static bool node_leads(struct cluster *c, void *context)
+int story_begin(struct story *s)
 {
-    uint32_t node = *(uint32_t *)context;
-    return cluster_leader(c) == (int)node && node_is_serving(c->nodes[node].node);
+    s->cluster.net.stall_limit_us = 60 * SECOND; /* a cut only delays, unless a story resets */
+    cluster_start_all(&s->cluster);
+    int leader = story_leader(s, 10 * SECOND);
+    return leader >= 0 && workload_set_up(&s->workload) && story_equal(s, 5 * SECOND)
+               ? cluster_leader(&s->cluster)
+               : -1;
 }
 
-bool story_elect(struct story *s, uint32_t node)
+struct wanted {
+    uint32_t node; /* or, for a leader, all but this */
+    char state;
+    uint64_t term;
+};
+
+static bool has_state(struct cluster *c, void *context)
 {
-    struct cluster *c = &s->cluster;
-    for (int i = 0; i < 20 && !c->world.failed; i++) {
-        int leader = story_leader(s, 10 * SECOND);
-        if (leader == (int)node || leader < 0) {
-            break;
+    const struct wanted *w = context;
+    const struct cluster_node *n = &c->nodes[w->node];
+    return n->node != NULL && (w->state == 0 || n->state == w->state) && n->term > w->term;
+}
+
+bool story_wait_state(struct story *s, uint32_t node, char state, uint64_t term, uint64_t limit_us)
+{
+    struct wanted w = {.node = node, .state = state, .term = term};
+    return story_expect(s, cluster_run_until(&s->cluster, limit_us, has_state, &w),
+                        "a node does not get into the wanted state");
+}
+
+static int other_leader(const struct cluster *c, const struct wanted *w)
+{
+    for (uint32_t i = 0; i < c->options.nodes; i++) {
+        const struct cluster_node *n = &c->nodes[i];
+        if (i != w->node && n->node != NULL && n->state == 'l' && n->term > w->term) {
+            return (int)i;
         }
-        cluster_isolate(c, (uint32_t)leader, true);
-        (void)cluster_run_until(c, 3 * SECOND, node_leads, &node);
-        cluster_isolate(c, (uint32_t)leader, false);
-        cluster_run(c, 500 * MS);
     }
-    return story_expect(s, cluster_leader(c) == (int)node, "the wanted node is not elected");
+    return -1;
+}
+
+static bool has_other_leader(struct cluster *c, void *context)
+{
+    return other_leader(c, context) >= 0;
+}
+
+int story_wait_leader(struct story *s, uint32_t except, uint64_t term, uint64_t limit_us)
+{
+    struct wanted w = {.node = except, .term = term};
+    bool ok = cluster_run_until(&s->cluster, limit_us, has_other_leader, &w);
+    return story_expect(s, ok, "no new leader") ? other_leader(&s->cluster, &w) : -1;
+}
+
+void story_cut(struct story *s, uint32_t a, uint32_t b, bool cut)
+{
+    cluster_cut(&s->cluster, a, b, cut);
+    cluster_cut(&s->cluster, b, a, cut);
+}
+
+uint32_t story_third(uint32_t a, uint32_t b)
+{
+    return 3 - a - b;
 }
 
 bool story_write(struct story *s, uint32_t node, enum op_kind kind, uint32_t key, uint32_t count)
@@ -100,23 +153,10 @@ uint64_t story_last_index(struct story *s, uint32_t node)
     return status.last_index;
 }
 
-uint64_t story_snapshot_index(struct story *s, uint32_t node)
-{
-    struct node_status status;
-    node_status(s->cluster.nodes[node].node, &status);
-    return status.snapshot_index;
-}
-
 static bool nodes_equal(struct cluster *c, void *context)
 {
     (void)context;
-    for (uint32_t i = 0; i < c->options.nodes; i++) {
-        if (c->nodes[i].node == NULL || c->nodes[i].applied_index == 0 ||
-            c->nodes[i].applied_index != c->nodes[0].applied_index) {
-            return false;
-        }
-    }
-    return true;
+    return cluster_is_equal(c);
 }
 
 bool story_equal(struct story *s, uint64_t limit_us)

@@ -568,6 +568,12 @@ static bool net_write(struct env_stream *s, struct slice bytes)
     if (s->process->is_dead || !s->is_held || (s->is_reset && !s->is_open)) {
         return true;
     }
+    const struct sim_link *l = link_of(s);
+    while (l->piece_bytes > 0 && bytes.size > l->piece_bytes) {
+        (void)pipe_add(s, bytes.data, l->piece_bytes);
+        s->last_arrival_us++;
+        bytes = slice_make(bytes.data + l->piece_bytes, bytes.size - l->piece_bytes);
+    }
     size_t split = bytes.size > 1 && world_chance(net_of(s)->world, 100)
                        ? (size_t)world_random(net_of(s)->world, 1, bytes.size - 1)
                        : bytes.size;

@@ -30,6 +30,7 @@ struct sim_link { /* one direction */
     uint64_t jitter_us;
     uint64_t extra_us;  /* of a slow period */
     uint32_t corrupt;   /* so many of the next pieces are damaged */
+    size_t piece_bytes; /* > 0: bytes travel in pieces of this size, one each microsecond */
 };
 
 struct sim_net {

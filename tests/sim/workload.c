@@ -64,13 +64,17 @@ static struct slice client_path(struct client *k, uint32_t slot, uint32_t key)
 static struct slice client_value(struct client *k)
 {
     struct world *w = &k->workload->cluster->world;
-    int head = snprintf(k->data, sizeof k->data, "v%" PRIu64 ".", k->operation);
-    size_t size = (size_t)head;
     uint64_t dice = world_random(w, 0, 99);
-    size += (size_t)(dice < 60 ? world_random(w, 0, 40)
-                               : dice < 95 ? world_random(w, 40, 400) : world_random(w, 400, 3000));
-    memset(k->data + head, 'x', size - (size_t)head);
-    return slice_make(k->data, size);
+    size_t padding = (size_t)(dice < 60   ? world_random(w, 0, 40)
+                              : dice < 95 ? world_random(w, 40, 400)
+                                          : world_random(w, 400, 3000));
+    buf_clear(&k->data);
+    buf_printf(&k->data, "v%" PRIu64 ".", k->operation);
+    if (k->workload->value_bytes > 0) {
+        padding = k->workload->value_bytes - k->data.size;
+    }
+    memset(buf_extend(&k->data, padding), 'x', padding);
+    return buf_slice(&k->data);
 }
 
 static struct op *client_op(struct client *k, uint32_t slot, enum op_type type, uint32_t key)
@@ -244,6 +248,7 @@ static void client_write_done(struct node_write *write, enum status rc, const st
     struct workload *l = k->workload;
     struct record *r = journal_record(l->journal, k->operation);
     k->is_waiting = false;
+    k->last_rc = rc;
     /* A node that is down tells nobody anything: what it completes while it is torn down was never
      * heard, and had been proposed for all the client knows. */
     bool was_heard = cluster_is_up(l->cluster, k->node);
@@ -313,6 +318,7 @@ static void client_read_done(struct node_read *read, enum status rc,
     struct arena arena = {0};
     struct query_result local;
     k->is_waiting = false;
+    k->last_rc = rc;
     if (!cluster_is_up(c, k->node) || rc != RC_OK) {
         client_retry(k);
         return;
@@ -492,6 +498,7 @@ void workload_close(struct workload *l)
 {
     for (uint32_t i = 0; i < l->client_count; i++) {
         world_cancel(&l->cluster->world, &l->clients[i].event);
+        buf_close(&l->clients[i].data);
     }
 }
 
@@ -504,32 +511,51 @@ static bool client_is_done(struct cluster *c, void *context)
     return k->is_idle || !k->is_waiting;
 }
 
-static enum status client_do(struct client *k, uint32_t node, enum op_kind kind, uint32_t key,
-                             uint64_t limit_us)
+/* Without a request id: the caller of a story decides about repeating. */
+static enum status client_submit(struct client *k, uint32_t node, enum op_kind kind, uint32_t key,
+                                 uint64_t limit_us)
 {
     struct workload *l = k->workload;
     l->is_ending = true;
     PRE(k->is_idle);
     client_begin(k, kind, key);
-    if (k->is_writing && kind != DO_COUNT) {
-        journal_record(l->journal, k->operation)->has_id = false;
-        k->command.request = (struct request_id){0};
-    }
+    journal_record(l->journal, k->operation)->has_id = false;
+    k->command.request = (struct request_id){0};
     k->node = node;
-    enum status rc = cluster_is_up(l->cluster, node) ? client_ask(k, limit_us) : RC_STOPPED;
-    if (rc != RC_OK) {
+    k->last_rc = cluster_is_up(l->cluster, node) ? client_ask(k, limit_us) : RC_STOPPED;
+    if (k->last_rc != RC_OK) {
         journal_lost(l->journal, k->operation, FATE_NOT_PROPOSED);
         k->is_idle = true;
+    }
+    return k->last_rc;
+}
+
+static enum status client_do(struct client *k, uint32_t node, enum op_kind kind, uint32_t key,
+                             uint64_t limit_us)
+{
+    struct workload *l = k->workload;
+    enum status rc = client_submit(k, node, kind, key, limit_us);
+    if (rc != RC_OK) {
         return rc;
     }
     (void)cluster_run_until(l->cluster, limit_us * 2, client_is_done, k);
-    uint8_t fate = journal_record(l->journal, k->operation)->fate;
     if (k->is_waiting) {
         client_cancel(k);
     }
     world_cancel(&l->cluster->world, &k->event); /* no retry: the caller decides */
     k->is_idle = true;
-    return fate == FATE_DONE ? RC_OK : RC_UNKNOWN;
+    return k->last_rc;
+}
+
+enum status workload_submit(struct workload *l, uint32_t client, uint32_t node, enum op_kind kind,
+                            uint32_t key)
+{
+    return client_submit(&l->clients[client], node, kind, key, 10 * SECOND);
+}
+
+enum fate workload_fate(const struct workload *l, uint32_t client)
+{
+    return (enum fate)journal_record(l->journal, l->clients[client].operation)->fate;
 }
 
 enum status workload_write(struct workload *l, uint32_t node, enum op_kind kind, uint32_t key,

@@ -10,7 +10,6 @@
 #include "tests/sim/journal.h"
 
 #define CLIENTS_MAX 10
-#define OP_DATA_BYTES_MAX 4096
 #define OP_OPS_MAX 3
 
 struct workload;
@@ -32,10 +31,11 @@ struct client {
     struct op ops[OP_OPS_MAX];
     struct guard guard;
     char paths[OP_OPS_MAX][16];
-    char data[OP_DATA_BYTES_MAX];
+    struct buf data;
     struct node_write write;
     struct node_read read;
     bool is_waiting; /* for the completion of an attempt */
+    enum status last_rc; /* of the last attempt */
     struct world_event event;
 };
 
@@ -46,6 +46,7 @@ struct workload {
     uint32_t client_count;
     uint64_t think_us; /* at most, between two operations */
     bool is_ending;    /* no new operations */
+    size_t value_bytes; /* > 0: all values have this size */
 };
 
 void workload_init(struct workload *l, struct cluster *c, struct journal *h, uint32_t clients);
@@ -54,6 +55,11 @@ void workload_end(struct workload *l); /* lets what is under way finish */
 bool workload_is_idle(const struct workload *l);
 void workload_close(struct workload *l);
 
+/* Hands one write to a node, without a request id, and waits for nothing. */
+enum status workload_submit(struct workload *l, uint32_t client, uint32_t node, enum op_kind kind,
+                            uint32_t key);
+/* How the client's last operation stands. */
+enum fate workload_fate(const struct workload *l, uint32_t client);
 /* One write and one read through a given node, waited for: set-up and scenarios. The value is
  * attributed like a client's. RC_OK, or how the last attempt ended. */
 enum status workload_write(struct workload *l, uint32_t node, enum op_kind kind, uint32_t key,
