@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-#define ARENA_ALIGN ((size_t)16)
+#define ARENA_ALIGN     ((size_t)16)
 #define ARENA_BLOCK_MIN ((size_t)4096)
 #define ARENA_BLOCK_MAX ((size_t)256 << 10)
 

@@ -9,7 +9,7 @@
 #include "store/state.h"
 
 /* Ancestors that one create may make: what a short request can cost stays bounded. */
-#define PARENTS_MADE_MAX 128
+#define PARENTS_MADE_MAX    128
 #define SEQUENCE_DIGITS_MAX 20
 
 static struct value *op_value(const struct op *op)
@@ -144,7 +144,8 @@ enum outcome apply_create(struct store *s, const struct op *op, struct op_result
     if (outcome != OUTCOME_OK) {
         return outcome;
     }
-    if (parent != TREE_NONE && tree_find_hashed(t, key.space, key.path, key.hash) != TREE_NONE) {
+    if (parent != TREE_NONE &&
+        tree_find_hashed(t, key.space, key.path, key.hash) != TREE_NONE) {
         return OUTCOME_NODE_EXISTS;
     }
     if (node_kind_of(tree_node(t, missing.ancestor)) == NODE_EPHEMERAL) {

@@ -15,7 +15,8 @@ static enum outcome room_take(size_t *room, size_t bytes)
 }
 
 /* Data is copied: a later operation of the same transaction may replace it. */
-enum outcome apply_get(struct store *s, const struct op *op, struct op_result *result, size_t *room)
+enum outcome apply_get(struct store *s, const struct op *op, struct op_result *result,
+                       size_t *room)
 {
     uint32_t slot = tree_find(&s->tree, op->space, op->path);
     if (slot == TREE_NONE) {

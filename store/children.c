@@ -62,8 +62,8 @@ static void chunk_split(struct children *c, uint32_t at, bool append)
     struct children_chunk *left = c->chunks[at];
     uint32_t keep = append ? left->count : left->count / 2;
     uint32_t moved = left->count - keep;
-    struct children_chunk *right = chunk_resize(NULL, append ? CHILDREN_CHUNK_MIN
-                                                             : CHILDREN_CHUNK_MAX);
+    struct children_chunk *right =
+        chunk_resize(NULL, append ? CHILDREN_CHUNK_MIN : CHILDREN_CHUNK_MAX);
     memcpy(right->slots, left->slots + keep, moved * sizeof left->slots[0]);
     right->count = moved;
     left->count = keep;

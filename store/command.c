@@ -19,10 +19,10 @@
 #include "store/tree.h"
 
 #define COMMAND_ORIGIN_OFFSET ((size_t)5) /* behind length and type */
-#define BATCH_HEADER_BYTES ((size_t)24)
-#define GUARD_BYTES_MIN ((size_t)19)
-#define OP_BYTES_MIN ((size_t)36)
-#define OP_FLAGS_ALL                                                                               \
+#define BATCH_HEADER_BYTES    ((size_t)24)
+#define GUARD_BYTES_MIN       ((size_t)19)
+#define OP_BYTES_MIN          ((size_t)36)
+#define OP_FLAGS_ALL \
     (OP_SEQUENTIAL | OP_MAKE_PARENTS | OP_RECURSIVE | OP_NULL_DATA | OP_DRY_RUN | OP_STAT_ONLY)
 
 enum presence { PRESENCE_SESSION = 1, PRESENCE_REQUEST = 2 };
@@ -46,7 +46,8 @@ void batch_seal(struct buf *b, size_t header_offset, const struct batch_header *
     pack_u64_at(b, header_offset + 16, header->wall_ms);
 }
 
-enum status batch_open(struct slice payload, struct batch_header *header, struct unpack *commands)
+enum status batch_open(struct slice payload, struct batch_header *header,
+                       struct unpack *commands)
 {
     struct unpack u = unpack_make(payload);
     uint8_t format = unpack_u8(&u);

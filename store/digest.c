@@ -6,10 +6,10 @@
 #include "store/stat.h"
 #include "store/state.h"
 
-#define DIGEST_STAT_SEED UINT64_C(0x53)
-#define DIGEST_VALUE_SEED UINT64_C(0x44)
+#define DIGEST_STAT_SEED    UINT64_C(0x54)
+#define DIGEST_VALUE_SEED   UINT64_C(0x44)
 #define DIGEST_SINGLES_SEED UINT64_C(0x4d)
-#define DIGEST_WORDS_MAX 16
+#define DIGEST_WORDS_MAX    16
 
 uint64_t digest_words(uint64_t seed, const uint64_t *words, size_t count)
 {
@@ -25,15 +25,10 @@ uint64_t digest_words(uint64_t seed, const uint64_t *words, size_t count)
     return hash_bytes(seed, words, count * sizeof words[0]);
 }
 
-uint64_t digest_node_stat(const struct tree *t, uint32_t slot)
+uint64_t digest_node_stat(const struct tree *t, uint32_t slot, uint64_t stat_hash)
 {
-    struct stat stat;
-    tree_stat(t, slot, &stat);
-    uint64_t seed = hash_mix(DIGEST_STAT_SEED, tree_node(t, slot)->path_hash);
-    if (MUTANT_IS(MUTANT_DIGEST_UNORDERED)) {
-        seed += slot;
-    }
-    return stat_hash(seed, &stat);
+    uint64_t place = MUTANT_IS(MUTANT_DIGEST_UNORDERED) ? slot : 0;
+    return hash_mix(tree_node(t, slot)->path_hash + DIGEST_STAT_SEED + place, stat_hash);
 }
 
 uint64_t digest_node_value(const struct tree *t, uint32_t slot, uint64_t value_hash)
@@ -65,7 +60,9 @@ uint64_t digest_items(const struct store *s)
     for (uint32_t slot = 1; slot < s->tree.slot_end; slot++) {
         const struct node *n = tree_node(&s->tree, slot);
         if ((n->bits & (NODE_FREE | NODE_HIDDEN)) == 0) {
-            sum += digest_node_stat(&s->tree, slot);
+            struct stat stat;
+            tree_stat(&s->tree, slot, &stat);
+            sum += digest_node_stat(&s->tree, slot, stat_hash(&stat));
             sum += digest_node_value(&s->tree, slot, value_hash(n->value));
         }
     }

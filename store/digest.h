@@ -16,8 +16,9 @@ struct tree;
 /* The same on every machine, whatever its byte order. */
 uint64_t digest_words(uint64_t seed, const uint64_t *words, size_t count);
 
-/* A node counts with two items, so that a change of stat does not hash a large value again. */
-uint64_t digest_node_stat(const struct tree *t, uint32_t slot);
+/* A node counts with two items, so that a change of stat does not hash a large value again. They
+ * take the hashes that the change log wants too, so that each is computed once. */
+uint64_t digest_node_stat(const struct tree *t, uint32_t slot, uint64_t stat_hash);
 uint64_t digest_node_value(const struct tree *t, uint32_t slot, uint64_t value_hash);
 
 /* What is single: revision, time, level, floors, marks. Hashed when asked for. */

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "store/digest.h"
 #include "store/scan.h"
+#include "store/stat.h"
 #include "store/state.h"
 
 /* A command with more changes than this gives its undo log back afterwards. */
@@ -84,26 +85,48 @@ void edit_commit(struct store *s)
 
 /* ---- the change log and the digest -------------------------------------------------------- */
 
+/* A node at one moment, with what the digest and the change log want of it. */
+struct view {
+    struct stat stat;
+    uint64_t stat_hash;
+    uint64_t value_hash;
+    uint64_t item; /* its part of the digest */
+};
+
+static void view_take(const struct store *s, uint32_t slot, struct view *v)
+{
+    tree_stat(&s->tree, slot, &v->stat);
+    v->stat_hash = stat_hash(&v->stat);
+    v->value_hash = value_hash(tree_node(&s->tree, slot)->value);
+    v->item = digest_node_stat(&s->tree, slot, v->stat_hash) +
+              digest_node_value(&s->tree, slot, v->value_hash);
+}
+
 struct edit_change {
     uint8_t type;
     uint32_t slot;
     struct slice path; /* empty: to be found out */
     struct value *data;
     struct value *old_data;
+    const struct view *before; /* NULL: there was none */
+    const struct view *after;  /* NULL: there is none */
 };
 
 static void edit_log(struct store *s, const struct edit_change *what)
 {
     struct edit *e = &s->edit;
+    const struct node *n = tree_node(&s->tree, what->slot);
+    const struct view *told = what->after != NULL ? what->after : what->before;
     struct change change = {
         .revision = e->revision,
         .sub = e->sub++,
         .type = what->type,
-        .space = tree_node(&s->tree, what->slot)->space,
+        .space = n->space,
         .reason = REASON_REQUEST,
         .path = what->path,
         .data = what->data,
         .old_data = what->old_data,
+        .stat = told->stat,
         .session = e->command->session,
         .cluster_ms = s->cluster_ms,
         .wall_ms = e->context->wall_ms,
@@ -116,29 +139,38 @@ static void edit_log(struct store *s, const struct edit_change *what)
         tree_path_write(&s->tree, what->slot, buf_extend(&s->scratch, size));
         change.path = buf_slice(&s->scratch);
     }
-    tree_stat(&s->tree, what->slot, &change.stat);
-    history_append(&s->history, &change);
+    struct change_hashes hashes = {
+        .path = n->path_hash,
+        .data = what->after != NULL ? what->after->value_hash : value_hash(NULL),
+        .old_data = what->before != NULL ? what->before->value_hash : value_hash(NULL),
+        .stat = told->stat_hash,
+    };
+    history_append(&s->history, &change, &hashes);
 }
 
-static uint64_t node_item(const struct store *s, uint32_t slot, const struct value *v)
+/* The parent's stat in the digest; hidden roots have no record. */
+static uint64_t parent_item(const struct store *s, uint32_t parent)
 {
-    return digest_node_stat(&s->tree, slot) + digest_node_value(&s->tree, slot, value_hash(v));
+    struct stat stat;
+    if (tree_node(&s->tree, parent)->bits & NODE_HIDDEN) {
+        return 0;
+    }
+    tree_stat(&s->tree, parent, &stat);
+    return digest_node_stat(&s->tree, parent, stat_hash(&stat));
 }
 
-/* What a coming or going child means for its parent; hidden roots have no record to tell it. */
+/* What a coming or going child means for its parent. */
 static void parent_before(struct store *s, uint32_t parent)
 {
     if ((tree_node(&s->tree, parent)->bits & NODE_HIDDEN) == 0) {
         scan_before_change(s, parent);
-        s->node_sum -= digest_node_stat(&s->tree, parent);
     }
+    s->node_sum -= parent_item(s, parent);
 }
 
 static void parent_after(struct store *s, uint32_t parent)
 {
-    if ((tree_node(&s->tree, parent)->bits & NODE_HIDDEN) == 0) {
-        s->node_sum += digest_node_stat(&s->tree, parent);
-    }
+    s->node_sum += parent_item(s, parent);
 }
 
 /* ---- the changes -------------------------------------------------------------------------- */
@@ -166,9 +198,14 @@ uint32_t edit_create(struct store *s, const struct tree_key *key, struct value *
     struct undo *u = undo_push(e, UNDO_CREATE, slot);
     u->sequence_next = saved.sequence_next;
     u->children_revision = saved.children_revision;
-    s->node_sum += node_item(s, slot, value);
-    edit_log(s, &(struct edit_change){
-                    .type = CHANGE_CREATE, .slot = slot, .path = key->path, .data = value});
+    struct view after;
+    view_take(s, slot, &after);
+    s->node_sum += after.item;
+    edit_log(s, &(struct edit_change){.type = CHANGE_CREATE,
+                                      .slot = slot,
+                                      .path = key->path,
+                                      .data = value,
+                                      .after = &after});
     return slot;
 }
 
@@ -178,7 +215,8 @@ void edit_set(struct store *s, uint32_t slot, struct value *value)
     struct tree *t = &s->tree;
     scan_before_change(s, slot);
     struct node *n = tree_node(t, slot);
-    s->node_sum -= node_item(s, slot, n->value);
+    struct view before;
+    view_take(s, slot, &before);
 
     struct undo *u = undo_push(e, UNDO_SET, slot);
     u->value = value_ref(n->value);
@@ -190,9 +228,15 @@ void edit_set(struct store *s, uint32_t slot, struct value *value)
     n->modify_revision = e->revision;
     n->modify_ms = e->context->wall_ms;
     n->version = n->version >= VERSION_ANY - 1 ? 0 : n->version + 1;
-    s->node_sum += node_item(s, slot, value);
-    edit_log(s, &(struct edit_change){
-                    .type = CHANGE_SET, .slot = slot, .data = value, .old_data = u->value});
+    struct view after;
+    view_take(s, slot, &after);
+    s->node_sum += after.item - before.item;
+    edit_log(s, &(struct edit_change){.type = CHANGE_SET,
+                                      .slot = slot,
+                                      .data = value,
+                                      .old_data = u->value,
+                                      .before = &before,
+                                      .after = &after});
 }
 
 void edit_delete(struct store *s, uint32_t slot)
@@ -202,9 +246,12 @@ void edit_delete(struct store *s, uint32_t slot)
     struct node *n = tree_node(t, slot);
     PRE(node_dir(n) == NULL || node_dir(n)->children.count == 0);
     scan_before_change(s, slot);
-    s->node_sum -= node_item(s, slot, n->value);
-    edit_log(s, &(struct edit_change){
-                    .type = CHANGE_DELETE, .slot = slot, .old_data = n->value});
+    struct view before;
+    view_take(s, slot, &before);
+    s->node_sum -= before.item;
+    edit_log(s,
+             &(struct edit_change){
+                 .type = CHANGE_DELETE, .slot = slot, .old_data = n->value, .before = &before});
 
     uint32_t parent = n->parent;
     parent_before(s, parent);

@@ -7,8 +7,9 @@
 #include "base/mem.h"
 #include "store/digest.h"
 #include "store/stat.h"
+#include "store/tree.h"
 
-#define HISTORY_SEED UINT64_C(0x43)
+#define HISTORY_SEED         UINT64_C(0x43)
 #define HISTORY_CAPACITY_MIN ((uint64_t)64)
 
 /* Changes are cut from chunks, which go when the last of theirs went: one allocation per hundreds of
@@ -64,20 +65,36 @@ static uint64_t change_cost(const struct change *c)
            value_slice(c->data).size + value_slice(c->old_data).size;
 }
 
-static uint64_t change_hash(const struct change *c)
+struct change_hashes change_hashes_make(const struct change *c)
+{
+    return (struct change_hashes){
+        .path = tree_hash(c->space, c->path),
+        .data = value_hash(c->data),
+        .old_data = value_hash(c->old_data),
+        .stat = stat_hash(&c->stat),
+    };
+}
+
+/* Most changes come without these. */
+static uint64_t optional_hash(struct slice bytes)
+{
+    return bytes.size == 0 ? 0 : hash_bytes(HISTORY_SEED, bytes.data, bytes.size);
+}
+
+static uint64_t change_hash(const struct change *c, const struct change_hashes *hashes)
 {
     const uint64_t words[] = {
         c->revision,
         (uint64_t)c->sub << 32 | (uint64_t)c->type << 16 | (uint64_t)c->space << 8 | c->reason,
-        hash_bytes(0, c->path.data, c->path.size),
-        value_hash(c->data),
-        value_hash(c->old_data),
+        hashes->path,
+        hashes->data,
+        hashes->old_data,
         c->session,
         c->cluster_ms,
         c->wall_ms,
-        hash_bytes(1, c->identities.data, c->identities.size),
-        hash_bytes(2, c->note.data, c->note.size),
-        stat_hash(HISTORY_SEED, &c->stat),
+        optional_hash(c->identities),
+        optional_hash(c->note),
+        hashes->stat,
     };
     return digest_words(HISTORY_SEED, words, sizeof words / sizeof words[0]);
 }
@@ -129,11 +146,12 @@ static struct slice put_bytes(uint8_t **at, struct slice bytes)
     return copy;
 }
 
-void history_append(struct history *h, const struct change *change)
+void history_append(struct history *h, const struct change *change,
+                    const struct change_hashes *hashes)
 {
     history_reserve(h);
-    size_t bytes = sizeof(struct change) + change->path.size + change->identities.size +
-                   change->note.size;
+    size_t bytes =
+        sizeof(struct change) + change->path.size + change->identities.size + change->note.size;
     uint8_t *at = chunk_take(h, bytes);
     struct change *c = (struct change *)(void *)at;
     at += sizeof *c;
@@ -144,9 +162,10 @@ void history_append(struct history *h, const struct change *change)
     c->note = put_bytes(&at, change->note);
     (void)value_ref(c->data);
     (void)value_ref(c->old_data);
-    c->hash = change_hash(c);
+    c->hash = change_hash(c, hashes);
+    c->cost = change_cost(c);
     *history_cell(h, h->end++) = c;
-    h->bytes += change_cost(c);
+    h->bytes += c->cost;
     h->sum += c->hash;
 }
 
@@ -154,7 +173,7 @@ void history_pop(struct history *h, uint64_t end)
 {
     while (h->end > end) {
         struct change *c = *history_cell(h, --h->end);
-        h->bytes -= change_cost(c);
+        h->bytes -= c->cost;
         h->sum -= c->hash;
         change_free(h, c);
     }
@@ -173,6 +192,18 @@ void history_set_hold(struct history *h, uint64_t position)
 {
     h->hold = position;
     history_release(h);
+}
+
+/* In a full log every command drops the oldest change, whose values nobody has touched for long:
+ * they are called for one command ahead. */
+static void history_prefetch(const struct history *h)
+{
+    if (h->begin + 1 < h->end) {
+        const struct change *next = *history_cell(h, h->begin);
+        __builtin_prefetch(next->data, 1);
+        __builtin_prefetch(next->old_data, 1);
+        __builtin_prefetch(*history_cell(h, h->begin + 1));
+    }
 }
 
 /* Whether the policy lets the oldest revision, that of `c`, go. */
@@ -201,12 +232,13 @@ void history_trim(struct history *h, uint64_t revision, uint64_t cluster_ms)
             if (c->revision != gone) {
                 break;
             }
-            h->bytes -= change_cost(c);
+            h->bytes -= c->cost;
             h->sum -= c->hash;
         }
         h->floor = gone + 1;
     }
     history_release(h);
+    history_prefetch(h);
 }
 
 const struct change *history_at(const struct history *h, uint64_t position)
@@ -309,7 +341,9 @@ uint64_t history_sum(const struct history *h)
 {
     uint64_t sum = 0;
     for (uint64_t p = h->begin; p < h->end; p++) {
-        sum += change_hash(*history_cell(h, p));
+        const struct change *c = *history_cell(h, p);
+        struct change_hashes hashes = change_hashes_make(c);
+        sum += change_hash(c, &hashes);
     }
     return sum;
 }

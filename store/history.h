@@ -51,6 +51,7 @@ struct change {
     struct slice identities;
     struct slice note;
     uint64_t hash;               /* private: its part of the digest */
+    uint64_t cost;               /* private: its part of `bytes` */
     struct history_chunk *chunk; /* private: where it lives */
 };
 
@@ -72,8 +73,19 @@ struct history {
 void history_init(struct history *h, uint64_t floor);
 void history_close(struct history *h);
 
+/* What a change has that is worth hashing once only: whoever applies it has these at hand. */
+struct change_hashes {
+    uint64_t path; /* tree_hash */
+    uint64_t data; /* value_hash */
+    uint64_t old_data;
+    uint64_t stat; /* stat_hash */
+};
+
+struct change_hashes change_hashes_make(const struct change *change);
+
 /* Appends a copy of `change`: bytes are copied, values referenced. */
-void history_append(struct history *h, const struct change *change);
+void history_append(struct history *h, const struct change *change,
+                    const struct change_hashes *hashes);
 /* Takes back the changes from `end` on: of a command that failed. */
 void history_pop(struct history *h, uint64_t end);
 /* Drops what the policy no longer keeps. */

@@ -13,8 +13,14 @@
 #include "store/state.h"
 #include "store/validate.h"
 
-enum single { SINGLE_LEVEL, SINGLE_HISTORY_FLOOR, SINGLE_FLOOR_MS, SINGLE_FLOOR_0, SINGLE_FLOOR_1,
-              SINGLE_COUNT };
+enum single {
+    SINGLE_LEVEL,
+    SINGLE_HISTORY_FLOOR,
+    SINGLE_FLOOR_MS,
+    SINGLE_FLOOR_0,
+    SINGLE_FLOOR_1,
+    SINGLE_COUNT
+};
 
 static const char *const single_names[SINGLE_COUNT] = {
     [SINGLE_LEVEL] = "feature_level",
@@ -63,8 +69,8 @@ static bool parse_number(struct slice text, uint64_t *out)
 static enum status load_diverged(struct store *s, struct slice member_text, uint64_t index)
 {
     uint64_t member;
-    if (!parse_number(member_text, &member) || index == 0 || s->diverged_count == DIVERGED_MAX ||
-        store_diverged(s, member) != 0) {
+    if (!parse_number(member_text, &member) || index == 0 ||
+        s->diverged_count == DIVERGED_MAX || store_diverged(s, member) != 0) {
         return RC_CORRUPT;
     }
     diverged_mark(s, member, index);
@@ -90,8 +96,8 @@ static enum status load_meta(struct store *s, const struct row_meta *row)
     struct slice prefix = slice_str(DIVERGED_PREFIX);
     if (row->name.size > prefix.size &&
         slice_equal(slice_make(row->name.data, prefix.size), prefix)) {
-        return load_diverged(s, slice_make(row->name.data + prefix.size,
-                                           row->name.size - prefix.size), number);
+        return load_diverged(
+            s, slice_make(row->name.data + prefix.size, row->name.size - prefix.size), number);
     }
     return RC_CORRUPT;
 }
@@ -138,11 +144,12 @@ static uint32_t load_find_or_add(struct store *s, struct slice path)
     if (slot != TREE_NONE) {
         return slot;
     }
-    uint32_t parent = path.size == 1 ? TREE_NONE
-                                     : tree_find(&s->tree, SPACE_NODES, path_parent(SPACE_NODES, path));
+    uint32_t parent = path.size == 1
+                          ? TREE_NONE
+                          : tree_find(&s->tree, SPACE_NODES, path_parent(SPACE_NODES, path));
     if (path.size == 1 || parent != TREE_NONE) {
-        bool barren = parent != TREE_NONE &&
-                      node_kind_of(tree_node(&s->tree, parent)) == NODE_EPHEMERAL;
+        bool barren =
+            parent != TREE_NONE && node_kind_of(tree_node(&s->tree, parent)) == NODE_EPHEMERAL;
         return barren ? TREE_NONE : load_add(s, parent, SPACE_NODES, path);
     }
     /* From the root downwards. */
@@ -231,7 +238,8 @@ static enum status load_change(struct store *s, const struct row_change *row)
         .identities = row->identities,
         .note = row->note,
     };
-    history_append(&s->history, &change);
+    struct change_hashes hashes = change_hashes_make(&change);
+    history_append(&s->history, &change, &hashes);
     value_unref(change.data);
     value_unref(change.old_data);
     return RC_OK;
@@ -294,7 +302,8 @@ static enum status seal_nodes(struct store *s, struct errmsg *err)
         const struct node *n = tree_node(t, slot);
         const struct dir *dir = n->bits & (NODE_FREE | NODE_HIDDEN) ? NULL : node_dir(n);
         if (dir != NULL && dir->expected != dir->children.count) {
-            return errmsg_set(err, RC_CORRUPT, "a node has %" PRIu32 " children instead of %" PRIu32,
+            return errmsg_set(err, RC_CORRUPT,
+                              "a node has %" PRIu32 " children instead of %" PRIu32,
                               dir->children.count, dir->expected);
         }
     }
@@ -332,7 +341,8 @@ static void seal_share(struct store *s)
     }
 }
 
-enum status store_load_seal(struct store *s, const struct snapshot_meta *meta, struct errmsg *err)
+enum status store_load_seal(struct store *s, const struct snapshot_meta *meta,
+                            struct errmsg *err)
 {
     PRE(s->load != NULL);
     s->applied_index = meta->index;
@@ -351,8 +361,9 @@ enum status store_load_seal(struct store *s, const struct snapshot_meta *meta, s
     seal_share(s);
     s->node_sum = digest_items(s);
     if (store_digest(s) != meta->digest) {
-        return errmsg_set(err, RC_CORRUPT, "the digest of the rows is %016" PRIx64
-                          " instead of %016" PRIx64, store_digest(s), meta->digest);
+        return errmsg_set(err, RC_CORRUPT,
+                          "the digest of the rows is %016" PRIx64 " instead of %016" PRIx64,
+                          store_digest(s), meta->digest);
     }
     mem_free(s->load);
     s->load = NULL;

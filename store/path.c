@@ -14,7 +14,8 @@ static enum outcome path_refuse(struct errmsg *err, const char *why, size_t at)
     return OUTCOME_BAD_PATH;
 }
 
-static enum outcome component_check(struct slice path, size_t begin, size_t end, struct errmsg *err)
+static enum outcome component_check(struct slice path, size_t begin, size_t end,
+                                    struct errmsg *err)
 {
     const uint8_t *p = path.data + begin;
     size_t size = end - begin;

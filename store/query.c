@@ -41,8 +41,8 @@ static uint32_t walk_next(struct walk *w)
         }
         const struct node *done = tree_node(w->tree, w->parent);
         w->parent = done->parent;
-        w->position = children_seek(children_of(w->tree, w->parent), w->tree, node_name(done),
-                                    true);
+        w->position =
+            children_seek(children_of(w->tree, w->parent), w->tree, node_name(done), true);
     }
 }
 

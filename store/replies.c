@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "store/digest.h"
 
-#define REPLIES_SEED UINT64_C(0x52)
+#define REPLIES_SEED         UINT64_C(0x52)
 #define REPLIES_CAPACITY_MIN ((size_t)64)
 
 int request_id_compare(const struct request_id *a, const struct request_id *b)
@@ -22,7 +22,10 @@ int request_id_compare(const struct request_id *a, const struct request_id *b)
 static uint64_t remembered_hash(const struct remembered *e)
 {
     const uint64_t words[] = {
-        e->id.issued_ms, e->id.random[0], e->id.random[1], e->index,
+        e->id.issued_ms,
+        e->id.random[0],
+        e->id.random[1],
+        e->index,
         hash_bytes(REPLIES_SEED, e->reply, e->size),
     };
     return digest_words(REPLIES_SEED, words, sizeof words / sizeof words[0]);

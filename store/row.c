@@ -83,7 +83,8 @@ static void node_decode(struct unpack *u, struct row_node *n)
     n->path = unpack_bytes(u);
     n->data = unpack_bytes(u);
     stat_unpack(u, &n->stat);
-    if (bits > ROW_NULL_DATA || !space_is_valid(n->space) || (n->null_data && n->data.size > 0)) {
+    if (bits > ROW_NULL_DATA || !space_is_valid(n->space) ||
+        (n->null_data && n->data.size > 0)) {
         u->failed = true;
     }
 }

@@ -78,7 +78,9 @@ static void emit_node(struct buf *rows, const struct tree *t, uint32_t slot)
     const struct node *n = tree_node(t, slot);
     struct row row = {
         .table = ROW_NODE,
-        .node = {.space = n->space, .null_data = n->value == NULL, .data = value_slice(n->value)},
+        .node = {.space = n->space,
+                 .null_data = n->value == NULL,
+                 .data = value_slice(n->value)},
     };
     row.node.path = slice_make(path, tree_path_bytes(t, slot));
     tree_path_write(t, slot, path);
@@ -90,24 +92,25 @@ static void emit_change(struct buf *rows, const struct change *c)
 {
     struct row row = {
         .table = ROW_CHANGE,
-        .change = {
-            .revision = c->revision,
-            .sub = c->sub,
-            .type = c->type,
-            .space = c->space,
-            .reason = c->reason,
-            .null_data = c->data == NULL,
-            .null_old_data = c->old_data == NULL,
-            .path = c->path,
-            .data = value_slice(c->data),
-            .old_data = value_slice(c->old_data),
-            .stat = c->stat,
-            .session = c->session,
-            .cluster_ms = c->cluster_ms,
-            .wall_ms = c->wall_ms,
-            .identities = c->identities,
-            .note = c->note,
-        },
+        .change =
+            {
+                .revision = c->revision,
+                .sub = c->sub,
+                .type = c->type,
+                .space = c->space,
+                .reason = c->reason,
+                .null_data = c->data == NULL,
+                .null_old_data = c->old_data == NULL,
+                .path = c->path,
+                .data = value_slice(c->data),
+                .old_data = value_slice(c->old_data),
+                .stat = c->stat,
+                .session = c->session,
+                .cluster_ms = c->cluster_ms,
+                .wall_ms = c->wall_ms,
+                .identities = c->identities,
+                .note = c->note,
+            },
     };
     row_encode(rows, &row);
 }
@@ -126,8 +129,8 @@ static void emit_reply(struct buf *rows, const struct remembered *e)
 void scan_before_change(struct store *s, uint32_t slot)
 {
     struct store_scan *scan = s->scan;
-    if (scan == NULL || slot < scan->slot || slot >= scan->slot_end || slot_is_done(scan, slot) ||
-        MUTANT_IS(MUTANT_COW_MISSED)) {
+    if (scan == NULL || slot < scan->slot || slot >= scan->slot_end ||
+        slot_is_done(scan, slot) || MUTANT_IS(MUTANT_COW_MISSED)) {
         return;
     }
     emit_node(&scan->pending, &s->tree, slot);

@@ -2,6 +2,8 @@
 
 #include "store/digest.h"
 
+#define STAT_SEED UINT64_C(0x53) /* part of the state digest: never change it */
+
 void stat_pack(struct buf *b, const struct stat *s)
 {
     buf_reserve(b, STAT_PACKED_BYTES);
@@ -42,7 +44,7 @@ void stat_unpack(struct unpack *u, struct stat *s)
     }
 }
 
-uint64_t stat_hash(uint64_t seed, const struct stat *s)
+uint64_t stat_hash(const struct stat *s)
 {
     const uint64_t words[] = {
         s->create_revision,
@@ -57,5 +59,5 @@ uint64_t stat_hash(uint64_t seed, const struct stat *s)
         (uint64_t)s->data_bytes << 32 | s->child_count,
         (uint64_t)s->acl << 32 | s->kind,
     };
-    return digest_words(seed, words, sizeof words / sizeof words[0]);
+    return digest_words(STAT_SEED, words, sizeof words / sizeof words[0]);
 }

@@ -9,6 +9,6 @@
 
 void stat_pack(struct buf *b, const struct stat *s);
 void stat_unpack(struct unpack *u, struct stat *s); /* fails `u` on an unknown kind */
-uint64_t stat_hash(uint64_t seed, const struct stat *s);
+uint64_t stat_hash(const struct stat *s);
 
 #endif

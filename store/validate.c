@@ -43,7 +43,8 @@ static uint8_t op_flags_allowed(uint8_t type)
     }
 }
 
-static enum outcome key_check(const char *what, uint8_t space, struct slice key, struct errmsg *err)
+static enum outcome key_check(const char *what, uint8_t space, struct slice key,
+                              struct errmsg *err)
 {
     if (key.size > STORE_PATH_BYTES_MAX) {
         return too_large(err, "path", key.size, STORE_PATH_BYTES_MAX);
@@ -60,9 +61,11 @@ static enum outcome kind_check(const struct op *op, struct errmsg *err)
     if ((op->lease != 0) != (op->kind == NODE_EPHEMERAL)) {
         return refuse(err, "lease", "belongs to an ephemeral node, and to no other");
     }
-    if (op->kind == NODE_TTL ? op->ttl_ms == 0 || op->ttl_ms > NODE_TTL_MS_MAX : op->ttl_ms != 0) {
-        (void)errmsg_set(err, RC_INVALID, "ttl_ms: %" PRIu64 ", a TTL node takes 1 to %" PRIu64
-                         ", others 0", op->ttl_ms, NODE_TTL_MS_MAX);
+    if (op->kind == NODE_TTL ? op->ttl_ms == 0 || op->ttl_ms > NODE_TTL_MS_MAX
+                             : op->ttl_ms != 0) {
+        (void)errmsg_set(err, RC_INVALID,
+                         "ttl_ms: %" PRIu64 ", a TTL node takes 1 to %" PRIu64 ", others 0",
+                         op->ttl_ms, NODE_TTL_MS_MAX);
         return OUTCOME_BAD_ARGUMENTS;
     }
     if (op->kind == NODE_EPHEMERAL || op->kind == NODE_PERSISTENT) {
