@@ -43,8 +43,8 @@ enum message_type {
     MESSAGE_FORWARD_RESULT = 15,
     MESSAGE_BOOT_QUERY = 16, /* before bootstrap: are you past the bootstrap entry? */
     MESSAGE_BOOT_RESULT = 17,
-    MESSAGE_DIGEST = 19, /* member to leader: my state's digest at this index */
     MESSAGE_PING = 18, /* no body; between transports only, never delivered */
+    MESSAGE_DIGEST = 19, /* member to leader: my state's digest at this index */
 };
 
 enum entry_type { ENTRY_COMMAND = 1, ENTRY_BARRIER = 2, ENTRY_CHANGE = 3 };
