@@ -58,7 +58,7 @@ struct wal_entry {
 
 /* What wal_open found. Payloads point into `storage`. */
 struct wal_recovery {
-    bool is_new; /* no log was there before */
+    bool is_new; /* no log was there before, or one without any record */
     uint64_t term;
     uint64_t vote;
     /* Where the log begins: all up to `reset_index` (of `reset_term`) is in a snapshot, because
@@ -105,7 +105,7 @@ void wal_tick(struct wal *w, uint64_t now_ms);
 uint64_t wal_next_deadline_ms(const struct wal *w); /* UINT64_MAX = none */
 
 bool wal_is_short(const struct wal *w);      /* below the reserve: refuse client writes */
-uint64_t wal_bytes(const struct wal *w);     /* of live segments on disk */
+uint64_t wal_bytes(const struct wal *w);     /* written to the segments that are still needed */
 uint64_t wal_durable(const struct wal *w);   /* highest durable ticket */
 uint64_t wal_last_fsync_us(const struct wal *w);
 

@@ -571,7 +571,6 @@ static enum status begin_log(struct wal_scan *s)
         rc = segment_io(s, 1, rc, "write header");
     }
     w->placed = header.state;
-    s->found->is_new = true;
     return rc;
 }
 
@@ -597,7 +596,7 @@ static enum status recover(struct wal_scan *s)
     }
     for (size_t i = 0; i < s->segment_count; i++) {
         bool is_live = i < s->used_count;
-        if (!s->found->is_new || !is_live) {
+        if (w->live.count == 0 || s->segments[i].id != w->live.items[0].id) {
             wal_segments_push(is_live ? &w->live : &w->ready, s->segments[i]);
         }
         s->segments[i].file = NULL;
@@ -606,6 +605,9 @@ static enum status recover(struct wal_scan *s)
     w->synced = (struct wal_position){last->id, last->end};
     s->found->term = w->placed.term;
     s->found->vote = w->placed.vote;
+    /* One that was made, but crashed before its first record, is as new as none. */
+    s->found->is_new = w->live.items[0].id == 1 && w->placed.term == 0 &&
+                       w->placed.next_index == 1;
     return RC_OK;
 }
 

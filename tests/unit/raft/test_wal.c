@@ -169,6 +169,10 @@ START_TEST(a_new_log_is_empty)
     ck_assert_uint_eq(x.found.term, 0);
     ck_assert(!wal_is_short(x.wal));
     reopen(&x);
+    ck_assert(x.found.is_new); /* nothing has been written to it */
+    wal_set_term(x.wal, 1, 0);
+    settle(&x);
+    reopen(&x);
     ck_assert(!x.found.is_new);
     ck_assert_uint_eq(x.found.entry_count, 0);
     finish(&x);
