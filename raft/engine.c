@@ -11,6 +11,10 @@
 
 #define REQUIRED_LIBRAFT     2201
 #define INFLIGHT_ENTRIES_MAX 8192 /* per follower; the core's default of 32 is far too small */
+/* Our InstallSnapshot is only an offer: the follower pulls the file, and ignores offers meanwhile.
+ * So repeating it costs nothing, and the one that counts may get lost or come too early. After
+ * the core's own 30 s, a member that lost its sender midway would wait that long. */
+#define OFFER_AGAIN_MS       1000
 #define SUSPECT_JITTER_MS    20
 
 #if RAFT_VERSION_NUMBER != REQUIRED_LIBRAFT
@@ -498,6 +502,7 @@ static void configure_core(struct engine *e, const struct engine_options *o)
     raft_set_heartbeat_timeout(&e->raft,
                                o->heartbeat_ms != 0 ? o->heartbeat_ms : ENGINE_HEARTBEAT_MS);
     raft_set_max_inflight_entries(&e->raft, INFLIGHT_ENTRIES_MAX);
+    raft_set_install_snapshot_timeout(&e->raft, OFFER_AGAIN_MS);
 }
 
 enum status engine_open(const struct engine_options *options,
