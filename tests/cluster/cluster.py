@@ -2,8 +2,10 @@
 """Three nodes: one log, one truth, whatever happens to one of them."""
 import json
 import os
+import random
 import shutil
 import signal
+import time
 
 from harness import Cluster, Writers, ctl, ctl_ok, expect, main, until
 
@@ -192,6 +194,40 @@ def test_whole_cluster_restarts_from_its_data_dirs(scratch):
     expect(after["cluster_id"] == before["cluster_id"], "the same cluster")
     expect(after["revision"] >= before["revision"], "revisions do not go back")
     expect(all(os.path.isdir(node.data_dir) for node in cluster.nodes), "in their data dirs")
+
+
+def test_random_faults_lose_no_acknowledged_write(scratch):
+    seconds = float(os.environ.get("SOAK_SECONDS", "8"))
+    seed = int(os.environ.get("SOAK_SEED", "1"))
+    rng = random.Random(seed)
+    cluster = Cluster(scratch, **SHORT_LOG).start()
+    writers = Writers(scratch, cluster.endpoints, "/load", count=8)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        # Most of the time one node, sometimes two; sometimes whoever leads.
+        victims = rng.sample(cluster.nodes, rng.choice((1, 1, 1, 2)))
+        if rng.random() < 0.4:
+            victims = [cluster.leader()]
+        fault = rng.choice(("kill", "kill", "pause", "terminate"))
+        for node in victims:
+            if fault == "kill":
+                node.kill()
+            elif fault == "pause":
+                node.signal(signal.SIGSTOP)
+            else:
+                expect(node.terminate() == 0, "%s: exit code 0 after SIGTERM" % node.name)
+        if len(victims) == 1 and rng.random() < 0.5:
+            writers.wait_for_more(rng.randrange(20, 400), 20)
+        for node in victims:
+            if fault == "pause":
+                node.signal(signal.SIGCONT)
+            else:
+                node.start()
+        writers.wait_for_more(rng.randrange(10, 400), 20)
+    acked, _, _ = writers.stop()
+    cluster.converge()
+    for node in cluster.nodes:
+        writers.check(node, acked)
 
 
 main(globals())
