@@ -222,7 +222,7 @@ static void refused_turn(struct node *n)
 void node_turn(struct node *n)
 {
     uint64_t now = n->env->now_ms(n->env);
-    PRE(!n->in_turn);
+    INVARIANT(21, !n->in_turn);
     n->in_turn = true;
     if (n->peers != NULL) {
         peers_tick(n->peers, now);

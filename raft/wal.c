@@ -103,13 +103,13 @@ static void record_appended(struct wal *w, size_t at, uint64_t ticket)
     wal_record_end(&w->open, at, ticket);
     struct wal_record r = wal_record_at(&w->open, at, NULL);
     bool is_contiguous = wal_state_apply(&w->appended, &r);
-    PRE(is_contiguous);
+    INVARIANT(18, is_contiguous);
     metric_set(w->pending_metric, (int64_t)w->open.size);
 }
 
 uint64_t wal_set_term(struct wal *w, uint64_t term, uint64_t vote)
 {
-    PRE(term >= w->appended.term);
+    INVARIANT(19, term >= w->appended.term);
     uint64_t ticket = ++w->ticket;
     size_t at;
     if (MUTANT_IS(MUTANT_VOTE_NOT_PERSISTED)) {
@@ -234,7 +234,7 @@ static void record_placed(struct wal *w, struct wal_run *run, const struct wal_r
 {
     struct wal_segment *s = active_segment(w);
     bool is_contiguous = wal_state_apply(&w->placed, r);
-    POST(is_contiguous);
+    INVARIANT(18, is_contiguous);
     s->end += r->bytes;
     if (s->capacity < s->end) {
         s->capacity = s->end;

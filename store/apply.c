@@ -55,7 +55,7 @@ void store_apply(struct store *s, const struct apply_context *context, const str
                  struct reply *reply)
 {
     PRE(s->load == NULL);
-    PRE(context->index > s->applied_index);
+    INVARIANT(14, context->index > s->applied_index);
     arena_clear(&s->arena);
     *reply = (struct reply){.outcome = OUTCOME_OK};
     if (context->cluster_ms > s->cluster_ms) { /* never back, whoever leads */

@@ -105,7 +105,7 @@ void replies_add(struct replies *r, const struct request_id *id, uint64_t index,
                  struct slice reply)
 {
     PRE(reply.size < UINT32_MAX);
-    PRE(request_id_compare(id, &r->floor) > 0);
+    INVARIANT(20, request_id_compare(id, &r->floor) > 0);
     struct remembered *e = mem_alloc(sizeof *e + reply.size);
     e->id = *id;
     e->index = index;

@@ -70,7 +70,7 @@ void store_free(struct store *s)
 
 void store_skip(struct store *s, uint64_t index)
 {
-    PRE(index > s->applied_index);
+    INVARIANT(14, index > s->applied_index);
     s->applied_index = index;
 }
 
@@ -154,10 +154,10 @@ void store_check(const struct store *s)
     replies_check(&s->replies);
     POST(s->edit.undo_count == 0);
     POST(tree_root(&s->tree, SPACE_NODES) != TREE_NONE);
-    POST(history_is_contiguous(&s->history, s->revision));
+    INVARIANT(15, history_is_contiguous(&s->history, s->revision));
     POST(history_cost(&s->history) == s->history.bytes);
     POST(history_sum(&s->history) == s->history.sum);
-    POST(digest_items(s) == s->node_sum);
+    INVARIANT(16, digest_items(s) == s->node_sum);
     for (uint32_t i = 1; i < s->diverged_count; i++) {
         POST(s->diverged[i - 1].member < s->diverged[i].member);
     }
