@@ -20,6 +20,7 @@
 
 #define SNAPSHOT_LOG_BYTES   ((uint64_t)32 << 20)
 #define SNAPSHOT_INTERVAL_MS 30000 /* unless the log has grown to four times the threshold */
+#define PACED_BYTES          ((uint64_t)1 << 20) /* smaller thresholds are meant as they are */
 #define PULL_RETRY_MS        500
 
 /* ---- taking ------------------------------------------------------------------------------ */
@@ -39,8 +40,7 @@ static bool is_due(const struct node *n, uint64_t now_ms)
         snapshot_store_is_taking(n->snapshots)) {
         return false;
     }
-    bool paced = n->options.snapshot_log_bytes == 0;
-    return !paced || n->snapshot_ms == 0 || n->log_bytes >= 4 * threshold ||
+    return threshold < PACED_BYTES || n->snapshot_ms == 0 || n->log_bytes >= 4 * threshold ||
            now_ms >= n->snapshot_ms + SNAPSHOT_INTERVAL_MS;
 }
 
