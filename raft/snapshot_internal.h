@@ -16,13 +16,13 @@
 #include "base/list.h"
 #include "raft/snapshot_store.h"
 
-#define SNAPSHOT_KEEP 2
-#define SNAPSHOT_SEND_HOLD_MS 10000
+#define SNAPSHOT_KEEP            2
+#define SNAPSHOT_SEND_HOLD_MS    10000
 #define SNAPSHOT_SCAN_STEP_BYTES ((size_t)256 << 10)
 #define SNAPSHOT_CHUNK_BYTES_MAX ((size_t)256 << 10)
-#define SNAPSHOT_CHUNKS_MAX 4 /* received and not yet written */
-#define SNAPSHOT_READS_MAX 64 /* asked for and not yet answered */
-#define SNAPSHOT_NAME_BYTES 96
+#define SNAPSHOT_CHUNKS_MAX      4  /* received and not yet written */
+#define SNAPSHOT_READS_MAX       64 /* asked for and not yet answered */
+#define SNAPSHOT_NAME_BYTES      96
 
 /* A complete snapshot on disk. */
 struct snapshot_item {
@@ -41,13 +41,13 @@ struct snapshot_store {
     char *dir;
     size_t scan_step_bytes;
     struct env_queue *queue;
-    struct list items;   /* in the order they were completed; the last one is the newest */
-    struct list pruned;  /* no more there, except for their job */
-    struct list takes;   /* with orphans */
+    struct list items;  /* in the order they were completed; the last one is the newest */
+    struct list pruned; /* no more there, except for their job */
+    struct list takes;  /* with orphans */
     struct list receives;
     struct list reads;
     size_t read_count;
-    struct snapshot_take *take;       /* the one that is no orphan, or NULL */
+    struct snapshot_take *take; /* the one that is no orphan, or NULL */
     struct snapshot_receive *receive;
     struct metric *taken_metric;
     struct metric *failed_metric;

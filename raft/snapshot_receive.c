@@ -74,7 +74,8 @@ void snapshot_receive_drop(struct snapshot_receive *r)
 {
     struct list *it;
     struct list *tmp;
-    LIST_EACH (it, tmp, &r->chunks) {
+    LIST_EACH(it, tmp, &r->chunks)
+    {
         chunk_free(LIST_OF(it, struct chunk_job, node));
     }
     give_up_file(r);
@@ -141,8 +142,8 @@ static void end_done(struct env_job *job)
     ss->receive = NULL;
     if (r->err.rc != RC_OK) {
         metric_add(ss->failed_metric, 1);
-        log_warn(ss->log, "snapshot.receive_failed", "index=%" PRIu64 " reason=\"%s\"", r->index,
-                 r->err.text);
+        log_warn(ss->log, "snapshot.receive_failed", "index=%" PRIu64 " reason=\"%s\"",
+                 r->index, r->err.text);
         r->done(r->context, r->err.rc, NULL, NULL);
     } else {
         struct store *store = r->store;

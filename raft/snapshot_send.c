@@ -30,7 +30,8 @@ void snapshot_reads_drop(struct snapshot_store *ss)
 {
     struct list *it;
     struct list *tmp;
-    LIST_EACH (it, tmp, &ss->reads) {
+    LIST_EACH(it, tmp, &ss->reads)
+    {
         read_free(LIST_OF(it, struct read_job, node));
     }
 }
@@ -55,8 +56,8 @@ static void read_run(struct env_job *job)
             return;
         }
     }
-    r->rc = env->disk->read(item->open_file, r->offset, buf_extend(&r->data, r->bytes), r->bytes,
-                            &got);
+    r->rc = env->disk->read(item->open_file, r->offset, buf_extend(&r->data, r->bytes),
+                            r->bytes, &got);
     r->data.size = r->rc == RC_OK ? got : 0;
 }
 
@@ -69,8 +70,8 @@ static void read_done(struct env_job *job)
     read_free(r);
 }
 
-void snapshot_store_read(struct snapshot_store *ss, uint64_t index, uint64_t offset, uint32_t bytes,
-                         uint64_t tag, snapshot_chunk_fn done, void *context)
+void snapshot_store_read(struct snapshot_store *ss, uint64_t index, uint64_t offset,
+                         uint32_t bytes, uint64_t tag, snapshot_chunk_fn done, void *context)
 {
     PRE(bytes > 0 && bytes <= SNAPSHOT_CHUNK_BYTES_MAX);
     if (ss->read_count >= SNAPSHOT_READS_MAX) {

@@ -86,7 +86,8 @@ struct snapshot_item *snapshot_find(struct snapshot_store *ss, uint64_t index)
     struct list *it;
     struct list *tmp;
     struct snapshot_item *found = NULL;
-    LIST_EACH (it, tmp, &ss->items) {
+    LIST_EACH(it, tmp, &ss->items)
+    {
         if (item_of(it)->file.index == index) {
             found = item_of(it);
         }
@@ -98,8 +99,8 @@ static void prune_run(struct env_job *job)
 {
     struct snapshot_item *item = LIST_OF(job, struct snapshot_item, prune);
     struct env *env = item->ss->env;
-    char *path = snapshot_path(item->ss->dir, item->file.index, item->file.term,
-                               SNAPSHOT_NAME_FINAL);
+    char *path =
+        snapshot_path(item->ss->dir, item->file.index, item->file.term, SNAPSHOT_NAME_FINAL);
     if (item->open_file != NULL) {
         env->disk->close(item->open_file);
         item->open_file = NULL;
@@ -129,10 +130,12 @@ static void prune(struct snapshot_store *ss, uint64_t now_ms)
     struct list *it;
     struct list *tmp;
     size_t count = 0;
-    LIST_EACH (it, tmp, &ss->items) {
+    LIST_EACH(it, tmp, &ss->items)
+    {
         count++;
     }
-    LIST_EACH (it, tmp, &ss->items) {
+    LIST_EACH(it, tmp, &ss->items)
+    {
         struct snapshot_item *item = item_of(it);
         bool is_being_sent =
             item->read_ms != 0 && now_ms < item->read_ms + SNAPSHOT_SEND_HOLD_MS;
@@ -324,17 +327,21 @@ void snapshot_store_close(struct snapshot_store *ss)
     if (ss->queue != NULL) {
         ss->env->queue_close(ss->queue);
     }
-    LIST_EACH (it, tmp, &ss->takes) {
+    LIST_EACH(it, tmp, &ss->takes)
+    {
         snapshot_take_drop(snapshot_take_of(it));
     }
-    LIST_EACH (it, tmp, &ss->receives) {
+    LIST_EACH(it, tmp, &ss->receives)
+    {
         snapshot_receive_drop(snapshot_receive_of(it));
     }
     snapshot_reads_drop(ss);
-    LIST_EACH (it, tmp, &ss->items) {
+    LIST_EACH(it, tmp, &ss->items)
+    {
         item_free(item_of(it));
     }
-    LIST_EACH (it, tmp, &ss->pruned) {
+    LIST_EACH(it, tmp, &ss->pruned)
+    {
         item_free(item_of(it));
     }
     mem_free(ss->dir);
@@ -356,8 +363,8 @@ enum status snapshot_store_load(struct snapshot_store *ss, struct store **store,
     char *path = snapshot_path(ss->dir, file->index, file->term, SNAPSHOT_NAME_FINAL);
     enum status rc = snapshot_load(ss->env, path, store, meta, err);
     if (rc == RC_OK && (meta->index != file->index || meta->term != file->term)) {
-        rc = errmsg_set(err, RC_CORRUPT, "%s holds the state at %" PRIu64 ", term %" PRIu64, path,
-                        meta->index, meta->term);
+        rc = errmsg_set(err, RC_CORRUPT, "%s holds the state at %" PRIu64 ", term %" PRIu64,
+                        path, meta->index, meta->term);
         store_free(*store);
         *store = NULL;
         snapshot_meta_close(meta);

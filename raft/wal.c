@@ -30,8 +30,8 @@ static void register_metrics(struct wal *w)
                                         "Batches of records written and synced");
     w->pending_metric = metrics_gauge(m, "coord_wal_pending_bytes", NULL,
                                       "Bytes of records that wait for the write in flight");
-    w->ready_metric = metrics_gauge(m, "coord_wal_ready_segments", NULL,
-                                    "Segments made ahead of their use");
+    w->ready_metric =
+        metrics_gauge(m, "coord_wal_ready_segments", NULL, "Segments made ahead of their use");
     w->fsync_metric = metrics_histogram(m, "coord_wal_fsync_seconds", NULL,
                                         "Time to make one batch of records durable");
 }
@@ -142,8 +142,8 @@ uint64_t wal_append(struct wal *w, const struct wal_entry *entries, size_t count
             pack_u8(&w->open, e->type);
             pack_bytes(&w->open, e->payload);
             done++;
-        } while (done < count && w->open.size - at + entries[done].payload.size <=
-                                     WAL_ENTRIES_BYTES);
+        } while (done < count &&
+                 w->open.size - at + entries[done].payload.size <= WAL_ENTRIES_BYTES);
         pack_u32_at(&w->open, count_at, (uint32_t)(done - first));
         /* Only with the last record is this call durable; the ones before say what was. */
         record_appended(w, at, done == count ? ticket : ticket - 1);
@@ -425,7 +425,8 @@ static void batch_take(struct wal *w, size_t placed)
     w->open = rest;
 }
 
-static void batch_submit(struct wal *w, void (*run)(struct env_job *job), bool is_idle_watermark)
+static void batch_submit(struct wal *w, void (*run)(struct env_job *job),
+                         bool is_idle_watermark)
 {
     struct wal_batch *b = &w->batch;
     b->job = (struct env_job){.run = run, .done = batch_done};
@@ -465,7 +466,7 @@ static bool watermark_is_wanted(const struct wal *w)
 }
 
 /* Not synced: while it is not on disk it only says less than it could, and a write that is not
- * hurried costs nothing. It does not move `synced`, so none follows it until there is more to say. */
+ * hurried costs nothing. It does not move `synced`: none follows until there is more to say. */
 static void watermark_write(struct wal *w)
 {
     if (!record_fits(w, active_segment(w), WAL_RECORD_HEADER_BYTES)) {

@@ -27,16 +27,17 @@
 #include "base/log.h"
 #include "base/metrics.h"
 
-#define WAL_SEGMENT_BYTES ((size_t)16 << 20)
+#define WAL_SEGMENT_BYTES    ((size_t)16 << 20)
 #define WAL_RESERVE_SEGMENTS 2
-#define WAL_WATERMARK_MS 100
+#define WAL_WATERMARK_MS     100
 #define WAL_RECORD_BYTES_MAX ((size_t)8 << 20)
 
 struct wal;
 
 struct wal_options {
-    size_t segment_bytes; /* 0 = WAL_SEGMENT_BYTES; at least 4096; a larger record gets a larger one */
-    uint64_t cluster_id;  /* written to and checked in every segment header */
+    size_t
+        segment_bytes; /* 0 = WAL_SEGMENT_BYTES; at least 4096; a record may make one larger */
+    uint64_t cluster_id; /* written to and checked in every segment header */
     uint64_t node_id;
     struct log *log;
     struct metrics *metrics; /* fsync latency, bytes, queue depth; may be NULL */
@@ -100,13 +101,13 @@ void wal_compact(struct wal *w, uint64_t first_index);
 /* Starts writing what has gathered, unless a write is in flight. Once per loop turn. */
 void wal_flush(struct wal *w);
 
-/* Writes an idle watermark when one is due, and retries a failed segment preparation each second. */
+/* Writes an idle watermark when one is due, and tries again each second to make a segment. */
 void wal_tick(struct wal *w, uint64_t now_ms);
 uint64_t wal_next_deadline_ms(const struct wal *w); /* UINT64_MAX = none */
 
-bool wal_is_short(const struct wal *w);      /* below the reserve: refuse client writes */
-uint64_t wal_bytes(const struct wal *w);     /* written to the segments that are still needed */
-uint64_t wal_durable(const struct wal *w);   /* highest durable ticket */
+bool wal_is_short(const struct wal *w);    /* below the reserve: refuse client writes */
+uint64_t wal_bytes(const struct wal *w);   /* written to the segments that are still needed */
+uint64_t wal_durable(const struct wal *w); /* highest durable ticket */
 uint64_t wal_last_fsync_us(const struct wal *w);
 
 #endif

@@ -2,7 +2,8 @@
  *
  *   wal.c          the calls, the open batch, its placing in segments, the write job
  *   wal_record.c   bytes of segment headers and records; what a record does to the log's state
- *   wal_recover.c  the scan of wal_open
+ *   wal_recover.c  what wal_open does with the segments it finds
+ *   wal_scan.c     the scan of one of them
  *   wal_segment.c  names; making and retiring segments, on a queue of its own
  *
  * Life of a segment file:
@@ -26,18 +27,18 @@
 #include "base/pack.h"
 #include "raft/wal.h"
 
-#define WAL_FORMAT 1
-#define WAL_HEADER_BYTES 128
+#define WAL_FORMAT              1
+#define WAL_HEADER_BYTES        128
 #define WAL_RECORD_HEADER_BYTES 40
-#define WAL_SEGMENT_BYTES_MIN 4096
-#define WAL_SEGMENT_BYTES_MAX ((size_t)1 << 30) /* offsets are 32 bits on disk */
-#define WAL_FIRST_SEGMENT_BYTES ((size_t)1 << 20) /* of a new log: quick to make */
-#define WAL_ENTRIES_BYTES ((size_t)256 << 10)     /* a record of entries ends when above */
-#define WAL_STEP_BYTES ((size_t)1 << 20)          /* of zeroing */
-#define WAL_BUFFER_KEEP_BYTES ((size_t)1 << 20)   /* larger buffers are not kept */
-#define WAL_SPARES_MAX 4
-#define WAL_RETRY_MS 1000
-#define WAL_RUNS_MAX 8 /* segments that one batch may reach into */
+#define WAL_SEGMENT_BYTES_MIN   4096
+#define WAL_SEGMENT_BYTES_MAX   ((size_t)1 << 30)   /* offsets are 32 bits on disk */
+#define WAL_FIRST_SEGMENT_BYTES ((size_t)1 << 20)   /* of a new log: quick to make */
+#define WAL_ENTRIES_BYTES       ((size_t)256 << 10) /* a record of entries ends when above */
+#define WAL_STEP_BYTES          ((size_t)1 << 20)   /* of zeroing */
+#define WAL_BUFFER_KEEP_BYTES   ((size_t)1 << 20)   /* larger buffers are not kept */
+#define WAL_SPARES_MAX          4
+#define WAL_RETRY_MS            1000
+#define WAL_RUNS_MAX            8 /* segments that one batch may reach into */
 
 /* ---- bytes (wal_record.c) ----------------------------------------------------------------- */
 
@@ -94,7 +95,8 @@ void wal_record_seal(struct buf *b, size_t at, struct wal_position position,
 
 /* Is there a record at the front of `bytes`, which are those at `position`? Looks at the record's
  * header only and needs nothing but that; the body may lie beyond the end of `bytes`. */
-bool wal_record_header(struct slice bytes, struct wal_position position, struct wal_record *out);
+bool wal_record_header(struct slice bytes, struct wal_position position,
+                       struct wal_record *out);
 /* Cuts the body out of `bytes`, which hold the whole record, and proves it. */
 bool wal_record_body(struct slice bytes, struct wal_record *r);
 
@@ -153,7 +155,8 @@ struct wal_chore {
 /* Does the work of `c`. [worker] */
 void wal_chore_run(struct wal_chore *c);
 /* Writes zeros to [from, to), syncing on the way. [worker] */
-enum status wal_zero(struct env *env, struct env_file *file, uint64_t from, uint64_t to) MUST_USE;
+enum status wal_zero(struct env *env, struct env_file *file, uint64_t from,
+                     uint64_t to) MUST_USE;
 
 /* ---- the log (wal.c) ---------------------------------------------------------------------- */
 
@@ -176,9 +179,9 @@ struct wal_batch {
     struct wal_run runs[WAL_RUNS_MAX];
     size_t run_count;
     uint64_t ticket;
-    uint64_t reset_segment; /* where a reset is in it; all before is void then; 0 = none */
-    bool is_idle_watermark; /* needs no sync */
-    struct wal_position synced;    /* in: known so far; out: with this batch */
+    uint64_t reset_segment;     /* where a reset is in it; all before is void then; 0 = none */
+    bool is_idle_watermark;     /* needs no sync */
+    struct wal_position synced; /* in: known so far; out: with this batch */
     struct wal_position announced; /* out: by its last record */
     uint64_t fsync_us;             /* out: of the last one */
     enum status rc;                /* out */
@@ -232,9 +235,45 @@ void wal_provide(struct wal *w);
 /* Moves segments that nobody needs from live to retired. */
 void wal_retire(struct wal *w);
 
-/* ---- recovery (wal_recover.c) ------------------------------------------------------------- */
+/* ---- recovery (wal_recover.c, wal_scan.c) ------------------------------------------------- */
 
 /* Scans the directory, repairs the tail, and fills the segment lists, the state and `recovery`. */
-enum status wal_recover(struct wal *w, struct wal_recovery *recovery, struct errmsg *err) MUST_USE;
+enum status wal_recover(struct wal *w, struct wal_recovery *recovery,
+                        struct errmsg *err) MUST_USE;
+
+struct wal_scan {
+    struct wal *wal;
+    struct wal_recovery *found;
+    struct errmsg *err;
+    uint64_t *spares; /* ids of spare files */
+    size_t spare_count;
+    struct wal_segment *segments; /* of all wal- files, by id */
+    size_t segment_count;
+    size_t used_count;             /* the first ones, that have been written to */
+    struct wal_position watermark; /* highest seen */
+    struct buf bytes;              /* of the segment being read, from its begin */
+    size_t entry_capacity;
+};
+
+/* Set the error, with the segment's name in front, and return its code. */
+enum status wal_scan_error(struct wal_scan *s, uint64_t id, enum status rc, const char *format,
+                           ...) __attribute__((format(printf, 4, 5)));
+enum status wal_scan_io(struct wal_scan *s, uint64_t id, enum status rc, const char *what);
+enum status wal_scan_damaged(struct wal_scan *s, uint64_t id, uint64_t offset,
+                             const char *what);
+
+/* Makes at least `bytes` from the begin of the segment present in s->bytes, or all there are. */
+enum status wal_scan_need(struct wal_scan *s, struct wal_segment *segment,
+                          uint64_t bytes) MUST_USE;
+/* What is present from `offset` on. */
+struct slice wal_scan_bytes(const struct wal_scan *s, uint64_t offset);
+
+/* Moves segment->end over all good records, at most up to `limit`. */
+enum status wal_scan_find_end(struct wal_scan *s, struct wal_segment *segment,
+                              uint64_t limit) MUST_USE;
+/* The last segment ends at segment->end: is that a torn tail? Makes it safe to go on there. */
+enum status wal_scan_end(struct wal_scan *s, struct wal_segment *segment) MUST_USE;
+/* Carries out the records up to segment->end. Entries point into `bytes`, which become storage. */
+enum status wal_scan_take(struct wal_scan *s, struct wal_segment *segment) MUST_USE;
 
 #endif

@@ -17,14 +17,14 @@ static const uint8_t wal_magic[8] = {'C', 'O', 'O', 'R', 'D', 'W', 'A', 'L'};
 #define HEADER_CRC_AT (WAL_HEADER_BYTES - 4)
 
 /* Offsets within a record's header. */
-#define AT_CRC 0
-#define AT_BODY_CRC 4
-#define AT_SEGMENT 8
-#define AT_OFFSET 16
-#define AT_BODY_BYTES 20
+#define AT_CRC               0
+#define AT_BODY_CRC          4
+#define AT_SEGMENT           8
+#define AT_OFFSET            16
+#define AT_BODY_BYTES        20
 #define AT_WATERMARK_SEGMENT 24 /* the ticket, until sealed */
-#define AT_WATERMARK_OFFSET 32
-#define AT_TYPE 36
+#define AT_WATERMARK_OFFSET  32
+#define AT_TYPE              36
 
 static size_t padded(size_t bytes)
 {

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 
 #define SECTOR_BYTES 512
-#define SYNC_US 100
+#define SYNC_US      100
 
 struct env_file {
     struct fake_env *fake;
@@ -95,7 +95,8 @@ static void inode_sync(struct inode *inode)
 {
     struct list *it;
     struct list *tmp;
-    LIST_EACH (it, tmp, &inode->changes) {
+    LIST_EACH(it, tmp, &inode->changes)
+    {
         struct change *c = LIST_OF(it, struct change, node);
         change_apply(c, &inode->durable);
         change_free(c);
@@ -106,7 +107,8 @@ static void inode_forget_changes(struct inode *inode)
 {
     struct list *it;
     struct list *tmp;
-    LIST_EACH (it, tmp, &inode->changes) {
+    LIST_EACH(it, tmp, &inode->changes)
+    {
         change_free(LIST_OF(it, struct change, node));
     }
 }
@@ -125,7 +127,8 @@ static struct name *name_find(struct list *names, const char *path)
 {
     struct list *it;
     struct list *tmp;
-    LIST_EACH (it, tmp, names) {
+    LIST_EACH(it, tmp, names)
+    {
         struct name *n = LIST_OF(it, struct name, node);
         if (strcmp(n->path, path) == 0) {
             return n;
@@ -164,7 +167,8 @@ static void name_change_apply(const struct name_change *c, struct list *names)
     }
 }
 
-static void name_change(struct fake_env *f, const char *from, const char *to, struct inode *inode)
+static void name_change(struct fake_env *f, const char *from, const char *to,
+                        struct inode *inode)
 {
     struct name_change *c = mem_zalloc(sizeof *c);
     c->inode = inode;
@@ -186,7 +190,8 @@ static void names_clear(struct list *names)
 {
     struct list *it;
     struct list *tmp;
-    LIST_EACH (it, tmp, names) {
+    LIST_EACH(it, tmp, names)
+    {
         struct name *n = LIST_OF(it, struct name, node);
         list_remove(&n->node);
         mem_free(n);
@@ -231,7 +236,8 @@ static enum status disk_call(struct fake_env *f)
     return f->fault_status;
 }
 
-static enum status disk_open(struct env *env, const char *path, int flags, struct env_file **out)
+static enum status disk_open(struct env *env, const char *path, int flags,
+                             struct env_file **out)
 {
     struct fake_env *f = fake_of(env);
     enum status rc = disk_call(f);
@@ -305,7 +311,8 @@ static enum status disk_sync(struct env_file *file)
     if (rc == RC_OK) {
         inode_sync(file->inode);
     } else if (!was_off && !file->fake->is_off) {
-        inode_forget_changes(file->inode); /* what is cached stays readable, and is lost later */
+        inode_forget_changes(
+            file->inode); /* what is cached stays readable, and is lost later */
     }
     return rc;
 }
@@ -398,7 +405,8 @@ static enum status disk_list(struct env *env, const char *path, env_list_fn fn, 
     if (rc != RC_OK) {
         return rc;
     }
-    LIST_EACH (it, tmp, &f->names) {
+    LIST_EACH(it, tmp, &f->names)
+    {
         struct name *n = LIST_OF(it, struct name, node);
         const char *name = name_in(path, n->path);
         if (name != NULL) {
@@ -418,7 +426,8 @@ static enum status disk_sync_dir(struct env *env, const char *path)
         return rc;
     }
     f->syncs++;
-    LIST_EACH (it, tmp, &f->name_changes) {
+    LIST_EACH(it, tmp, &f->name_changes)
+    {
         struct name_change *c = LIST_OF(it, struct name_change, node);
         if (name_in(path, c->to) != NULL) {
             name_change_apply(c, &f->durable_names);
@@ -480,7 +489,8 @@ static void names_copy(struct list *to, struct list *from)
     struct list *it;
     struct list *tmp;
     names_clear(to);
-    LIST_EACH (it, tmp, from) {
+    LIST_EACH(it, tmp, from)
+    {
         struct name *n = LIST_OF(it, struct name, node);
         name_put(to, n->path, n->inode);
     }
@@ -492,10 +502,12 @@ static void free_unnamed(struct fake_env *f)
     struct list *tmp;
     struct list *name;
     struct list *next;
-    LIST_EACH (it, tmp, &f->inodes) {
+    LIST_EACH(it, tmp, &f->inodes)
+    {
         struct inode *inode = LIST_OF(it, struct inode, node);
         bool is_named = false;
-        LIST_EACH (name, next, &f->names) {
+        LIST_EACH(name, next, &f->names)
+        {
             is_named = is_named || LIST_OF(name, struct name, node)->inode == inode;
         }
         if (!is_named) {
@@ -512,9 +524,11 @@ void fake_env_power_cut(struct fake_env *f)
     struct list *next;
 
     PRE(f->open_files == 0 && f->open_queues == 0);
-    LIST_EACH (it, tmp, &f->inodes) {
+    LIST_EACH(it, tmp, &f->inodes)
+    {
         struct inode *inode = LIST_OF(it, struct inode, node);
-        LIST_EACH (each, next, &inode->changes) {
+        LIST_EACH(each, next, &inode->changes)
+        {
             struct change *c = LIST_OF(each, struct change, node);
             change_survive(f, c, &inode->durable);
             change_free(c);
@@ -522,7 +536,8 @@ void fake_env_power_cut(struct fake_env *f)
         buf_clear(&inode->now);
         buf_append_slice(&inode->now, buf_slice(&inode->durable));
     }
-    LIST_EACH (it, tmp, &f->name_changes) {
+    LIST_EACH(it, tmp, &f->name_changes)
+    {
         struct name_change *c = LIST_OF(it, struct name_change, node);
         if (rng_chance(&f->rng, 500) &&
             (c->from == NULL || name_find(&f->durable_names, c->from) != NULL)) {
@@ -539,13 +554,15 @@ void fake_env_settle(struct fake_env *f)
 {
     struct list *it;
     struct list *tmp;
-    LIST_EACH (it, tmp, &f->inodes) {
+    LIST_EACH(it, tmp, &f->inodes)
+    {
         struct inode *inode = LIST_OF(it, struct inode, node);
         inode_forget_changes(inode);
         buf_clear(&inode->durable);
         buf_append_slice(&inode->durable, buf_slice(&inode->now));
     }
-    LIST_EACH (it, tmp, &f->name_changes) {
+    LIST_EACH(it, tmp, &f->name_changes)
+    {
         name_change_free(LIST_OF(it, struct name_change, node));
     }
     names_copy(&f->durable_names, &f->names);
@@ -610,7 +627,8 @@ bool fake_env_step(struct fake_env *f)
     struct list *it;
     struct list *tmp;
     uint64_t count = 0;
-    LIST_EACH (it, tmp, &f->queues) {
+    LIST_EACH(it, tmp, &f->queues)
+    {
         struct env_queue *q = LIST_OF(it, struct env_queue, node);
         count += q->waiting != NULL ? 1 : 0;
         count += q->finished != NULL ? 1 : 0;
@@ -619,7 +637,8 @@ bool fake_env_step(struct fake_env *f)
         return false;
     }
     uint64_t pick = rng_below(&f->rng, count);
-    LIST_EACH (it, tmp, &f->queues) {
+    LIST_EACH(it, tmp, &f->queues)
+    {
         struct env_queue *q = LIST_OF(it, struct env_queue, node);
         if (q->waiting != NULL && pick-- == 0) {
             queue_run_one(q);
@@ -697,7 +716,8 @@ void fake_env_close(struct fake_env *f)
     fake_env_settle(f);
     names_clear(&f->names);
     names_clear(&f->durable_names);
-    LIST_EACH (it, tmp, &f->inodes) {
+    LIST_EACH(it, tmp, &f->inodes)
+    {
         inode_free(LIST_OF(it, struct inode, node));
     }
 }

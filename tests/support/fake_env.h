@@ -57,7 +57,7 @@ bool fake_env_step(struct fake_env *f);
 void fake_env_run(struct fake_env *f); /* until there is nothing to do */
 void fake_env_advance(struct fake_env *f, uint64_t ms);
 
-/* The `n`-th disk call from now (1 is the next) fails. `rc` is for faults other than a power cut. */
+/* The `n`-th disk call from now (1 is the next) fails; with `rc`, unless it is a power cut. */
 void fake_env_arm(struct fake_env *f, uint64_t n, enum fake_fault fault, enum status rc);
 void fake_env_disarm(struct fake_env *f);
 bool fake_env_has_struck(const struct fake_env *f);

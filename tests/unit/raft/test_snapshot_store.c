@@ -7,9 +7,9 @@
 #include "tests/support/fake_env.h"
 #include "tests/support/store_kit.h"
 
-#define DIR "data/snapshots"
+#define DIR   "data/snapshots"
 #define OTHER "other/snapshots"
-#define TERM 5
+#define TERM  5
 
 struct fixture {
     struct fake_env fake;
@@ -47,7 +47,8 @@ static void grow(struct fixture *x, int nodes)
     for (int i = 0; i < nodes; i++) {
         char path[32];
         (void)snprintf(path, sizeof path, "/n%" PRIu64, x->kit.index);
-        ck_assert_int_eq(kit_create(&x->kit, path, "some data that takes its room"), OUTCOME_OK);
+        ck_assert_int_eq(kit_create(&x->kit, path, "some data that takes its room"),
+                         OUTCOME_OK);
     }
 }
 
@@ -217,7 +218,8 @@ START_TEST(one_take_at_a_time)
     init(&x);
     begin_take(&x);
     struct snapshot_meta meta = {.term = TERM};
-    ck_assert_int_eq(snapshot_store_take(x.ss, x.kit.store, &meta, on_taken, &x), RC_OVERLOADED);
+    ck_assert_int_eq(snapshot_store_take(x.ss, x.kit.store, &meta, on_taken, &x),
+                     RC_OVERLOADED);
     run_take(&x);
     take_ok(&x); /* and the same index again replaces the file */
     ck_assert_uint_eq(file_count(&x), 1);
@@ -373,7 +375,8 @@ START_TEST(leftovers_are_removed_and_strangers_left_alone)
     snapshot_store_close(x.ss);
     fake_env_put(&x.fake, DIR "/snapshot-00000000000000000009-00000000000000000001.db.part",
                  slice_str("half"));
-    fake_env_put(&x.fake, DIR "/snapshot-00000000000000000009-00000000000000000001.db.received.part",
+    fake_env_put(&x.fake,
+                 DIR "/snapshot-00000000000000000009-00000000000000000001.db.received.part",
                  slice_str("half"));
     fake_env_put(&x.fake, DIR "/snapshot-9-1.db", slice_str("no name of ours"));
     fake_env_put(&x.fake, DIR "/notes", slice_str("of the operator"));
@@ -451,7 +454,8 @@ static void begin_receive(struct fixture *x, struct snapshot_store *to)
     const struct snapshot_file *file = snapshot_store_latest(x->ss);
     x->received = 0;
     ck_assert_int_eq(
-        snapshot_store_receive(to, file->index, file->term, file->bytes, on_received, x), RC_OK);
+        snapshot_store_receive(to, file->index, file->term, file->bytes, on_received, x),
+        RC_OK);
 }
 
 static void check_received(struct fixture *x)

@@ -8,9 +8,9 @@
 #include "tests/support/check_main.h"
 #include "tests/support/fake_env.h"
 
-#define DIR "log"
+#define DIR     "log"
 #define CLUSTER 0xc1
-#define NODE 0xa1
+#define NODE    0xa1
 
 struct fixture {
     struct fake_env fake;
@@ -800,8 +800,8 @@ static void act_append(struct model *m, struct fixture *x, struct rng *rng)
         first = rng_range(rng, low, first);
     }
     size_t count = (size_t)rng_range(rng, 1, 5);
-    size_t bytes = rng_chance(rng, 30) ? (size_t)rng_below(rng, 9000)
-                                       : (size_t)rng_below(rng, 300);
+    size_t bytes =
+        rng_chance(rng, 30) ? (size_t)rng_below(rng, 9000) : (size_t)rng_below(rng, 300);
     uint64_t term = s->term + rng_below(rng, 2);
     uint64_t ticket = append_sized(x, first, count, term, bytes);
     for (size_t i = 0; i < count; i++) {
