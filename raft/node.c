@@ -185,7 +185,7 @@ static void serve_read(struct node *n, struct node_read *r)
 static void read_turn(struct node *n, uint64_t now_ms)
 {
     struct node_read *r;
-    if (n->engine == NULL || n->store == NULL) {
+    if (n->engine == NULL) {
         while ((r = read_index_expired(&n->reads, now_ms)) != NULL) {
             r->done(r, RC_NO_LEADER, NULL);
         }

@@ -200,7 +200,7 @@ uint64_t node_cluster_ms(const struct node *n);
 /* The member to ask first: "" if unknown. Valid until the next turn. */
 const char *node_leader_address(const struct node *n);
 
-/* Read-only sight of the state, for metrics and tests. */
+/* Read-only sight of the state, for metrics and tests. Never NULL. */
 const struct store *node_store(const struct node *n);
 
 #endif

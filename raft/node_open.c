@@ -334,13 +334,15 @@ static enum status recover_state(struct node *n, struct engine_options *o,
     }
     const struct snapshot_file *newest = snapshot_store_latest(n->snapshots);
     if (newest == NULL) {
-        n->store = store_new();
         return RC_OK;
     }
-    rc = snapshot_store_load(n->snapshots, &n->store, meta, err);
+    struct store *loaded = NULL;
+    rc = snapshot_store_load(n->snapshots, &loaded, meta, err);
     if (rc != RC_OK) {
         return errmsg_wrap(err, "load the newest snapshot (to rejoin, replace this member)");
     }
+    store_free(n->store);
+    n->store = loaded;
     if (meta->cluster_id != n->identity.cluster_id) {
         return errmsg_set(err, RC_INVALID, "the snapshot in %s belongs to cluster %016" PRIx64,
                           dir, meta->cluster_id);
@@ -498,6 +500,8 @@ enum status node_open(const struct node_options *options, struct node **out, str
     register_metrics(n);
     n->phase = NODE_RUNNING;
     n->boot_id = env_random_u64(n->env) | 1;
+    n->store = store_new(); /* questions are allowed before there is a state to ask */
+    n->time_base_ms = n->env->now_ms(n->env);
     pending_init(&n->pending);
     read_index_init(&n->reads, &read_ops, n, 0, READ_RETRY_MS);
     enum status rc = start(n, err);
@@ -509,7 +513,7 @@ enum status node_open(const struct node_options *options, struct node **out, str
     log_info(n->log, "node.open",
              "name=%s cluster=%016" PRIx64 " node=%016" PRIx64 " applied_index=%" PRIu64,
              n->name, n->identity.cluster_id, n->identity.node_id,
-             n->store != NULL ? store_applied_index(n->store) : 0);
+             store_applied_index(n->store));
     *out = n;
     return RC_OK;
 }
@@ -527,9 +531,7 @@ void node_close(struct node *n)
     if (n->engine != NULL) {
         engine_close(n->engine);
     }
-    if (n->store != NULL) {
-        store_free(n->store);
-    }
+    store_free(n->store);
     if (n->loaded != NULL) {
         store_free(n->loaded);
     }

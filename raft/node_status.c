@@ -102,15 +102,13 @@ void node_status(const struct node *n, struct node_status *out)
         out->log_bytes = engine_log_bytes(n->engine);
         out->disk_is_short = engine_disk_is_short(n->engine);
     }
-    if (n->store != NULL) {
-        out->applied_index = store_applied_index(n->store);
-        out->revision = store_revision(n->store);
-        out->digest = store_digest(n->store);
-        out->node_count = store_node_count(n->store);
-        out->state_bytes = store_bytes(n->store);
-        out->feature_level = store_level(n->store);
-        out->cluster_ms = node_cluster_ms(n);
-    }
+    out->applied_index = store_applied_index(n->store);
+    out->revision = store_revision(n->store);
+    out->digest = store_digest(n->store);
+    out->node_count = store_node_count(n->store);
+    out->state_bytes = store_bytes(n->store);
+    out->feature_level = store_level(n->store);
+    out->cluster_ms = node_cluster_ms(n);
     const struct snapshot_file *snapshot =
         n->snapshots != NULL ? snapshot_store_latest(n->snapshots) : NULL;
     if (snapshot != NULL) {

@@ -33,6 +33,20 @@ def test_status_names_the_members_and_their_roles(scratch):
                "%s sees %r" % (node.name, roles))
 
 
+def test_first_member_that_waits_for_the_others_answers_and_serves_nothing(scratch):
+    cluster = Cluster(scratch)
+    first = cluster.nodes[0].start()
+    status = json.loads(ctl_ok(first, "status", "-o", "json"))
+    expect(not status["serving"] and "waiting" in status["reason"], "it waits: %r" % status)
+    for command in (["create", "/a", "1"], ["get", "/"], ["--consistency", "local", "get", "/"], ["sync"]):
+        code, _, error = ctl(first, "--timeout", "0.3", *command)
+        expect(code in (6, 7), "%r: exit %d, %r" % (command, code, error))
+    expect("coord_serving 0" in first.http("/metrics")[1], "metrics say so")
+    first.kill()  # before there was anything to keep: it may begin anew
+    cluster.start()
+    ctl_ok(first, "create", "/a", "1")
+
+
 def test_kill_9_of_the_leader_loses_no_acknowledged_write(scratch):
     cluster = Cluster(scratch).start()
     writers = Writers(scratch, cluster.endpoints, "/load", count=8)
