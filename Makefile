@@ -189,6 +189,13 @@ $(BUILD)/tests/cluster/%: $(BUILD)/tests/cluster/%.o $(LIBCOORD)
 $(BUILD)/tests/sim/sim: $(call objs,$(SIM_SRC)) $(SUPPORT) $(CORE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) $(TEST_LIBS)
+# The simulator with bug MUTANT of base/mutant.h planted: MUTANT_SOURCES are compiled with it, and
+# what they define keeps the archive's own members out.
+.PHONY: sim-mutant
+sim-mutant: $(SIM)
+	@mkdir -p build/mutant/$(MUTANT)
+	$(Q)$(CC) $(CPPFLAGS_ALL) -DMUTANT=$(MUTANT) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o build/mutant/$(MUTANT)/sim \
+	    $(MUTANT_SOURCES) $(call objs,$(SIM_SRC)) $(SUPPORT) $(CORE) $(PKG_LIBS) $(TEST_LIBS)
 
 # The real work of the targets below, on every core unless the caller said how many.
 SUBMAKE = $(MAKE) $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -226,7 +233,7 @@ do-test: $(if $(filter release,$(VARIANT)),all,programs) $(UNIT) $(SIM) $(CLUSTE
 do-unit: $(UNIT)
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) $(UNIT) --
 do-sim: $(SIM)
-	$(Q)$(or $(SIM),$(error there is no tests/sim)) --seed $(SEED) --seeds $(SEEDS)
+	$(Q)$(or $(SIM),$(error there is no tests/sim)) --seed $(SEED) --seeds $(SEEDS) --jobs $(shell nproc)
 do-cluster: programs $(CLUSTER)
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) -- $(call scripts,tests/cluster)
 do-compat: programs

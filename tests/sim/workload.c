@@ -215,7 +215,18 @@ static void client_replied(struct client *k, const struct reply *reply)
     struct journal *h = k->workload->journal;
     struct record *r = journal_record(h, k->operation);
     if (reply->outcome == OUTCOME_REQUEST_FUTURE) {
-        client_retry(k); /* the clock that made the id runs ahead: later it will do */
+        world_trace(&k->workload->cluster->world,
+                    "client %u #%" PRIu64 ": its id is of %" PRIu64 " ms, the cluster's time %" PRIu64,
+                    k->number, k->operation, k->command.request.issued_ms,
+                    node_cluster_ms(k->workload->cluster->nodes[k->node].node));
+        /* The clock that made the id runs ahead: later it will do. Nothing was executed; if no
+         * earlier attempt is under way either, the client may as well give up. */
+        if (k->maybe_proposed) {
+            client_retry(k);
+        } else {
+            journal_lost(h, k->operation, FATE_NOT_PROPOSED);
+            client_finish(k);
+        }
         return;
     }
     if (reply->outcome == OUTCOME_REQUEST_EXPIRED) {

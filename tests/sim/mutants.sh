@@ -1,0 +1,74 @@
+#!/bin/bash
+# Proves that the tests find bugs: builds the simulator once per planted bug of base/mutant.h and
+# runs it until the bug is caught, by a scenario or within SEEDS seeds, else by a unit test.
+#
+#   tests/sim/mutants.sh [NUMBER...]        all of them by default
+#
+# Only the files that mention MUTANT_IS are compiled again; the rest is the release build. One line
+# per mutant; the last line is "N passed, M failed", a survivor counts as failed.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+
+seeds=${MUTANT_SEEDS:-5000}
+limit_s=${MUTANT_LIMIT_S:-300}
+jobs=$(nproc)
+passed=0
+failed=0
+
+mapfile -t names < <(sed -n 's/^ *\(MUTANT_[A-Z_]*\)\( = 1\)\{0,1\},.*/\1/p' base/mutant.h)
+mapfile -t touched < <(grep -l -r --include='*.c' 'MUTANT_IS(' base store raft | LC_ALL=C sort)
+if [ "${#names[@]}" -eq 0 ] || [ "${#touched[@]}" -eq 0 ]; then
+    echo "0 passed, 1 failed"
+    exit 1
+fi
+
+make -j"$jobs" build/release/tests/sim/sim >/dev/null || { echo "0 passed, 1 failed"; exit 1; }
+
+# Without a planted bug all must pass, or a failure below would prove nothing.
+if ! build/release/tests/sim/sim --seeds 50 --jobs "$jobs" >build/mutant-baseline.log 2>&1; then
+    tail -n 20 build/mutant-baseline.log
+    echo "0 passed, 1 failed"
+    exit 1
+fi
+
+# Usage: caught NUMBER NAME    prints how; fails if it is not
+caught() {
+    local number=$1 name=$2 folder=build/mutant/$1 source file use log
+    # Of a mutant's own places only those files matter that name it.
+    use=$(grep -l "MUTANT_IS($name)" "${touched[@]}")
+    [ -n "$use" ] || { echo "is planted nowhere"; return 1; }
+    mkdir -p "$folder"
+    log=$folder/log
+    make sim-mutant MUTANT="$number" MUTANT_SOURCES="${use//$'\n'/ }" >"$log" 2>&1 ||
+        { echo "does not build, see $log"; return 1; }
+    timeout -k 5 "$limit_s" "$folder/sim" --seeds 0 >"$log" 2>&1
+    file=$(sed -n 's/^FAILED scenario //p' "$log" | head -n 1)
+    if [ -n "$file" ]; then
+        echo "caught by scenario $file after 0 seeds"
+        return 0
+    fi
+    timeout -k 5 "$limit_s" "$folder/sim" --no-scenarios --until-failure --jobs "$jobs" \
+        --seeds "$seeds" >>"$log" 2>&1
+    source=$(sed -n 's/^FAILED seed \([0-9]*\): .*/\1/p' "$log" | head -n 1)
+    if [ -n "$source" ]; then
+        echo "caught by seed $source: $(sed -n "s/^FAILED seed $source: //p" "$log" | head -n 1)"
+        return 0
+    fi
+    echo "survived $seeds seeds, see $log"
+    return 1
+}
+
+for i in "${!names[@]}"; do
+    number=$((i + 1))
+    if [ $# -gt 0 ] && [[ " $* " != *" $number "* ]]; then
+        continue
+    fi
+    if how=$(caught "$number" "${names[$i]}"); then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+    fi
+    echo "mutant $number ${names[$i]#MUTANT_} $how"
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
