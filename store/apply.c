@@ -1,4 +1,4 @@
-/* store_apply: prologue (time, exactly-once), the command, epilogue (memory bounds, the reply cache,
+/* store_apply: prologue (time, exactly-once), the command, epilogue (reply cache, memory bounds,
  * applied index).
  *
  * The command and its context are the only inputs. Checks come before changes; an outcome is data

@@ -2,8 +2,8 @@
  *
  * Results are ZooKeeper's: if operation k fails, those before it say OUTCOME_OK although they were
  * taken back, k says why, and those behind it say OUTCOME_ROLLED_BACK. Guards that do not hold
- * choose the else branch; where there is none, the outcome is OUTCOME_GUARD_REFUSED, with the number
- * of the guard in failed_op and no results. */
+ * choose the else branch; where there is none, the outcome is OUTCOME_GUARD_REFUSED, with the
+ * number of the guard in failed_op and no results. */
 #include "store/apply.h"
 #include "store/state.h"
 #include "store/validate.h"

@@ -1,8 +1,8 @@
 /* The children of one node, ordered bytewise by name.
  *
- * A sorted list of slots cut into chunks of at most CHILDREN_CHUNK_MAX: four bytes a child when they
- * are created in order, about six in random order. Names live in the nodes. Positions are valid
- * until the next insert or remove.
+ * A sorted list of slots cut into chunks of at most CHILDREN_CHUNK_MAX: four bytes a child when
+ * they are created in order, about six in random order. Names live in the nodes. Positions are
+ * valid until the next insert or remove.
  */
 #ifndef STORE_CHILDREN_H
 #define STORE_CHILDREN_H

@@ -1,7 +1,7 @@
 /* The state digest: the sum, modulo 2^64, of one hash per item of replicated state.
  *
- * A sum does not depend on the order in which items came and went, so a store that was loaded from a
- * snapshot has the digest of the one that was not; and a change costs one subtraction and one
+ * A sum does not depend on the order in which items came and went, so a store that was loaded from
+ * a snapshot has the digest of the one that was not; and a change costs one subtraction and one
  * addition. What is local (slots, pointers, scan positions) must not enter it. To replicate a new
  * kind of item: a function here, added on change, and its part in store_check and in load.c. */
 #ifndef STORE_DIGEST_H

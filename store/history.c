@@ -12,8 +12,8 @@
 #define HISTORY_SEED         UINT64_C(0x43)
 #define HISTORY_CAPACITY_MIN ((uint64_t)64)
 
-/* Changes are cut from chunks, which go when the last of theirs went: one allocation per hundreds of
- * changes, and the oldest leave together. */
+/* Changes are cut from chunks, which go when the last of theirs went: one allocation per hundreds
+ * of changes, and the oldest leave together. */
 #define CHUNK_BYTES ((size_t)64 << 10)
 
 struct history_chunk {

@@ -8,8 +8,8 @@
  *     promise about a number of revisions must not take a machine's memory.
  *
  * Values are shared with the records. Changes are immutable once their command is committed.
- * Positions count changes since the start of the store's life in this process: they are local, dense
- * and never reused, so that a reader of the log can keep one.
+ * Positions count changes since the start of the store's life in this process: they are local,
+ * dense and never reused, so that a reader of the log can keep one.
  */
 #ifndef STORE_HISTORY_H
 #define STORE_HISTORY_H

@@ -1,8 +1,8 @@
 /* Loading: rows in any order become a store, which is then proved whole.
  *
- * A child may come before its parent: the parent is a placeholder until its own row comes, and none
- * may be left when the store is sealed. What a row says is never trusted further than it is checked:
- * a damaged file is RC_CORRUPT, not a crash. The digest has the last word.
+ * A child may come before its parent: the parent is a placeholder until its own row comes, and
+ * none may be left when the store is sealed. What a row says is never trusted further than it is
+ * checked: a damaged file is RC_CORRUPT, not a crash. The digest has the last word.
  */
 #include <inttypes.h>
 

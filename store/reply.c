@@ -1,10 +1,10 @@
 /* The bytes of a reply.
  *
- *   reply   u8 outcome | u8 bits: 1 took_then, 2 repeated | u64 revision | u64 index | u32 failed_op
- *           | u32 results | results
+ *   reply   u8 outcome | u8 bits: 1 took_then, 2 repeated | u64 revision | u64 index
+ *           | u32 failed_op | u32 results | results
  *   result  u8 type | u8 outcome | u8 presence: 1 null data, 2 stat, 4 count, 8 entries
- *           | bytes path | bytes data | stat | u64 count | u32 entries | entries: bytes name, u8 has
- *           stat, stat
+ *           | bytes path | bytes data | stat | u64 count | u32 entries | entries
+ *   entry   bytes name | u8 has stat | stat
  */
 #include "store/reply.h"
 
@@ -12,7 +12,7 @@
 #include "store/stat.h"
 
 #define RESULT_BYTES_MIN ((size_t)11)
-#define ENTRY_BYTES_MIN ((size_t)5)
+#define ENTRY_BYTES_MIN  ((size_t)5)
 
 enum reply_bits { REPLY_TOOK_THEN = 1, REPLY_REPEATED = 2 };
 
@@ -72,8 +72,10 @@ static void result_encode(struct buf *b, const struct op_result *r)
 
 void reply_encode(struct buf *b, const struct reply *r)
 {
+    uint8_t bits =
+        (uint8_t)((r->took_then ? REPLY_TOOK_THEN : 0) | (r->repeated ? REPLY_REPEATED : 0));
     pack_u8(b, r->outcome);
-    pack_u8(b, (uint8_t)((r->took_then ? REPLY_TOOK_THEN : 0) | (r->repeated ? REPLY_REPEATED : 0)));
+    pack_u8(b, bits);
     pack_u64(b, r->revision);
     pack_u64(b, r->index);
     pack_u32(b, r->failed_op);

@@ -1,11 +1,11 @@
 /* The snapshot scan: all tables as rows, as of the moment it began, while applies go on.
  *
- * Nodes are walked by slot. A slot that was in use when the scan began and has not been visited has
- * a clear bit in `done`; before such a node changes or goes its row is saved in `pending` and the bit
- * set. Slots taken since the beginning are done from the start, so a node never appears that was not
- * there. Changes and replies never change, they only go: the change log is held in memory from the
- * cursor on, and a reply that is evicted before the cursor came by is saved. The single values are
- * saved at the beginning.
+ * Nodes are walked by slot. A slot that was in use when the scan began and has not been visited
+ * has a clear bit in `done`; before such a node changes or goes its row is saved in `pending` and
+ * the bit set. Slots taken since the beginning are done from the start, so a node never appears
+ * that was not there. Changes and replies never change, they only go: the change log is held in
+ * memory from the cursor on, and a reply that is evicted before the cursor came by is saved. The
+ * single values are saved at the beginning.
  */
 #include "store/scan.h"
 

@@ -2,8 +2,8 @@
  *
  * Nodes live in slabs and are named by slot, which stays the same over a node's life and is reused
  * after it. Slots are local: they never reach a reply, a row or the digest. A directory's fields
- * (`struct dir`) exist only for nodes that ever had a child. A flat space hangs below a hidden root:
- * its keys are children whose name is the whole key.
+ * (`struct dir`) exist only for nodes that ever had a child. A flat space hangs below a hidden
+ * root: its keys are children whose name is the whole key.
  *
  * This file keeps the structure; which revision or counter a change moves is store/edit.c's matter.
  */

@@ -15,7 +15,7 @@
 #include "store/store.h"
 
 #define TREE_NODES 100000
-#define WRITES 500000
+#define WRITES     500000
 #define PATH_BYTES 40
 
 struct bench {
@@ -78,7 +78,10 @@ static void apply(struct bench *b, const struct op *op)
 
 static struct op make_op(uint8_t type, const char *path, struct slice data)
 {
-    return (struct op){.type = type, .space = SPACE_NODES, .path = slice_str(path), .data = data,
+    return (struct op){.type = type,
+                       .space = SPACE_NODES,
+                       .path = slice_str(path),
+                       .data = data,
                        .version = VERSION_ANY};
 }
 
@@ -128,7 +131,8 @@ static void bench_ops(struct bench *b, const char *what, const struct op *ops, u
 /* Sets, creates and deletes in a tree of 100,000 nodes. */
 static void bench_writes(bool with_request)
 {
-    struct bench b = {.store = store_new(), .cluster_ms = 1000000, .with_request = with_request};
+    struct bench b = {
+        .store = store_new(), .cluster_ms = 1000000, .with_request = with_request};
     static char paths[WRITES][PATH_BYTES];
     static struct op ops[WRITES];
     uint8_t bytes[100] = {1};
@@ -153,7 +157,8 @@ static void bench_writes(bool with_request)
     bench_ops(&b, "create and delete", ops, WRITES);
     store_free(b.store);
 
-    b = (struct bench){.store = store_new(), .cluster_ms = 1000000, .with_request = with_request};
+    b = (struct bench){
+        .store = store_new(), .cluster_ms = 1000000, .with_request = with_request};
     rng_init(&b.rng, 2);
     for (uint32_t i = 0; i < TREE_NODES; i++) { /* all below "/", in random order */
         snprintf(paths[i], PATH_BYTES, "/%08x-%u", (unsigned)rng_below(&b.rng, UINT32_MAX), i);

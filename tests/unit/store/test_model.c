@@ -1,6 +1,6 @@
 /* The store against a second, naive implementation: random commands to both must give equal
- * replies, stats, listings, revisions and changes; and a snapshot taken in the midst of them must load
- * to a store that answers the rest of the commands in the same way, down to the digest.
+ * replies, stats, listings, revisions and changes; and a snapshot taken in the midst of them must
+ * load to a store that answers the rest of the commands in the same way, down to the digest.
  *
  * COORD_MODEL_SEQUENCES (default 300) and COORD_MODEL_SEED choose how much and which. */
 #include "base/assert.h"
@@ -10,11 +10,11 @@
 #include "tests/support/check_main.h"
 #include "tests/support/store_kit.h"
 
-#define COMMANDS 200
+#define COMMANDS       200
 #define PATH_MAX_BYTES 200
 #define DATA_MAX_BYTES 64
-#define OPS_MAX 5
-#define RETRIES 8
+#define OPS_MAX        5
+#define RETRIES        8
 
 /* ---- the model: a sorted array -------------------------------------------------------------- */
 
@@ -104,8 +104,9 @@ static void model_init(struct model *m)
                                         "/zookeeper/quota"};
     *m = (struct model){.revision = 1};
     for (size_t i = 0; i < 4; i++) {
-        struct record r = {.space = 'Z', .stat = {.create_revision = 1, .modify_revision = 1,
-                                                  .children_revision = 1}};
+        struct record r = {
+            .space = 'Z',
+            .stat = {.create_revision = 1, .modify_revision = 1, .children_revision = 1}};
         strcpy(r.path, paths[i]);
         r.stat.child_count = i == 0 ? 1 : i == 1 ? 2 : 0;
         model_insert(m, &r);
@@ -182,8 +183,10 @@ static struct record *model_add(struct model *m, struct expected *e, uint8_t spa
     struct record r = {.space = space};
     uint64_t revision = m->revision + 1;
     strcpy(r.path, path);
-    r.stat = (struct stat){.create_revision = revision, .modify_revision = revision,
-                           .children_revision = revision, .create_ms = m->wall_ms,
+    r.stat = (struct stat){.create_revision = revision,
+                           .modify_revision = revision,
+                           .children_revision = revision,
+                           .create_ms = m->wall_ms,
                            .modify_ms = m->wall_ms};
     r.null = true;
     if (data != NULL) {
@@ -292,9 +295,9 @@ static int deletion_order(const char *a, const char *b)
 static enum outcome model_delete(struct model *m, struct expected *e, const struct op *op,
                                  const char *path, uint64_t *count)
 {
-    if (op->space == 'Z' && (strcmp(path, "/") == 0 || strcmp(path, "/zookeeper") == 0 ||
-                             strcmp(path, "/zookeeper/quota") == 0 ||
-                             strcmp(path, "/zookeeper/config") == 0)) {
+    if (op->space == 'Z' &&
+        (strcmp(path, "/") == 0 || strcmp(path, "/zookeeper") == 0 ||
+         strcmp(path, "/zookeeper/quota") == 0 || strcmp(path, "/zookeeper/config") == 0)) {
         return OUTCOME_PROTECTED;
     }
     struct record *r = model_find(m, op->space, path);
@@ -415,9 +418,14 @@ static void check_listing(const struct store *s, struct model *m, struct rng *rn
     while (more) {
         struct arena arena = {0};
         struct query_result result;
-        struct query query = {.type = QUERY_LIST, .space = 'Z', .path = slice_str("/"),
-                              .recursive = true, .with_data = true, .with_stat = true,
-                              .after = slice_str(after), .limit = (uint32_t)rng_range(rng, 1, 9)};
+        struct query query = {.type = QUERY_LIST,
+                              .space = 'Z',
+                              .path = slice_str("/"),
+                              .recursive = true,
+                              .with_data = true,
+                              .with_stat = true,
+                              .after = slice_str(after),
+                              .limit = (uint32_t)rng_range(rng, 1, 9)};
         store_query(s, &query, &result, &arena);
         ck_assert_int_eq(result.outcome, OUTCOME_OK);
         for (uint32_t i = 0; i < result.entry_count; i++, seen++) {
@@ -477,7 +485,7 @@ static void check_changes(const struct store *s, uint64_t from, const struct exp
     }
 }
 
-/* ---- one command on both ---------------------------------------------------------------------- */
+/* ---- one command on both ------------------------------------------------------------------ */
 
 static void check_list_result(struct model *m, const struct op *op, const char *path,
                               const struct op_result *real)
@@ -602,9 +610,12 @@ struct draft { /* the memory of a random command */
 
 static const char *draw_path(struct rng *rng, char *out)
 {
-    static const char *const odd[] = {"", "/", "a", "/a/", "/a//b", "/./a", "/a/..", "/a/.",
-                                      "/zookeeper", "/zookeeper/quota", "/a\x01", "//"};
-    static const char *const names[] = {"a", "b", "a-b", "a.b", "long-name-that-is-not-kept-inline"};
+    static const char *const odd[] = {
+        "",       "/",     "a",    "/a/",        "/a//b",
+        "/./a",   "/a/..", "/a/.", "/zookeeper", "/zookeeper/quota",
+        "/a\x01", "//"};
+    static const char *const names[] = {"a", "b", "a-b", "a.b",
+                                        "long-name-that-is-not-kept-inline"};
     if (rng_chance(rng, 60)) {
         return strcpy(out, odd[rng_below(rng, sizeof odd / sizeof odd[0])]);
     }
@@ -639,8 +650,8 @@ static void draw_key(struct rng *rng, struct draft *d, uint8_t *space, struct sl
 
 static struct op draw_op(struct rng *rng, struct draft *d)
 {
-    static const uint8_t types[] = {OP_CREATE, OP_CREATE, OP_CREATE, OP_CREATE, OP_SET,
-                                    OP_SET, OP_DELETE, OP_DELETE, OP_CHECK, OP_GET, OP_LIST};
+    static const uint8_t types[] = {OP_CREATE, OP_CREATE, OP_CREATE, OP_CREATE, OP_SET, OP_SET,
+                                    OP_DELETE, OP_DELETE, OP_CHECK,  OP_GET,    OP_LIST};
     struct op op = {.type = types[rng_below(rng, sizeof types)], .version = VERSION_ANY};
     char *data = d->data[d->used];
     draw_key(rng, d, &op.space, &op.path);
@@ -940,7 +951,8 @@ START_TEST(the_store_agrees_with_the_model)
     struct run *r = mem_zalloc(sizeof *r);
     for (uint64_t seed = first; seed < first + sequences; seed++) {
         /* Overwritten by the next; what remains after a failure is the seed to repeat it with. */
-        ck_assert_int_ge(fprintf(stderr, "\rCOORD_MODEL_SEED=%llu ", (unsigned long long)seed), 0);
+        ck_assert_int_ge(fprintf(stderr, "\rCOORD_MODEL_SEED=%llu ", (unsigned long long)seed),
+                         0);
         memset(r, 0, sizeof *r);
         run_sequence(r, seed);
     }
