@@ -71,6 +71,15 @@ void engine_fail(struct engine *e, enum status rc, const char *why);
 /* Applies, elects the first entry of a term, reports changes: until nothing moves any more. */
 void engine_advance(struct engine *e);
 
+extern const struct wal_events engine_wal_events;
+
+/* engine_snapshot.c */
+void engine_remember_snapshot(struct engine *e, const struct engine_snapshot *s);
+/* The core asks to replace its log by a snapshot, whose file is here and durable already. */
+void engine_take_install(struct engine *e, const struct raft_snapshot_metadata *metadata);
+/* Ends an install once the log's reset is durable. */
+void engine_step_installed(struct engine *e);
+
 /* engine_send.c */
 void engine_send_all(struct engine *e, const struct raft_message *messages, unsigned count);
 void engine_release_held(struct engine *e);

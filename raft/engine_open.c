@@ -1,0 +1,258 @@
+/* Start: what the log and the newest snapshot hold, whether they fit together, and the core set
+ * going with it. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "raft/engine_internal.h"
+
+#define REQUIRED_LIBRAFT     2201
+#define INFLIGHT_ENTRIES_MAX 8192 /* per follower; the core's default of 32 is far too small */
+
+/* Our InstallSnapshot is only an offer: the follower pulls the file, and ignores offers
+ * meanwhile. So repeating it costs nothing, and the one that counts may get lost or come too
+ * early. After the core's own 30 s, a member that lost its sender midway would wait that
+ * long. */
+#define OFFER_AGAIN_MS    1000
+
+#if RAFT_VERSION_NUMBER != REQUIRED_LIBRAFT
+#error \
+    "coord needs libraft 0.22.1: 0.15 loses acknowledged writes, newer ones differ in ownership"
+#endif
+
+/* What recovery yields must fit the newest snapshot: contiguous with it, or wholly covered. */
+static enum status fit_to_snapshot(const struct engine *e, const struct wal_recovery *r,
+                                   bool *keep, struct errmsg *err)
+{
+    uint64_t snapshot = e->snapshot.index;
+    *keep = false;
+    if (r->reset_index > snapshot) {
+        return errmsg_set(err, RC_CORRUPT,
+                          "the log goes on behind snapshot %" PRIu64
+                          ", which is missing; replace "
+                          "this member",
+                          r->reset_index);
+    }
+    if (r->entry_count == 0) {
+        return RC_OK;
+    }
+    uint64_t first = r->entries[0].index;
+    uint64_t last = r->entries[r->entry_count - 1].index;
+    if (first > snapshot + 1) {
+        return errmsg_set(err, RC_CORRUPT,
+                          "log entries %" PRIu64 " to %" PRIu64
+                          " are missing between snapshot and log; replace this member",
+                          snapshot + 1, first - 1);
+    }
+    if (last < snapshot) {
+        return RC_OK; /* a snapshot was installed just before the crash */
+    }
+    *keep = first == snapshot + 1 || r->entries[snapshot - first].term == e->snapshot.term;
+    if (snapshot == 0 && (first != 1 || r->entries[0].type != ENTRY_CHANGE)) {
+        return errmsg_set(err, RC_CORRUPT, "the log does not begin with a configuration");
+    }
+    return RC_OK;
+}
+
+/* One block for all recovered payloads, in the form that the core wants its start entries. */
+static void load_entries(struct engine *e, const struct wal_entry *entries, size_t count,
+                         struct raft_entry **out)
+{
+    size_t bytes = 1;
+    for (size_t i = 0; i < count; i++) {
+        bytes += entries[i].payload.size;
+    }
+    uint8_t *batch = raft_malloc(bytes);
+    *out = raft_calloc(count, sizeof **out);
+    PRE(batch != NULL && *out != NULL);
+    struct engine_block *block = engine_block_new(batch);
+    uint8_t *at = batch;
+    for (size_t i = 0; i < count; i++) {
+        struct slice payload = entries[i].payload;
+        if (payload.size > 0) {
+            memcpy(at, payload.data, payload.size);
+        }
+        (*out)[i] = (struct raft_entry){.term = entries[i].term,
+                                        .type = (enum raft_entry_type)entries[i].type,
+                                        .buf = {.base = at, .len = payload.size},
+                                        .batch = batch};
+        engine_log_append(&e->entries, entries[i].term, entries[i].type,
+                          slice_make(at, payload.size), block);
+        at += payload.size;
+    }
+    engine_block_release(block);
+}
+
+static enum status check_entries(const struct wal_recovery *r, struct errmsg *err)
+{
+    for (size_t i = 0; i < r->entry_count; i++) {
+        const struct wal_entry *entry = &r->entries[i];
+        struct engine_configuration c;
+        bool type_is_known = entry->type >= ENTRY_COMMAND && entry->type <= ENTRY_CHANGE;
+        if (entry->term == 0 || !type_is_known ||
+            (entry->type == ENTRY_CHANGE &&
+             engine_configuration_decode(entry->payload, &c) != RC_OK)) {
+            return errmsg_set(err, RC_CORRUPT, "log entry %" PRIu64 " makes no sense",
+                              entry->index);
+        }
+    }
+    return RC_OK;
+}
+
+/* Term 1 and the configuration as entry 1: the same bytes on every first member. */
+static void bootstrap(struct engine *e, const struct engine_configuration *c,
+                      struct wal_entry *entry, struct buf *payload, uint64_t *term)
+{
+    engine_configuration_encode(payload, c);
+    *entry = (struct wal_entry){
+        .index = 1, .term = 1, .type = ENTRY_CHANGE, .payload = buf_slice(payload)};
+    *term = 1;
+    wal_set_term(e->wal, 1, 0);
+    e->hold_ticket = wal_append(e->wal, entry, 1);
+    wal_flush(e->wal);
+}
+
+static enum status start_core(struct engine *e, const struct wal_recovery *r,
+                              const struct engine_configuration *first, struct errmsg *err)
+{
+    bool keep = false;
+    enum status rc = check_entries(r, err);
+    if (rc == RC_OK) {
+        rc = fit_to_snapshot(e, r, &keep, err);
+    }
+    if (rc != RC_OK) {
+        return rc;
+    }
+    const struct wal_entry *entries = keep ? r->entries : NULL;
+    size_t count = keep ? r->entry_count : 0;
+    uint64_t term = r->term;
+    struct wal_entry first_entry;
+    struct buf payload = {0};
+    if (r->is_new && e->snapshot.index == 0) {
+        if (first == NULL) {
+            return errmsg_set(err, RC_INVALID,
+                              "the data dir is empty and no members are given");
+        }
+        bootstrap(e, first, &first_entry, &payload, &term);
+        entries = &first_entry;
+        count = 1;
+    } else if (!keep && e->snapshot.index > 0 && r->reset_index < e->snapshot.index) {
+        e->hold_ticket = wal_reset(e->wal, e->snapshot.index, e->snapshot.term);
+    }
+
+    struct raft_event event = {.type = RAFT_START};
+    struct raft_snapshot_metadata metadata = {0};
+    if (e->snapshot.index > 0) {
+        struct engine_configuration c;
+        if (engine_configuration_decode(buf_slice(&e->snapshot.configuration), &c) != RC_OK) {
+            buf_close(&payload);
+            return errmsg_set(err, RC_CORRUPT, "the snapshot's configuration makes no sense");
+        }
+        metadata.index = e->snapshot.index;
+        metadata.term = e->snapshot.term;
+        metadata.configuration_index = e->snapshot.configuration_index;
+        engine_configuration_to_raft(&c, &metadata.configuration);
+        event.start.metadata = &metadata;
+        term = term > e->snapshot.term ? term : e->snapshot.term;
+    }
+    event.start.term = term;
+    event.start.voted_for = term == r->term ? r->vote : 0;
+    event.start.start_index = count > 0 ? entries[0].index : e->snapshot.index + 1;
+    engine_log_init(&e->entries, event.start.start_index);
+    struct raft_entry *start_entries = NULL;
+    if (count > 0) {
+        load_entries(e, entries, count, &start_entries);
+    }
+    event.start.entries = start_entries;
+    event.start.n_entries = (unsigned)count;
+    e->applied = e->snapshot.index;
+    buf_append_slice(&e->applied_configuration.bytes, buf_slice(&e->snapshot.configuration));
+    e->applied_configuration.index = e->snapshot.configuration_index;
+    rc = engine_step(e, &event) == 0
+             ? RC_OK
+             : errmsg_set(err, RC_CORRUPT, "the core refused the recovered log");
+    raft_free(start_entries);
+    buf_close(&payload);
+    return rc;
+}
+
+static void configure_core(struct engine *e, const struct engine_options *o)
+{
+    if (raft_init(&e->raft, NULL, NULL, o->node_id, "self") != 0) {
+        UNREACHABLE(); /* only for lack of memory */
+    }
+    raft_seed(&e->raft, o->seed);
+    raft_set_pre_vote(&e->raft, true);
+    raft_set_election_timeout(&e->raft, o->election_timeout_ms != 0
+                                            ? o->election_timeout_ms
+                                            : ENGINE_ELECTION_TIMEOUT_MS);
+    raft_set_heartbeat_timeout(&e->raft,
+                               o->heartbeat_ms != 0 ? o->heartbeat_ms : ENGINE_HEARTBEAT_MS);
+    raft_set_max_inflight_entries(&e->raft, INFLIGHT_ENTRIES_MAX);
+    raft_set_install_snapshot_timeout(&e->raft, OFFER_AGAIN_MS);
+}
+
+enum status engine_open(const struct engine_options *options,
+                        const struct engine_events *events, void *context, struct engine **out,
+                        struct errmsg *err)
+{
+    if (raft_version_number() != REQUIRED_LIBRAFT) {
+        return errmsg_set(err, RC_UNSUPPORTED, "coord needs libraft 0.22.1, this is version %d",
+                          raft_version_number());
+    }
+    struct engine *e = mem_zalloc(sizeof *e);
+    e->env = options->env;
+    e->log = options->log;
+    e->events = events;
+    e->context = context;
+    e->trailing_bytes =
+        options->trailing_bytes != 0 ? options->trailing_bytes : ENGINE_TRAILING_BYTES;
+    list_init(&e->held);
+    e->now_ms = e->env->now_ms(e->env);
+    configure_core(e, options);
+    engine_remember_snapshot(e, &options->snapshot);
+
+    struct wal_options wo = {
+        .segment_bytes = options->wal_segment_bytes,
+        .cluster_id = options->cluster_id,
+        .node_id = options->node_id,
+        .log = options->log,
+        .metrics = options->metrics,
+    };
+    struct wal_recovery recovery = {0};
+    enum status rc =
+        wal_open(e->env, options->wal_dir, &wo, &engine_wal_events, e, &e->wal, &recovery, err);
+    if (rc != RC_OK) {
+        goto free_engine;
+    }
+    rc = start_core(e, &recovery, options->bootstrap, err);
+    wal_recovery_close(&recovery);
+    if (rc != RC_OK) {
+        goto free_engine;
+    }
+    *out = e;
+    engine_advance(e);
+    return RC_OK;
+
+free_engine:
+    engine_close(e);
+    return rc;
+}
+
+void engine_close(struct engine *e)
+{
+    e->failed = true;
+    if (e->wal != NULL) {
+        wal_close(e->wal);
+    }
+    if (e->install.running) {
+        raft_configuration_close(&e->install.metadata.configuration);
+    }
+    raft_close(&e->raft, NULL);
+    engine_drop_held(e);
+    engine_log_close(&e->entries);
+    buf_close(&e->snapshot.configuration);
+    buf_close(&e->applied_configuration.bytes);
+    mem_free(e);
+}
