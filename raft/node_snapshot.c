@@ -48,8 +48,7 @@ static void on_taken(void *context, enum status rc, const struct snapshot_meta *
 {
     struct node *n = context;
     if (rc != RC_OK) {
-        log_warn(n->log, "snapshot.failed", "status=\"%s\"", status_text(rc));
-        return;
+        return; /* the snapshot store has said why; tried again after as much log */
     }
     const struct snapshot_file *file = snapshot_store_latest(n->snapshots);
     log_info(n->log, "snapshot.taken", "index=%" PRIu64 " bytes=%" PRIu64 " ms=%" PRIu64,
@@ -117,8 +116,7 @@ static void on_received(void *context, enum status rc, struct store *store,
     const struct message_install_snapshot *offer = &n->install.offer;
     n->install.active = false;
     if (rc != RC_OK) {
-        log_warn(n->log, "snapshot.receive_failed", "status=\"%s\"", status_text(rc));
-        return;
+        return; /* likewise; the leader offers again */
     }
     uint64_t leader = engine_leader(n->engine);
     if (meta->index != offer->last_index || meta->term != offer->last_term ||
