@@ -1,13 +1,21 @@
 /* Which endpoint, how often, and what may be said about the outcome.
  *
- *   answered, decided          -> that is it
- *   answered UNAVAILABLE,      -> not executed: the next endpoint, after a pause
- *   not sent
- *   lost, UNKNOWN              -> a read or a write with a request id: again; else COORD_UNKNOWN
- *   deadline                   -> COORD_TIMEOUT if something was sent, else COORD_UNAVAILABLE
+ *   decided by the cluster           -> that is it
+ *   not sent, refused, UNAVAILABLE   -> not executed: again, at the next endpoint
+ *   lost, no answer, UNKNOWN         -> perhaps executed: again too. A write carries the same request
+ *                                       id each time, so the cluster answers with its first outcome
+ *   out of time                      -> the last reason; COORD_UNKNOWN if a write was perhaps executed
+ *
+ * Once a write was perhaps executed, only an answer that the state machine gave decides it (that is
+ * OK, or one with an outcome): that a later try was refused, by an overloaded node say, tells nothing
+ * about the earlier one.
+ *
+ * After each round over all endpoints there is a pause, and the time for one try doubles: an endpoint
+ * that accepts and never answers costs little, while a call that takes long still gets through.
  */
 #include "client/call.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +24,49 @@
 
 #include "client/client_internal.h"
 #include "coord/v1/cluster.pb-c.h"
+#include "coord/v1/tree.pb-c.h"
 
-#define CONNECT_MS 1000 /* one unreachable endpoint must not use up the time of all */
-#define ATTEMPT_MS 2000 /* so must one that accepts and does not answer */
-#define PAUSE_MS 10
+#define CONNECT_MS   1000
+#define ATTEMPT_MS   2000 /* for the first round */
+#define PAUSE_MS     10
 #define PAUSE_MS_MAX 200
+/* The server is told to give up so much earlier than we do, that its reason reaches us. */
+#define MARGIN_MS_MAX ((uint64_t)250)
+#define MARGIN_SHARE  8
+
+struct method {
+    const char *path;
+    const ProtobufCMessageDescriptor *reply;
+    bool is_write; /* gets a request id */
+};
+
+static const struct method methods[] = {
+    [CLIENT_CREATE] = {"/coord.v1.Tree/Create", &coord__v1__create_reply__descriptor, true},
+    [CLIENT_GET] = {"/coord.v1.Tree/Get", &coord__v1__get_reply__descriptor, false},
+    [CLIENT_EXISTS] = {"/coord.v1.Tree/Exists", &coord__v1__exists_reply__descriptor, false},
+    [CLIENT_SET] = {"/coord.v1.Tree/Set", &coord__v1__set_reply__descriptor, true},
+    [CLIENT_DELETE] = {"/coord.v1.Tree/Delete", &coord__v1__delete_reply__descriptor, true},
+    [CLIENT_LIST] = {"/coord.v1.Tree/List", &coord__v1__list_reply__descriptor, false},
+    [CLIENT_TXN] = {"/coord.v1.Tree/Txn", &coord__v1__txn_reply__descriptor, true},
+    [CLIENT_SYNC] = {"/coord.v1.Tree/Sync", &coord__v1__sync_reply__descriptor, false},
+    [CLIENT_STATUS] = {"/coord.v1.Cluster/Status", &coord__v1__status_reply__descriptor, false},
+};
+
+/* One call, over all its tries. */
+struct call {
+    const struct method *method;
+    struct slice request;
+    uint64_t deadline_ms;
+    uint64_t attempt_ms;
+    uint64_t pause_ms;
+    size_t tries;
+    bool maybe_executed; /* a write, by an earlier try */
+    bool was_answered;   /* some endpoint did: more telling than those that cannot be reached */
+    ProtobufCMessage *reply;
+    struct coord_error *error;
+};
+
+/* ---- codes and texts ------------------------------------------------------------------------ */
 
 const char *coord_code_text(enum coord_code code)
 {
@@ -41,46 +87,61 @@ const char *coord_code_text(enum coord_code code)
         [COORD_NO_MEMORY] = "out of memory",
         [COORD_INTERNAL] = "internal error",
     };
-    return code <= COORD_INTERNAL ? texts[code] : "unknown code";
+    return (unsigned)code <= COORD_INTERNAL ? texts[code] : "unknown code";
 }
 
-static enum coord_code fail(struct coord_error *error, enum coord_code code, const char *message)
+enum coord_code client_fail(struct coord_error *error, enum coord_code code, const char *format,
+                            ...)
 {
     if (error != NULL) {
-        error->code = code;
-        error->grpc_status = -1;
-        error->outcome[0] = '\0';
-        snprintf(error->message, sizeof error->message, "%s", message);
+        va_list args;
+        va_start(args, format);
+        *error = (struct coord_error){.code = code, .grpc_status = -1};
+        vsnprintf(error->message, sizeof error->message, format, args);
+        va_end(args);
     }
     return code;
 }
 
-/* ---- request ids ------------------------------------------------------------------------------ */
-
-static uint64_t random_u64(void)
+static enum coord_code code_of(const struct connection_answer *a)
 {
-    uint64_t v = 0;
-    if (getrandom(&v, sizeof v, 0) != (ssize_t)sizeof v) {
-        struct timespec now;
-        clock_gettime(CLOCK_REALTIME, &now);
-        v = (uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15u ^ (uint64_t)now.tv_sec;
+    if (strcmp(a->outcome, "NOT_EMPTY") == 0) {
+        return COORD_NOT_EMPTY;
     }
-    return v;
+    switch (a->code) {
+    case GRPC_OK: return COORD_OK;
+    case GRPC_NOT_FOUND: return COORD_NOT_FOUND;
+    case GRPC_ALREADY_EXISTS: return COORD_EXISTS;
+    case GRPC_ABORTED: return COORD_BAD_VERSION;
+    case GRPC_FAILED_PRECONDITION:
+    case GRPC_OUT_OF_RANGE: return COORD_REFUSED;
+    case GRPC_INVALID_ARGUMENT: return COORD_INVALID;
+    case GRPC_RESOURCE_EXHAUSTED: return COORD_LIMITED;
+    case GRPC_PERMISSION_DENIED:
+    case GRPC_UNAUTHENTICATED: return COORD_DENIED;
+    case GRPC_DEADLINE_EXCEEDED: return COORD_TIMEOUT;
+    case GRPC_UNAVAILABLE: return COORD_UNAVAILABLE;
+    case GRPC_UNKNOWN:
+    case GRPC_CANCELLED: return COORD_UNKNOWN;
+    case GRPC_UNIMPLEMENTED: return COORD_UNSUPPORTED;
+    default: return COORD_INTERNAL;
+    }
 }
+
+/* ---- what replies tell ---------------------------------------------------------------------- */
 
 static const Coord__V1__ReplyHeader *reply_header(const ProtobufCMessage *reply)
 {
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field_by_name(reply->descriptor, "header");
-    if (field == NULL) {
-        return NULL;
+    const Coord__V1__ReplyHeader *header = NULL;
+    if (field != NULL) {
+        memcpy(&header, (const char *)reply + field->offset, sizeof header);
     }
-    const Coord__V1__ReplyHeader *header;
-    memcpy(&header, (const char *)reply + field->offset, sizeof header);
     return header;
 }
 
-static void note_header(struct coord_client *client, const ProtobufCMessage *reply)
+static void learn(struct coord_client *client, const ProtobufCMessage *reply)
 {
     const Coord__V1__ReplyHeader *header = reply_header(reply);
     if (header == NULL) {
@@ -94,230 +155,40 @@ static void note_header(struct coord_client *client, const ProtobufCMessage *rep
     }
     client->cluster_ms = header->cluster_ms;
     client->cluster_ms_at = connection_now_ms();
+    client->knows_time = true;
 }
 
-/* ---- attempts --------------------------------------------------------------------------------- */
-
-static void drop_connection(struct coord_client *client)
+static void *unpack_alloc(void *has_failed, size_t bytes)
 {
-    connection_close(client->connection);
-    client->connection = NULL;
+    void *memory = malloc(bytes);
+    *(bool *)has_failed = *(bool *)has_failed || memory == NULL;
+    return memory;
 }
 
-static void next_endpoint(struct coord_client *client)
+static void unpack_free(void *has_failed, void *memory)
 {
-    drop_connection(client);
-    if (!client->pinned) {
-        client->current = (client->current + 1) % client->endpoint_count;
-    }
+    (void)has_failed;
+    free(memory);
 }
 
-static bool ensure_connection(struct coord_client *client, uint64_t deadline_ms,
-                              struct coord_error *error)
+/* Freed by client_reply_free, whose allocator is malloc as well. */
+static enum coord_code unpack(struct call *call, struct slice message)
 {
-    if (client->connection != NULL && connection_is_usable(client->connection)) {
-        return true;
+    bool has_no_memory = false;
+    ProtobufCAllocator allocator = {
+        .alloc = unpack_alloc, .free = unpack_free, .allocator_data = &has_no_memory};
+    call->reply = protobuf_c_message_unpack(call->method->reply, &allocator, message.size,
+                                            message.data);
+    if (call->reply != NULL && reply_header(call->reply) == NULL) { /* callers rely on it */
+        client_reply_free(call->reply);
+        call->reply = NULL;
     }
-    drop_connection(client);
-    const struct endpoint *e = &client->endpoints[client->current];
-    uint64_t until = connection_now_ms() + CONNECT_MS;
-    char why[128];
-    client->connection = connection_open(e->host, e->port, until < deadline_ms ? until : deadline_ms,
-                                         why, sizeof why);
-    if (client->connection == NULL) {
-        char text[512];
-        snprintf(text, sizeof text, "%s: %s", e->name, why);
-        (void)fail(error, COORD_UNAVAILABLE, text);
-        return false;
-    }
-    return true;
-}
-
-static enum coord_code code_of(const struct connection_answer *a)
-{
-    if (strcmp(a->outcome, "NOT_EMPTY") == 0) {
-        return COORD_NOT_EMPTY;
-    }
-    switch (a->code) {
-    case GRPC_OK: return COORD_OK;
-    case GRPC_NOT_FOUND: return COORD_NOT_FOUND;
-    case GRPC_ALREADY_EXISTS: return COORD_EXISTS;
-    case GRPC_ABORTED: return COORD_BAD_VERSION;
-    case GRPC_FAILED_PRECONDITION: return COORD_REFUSED;
-    case GRPC_INVALID_ARGUMENT:
-    case GRPC_OUT_OF_RANGE: return COORD_INVALID;
-    case GRPC_RESOURCE_EXHAUSTED: return COORD_LIMITED;
-    case GRPC_PERMISSION_DENIED:
-    case GRPC_UNAUTHENTICATED: return COORD_DENIED;
-    case GRPC_DEADLINE_EXCEEDED: return COORD_TIMEOUT;
-    case GRPC_UNAVAILABLE: return COORD_UNAVAILABLE;
-    case GRPC_UNKNOWN: return COORD_UNKNOWN;
-    case GRPC_UNIMPLEMENTED: return COORD_UNSUPPORTED;
-    default: return COORD_INTERNAL;
-    }
-}
-
-static enum coord_code explain(const struct connection_answer *a, struct coord_error *error)
-{
-    enum coord_code code = code_of(a);
-    char text[512];
-    snprintf(text, sizeof text, "%.*s", (int)a->status.size, (const char *)a->status.data);
-    (void)fail(error, code, a->status.size > 0 ? text : grpc_code_name(a->code));
-    if (error != NULL) {
-        error->grpc_status = (int)a->code;
-        snprintf(error->outcome, sizeof error->outcome, "%s", a->outcome);
-    }
-    return code;
-}
-
-struct attempt {
-    const struct client_method *method;
-    struct slice request;
-    bool repeatable;
-    uint64_t deadline_ms;
-    bool maybe_executed; /* an earlier try may have been */
-    uint64_t pause_ms;
-};
-
-/* One try at the present endpoint. True: it is decided, with the reply or the error. */
-static bool try_once(struct coord_client *client, struct attempt *a, ProtobufCMessage **reply,
-                     struct coord_error *error)
-{
-    if (!ensure_connection(client, a->deadline_ms, error)) {
-        next_endpoint(client);
-        return false;
-    }
-    struct connection_answer answer = {.code = GRPC_UNKNOWN};
-    uint64_t until = connection_now_ms() + ATTEMPT_MS;
-    bool bounded = a->repeatable && client->endpoint_count > 1 && until < a->deadline_ms;
-    enum connection_result result =
-        connection_call(client->connection, client->endpoints[client->current].name,
-                        a->method->path, a->request, bounded ? until : a->deadline_ms, &answer);
-    bool decided = false;
-    if (result == CONNECTION_ANSWERED) {
-        enum coord_code code = explain(&answer, error);
-        if (code == COORD_OK) {
-            *reply = protobuf_c_message_unpack(a->method->reply, NULL, answer.message.size,
-                                               answer.message.data);
-            if (*reply == NULL) {
-                (void)fail(error, COORD_INTERNAL, "the reply cannot be decoded");
-            }
-            decided = true;
-        } else if (code == COORD_UNKNOWN || code == COORD_TIMEOUT) {
-            a->maybe_executed = true;
-            decided = !a->repeatable;
-            next_endpoint(client);
-        } else if (code == COORD_UNAVAILABLE) {
-            next_endpoint(client);
-        } else {
-            decided = true;
-        }
-    } else {
-        bool unsent = result == CONNECTION_NOT_SENT;
-        a->maybe_executed = a->maybe_executed || !unsent;
-        decided = !unsent && !a->repeatable;
-        (void)fail(error, a->method->is_write && !unsent ? COORD_UNKNOWN : COORD_UNAVAILABLE,
-                   result == CONNECTION_TIMEOUT ? "no answer in time" : "connection lost");
-        next_endpoint(client);
-    }
-    connection_answer_close(&answer);
-    return decided;
-}
-
-static void pause_until(uint64_t *pause_ms, uint64_t deadline_ms)
-{
-    uint64_t now = connection_now_ms();
-    uint64_t ms = *pause_ms;
-    ms = now + ms > deadline_ms ? (deadline_ms > now ? deadline_ms - now : 0) : ms;
-    struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-    nanosleep(&t, NULL);
-    *pause_ms = *pause_ms * 2 > PAUSE_MS_MAX ? PAUSE_MS_MAX : *pause_ms * 2;
-}
-
-static enum coord_code run(struct coord_client *client, struct attempt *a, ProtobufCMessage **reply,
-                           struct coord_error *error)
-{
-    size_t tries = 0;
-    *reply = NULL;
-    a->pause_ms = PAUSE_MS;
-    while (connection_now_ms() < a->deadline_ms) {
-        if (try_once(client, a, reply, error)) {
-            if (*reply != NULL) {
-                note_header(client, *reply);
-                return COORD_OK;
-            }
-            return error->code;
-        }
-        tries++;
-        if (tries % client->endpoint_count == 0) {
-            pause_until(&a->pause_ms, a->deadline_ms);
-        }
-    }
-    if (a->maybe_executed) {
-        error->code = COORD_TIMEOUT;
-    }
-    return error->code == COORD_OK ? fail(error, COORD_TIMEOUT, "no answer in time") : error->code;
-}
-
-/* The first write of a client needs the cluster's time for its request id. */
-static enum coord_code learn_time(struct coord_client *client, uint64_t deadline_ms,
-                                  struct coord_error *error)
-{
-    static const struct client_method status = {
-        .path = "/coord.v1.Cluster/Status", .reply = &coord__v1__status_reply__descriptor};
-    if (client->cluster_ms_at != 0) {
+    if (call->reply != NULL) {
         return COORD_OK;
     }
-    struct attempt a = {.method = &status,
-                        .request = slice_make("", 0),
-                        .repeatable = true,
-                        .deadline_ms = deadline_ms};
-    ProtobufCMessage *reply;
-    enum coord_code code = run(client, &a, &reply, error);
-    client_reply_free(reply);
-    return code;
-}
-
-enum coord_code client_call(struct coord_client *client, const struct client_method *method,
-                            ProtobufCMessage *request, Coord__V1__RequestHeader *header,
-                            ProtobufCMessage **reply, struct coord_error *error)
-{
-    struct coord_error scratch;
-    error = error != NULL ? error : &scratch;
-    memset(error, 0, sizeof *error);
-    struct attempt a = {
-        .method = method,
-        .repeatable = true,
-        .deadline_ms = connection_now_ms() + client->timeout_ms,
-    };
-    Coord__V1__RequestId id = COORD__V1__REQUEST_ID__INIT;
-    header->consistency = (Coord__V1__Consistency)client->consistency;
-    header->bound_ms = client->bound_ms;
-    header->min_index = client->applied_index;
-    *reply = NULL;
-    if (method->is_write) {
-        enum coord_code code = learn_time(client, a.deadline_ms, error);
-        if (code != COORD_OK) {
-            return code;
-        }
-        id.issued_ms = client->cluster_ms + (connection_now_ms() - client->cluster_ms_at);
-        id.high = random_u64();
-        id.low = random_u64();
-        header->request_id = &id;
-        header->note = client->note;
-    }
-    size_t size = protobuf_c_message_get_packed_size(request);
-    uint8_t *bytes = malloc(size > 0 ? size : 1);
-    if (bytes == NULL) {
-        header->request_id = NULL;
-        return fail(error, COORD_NO_MEMORY, "out of memory");
-    }
-    protobuf_c_message_pack(request, bytes);
-    a.request = slice_make(bytes, size);
-    enum coord_code code = run(client, &a, reply, error);
-    free(bytes);
-    header->request_id = NULL;
-    return code;
+    return client_fail(call->error, has_no_memory ? COORD_NO_MEMORY : COORD_INTERNAL,
+                       has_no_memory ? "out of memory for the reply"
+                                     : "the reply cannot be decoded");
 }
 
 void client_reply_free(ProtobufCMessage *reply)
@@ -327,24 +198,285 @@ void client_reply_free(ProtobufCMessage *reply)
     }
 }
 
+/* ---- one try -------------------------------------------------------------------------------- */
+
+static void drop_connection(struct coord_client *client)
+{
+    connection_close(client->connection);
+    client->connection = NULL;
+}
+
+/* A single endpoint keeps its connection; should that be broken, the next try finds out. */
+static void next_endpoint(struct coord_client *client)
+{
+    if (client->endpoint_count > 1) {
+        drop_connection(client);
+        client->current = (client->current + 1) % client->endpoint_count;
+    }
+}
+
+static bool ensure_connection(struct coord_client *client, struct call *call)
+{
+    if (client->connection != NULL && connection_is_usable(client->connection)) {
+        return true;
+    }
+    drop_connection(client);
+    const struct endpoint *e = &client->endpoints[client->current];
+    uint64_t until = connection_now_ms() + CONNECT_MS;
+    char why[128];
+    client->connection =
+        connection_open(e->host, e->port, until < call->deadline_ms ? until : call->deadline_ms,
+                        why, sizeof why);
+    if (client->connection == NULL && !call->was_answered) {
+        (void)client_fail(call->error, COORD_UNAVAILABLE, "%s: %s", e->name, why);
+    }
+    return client->connection != NULL;
+}
+
+/* True: this is the call's outcome. */
+static bool judge_answer(struct coord_client *client, struct call *call,
+                         const struct connection_answer *answer)
+{
+    enum coord_code code = code_of(answer);
+    if (code == COORD_OK) {
+        (void)unpack(call, answer->message);
+        return true;
+    }
+    bool is_from_store = answer->outcome[0] != '\0';
+    bool is_decided = is_from_store || (code != COORD_UNKNOWN && code != COORD_TIMEOUT &&
+                                        code != COORD_UNAVAILABLE && !call->maybe_executed);
+    if (call->method->is_write && (code == COORD_UNKNOWN || code == COORD_TIMEOUT)) {
+        call->maybe_executed = true;
+    }
+    call->was_answered = true;
+    const char *text = answer->text[0] != '\0' ? answer->text : grpc_code_name(answer->code);
+    (void)client_fail(call->error, code, "%s%s%s", is_decided ? "" : client_endpoint(client),
+                      is_decided ? "" : ": ", text);
+    call->error->grpc_status = (int)answer->code;
+    memcpy(call->error->outcome, answer->outcome, sizeof answer->outcome);
+    return is_decided;
+}
+
+/* True: this is the call's outcome. */
+static bool judge_silence(struct coord_client *client, struct call *call,
+                          enum connection_result result, const struct connection_answer *answer)
+{
+    bool is_unsent = result == CONNECTION_NOT_SENT ||
+                     (result == CONNECTION_NO_MEMORY && !answer->was_sent);
+    if (call->method->is_write && !is_unsent) {
+        call->maybe_executed = true;
+    }
+    if (result == CONNECTION_NO_MEMORY) {
+        (void)client_fail(call->error, COORD_NO_MEMORY, "out of memory for the %s%s",
+                          is_unsent ? "request" : "reply",
+                          call->maybe_executed ? "; the write may have been executed" : "");
+        return true;
+    }
+    if (result == CONNECTION_TOO_LARGE) {
+        (void)client_fail(call->error, COORD_INTERNAL, "the reply is larger than %zu MiB%s",
+                          CONNECTION_REPLY_BYTES_MAX >> 20,
+                          call->maybe_executed ? "; the write may have been executed" : "");
+        return true;
+    }
+    (void)client_fail(call->error,
+                      result == CONNECTION_TIMEOUT ? COORD_TIMEOUT : COORD_UNAVAILABLE, "%s: %s",
+                      client_endpoint(client), answer->text);
+    return false;
+}
+
+static struct connection_times attempt_times(const struct call *call)
+{
+    uint64_t now = connection_now_ms();
+    uint64_t left = call->deadline_ms > now ? call->deadline_ms - now : 0;
+    uint64_t ours = call->attempt_ms < left ? call->attempt_ms : left;
+    uint64_t margin = ours / MARGIN_SHARE < MARGIN_MS_MAX ? ours / MARGIN_SHARE : MARGIN_MS_MAX;
+    return (struct connection_times){.server_ms = now + ours - margin, .deadline_ms = now + ours};
+}
+
+/* One try at the present endpoint. True: the outcome is in the call. */
+static bool try_once(struct coord_client *client, struct call *call)
+{
+    if (!ensure_connection(client, call)) {
+        next_endpoint(client);
+        return false;
+    }
+    struct connection_answer answer;
+    enum connection_result result =
+        connection_call(client->connection, client_endpoint(client), call->method->path,
+                        call->request, attempt_times(call), &answer);
+    bool is_decided = result == CONNECTION_ANSWERED
+                          ? judge_answer(client, call, &answer)
+                          : judge_silence(client, call, result, &answer);
+    if (!is_decided) {
+        next_endpoint(client);
+    }
+    return is_decided;
+}
+
+/* ---- all tries ------------------------------------------------------------------------------ */
+
+static void end_round(struct call *call)
+{
+    uint64_t now = connection_now_ms();
+    uint64_t left = call->deadline_ms > now ? call->deadline_ms - now : 0;
+    uint64_t ms = call->pause_ms < left ? call->pause_ms : left;
+    struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    (void)nanosleep(&t, NULL);
+    call->pause_ms = call->pause_ms * 2 > PAUSE_MS_MAX ? PAUSE_MS_MAX : call->pause_ms * 2;
+    call->attempt_ms *= 2;
+}
+
+/* Out of time, or refused in a way that says nothing about an earlier try. */
+static enum coord_code give_up(const struct coord_client *client, struct call *call)
+{
+    struct coord_error *error = call->error;
+    size_t size = strlen(error->message);
+    if (call->tries == 0) {
+        return client_fail(error, COORD_TIMEOUT, "no time left to try");
+    }
+    if (call->maybe_executed) {
+        error->code = COORD_UNKNOWN;
+        snprintf(error->message + size, sizeof error->message - size,
+                 "; the write may have been executed");
+    } else if (client->endpoint_count > 1) {
+        snprintf(error->message + size, sizeof error->message - size,
+                 "; none of %zu endpoints could do it", client->endpoint_count);
+    }
+    return error->code;
+}
+
+static enum coord_code run(struct coord_client *client, struct call *call)
+{
+    call->attempt_ms = ATTEMPT_MS;
+    call->pause_ms = PAUSE_MS;
+    while (connection_now_ms() < call->deadline_ms) {
+        bool is_decided = try_once(client, call);
+        call->tries++;
+        if (is_decided) {
+            if (call->reply != NULL) {
+                learn(client, call->reply);
+                return COORD_OK;
+            }
+            return call->error->code;
+        }
+        if (call->tries % client->endpoint_count == 0) {
+            end_round(call);
+        }
+    }
+    return give_up(client, call);
+}
+
+static enum coord_code run_request(struct coord_client *client, struct call *call,
+                                   const ProtobufCMessage *request)
+{
+    size_t size = protobuf_c_message_get_packed_size(request);
+    uint8_t *bytes = malloc(size > 0 ? size : 1);
+    if (bytes == NULL) {
+        return client_fail(call->error, COORD_NO_MEMORY, "out of memory for the request");
+    }
+    protobuf_c_message_pack(request, bytes);
+    call->request = slice_make(bytes, size);
+    enum coord_code code = run(client, call);
+    free(bytes);
+    return code;
+}
+
+/* ---- writes --------------------------------------------------------------------------------- */
+
+/* The first write of a client, unless a read came before it, costs one more round trip: its request
+ * id needs the cluster's time, which every reply carries. */
+static enum coord_code learn_time(struct coord_client *client, uint64_t deadline_ms,
+                                  struct coord_error *error)
+{
+    if (client->knows_time) {
+        return COORD_OK;
+    }
+    struct call call = {.method = &methods[CLIENT_STATUS],
+                        .request = slice_make("", 0),
+                        .deadline_ms = deadline_ms,
+                        .error = error};
+    enum coord_code code = run(client, &call);
+    client_reply_free(call.reply);
+    return code;
+}
+
+static enum coord_code make_request_id(struct coord_client *client, Coord__V1__RequestId *id,
+                                       struct call *call)
+{
+    uint64_t words[2];
+    enum coord_code code = learn_time(client, call->deadline_ms, call->error);
+    if (code != COORD_OK) {
+        return code;
+    }
+    if (getrandom(words, sizeof words, 0) != (ssize_t)sizeof words) {
+        return client_fail(call->error, COORD_INTERNAL, "the system gives no random numbers");
+    }
+    id->issued_ms = client->cluster_ms + (connection_now_ms() - client->cluster_ms_at);
+    id->high = words[0];
+    id->low = words[1];
+    return COORD_OK;
+}
+
+/* Refused for its request id's time alone, so that this try did nothing. */
+static bool id_was_refused(const struct coord_error *error)
+{
+    return strcmp(error->outcome, "REQUEST_EXPIRED") == 0 ||
+           strcmp(error->outcome, "REQUEST_FUTURE") == 0;
+}
+
+static enum coord_code run_write(struct coord_client *client, struct call *call,
+                                 const ProtobufCMessage *request,
+                                 Coord__V1__RequestHeader *header)
+{
+    Coord__V1__RequestId id = COORD__V1__REQUEST_ID__INIT;
+    enum coord_code code = COORD_INTERNAL;
+    header->request_id = &id;
+    header->note = client->note;
+    /* What a client knows of the cluster's time grows wrong while the cluster has no leader, as its
+     * clock stands still then. So time is asked for anew once. */
+    for (int ids = 0; ids < 2; ids++) {
+        code = make_request_id(client, &id, call);
+        if (code != COORD_OK) {
+            break;
+        }
+        code = run_request(client, call, request);
+        if (code == COORD_OK || !id_was_refused(call->error)) {
+            break;
+        }
+        if (call->maybe_executed) { /* the earlier try has been forgotten, or is still on its way */
+            code = give_up(client, call);
+            break;
+        }
+        client->knows_time = false;
+    }
+    header->request_id = NULL;
+    return code;
+}
+
+enum coord_code client_call(struct coord_client *client, enum client_method method,
+                            ProtobufCMessage *request, Coord__V1__RequestHeader *header,
+                            ProtobufCMessage **reply, struct coord_error *error)
+{
+    struct coord_error scratch;
+    struct call call = {
+        .method = &methods[method],
+        .deadline_ms = connection_now_ms() + client->timeout_ms,
+        .error = error != NULL ? error : &scratch,
+    };
+    *call.error = (struct coord_error){.code = COORD_OK, .grpc_status = -1};
+    header->consistency = (Coord__V1__Consistency)client->consistency;
+    header->bound_ms = client->bound_ms;
+    header->min_index = client->applied_index;
+    enum coord_code code = call.method->is_write ? run_write(client, &call, request, header)
+                                                 : run_request(client, &call, request);
+    *reply = call.reply;
+    if (code == COORD_OK) { /* the story of tries that did not do it */
+        *call.error = (struct coord_error){.code = COORD_OK, .grpc_status = (int)GRPC_OK};
+    }
+    return code;
+}
+
 const char *client_endpoint(const struct coord_client *client)
 {
     return client->endpoints[client->current].name;
-}
-
-void client_pin(struct coord_client *client, size_t endpoint)
-{
-    drop_connection(client);
-    client->pinned = true;
-    client->current = endpoint;
-}
-
-size_t client_endpoint_count(const struct coord_client *client)
-{
-    return client->endpoint_count;
-}
-
-const char *client_endpoint_name(const struct coord_client *client, size_t endpoint)
-{
-    return client->endpoints[endpoint].name;
 }

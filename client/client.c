@@ -10,32 +10,46 @@
 
 #define TIMEOUT_MS 5000
 
-enum coord_code coord_open(const struct coord_options *options, struct coord_client **out,
-                           struct coord_error *error)
+/* ---- the client ----------------------------------------------------------------------------- */
+
+static enum coord_code apply_options(struct coord_client *client,
+                                     const struct coord_options *options,
+                                     struct coord_error *error)
 {
-    struct coord_error scratch;
-    error = error != NULL ? error : &scratch;
-    memset(error, 0, sizeof *error);
-    error->grpc_status = -1;
-    struct coord_client *client = calloc(1, sizeof *client);
-    if (client == NULL) {
-        return error->code = COORD_NO_MEMORY;
-    }
     const char *endpoints =
         options->endpoints != NULL ? options->endpoints : "127.0.0.1:" ENDPOINT_PORT;
-    client->endpoint_count = endpoints_parse(endpoints, client->endpoints, error->message,
-                                             sizeof error->message);
+    char why[400];
+    client->endpoint_count = endpoints_parse(endpoints, client->endpoints, why, sizeof why);
+    if (client->endpoint_count == 0) {
+        return client_fail(error, COORD_INVALID, "%s", why);
+    }
+    if ((unsigned)options->consistency > COORD_LOCAL) {
+        return client_fail(error, COORD_INVALID, "consistency %d is none",
+                           (int)options->consistency);
+    }
     client->timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : TIMEOUT_MS;
     client->consistency = options->consistency;
     client->bound_ms = options->bound_ms;
     client->note = strdup(options->note != NULL ? options->note : "");
-    if (client->endpoint_count == 0 || client->note == NULL) {
-        error->code = client->note == NULL ? COORD_NO_MEMORY : COORD_INVALID;
+    return client->note != NULL ? COORD_OK
+                                : client_fail(error, COORD_NO_MEMORY, "out of memory");
+}
+
+enum coord_code coord_open(const struct coord_options *options, struct coord_client **out,
+                           struct coord_error *error)
+{
+    static const struct coord_options defaults = {.endpoints = NULL};
+    struct coord_client *client = calloc(1, sizeof *client);
+    if (client == NULL) {
+        return client_fail(error, COORD_NO_MEMORY, "out of memory");
+    }
+    enum coord_code code = apply_options(client, options != NULL ? options : &defaults, error);
+    if (code != COORD_OK) {
         coord_close(client);
-        return error->code;
+        return code;
     }
     *out = client;
-    return COORD_OK;
+    return client_fail(error, COORD_OK, "%s", "");
 }
 
 void coord_close(struct coord_client *client)
@@ -52,12 +66,14 @@ uint64_t coord_revision(const struct coord_client *client)
     return client->revision;
 }
 
+/* ---- between our structs and protobuf's ----------------------------------------------------- */
+
 static void copy_stat(const Coord__V1__Stat *from, struct coord_stat *to)
 {
     if (to == NULL) {
         return;
     }
-    memset(to, 0, sizeof *to);
+    *to = (struct coord_stat){.version = 0};
     if (from == NULL) {
         return;
     }
@@ -90,29 +106,63 @@ static ProtobufCBinaryData bytes_of(const void *data, size_t bytes)
     return (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)data, .len = bytes};
 }
 
+/* A zero-terminated copy, or NULL. */
+static char *copy_bytes(const void *data, size_t bytes)
+{
+    char *copy = malloc(bytes + 1);
+    if (copy != NULL) {
+        if (bytes > 0) {
+            memcpy(copy, data, bytes);
+        }
+        copy[bytes] = '\0';
+    }
+    return copy;
+}
+
+/* Fills `expect` and points `out` to it, unless any version will do. */
+static enum coord_code expect_version(int64_t version, Coord__V1__Expect *expect,
+                                      Coord__V1__Expect **out, struct coord_error *error)
+{
+    if (version == COORD_ANY_VERSION) {
+        return COORD_OK;
+    }
+    if (version < 0 || version >= UINT32_MAX) {
+        return client_fail(error, COORD_INVALID, "version %lld is no node's version",
+                           (long long)version);
+    }
+    coord__v1__expect__init(expect);
+    expect->version = (uint32_t)version;
+    *out = expect;
+    return COORD_OK;
+}
+
+/* ---- calls ---------------------------------------------------------------------------------- */
+
 enum coord_code coord_create(struct coord_client *client, const char *path, const void *data,
                              size_t bytes, int flags, char **real_path, struct coord_stat *stat,
                              struct coord_error *error)
 {
-    static const struct client_method method = {.path = "/coord.v1.Tree/Create",
-                                                .reply = &coord__v1__create_reply__descriptor,
-                                                .is_write = true};
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__CreateRequest request = COORD__V1__CREATE_REQUEST__INIT;
+    ProtobufCMessage *m;
     request.header = &header;
     request.path = text(path);
     request.data = bytes_of(data, bytes);
     request.sequential = (flags & COORD_SEQUENTIAL) != 0;
     request.make_parents = (flags & COORD_MAKE_PARENTS) != 0;
-    ProtobufCMessage *m;
-    enum coord_code code = client_call(client, &method, &request.base, &header, &m, error);
-    if (code == COORD_OK) {
-        const Coord__V1__CreateReply *reply = (const Coord__V1__CreateReply *)m;
-        copy_stat(reply->stat, stat);
+    enum coord_code code = client_call(client, CLIENT_CREATE, &request.base, &header, &m, error);
+    if (code != COORD_OK) {
+        return code;
+    }
+    const Coord__V1__CreateReply *reply = (const Coord__V1__CreateReply *)m;
+    char *copy = real_path != NULL ? strdup(reply->path) : NULL;
+    if (real_path != NULL && copy == NULL) {
+        code = client_fail(error, COORD_NO_MEMORY, "out of memory; %s was created", path);
+    } else {
         if (real_path != NULL) {
-            *real_path = strdup(reply->path);
-            code = *real_path == NULL ? COORD_NO_MEMORY : COORD_OK;
+            *real_path = copy;
         }
+        copy_stat(reply->stat, stat);
     }
     client_reply_free(m);
     return code;
@@ -121,28 +171,25 @@ enum coord_code coord_create(struct coord_client *client, const char *path, cons
 enum coord_code coord_get(struct coord_client *client, const char *path, void **data,
                           size_t *bytes, struct coord_stat *stat, struct coord_error *error)
 {
-    static const struct client_method method = {.path = "/coord.v1.Tree/Get",
-                                                .reply = &coord__v1__get_reply__descriptor};
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__GetRequest request = COORD__V1__GET_REQUEST__INIT;
+    ProtobufCMessage *m;
     request.header = &header;
     request.path = text(path);
-    ProtobufCMessage *m;
-    enum coord_code code = client_call(client, &method, &request.base, &header, &m, error);
-    if (code == COORD_OK) {
-        const Coord__V1__GetReply *reply = (const Coord__V1__GetReply *)m;
-        char *copy = malloc(reply->data.len + 1);
-        if (copy == NULL) {
-            code = COORD_NO_MEMORY;
-        } else {
-            if (reply->data.len > 0) {
-                memcpy(copy, reply->data.data, reply->data.len);
-            }
-            copy[reply->data.len] = '\0';
-            *data = copy;
+    enum coord_code code = client_call(client, CLIENT_GET, &request.base, &header, &m, error);
+    if (code != COORD_OK) {
+        return code;
+    }
+    const Coord__V1__GetReply *reply = (const Coord__V1__GetReply *)m;
+    char *copy = copy_bytes(reply->data.data, reply->data.len);
+    if (copy == NULL) {
+        code = client_fail(error, COORD_NO_MEMORY, "out of memory for the value");
+    } else {
+        *data = copy;
+        if (bytes != NULL) {
             *bytes = reply->data.len;
-            copy_stat(reply->stat, stat);
         }
+        copy_stat(reply->stat, stat);
     }
     client_reply_free(m);
     return code;
@@ -151,14 +198,12 @@ enum coord_code coord_get(struct coord_client *client, const char *path, void **
 enum coord_code coord_exists(struct coord_client *client, const char *path, bool *exists,
                              struct coord_stat *stat, struct coord_error *error)
 {
-    static const struct client_method method = {.path = "/coord.v1.Tree/Exists",
-                                                .reply = &coord__v1__exists_reply__descriptor};
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ExistsRequest request = COORD__V1__EXISTS_REQUEST__INIT;
+    ProtobufCMessage *m;
     request.header = &header;
     request.path = text(path);
-    ProtobufCMessage *m;
-    enum coord_code code = client_call(client, &method, &request.base, &header, &m, error);
+    enum coord_code code = client_call(client, CLIENT_EXISTS, &request.base, &header, &m, error);
     if (code == COORD_OK) {
         const Coord__V1__ExistsReply *reply = (const Coord__V1__ExistsReply *)m;
         *exists = reply->exists;
@@ -172,18 +217,18 @@ enum coord_code coord_set(struct coord_client *client, const char *path, const v
                           size_t bytes, int64_t version, struct coord_stat *stat,
                           struct coord_error *error)
 {
-    static const struct client_method method = {
-        .path = "/coord.v1.Tree/Set", .reply = &coord__v1__set_reply__descriptor, .is_write = true};
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__Expect expect = COORD__V1__EXPECT__INIT;
     Coord__V1__SetRequest request = COORD__V1__SET_REQUEST__INIT;
+    Coord__V1__Expect expect;
+    ProtobufCMessage *m;
+    enum coord_code code = expect_version(version, &expect, &request.expect, error);
+    if (code != COORD_OK) {
+        return code;
+    }
     request.header = &header;
     request.path = text(path);
     request.data = bytes_of(data, bytes);
-    expect.version = (uint32_t)version;
-    request.expect = version == COORD_ANY_VERSION ? NULL : &expect;
-    ProtobufCMessage *m;
-    enum coord_code code = client_call(client, &method, &request.base, &header, &m, error);
+    code = client_call(client, CLIENT_SET, &request.base, &header, &m, error);
     if (code == COORD_OK) {
         copy_stat(((const Coord__V1__SetReply *)m)->stat, stat);
     }
@@ -194,19 +239,18 @@ enum coord_code coord_set(struct coord_client *client, const char *path, const v
 enum coord_code coord_delete(struct coord_client *client, const char *path, int64_t version,
                              bool recursive, uint64_t *count, struct coord_error *error)
 {
-    static const struct client_method method = {.path = "/coord.v1.Tree/Delete",
-                                                .reply = &coord__v1__delete_reply__descriptor,
-                                                .is_write = true};
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__Expect expect = COORD__V1__EXPECT__INIT;
     Coord__V1__DeleteRequest request = COORD__V1__DELETE_REQUEST__INIT;
+    Coord__V1__Expect expect;
+    ProtobufCMessage *m;
+    enum coord_code code = expect_version(version, &expect, &request.expect, error);
+    if (code != COORD_OK) {
+        return code;
+    }
     request.header = &header;
     request.path = text(path);
     request.recursive = recursive;
-    expect.version = (uint32_t)version;
-    request.expect = version == COORD_ANY_VERSION ? NULL : &expect;
-    ProtobufCMessage *m;
-    enum coord_code code = client_call(client, &method, &request.base, &header, &m, error);
+    code = client_call(client, CLIENT_DELETE, &request.base, &header, &m, error);
     if (code == COORD_OK && count != NULL) {
         *count = ((const Coord__V1__DeleteReply *)m)->count;
     }
@@ -236,30 +280,30 @@ static bool append_names(struct coord_list *list, const Coord__V1__ListReply *pa
 enum coord_code coord_list(struct coord_client *client, const char *path, struct coord_list *list,
                            struct coord_error *error)
 {
-    static const struct client_method method = {.path = "/coord.v1.Tree/List",
-                                                .reply = &coord__v1__list_reply__descriptor};
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ListRequest request = COORD__V1__LIST_REQUEST__INIT;
+    ProtobufCMessage *page = NULL;
+    struct coord_list found = {.count = 0};
+    enum coord_code code;
     request.header = &header;
     request.path = text(path);
-    ProtobufCMessage *page = NULL;
-    enum coord_code code;
-    memset(list, 0, sizeof *list);
     do {
         ProtobufCMessage *next;
-        code = client_call(client, &method, &request.base, &header, &next, error);
+        code = client_call(client, CLIENT_LIST, &request.base, &header, &next, error);
         client_reply_free(page); /* request.after pointed into it */
         page = next;
-        if (code == COORD_OK && !append_names(list, (const Coord__V1__ListReply *)page)) {
-            code = COORD_NO_MEMORY;
+        if (code == COORD_OK && !append_names(&found, (const Coord__V1__ListReply *)page)) {
+            code = client_fail(error, COORD_NO_MEMORY, "out of memory for the list");
         }
         if (code == COORD_OK) {
             request.after = ((Coord__V1__ListReply *)page)->next;
         }
     } while (code == COORD_OK && request.after[0] != '\0');
     client_reply_free(page);
-    if (code != COORD_OK) {
-        coord_list_clear(list);
+    if (code == COORD_OK) {
+        *list = found;
+    } else {
+        coord_list_clear(&found);
     }
     return code;
 }
@@ -270,18 +314,16 @@ void coord_list_clear(struct coord_list *list)
         free(list->names[i]);
     }
     free(list->names);
-    memset(list, 0, sizeof *list);
+    *list = (struct coord_list){.count = 0};
 }
 
 enum coord_code coord_sync(struct coord_client *client, struct coord_error *error)
 {
-    static const struct client_method method = {.path = "/coord.v1.Tree/Sync",
-                                                .reply = &coord__v1__sync_reply__descriptor};
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__SyncRequest request = COORD__V1__SYNC_REQUEST__INIT;
-    request.header = &header;
     ProtobufCMessage *m;
-    enum coord_code code = client_call(client, &method, &request.base, &header, &m, error);
+    request.header = &header;
+    enum coord_code code = client_call(client, CLIENT_SYNC, &request.base, &header, &m, error);
     client_reply_free(m);
     return code;
 }

@@ -9,17 +9,18 @@ struct coord_client {
     struct endpoint endpoints[ENDPOINTS_MAX];
     size_t endpoint_count;
     size_t current;
-    bool pinned; /* only `current` */
-    struct connection *connection;
+    struct connection *connection; /* to `current`; NULL before the first call and after failures */
     uint32_t timeout_ms;
     enum coord_consistency consistency;
     uint64_t bound_ms;
     char *note;
-    /* of the newest reply */
+    /* of the replies so far */
     uint64_t revision;
     uint64_t applied_index;
-    uint64_t cluster_ms;
-    uint64_t cluster_ms_at; /* our clock then; 0 = never heard */
+    /* the cluster's clock, for request ids */
+    bool knows_time;
+    uint64_t cluster_ms;    /* of the newest reply */
+    uint64_t cluster_ms_at; /* our clock then */
 };
 
 #endif

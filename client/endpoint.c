@@ -6,9 +6,19 @@
 
 static bool port_is_valid(const char *port)
 {
-    char *end;
-    long n = strtol(port, &end, 10);
-    return end != port && *end == '\0' && n > 0 && n < 65536 && strlen(port) < 8;
+    size_t size = strlen(port);
+    if (size == 0 || size > 5 || strspn(port, "0123456789") != size) {
+        return false;
+    }
+    long number = strtol(port, NULL, 10);
+    return number > 0 && number < 65536;
+}
+
+/* Blanks and slashes say that something else than a host name was meant. */
+static bool host_is_valid(const char *host, size_t room)
+{
+    size_t size = strlen(host);
+    return size > 0 && size < room && host[strcspn(host, " \t\r\n/@[]")] == '\0';
 }
 
 static bool parse_one(const char *text, size_t size, struct endpoint *e)
@@ -23,15 +33,12 @@ static bool parse_one(const char *text, size_t size, struct endpoint *e)
     char *rest = copy;
     if (copy[0] == '[') {
         char *close = strchr(copy, ']');
-        if (close == NULL) {
+        if (close == NULL || (close[1] != '\0' && close[1] != ':')) {
             return false;
         }
         host = copy + 1;
         *close = '\0';
         rest = close + 1;
-        if (*rest != '\0' && *rest != ':') {
-            return false;
-        }
     }
     char *colon = strchr(rest, ':');
     const char *port = ENDPOINT_PORT;
@@ -39,7 +46,7 @@ static bool parse_one(const char *text, size_t size, struct endpoint *e)
         *colon = '\0';
         port = colon + 1;
     }
-    if (*host == '\0' || strlen(host) >= sizeof e->host || !port_is_valid(port)) {
+    if (!host_is_valid(host, sizeof e->host) || !port_is_valid(port)) {
         return false;
     }
     snprintf(e->host, sizeof e->host, "%s", host);
@@ -51,15 +58,11 @@ static bool parse_one(const char *text, size_t size, struct endpoint *e)
 
 size_t endpoints_parse(const char *text, struct endpoint *out, char *why, size_t why_bytes)
 {
-    size_t count = 0;
-    while (true) {
+    for (size_t count = 0; count < ENDPOINTS_MAX;) {
         size_t size = strcspn(text, ",");
-        if (count == ENDPOINTS_MAX) {
-            snprintf(why, why_bytes, "more than %d endpoints", ENDPOINTS_MAX);
-            return 0;
-        }
         if (!parse_one(text, size, &out[count])) {
-            snprintf(why, why_bytes, "endpoint \"%.*s\" is not HOST:PORT", (int)size, text);
+            snprintf(why, why_bytes, "endpoint \"%.*s\" is not HOST:PORT",
+                     size < 300 ? (int)size : 300, text);
             return 0;
         }
         count++;
@@ -68,4 +71,6 @@ size_t endpoints_parse(const char *text, struct endpoint *out, char *why, size_t
         }
         text += size + 1;
     }
+    snprintf(why, why_bytes, "more than %d endpoints", ENDPOINTS_MAX);
+    return 0;
 }

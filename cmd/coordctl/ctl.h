@@ -1,7 +1,7 @@
-/* What the commands of coordctl share: parsed options, output, exit codes.
+/* What the commands of coordctl share: parsed options, calls, output, exit codes.
  *
- * To add a command: a function in a file named after its noun, a line in the table of main.c, a line
- * in the manual. */
+ * To add a command: a function in a file named after its noun, a row in the table of command.c, a
+ * section in docs/coordctl.md (whose examples are tested). */
 #ifndef CMD_COORDCTL_CTL_H
 #define CMD_COORDCTL_CTL_H
 
@@ -26,42 +26,74 @@ enum ctl_exit {
 
 enum ctl_output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_RAW };
 
-#define CTL_WORDS_MAX 16
+#define CTL_WORDS_MAX 2
+
+struct command;
 
 struct ctl {
     struct coord_client *client;
-    const char *program;
+    struct coord_options options;
     enum ctl_output output;
-    /* words of the command behind its name, without flags */
-    const char *words[CTL_WORDS_MAX];
+    const struct command *command;
+    const char *words[CTL_WORDS_MAX + 1]; /* of the command behind its name, without options */
     size_t word_count;
-    /* flags of single commands */
+    /* options of single commands */
     bool sequential;
     bool parents;
     bool recursive;
     bool long_format;
     bool dry_run;
+    bool wants_help;
+    bool wants_version;
     long long version; /* COORD_ANY_VERSION if not given */
     const char *file;
 };
 
 typedef int (*ctl_command_fn)(struct ctl *ctl);
 
-/* Prints the error as "coordctl: get /a: node does not exist" (as JSON with -o json) and returns the
- * exit code that belongs to it. */
-int ctl_failed(const struct ctl *ctl, const char *what, const struct coord_error *error);
-int ctl_usage(const struct ctl *ctl, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+struct command {
+    const char *name;
+    ctl_command_fn run;
+    size_t words_min;
+    size_t words_max;
+    const char *options; /* long names of those it takes, separated by blanks */
+    const char *usage;
+    const char *help;
+    const char *details; /* lines, each with its newline */
+};
 
-/* DATA of the command line: the argument itself, "-" = standard input, "@FILE" = that file. False
- * (and a message) if it cannot be read. */
-bool ctl_read_data(const struct ctl *ctl, const char *word, struct buf *out);
+const struct command *command_find(const char *name); /* NULL if there is none */
+void command_help_all(void);
+void command_help(const struct command *c);
+
+/* Reads COORD_* and the command line into `ctl`. EXIT_DONE, or EXIT_USAGE after a message. */
+int options_parse(struct ctl *ctl, int argc, char **argv);
+/* Prints the help of the options named in `names` (NULL = the ones all commands take). */
+void options_help(const char *names);
+
+/* One line on standard error: "coordctl: get /a: node does not exist"; JSON with -o json. Return the
+ * exit code that belongs to it. */
+int ctl_failed(const struct ctl *ctl, const struct coord_error *error);
+int ctl_general(const struct ctl *ctl, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+int ctl_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* client_call; reports what goes wrong and returns its exit code. On EXIT_DONE `reply` is to be
+ * freed by client_reply_free. */
+int ctl_call(const struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
+             Coord__V1__RequestHeader *header, ProtobufCMessage **reply);
+
+/* DATA of the command line: the argument itself, "-" = standard input, "@FILE" = that file. Reports
+ * what goes wrong and returns its exit code. */
+int ctl_read_data(const struct ctl *ctl, const char *word, struct buf *out);
 
 /* Prints and frees. */
 void ctl_print_json(json_t *value);
 /* Bytes as a JSON string if they are UTF-8, else {"base64": "..."}. */
 json_t *ctl_json_bytes(const void *data, size_t bytes);
-json_t *ctl_json_stat(const Coord__V1__Stat *stat);
+json_t *ctl_json_stat(const Coord__V1__Stat *stat); /* null for NULL */
+/* A 64-bit id as text: JSON's numbers are doubles to many readers. */
+json_t *ctl_json_hex(uint64_t value);
 /* "2026-01-01T00:00:00Z" in UTC. */
 void ctl_format_time(uint64_t ms, char *text, size_t bytes);
 const char *ctl_kind_name(int kind);

@@ -7,31 +7,31 @@
 #include "cmd/coordctl/ctl.h"
 #include "coord/v1/tree.pb-c.h"
 
-static const struct client_method list_method = {.path = "/coord.v1.Tree/List",
-                                                 .reply = &coord__v1__list_reply__descriptor};
-
 typedef void (*print_fn)(struct ctl *ctl, const Coord__V1__ListEntry *entry, void *context);
 
+static const char *root_path(const struct ctl *ctl)
+{
+    return ctl->word_count > 0 ? ctl->words[0] : "/";
+}
+
 /* Calls `print` for every entry of all pages. */
-static int each_entry(struct ctl *ctl, const char *what, bool recursive, bool with_stat,
-                      print_fn print, void *context)
+static int each_entry(struct ctl *ctl, bool recursive, bool with_stat, print_fn print,
+                      void *context)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ListRequest request = COORD__V1__LIST_REQUEST__INIT;
+    ProtobufCMessage *page = NULL;
     request.header = &header;
-    request.path = ctl_text(ctl->word_count > 0 ? ctl->words[0] : "/");
+    request.path = ctl_text(root_path(ctl));
     request.recursive = recursive;
     request.with_stat = with_stat;
-    ProtobufCMessage *page = NULL;
     do {
-        struct coord_error error;
         ProtobufCMessage *next;
-        enum coord_code code =
-            client_call(ctl->client, &list_method, &request.base, &header, &next, &error);
+        int exit_code = ctl_call(ctl, CLIENT_LIST, &request.base, &header, &next);
         client_reply_free(page); /* request.after pointed into it */
         page = next;
-        if (code != COORD_OK) {
-            return ctl_failed(ctl, what, &error);
+        if (exit_code != EXIT_DONE) {
+            return exit_code;
         }
         const Coord__V1__ListReply *reply = (const Coord__V1__ListReply *)page;
         for (size_t i = 0; i < reply->n_entries; i++) {
@@ -72,7 +72,7 @@ static void print_entry(struct ctl *ctl, const Coord__V1__ListEntry *entry, void
 int ctl_ls(struct ctl *ctl)
 {
     json_t *array = ctl->output == OUTPUT_JSON ? json_array() : NULL;
-    int exit_code = each_entry(ctl, "ls", ctl->recursive, ctl->long_format, print_entry, array);
+    int exit_code = each_entry(ctl, ctl->recursive, ctl->long_format, print_entry, array);
     if (array != NULL && exit_code == EXIT_DONE) {
         ctl_print_json(array);
     } else {
@@ -110,13 +110,13 @@ static void draw_entry(struct ctl *ctl, const Coord__V1__ListEntry *entry, void 
 
 int ctl_tree(struct ctl *ctl)
 {
-    const char *root = ctl->word_count > 0 ? ctl->words[0] : "/";
+    const char *root = root_path(ctl);
     struct drawing d = {.base_depth = depth_of(root),
                         .array = ctl->output == OUTPUT_JSON ? json_array() : NULL};
     if (d.array == NULL) {
         puts(root);
     }
-    int exit_code = each_entry(ctl, "tree", true, false, draw_entry, &d);
+    int exit_code = each_entry(ctl, true, false, draw_entry, &d);
     if (d.array != NULL && exit_code == EXIT_DONE) {
         ctl_print_json(d.array);
     } else {

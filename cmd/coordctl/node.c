@@ -1,52 +1,53 @@
 /* Commands about single nodes: create, get, set, rm, stat, sync. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd/coordctl/ctl.h"
 #include "coord/v1/tree.pb-c.h"
 
-static const struct client_method create_method = {.path = "/coord.v1.Tree/Create",
-                                                   .reply = &coord__v1__create_reply__descriptor,
-                                                   .is_write = true};
-static const struct client_method get_method = {.path = "/coord.v1.Tree/Get",
-                                                .reply = &coord__v1__get_reply__descriptor};
-static const struct client_method set_method = {
-    .path = "/coord.v1.Tree/Set", .reply = &coord__v1__set_reply__descriptor, .is_write = true};
-static const struct client_method delete_method = {.path = "/coord.v1.Tree/Delete",
-                                                   .reply = &coord__v1__delete_reply__descriptor,
-                                                   .is_write = true};
-static const struct client_method sync_method = {.path = "/coord.v1.Tree/Sync",
-                                                 .reply = &coord__v1__sync_reply__descriptor};
+/* The version of the command line, or NULL for any. */
+static Coord__V1__Expect *expect_version(const struct ctl *ctl, Coord__V1__Expect *expect)
+{
+    if (ctl->version == COORD_ANY_VERSION) {
+        return NULL;
+    }
+    coord__v1__expect__init(expect);
+    expect->version = (uint32_t)ctl->version;
+    return expect;
+}
+
+/* What `create` and `set` print as JSON. */
+static void print_written(const char *path, const Coord__V1__ReplyHeader *header,
+                          const Coord__V1__Stat *stat)
+{
+    ctl_print_json(json_pack("{s:s, s:I, s:o}", "path", path, "revision",
+                             (json_int_t)header->revision, "stat", ctl_json_stat(stat)));
+}
 
 int ctl_create(struct ctl *ctl)
 {
     struct buf data = {0};
-    if (ctl->word_count > 1 && !ctl_read_data(ctl, ctl->words[1], &data)) {
-        return EXIT_GENERAL;
-    }
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__CreateRequest request = COORD__V1__CREATE_REQUEST__INIT;
-    request.header = &header;
-    request.path = ctl_text(ctl->words[0]);
-    request.data = (ProtobufCBinaryData){.data = data.data, .len = data.size};
-    request.sequential = ctl->sequential;
-    request.make_parents = ctl->parents;
-    struct coord_error error;
-    ProtobufCMessage *m;
-    enum coord_code code =
-        client_call(ctl->client, &create_method, &request.base, &header, &m, &error);
+    ProtobufCMessage *m = NULL;
+    int exit_code = ctl->word_count > 1 ? ctl_read_data(ctl, ctl->words[1], &data) : EXIT_DONE;
+    if (exit_code == EXIT_DONE) {
+        request.header = &header;
+        request.path = ctl_text(ctl->words[0]);
+        request.data = (ProtobufCBinaryData){.data = data.data, .len = data.size};
+        request.sequential = ctl->sequential;
+        request.make_parents = ctl->parents;
+        exit_code = ctl_call(ctl, CLIENT_CREATE, &request.base, &header, &m);
+    }
     buf_close(&data);
-    if (code != COORD_OK) {
-        return ctl_failed(ctl, "create", &error);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
     }
     const Coord__V1__CreateReply *reply = (const Coord__V1__CreateReply *)m;
     if (ctl->output == OUTPUT_JSON) {
-        ctl_print_json(json_pack("{s:s, s:I, s:o}", "path", reply->path, "revision",
-                                 (json_int_t)reply->header->revision, "stat",
-                                 ctl_json_stat(reply->stat)));
+        print_written(reply->path, reply->header, reply->stat);
     } else {
         puts(reply->path);
     }
@@ -54,21 +55,16 @@ int ctl_create(struct ctl *ctl)
     return EXIT_DONE;
 }
 
-static enum coord_code get(struct ctl *ctl, ProtobufCMessage **m, struct coord_error *error)
+int ctl_get(struct ctl *ctl)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__GetRequest request = COORD__V1__GET_REQUEST__INIT;
+    ProtobufCMessage *m;
     request.header = &header;
     request.path = ctl_text(ctl->words[0]);
-    return client_call(ctl->client, &get_method, &request.base, &header, m, error);
-}
-
-int ctl_get(struct ctl *ctl)
-{
-    struct coord_error error;
-    ProtobufCMessage *m;
-    if (get(ctl, &m, &error) != COORD_OK) {
-        return ctl_failed(ctl, "get", &error);
+    int exit_code = ctl_call(ctl, CLIENT_GET, &request.base, &header, &m);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
     }
     const Coord__V1__GetReply *reply = (const Coord__V1__GetReply *)m;
     if (ctl->output == OUTPUT_JSON) {
@@ -91,29 +87,25 @@ int ctl_get(struct ctl *ctl)
 int ctl_set(struct ctl *ctl)
 {
     struct buf data = {0};
-    if (!ctl_read_data(ctl, ctl->words[1], &data)) {
-        return EXIT_GENERAL;
-    }
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__Expect expect = COORD__V1__EXPECT__INIT;
     Coord__V1__SetRequest request = COORD__V1__SET_REQUEST__INIT;
-    request.header = &header;
-    request.path = ctl_text(ctl->words[0]);
-    request.data = (ProtobufCBinaryData){.data = data.data, .len = data.size};
-    expect.version = (uint32_t)ctl->version;
-    request.expect = ctl->version == COORD_ANY_VERSION ? NULL : &expect;
-    struct coord_error error;
-    ProtobufCMessage *m;
-    enum coord_code code = client_call(ctl->client, &set_method, &request.base, &header, &m, &error);
+    Coord__V1__Expect expect;
+    ProtobufCMessage *m = NULL;
+    int exit_code = ctl_read_data(ctl, ctl->words[1], &data);
+    if (exit_code == EXIT_DONE) {
+        request.header = &header;
+        request.path = ctl_text(ctl->words[0]);
+        request.data = (ProtobufCBinaryData){.data = data.data, .len = data.size};
+        request.expect = expect_version(ctl, &expect);
+        exit_code = ctl_call(ctl, CLIENT_SET, &request.base, &header, &m);
+    }
     buf_close(&data);
-    if (code != COORD_OK) {
-        return ctl_failed(ctl, "set", &error);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
     }
     const Coord__V1__SetReply *reply = (const Coord__V1__SetReply *)m;
     if (ctl->output == OUTPUT_JSON) {
-        ctl_print_json(json_pack("{s:s, s:I, s:o}", "path", ctl->words[0], "revision",
-                                 (json_int_t)reply->header->revision, "stat",
-                                 ctl_json_stat(reply->stat)));
+        print_written(ctl->words[0], reply->header, reply->stat);
     }
     client_reply_free(m);
     return EXIT_DONE;
@@ -121,22 +113,21 @@ int ctl_set(struct ctl *ctl)
 
 int ctl_rm(struct ctl *ctl)
 {
-    if (ctl->dry_run && !ctl->recursive) {
-        return ctl_usage(ctl, "--dry-run counts what --recursive would delete; give both");
-    }
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__Expect expect = COORD__V1__EXPECT__INIT;
     Coord__V1__DeleteRequest request = COORD__V1__DELETE_REQUEST__INIT;
+    Coord__V1__Expect expect;
+    ProtobufCMessage *m;
+    if (ctl->dry_run && !ctl->recursive) {
+        return ctl_usage("rm: --dry-run counts what --recursive would delete; give both");
+    }
     request.header = &header;
     request.path = ctl_text(ctl->words[0]);
     request.recursive = ctl->recursive;
     request.dry_run = ctl->dry_run;
-    expect.version = (uint32_t)ctl->version;
-    request.expect = ctl->version == COORD_ANY_VERSION ? NULL : &expect;
-    struct coord_error error;
-    ProtobufCMessage *m;
-    if (client_call(ctl->client, &delete_method, &request.base, &header, &m, &error) != COORD_OK) {
-        return ctl_failed(ctl, "rm", &error);
+    request.expect = expect_version(ctl, &expect);
+    int exit_code = ctl_call(ctl, CLIENT_DELETE, &request.base, &header, &m);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
     }
     const Coord__V1__DeleteReply *reply = (const Coord__V1__DeleteReply *)m;
     if (ctl->output == OUTPUT_JSON) {
@@ -178,32 +169,42 @@ static void print_stat(const Coord__V1__Stat *s)
     }
 }
 
+/* Asks whether the node exists, as that answer carries the stat without the value. */
 int ctl_stat(struct ctl *ctl)
 {
-    struct coord_error error;
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__ExistsRequest request = COORD__V1__EXISTS_REQUEST__INIT;
     ProtobufCMessage *m;
-    if (get(ctl, &m, &error) != COORD_OK) {
-        return ctl_failed(ctl, "stat", &error);
+    request.header = &header;
+    request.path = ctl_text(ctl->words[0]);
+    int exit_code = ctl_call(ctl, CLIENT_EXISTS, &request.base, &header, &m);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
     }
-    const Coord__V1__GetReply *reply = (const Coord__V1__GetReply *)m;
-    if (ctl->output == OUTPUT_JSON) {
+    const Coord__V1__ExistsReply *reply = (const Coord__V1__ExistsReply *)m;
+    if (!reply->exists || reply->stat == NULL) {
+        static const struct coord_error error = {.code = COORD_NOT_FOUND,
+                                                 .outcome = "NO_NODE",
+                                                 .message = "node does not exist"};
+        exit_code = ctl_failed(ctl, &error);
+    } else if (ctl->output == OUTPUT_JSON) {
         ctl_print_json(ctl_json_stat(reply->stat));
     } else {
         print_stat(reply->stat);
     }
     client_reply_free(m);
-    return EXIT_DONE;
+    return exit_code;
 }
 
 int ctl_sync(struct ctl *ctl)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__SyncRequest request = COORD__V1__SYNC_REQUEST__INIT;
-    request.header = &header;
-    struct coord_error error;
     ProtobufCMessage *m;
-    if (client_call(ctl->client, &sync_method, &request.base, &header, &m, &error) != COORD_OK) {
-        return ctl_failed(ctl, "sync", &error);
+    request.header = &header;
+    int exit_code = ctl_call(ctl, CLIENT_SYNC, &request.base, &header, &m);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
     }
     const Coord__V1__SyncReply *reply = (const Coord__V1__SyncReply *)m;
     if (ctl->output == OUTPUT_JSON) {

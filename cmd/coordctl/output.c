@@ -1,12 +1,19 @@
+/* Messages, exit codes, JSON, and the reading of DATA. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "cmd/coordctl/base64.h"
 #include "cmd/coordctl/ctl.h"
-#include "coord/v1/types.pb-c.h"
+
+#define PATH_SHOWN_BYTES 200
+#define DATA_BYTES_MAX   ((size_t)4 << 20) /* more than any request may have: refused while reading */
+
+/* ---- failures ------------------------------------------------------------------------------- */
 
 static int exit_code_of(enum coord_code code)
 {
@@ -15,31 +22,63 @@ static int exit_code_of(enum coord_code code)
     case COORD_NOT_FOUND: return EXIT_NOT_FOUND;
     case COORD_BAD_VERSION: return EXIT_VERSION;
     case COORD_EXISTS: return EXIT_EXISTS;
-    case COORD_TIMEOUT: return EXIT_TIMEOUT;
+    case COORD_TIMEOUT:
+    case COORD_UNKNOWN: return EXIT_TIMEOUT;
     case COORD_UNAVAILABLE: return EXIT_UNREACHABLE;
     default: return EXIT_GENERAL;
     }
 }
 
-int ctl_failed(const struct ctl *ctl, const char *what, const struct coord_error *error)
+/* Servers begin a message with the path that it is about; it is shown before it already. */
+static const char *without_path(const char *message, const char *path)
 {
+    size_t size = strlen(path);
+    bool is_about = size > 0 && strncmp(message, path, size) == 0 &&
+                    strncmp(message + size, ": ", 2) == 0;
+    return is_about ? message + size + 2 : message;
+}
+
+static void say(const struct ctl *ctl, const char *message, const char *code, const char *outcome)
+{
+    const char *command = ctl->command != NULL ? ctl->command->name : "";
+    const char *path = ctl->word_count > 0 ? ctl->words[0] : "";
+    message = without_path(message, path);
     if (ctl->output == OUTPUT_JSON) {
-        json_t *o = json_pack("{s:s, s:s, s:s}", "error", error->message, "code",
-                              coord_code_text(error->code), "outcome", error->outcome);
+        json_t *o = json_pack("{s:s, s:o, s:o, s:s, s:s}", "command", command, "path",
+                              ctl_json_bytes(path, strlen(path)), "error",
+                              ctl_json_bytes(message, strlen(message)), "code", code, "outcome",
+                              outcome);
         json_dumpf(o, stderr, 0);
         fputc('\n', stderr);
         json_decref(o);
-    } else {
-        fprintf(stderr, "%s: %s: %s\n", ctl->program, what,
-                error->message[0] != '\0' ? error->message : coord_code_text(error->code));
+        return;
     }
+    fprintf(stderr, "coordctl: %s%s%.*s%s: %s\n", command, path[0] != '\0' ? " " : "",
+            PATH_SHOWN_BYTES, path, strlen(path) > PATH_SHOWN_BYTES ? "..." : "", message);
+}
+
+int ctl_failed(const struct ctl *ctl, const struct coord_error *error)
+{
+    const char *code = coord_code_text(error->code);
+    say(ctl, error->message[0] != '\0' ? error->message : code, code, error->outcome);
     return exit_code_of(error->code);
 }
 
-int ctl_usage(const struct ctl *ctl, const char *format, ...)
+int ctl_general(const struct ctl *ctl, const char *format, ...)
+{
+    char message[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    say(ctl, message, "failed", "");
+    return EXIT_GENERAL;
+}
+
+int ctl_usage(const char *format, ...)
 {
     va_list args;
-    fprintf(stderr, "%s: ", ctl->program);
+    fputs("coordctl: ", stderr);
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
@@ -47,35 +86,51 @@ int ctl_usage(const struct ctl *ctl, const char *format, ...)
     return EXIT_USAGE;
 }
 
-static bool read_file(FILE *f, struct buf *out)
+/* ---- calls ---------------------------------------------------------------------------------- */
+
+int ctl_call(const struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
+             Coord__V1__RequestHeader *header, ProtobufCMessage **reply)
+{
+    struct coord_error error;
+    enum coord_code code = client_call(ctl->client, method, request, header, reply, &error);
+    return code == COORD_OK ? EXIT_DONE : ctl_failed(ctl, &error);
+}
+
+/* ---- DATA ----------------------------------------------------------------------------------- */
+
+static int read_all(const struct ctl *ctl, FILE *f, const char *name, struct buf *out)
 {
     char bytes[65536];
     size_t got;
     while ((got = fread(bytes, 1, sizeof bytes, f)) > 0) {
         buf_append(out, bytes, got);
+        if (out->size > DATA_BYTES_MAX) {
+            return ctl_general(ctl, "%s: more than %zu MiB, which no value may have", name,
+                               DATA_BYTES_MAX >> 20);
+        }
     }
-    return ferror(f) == 0;
+    return ferror(f) == 0 ? EXIT_DONE : ctl_general(ctl, "%s: %s", name, strerror(errno));
 }
 
-bool ctl_read_data(const struct ctl *ctl, const char *word, struct buf *out)
+int ctl_read_data(const struct ctl *ctl, const char *word, struct buf *out)
 {
     if (strcmp(word, "-") == 0) {
-        return read_file(stdin, out);
+        return read_all(ctl, stdin, "standard input", out);
     }
     if (word[0] != '@') {
         buf_append_str(out, word);
-        return true;
+        return EXIT_DONE;
     }
     FILE *f = fopen(word + 1, "rb");
-    bool ok = f != NULL && read_file(f, out);
-    if (!ok) {
-        fprintf(stderr, "%s: %s: %s\n", ctl->program, word + 1, strerror(errno));
+    if (f == NULL) {
+        return ctl_general(ctl, "file %s: %s", word + 1, strerror(errno));
     }
-    if (f != NULL) {
-        fclose(f);
-    }
-    return ok;
+    int exit_code = read_all(ctl, f, word + 1, out);
+    fclose(f);
+    return exit_code;
 }
+
+/* ---- output --------------------------------------------------------------------------------- */
 
 void ctl_print_json(json_t *value)
 {
@@ -84,37 +139,24 @@ void ctl_print_json(json_t *value)
     json_decref(value);
 }
 
-static char *base64(const uint8_t *data, size_t bytes)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *text = malloc((bytes + 2) / 3 * 4 + 1);
-    char *at = text;
-    if (text == NULL) {
-        abort();
-    }
-    for (size_t i = 0; i < bytes; i += 3) {
-        uint32_t v = (uint32_t)data[i] << 16;
-        v |= i + 1 < bytes ? (uint32_t)data[i + 1] << 8 : 0;
-        v |= i + 2 < bytes ? data[i + 2] : 0;
-        *at++ = digits[v >> 18];
-        *at++ = digits[(v >> 12) & 63];
-        *at++ = i + 1 < bytes ? digits[(v >> 6) & 63] : '=';
-        *at++ = i + 2 < bytes ? digits[v & 63] : '=';
-    }
-    *at = '\0';
-    return text;
-}
-
 json_t *ctl_json_bytes(const void *data, size_t bytes)
 {
     json_t *text = json_stringn(bytes > 0 ? data : "", bytes); /* NULL unless UTF-8 */
     if (text != NULL) {
         return text;
     }
-    char *encoded = base64(data, bytes);
-    json_t *o = json_pack("{s:s}", "base64", encoded);
-    free(encoded);
+    struct buf encoded = {0};
+    base64_encode(&encoded, slice_make(data, bytes));
+    json_t *o = json_pack("{s:s#}", "base64", (const char *)encoded.data, (int)encoded.size);
+    buf_close(&encoded);
     return o;
+}
+
+json_t *ctl_json_hex(uint64_t value)
+{
+    char text[20];
+    snprintf(text, sizeof text, "%016" PRIx64, value);
+    return json_string(text);
 }
 
 const char *ctl_kind_name(int kind)
@@ -129,22 +171,23 @@ json_t *ctl_json_stat(const Coord__V1__Stat *s)
         return json_null();
     }
     return json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I}",
-        "create_revision", (json_int_t)s->create_revision, "modify_revision",
-        (json_int_t)s->modify_revision, "children_revision", (json_int_t)s->children_revision,
-        "create_time_ms", (json_int_t)s->create_time_ms, "modify_time_ms",
-        (json_int_t)s->modify_time_ms, "version", (json_int_t)s->version, "children_version",
-        (json_int_t)s->children_version, "acl_version", (json_int_t)s->acl_version, "data_bytes",
-        (json_int_t)s->data_bytes, "child_count", (json_int_t)s->child_count, "sequence_next",
-        (json_int_t)s->sequence_next, "lease", (json_int_t)s->lease, "kind",
-        ctl_kind_name((int)s->kind), "ttl_ms", (json_int_t)s->ttl_ms);
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I}", "kind",
+        ctl_kind_name((int)s->kind), "version", (json_int_t)s->version, "data_bytes",
+        (json_int_t)s->data_bytes, "child_count", (json_int_t)s->child_count, "create_revision",
+        (json_int_t)s->create_revision, "modify_revision", (json_int_t)s->modify_revision,
+        "children_revision", (json_int_t)s->children_revision, "create_time_ms",
+        (json_int_t)s->create_time_ms, "modify_time_ms", (json_int_t)s->modify_time_ms,
+        "children_version", (json_int_t)s->children_version, "sequence_next",
+        (json_int_t)s->sequence_next, "acl_version", (json_int_t)s->acl_version, "lease",
+        ctl_json_hex(s->lease), "ttl_ms", (json_int_t)s->ttl_ms);
 }
 
 void ctl_format_time(uint64_t ms, char *text, size_t bytes)
 {
     time_t seconds = (time_t)(ms / 1000);
     struct tm utc;
-    if (gmtime_r(&seconds, &utc) == NULL || strftime(text, bytes, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0) {
+    if (gmtime_r(&seconds, &utc) == NULL ||
+        strftime(text, bytes, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0) {
         snprintf(text, bytes, "-");
     }
 }

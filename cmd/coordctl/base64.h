@@ -1,0 +1,13 @@
+/* Base64 (RFC 4648, section 4, with padding): bytes that are not UTF-8, inside JSON. */
+#ifndef CMD_COORDCTL_BASE64_H
+#define CMD_COORDCTL_BASE64_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+
+void base64_encode(struct buf *out, struct slice bytes);
+/* False if `text` is not base64; `out` is then as it was. */
+bool base64_decode(struct buf *out, struct slice text);
+
+#endif
