@@ -74,7 +74,7 @@ struct engine_options {
     size_t wal_segment_bytes;
     uint64_t trailing_bytes;
     struct engine_snapshot snapshot; /* newest one, or index 0 */
-    /* Written as term 1, entry 1 if the log is new; NULL = an empty log must not be. */
+    /* Written as term 1, entry 1 if the log is empty; NULL = it must not be empty. */
     const struct engine_configuration *bootstrap;
 };
 
@@ -140,6 +140,8 @@ uint64_t engine_applied_index(const struct engine *e);
 uint64_t engine_log_bytes(const struct engine *e);              /* on disk */
 uint64_t engine_memory_bytes(const struct engine *e);           /* of entries kept in memory */
 uint64_t engine_match(const struct engine *e, uint64_t member); /* leader only, else 0 */
+/* Everything that the core has promised so far, the first entry included, is durable. */
+bool engine_is_settled(const struct engine *e);
 bool engine_is_installing(const struct engine *e);
 bool engine_disk_is_short(const struct engine *e);
 bool engine_is_single_voter(const struct engine *e);

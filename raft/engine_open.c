@@ -113,6 +113,12 @@ static void bootstrap(struct engine *e, const struct engine_configuration *c,
     wal_flush(e->wal);
 }
 
+/* Nothing was ever promised from here: at most the first batch was begun, and torn. */
+static bool is_empty(const struct engine *e, const struct wal_recovery *r)
+{
+    return e->snapshot.index == 0 && r->reset_index == 0 && r->entry_count == 0 && r->term <= 1;
+}
+
 static enum status start_core(struct engine *e, const struct wal_recovery *r,
                               const struct engine_configuration *first, struct errmsg *err)
 {
@@ -129,10 +135,11 @@ static enum status start_core(struct engine *e, const struct wal_recovery *r,
     uint64_t term = r->term;
     struct wal_entry first_entry;
     struct buf payload = {0};
-    if (r->is_new && e->snapshot.index == 0) {
+    if (is_empty(e, r)) {
         if (first == NULL) {
-            return errmsg_set(err, RC_INVALID,
-                              "the data dir is empty and no members are given");
+            return errmsg_set(err, RC_CORRUPT,
+                              "the log of this member is gone; it must not vote again: replace "
+                              "this member");
         }
         bootstrap(e, first, &first_entry, &payload, &term);
         entries = &first_entry;

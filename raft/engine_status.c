@@ -56,6 +56,11 @@ uint64_t engine_match(const struct engine *e, uint64_t member)
     return raft_match_index(&e->raft, member, &index) == 0 ? index : 0;
 }
 
+bool engine_is_settled(const struct engine *e)
+{
+    return e->hold_ticket <= e->durable_ticket;
+}
+
 bool engine_is_installing(const struct engine *e)
 {
     return e->install.running;

@@ -233,6 +233,7 @@ void node_turn(struct node *n)
     if (n->phase == NODE_REFUSED) {
         refused_turn(n);
     } else if (n->engine != NULL) {
+        node_settle_identity(n);
         engine_tick(n->engine, now);
         node_propose_turn(n);
         read_turn(n, now);

@@ -128,6 +128,7 @@ extern const struct engine_events node_engine_events;
 /* node_open.c */
 enum status node_start_engine(struct node *n, const struct engine_configuration *first,
                               struct errmsg *err);
+void node_settle_identity(struct node *n);
 void node_bootstrap_turn(struct node *n, uint64_t now_ms);
 void node_on_boot_query(struct node *n, uint64_t from);
 void node_on_boot_result(struct node *n, uint64_t from, const struct message_boot *m);

@@ -391,11 +391,22 @@ enum status node_start_engine(struct node *n, const struct engine_configuration 
     n->reads.engine = n->engine;
     uint64_t applied = engine_applied_index(n->engine);
     node_note_applied(n, applied, engine_term_of(n->engine, applied));
-    if (n->identity.phase != IDENTITY_MEMBER) {
-        n->identity.phase = IDENTITY_MEMBER;
-        return identity_save(n->env, n->data_dir, &n->identity, err);
-    }
     return RC_OK;
+}
+
+/* The first entry is durable: from now on a missing log is a lost one. Before the first vote or
+ * acknowledgement leaves, since those go out at the end of a turn. */
+void node_settle_identity(struct node *n)
+{
+    if (n->identity.phase == IDENTITY_MEMBER || !engine_is_settled(n->engine)) {
+        return;
+    }
+    struct errmsg err = {0};
+    n->identity.phase = IDENTITY_MEMBER;
+    enum status rc = identity_save(n->env, n->data_dir, &n->identity, &err);
+    if (rc != RC_OK) {
+        node_fatal(n, rc, err.text);
+    }
 }
 
 /* ---- open and close ---------------------------------------------------------------------- */
