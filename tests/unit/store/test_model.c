@@ -9,370 +9,11 @@
 #include "store/state.h"
 #include "tests/support/check_main.h"
 #include "tests/support/store_kit.h"
+#include "tests/support/store_model.h"
 
-#define COMMANDS       200
-#define PATH_MAX_BYTES 200
-#define DATA_MAX_BYTES 64
-#define OPS_MAX        5
-#define RETRIES        8
-
-/* ---- the model: a sorted array -------------------------------------------------------------- */
-
-struct record {
-    uint8_t space;
-    char path[PATH_MAX_BYTES];
-    char data[DATA_MAX_BYTES];
-    size_t size;
-    bool null;
-    struct stat stat;
-};
-
-struct model {
-    struct record *records;
-    size_t count;
-    size_t capacity;
-    uint64_t revision;
-    uint64_t wall_ms;
-};
-
-struct expected_change {
-    uint8_t type;
-    struct record after; /* of a delete: as it was */
-    struct record before;
-};
-
-struct expected {
-    struct expected_change changes[512];
-    uint32_t count;
-};
-
-static int record_order(const struct record *r, uint8_t space, const char *path)
-{
-    return r->space != space ? (r->space < space ? -1 : 1) : strcmp(r->path, path);
-}
-
-static struct record *model_find(struct model *m, uint8_t space, const char *path)
-{
-    for (size_t i = 0; i < m->count; i++) {
-        if (record_order(&m->records[i], space, path) == 0) {
-            return &m->records[i];
-        }
-    }
-    return NULL;
-}
-
-static struct record *model_insert(struct model *m, const struct record *r)
-{
-    size_t at = 0;
-    while (at < m->count && record_order(&m->records[at], r->space, r->path) < 0) {
-        at++;
-    }
-    if (m->count == m->capacity) {
-        m->capacity = m->capacity * 2 + 16;
-        m->records = mem_resize(m->records, m->capacity * sizeof *m->records);
-    }
-    memmove(m->records + at + 1, m->records + at, (m->count - at) * sizeof *m->records);
-    m->records[at] = *r;
-    m->count++;
-    return &m->records[at];
-}
-
-static void model_remove(struct model *m, struct record *r)
-{
-    size_t at = (size_t)(r - m->records);
-    m->count--;
-    memmove(r, r + 1, (m->count - at) * sizeof *m->records);
-}
-
-static struct model model_copy(const struct model *m)
-{
-    struct model copy = *m;
-    copy.capacity = m->count;
-    copy.records = mem_dup(m->records, m->count * sizeof *m->records);
-    return copy;
-}
-
-static void model_free(struct model *m)
-{
-    mem_free(m->records);
-    *m = (struct model){0};
-}
-
-static void model_init(struct model *m)
-{
-    static const char *const paths[] = {"/", "/zookeeper", "/zookeeper/config",
-                                        "/zookeeper/quota"};
-    *m = (struct model){.revision = 1};
-    for (size_t i = 0; i < 4; i++) {
-        struct record r = {
-            .space = 'Z',
-            .stat = {.create_revision = 1, .modify_revision = 1, .children_revision = 1}};
-        strcpy(r.path, paths[i]);
-        r.stat.child_count = i == 0 ? 1 : i == 1 ? 2 : 0;
-        model_insert(m, &r);
-    }
-}
-
-static void parent_path(const char *path, char *out)
-{
-    strcpy(out, path);
-    char *slash = strrchr(out, '/');
-    slash[slash == out ? 1 : 0] = '\0';
-}
-
-static bool is_below(const char *path, const char *top)
-{
-    size_t n = strcmp(top, "/") == 0 ? 0 : strlen(top);
-    return strncmp(path, top, n) == 0 && path[n] == '/' && path[n + 1] != '\0';
-}
-
-/* By components; the test's paths are ASCII. */
-static bool path_is_valid(const char *path)
-{
-    if (path[0] != '/') {
-        return false;
-    }
-    if (path[1] == '\0') {
-        return true;
-    }
-    for (const char *p = path; *p == '/';) {
-        size_t n = strcspn(++p, "/");
-        if (n == 0 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.')) {
-            return false;
-        }
-        for (size_t i = 0; i < n; i++) {
-            if (p[i] < 0x20 || p[i] == 0x7f) {
-                return false;
-            }
-        }
-        p += n;
-    }
-    return true;
-}
-
-static void slice_text(struct slice s, char *out)
-{
-    memcpy(out, s.data == NULL ? (const void *)"" : s.data, s.size);
-    out[s.size] = '\0';
-}
-
-static void expect(struct expected *e, uint8_t type, const struct record *after,
-                   const struct record *before)
-{
-    ck_assert_uint_lt(e->count, 512);
-    struct expected_change *c = &e->changes[e->count++];
-    c->type = type;
-    c->after = *after;
-    c->before = before == NULL ? (struct record){.null = true} : *before;
-}
-
-static void record_set_data(struct record *r, const struct op *op)
-{
-    r->null = (op->flags & OP_NULL_DATA) != 0;
-    r->size = op->data.size;
-    memset(r->data, 0, sizeof r->data);
-    if (op->data.size > 0) {
-        memcpy(r->data, op->data.data, op->data.size);
-    }
-    r->stat.data_bytes = (uint32_t)op->data.size;
-}
-
-static struct record *model_add(struct model *m, struct expected *e, uint8_t space,
-                                const char *path, const struct op *data)
-{
-    struct record r = {.space = space};
-    uint64_t revision = m->revision + 1;
-    strcpy(r.path, path);
-    r.stat = (struct stat){.create_revision = revision,
-                           .modify_revision = revision,
-                           .children_revision = revision,
-                           .create_ms = m->wall_ms,
-                           .modify_ms = m->wall_ms};
-    r.null = true;
-    if (data != NULL) {
-        record_set_data(&r, data);
-    }
-    if (space == 'Z') {
-        char parent[PATH_MAX_BYTES];
-        parent_path(path, parent);
-        struct record *p = model_find(m, 'Z', parent);
-        p->stat.child_count++;
-        p->stat.sequence_next++;
-        p->stat.children_revision = revision;
-    }
-    expect(e, CHANGE_CREATE, &r, NULL);
-    return model_insert(m, &r);
-}
-
-static enum outcome model_create(struct model *m, struct expected *e, const struct op *op,
-                                 const char *given, struct record **made)
-{
-    char path[PATH_MAX_BYTES];
-    char parent[PATH_MAX_BYTES];
-    strcpy(path, given);
-    if (op->space == 'M') {
-        if (model_find(m, 'M', path) != NULL) {
-            return OUTCOME_NODE_EXISTS;
-        }
-        *made = model_add(m, e, 'M', path, op);
-        return OUTCOME_OK;
-    }
-    if (path[0] != '/') {
-        return OUTCOME_BAD_PATH;
-    }
-    parent_path(path, parent);
-    struct record *p = model_find(m, 'Z', parent);
-    if (p == NULL && (op->flags & OP_MAKE_PARENTS) == 0) {
-        return OUTCOME_NO_PARENT;
-    }
-    if (op->flags & OP_SEQUENTIAL) {
-        sprintf(path + strlen(path), "%010u", p == NULL ? 0 : (unsigned)p->stat.sequence_next);
-    }
-    if (!path_is_valid(path)) {
-        return OUTCOME_BAD_PATH;
-    }
-    if (model_find(m, 'Z', path) != NULL) {
-        return OUTCOME_NODE_EXISTS;
-    }
-    for (size_t i = 1; path[i] != '\0'; i++) { /* ancestors, from the top */
-        char ancestor[PATH_MAX_BYTES];
-        strcpy(ancestor, path);
-        ancestor[i] = '\0';
-        if (path[i] == '/' && model_find(m, 'Z', ancestor) == NULL) {
-            model_add(m, e, 'Z', ancestor, NULL);
-        }
-    }
-    *made = model_add(m, e, 'Z', path, op);
-    return OUTCOME_OK;
-}
-
-static enum outcome model_set(struct model *m, struct expected *e, const struct op *op,
-                              const char *path, struct record **made)
-{
-    struct record *r = model_find(m, op->space, path);
-    if (r == NULL && op->space == 'M' && op->version == VERSION_ANY) {
-        return model_create(m, e, op, path, made);
-    }
-    if (r == NULL) {
-        return op->space == 'Z' && !path_is_valid(path) ? OUTCOME_BAD_PATH : OUTCOME_NO_NODE;
-    }
-    if (op->version != VERSION_ANY && op->version != r->stat.version) {
-        return OUTCOME_BAD_VERSION;
-    }
-    struct record before = *r;
-    record_set_data(r, op);
-    r->stat.version++;
-    r->stat.modify_revision = m->revision + 1;
-    r->stat.modify_ms = m->wall_ms;
-    expect(e, CHANGE_SET, r, &before);
-    *made = r;
-    return OUTCOME_OK;
-}
-
-static void model_delete_one(struct model *m, struct expected *e, struct record *r)
-{
-    if (r->space == 'Z') {
-        char parent[PATH_MAX_BYTES];
-        parent_path(r->path, parent);
-        struct record *p = model_find(m, 'Z', parent);
-        p->stat.child_count--;
-        p->stat.children_revision = m->revision + 1;
-    }
-    expect(e, CHANGE_DELETE, r, r);
-    model_remove(m, r);
-}
-
-/* Component-wise order: '/' sorts before everything else. */
-static int deletion_order(const char *a, const char *b)
-{
-    for (; *a != '\0' && *a == *b; a++, b++) {
-    }
-    int x = *a == '/' ? 1 : (unsigned char)*a * 2;
-    int y = *b == '/' ? 1 : (unsigned char)*b * 2;
-    return x - y;
-}
-
-static enum outcome model_delete(struct model *m, struct expected *e, const struct op *op,
-                                 const char *path, uint64_t *count)
-{
-    if (op->space == 'Z' &&
-        (strcmp(path, "/") == 0 || strcmp(path, "/zookeeper") == 0 ||
-         strcmp(path, "/zookeeper/quota") == 0 || strcmp(path, "/zookeeper/config") == 0)) {
-        return OUTCOME_PROTECTED;
-    }
-    struct record *r = model_find(m, op->space, path);
-    if (r == NULL) {
-        return op->space == 'Z' && !path_is_valid(path) ? OUTCOME_BAD_PATH : OUTCOME_NO_NODE;
-    }
-    if (op->version != VERSION_ANY && op->version != r->stat.version) {
-        return OUTCOME_BAD_VERSION;
-    }
-    *count = 1;
-    for (size_t i = 0; i < m->count; i++) {
-        *count += op->space == 'Z' && m->records[i].space == 'Z' &&
-                  is_below(m->records[i].path, path);
-    }
-    if (*count > 1 && (op->flags & OP_RECURSIVE) == 0) {
-        return OUTCOME_NOT_EMPTY;
-    }
-    if (*count > 1 && op->limit != 0 && *count > op->limit) {
-        return OUTCOME_LIMIT;
-    }
-    if (op->flags & OP_DRY_RUN) {
-        return OUTCOME_OK;
-    }
-    for (uint64_t left = *count; left > 0; left--) { /* the first leaf in path order */
-        struct record *leaf = NULL;
-        for (size_t i = 0; i < m->count; i++) {
-            struct record *x = &m->records[i];
-            if (x->space == op->space && x->stat.child_count == 0 &&
-                (strcmp(x->path, path) == 0 || (x->space == 'Z' && is_below(x->path, path))) &&
-                (leaf == NULL || deletion_order(x->path, leaf->path) < 0)) {
-                leaf = x;
-            }
-        }
-        model_delete_one(m, e, leaf);
-    }
-    return OUTCOME_OK;
-}
-
-static enum outcome model_check(struct model *m, const struct op *op, const char *path)
-{
-    struct record *r = model_find(m, op->space, path);
-    if (r == NULL) {
-        return op->space == 'Z' && !path_is_valid(path) ? OUTCOME_BAD_PATH : OUTCOME_NO_NODE;
-    }
-    return op->version == VERSION_ANY || op->version == r->stat.version ? OUTCOME_OK
-                                                                        : OUTCOME_BAD_VERSION;
-}
-
-static bool model_guard(struct model *m, const struct guard *g)
-{
-    char path[PATH_MAX_BYTES];
-    slice_text(g->path, path);
-    struct record *r = model_find(m, g->space, path);
-    if (g->target == GUARD_EXISTS) {
-        return ((r != NULL) == (g->number == 1)) == (g->relation == GUARD_EQUAL);
-    }
-    if (r == NULL) {
-        return g->relation == GUARD_NOT_EQUAL;
-    }
-    int order;
-    if (g->target == GUARD_VALUE) {
-        order = slice_compare(slice_make(r->data, r->size), g->value);
-    } else {
-        uint64_t have = g->target == GUARD_VERSION ? r->stat.version
-                        : g->target == GUARD_CHILDREN_VERSION
-                            ? 2 * r->stat.sequence_next - r->stat.child_count
-                        : g->target == GUARD_CREATE_REVISION ? r->stat.create_revision
-                                                             : r->stat.modify_revision;
-        order = have < g->number ? -1 : have > g->number;
-    }
-    return g->relation == GUARD_EQUAL       ? order == 0
-           : g->relation == GUARD_NOT_EQUAL ? order != 0
-           : g->relation == GUARD_LESS      ? order < 0
-                                            : order > 0;
-}
+#define COMMANDS 200
+#define OPS_MAX  5
+#define RETRIES  8
 
 /* ---- equality ----------------------------------------------------------------------------- */
 
@@ -405,14 +46,14 @@ static void check_listing(const struct store *s, struct model *m, struct rng *rn
     for (size_t i = 0; i < m->count; i++) { /* by insertion, in component order, without "/" */
         if (m->records[i].space == 'Z' && strcmp(m->records[i].path, "/") != 0) {
             size_t at = count++;
-            while (at > 0 && deletion_order(m->records[i].path, sorted[at - 1].path) < 0) {
+            while (at > 0 && model_path_order(m->records[i].path, sorted[at - 1].path) < 0) {
                 sorted[at] = sorted[at - 1];
                 at--;
             }
             sorted[at] = m->records[i];
         }
     }
-    char after[PATH_MAX_BYTES] = "";
+    char after[MODEL_PATH_BYTES] = "";
     size_t seen = 0;
     bool more = true;
     while (more) {
@@ -430,7 +71,7 @@ static void check_listing(const struct store *s, struct model *m, struct rng *rn
         ck_assert_int_eq(result.outcome, OUTCOME_OK);
         for (uint32_t i = 0; i < result.entry_count; i++, seen++) {
             ck_assert_uint_lt(seen, count);
-            slice_text(result.entries[i].path, after);
+            model_slice_text(result.entries[i].path, after);
             ck_assert_str_eq(after, sorted[seen].path);
             check_stat(&result.entries[i].stat, &sorted[seen].stat);
             check_data(&sorted[seen], result.entries[i].data, result.entries[i].null_data);
@@ -493,13 +134,13 @@ static void check_list_result(struct model *m, const struct op *op, const char *
     uint32_t seen = 0;
     for (size_t i = 0; i < m->count; i++) {
         const struct record *r = &m->records[i];
-        char parent[PATH_MAX_BYTES];
+        char parent[MODEL_PATH_BYTES];
         if (r->space != op->space || (op->limit != 0 && seen == op->limit)) {
             continue;
         }
         bool listed;
         if (r->space == 'Z') {
-            parent_path(r->path, parent);
+            model_parent_path(r->path, parent);
             listed = strcmp(parent, path) == 0 && strcmp(r->path, "/") != 0;
         } else {
             listed = strncmp(r->path, path, strlen(path)) == 0;
@@ -520,8 +161,8 @@ static void check_list_result(struct model *m, const struct op *op, const char *
 static enum outcome model_op(struct model *m, struct expected *e, const struct op *op,
                              const struct op_result *real)
 {
-    char path[PATH_MAX_BYTES];
-    slice_text(op->path, path);
+    char path[MODEL_PATH_BYTES];
+    model_slice_text(op->path, path);
     struct record *r = NULL;
     uint64_t count = 0;
     enum outcome outcome = OUTCOME_OK;
@@ -600,8 +241,8 @@ static void model_txn(struct model *m, const struct txn *txn, const struct reply
 /* ---- random commands ---------------------------------------------------------------------- */
 
 struct draft { /* the memory of a random command */
-    char paths[3 * OPS_MAX][PATH_MAX_BYTES];
-    char data[3 * OPS_MAX][DATA_MAX_BYTES];
+    char paths[3 * OPS_MAX][MODEL_PATH_BYTES];
+    char data[3 * OPS_MAX][MODEL_DATA_BYTES];
     uint32_t used;
     struct op then_ops[OPS_MAX];
     struct op else_ops[OPS_MAX];
