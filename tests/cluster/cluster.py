@@ -7,7 +7,7 @@ import shutil
 import signal
 import time
 
-from harness import Cluster, Writers, ctl, ctl_ok, expect, main, until
+from harness import PATIENCE, Cluster, Writers, ctl, ctl_ok, expect, main, until
 
 # Small enough that a second of writing brings snapshots and truncation.
 SHORT_LOG = {"snapshot_log_bytes": "64k", "trailing_log_bytes": "16k", "wal_segment_bytes": "128k"}
@@ -19,6 +19,22 @@ def test_write_through_one_follower_is_read_through_the_other_at_once(scratch):
     for i in range(20):
         ctl_ok(one, "create", "/k%d" % i, "value %d" % i)
         expect(ctl_ok(other, "get", "/k%d" % i) == b"value %d" % i, "linearizable read of /k%d" % i)
+
+
+def test_follower_waits_for_no_heartbeat(scratch):
+    # With a heartbeat each second, 100 writes or reads that had to wait for one would take minutes.
+    cluster = Cluster(scratch, heartbeat_ms=1000, election_timeout_ms=3000).start()
+    one, other = cluster.followers()
+    writers = Writers(scratch, one.endpoint, "/load", count=1)
+    writers.wait_for_more(100, 10)
+    begin = time.monotonic()
+    for path in writers.acked()[:20]:
+        ctl_ok(other, "get", path)
+    expect(time.monotonic() - begin < 5 * PATIENCE, "reads through a follower are as quick")
+    acked, unknown, failed = writers.stop()
+    expect(not failed and not unknown, "nothing failed: %r %r" % (failed[:3], unknown[:3]))
+    cluster.converge()
+    writers.check(other, acked)
 
 
 def test_status_names_the_members_and_their_roles(scratch):
@@ -84,9 +100,9 @@ def test_paused_leader_is_replaced_and_comes_back_as_follower(scratch):
     leader = cluster.leader()
     others = [node for node in cluster.nodes if node is not leader]
     ctl_ok(leader, "create", "/before", "1")
-    leader.signal(signal.SIGSTOP)
+    leader.send_signal(signal.SIGSTOP)
     until(lambda: ctl(others[0], "create", "/during", "2")[0] == 0, "the other two go on")
-    leader.signal(signal.SIGCONT)
+    leader.send_signal(signal.SIGCONT)
     # It may still believe that it leads; a linearizable read must not believe it.
     expect(ctl_ok(leader, "get", "/during") == b"2", "no stale read from the deposed leader")
     until(lambda: leader.status()["role"] == "follower", "it follows")
@@ -150,14 +166,14 @@ def test_leader_cut_off_from_both_others_steps_down_and_recovers(scratch):
     leader = cluster.leader()
     others = [node for node in cluster.nodes if node is not leader]
     for node in others:
-        node.signal(signal.SIGSTOP)
+        node.send_signal(signal.SIGSTOP)
     until(lambda: not leader.is_ready(), "the leader steps down")
     code, _, error = ctl(leader, "--timeout", "1", "create", "/nowhere", "1")
     expect(code in (6, 7), "a write without a majority: exit %d, %r" % (code, error))
     expect(ctl(leader, "--timeout", "1", "get", "/")[0] in (6, 7), "a linearizable read likewise")
     expect(ctl(leader, "--consistency", "local", "ls", "/")[0] == 0, "a local read is served")
     for node in others:
-        node.signal(signal.SIGCONT)
+        node.send_signal(signal.SIGCONT)
     until(lambda: ctl(leader, "create", "/back", "1")[0] == 0, "it recovers by itself")
     cluster.converge()
 
@@ -227,14 +243,14 @@ def test_random_faults_lose_no_acknowledged_write(scratch):
             if fault == "kill":
                 node.kill()
             elif fault == "pause":
-                node.signal(signal.SIGSTOP)
+                node.send_signal(signal.SIGSTOP)
             else:
                 expect(node.terminate() == 0, "%s: exit code 0 after SIGTERM" % node.name)
         if len(victims) == 1 and rng.random() < 0.5:
             writers.wait_for_more(rng.randrange(20, 400), 20)
         for node in victims:
             if fault == "pause":
-                node.signal(signal.SIGCONT)
+                node.send_signal(signal.SIGCONT)
             else:
                 node.start()
         writers.wait_for_more(rng.randrange(10, 400), 20)

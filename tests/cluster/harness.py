@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -28,6 +29,7 @@ PATIENCE = float(os.environ.get("PATIENCE", "4" if os.environ.get("VARIANT", "re
 
 PORTS = range(17430, 17500)
 HOST = "127.0.0.1"
+CRASH = re.compile(r"Sanitizer|runtime error|^crash kind=")
 _given = set()
 _nodes = []
 _processes = []
@@ -86,6 +88,7 @@ class Node:
         self.peers = peers
         self.flags = flags
         self.process = None
+        self.was_ended = False
         _nodes.append(self)
 
     @property
@@ -108,6 +111,7 @@ class Node:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.arguments(), stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env=clean_environment())
+        self.was_ended = False
         if wait:
             until(self.answers, self.name + " answers")
         return self
@@ -118,17 +122,21 @@ class Node:
             raise Failure("%s ended with %d:\n%s" % (self.name, code, self.log_tail()))
         return self.http("/health")[0] == 200
 
-    def signal(self, number):
+    def send_signal(self, number):
         self.process.send_signal(number)
 
     def kill(self):
+        self.check_health()
+        self.was_ended = True
         self.process.kill()
         self.process.wait()
 
-    def terminate(self, seconds=15):
-        """SIGTERM; returns the exit code."""
-        self.process.terminate()
-        until(lambda: self.process.poll() is not None, self.name + " ends after SIGTERM", seconds)
+    def terminate(self, number=signal.SIGTERM, seconds=15):
+        """Asks it to end; returns the exit code."""
+        self.check_health()
+        self.was_ended = True
+        self.process.send_signal(number)
+        until(lambda: self.process.poll() is not None, self.name + " ends after a signal", seconds)
         return self.process.returncode
 
     def is_running(self):
@@ -158,6 +166,13 @@ class Node:
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as log:
             return log.read()
+
+    def check_health(self):
+        """Fails if the process ended by itself, or anything in its log is a crash or a finding."""
+        for line in self.log().splitlines() if os.path.exists(self.log_path) else ():
+            expect(not CRASH.search(line), "%s crashed or a sanitizer spoke: %s" % (self.name, line))
+        expect(self.process is None or self.was_ended or self.is_running(),
+               "%s ended by itself" % self.name)
 
     def log_tail(self):
         return "\n".join(self.log().splitlines()[-12:])
@@ -312,6 +327,8 @@ def _run_one(name, test):
     begin = time.monotonic()
     try:
         test(scratch)
+        for node in _nodes:
+            node.check_health()
         print("ok %s (%.1fs)" % (name, time.monotonic() - begin), flush=True)
         return True
     except Exception:  # a test may fail in any way, and the others still run

@@ -42,9 +42,7 @@ def test_sigterm_ends_it_with_0_and_loses_nothing(scratch):
 
 def test_sigint_ends_it_with_0(scratch):
     node = Node(scratch).start()
-    node.signal(signal.SIGINT)
-    until(lambda: node.process.poll() is not None, "it ends")
-    expect(node.process.returncode == 0, "exit code 0")
+    expect(node.terminate(signal.SIGINT) == 0, "exit code 0")
 
 
 def test_greets_and_logs(scratch):
