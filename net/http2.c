@@ -292,9 +292,35 @@ static int data_send_cb(nghttp2_session *session, nghttp2_frame *frame, const ui
 
 /* ---- the connection ---------------------------------------------------------------------- */
 
-static int session_open(struct http2 *h, uint32_t streams_max,
+static void *pool_malloc_cb(size_t bytes, void *pool)
+{
+    return pool_alloc(pool, bytes);
+}
+
+static void pool_free_cb(void *memory, void *pool)
+{
+    pool_free(pool, memory);
+}
+
+static void *pool_calloc_cb(size_t count, size_t bytes, void *pool)
+{
+    return pool_zalloc(pool, count, bytes);
+}
+
+static void *pool_realloc_cb(void *old, size_t bytes, void *pool)
+{
+    return pool_resize(pool, old, bytes);
+}
+
+static int session_open(struct http2 *h, uint32_t streams_max, struct pool *pool,
                         nghttp2_session_callbacks *callbacks, nghttp2_option *option)
 {
+    nghttp2_mem pooled = {.mem_user_data = pool,
+                          .malloc = pool_malloc_cb,
+                          .free = pool_free_cb,
+                          .calloc = pool_calloc_cb,
+                          .realloc = pool_realloc_cb};
+    nghttp2_mem *mem = pool != NULL ? &pooled : NULL;
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, begin_headers_cb);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, header_cb);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, data_chunk_cb);
@@ -309,8 +335,8 @@ static int session_open(struct http2 *h, uint32_t streams_max,
     nghttp2_option_set_max_outbound_ack(option, HTTP2_ACKS_QUEUED_MAX);
 
     int rc = h->is_server
-                 ? nghttp2_session_server_new2(&h->session, callbacks, h, option)
-                 : nghttp2_session_client_new2(&h->session, callbacks, h, option);
+                 ? nghttp2_session_server_new3(&h->session, callbacks, h, option, mem)
+                 : nghttp2_session_client_new3(&h->session, callbacks, h, option, mem);
     if (rc != 0) {
         return rc;
     }
@@ -330,8 +356,8 @@ static int session_open(struct http2 *h, uint32_t streams_max,
     return rc;
 }
 
-struct http2 *http2_new(bool is_server, uint32_t streams_max, const struct http2_events *events,
-                        void *owner)
+struct http2 *http2_new_pooled(bool is_server, uint32_t streams_max, struct pool *pool,
+                               const struct http2_events *events, void *owner)
 {
     struct http2 *h = calloc(1, sizeof *h); /* not mem.h: clients must live without memory */
     if (h == NULL) {
@@ -349,7 +375,7 @@ struct http2 *http2_new(bool is_server, uint32_t streams_max, const struct http2
         rc = nghttp2_option_new(&option);
     }
     if (rc == 0) {
-        rc = session_open(h, streams_max, callbacks, option);
+        rc = session_open(h, streams_max, pool, callbacks, option);
     }
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
@@ -359,6 +385,12 @@ struct http2 *http2_new(bool is_server, uint32_t streams_max, const struct http2
         return NULL;
     }
     return h;
+}
+
+struct http2 *http2_new(bool is_server, uint32_t streams_max, const struct http2_events *events,
+                        void *owner)
+{
+    return http2_new_pooled(is_server, streams_max, NULL, events, owner);
 }
 
 void http2_free(struct http2 *h)

@@ -23,6 +23,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/pool.h"
 #include "base/slice.h"
 #include "base/status.h"
 
@@ -97,6 +98,9 @@ struct http2_events {
  * streams open. `events` is static, `owner` is passed to each. NULL if there is no memory. */
 struct http2 *http2_new(bool is_server, uint32_t streams_max, const struct http2_events *events,
                         void *owner);
+/* The same, with memory from a pool that connections share; it must outlive them. */
+struct http2 *http2_new_pooled(bool is_server, uint32_t streams_max, struct pool *pool,
+                               const struct http2_events *events, void *owner);
 /* Calls `closed` for every stream that is left. */
 void http2_free(struct http2 *h);
 

@@ -47,6 +47,7 @@ struct grpc_shared {
     struct metric *connections;
     struct list pool; /* of calls */
     size_t pool_count;
+    struct pool session_memory; /* of nghttp2 */
     size_t in_bytes; /* sums over the connections */
     size_t out_bytes;
     struct arena scratch; /* of one handler or completion; nothing in it outlives that */

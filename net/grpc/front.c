@@ -6,6 +6,8 @@
 
 /* Output is handed to the sink in pieces of about this size. */
 #define OUT_PIECE_BYTES ((size_t)256 << 10)
+/* What nghttp2 has given back is kept for it up to here. */
+#define SESSION_MEMORY_KEPT_BYTES ((size_t)8 << 20)
 /* A client that has sent nothing for so long is asked whether it is there, so that what dead ones
  * hold is found; it has so long to answer. */
 #define KEEPALIVE_MS ((uint64_t)2 * 3600 * 1000)
@@ -113,6 +115,7 @@ static void *grpc_shared_new(const struct front_env *env)
 {
     struct grpc_shared *shared = mem_zalloc(sizeof *shared);
     list_init(&shared->pool);
+    shared->session_memory.kept_bytes_max = SESSION_MEMORY_KEPT_BYTES;
     shared->routes = grpc_routes_new(env->metrics);
     if (env->metrics != NULL) {
         shared->in_flight = metrics_gauge(env->metrics, "coord_grpc_in_flight", NULL,
@@ -129,6 +132,7 @@ static void grpc_shared_free(void *state)
     PRE(shared->in_bytes == 0 && shared->out_bytes == 0);
     grpc_calls_free(&shared->pool);
     grpc_routes_free(shared->routes);
+    pool_close(&shared->session_memory);
     arena_close(&shared->scratch);
     buf_close(&shared->out);
     mem_free(shared);
@@ -149,7 +153,7 @@ static enum status grpc_open(void *state, const struct front_env *env)
     list_init(&c->blocked);
     clock_read(c);
     c->fed_ms = c->now_ms;
-    c->http2 = http2_new(true, calls_max(c), &events, c);
+    c->http2 = http2_new_pooled(true, calls_max(c), &c->shared->session_memory, &events, c);
     if (c->http2 == NULL) {
         return RC_NO_MEMORY;
     }

@@ -1,6 +1,7 @@
 #include "net/grpc/wire.h"
 
 #include "base/assert.h"
+#include "base/utf8.h"
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
@@ -67,57 +68,10 @@ enum status wire_next(struct slice *rest, struct wire_field *field)
 
 /* ---- checking ---------------------------------------------------------------------------- */
 
-/* The bytes that follow the lead byte, and the least code point such a sequence may stand for;
- * 0 for ASCII, which the caller has dealt with, and for bytes that lead nothing. */
-static unsigned utf8_follows(uint8_t lead, uint32_t *bits, uint32_t *least)
-{
-    if (lead >= 0xc2 && lead <= 0xdf) {
-        *bits = lead & 0x1fU;
-        *least = 0x80;
-        return 1;
-    }
-    if ((lead & 0xf0) == 0xe0) {
-        *bits = lead & 0x0fU;
-        *least = 0x800;
-        return 2;
-    }
-    if (lead >= 0xf0 && lead <= 0xf4) {
-        *bits = lead & 0x07U;
-        *least = 0x10000;
-        return 3;
-    }
-    return 0;
-}
-
-/* UTF-8 as RFC 3629 has it: shortest form, no surrogates, at most U+10FFFF; and no NUL. */
+/* protobuf-c would cut a string at its first NUL. */
 static bool string_is_valid(struct slice s)
 {
-    size_t i = 0;
-    while (i < s.size) {
-        if (s.data[i] < 0x80) {
-            if (s.data[i++] == 0) {
-                return false;
-            }
-            continue;
-        }
-        uint32_t point = 0;
-        uint32_t least = 0;
-        unsigned follows = utf8_follows(s.data[i], &point, &least);
-        if (follows == 0 || s.size - i <= follows) {
-            return false;
-        }
-        for (unsigned k = 1; k <= follows; k++) {
-            if ((s.data[i + k] & 0xc0) != 0x80) {
-                return false;
-            }
-            point = point << 6 | (s.data[i + k] & 0x3fU);
-        }
-        if (point < least || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)) {
-            return false;
-        }
-        i += follows + 1;
-    }
-    return true;
+    return s.size == 0 || (memchr(s.data, 0, s.size) == NULL && utf8_is_valid(s));
 }
 
 /* A message that is being walked: its type, and the bytes of it that are left. */
