@@ -26,10 +26,11 @@
 #include "coord/v1/cluster.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 
-#define CONNECT_MS   1000
-#define ATTEMPT_MS   2000 /* for the first round */
-#define PAUSE_MS     10
-#define PAUSE_MS_MAX 200
+#define CONNECT_MS    1000
+#define ATTEMPT_MS    2000 /* for the first round */
+#define SHARED_MS_MIN 100
+#define PAUSE_MS      10
+#define PAUSE_MS_MAX  200
 /* The server is told to give up so much earlier than we do, that its reason reaches us. */
 #define MARGIN_MS_MAX ((uint64_t)250)
 #define MARGIN_SHARE  8
@@ -215,6 +216,16 @@ static void next_endpoint(struct coord_client *client)
     }
 }
 
+/* Half of what is left at most, if there are other endpoints: one that is silent must not use up the
+ * time of all. The last moments go to whoever has them. */
+static uint64_t share_of_time(const struct coord_client *client, const struct call *call,
+                              uint64_t now, uint64_t wanted_ms)
+{
+    uint64_t left = call->deadline_ms > now ? call->deadline_ms - now : 0;
+    uint64_t share = client->endpoint_count > 1 && left > SHARED_MS_MIN ? left / 2 : left;
+    return wanted_ms < share ? wanted_ms : share;
+}
+
 static bool ensure_connection(struct coord_client *client, struct call *call)
 {
     if (client->connection != NULL && connection_is_usable(client->connection)) {
@@ -222,11 +233,10 @@ static bool ensure_connection(struct coord_client *client, struct call *call)
     }
     drop_connection(client);
     const struct endpoint *e = &client->endpoints[client->current];
-    uint64_t until = connection_now_ms() + CONNECT_MS;
+    uint64_t now = connection_now_ms();
     char why[128];
-    client->connection =
-        connection_open(e->host, e->port, until < call->deadline_ms ? until : call->deadline_ms,
-                        why, sizeof why);
+    client->connection = connection_open(
+        e->host, e->port, now + share_of_time(client, call, now, CONNECT_MS), why, sizeof why);
     if (client->connection == NULL && !call->was_answered) {
         (void)client_fail(call->error, COORD_UNAVAILABLE, "%s: %s", e->name, why);
     }
@@ -284,11 +294,11 @@ static bool judge_silence(struct coord_client *client, struct call *call,
     return false;
 }
 
-static struct connection_times attempt_times(const struct call *call)
+static struct connection_times attempt_times(const struct coord_client *client,
+                                             const struct call *call)
 {
     uint64_t now = connection_now_ms();
-    uint64_t left = call->deadline_ms > now ? call->deadline_ms - now : 0;
-    uint64_t ours = call->attempt_ms < left ? call->attempt_ms : left;
+    uint64_t ours = share_of_time(client, call, now, call->attempt_ms);
     uint64_t margin = ours / MARGIN_SHARE < MARGIN_MS_MAX ? ours / MARGIN_SHARE : MARGIN_MS_MAX;
     return (struct connection_times){.server_ms = now + ours - margin, .deadline_ms = now + ours};
 }
@@ -303,7 +313,7 @@ static bool try_once(struct coord_client *client, struct call *call)
     struct connection_answer answer;
     enum connection_result result =
         connection_call(client->connection, client_endpoint(client), call->method->path,
-                        call->request, attempt_times(call), &answer);
+                        call->request, attempt_times(client, call), &answer);
     bool is_decided = result == CONNECTION_ANSWERED
                           ? judge_answer(client, call, &answer)
                           : judge_silence(client, call, result, &answer);

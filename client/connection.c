@@ -17,7 +17,8 @@
 #include "net/http2.h"
 
 #define TAKE_BYTES     ((size_t)64 << 10)
-#define FRAME_BYTES    ((size_t)20 << 10) /* http2_take goes over its limit by a frame at most */
+#define OUT_KEPT_BYTES ((size_t)256 << 10)
+#define CONTROL_BYTES  ((size_t)64 << 10) /* what may go out besides data, in one piece */
 #define READ_BYTES     ((size_t)16 << 10)
 #define IN_KEPT_BYTES  ((size_t)256 << 10)
 #define HTTP_STATUS_OK 200
@@ -228,15 +229,10 @@ struct connection *connection_open(const char *host, const char *port, uint64_t 
     struct connection *c = calloc(1, sizeof *c);
     if (c != NULL) {
         c->fd = fd;
-        c->http2 = reserve(&c->out, TAKE_BYTES + FRAME_BYTES)
-                       ? http2_new(false, 0, &events, c)
-                       : NULL;
+        c->http2 = http2_new(false, 0, &events, c);
     }
     if (c == NULL || c->http2 == NULL) {
         snprintf(why, why_bytes, "out of memory");
-        if (c != NULL) {
-            buf_close(&c->out);
-        }
         free(c);
         close(fd);
         return NULL;
@@ -258,11 +254,26 @@ void connection_close(struct connection *c)
     free(c);
 }
 
+/* Room for all that http2_take may append: every byte of data there is, if the server's windows allow
+ * it, each 16 KiB of it with a frame's header. */
+static bool reserve_take(struct connection *c)
+{
+    size_t queued = http2_queued(c->http2);
+    if (queued == 0 && c->out.capacity > OUT_KEPT_BYTES) {
+        buf_close(&c->out);
+    }
+    return reserve(&c->out, CONTROL_BYTES + queued + queued / 1024);
+}
+
 /* Writes what there is, as far as the socket takes it. */
 static void pump_out(struct connection *c)
 {
     while (!c->failed) {
         if (c->out.size == 0) {
+            c->has_no_memory = !reserve_take(c);
+            c->failed = c->has_no_memory;
+        }
+        if (c->out.size == 0 && !c->failed) {
             (void)http2_take(c->http2, &c->out, TAKE_BYTES);
             c->failed = http2_is_done(c->http2);
         }

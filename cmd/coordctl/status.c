@@ -59,10 +59,14 @@ static void print_table(const Coord__V1__StatusReply *s, const char *endpoint)
            ", digest %016" PRIx64 "\n",
            endpoint, s->name, s->role, s->reason[0] != '\0' ? ", " : "", s->reason, s->term,
            s->header->revision, s->applied_index, (uint64_t)s->digest);
-    printf("%" PRIu64 " nodes in %s, log %s, snapshot at %" PRIu64 " of %s%s, version %s\n\n",
-           s->node_count, size_text(s->state_bytes, state), size_text(s->log_bytes, log),
-           s->snapshot_index, size_text(s->snapshot_bytes, snapshot),
-           s->disk_is_short ? ", DISK FULL" : "", s->version);
+    printf("%" PRIu64 " nodes in %s, log %s, snapshot ", s->node_count,
+           size_text(s->state_bytes, state), size_text(s->log_bytes, log));
+    if (s->snapshot_index > 0) {
+        printf("at %" PRIu64 " of %s", s->snapshot_index, size_text(s->snapshot_bytes, snapshot));
+    } else {
+        printf("none yet");
+    }
+    printf("%s, version %s\n\n", s->disk_is_short ? ", DISK FULL" : "", s->version);
     printf("%-16s %-10s %-24s %-24s %s\n", "NAME", "ROLE", "CLIENTS", "PEERS", "MATCH");
     for (size_t i = 0; i < s->n_members; i++) {
         const Coord__V1__Member *m = s->members[i];

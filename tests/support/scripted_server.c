@@ -1,0 +1,375 @@
+#include "tests/support/scripted_server.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "coord/v1/cluster.pb-c.h"
+#include "coord/v1/tree.pb-c.h"
+#include "net/http2.h"
+
+#define CONNECTIONS_MAX 32
+
+struct call {
+    struct http2_stream stream; /* first: the event's stream is the call */
+    struct list link;
+    char path[64];
+    struct buf in;
+    struct http2_header trailers[3];
+};
+
+struct connection {
+    struct scripted_server *server;
+    int fd; /* -1: not in use */
+    struct http2 *http2;
+    struct buf out;
+    struct list calls;
+    bool must_close; /* after `out` went out */
+};
+
+struct scripted_server {
+    struct scripted_cluster *cluster;
+    const struct scripted_step *step;
+    pthread_t thread;
+    int listener;
+    int stop[2];
+    char endpoint[32];
+    struct connection connections[CONNECTIONS_MAX];
+};
+
+static const struct http2_header response_headers[] = {
+    {.name = HTTP2_TEXT(":status"), .value = HTTP2_TEXT("200")},
+    {.name = HTTP2_TEXT("content-type"), .value = HTTP2_TEXT("application/grpc+proto")},
+};
+static const struct http2_header not_found_headers[] = {
+    {.name = HTTP2_TEXT(":status"), .value = HTTP2_TEXT("404")},
+};
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+static void answer(struct call *call, const ProtobufCMessage *reply, enum grpc_code code,
+                   const char *outcome)
+{
+    size_t count = 0;
+    http2_respond(&call->stream, response_headers, 2, false);
+    if (reply != NULL) {
+        struct buf *out = http2_stream_out(&call->stream);
+        size_t begin = grpc_frame_begin(out);
+        protobuf_c_message_pack(reply,
+                                buf_extend(out, protobuf_c_message_get_packed_size(reply)));
+        http2_stream_wrote(&call->stream, grpc_frame_end(out, begin));
+    }
+    call->trailers[count++] = (struct http2_header){.name = HTTP2_TEXT("grpc-status"),
+                                                    .value = grpc_code_text(code)};
+    if (code != GRPC_OK) {
+        call->trailers[count++] = (struct http2_header){.name = HTTP2_TEXT("grpc-message"),
+                                                        .value = HTTP2_TEXT("as scripted")};
+    }
+    if (outcome != NULL) {
+        call->trailers[count++] = (struct http2_header){.name = HTTP2_TEXT("coord-outcome"),
+                                                        .value = slice_str(outcome)};
+    }
+    http2_stream_finish(&call->stream, call->trailers, count);
+}
+
+/* The replies that the tests look into carry something; for the others a header is enough, and all
+ * replies have it as field 1. */
+static void answer_ok(struct call *call, uint64_t cluster_ms)
+{
+    Coord__V1__ReplyHeader header = COORD__V1__REPLY_HEADER__INIT;
+    header.cluster_ms = cluster_ms;
+    header.revision = 7;
+    header.applied_index = 9;
+    if (strcmp(call->path, "/coord.v1.Tree/Get") == 0) {
+        static uint8_t value[] = {'v'};
+        Coord__V1__GetReply reply = COORD__V1__GET_REPLY__INIT;
+        reply.header = &header;
+        reply.data = (ProtobufCBinaryData){.data = value, .len = sizeof value};
+        answer(call, &reply.base, GRPC_OK, NULL);
+    } else if (strcmp(call->path, "/coord.v1.Tree/List") == 0) {
+        Coord__V1__ListReply reply = COORD__V1__LIST_REPLY__INIT;
+        Coord__V1__ListEntry entry = COORD__V1__LIST_ENTRY__INIT;
+        Coord__V1__ListEntry *entries[] = {&entry, &entry};
+        static char path[] = "/parent/child";
+        entry.path = path;
+        reply.header = &header;
+        reply.n_entries = 2;
+        reply.entries = entries;
+        answer(call, &reply.base, GRPC_OK, NULL);
+    } else {
+        Coord__V1__SyncReply reply = COORD__V1__SYNC_REPLY__INIT;
+        reply.header = &header;
+        answer(call, &reply.base, GRPC_OK, NULL);
+    }
+}
+
+/* ---- what was asked ------------------------------------------------------------------------- */
+
+/* Every request has its header as field 1: SyncRequest, which has nothing else, decodes them all. */
+static struct scripted_id id_of(const struct call *call)
+{
+    struct slice message;
+    struct scripted_id id = {0};
+    enum grpc_frame frame =
+        grpc_frame_peek(buf_slice(&call->in), GRPC_MESSAGE_BYTES_MAX, &message);
+    PRE(frame == GRPC_FRAME_WHOLE);
+    Coord__V1__SyncRequest *request =
+        coord__v1__sync_request__unpack(NULL, message.size, message.data);
+    PRE(request != NULL);
+    if (request->header != NULL && request->header->request_id != NULL) {
+        const Coord__V1__RequestId *from = request->header->request_id;
+        id = (struct scripted_id){from->issued_ms, from->high, from->low};
+    }
+    coord__v1__sync_request__free_unpacked(request, NULL);
+    return id;
+}
+
+static bool id_is_set(const struct scripted_id *id)
+{
+    return id->issued_ms != 0 || id->high != 0 || id->low != 0;
+}
+
+/* Once per id. */
+static void execute(struct scripted_cluster *cluster, const struct scripted_id *id)
+{
+    for (size_t i = 0; i < cluster->executed_count; i++) {
+        if (id_is_set(id) && memcmp(&cluster->executed[i], id, sizeof *id) == 0) {
+            return;
+        }
+    }
+    PRE(cluster->executed_count < SCRIPTED_CALLS_MAX);
+    cluster->executed[cluster->executed_count++] = *id;
+}
+
+static bool does_execute(enum scripted_action action)
+{
+    return action == SCRIPT_END || action == SCRIPT_SERVE || action == SCRIPT_SERVE_AND_DROP ||
+           action == SCRIPT_LOSE || action == SCRIPT_UNKNOWN || action == SCRIPT_SILENCE;
+}
+
+static void perform(struct connection *c, struct call *call, const struct scripted_step *step,
+                    uint64_t cluster_ms)
+{
+    /* length 8, type GOAWAY, no flags, stream 0; last stream 0, NO_ERROR */
+    static const uint8_t goaway[] = {0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    switch (step->action) {
+    case SCRIPT_END:
+    case SCRIPT_SERVE: answer_ok(call, cluster_ms); break;
+    case SCRIPT_SERVE_AND_DROP:
+        answer_ok(call, cluster_ms);
+        c->must_close = true;
+        break;
+    case SCRIPT_STATUS: answer(call, NULL, step->code, step->outcome); break;
+    case SCRIPT_LOSE:
+    case SCRIPT_DROP: c->must_close = true; break;
+    case SCRIPT_UNKNOWN: answer(call, NULL, GRPC_UNKNOWN, NULL); break;
+    case SCRIPT_SILENCE: break;
+    case SCRIPT_REFUSE: http2_stream_reset(&call->stream, HTTP2_REFUSED_STREAM); break;
+    case SCRIPT_GOAWAY: buf_append(&c->out, goaway, sizeof goaway); break;
+    case SCRIPT_HTTP: http2_respond(&call->stream, not_found_headers, 1, true); break;
+    case SCRIPT_NOISE: buf_append_str(&c->out, "HTTP/1.1 400 Bad Request\r\n\r\n"); break;
+    }
+}
+
+/* ---- events --------------------------------------------------------------------------------- */
+
+static struct http2_stream *on_open(void *owner)
+{
+    struct connection *c = owner;
+    struct call *call = mem_zalloc(sizeof *call);
+    list_push_back(&c->calls, &call->link);
+    return &call->stream;
+}
+
+static void on_header(void *owner, struct http2_stream *s, struct slice name, struct slice value)
+{
+    struct call *call = (struct call *)s;
+    (void)owner;
+    if (slice_is(name, ":path")) {
+        PRE(value.size < sizeof call->path);
+        memcpy(call->path, value.data, value.size);
+    }
+}
+
+static void on_headers_end(void *owner, struct http2_stream *s, bool is_last)
+{
+    (void)owner;
+    (void)s;
+    (void)is_last;
+}
+
+static void on_data(void *owner, struct http2_stream *s, struct slice bytes)
+{
+    (void)owner;
+    buf_append_slice(&((struct call *)s)->in, bytes);
+    http2_consume(s);
+}
+
+static void on_end(void *owner, struct http2_stream *s)
+{
+    struct connection *c = owner;
+    struct call *call = (struct call *)s;
+    struct scripted_server *server = c->server;
+    struct scripted_cluster *cluster = server->cluster;
+    static const struct scripted_step serve = {.action = SCRIPT_SERVE};
+    const struct scripted_step *step = &serve;
+
+    (void)pthread_mutex_lock(&cluster->lock);
+    if (strcmp(call->path, "/coord.v1.Cluster/Status") == 0) {
+        cluster->status_count++;
+    } else {
+        if (server->step != NULL && server->step->action != SCRIPT_END) {
+            step = server->step++;
+        }
+        struct scripted_id id = id_of(call);
+        PRE(cluster->call_count < SCRIPTED_CALLS_MAX);
+        cluster->ids[cluster->call_count++] = id;
+        if (does_execute(step->action)) {
+            execute(cluster, &id);
+        }
+    }
+    uint64_t cluster_ms = cluster->cluster_ms;
+    (void)pthread_mutex_unlock(&cluster->lock);
+    perform(c, call, step, cluster_ms);
+}
+
+static void on_closed(void *owner, struct http2_stream *s, uint32_t error)
+{
+    struct call *call = (struct call *)s;
+    (void)owner;
+    (void)error;
+    list_remove(&call->link);
+    http2_stream_release(s);
+    buf_close(&call->in);
+    mem_free(call);
+}
+
+static const struct http2_events server_events = {.open = on_open,
+                                                  .header = on_header,
+                                                  .headers_end = on_headers_end,
+                                                  .data = on_data,
+                                                  .end = on_end,
+                                                  .closed = on_closed};
+
+/* ---- sockets -------------------------------------------------------------------------------- */
+
+static void connection_begin(struct scripted_server *s)
+{
+    int fd = accept(s->listener, NULL, NULL);
+    for (size_t i = 0; fd >= 0 && i < CONNECTIONS_MAX; i++) {
+        struct connection *c = &s->connections[i];
+        if (c->fd < 0) {
+            *c = (struct connection){.server = s, .fd = fd};
+            list_init(&c->calls);
+            c->http2 = http2_new(true, 100, &server_events, c);
+            (void)pthread_mutex_lock(&s->cluster->lock);
+            s->cluster->connection_count++;
+            (void)pthread_mutex_unlock(&s->cluster->lock);
+            return;
+        }
+    }
+    PRE(fd >= 0);
+    UNREACHABLE(); /* a test with that many connections needs a larger table */
+}
+
+static void connection_end(struct connection *c)
+{
+    http2_free(c->http2);
+    buf_close(&c->out);
+    (void)close(c->fd);
+    c->fd = -1;
+}
+
+/* Blocking writes will do: replies are small. */
+static void connection_read(struct connection *c)
+{
+    uint8_t bytes[4096];
+    ssize_t n = recv(c->fd, bytes, sizeof bytes, 0);
+    bool is_alive = n > 0 && http2_feed(c->http2, slice_make(bytes, (size_t)n)) == RC_OK;
+    (void)http2_take(c->http2, &c->out, SIZE_MAX);
+    while (is_alive && c->out.size > 0) {
+        n = send(c->fd, c->out.data, c->out.size, MSG_NOSIGNAL);
+        is_alive = n > 0;
+        buf_consume(&c->out, n > 0 ? (size_t)n : 0);
+    }
+    if (!is_alive || c->must_close) {
+        connection_end(c);
+    }
+}
+
+static void *server_main(void *argument)
+{
+    struct scripted_server *s = argument;
+    for (;;) {
+        struct pollfd polls[CONNECTIONS_MAX + 2] = {{.fd = s->stop[0], .events = POLLIN},
+                                                    {.fd = s->listener, .events = POLLIN}};
+        for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+            polls[i + 2] = (struct pollfd){.fd = s->connections[i].fd, .events = POLLIN};
+        }
+        int ready = poll(polls, CONNECTIONS_MAX + 2, -1);
+        if (ready > 0 && polls[0].revents != 0) {
+            return NULL;
+        }
+        for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+            if (ready > 0 && polls[i + 2].revents != 0) {
+                connection_read(&s->connections[i]);
+            }
+        }
+        if (ready > 0 && polls[1].revents != 0) {
+            connection_begin(s);
+        }
+    }
+}
+
+struct scripted_server *scripted_server_new(struct scripted_cluster *cluster,
+                                            const struct scripted_step *script)
+{
+    struct scripted_server *s = mem_zalloc(sizeof *s);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    s->cluster = cluster;
+    s->step = script;
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        s->connections[i].fd = -1;
+    }
+    s->listener = socket(AF_INET, SOCK_STREAM, 0);
+    int rc = bind(s->listener, (struct sockaddr *)&address, sizeof address);
+    PRE(rc == 0);
+    rc = listen(s->listener, 16);
+    PRE(rc == 0);
+    rc = getsockname(s->listener, (struct sockaddr *)&address, &size);
+    PRE(rc == 0);
+    (void)snprintf(s->endpoint, sizeof s->endpoint, "127.0.0.1:%u", ntohs(address.sin_port));
+    rc = pipe(s->stop);
+    PRE(rc == 0);
+    rc = pthread_create(&s->thread, NULL, server_main, s);
+    PRE(rc == 0);
+    return s;
+}
+
+void scripted_server_free(struct scripted_server *s)
+{
+    (void)close(s->stop[1]);
+    (void)pthread_join(s->thread, NULL);
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        if (s->connections[i].fd >= 0) {
+            connection_end(&s->connections[i]);
+        }
+    }
+    (void)close(s->listener);
+    (void)close(s->stop[0]);
+    mem_free(s);
+}
+
+const char *scripted_server_endpoint(const struct scripted_server *s)
+{
+    return s->endpoint;
+}
