@@ -190,21 +190,22 @@ static void choose_into(struct list *to, struct list *from,
     }
 }
 
-static bool any(struct node_write *w, void *context)
+static bool may_be_in_the_log(struct node_write *w, void *context)
 {
-    (void)w;
     (void)context;
-    return true;
+    return w->may_be_sent;
 }
 
-/* Of a write that was sent, the entry may have been among the skipped ones. A remembered
- * reply tells; so does its absence for a repeatable write: then it was not executed. Of any
- * other write nobody can tell. */
+/* Of a write that was sent, the entry may have been among the skipped ones, also when the
+ * connection broke since and it waits to be sent again. A remembered reply tells; so does its
+ * absence for a repeatable write: then it was not executed. Of any other write nobody can tell. */
 void pending_state_replaced(struct pending *p, struct store *s, uint64_t term)
 {
     struct list open;
-    uint64_t sent_term = p->sent_term;
-    choose_into(&open, &p->sent, any, NULL);
+    struct list kept;
+    pending_resend(p);
+    choose_into(&open, &p->queued, may_be_in_the_log, NULL);
+    list_init(&kept);
     while (!list_empty(&open)) {
         struct node_write *w = of(open.next);
         struct reply reply;
@@ -214,10 +215,14 @@ void pending_state_replaced(struct pending *p, struct store *s, uint64_t term)
             finish(p, w, RC_UNKNOWN, NULL);
         } else {
             list_remove(&w->link);
-            list_push_back(&p->sent, &w->link);
+            list_push_back(&kept, &w->link);
         }
     }
-    p->sent_term = sent_term;
+    while (!list_empty(&kept)) {
+        struct list *last = kept.prev;
+        list_remove(last);
+        list_push_back(p->queued.next, last); /* before the first, as they were */
+    }
     pending_term_applied(p, term);
 }
 

@@ -280,7 +280,8 @@ enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *e
         .election_timeout_ms = c->options.election_timeout_ms,
         .heartbeat_ms = c->options.heartbeat_ms,
         .wal_segment_bytes = c->options.wal_segment_bytes,
-        .snapshot_log_bytes = c->options.snapshot_log_bytes,
+        .snapshot_log_bytes = n->snapshot_log_bytes > 0 ? n->snapshot_log_bytes
+                                                        : c->options.snapshot_log_bytes,
         .trailing_log_bytes = c->options.trailing_log_bytes,
         .batch_bytes = c->options.batch_bytes,
         .seed = (uint32_t)world_random(&c->world, 1, UINT32_MAX),

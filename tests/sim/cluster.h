@@ -47,6 +47,7 @@ struct cluster_node {
     struct log log;
     char name[8];
     uint32_t boots;
+    size_t snapshot_log_bytes; /* 0: as the cluster's */
     bool is_stopping;
     bool has_stopped;  /* node_stop has come to its end */
     bool has_fatal;

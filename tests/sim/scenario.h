@@ -70,5 +70,6 @@ void scenario_torn_tail(struct story *s);
 void scenario_lost_disk(struct story *s);
 void scenario_disk_full(struct story *s);
 void scenario_lagging(struct story *s);
+void scenario_skipped_write(struct story *s);
 
 #endif
