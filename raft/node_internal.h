@@ -103,6 +103,12 @@ struct node {
         bool pull_open;
     } install;
     struct store *loaded; /* verified, waits for the core */
+    /* A replaced state, freed off the loop: a million nodes take a while. */
+    struct {
+        struct env_job job;
+        struct env_queue *queue;
+        struct store *store; /* NULL when idle */
+    } discard;
 
     /* stopping */
     void (*stopped)(void *context);
@@ -148,6 +154,7 @@ void node_on_offer(struct node *n, uint64_t from, const struct message_install_s
 void node_on_pull(struct node *n, uint64_t from, const struct message_snapshot_pull *m);
 void node_on_chunk(struct node *n, uint64_t from, const struct message_snapshot_chunk *m);
 void node_on_installed(struct node *n, uint64_t index);
+void node_discard_close(struct node *n);
 void node_on_configuration(struct node *n, const struct engine_configuration *c);
 
 /* node_leader.c */

@@ -546,6 +546,10 @@ void node_close(struct node *n)
     if (n->loaded != NULL) {
         store_free(n->loaded);
     }
+    if (n->discard.queue != NULL) {
+        n->env->queue_close(n->discard.queue);
+        node_discard_close(n);
+    }
     arena_close(&n->apply_arena);
     arena_close(&n->query_arena);
     buf_close(&n->batch);

@@ -203,6 +203,38 @@ static void pull(struct node *n, uint64_t now_ms)
     node_send(n, n->install.from, &m);
 }
 
+static void discard_run(struct env_job *job)
+{
+    struct node *n = (struct node *)(void *)((char *)job - offsetof(struct node, discard.job));
+    store_free(n->discard.store);
+    n->discard.store = NULL;
+}
+
+static void discard_done(struct env_job *job)
+{
+    (void)job;
+}
+
+static void discard_store(struct node *n, struct store *s)
+{
+    if (n->discard.queue != NULL) {
+        n->env->queue_close(n->discard.queue); /* waits for the one before, if it still runs */
+        node_discard_close(n);
+    }
+    n->discard.store = s;
+    n->discard.queue = n->env->queue_open(n->env, "discard");
+    n->discard.job = (struct env_job){.run = discard_run, .done = discard_done};
+    n->env->queue_submit(n->discard.queue, &n->discard.job);
+}
+
+void node_discard_close(struct node *n)
+{
+    if (n->discard.store != NULL) {
+        store_free(n->discard.store);
+        n->discard.store = NULL;
+    }
+}
+
 void node_on_installed(struct node *n, uint64_t index)
 {
     INVARIANT(12, n->loaded != NULL && store_applied_index(n->loaded) == index);
@@ -216,7 +248,7 @@ void node_on_installed(struct node *n, uint64_t index)
     log_info(n->log, "snapshot.installed", "index=%" PRIu64 " revision=%" PRIu64, index,
              store_revision(n->store));
     pending_state_replaced(&n->pending, n->store, n->applied_term);
-    store_free(old);
+    discard_store(n, old);
 }
 
 /* ---- turn -------------------------------------------------------------------------------- */
