@@ -7,7 +7,8 @@
 
 #define POOL_BYTES_MIN ((size_t)64) /* of the smallest class; each next one is twice as large */
 
-/* A piece: this header, then the user's bytes; while it is free, the first of these are `next`. */
+/* A piece: this header, then the user's bytes; while it is free, the first of these are
+ * `next`. */
 struct pool_piece {
     size_t class;    /* POOL_CLASSES: too large for any */
     size_t capacity; /* of the user's bytes */
@@ -100,7 +101,8 @@ void pool_free(struct pool *p, void *memory)
     }
     struct pool_piece *piece = piece_of(memory);
     size_t bytes = POOL_BYTES_MIN << piece->class;
-    if (!POOL_KEEPS || piece->class == POOL_CLASSES || p->kept_bytes + bytes > p->kept_bytes_max) {
+    if (!POOL_KEEPS || piece->class == POOL_CLASSES ||
+        p->kept_bytes + bytes > p->kept_bytes_max) {
         free(piece);
         return;
     }

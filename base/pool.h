@@ -1,14 +1,15 @@
-/* Memory by size class, kept on free lists instead of being given back: for a library's many small,
- * short-lived pieces. A zeroed pool is empty and valid. Not thread safe.
+/* Memory by size class, kept on free lists instead of being given back: for a library's many
+ * small, short-lived pieces. A zeroed pool is empty and valid. Not thread safe.
  *
- * Running out is reported, not fatal, since such libraries can cope and clients use them too. Under
- * AddressSanitizer nothing is kept, so that it sees every use after a free. */
+ * Running out is reported, not fatal, since such libraries can cope and clients use them too.
+ * Under AddressSanitizer nothing is kept, so that it sees every use after a free. */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
 
 #include <stddef.h>
 
-#define POOL_CLASSES 5 /* 64, 128, 256, 512, 1024 bytes, headers included; larger pieces pass through */
+/* 64, 128, 256, 512 and 1024 bytes, headers included; larger pieces pass through. */
+#define POOL_CLASSES 5
 
 struct pool_piece;
 
@@ -23,6 +24,7 @@ void *pool_alloc(struct pool *p, size_t bytes);
 void *pool_zalloc(struct pool *p, size_t count, size_t bytes);
 void *pool_resize(struct pool *p, void *old, size_t bytes);
 void pool_free(struct pool *p, void *memory);
-void pool_close(struct pool *p); /* pieces still in use stay valid, and may only be freed by a pool */
+/* Pieces still in use stay valid, and may only be freed by a pool. */
+void pool_close(struct pool *p);
 
 #endif

@@ -6,9 +6,9 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-/* nghttp2's flood limits. Its defaults end a connection, with all its watches, that cancels 3,000
- * calls quickly or pings with every frame, and both are normal clients. What a reset costs us is
- * bounded elsewhere: by the streams, requests and bytes in flight. */
+/* nghttp2's flood limits. Its defaults end a connection, with all its watches, that cancels
+ * 3,000 calls quickly or pings with every frame, and both are normal clients. What a reset
+ * costs us is bounded elsewhere: by the streams, requests and bytes in flight. */
 #define HTTP2_RESET_BURST 20000
 #define HTTP2_RESETS_PER_S 5000
 #define HTTP2_ACKS_QUEUED_MAX 10000
@@ -25,7 +25,7 @@ struct http2 {
     struct list streams;
     size_t stream_count;
     size_t queued_bytes;
-    struct http2_stream *recent; /* of the last look-up: headers and data of one stream come in a row */
+    struct http2_stream *recent; /* last looked up: what comes is mostly for it again */
     struct buf *taking;          /* during http2_take: DATA frames go there without a detour */
 };
 
@@ -513,8 +513,9 @@ enum status http2_request(struct http2 *h, struct http2_stream *s,
     }
     nghttp2_nv nv[HTTP2_HEADERS_MAX];
     nghttp2_data_provider provider = {.source.ptr = s, .read_callback = data_read_cb};
-    int32_t id = nghttp2_submit_request(h->session, NULL, nv, headers_convert(headers, count, nv),
-                                        is_last ? NULL : &provider, s);
+    int32_t id =
+        nghttp2_submit_request(h->session, NULL, nv, headers_convert(headers, count, nv),
+                               is_last ? NULL : &provider, s);
     if (id < 0) {
         return id == NGHTTP2_ERR_NOMEM ? RC_NO_MEMORY : RC_CLOSED;
     }

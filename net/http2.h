@@ -1,18 +1,18 @@
 /* One HTTP/2 connection: bytes in, bytes out, no sockets. The only user of nghttp2.
  *
- * Server and client alike. The owner feeds what arrived, learns through `struct http2_events` what
- * it meant, submits headers and data, and takes the bytes that are to be written. Streams are the
- * owner's memory: a `struct http2_stream` sits inside the owner's call and is pinned from `open`
- * (server) or http2_request (client) until `closed`.
+ * Server and client alike. The owner feeds what arrived, learns through `struct http2_events`
+ * what it meant, submits headers and data, and takes the bytes that are to be written. Streams
+ * are the owner's memory: a `struct http2_stream` sits inside the owner's call and is pinned
+ * from `open` (server) or http2_request (client) until `closed`.
  *
  * Flow control. The connection's window is given back as data arrives, a stream's only by
- * http2_consume: a stream whose owner does not keep up stalls by itself and stalls no other. What is
- * written waits in the stream until the peer's windows take it; http2_stream_queued and
+ * http2_consume: a stream whose owner does not keep up stalls by itself and stalls no other.
+ * What is written waits in the stream until the peer's windows take it; http2_stream_queued and
  * http2_queued tell how much, and the owner decides when that is too much.
  *
- * Events may call everything here but http2_free, http2_feed and http2_take. They are called from
- * inside http2_feed and http2_take (`closed` and `goaway` from both) and, `closed` only, http2_free.
- * Thread: loop.
+ * Events may call everything here but http2_free, http2_feed and http2_take. They are called
+ * from inside http2_feed and http2_take (`closed` and `goaway` from both) and, `closed` only,
+ * http2_free. Thread: loop.
  */
 #ifndef NET_HTTP2_H
 #define NET_HTTP2_H
@@ -40,7 +40,8 @@ enum http2_error {
     HTTP2_ENHANCE_YOUR_CALM = 0xb,
 };
 
-#define HTTP2_TEXT(text) {(const uint8_t *)(text), sizeof(text) - 1} /* a literal, as initializer */
+/* A string literal as the initializer of a slice. */
+#define HTTP2_TEXT(text) {(const uint8_t *)(text), sizeof(text) - 1}
 
 /* A header to send. Names are lower case. */
 struct http2_header {
@@ -53,8 +54,8 @@ struct http2_header {
 
 struct http2;
 
-/* Zeroed before its first use; http2_stream_release after the last. Between two uses it keeps its
- * buffer, so pooling calls saves allocations. */
+/* Zeroed before its first use; http2_stream_release after the last. Between two uses it keeps
+ * its buffer, so pooling calls saves allocations. */
 struct http2_stream {
     int32_t id;             /* read only */
     bool peer_ended;        /* read only: the peer will send nothing more */
@@ -75,8 +76,8 @@ struct http2_stream {
 };
 
 struct http2_events {
-    /* Server: the peer begins a stream. Returns the owner's stream for it, or NULL to refuse it with
-     * REFUSED_STREAM. NULL on the client side. */
+    /* Server: the peer begins a stream. Returns the owner's stream for it, or NULL to refuse it
+     * with REFUSED_STREAM. NULL on the client side. */
     struct http2_stream *(*open)(void *owner);
     /* One header of a request, a response or trailers. Name and value are borrowed. */
     void (*header)(void *owner, struct http2_stream *s, struct slice name, struct slice value);
@@ -94,8 +95,9 @@ struct http2_events {
     void (*goaway)(void *owner, int32_t last_id, uint32_t error);
 };
 
-/* Begins a connection; its SETTINGS are the first bytes to take. The peer may have `streams_max`
- * streams open. `events` is static, `owner` is passed to each. NULL if there is no memory. */
+/* Begins a connection; its SETTINGS are the first bytes to take. The peer may have
+ * `streams_max` streams open. `events` is static, `owner` is passed to each. NULL if there is
+ * no memory. */
 struct http2 *http2_new(bool is_server, uint32_t streams_max, const struct http2_events *events,
                         void *owner);
 /* The same, with memory from a pool that connections share; it must outlive them. */
@@ -104,11 +106,11 @@ struct http2 *http2_new_pooled(bool is_server, uint32_t streams_max, struct pool
 /* Calls `closed` for every stream that is left. */
 void http2_free(struct http2 *h);
 
-/* What the peer sent; takes all of it. RC_MALFORMED: take what there is to say about it (GOAWAY), then
- * close. RC_NO_MEMORY: close. */
+/* What the peer sent; takes all of it. RC_MALFORMED: take what there is to say about it
+ * (GOAWAY), then close. RC_NO_MEMORY: close. */
 enum status http2_feed(struct http2 *h, struct slice bytes) MUST_USE;
-/* Appends bytes to write to `out` until it holds `limit` bytes, at most a frame more. True if there
- * is more to take. */
+/* Appends bytes to write to `out` until it holds `limit` bytes, at most a frame more. True if
+ * there is more to take. */
 bool http2_take(struct http2 *h, struct buf *out, size_t limit);
 /* Nothing more will be read or written: close the connection. */
 bool http2_is_done(const struct http2 *h);
@@ -121,8 +123,8 @@ void http2_each(struct http2 *h, void (*fn)(struct http2_stream *s));
 /* ---- connection ---- */
 
 void http2_ping(struct http2 *h);
-/* First half of a graceful stop: tells the peer to open no more streams, while those under way are
- * still served. The second, http2_goaway, follows a round trip later (RFC 9113, 6.8). */
+/* First half of a graceful stop: tells the peer to open no more streams, while those under way
+ * are still served. The second, http2_goaway, follows a round trip later (RFC 9113, 6.8). */
 void http2_goaway_notice(struct http2 *h);
 void http2_goaway(struct http2 *h, uint32_t error);
 /* Client: new requests are allowed, and how many the server takes at a time. */
@@ -131,21 +133,23 @@ uint32_t http2_peer_streams_max(const struct http2 *h);
 
 /* ---- streams ---- */
 
-/* Client: opens a stream with these headers; with `is_last` nothing follows. Names and values are
- * pinned until the next http2_take that returned false. RC_CLOSED: no new streams any more. */
+/* Client: opens a stream with these headers; with `is_last` nothing follows. Names and values
+ * are pinned until the next http2_take that returned false. RC_CLOSED: no new streams any
+ * more. */
 enum status http2_request(struct http2 *h, struct http2_stream *s,
                           const struct http2_header *headers, size_t count,
                           bool is_last) MUST_USE;
-/* Server: the response headers; data and trailers follow, or nothing if `is_last`. Names and values
- * are pinned until `closed`. */
+/* Server: the response headers; data and trailers follow, or nothing if `is_last`. Names and
+ * values are pinned until `closed`. */
 void http2_respond(struct http2_stream *s, const struct http2_header *headers, size_t count,
                    bool is_last);
 /* The place to append data to be sent; then call http2_stream_wrote. */
 struct buf *http2_stream_out(struct http2_stream *s);
 void http2_stream_wrote(struct http2_stream *s, size_t bytes);
-/* No more data follows: the stream ends after what is queued, with these trailers if there are any.
- * Trailers, the array too, are pinned until `closed`. A server then resets a stream that the client
- * has not ended with NO_ERROR (RFC 9113, 8.1), so that no client goes on sending for nothing. */
+/* No more data follows: the stream ends after what is queued, with these trailers if there are
+ * any. Trailers, the array too, are pinned until `closed`. A server then resets a stream that
+ * the client has not ended with NO_ERROR (RFC 9113, 8.1), so that no client goes on sending for
+ * nothing. */
 void http2_stream_finish(struct http2_stream *s, const struct http2_header *trailers,
                          size_t count);
 /* Drops what is queued and ends the stream with an error. `closed` follows from http2_take. */

@@ -136,7 +136,8 @@ void answer_refuse(struct grpc_call *call, struct slice path, enum outcome outco
                      (size_t)bytes < path.size ? "..." : "", outcome_text(outcome));
 }
 
-void answer_refuse_early(struct grpc_call *call, enum outcome outcome, const struct errmsg *err)
+void answer_refuse_early(struct grpc_call *call, enum outcome outcome,
+                         const struct errmsg *err)
 {
     grpc_call_refuse(call, outcome, store_revision(node_store(grpc_call_node(call))), "%s",
                      err->text);

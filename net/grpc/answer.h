@@ -20,8 +20,8 @@ Coord__V1__ReplyHeader answer_header_of_now(const struct grpc_call *call);
 
 Coord__V1__Stat answer_stat(const struct stat *stat);
 
-/* Takes the request's wish for freshness into call->read, which is zeroed first. False: it was no
- * valid one and the call is refused. */
+/* Takes the request's wish for freshness into call->read, which is zeroed first. False: it was
+ * no valid one and the call is refused. */
 bool answer_read_prepare(struct grpc_call *call, const Coord__V1__RequestHeader *header);
 
 /* Takes request id and note into the command. */
@@ -31,6 +31,7 @@ void answer_write_prepare(const Coord__V1__RequestHeader *header, struct command
 void answer_refuse(struct grpc_call *call, struct slice path, enum outcome outcome,
                    uint64_t revision);
 /* The same for what was refused here, before the node was asked. */
-void answer_refuse_early(struct grpc_call *call, enum outcome outcome, const struct errmsg *err);
+void answer_refuse_early(struct grpc_call *call, enum outcome outcome,
+                         const struct errmsg *err);
 
 #endif

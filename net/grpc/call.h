@@ -1,20 +1,21 @@
-/* One gRPC call on the server side: what the front's events drive and what a service works with.
+/* One gRPC call on the server side: what the front's events drive and what a service works
+ * with.
  *
  *                headers ok                one whole message, client's half ended
  *   HEADERS ----------------> RECEIVING ------------------------------------> HANDLED
  *      |                        |   ^ |                                          |  ^
- *      |  refused, no such      |   | | streams: each message                    |  | completion
+ *      |  refused, no such      |   | | streams: each message                    |  | completed
  *      |  method, past its      |   +-+                                grpc_call_write, _read
  *      |  deadline              |  malformed, too large, deadline               |  |
  *      v                        v                                               v  |
  *   FINISHED <-------------------------- grpc_call_reply, _refuse, _fail ---- WAITING
  *      |
- *      +--> the stream closes (all was sent, or the client reset it, in any state): back to the pool
+ *      +--> the stream closes (all sent, or reset by the client in any state): to the pool
  *
- * A call is memory of its own from a pool that all connections share: the node pins the request in
- * it until completion, and a stream that closes before cancels it there, so that no completion ever
- * meets a dead stream. Handlers are flat: no call is made back into them from what they call, except
- * `closed` never before they return.
+ * A call is memory of its own from a pool that all connections share: the node pins the request
+ * in it until completion, and a stream that closes before cancels it there, so that no
+ * completion ever meets a dead stream. Handlers are flat: no call is made back into them from
+ * what they call, except `closed` never before they return.
  */
 #ifndef NET_GRPC_CALL_H
 #define NET_GRPC_CALL_H
@@ -32,8 +33,8 @@
 #define GRPC_TIMEOUT_MAX_MS 60000
 /* A client that has been answered and does not read is given up after so long. */
 #define GRPC_LINGER_MS 60000
-/* Of requests that are not complete, and of replies that wait for their client: a call that goes
- * beyond is refused. Of one connection, and of all. */
+/* Of requests that are not complete, and of replies that wait for their client: a call that
+ * goes beyond is refused. Of one connection, and of all. */
 #define GRPC_IN_BYTES_MAX ((size_t)64 << 20)
 #define GRPC_OUT_BYTES_MAX ((size_t)32 << 20)
 #define GRPC_SHARED_BYTES_MAX ((size_t)256 << 20)
@@ -133,11 +134,12 @@ static inline struct node *grpc_call_node(const struct grpc_call *call)
 /* Zeroed or not, gone when the handler or completion returns. */
 void *grpc_call_scratch(struct grpc_call *call, size_t bytes);
 
-/* Proposes `c` and goes on in `written`; refuses the call if the node does, or if it fails there. */
+/* Proposes `c` and goes on in `written`; refuses the call if the node does, or if it fails
+ * there. */
 void grpc_call_write(struct grpc_call *call, const struct command *c,
                      void (*written)(struct grpc_call *call, const struct reply *reply));
-/* The same for a read: call->read.query, or .is_barrier, is filled; what it points to stays with
- * the call. */
+/* The same for a read: call->read.query, or .is_barrier, is filled; what it points to stays
+ * with the call. */
 void grpc_call_read(struct grpc_call *call, void (*got)(struct grpc_call *call,
                                                          const struct query_result *result));
 
@@ -153,9 +155,9 @@ void grpc_call_reply(struct grpc_call *call, const ProtobufCMessage *message);
 /* Ends the call with an error. The text is shown to people. */
 void grpc_call_fail(struct grpc_call *call, enum grpc_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Ends the call with what the state machine, or command_check, said: the status that stands for the
- * outcome, its name in the trailer coord-outcome, and the revision, term and node that a reply would
- * have carried in its header. */
+/* Ends the call with what the state machine, or command_check, said: the status that stands for
+ * the outcome, its name in the trailer coord-outcome, and the revision, term and node that a
+ * reply would have carried in its header. */
 void grpc_call_refuse(struct grpc_call *call, enum outcome outcome, uint64_t revision,
                       const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* So much is waiting to be sent that a handler must not add to it: it goes on in `drained`. */

@@ -15,7 +15,8 @@ static const char *member_role(const struct node_member_status *member)
 }
 
 /* Members as messages that borrow from `status`; the array is gone when the handler returns. */
-static Coord__V1__Member **members_fill(struct grpc_call *call, const struct node_status *status)
+static Coord__V1__Member **members_fill(struct grpc_call *call,
+                                        const struct node_status *status)
 {
     size_t count = status->member_count;
     Coord__V1__Member **list = grpc_call_scratch(call, count * sizeof *list);

@@ -64,8 +64,8 @@ struct slice descriptor_file_name(struct slice file)
     return field_find(file, FILE_NAME);
 }
 
-/* What is left of `symbol` behind `name`: empty if they are equal. False if `name` is no prefix of
- * whole words. */
+/* What is left of `symbol` behind `name`: empty if they are equal. False if `name` is no prefix
+ * of whole words. */
 static bool symbol_enter(struct slice symbol, struct slice name, struct slice *rest)
 {
     if (symbol.size < name.size || !slice_equal(slice_make(symbol.data, name.size), name)) {
@@ -95,7 +95,8 @@ static bool has_named(struct slice parent, uint32_t number, struct slice name)
     return false;
 }
 
-/* Whether one of the declarations `number` of `parent` is `symbol`, or has it as a member `child`. */
+/* Whether one of the declarations `number` of `parent` is `symbol`, or has it as a member
+ * `child`. */
 static bool has_member(struct slice parent, uint32_t number, uint32_t child,
                        struct slice symbol)
 {
@@ -111,8 +112,8 @@ static bool has_member(struct slice parent, uint32_t number, uint32_t child,
     return false;
 }
 
-/* The message that `symbol` names or lies in, among the fields `number` of `parent`; what is left of
- * the symbol goes to `rest`. */
+/* The message that `symbol` names or lies in, among the fields `number` of `parent`; what is
+ * left of the symbol goes to `rest`. */
 static bool message_enter(struct slice parent, uint32_t number, struct slice symbol,
                           struct slice *message, struct slice *rest)
 {
@@ -138,8 +139,8 @@ static bool package_enter(struct slice file, struct slice symbol, struct slice *
     return symbol_enter(symbol, package, rest) && rest->size > 0;
 }
 
-/* Enters messages as far as the symbol leads: true if it is used up, else `message` and `rest` say
- * where it goes on, `message` empty if at the file's top. */
+/* Enters messages as far as the symbol leads: true if it is used up, else `message` and `rest`
+ * say where it goes on, `message` empty if at the file's top. */
 static bool messages_enter(struct slice file, struct slice *rest, struct slice *message)
 {
     struct slice parent = file;

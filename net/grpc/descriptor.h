@@ -1,5 +1,5 @@
-/* Finds things in a serialized google.protobuf.FileDescriptorSet, for gRPC reflection. Nothing is
- * unpacked or indexed: a set is small and rarely asked for. */
+/* Finds things in a serialized google.protobuf.FileDescriptorSet, for gRPC reflection. Nothing
+ * is unpacked or indexed: a set is small and rarely asked for. */
 #ifndef NET_GRPC_DESCRIPTOR_H
 #define NET_GRPC_DESCRIPTOR_H
 
@@ -10,14 +10,14 @@
 
 #define DESCRIPTOR_FILES_MAX 64
 
-/* The files of a set, each a serialized FileDescriptorProto, in the set's order. Returns how many
- * were found, at most DESCRIPTOR_FILES_MAX. All slices point into `set`. */
+/* The files of a set, each a serialized FileDescriptorProto, in the set's order. Returns how
+ * many were found, at most DESCRIPTOR_FILES_MAX. All slices point into `set`. */
 size_t descriptor_files(struct slice set, struct slice files[DESCRIPTOR_FILES_MAX]);
 
 struct slice descriptor_file_name(struct slice file);
 
-/* Whether the file declares the full name `symbol`, without a leading dot: a message, field, oneof,
- * enum, enum value, extension, service or method, nested ones included. */
+/* Whether the file declares the full name `symbol`, without a leading dot: a message, field,
+ * oneof, enum, enum value, extension, service or method, nested ones included. */
 bool descriptor_file_has(struct slice file, struct slice symbol);
 /* The same, but for a message only. */
 bool descriptor_file_has_message(struct slice file, struct slice symbol);

@@ -21,7 +21,8 @@ const char *grpc_code_name(enum grpc_code code)
 struct slice grpc_code_text(enum grpc_code code)
 {
     static const char texts[GRPC_CODE_COUNT][3] = {
-        "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16",
+        "0", "1",  "2",  "3",  "4",  "5",  "6",  "7", "8",
+        "9", "10", "11", "12", "13", "14", "15", "16",
     };
     PRE((unsigned)code < GRPC_CODE_COUNT);
     return slice_str(texts[code]);
@@ -94,7 +95,8 @@ enum grpc_content grpc_content_parse(struct slice content_type)
     if (content_type.size < base_bytes || memcmp(content_type.data, base, base_bytes) != 0) {
         return GRPC_CONTENT_NONE;
     }
-    struct slice rest = slice_make(content_type.data + base_bytes, content_type.size - base_bytes);
+    struct slice rest =
+        slice_make(content_type.data + base_bytes, content_type.size - base_bytes);
     if (rest.size == 0 || rest.data[0] == ';') {
         return GRPC_CONTENT_PROTO;
     }

@@ -1,5 +1,6 @@
-/* What gRPC adds to HTTP/2: message framing, status codes, timeouts, percent-encoded texts. Pure
- * functions over bytes, for servers and clients (github.com/grpc/grpc, doc/PROTOCOL-HTTP2.md).
+/* What gRPC adds to HTTP/2: message framing, status codes, timeouts, percent-encoded texts.
+ * Pure functions over bytes, for servers and clients (github.com/grpc/grpc,
+ * doc/PROTOCOL-HTTP2.md).
  *
  *   message   u8 compressed flag | u32 length, big endian | bytes
  */
@@ -15,26 +16,26 @@
 #include "base/status.h"
 
 #define GRPC_PREFIX_BYTES ((size_t)5)
-#define GRPC_MESSAGE_BYTES_MAX ((size_t)4 << 20) /* of one message in; common client default too */
+#define GRPC_MESSAGE_BYTES_MAX ((size_t)4 << 20) /* of a message in, as in most clients */
 
 /* Number and name of a status are on the wire: grpc-status and error texts of tools. */
-#define GRPC_CODE_LIST(X)                                                                          \
-    X(OK)                                                                                          \
-    X(CANCELLED)                                                                                   \
-    X(UNKNOWN)                                                                                     \
-    X(INVALID_ARGUMENT)                                                                            \
-    X(DEADLINE_EXCEEDED)                                                                           \
-    X(NOT_FOUND)                                                                                   \
-    X(ALREADY_EXISTS)                                                                              \
-    X(PERMISSION_DENIED)                                                                           \
-    X(RESOURCE_EXHAUSTED)                                                                          \
-    X(FAILED_PRECONDITION)                                                                         \
-    X(ABORTED)                                                                                     \
-    X(OUT_OF_RANGE)                                                                                \
-    X(UNIMPLEMENTED)                                                                               \
-    X(INTERNAL)                                                                                    \
-    X(UNAVAILABLE)                                                                                 \
-    X(DATA_LOSS)                                                                                   \
+#define GRPC_CODE_LIST(X)                                                                     \
+    X(OK)                                                                                     \
+    X(CANCELLED)                                                                              \
+    X(UNKNOWN)                                                                                \
+    X(INVALID_ARGUMENT)                                                                       \
+    X(DEADLINE_EXCEEDED)                                                                      \
+    X(NOT_FOUND)                                                                              \
+    X(ALREADY_EXISTS)                                                                         \
+    X(PERMISSION_DENIED)                                                                      \
+    X(RESOURCE_EXHAUSTED)                                                                     \
+    X(FAILED_PRECONDITION)                                                                    \
+    X(ABORTED)                                                                                \
+    X(OUT_OF_RANGE)                                                                           \
+    X(UNIMPLEMENTED)                                                                          \
+    X(INTERNAL)                                                                               \
+    X(UNAVAILABLE)                                                                            \
+    X(DATA_LOSS)                                                                              \
     X(UNAUTHENTICATED)
 
 enum grpc_code {
@@ -63,7 +64,8 @@ enum grpc_frame {
     GRPC_FRAME_MALFORMED,  /* its flag is neither 0 nor 1 */
     GRPC_FRAME_TOO_LARGE,  /* `message->size` is the announced length, above the limit */
 };
-/* Looks at the first frame of `bytes`. The frame takes GRPC_PREFIX_BYTES + message->size bytes. */
+/* Looks at the first frame of `bytes`. The frame takes GRPC_PREFIX_BYTES + message->size
+ * bytes. */
 enum grpc_frame grpc_frame_peek(struct slice bytes, size_t limit, struct slice *message);
 
 /* ---- headers ---- */
@@ -75,11 +77,12 @@ enum grpc_content {
 };
 enum grpc_content grpc_content_parse(struct slice content_type);
 
-/* The value of a grpc-timeout header, 1 to 8 digits and one of H M S m u n, in milliseconds rounded
- * up. False if it is none. */
+/* The value of a grpc-timeout header, 1 to 8 digits and one of H M S m u n, in milliseconds
+ * rounded up. False if it is none. */
 bool grpc_timeout_parse(struct slice text, uint64_t *timeout_ms);
 #define GRPC_TIMEOUT_TEXT_BYTES 10
-/* Writes the header's value, zero terminated; beyond 8 digits coarser units are used, rounded up. */
+/* Writes the header's value, zero terminated; beyond 8 digits coarser units are used, rounded
+ * up. */
 void grpc_timeout_print(uint64_t timeout_ms, char text[GRPC_TIMEOUT_TEXT_BYTES]);
 
 /* Appends `text` as a grpc-message value: bytes outside 0x20..0x7E and '%' percent-encoded. */

@@ -8,8 +8,8 @@
 #define OUT_PIECE_BYTES ((size_t)256 << 10)
 /* What nghttp2 has given back is kept for it up to here. */
 #define SESSION_MEMORY_KEPT_BYTES ((size_t)8 << 20)
-/* A client that has sent nothing for so long is asked whether it is there, so that what dead ones
- * hold is found; it has so long to answer. */
+/* A client that has sent nothing for so long is asked whether it is there, so that what dead
+ * ones hold is found; it has so long to answer. */
 #define KEEPALIVE_MS ((uint64_t)2 * 3600 * 1000)
 #define KEEPALIVE_ANSWER_MS 20000
 /* A graceful stop waits no longer for the client's answer than this. */
@@ -39,7 +39,8 @@ static struct http2_stream *open_cb(void *owner)
     return &grpc_call_new(c)->stream;
 }
 
-static void header_cb(void *owner, struct http2_stream *s, struct slice name, struct slice value)
+static void header_cb(void *owner, struct http2_stream *s, struct slice name,
+                      struct slice value)
 {
     (void)owner;
     grpc_call_header(call_of(s), name, value);
@@ -251,8 +252,8 @@ static uint64_t grpc_next_deadline_ms(const void *state)
     return at;
 }
 
-/* Tells the client to go elsewhere, once as a notice and, a round trip later, for good: so that no
- * call it sends meanwhile is lost. */
+/* Tells the client to go elsewhere, once as a notice and, a round trip later, for good: so that
+ * no call it sends meanwhile is lost. */
 static void leave_begin(struct grpc_connection *c)
 {
     if (c->stage != GRPC_SERVING) {

@@ -1,7 +1,8 @@
-/* grpc.health.v1.Health: whether calls to this node make sense. Load balancers and probes ask it.
+/* grpc.health.v1.Health: whether calls to this node make sense. Load balancers and probes ask
+ * it.
  *
- * A service is serving as long as the node may answer linearizable reads; all services are alike
- * in that. */
+ * A service is serving as long as the node may answer linearizable reads; all services are
+ * alike in that. */
 #include "base/slice.h"
 #include "grpc/health/v1/health.pb-c.h"
 #include "net/grpc/call.h"

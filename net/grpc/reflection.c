@@ -1,24 +1,30 @@
-/* grpc.reflection: tells generic clients which services there are and what they look like. The two
- * versions differ in the package's name only, so that the messages of one serve both. */
+/* grpc.reflection: tells generic clients which services there are and what they look like. The
+ * two versions differ in the package's name only, so that the messages of one serve both. */
 #include "grpc/reflection/v1/reflection.pb-c.h"
 #include "net/grpc/answer.h"
 #include "net/grpc/descriptor.h"
 #include "proto/descriptors.h"
 
-static void respond_error(struct grpc_call *call, Grpc__Reflection__V1__ServerReflectionResponse *response,
+/* The cases of the two unions, by names that fit a line. */
+#define REQUEST(name) GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_##name
+#define RESPONSE(name) \
+    GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_##name
+
+static void respond_error(struct grpc_call *call,
+                          Grpc__Reflection__V1__ServerReflectionResponse *response,
                           enum grpc_code code, const char *what)
 {
     Grpc__Reflection__V1__ErrorResponse error;
     grpc__reflection__v1__error_response__init(&error);
     error.error_code = (int32_t)code;
     error.error_message = answer_text(what);
-    response->message_response_case =
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
+    response->message_response_case = RESPONSE(ERROR_RESPONSE);
     response->error_response = &error;
     grpc_call_send(call, &response->base);
 }
 
-static void respond_services(struct grpc_call *call, Grpc__Reflection__V1__ServerReflectionResponse *response)
+static void respond_services(struct grpc_call *call,
+                             Grpc__Reflection__V1__ServerReflectionResponse *response)
 {
     size_t count = 0;
     while (grpc_services[count] != NULL) {
@@ -35,14 +41,14 @@ static void respond_services(struct grpc_call *call, Grpc__Reflection__V1__Serve
     grpc__reflection__v1__list_service_response__init(&services);
     services.service = list;
     services.n_service = count;
-    response->message_response_case =
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
+    response->message_response_case = RESPONSE(LIST_SERVICES_RESPONSE);
     response->list_services_response = &services;
     grpc_call_send(call, &response->base);
 }
 
 /* Sends file number `index` and, after it, what it imports, so that one answer is enough. */
-static void respond_files(struct grpc_call *call, Grpc__Reflection__V1__ServerReflectionResponse *response,
+static void respond_files(struct grpc_call *call,
+                          Grpc__Reflection__V1__ServerReflectionResponse *response,
                           const struct slice *files, size_t count, size_t index)
 {
     bool is_needed[DESCRIPTOR_FILES_MAX] = {false};
@@ -63,13 +69,13 @@ static void respond_files(struct grpc_call *call, Grpc__Reflection__V1__ServerRe
     grpc__reflection__v1__file_descriptor_response__init(&found);
     found.file_descriptor_proto = list;
     found.n_file_descriptor_proto = used;
-    response->message_response_case =
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
+    response->message_response_case = RESPONSE(FILE_DESCRIPTOR_RESPONSE);
     response->file_descriptor_response = &found;
     grpc_call_send(call, &response->base);
 }
 
-static void respond_file_by(struct grpc_call *call, Grpc__Reflection__V1__ServerReflectionResponse *response,
+static void respond_file_by(struct grpc_call *call,
+                            Grpc__Reflection__V1__ServerReflectionResponse *response,
                             const struct slice *files, size_t count, const char *name,
                             bool is_symbol)
 {
@@ -87,7 +93,8 @@ static void respond_file_by(struct grpc_call *call, Grpc__Reflection__V1__Server
 }
 
 /* Our messages have no extensions; proto3 has none. */
-static void respond_extensions(struct grpc_call *call, Grpc__Reflection__V1__ServerReflectionResponse *response,
+static void respond_extensions(struct grpc_call *call,
+                               Grpc__Reflection__V1__ServerReflectionResponse *response,
                                const struct slice *files, size_t count, const char *type)
 {
     for (size_t i = 0; i < count; i++) {
@@ -95,8 +102,7 @@ static void respond_extensions(struct grpc_call *call, Grpc__Reflection__V1__Ser
             Grpc__Reflection__V1__ExtensionNumberResponse numbers;
             grpc__reflection__v1__extension_number_response__init(&numbers);
             numbers.base_type_name = answer_text(type);
-            response->message_response_case =
-                GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ALL_EXTENSION_NUMBERS_RESPONSE;
+            response->message_response_case = RESPONSE(ALL_EXTENSION_NUMBERS_RESPONSE);
             response->all_extension_numbers_response = &numbers;
             grpc_call_send(call, &response->base);
             return;
@@ -121,19 +127,19 @@ static void info_message(struct grpc_call *call, const ProtobufCMessage *message
     size_t count =
         descriptor_files(slice_make(coord_descriptors, coord_descriptors_size), files);
     switch (request->message_request_case) {
-    case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES:
+    case REQUEST(LIST_SERVICES):
         respond_services(call, &response);
         break;
-    case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME:
+    case REQUEST(FILE_BY_FILENAME):
         respond_file_by(call, &response, files, count, request->file_by_filename, false);
         break;
-    case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL:
+    case REQUEST(FILE_CONTAINING_SYMBOL):
         respond_file_by(call, &response, files, count, request->file_containing_symbol, true);
         break;
-    case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_EXTENSION:
+    case REQUEST(FILE_CONTAINING_EXTENSION):
         respond_error(call, &response, GRPC_NOT_FOUND, "extension not found");
         break;
-    case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_ALL_EXTENSION_NUMBERS_OF_TYPE:
+    case REQUEST(ALL_EXTENSION_NUMBERS_OF_TYPE):
         respond_extensions(call, &response, files, count,
                            request->all_extension_numbers_of_type);
         break;

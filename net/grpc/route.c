@@ -22,7 +22,8 @@ static void route_init(struct grpc_route *route, const struct grpc_service *serv
                        const struct grpc_method *method, struct metrics *metrics)
 {
     char labels[128];
-    int bytes = snprintf(route->path, sizeof route->path, "/%s/%s", service->name, method->name);
+    int bytes =
+        snprintf(route->path, sizeof route->path, "/%s/%s", service->name, method->name);
     PRE(bytes > 0 && (size_t)bytes < sizeof route->path);
     route->path_bytes = (size_t)bytes;
     route->method = method;

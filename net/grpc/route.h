@@ -1,7 +1,7 @@
 /* Which method a path names, and what is counted about it.
  *
- * To add a service: a file with its handlers, a `struct grpc_service`, one line in route.c. To add a
- * method: one line in its service's table.
+ * To add a service: a file with its handlers, a `struct grpc_service`, one line in route.c. To
+ * add a method: one line in its service's table.
  */
 #ifndef NET_GRPC_ROUTE_H
 #define NET_GRPC_ROUTE_H
@@ -17,13 +17,14 @@ struct grpc_call;
 struct grpc_method {
     const char *name; /* "Create" */
     const ProtobufCMessageDescriptor *request;
-    /* False: exactly one message comes in, handed over once the client has ended its half. True: each
-     * is handed over as it arrives, unless too much waits to be sent on the same stream. */
+    /* False: exactly one message comes in, handed over once the client has ended its half.
+     * True: each is handed over as it arrives, unless too much waits to be sent on the same
+     * stream. */
     bool takes_stream;
     /* Goes on until one side ends it: without a deadline unless the client sets one. */
     bool is_long;
-    /* `request` is borrowed until return. The handler answers now, or asks the node and answers from
-     * the completion (net/grpc/call.h). */
+    /* `request` is borrowed until return. The handler answers now, or asks the node and answers
+     * from the completion (net/grpc/call.h). */
     void (*message)(struct grpc_call *call, const ProtobufCMessage *request);
     /* The client sends nothing more (takes_stream only). */
     void (*half_closed)(struct grpc_call *call);
@@ -31,8 +32,8 @@ struct grpc_method {
     void (*drained)(struct grpc_call *call);
     /* The time set by grpc_call_wake_at has come. May be NULL. */
     void (*woken)(struct grpc_call *call);
-    /* The call is over, for whatever reason, also before a message came: lets go of what the handler
-     * has attached to it. May be NULL. */
+    /* The call is over, for whatever reason, also before a message came: lets go of what the
+     * handler has attached to it. May be NULL. */
     void (*closed)(struct grpc_call *call);
 };
 

@@ -1,8 +1,8 @@
 /* coord.v1.Tree: single operations and reads. Transactions are in net/grpc/txn.c.
  *
  * A write becomes a transaction of one operation, so that there is one way through the state
- * machine. Every handler is the same three steps: fill, check, ask the node; its completion encodes
- * the reply or refuses with the outcome. */
+ * machine. Every handler is the same three steps: fill, check, ask the node; its completion
+ * encodes the reply or refuses with the outcome. */
 #include "net/grpc/tree.h"
 
 #include "base/assert.h"
@@ -279,11 +279,13 @@ static void exists_call(struct grpc_call *call, const ProtobufCMessage *message)
     query_ask(call, request->header, &query, exists_got);
 }
 
-/* Field numbers of ListReply, which is written piece by piece: a page may have 100,000 entries. */
+/* Field numbers of ListReply, which is written piece by piece: a page may have 100,000
+ * entries. */
 enum { LIST_REPLY_ENTRIES = 2, LIST_REPLY_NEXT = 3 };
 
 /* Appends the entry; its strings live until the handler returns. */
-static void list_append(struct grpc_call *call, struct buf *out, const struct query_entry *entry)
+static void list_append(struct grpc_call *call, struct buf *out,
+                        const struct query_entry *entry)
 {
     const struct query *query = &call->read.query;
     Coord__V1__Stat stat = answer_stat(&entry->stat);
@@ -316,7 +318,8 @@ static void list_got(struct grpc_call *call, const struct query_result *result)
     size_t bytes = protobuf_c_message_get_packed_size(&message.base);
     (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
 
-    /* A page ends before the entry that would make it too large, unless that is its only one. */
+    /* A page ends before the entry that would make it too large, unless that is its only
+     * one. */
     uint32_t count = 0;
     size_t page_end = begin;
     while (count < result->entry_count) {

@@ -162,8 +162,8 @@ static void result_append(struct grpc_call *call, struct buf *out,
     wire_append_message(out, TXN_REPLY_RESULTS, &message.base);
 }
 
-/* What stopped the command before any operation of it was looked at, so that nothing was decided.
- * Guards that do not hold, where there is nothing else to do, are a decision. */
+/* What stopped the command before any operation of it was looked at, so that nothing was
+ * decided. Guards that do not hold, where there is nothing else to do, are a decision. */
 static bool is_undecided(const struct reply *reply)
 {
     return reply->outcome != OUTCOME_OK && reply->outcome != OUTCOME_GUARD_REFUSED &&
@@ -190,7 +190,8 @@ static void txn_written(struct grpc_call *call, const struct reply *reply)
     size_t bytes = protobuf_c_message_get_packed_size(&message.base);
     (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
     for (uint32_t i = 0; i < reply->result_count; i++) {
-        /* The store says OK for what ran before the operation that failed, as ZooKeeper does. */
+        /* The store says OK for what ran before the operation that failed, as ZooKeeper
+         * does. */
         bool was_undone = reply->outcome != OUTCOME_OK && i < reply->failed_op;
         result_append(call, out, &reply->results[i],
                       was_undone ? OUTCOME_ROLLED_BACK : reply->results[i].outcome);

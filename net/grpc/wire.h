@@ -1,9 +1,9 @@
-/* Protobuf at the level of its wire format: a reader for messages that have no generated type, and
- * the check that comes before anything is unpacked.
+/* Protobuf at the level of its wire format: a reader for messages that have no generated type,
+ * and the check that comes before anything is unpacked.
  *
- * protobuf-c unpacks recursively without a limit, takes any bytes for a string and cuts strings at
- * their first NUL. So bytes from a client are walked once, along the message's description, before
- * protobuf-c sees them.
+ * protobuf-c unpacks recursively without a limit, takes any bytes for a string and cuts strings
+ * at their first NUL. So bytes from a client are walked once, along the message's description,
+ * before protobuf-c sees them.
  */
 #ifndef NET_GRPC_WIRE_H
 #define NET_GRPC_WIRE_H
@@ -31,8 +31,9 @@ struct wire_field {
  * groups included. */
 enum status wire_next(struct slice *rest, struct wire_field *field) MUST_USE;
 
-/* Walks a message of type `type` and everything in it. RC_MALFORMED: no valid encoding. RC_INVALID: a
- * string, named in `err`, is no UTF-8 or holds a NUL. RC_TOO_LARGE: nested too deeply. */
+/* Walks a message of type `type` and everything in it. RC_MALFORMED: no valid encoding.
+ * RC_INVALID: a string, named in `err`, is no UTF-8 or holds a NUL. RC_TOO_LARGE: nested too
+ * deeply. */
 enum status wire_check(const ProtobufCMessageDescriptor *type, struct slice message,
                        struct errmsg *err) MUST_USE;
 

@@ -1,6 +1,6 @@
-/* The gRPC front end alone under load: the production server and libuv env over a node that applies
- * at once, without log, disk or peers. What h2load measures here is the cost of connections, HTTP/2,
- * protobuf and apply; the difference to coordd is the cost of replication.
+/* The gRPC front end alone under load: the production server and libuv env over a node that
+ * applies at once, without log, disk or peers. What h2load measures here is the cost of
+ * connections, HTTP/2, protobuf and apply; the difference to coordd is the cost of replication.
  *
  *     build/release/tests/bench/grpc_null 7490 &
  *     h2load -n 300000 -c 16 -m 64 -H 'content-type: application/grpc' -H 'te: trailers' \

@@ -1,6 +1,6 @@
 /* Bytes into the gRPC front end, as a connection would bring them: HTTP/2 frames, headers, gRPC
- * frames, protobuf. Input is fed in pieces whose lengths it chooses itself, with turns, ticks and
- * completions between them. */
+ * frames, protobuf. Input is fed in pieces whose lengths it chooses itself, with turns, ticks
+ * and completions between them. */
 #include "net/grpc/front.h"
 #include "tests/support/fake_node.h"
 

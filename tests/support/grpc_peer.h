@@ -1,5 +1,5 @@
-/* The gRPC front end under test and a client of it, joined in memory: what one side takes the other
- * is fed. The client is net/http2.h in client mode; raw bytes can be sent instead.
+/* The gRPC front end under test and a client of it, joined in memory: what one side takes the
+ * other is fed. The client is net/http2.h in client mode; raw bytes can be sent instead.
  *
  * Time stands still unless the test moves it. Include tests/support/fake_node.h as well. */
 #ifndef TESTS_SUPPORT_GRPC_PEER_H
@@ -67,8 +67,8 @@ void peer_run_front(struct peer *p);
 void peer_advance(struct peer *p, uint64_t ms);
 void peer_send_raw(struct peer *p, const void *bytes, size_t size);
 
-/* Opens a call with the usual headers, and `extra` ones, NULL-terminated name, value, ..., which
- * also replace usual ones. */
+/* Opens a call with the usual headers, and `extra` ones, NULL-terminated name, value, ...,
+ * which also replace usual ones. */
 struct peer_call *peer_call_open(struct peer *p, const char *path, const char *const *extra);
 void peer_call_send(struct peer_call *call, const ProtobufCMessage *message);
 void peer_call_send_bytes(struct peer_call *call, const void *bytes, size_t size);

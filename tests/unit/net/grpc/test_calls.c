@@ -1,5 +1,6 @@
 /* What a call goes through besides its method: framing, headers, deadlines, cancellation, flow
- * control, limits, and the end of a connection. Much of it is input that no proper client sends. */
+ * control, limits, and the end of a connection. Much of it is input that no proper client
+ * sends. */
 #include "coord/v1/tree.pb-c.h"
 #include "grpc/health/v1/health.pb-c.h"
 #include "grpc/reflection/v1/reflection.pb-c.h"
@@ -13,6 +14,8 @@
 #define CREATE "/coord.v1.Tree/Create"
 #define LIST "/coord.v1.Tree/List"
 #define REFLECT "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+
+#define REQUEST(name) GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_##name
 
 static struct node *node;
 static struct peer *peer;
@@ -554,8 +557,7 @@ START_TEST(a_stream_whose_answers_are_not_read_takes_no_more_messages)
 {
     Grpc__Reflection__V1__ServerReflectionRequest request;
     grpc__reflection__v1__server_reflection_request__init(&request);
-    request.message_request_case =
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL;
+    request.message_request_case = REQUEST(FILE_CONTAINING_SYMBOL);
     char symbol[] = "coord.v1.Tree";
     request.file_containing_symbol = symbol;
     const size_t count = 2000;
@@ -785,7 +787,8 @@ END_TEST
 
 START_TEST(any_prefix_of_a_connection_may_be_all_there_is)
 {
-    uint8_t bytes[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0\0\0\5\1\5\0\0\0\1\x83";
+    uint8_t bytes[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+                      "\0\0\0\4\0\0\0\0\0\0\0\5\1\5\0\0\0\1\x83";
     for (size_t size = 0; size < sizeof bytes; size++) {
         peer_free(peer);
         peer = peer_new_raw(node);

@@ -1,5 +1,5 @@
-/* Every RPC and every mapping of an outcome or an error to a status, through the bytes of a real
- * HTTP/2 client. */
+/* Every RPC and every mapping of an outcome or an error to a status, through the bytes of a
+ * real HTTP/2 client. */
 #include "coord/v1/cluster.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "grpc/health/v1/health.pb-c.h"
@@ -868,13 +868,18 @@ END_TEST
 
 /* ---- reflection -------------------------------------------------------------------------- */
 
+#define REQUEST(name) GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_##name
+#define RESPONSE(name) \
+    GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_##name
+
 static const char *const reflections[] = {
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 };
 
 static Grpc__Reflection__V1__ServerReflectionResponse *reflect(
-    struct peer_call *call, size_t index, Grpc__Reflection__V1__ServerReflectionRequest *request)
+    struct peer_call *call, size_t index,
+    Grpc__Reflection__V1__ServerReflectionRequest *request)
 {
     peer_call_send(call, &request->base);
     peer_run(peer);
@@ -889,8 +894,7 @@ START_TEST(reflection_lists_services_and_serves_files_on_one_stream)
     struct peer_call *call = peer_call_open(peer, reflections[_i], NULL);
     Grpc__Reflection__V1__ServerReflectionRequest request;
     grpc__reflection__v1__server_reflection_request__init(&request);
-    request.message_request_case =
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES;
+    request.message_request_case = REQUEST(LIST_SERVICES);
     request.list_services = text("");
     Grpc__Reflection__V1__ServerReflectionResponse *reply = reflect(call, 0, &request);
     size_t count = 0;
@@ -902,8 +906,7 @@ START_TEST(reflection_lists_services_and_serves_files_on_one_stream)
     ck_assert_ptr_nonnull(reply->original_request);
     grpc__reflection__v1__server_reflection_response__free_unpacked(reply, NULL);
 
-    request.message_request_case =
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME;
+    request.message_request_case = REQUEST(FILE_BY_FILENAME);
     request.file_by_filename = text("coord/v1/tree.proto");
     reply = reflect(call, 1, &request);
     ck_assert_uint_eq(reply->file_descriptor_response->n_file_descriptor_proto, 2);
@@ -949,13 +952,11 @@ START_TEST(reflection_finds_symbols)
     struct peer_call *call = peer_call_open(peer, reflections[0], NULL);
     Grpc__Reflection__V1__ServerReflectionRequest request;
     grpc__reflection__v1__server_reflection_request__init(&request);
-    request.message_request_case =
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL;
+    request.message_request_case = REQUEST(FILE_CONTAINING_SYMBOL);
     request.file_containing_symbol = text(symbols[_i].symbol);
     Grpc__Reflection__V1__ServerReflectionResponse *reply = reflect(call, 0, &request);
     bool is_found =
-        reply->message_response_case ==
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
+        reply->message_response_case == RESPONSE(FILE_DESCRIPTOR_RESPONSE);
     ck_assert_msg(is_found == symbols[_i].is_found, "%s", symbols[_i].symbol);
     grpc__reflection__v1__server_reflection_response__free_unpacked(reply, NULL);
     peer_call_free(call);
@@ -969,8 +970,7 @@ START_TEST(reflection_answers_extension_questions)
     Grpc__Reflection__V1__ExtensionRequest extension;
     grpc__reflection__v1__server_reflection_request__init(&request);
     grpc__reflection__v1__extension_request__init(&extension);
-    request.message_request_case =
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_ALL_EXTENSION_NUMBERS_OF_TYPE;
+    request.message_request_case = REQUEST(ALL_EXTENSION_NUMBERS_OF_TYPE);
     request.all_extension_numbers_of_type = text("coord.v1.GetRequest");
     Grpc__Reflection__V1__ServerReflectionResponse *reply = reflect(call, 0, &request);
     ck_assert_str_eq(reply->all_extension_numbers_response->base_type_name,
@@ -982,15 +982,13 @@ START_TEST(reflection_answers_extension_questions)
     ck_assert_int_eq(reply->error_response->error_code, GRPC_NOT_FOUND);
     grpc__reflection__v1__server_reflection_response__free_unpacked(reply, NULL);
 
-    request.message_request_case =
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_EXTENSION;
+    request.message_request_case = REQUEST(FILE_CONTAINING_EXTENSION);
     request.file_containing_extension = &extension;
     reply = reflect(call, 2, &request);
     ck_assert_int_eq(reply->error_response->error_code, GRPC_NOT_FOUND);
     grpc__reflection__v1__server_reflection_response__free_unpacked(reply, NULL);
 
-    request.message_request_case =
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST__NOT_SET;
+    request.message_request_case = REQUEST(_NOT_SET);
     reply = reflect(call, 3, &request);
     ck_assert_int_eq(reply->error_response->error_code, GRPC_INVALID_ARGUMENT);
     grpc__reflection__v1__server_reflection_response__free_unpacked(reply, NULL);

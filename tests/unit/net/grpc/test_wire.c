@@ -3,7 +3,8 @@
 #include "coord/v1/tree.pb-c.h"
 #include "tests/support/check_main.h"
 
-/* A message type that contains itself: field 1 is a message of the same type, field 2 a string. */
+/* A message type that contains itself: field 1 is a message of the same type, field 2 a
+ * string. */
 static const ProtobufCFieldDescriptor recursive_fields[2];
 static const ProtobufCIntRange recursive_ranges[2] = {{1, 0}, {0, 2}};
 static const ProtobufCMessageDescriptor recursive = {

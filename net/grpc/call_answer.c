@@ -1,0 +1,329 @@
+/* How a call is answered: messages, trailers, statuses; and how it asks the node. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "net/grpc/call_internal.h"
+
+#define CALL_TEXT_BYTES 512
+
+static const struct http2_header response_headers[] = {
+    {HTTP2_TEXT(":status"), HTTP2_TEXT("200"), false},
+    {HTTP2_TEXT("content-type"), HTTP2_TEXT("application/grpc"), false},
+};
+static const struct http2_header ok_trailers[] = {
+    {HTTP2_TEXT("grpc-status"), HTTP2_TEXT("0"), false},
+};
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- the end of a call ------------------------------------------------------------------- */
+
+void grpc_call_finished(struct grpc_call *call, enum grpc_code code)
+{
+    struct grpc_connection *c = call->connection;
+    struct env *env = c->env->env;
+    PRE(call->state != GRPC_CALL_FINISHED);
+    call->state = GRPC_CALL_FINISHED;
+    call->code = (uint8_t)code;
+    grpc_call_drop_input(call);
+    list_remove(&call->link);
+    call->wake_ms = UINT64_MAX;
+    call->deadline_ms = env->now_ms(env) + GRPC_LINGER_MS;
+    grpc_call_set_timer(call);
+    grpc_routes_count(c->shared->routes, call->route, code,
+                      env->now_us(env) - call->started_us);
+    grpc_connection_account(c);
+    c->env->sink.wake(c->env->sink.conn);
+}
+
+static void trailer_add(struct grpc_call *call, size_t *count, const char *name,
+                        struct slice value, bool is_unique)
+{
+    PRE(*count < GRPC_TRAILERS_MAX);
+    call->trailers[(*count)++] = (struct http2_header){slice_str(name), value, is_unique};
+}
+
+/* The beginning of the header list that ends the call: trailers, or, when nothing was sent yet,
+ * the only headers there are. */
+static size_t trailers_begin(struct grpc_call *call, enum grpc_code code)
+{
+    size_t count = 0;
+    if (!call->has_responded) {
+        for (; count < COUNT_OF(response_headers); count++) {
+            call->trailers[count] = response_headers[count];
+        }
+    }
+    trailer_add(call, &count, "grpc-status", grpc_code_text(code), false);
+    return count;
+}
+
+static void trailers_send(struct grpc_call *call, size_t count)
+{
+    if (call->has_responded) {
+        http2_stream_finish(&call->stream, call->trailers, count);
+    } else {
+        http2_respond(&call->stream, call->trailers, count, true);
+        call->has_responded = true;
+    }
+}
+
+/* Puts the message into call->text, encoded; returns its size there. */
+static size_t text_set(struct grpc_call *call, const char *format, va_list args)
+{
+    char plain[CALL_TEXT_BYTES];
+    int bytes = vsnprintf(plain, sizeof plain, format, args);
+    PRE(bytes >= 0);
+    size_t size = (size_t)bytes < sizeof plain ? (size_t)bytes : sizeof plain - 1;
+    /* Do not cut a character in two. */
+    while (size == sizeof plain - 1 && size > 0 && ((uint8_t)plain[size] & 0xc0) == 0x80) {
+        size--;
+    }
+    buf_clear(&call->text);
+    grpc_message_encode(&call->text, slice_make(plain, size));
+    return call->text.size;
+}
+
+void grpc_call_fail(struct grpc_call *call, enum grpc_code code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    size_t bytes = text_set(call, format, args);
+    va_end(args);
+    size_t count = trailers_begin(call, code);
+    trailer_add(call, &count, "grpc-message", slice_make(call->text.data, bytes), true);
+    trailers_send(call, count);
+    grpc_call_finished(call, code);
+}
+
+void grpc_call_refuse(struct grpc_call *call, enum outcome outcome, uint64_t revision,
+                      const char *format, ...)
+{
+    static const struct slice names[] = {
+#define OUTCOME_NAME(name, text) HTTP2_TEXT(#name),
+        OUTCOME_LIST(OUTCOME_NAME)
+#undef OUTCOME_NAME
+    };
+    const size_t prefix = sizeof "OUTCOME_" - 1;
+    PRE((unsigned)outcome < COUNT_OF(names));
+    struct slice name = slice_make(names[outcome].data + prefix, names[outcome].size - prefix);
+    const struct node *node = grpc_call_node(call);
+    enum grpc_code code = grpc_code_of_outcome(outcome);
+
+    va_list args;
+    va_start(args, format);
+    size_t text_bytes = text_set(call, format, args);
+    va_end(args);
+    buf_printf(&call->text, "%" PRIu64, revision);
+    size_t revision_end = call->text.size;
+    buf_printf(&call->text, "%" PRIu64, node_term(node));
+    const uint8_t *text = call->text.data; /* moves no more */
+
+    size_t count = trailers_begin(call, code);
+    trailer_add(call, &count, "grpc-message", slice_make(text, text_bytes), true);
+    trailer_add(call, &count, "coord-outcome", name, false);
+    trailer_add(call, &count, "coord-revision",
+                slice_make(text + text_bytes, revision_end - text_bytes), true);
+    trailer_add(call, &count, "coord-term",
+                slice_make(text + revision_end, call->text.size - revision_end), true);
+    trailer_add(call, &count, "coord-node", slice_str(node_name(node)), false);
+    trailers_send(call, count);
+    grpc_call_finished(call, code);
+}
+
+enum grpc_code grpc_code_of_outcome(enum outcome outcome)
+{
+    switch (outcome) {
+    case OUTCOME_OK: return GRPC_OK;
+    case OUTCOME_NO_NODE:
+    case OUTCOME_NO_PARENT:
+    case OUTCOME_NO_LEASE: return GRPC_NOT_FOUND;
+    case OUTCOME_NODE_EXISTS: return GRPC_ALREADY_EXISTS;
+    case OUTCOME_BAD_VERSION:
+    case OUTCOME_ROLLED_BACK: return GRPC_ABORTED;
+    case OUTCOME_NOT_EMPTY:
+    case OUTCOME_GUARD_REFUSED:
+    case OUTCOME_PROTECTED:
+    case OUTCOME_EPHEMERAL_PARENT:
+    case OUTCOME_REQUEST_EXPIRED:
+    case OUTCOME_REQUEST_FUTURE: return GRPC_FAILED_PRECONDITION;
+    case OUTCOME_BAD_PATH:
+    case OUTCOME_BAD_ARGUMENTS:
+    case OUTCOME_BAD_CURSOR: return GRPC_INVALID_ARGUMENT;
+    case OUTCOME_TOO_LARGE:
+    case OUTCOME_LIMIT: return GRPC_RESOURCE_EXHAUSTED;
+    case OUTCOME_COMPACTED:
+    case OUTCOME_FUTURE_REVISION: return GRPC_OUT_OF_RANGE;
+    case OUTCOME_UNSUPPORTED: return GRPC_UNIMPLEMENTED;
+    case OUTCOME_COUNT: break;
+    }
+    return GRPC_UNKNOWN;
+}
+
+void grpc_call_refuse_encoding(struct grpc_call *call)
+{
+    static const char text[] = "compressed messages are not supported";
+    size_t count = trailers_begin(call, GRPC_UNIMPLEMENTED);
+    trailer_add(call, &count, "grpc-message", slice_str(text), false);
+    trailer_add(call, &count, "grpc-accept-encoding", slice_str("identity"), false);
+    trailers_send(call, count);
+    grpc_call_finished(call, GRPC_UNIMPLEMENTED);
+}
+
+/* ---- answering --------------------------------------------------------------------------- */
+
+bool grpc_call_is_full(struct grpc_call *call)
+{
+    if (http2_stream_queued(&call->stream) <= GRPC_STREAM_OUT_BYTES_MAX) {
+        return false;
+    }
+    list_remove(&call->link);
+    list_push_back(&call->connection->blocked, &call->link);
+    return true;
+}
+
+struct buf *grpc_call_begin(struct grpc_call *call, size_t *begin)
+{
+    if (!call->has_responded) {
+        http2_respond(&call->stream, response_headers, COUNT_OF(response_headers), false);
+        call->has_responded = true;
+    }
+    struct buf *out = http2_stream_out(&call->stream);
+    *begin = grpc_frame_begin(out);
+    return out;
+}
+
+void grpc_call_end(struct grpc_call *call, size_t begin)
+{
+    struct grpc_connection *c = call->connection;
+    size_t bytes = grpc_frame_end(http2_stream_out(&call->stream), begin);
+    http2_stream_wrote(&call->stream, bytes);
+    grpc_connection_account(c);
+    c->env->sink.wake(c->env->sink.conn);
+}
+
+void grpc_call_send(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    size_t begin;
+    struct buf *out = grpc_call_begin(call, &begin);
+    size_t bytes = protobuf_c_message_get_packed_size(message);
+    size_t packed = protobuf_c_message_pack(message, buf_extend(out, bytes));
+    POST(packed == bytes);
+    grpc_call_end(call, begin);
+}
+
+void grpc_call_finish(struct grpc_call *call)
+{
+    if (!call->has_responded) {
+        /* A stream without messages: its status is all there is. */
+        trailers_send(call, trailers_begin(call, GRPC_OK));
+    } else {
+        http2_stream_finish(&call->stream, ok_trailers, COUNT_OF(ok_trailers));
+    }
+    grpc_call_finished(call, GRPC_OK);
+}
+
+void grpc_call_reply(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    grpc_call_send(call, message);
+    grpc_call_finish(call);
+}
+
+/* ---- asking the node --------------------------------------------------------------------- */
+
+/* The node could not do it. Whoever reads the text must see whether a write may be repeated. */
+static void call_fail_status(struct grpc_call *call, enum status rc, bool is_write)
+{
+    switch (rc) {
+    case RC_UNKNOWN:
+        grpc_call_fail(call, GRPC_UNKNOWN, "%s: the write may have been executed",
+                       status_text(rc));
+        break;
+    case RC_TIMEOUT:
+        grpc_call_fail(call, GRPC_DEADLINE_EXCEEDED, "%s%s", status_text(rc),
+                       is_write ? ": the outcome of the write is unknown" : "");
+        break;
+    case RC_NO_LEADER:
+    case RC_NOT_LEADER:
+    case RC_STOPPED:
+        grpc_call_fail(call, GRPC_UNAVAILABLE, "%s: not executed", status_text(rc));
+        break;
+    case RC_OVERLOADED:
+    case RC_NO_SPACE:
+    case RC_TOO_LARGE:
+        grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED, "%s: not executed", status_text(rc));
+        break;
+    case RC_STALE:
+        grpc_call_fail(call, GRPC_FAILED_PRECONDITION, "%s", status_text(rc));
+        break;
+    default: grpc_call_fail(call, GRPC_INTERNAL, "%s", status_text(rc)); break;
+    }
+}
+
+/* From here on the node keeps the deadline. */
+static void call_awaits_node(struct grpc_call *call, enum grpc_call_state state)
+{
+    call->state = (uint8_t)state;
+    heap_remove(&call->connection->timers, &call->timer);
+}
+
+static void call_written_cb(struct node_write *w, enum status rc, const struct reply *reply)
+{
+    struct grpc_call *call = w->owner;
+    call->state = GRPC_CALL_HANDLED;
+    if (rc != RC_OK) {
+        call_fail_status(call, rc, true);
+    } else {
+        call->written(call, reply);
+        arena_clear(&call->connection->shared->scratch);
+    }
+}
+
+void grpc_call_write(struct grpc_call *call, const struct command *c,
+                     void (*written)(struct grpc_call *call, const struct reply *reply))
+{
+    call->written = written;
+    call->write = (struct node_write){.done = call_written_cb, .owner = call};
+    enum status rc = node_write(grpc_call_node(call), &call->write, c, call->deadline_ms);
+    if (rc != RC_OK) {
+        call_fail_status(call, rc, true);
+    } else {
+        call_awaits_node(call, GRPC_CALL_WRITING);
+    }
+}
+
+/* A client that asks for pages and does not read them must not fill our memory with them. */
+static bool out_admits(const struct grpc_connection *c)
+{
+    return http2_queued(c->http2) <= GRPC_OUT_BYTES_MAX &&
+           c->shared->out_bytes <= GRPC_SHARED_BYTES_MAX;
+}
+
+static void call_got_cb(struct node_read *r, enum status rc, const struct query_result *result)
+{
+    struct grpc_call *call = r->owner;
+    call->state = GRPC_CALL_HANDLED;
+    if (rc != RC_OK) {
+        call_fail_status(call, rc, false);
+    } else if (!out_admits(call->connection)) {
+        grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED, "too many replies wait to be read");
+    } else {
+        call->got(call, result);
+        arena_clear(&call->connection->shared->scratch);
+    }
+}
+
+void grpc_call_read(struct grpc_call *call,
+                    void (*got)(struct grpc_call *call, const struct query_result *result))
+{
+    call->got = got;
+    call->read.done = call_got_cb;
+    call->read.owner = call;
+    enum status rc = node_read(grpc_call_node(call), &call->read, call->deadline_ms);
+    if (rc != RC_OK) {
+        call_fail_status(call, rc, false);
+    } else {
+        call_awaits_node(call, GRPC_CALL_READING);
+    }
+}

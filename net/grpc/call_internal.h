@@ -1,0 +1,17 @@
+/* What the three files of a call share: call.c, call_receive.c, call_answer.c. */
+#ifndef NET_GRPC_CALL_INTERNAL_H
+#define NET_GRPC_CALL_INTERNAL_H
+
+#include "net/grpc/call.h"
+
+/* Forgets what has been received and not handed over. */
+void grpc_call_drop_input(struct grpc_call *call);
+/* Brings the timer in line with deadline_ms and wake_ms. */
+void grpc_call_set_timer(struct grpc_call *call);
+/* The status is on its way. What the client still sends is dropped; one that does not read
+ * loses the stream after a while. */
+void grpc_call_finished(struct grpc_call *call, enum grpc_code code);
+/* Ends the call: the client compresses, and is told what we accept. */
+void grpc_call_refuse_encoding(struct grpc_call *call);
+
+#endif
