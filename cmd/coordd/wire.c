@@ -25,7 +25,7 @@
 #include "raft/node.h"
 
 /* Rounds of node and server in one turn before I/O gets its turn again. */
-#define TURN_ROUNDS_MAX 8
+#define TURN_ROUNDS_MAX  8
 #define LOCK_PATIENCE_MS 1000
 
 struct daemon {
@@ -198,8 +198,8 @@ static void print_greeting(const struct daemon *d, const char *program)
     if (strcmp(address, "127.0.0.1:7400") != 0) {
         snprintf(flag, sizeof flag, " --endpoints %s", address);
     }
-    printf("coordd %s: node %s of %s, data in %s, clients at %s\n", version_text(), c->name,
-           c->member_count > 1 ? "a cluster" : "its own", c->data_dir, address);
+    printf("coordd %s: %s, %s, data in %s, clients at %s\n", version_text(), c->name,
+           c->member_count > 1 ? "one of a cluster" : "a single node", c->data_dir, address);
     printf("  %.*scoordctl%s status\n", folder, program, flag);
     printf("  %.*scoordctl%s create /a hello\n", folder, program, flag);
     printf("  %.*scoordctl%s get /a\n", folder, program, flag);

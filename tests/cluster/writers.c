@@ -18,8 +18,8 @@
 
 #include "client/client.h"
 
-#define WRITERS_MAX 64
-#define PATH_BYTES 256
+#define WRITERS_MAX     64
+#define PATH_BYTES      256
 #define VALUE_BYTES_MAX 65536
 
 struct writer {
@@ -43,7 +43,8 @@ static size_t make_value(const char *path, char *value, size_t bytes)
 static void report(const char *word, const char *path, const char *why)
 {
     char line[PATH_BYTES + 700];
-    int length = snprintf(line, sizeof line, "%s %s%s%s\n", word, path, why[0] != '\0' ? " " : "", why);
+    int length =
+        snprintf(line, sizeof line, "%s %s%s%s\n", word, path, why[0] != '\0' ? " " : "", why);
     ssize_t written = write(STDOUT_FILENO, line, (size_t)length);
     if (written != length) {
         abort(); /* an acknowledged write that nobody hears of would not be checked */
@@ -88,8 +89,11 @@ static int write_all(const char *endpoints, const char *prefix, int count, size_
         return 2;
     }
     for (int i = 0; i < count; i++) {
-        writers[i] = (struct writer){.endpoints = endpoints, .prefix = prefix, .bytes = bytes,
-                                     .number = i, .stop = &stop};
+        writers[i] = (struct writer){.endpoints = endpoints,
+                                     .prefix = prefix,
+                                     .bytes = bytes,
+                                     .number = i,
+                                     .stop = &stop};
         if (pthread_create(&writers[i].thread, NULL, write_main, &writers[i]) != 0) {
             return 1;
         }
@@ -108,8 +112,8 @@ static int check_all(const char *endpoint, size_t bytes)
 {
     struct coord_client *client;
     struct coord_error error;
-    const struct coord_options options = {.endpoints = endpoint, .timeout_ms = 8000,
-                                          .consistency = COORD_LOCAL};
+    const struct coord_options options = {
+        .endpoints = endpoint, .timeout_ms = 8000, .consistency = COORD_LOCAL};
     if (coord_open(&options, &client, &error) != COORD_OK) {
         fprintf(stderr, "writers: %s\n", error.message);
         return 1;
@@ -146,7 +150,8 @@ int main(int argc, char **argv)
     if (argc == 4 && strcmp(argv[1], "check") == 0) {
         return check_all(argv[2], strtoul(argv[3], NULL, 10));
     }
-    fputs("usage: writers write ENDPOINTS PREFIX WRITERS BYTES | writers check ENDPOINT BYTES\n",
-          stderr);
+    fputs(
+        "usage: writers write ENDPOINTS PREFIX WRITERS BYTES | writers check ENDPOINT BYTES\n",
+        stderr);
     return 2;
 }

@@ -1,0 +1,135 @@
+/* Whether all settings together make sense, and what follows from them for those not given. */
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cmd/coordd/config_internal.h"
+
+static bool is_loopback(const struct sockaddr *a)
+{
+    if (a->sa_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, a, sizeof v4);
+        return ntohl(v4.sin_addr.s_addr) >> 24 == 127;
+    }
+    struct sockaddr_in6 v6;
+    memcpy(&v6, a, sizeof v6);
+    return a->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+}
+
+/* There is no TLS yet, so whoever can reach the port can read and write everything. */
+static enum status check_exposure(const struct config *c, const char *setting,
+                                  const struct config_address *a, struct errmsg *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    int rc = getaddrinfo(a->host, NULL, &hints, &found);
+    if (rc != 0) {
+        return errmsg_set(err, RC_INVALID, "--%s: cannot resolve '%.100s': %s", setting,
+                          a->host, gai_strerror(rc));
+    }
+    bool loopback = true;
+    for (const struct addrinfo *ai = found; ai != NULL; ai = ai->ai_next) {
+        loopback = loopback && is_loopback(ai->ai_addr);
+    }
+    freeaddrinfo(found);
+    if (loopback || c->insecure) {
+        return RC_OK;
+    }
+    char text[NODE_ADDRESS_BYTES_MAX];
+    return errmsg_set(err, RC_INVALID,
+                      "--%s %.120s is reachable from other machines, and there is no TLS: "
+                      "give --insecure if that is meant",
+                      setting, config_address_text(a, text, sizeof text));
+}
+
+static const struct node_member *own_entry(const struct config *c)
+{
+    for (size_t i = 0; i < c->member_count; i++) {
+        if (strcmp(c->members[i].name, c->name) == 0) {
+            return &c->members[i];
+        }
+    }
+    return NULL;
+}
+
+static enum status check_cluster(struct config *c, struct errmsg *err)
+{
+    const struct node_member *own = own_entry(c);
+    if (c->member_count > 0 && own == NULL) {
+        return errmsg_set(err, RC_INVALID,
+                          "--name '%s' is not among the members of "
+                          "--initial-cluster",
+                          c->name);
+    }
+    if (c->member_count > 1 && c->peer_listen.host[0] == '\0') {
+        memcpy(c->peer_listen.host, own->host, sizeof own->host);
+        c->peer_listen.port = own->port;
+    }
+    if (c->peer_listen.host[0] != '\0' && c->peer_listen.port == c->listen.port &&
+        strcmp(c->peer_listen.host, c->listen.host) == 0) {
+        return errmsg_set(err, RC_INVALID,
+                          "clients and peers cannot share port %" PRIu16
+                          " (--listen, --peer-listen)",
+                          c->listen.port);
+    }
+    return RC_OK;
+}
+
+static enum status check_times(const struct config *c, struct errmsg *err)
+{
+    if (c->heartbeat_ms * 2 > c->election_timeout_ms) {
+        return errmsg_set(err, RC_INVALID,
+                          "--heartbeat-ms %" PRIu64 " must be at most half of "
+                          "--election-timeout-ms %" PRIu64,
+                          c->heartbeat_ms, c->election_timeout_ms);
+    }
+    return RC_OK;
+}
+
+static bool is_wildcard(const char *host)
+{
+    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+/* Nobody reaches a node at "all addresses": then its host in --initial-cluster, which the others
+ * use too, is the best guess, and after that the machine's name. */
+static void choose_client_address(struct config *c)
+{
+    const struct node_member *own = own_entry(c);
+    if (c->client_address.host[0] != '\0') {
+        return;
+    }
+    c->client_address = c->listen;
+    if (!is_wildcard(c->listen.host)) {
+        return;
+    }
+    if (own != NULL && !is_wildcard(own->host)) {
+        memcpy(c->client_address.host, own->host, sizeof own->host);
+        return;
+    }
+    char host[sizeof c->client_address.host];
+    if (gethostname(host, sizeof host - 1) == 0) {
+        host[sizeof host - 1] = '\0';
+        memcpy(c->client_address.host, host, sizeof host);
+    }
+}
+
+enum status config_check(struct config *c, struct errmsg *err)
+{
+    enum status rc = check_cluster(c, err);
+    if (rc == RC_OK) {
+        rc = check_times(c, err);
+    }
+    if (rc == RC_OK) {
+        rc = check_exposure(c, "listen", &c->listen, err);
+    }
+    if (rc == RC_OK && c->peer_listen.host[0] != '\0') {
+        rc = check_exposure(c, "peer-listen", &c->peer_listen, err);
+    }
+    choose_client_address(c);
+    return rc;
+}

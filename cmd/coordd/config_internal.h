@@ -1,0 +1,24 @@
+/* What the files of the configuration share. Users include cmd/coordd/config.h.
+ *
+ *   config.c        the table, the sources, --help
+ *   config_parse.c  from words to values
+ *   config_check.c  whether the whole makes sense
+ */
+#ifndef COORDD_CONFIG_INTERNAL_H
+#define COORDD_CONFIG_INTERNAL_H
+
+#include "cmd/coordd/config.h"
+
+/* NULL if it is HOST:PORT, else what is wrong with it. Names are not resolved here. */
+const char *config_parse_address(const char *text, char *host, size_t host_bytes,
+                                 uint16_t *port);
+/* Likewise. `out` has NODE_NAME_BYTES_MAX bytes. */
+const char *config_parse_name(const char *text, char *out);
+const char *config_parse_switch(const char *text, bool *out);
+/* Plain, or in units of 1024: 64k, 32m, 1g. */
+bool config_parse_number(const char *text, uint64_t *out);
+
+/* Fills in the addresses that follow from others. RC_INVALID with one line. */
+enum status config_check(struct config *c, struct errmsg *err) MUST_USE;
+
+#endif

@@ -1,0 +1,101 @@
+/* From words to values. What is wrong with a word is said so that it can follow the word itself:
+ * "'x' is not a number". */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/coordd/config_internal.h"
+
+static bool parse_port(const char *text, uint16_t *out)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 5 || text[digits] != '\0') {
+        return false;
+    }
+    unsigned long port = strtoul(text, NULL, 10);
+    *out = (uint16_t)port;
+    return port >= 1 && port <= UINT16_MAX;
+}
+
+const char *config_parse_address(const char *text, char *host, size_t host_bytes,
+                                 uint16_t *port)
+{
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL || strchr(colon, ']') != NULL) {
+        return "is not HOST:PORT: the port is missing";
+    }
+    if (!parse_port(colon + 1, port)) {
+        return "is not HOST:PORT: the port must be 1 to 65535";
+    }
+    const char *begin = text;
+    size_t length = (size_t)(colon - text);
+    if (length >= 2 && text[0] == '[' && colon[-1] == ']') {
+        begin++;
+        length -= 2;
+    } else if (memchr(text, ':', length) != NULL) {
+        return "is not HOST:PORT: an IPv6 address goes in brackets, as in [::1]:7400";
+    }
+    if (length == 0) {
+        return "is not HOST:PORT: the host is missing (0.0.0.0 or [::] means all)";
+    }
+    if (length >= host_bytes) {
+        return "is not HOST:PORT: the host is too long";
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (!isgraph((unsigned char)begin[i]) || strchr("/,=[]", begin[i]) != NULL) {
+            return "is not HOST:PORT: that is no host";
+        }
+    }
+    memcpy(host, begin, length);
+    host[length] = '\0';
+    return NULL;
+}
+
+const char *config_parse_name(const char *text, char *out)
+{
+    size_t length = strlen(text);
+    if (length == 0 || length >= NODE_NAME_BYTES_MAX) {
+        return "is not a name of 1 to 63 characters";
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (!isalnum((unsigned char)text[i]) && strchr("-_.", text[i]) == NULL) {
+            return "is not a name: letters, digits, '-', '_' and '.' only";
+        }
+    }
+    memcpy(out, text, length + 1);
+    return NULL;
+}
+
+bool config_parse_number(const char *text, uint64_t *out)
+{
+    char *end;
+    if (!isdigit((unsigned char)text[0])) {
+        return false;
+    }
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    unsigned shift = 0;
+    if (*end != '\0') {
+        const char *units = "kmg";
+        const char *unit = strchr(units, tolower((unsigned char)*end));
+        if (unit == NULL || end[1] != '\0') {
+            return false;
+        }
+        shift = 10 * (unsigned)(unit - units + 1);
+    }
+    *out = (uint64_t)value << shift;
+    return errno == 0 && *out >> shift == value;
+}
+
+const char *config_parse_switch(const char *text, bool *out)
+{
+    static const char *const words[] = {"false", "true", "0", "1", "no", "yes", "off", "on"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out = i % 2 == 1;
+            return NULL;
+        }
+    }
+    return "is neither true nor false";
+}
