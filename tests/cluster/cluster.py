@@ -58,7 +58,8 @@ def test_first_member_that_waits_for_the_others_answers_and_serves_nothing(scrat
         code, _, error = ctl(first, "--timeout", "0.3", *command)
         expect(code in (6, 7), "%r: exit %d, %r" % (command, code, error))
     expect("coord_serving 0" in first.http("/metrics")[1], "metrics say so")
-    first.kill()  # before there was anything to keep: it may begin anew
+    expect(first.terminate() == 0, "it ends gracefully")
+    # There was nothing to keep yet: it may begin anew.
     cluster.start()
     ctl_ok(first, "create", "/a", "1")
 
@@ -159,6 +160,7 @@ def test_node_with_an_emptied_data_dir_is_refused_and_the_others_go_on(scratch):
     expect(ctl(two[1], "--timeout", "1", "set", "/a", "3")[0] in (6, 7), "no write without a majority")
     two[0].start()
     until(lambda: ctl(others, "set", "/a", "4")[0] == 0, "with the second one back, writes go on")
+    expect(lost.terminate() == 0, "the refused one ends gracefully")
 
 
 def test_leader_cut_off_from_both_others_steps_down_and_recovers(scratch):
