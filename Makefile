@@ -145,8 +145,16 @@ $(1): $(2) $(1).list
 	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$(filter %.o,$$^)
 endef
 $(eval $(call archive,$(CORE),$(CORE_OBJ)))
-$(eval $(call archive,$(LIBCOORD),$(LIB_OBJ)))
+$(eval $(call archive,$(BUILD)/libcoord-parts.a,$(LIB_OBJ)))
 $(eval $(call archive,$(SUPPORT),$(call objs,$(call src,tests/support))))
+
+# libcoord is a guest: one object with just what it needs, and no names in it but those of client.h.
+CLIENT_OBJ := $(call objs,$(call src,client))
+$(LIBCOORD): $(CLIENT_OBJ) $(BUILD)/libcoord-parts.a
+	@echo "  AR    $@"
+	$(Q)$(CC) $(OPT) -r -nostdlib -o $(BUILD)/libcoord.o $^
+	$(Q)objcopy --wildcard --keep-global-symbol='coord_[a-z]*' $(BUILD)/libcoord.o
+	$(Q)rm -f $@ && $(AR) rcs $@ $(BUILD)/libcoord.o
 
 define program
 $(BUILD)/$(1): $(call objs,$(call src,cmd/$(1))) $(CORE)
@@ -273,6 +281,13 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(LIBCOORD) $(DESTDIR)$(PREFIX)/lib
 	install -m 644 client/client.h $(DESTDIR)$(PREFIX)/include/coord
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: coord' 'Description: C client of coord' \
+	    'Version: $(VERSION)' 'Requires: libnghttp2 libprotobuf-c' \
+	    'Libs: -L$${prefix}/lib -lcoord' 'Cflags: -I$${prefix}/include' \
+	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/coord.pc
+	install -m 644 cmd/coordctl/packaging/completion.bash \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/coordctl
 clean: ## remove every build
 	rm -rf build
 help: ## this list

@@ -1,6 +1,7 @@
 /* Memory of the daemon. Exhaustion aborts: every queue, value and in-flight set has a named limit
  * that is checked at admission, so running out is a sizing mistake and not a code path.
- * The client library does not use this file (it reports RC_NO_MEMORY to its host program).
+ * The client library is a guest and must not abort: what it shares with the daemon allocates here
+ * only within what client/connection.c has reserved before.
  * Any thread. */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H

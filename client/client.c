@@ -259,7 +259,7 @@ enum coord_code coord_delete(struct coord_client *client, const char *path, int6
 }
 
 /* Appends one page; the component behind the last '/' is the child's name. */
-static bool append_names(struct coord_list *list, const Coord__V1__ListReply *page)
+static bool append_names(struct coord_names *list, const Coord__V1__ListReply *page)
 {
     char **names = realloc(list->names, (list->count + page->n_entries + 1) * sizeof *names);
     if (names == NULL) {
@@ -277,13 +277,13 @@ static bool append_names(struct coord_list *list, const Coord__V1__ListReply *pa
     return true;
 }
 
-enum coord_code coord_list(struct coord_client *client, const char *path, struct coord_list *list,
+enum coord_code coord_list(struct coord_client *client, const char *path, struct coord_names *list,
                            struct coord_error *error)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ListRequest request = COORD__V1__LIST_REQUEST__INIT;
     ProtobufCMessage *page = NULL;
-    struct coord_list found = {.count = 0};
+    struct coord_names found = {.count = 0};
     enum coord_code code;
     request.header = &header;
     request.path = text(path);
@@ -303,18 +303,18 @@ enum coord_code coord_list(struct coord_client *client, const char *path, struct
     if (code == COORD_OK) {
         *list = found;
     } else {
-        coord_list_clear(&found);
+        coord_names_clear(&found);
     }
     return code;
 }
 
-void coord_list_clear(struct coord_list *list)
+void coord_names_clear(struct coord_names *list)
 {
     for (size_t i = 0; i < list->count; i++) {
         free(list->names[i]);
     }
     free(list->names);
-    *list = (struct coord_list){.count = 0};
+    *list = (struct coord_names){.count = 0};
 }
 
 enum coord_code coord_sync(struct coord_client *client, struct coord_error *error)

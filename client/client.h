@@ -133,15 +133,15 @@ enum coord_code coord_set(struct coord_client *client, const char *path, const v
 enum coord_code coord_delete(struct coord_client *client, const char *path, int64_t version,
                              bool recursive, uint64_t *count, struct coord_error *error);
 
-struct coord_list {
+struct coord_names {
     char **names; /* of the children, without their parent's path, in order */
     size_t count;
 };
 /* All children, however many pages that takes. Each page is as fresh as asked; children that come or
- * go between two pages may be in the list or not. Free with coord_list_clear. */
-enum coord_code coord_list(struct coord_client *client, const char *path, struct coord_list *list,
+ * go between two pages may be in the list or not. Free with coord_names_clear. */
+enum coord_code coord_list(struct coord_client *client, const char *path, struct coord_names *list,
                            struct coord_error *error);
-void coord_list_clear(struct coord_list *list);
+void coord_names_clear(struct coord_names *list);
 
 /* Returns when the member spoken to has all that was committed when the call began. */
 enum coord_code coord_sync(struct coord_client *client, struct coord_error *error);

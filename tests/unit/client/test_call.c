@@ -374,7 +374,7 @@ END_TEST
 
 START_TEST(every_call_works_without_the_optional_arguments)
 {
-    struct coord_list list;
+    struct coord_names list;
     struct coord_stat stat;
     bool exists = true;
     void *data;
@@ -390,7 +390,7 @@ START_TEST(every_call_works_without_the_optional_arguments)
     ck_assert_int_eq(coord_list(client, "/parent", &list, NULL), COORD_OK);
     ck_assert_uint_eq(list.count, 2);
     ck_assert_str_eq(list.names[1], "child");
-    coord_list_clear(&list);
+    coord_names_clear(&list);
     ck_assert_int_eq(coord_delete(client, "/a", 5, true, NULL, NULL), COORD_OK);
     ck_assert_int_eq(coord_sync(client, NULL), COORD_OK);
     ck_assert_uint_eq(coord_revision(client), 7);

@@ -84,7 +84,7 @@ static void run(const char *value, size_t bytes, struct outcome *o)
     const struct coord_options options = {.endpoints = scripted_server_endpoint(server),
                                           .note = "why"};
     struct coord_client *client;
-    struct coord_list list;
+    struct coord_names list;
     char *path = NULL;
     void *data = NULL;
 
@@ -98,7 +98,7 @@ static void run(const char *value, size_t bytes, struct outcome *o)
     free(data);
     o->list = coord_list(client, "/a", &list, &o->error);
     if (o->list == COORD_OK) {
-        coord_list_clear(&list);
+        coord_names_clear(&list);
     }
     coord_close(client);
 }
