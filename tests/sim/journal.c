@@ -384,8 +384,7 @@ static void check_version(struct journal *h, uint32_t node, uint32_t key, uint32
 static void check_sequence(struct journal *h, uint32_t node, struct arena *arena)
 {
     const struct store *s = node_store(h->cluster->nodes[node].node);
-    struct query q = {.type = QUERY_LIST, .space = SPACE_NODES, .path = slice_str("/q"),
-                      .with_data = true};
+    struct query q = {.type = QUERY_LIST, .space = SPACE_NODES, .path = slice_str("/q")};
     struct query_result result;
     uint8_t *seen = mem_zalloc(SEQUENCE_MAX);
     uint64_t unknown = 0;

@@ -20,6 +20,7 @@ const struct scenario scenarios[] = {
     {"a_full_disk_refuses_writes_serves_reads_and_recovers", scenario_disk_full, 1, 0},
     {"a_member_left_behind_catches_up_by_snapshot_under_load", scenario_lagging, 3, 8192},
     {"a_write_whose_entry_a_snapshot_skipped_runs_once", scenario_skipped_write, 3, 8192},
+    {"a_snapshot_is_of_one_moment_though_writes_go_on", scenario_write_during_scan, 1, 900000},
 };
 const size_t scenario_count = sizeof scenarios / sizeof scenarios[0];
 

@@ -71,5 +71,6 @@ void scenario_lost_disk(struct story *s);
 void scenario_disk_full(struct story *s);
 void scenario_lagging(struct story *s);
 void scenario_skipped_write(struct story *s);
+void scenario_write_during_scan(struct story *s);
 
 #endif

@@ -184,3 +184,35 @@ void scenario_skipped_write(struct story *s)
     (void)story_expect(s, c->installs > installs, "it caught up without a snapshot");
     story_end(s);
 }
+
+/* A state so large that its snapshot takes many turns, in between which all of it changes. What is
+ * loaded after a restart proves itself by the digest of the moment the snapshot was begun. */
+void scenario_write_during_scan(struct story *s)
+{
+    struct cluster *c = &s->cluster;
+    if (story_begin(s) < 0) {
+        return;
+    }
+    /* The scan comes by the many before it comes by the few that change. */
+    s->workload.value_bytes = 100000;
+    (void)story_write(s, 0, DO_SEQUENTIAL, KEY_END, 30);
+    for (uint32_t key = 0; key < KEYS_PLAIN; key++) {
+        (void)story_write(s, 0, DO_CREATE, key, 1);
+    }
+    for (uint32_t round = 0; round < 3 && !c->world.failed; round++) {
+        uint64_t takes = c->takes;
+        for (uint32_t i = 0; i < 40 && c->takes == takes; i++) {
+            (void)story_write(s, 0, DO_SET, i % KEYS_PLAIN, 1);
+        }
+        (void)story_expect(s, c->takes > takes, "no snapshot is taken");
+        (void)story_write(s, 0, DO_SET, 1, 1);
+        (void)story_write(s, 0, DO_SET, 2, 1);
+        (void)story_write(s, 0, DO_SET, 3, 1);
+        cluster_run(c, 500 * MS);
+        cluster_crash(c, 0, DEATH_POWER);
+        (void)cluster_start(c, 0);
+        (void)story_leader(s, 5 * SECOND);
+    }
+    s->workload.value_bytes = 0;
+    story_end(s);
+}

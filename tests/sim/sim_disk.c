@@ -7,7 +7,7 @@
 #include "base/mem.h"
 
 #define SECTOR ((size_t)512)
-#define FILE_BYTES_MAX ((size_t)64 << 20)
+#define FILE_BYTES_MAX ((size_t)256 << 20)
 
 enum note { NOTE_WRITE = 0x10, NOTE_SYNC, NOTE_NAME, NOTE_POWER };
 
