@@ -20,8 +20,6 @@
 
 #define COMMAND_ORIGIN_OFFSET ((size_t)5) /* behind length and type */
 #define BATCH_HEADER_BYTES    ((size_t)24)
-#define GUARD_BYTES_MIN       ((size_t)19)
-#define OP_BYTES_MIN          ((size_t)36)
 #define OP_FLAGS_ALL \
     (OP_SEQUENTIAL | OP_MAKE_PARENTS | OP_RECURSIVE | OP_NULL_DATA | OP_DRY_RUN | OP_STAT_ONLY)
 
@@ -206,8 +204,8 @@ static void txn_decode(struct unpack *u, struct txn *t, struct arena *arena)
     t->then_count = unpack_u32(u);
     t->else_count = unpack_u32(u);
     /* A count is believed only as far as the bytes behind it can hold that many. */
-    uint64_t needed = (uint64_t)t->guard_count * GUARD_BYTES_MIN +
-                      ((uint64_t)t->then_count + t->else_count) * OP_BYTES_MIN;
+    uint64_t needed = (uint64_t)t->guard_count * COMMAND_GUARD_BYTES_MIN +
+                      ((uint64_t)t->then_count + t->else_count) * COMMAND_OP_BYTES_MIN;
     if (u->failed || needed > u->rest.size) {
         u->failed = true;
         return;

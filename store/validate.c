@@ -134,11 +134,12 @@ enum outcome guard_check(const struct guard *g, struct errmsg *err)
 
 /* ---- the command -------------------------------------------------------------------------- */
 
+/* Counted as encoded: many tiny operations must not grow into an entry that no log record holds. */
 static size_t ops_bytes(const struct op *ops, uint32_t count)
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
-        bytes += sizeof(uint64_t) + ops[i].path.size + ops[i].data.size;
+        bytes += COMMAND_OP_BYTES_MIN + ops[i].path.size + ops[i].data.size;
     }
     return bytes;
 }
@@ -157,7 +158,8 @@ enum outcome command_check_bytes(const struct command *c, struct errmsg *err)
     size_t bytes = ops_bytes(c->txn.then_ops, c->txn.then_count) +
                    ops_bytes(c->txn.else_ops, c->txn.else_count);
     for (uint32_t i = 0; i < c->txn.guard_count; i++) {
-        bytes += sizeof(uint64_t) + c->txn.guards[i].path.size + c->txn.guards[i].value.size;
+        bytes += COMMAND_GUARD_BYTES_MIN + c->txn.guards[i].path.size +
+                 c->txn.guards[i].value.size;
     }
     if (bytes > STORE_REQUEST_BYTES_MAX) {
         return too_large(err, "request", bytes, STORE_REQUEST_BYTES_MAX);

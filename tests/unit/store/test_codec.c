@@ -477,6 +477,30 @@ START_TEST(what_may_not_be_proposed_is_refused_by_name)
 }
 END_TEST
 
+/* So many short operations, within the limit by their paths alone, once became a log entry
+ * larger than any record may be. */
+START_TEST(the_request_limit_counts_the_encoded_bytes)
+{
+    uint32_t count = (uint32_t)(STORE_REQUEST_BYTES_MAX / COMMAND_OP_BYTES_MIN);
+    struct op *ops = mem_zalloc(count * sizeof *ops);
+    for (uint32_t i = 0; i < count; i++) {
+        ops[i] = (struct op){.type = OP_GET, .space = SPACE_NODES, .path = slice_str("/")};
+    }
+    struct command c = {.type = COMMAND_TXN,
+                        .txn = {.then_ops = ops, .then_count = count}};
+    struct errmsg err;
+    ck_assert_int_ne(command_check(&c, &err), OUTCOME_OK);
+
+    c.txn.then_count = (uint32_t)(STORE_REQUEST_BYTES_MAX / (COMMAND_OP_BYTES_MIN + 1));
+    ck_assert_int_eq(command_check(&c, &err), OUTCOME_OK);
+    struct buf b = {0};
+    command_encode(&b, &c);
+    ck_assert_uint_le(b.size, COMMAND_BYTES_MAX);
+    buf_close(&b);
+    mem_free(ops);
+}
+END_TEST
+
 START_TEST(every_outcome_has_a_text_of_its_own)
 {
     for (int i = 0; i < OUTCOME_COUNT; i++) {
@@ -500,6 +524,7 @@ static Suite *codec_suite(void)
     tcase_add_test(tcase, a_count_is_not_believed_beyond_the_bytes_behind_it);
     tcase_add_test(tcase, a_batch_carries_its_header_and_commands);
     tcase_add_test(tcase, what_may_not_be_proposed_is_refused_by_name);
+    tcase_add_test(tcase, the_request_limit_counts_the_encoded_bytes);
     tcase_add_test(tcase, every_outcome_has_a_text_of_its_own);
     suite_add_tcase(suite, tcase);
     return suite;
