@@ -1,17 +1,19 @@
 /* Which endpoint, how often, and what may be said about the outcome.
  *
- *   decided by the cluster           -> that is it
- *   not sent, refused, UNAVAILABLE   -> not executed: again, at the next endpoint
- *   lost, no answer, UNKNOWN         -> perhaps executed: again too. A write carries the same request
- *                                       id each time, so the cluster answers with its first outcome
- *   out of time                      -> the last reason; COORD_UNKNOWN if a write was perhaps executed
+ *   decided by the cluster          -> that is it
+ *   not sent, refused, UNAVAILABLE  -> not executed: again, at the next endpoint
+ *   lost, no answer, UNKNOWN        -> perhaps executed: again too, as a write carries the same
+ *                                      request id each time and gets its first outcome
+ *   out of time                     -> the last reason, or COORD_UNKNOWN for a write that was
+ *                                      perhaps executed
  *
- * Once a write was perhaps executed, only an answer that the state machine gave decides it (that is
- * OK, or one with an outcome): that a later try was refused, by an overloaded node say, tells nothing
- * about the earlier one.
+ * Once a write was perhaps executed, only an answer that the state machine gave decides it
+ * (OK, or one with an outcome): that a later try was refused, by an overloaded node say, tells
+ * nothing about the earlier one.
  *
- * After each round over all endpoints there is a pause, and the time for one try doubles: an endpoint
- * that accepts and never answers costs little, while a call that takes long still gets through.
+ * After each round over all endpoints there is a pause, and the time for one try doubles: an
+ * endpoint that accepts and never answers costs little, while a call that takes long still
+ * gets through.
  */
 #include "client/call.h"
 
@@ -67,7 +69,7 @@ struct call {
     struct coord_error *error;
 };
 
-/* ---- codes and texts ------------------------------------------------------------------------ */
+/* ---- codes and texts -------------------------------------------------------------------- */
 
 const char *coord_code_text(enum coord_code code)
 {
@@ -129,7 +131,7 @@ static enum coord_code code_of(const struct connection_answer *a)
     }
 }
 
-/* ---- what replies tell ---------------------------------------------------------------------- */
+/* ---- what replies tell ------------------------------------------------------------------ */
 
 static const Coord__V1__ReplyHeader *reply_header(const ProtobufCMessage *reply)
 {
@@ -144,10 +146,7 @@ static const Coord__V1__ReplyHeader *reply_header(const ProtobufCMessage *reply)
 
 static void learn(struct coord_client *client, const ProtobufCMessage *reply)
 {
-    const Coord__V1__ReplyHeader *header = reply_header(reply);
-    if (header == NULL) {
-        return;
-    }
+    const Coord__V1__ReplyHeader *header = reply_header(reply); /* there: unpack saw to it */
     if (header->applied_index > client->applied_index) {
         client->applied_index = header->applied_index;
     }
@@ -178,8 +177,8 @@ static enum coord_code unpack(struct call *call, struct slice message)
     bool has_no_memory = false;
     ProtobufCAllocator allocator = {
         .alloc = unpack_alloc, .free = unpack_free, .allocator_data = &has_no_memory};
-    call->reply = protobuf_c_message_unpack(call->method->reply, &allocator, message.size,
-                                            message.data);
+    call->reply =
+        protobuf_c_message_unpack(call->method->reply, &allocator, message.size, message.data);
     if (call->reply != NULL && reply_header(call->reply) == NULL) { /* callers rely on it */
         client_reply_free(call->reply);
         call->reply = NULL;
@@ -199,7 +198,7 @@ void client_reply_free(ProtobufCMessage *reply)
     }
 }
 
-/* ---- one try -------------------------------------------------------------------------------- */
+/* ---- one try ---------------------------------------------------------------------------- */
 
 static void drop_connection(struct coord_client *client)
 {
@@ -216,8 +215,8 @@ static void next_endpoint(struct coord_client *client)
     }
 }
 
-/* Half of what is left at most, if there are other endpoints: one that is silent must not use up the
- * time of all. The last moments go to whoever has them. */
+/* Half of what is left at most, if there are other endpoints: one that is silent must not use
+ * up the time of all. The last moments go to whoever has them. */
 static uint64_t share_of_time(const struct coord_client *client, const struct call *call,
                               uint64_t now, uint64_t wanted_ms)
 {
@@ -271,8 +270,8 @@ static bool judge_answer(struct coord_client *client, struct call *call,
 static bool judge_silence(struct coord_client *client, struct call *call,
                           enum connection_result result, const struct connection_answer *answer)
 {
-    bool is_unsent = result == CONNECTION_NOT_SENT ||
-                     (result == CONNECTION_NO_MEMORY && !answer->was_sent);
+    bool is_unsent =
+        result == CONNECTION_NOT_SENT || (result == CONNECTION_NO_MEMORY && !answer->was_sent);
     if (call->method->is_write && !is_unsent) {
         call->maybe_executed = true;
     }
@@ -289,8 +288,8 @@ static bool judge_silence(struct coord_client *client, struct call *call,
         return true;
     }
     (void)client_fail(call->error,
-                      result == CONNECTION_TIMEOUT ? COORD_TIMEOUT : COORD_UNAVAILABLE, "%s: %s",
-                      client_endpoint(client), answer->text);
+                      result == CONNECTION_TIMEOUT ? COORD_TIMEOUT : COORD_UNAVAILABLE,
+                      "%s: %s", client_endpoint(client), answer->text);
     return false;
 }
 
@@ -300,7 +299,8 @@ static struct connection_times attempt_times(const struct coord_client *client,
     uint64_t now = connection_now_ms();
     uint64_t ours = share_of_time(client, call, now, call->attempt_ms);
     uint64_t margin = ours / MARGIN_SHARE < MARGIN_MS_MAX ? ours / MARGIN_SHARE : MARGIN_MS_MAX;
-    return (struct connection_times){.server_ms = now + ours - margin, .deadline_ms = now + ours};
+    return (struct connection_times){.server_ms = now + ours - margin,
+                                     .deadline_ms = now + ours};
 }
 
 /* One try at the present endpoint. True: the outcome is in the call. */
@@ -323,7 +323,7 @@ static bool try_once(struct coord_client *client, struct call *call)
     return is_decided;
 }
 
-/* ---- all tries ------------------------------------------------------------------------------ */
+/* ---- all tries -------------------------------------------------------------------------- */
 
 static void end_round(struct call *call)
 {
@@ -391,10 +391,10 @@ static enum coord_code run_request(struct coord_client *client, struct call *cal
     return code;
 }
 
-/* ---- writes --------------------------------------------------------------------------------- */
+/* ---- writes ----------------------------------------------------------------------------- */
 
-/* The first write of a client, unless a read came before it, costs one more round trip: its request
- * id needs the cluster's time, which every reply carries. */
+/* The first write of a client, unless a read came before it, costs one more round trip: its
+ * request id needs the cluster's time, which every reply carries. */
 static enum coord_code learn_time(struct coord_client *client, uint64_t deadline_ms,
                                   struct coord_error *error)
 {
@@ -442,8 +442,8 @@ static enum coord_code run_write(struct coord_client *client, struct call *call,
     enum coord_code code = COORD_INTERNAL;
     header->request_id = &id;
     header->note = client->note;
-    /* What a client knows of the cluster's time grows wrong while the cluster has no leader, as its
-     * clock stands still then. So time is asked for anew once. */
+    /* What a client knows of the cluster's time grows wrong while the cluster has no leader, as
+     * its clock stands still then. So time is asked for anew once. */
     for (int ids = 0; ids < 2; ids++) {
         code = make_request_id(client, &id, call);
         if (code != COORD_OK) {
@@ -453,7 +453,8 @@ static enum coord_code run_write(struct coord_client *client, struct call *call,
         if (code == COORD_OK || !id_was_refused(call->error)) {
             break;
         }
-        if (call->maybe_executed) { /* the earlier try has been forgotten, or is still on its way */
+        if (call->maybe_executed) { /* the earlier try has been forgotten, or is still on its
+                                       way */
             code = give_up(client, call);
             break;
         }

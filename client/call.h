@@ -1,5 +1,5 @@
-/* Any RPC of the contract, with the client's choice of endpoint, repeats and request ids. The typed
- * calls of client.h stand on it, and coordctl uses it for what they do not show.
+/* Any RPC of the contract, with the client's choice of endpoint, repeats and request ids. The
+ * typed calls of client.h stand on it, and coordctl uses it for what they do not show.
  *
  * To add an RPC: a value here, its line in the table of call.c. */
 #ifndef CLIENT_CALL_H
@@ -22,9 +22,9 @@ enum client_method {
     CLIENT_STATUS,
 };
 
-/* Sends `request`, whose header field must be `header` (filled in here: consistency, note, request
- * id), until it is decided or the client's timeout has passed. On COORD_OK `reply` is the caller's:
- * client_reply_free. Else it is NULL and `error` (may be NULL) says why. */
+/* Sends `request`, whose header field must be `header` (filled in here: consistency, note,
+ * request id), until it is decided or the client's timeout has passed. On COORD_OK `reply` is
+ * the caller's: client_reply_free. Else it is NULL and `error` (may be NULL) says why. */
 enum coord_code client_call(struct coord_client *client, enum client_method method,
                             ProtobufCMessage *request, Coord__V1__RequestHeader *header,
                             ProtobufCMessage **reply, struct coord_error *error);

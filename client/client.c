@@ -10,7 +10,7 @@
 
 #define TIMEOUT_MS 5000
 
-/* ---- the client ----------------------------------------------------------------------------- */
+/* ---- the client ------------------------------------------------------------------------- */
 
 static enum coord_code apply_options(struct coord_client *client,
                                      const struct coord_options *options,
@@ -66,7 +66,7 @@ uint64_t coord_revision(const struct coord_client *client)
     return client->revision;
 }
 
-/* ---- between our structs and protobuf's ----------------------------------------------------- */
+/* ---- between our structs and protobuf's ------------------------------------------------- */
 
 static void copy_stat(const Coord__V1__Stat *from, struct coord_stat *to)
 {
@@ -136,7 +136,7 @@ static enum coord_code expect_version(int64_t version, Coord__V1__Expect *expect
     return COORD_OK;
 }
 
-/* ---- calls ---------------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------ */
 
 enum coord_code coord_create(struct coord_client *client, const char *path, const void *data,
                              size_t bytes, int flags, char **real_path, struct coord_stat *stat,
@@ -150,7 +150,8 @@ enum coord_code coord_create(struct coord_client *client, const char *path, cons
     request.data = bytes_of(data, bytes);
     request.sequential = (flags & COORD_SEQUENTIAL) != 0;
     request.make_parents = (flags & COORD_MAKE_PARENTS) != 0;
-    enum coord_code code = client_call(client, CLIENT_CREATE, &request.base, &header, &m, error);
+    enum coord_code code =
+        client_call(client, CLIENT_CREATE, &request.base, &header, &m, error);
     if (code != COORD_OK) {
         return code;
     }
@@ -203,7 +204,8 @@ enum coord_code coord_exists(struct coord_client *client, const char *path, bool
     ProtobufCMessage *m;
     request.header = &header;
     request.path = text(path);
-    enum coord_code code = client_call(client, CLIENT_EXISTS, &request.base, &header, &m, error);
+    enum coord_code code =
+        client_call(client, CLIENT_EXISTS, &request.base, &header, &m, error);
     if (code == COORD_OK) {
         const Coord__V1__ExistsReply *reply = (const Coord__V1__ExistsReply *)m;
         *exists = reply->exists;
@@ -277,8 +279,8 @@ static bool append_names(struct coord_names *list, const Coord__V1__ListReply *p
     return true;
 }
 
-enum coord_code coord_list(struct coord_client *client, const char *path, struct coord_names *list,
-                           struct coord_error *error)
+enum coord_code coord_list(struct coord_client *client, const char *path,
+                           struct coord_names *list, struct coord_error *error)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ListRequest request = COORD__V1__LIST_REQUEST__INIT;

@@ -1,18 +1,18 @@
 /* libcoord: the C client of coord.
  *
- * One client talks to one cluster through a list of endpoints: it stays with one that works, goes on
- * to the next when it does not, and repeats calls as far as that is safe, until they are decided or
- * their time is over. Writes carry a request id, so that repeating them, on any member, returns the
- * first outcome and never executes them twice.
+ * One client talks to one cluster through a list of endpoints: it stays with one that works,
+ * goes on to the next when it does not, and repeats calls as far as that is safe, until they
+ * are decided or their time is over. Writes carry a request id, so that repeating them, on any
+ * member, returns the first outcome and never executes them twice.
  *
- * Blocking. A client is for one thread at a time and not to be used on both sides of a fork; several
- * clients are independent. The library keeps no global state, starts no thread, installs no signal
- * handler, prints nothing. When there is no memory a call returns COORD_NO_MEMORY; the program is
- * not ended.
+ * Blocking. A client is for one thread at a time and not to be used on both sides of a fork;
+ * several clients are independent. The library keeps no global state, starts no thread,
+ * installs no signal handler, prints nothing. When there is no memory a call returns
+ * COORD_NO_MEMORY; the program is not ended.
  *
- * Ownership: strings and bytes passed in are borrowed until return, and paths are never NULL. What a
- * call fills in is the caller's and is freed as said there; results are only written on COORD_OK.
- * `error` may be NULL everywhere.
+ * Ownership: strings and bytes passed in are borrowed until return, and paths are never NULL.
+ * What a call fills in is the caller's and is freed as said there; results are only written on
+ * COORD_OK. `error` may be NULL everywhere.
  *
  * Installed as <coord/client.h>; docs/libcoord.md has a guide and an example.
  */
@@ -29,9 +29,9 @@ extern "C" {
 
 struct coord_client;
 
-/* What a call came to: outcomes of an operation, and failures on the way there. Only COORD_UNKNOWN,
- * COORD_NO_MEMORY and COORD_INTERNAL leave open whether a write was executed; with all others it
- * was not. Values are stable. */
+/* What a call came to: outcomes of an operation, and failures on the way there. Only
+ * COORD_UNKNOWN, COORD_NO_MEMORY and COORD_INTERNAL leave open whether a write was executed;
+ * with all others it was not. Values are stable. */
 enum coord_code {
     COORD_OK = 0,
     COORD_NOT_FOUND = 1,    /* node or parent does not exist */
@@ -71,8 +71,8 @@ struct coord_options {
     /* "host:port,host:port,[::1]:7400", at most 64; the port may be left out.
      * NULL = 127.0.0.1:7400. */
     const char *endpoints;
-    /* Of a call with all its repeats; 0 = 5000. Not counted: resolving a host name, which takes as
-     * long as the system's resolver lets it. */
+    /* Of a call with all its repeats; 0 = 5000. Not counted: resolving a host name, which takes
+     * as long as the system's resolver lets it. */
     uint32_t timeout_ms;
     enum coord_consistency consistency; /* of reads */
     uint64_t bound_ms;                  /* of COORD_BOUNDED */
@@ -109,8 +109,8 @@ enum coord_create_flags {
     COORD_MAKE_PARENTS = 2, /* creates missing ancestors, empty */
 };
 
-/* `real_path` (may be NULL) gets the path with its sequence number; free(3) it. `stat` may be NULL
- * here and everywhere. */
+/* `real_path` (may be NULL) gets the path with its sequence number; free(3) it. `stat` may be
+ * NULL here and everywhere. */
 enum coord_code coord_create(struct coord_client *client, const char *path, const void *data,
                              size_t bytes, int flags, char **real_path, struct coord_stat *stat,
                              struct coord_error *error);
@@ -128,8 +128,8 @@ enum coord_code coord_set(struct coord_client *client, const char *path, const v
                           size_t bytes, int64_t version, struct coord_stat *stat,
                           struct coord_error *error);
 
-/* `recursive` takes all descendants with it, atomically; else they are COORD_NOT_EMPTY. `count` (may
- * be NULL) gets the number of nodes deleted. */
+/* `recursive` takes all descendants with it, atomically; else they are COORD_NOT_EMPTY. `count`
+ * (may be NULL) gets the number of nodes deleted. */
 enum coord_code coord_delete(struct coord_client *client, const char *path, int64_t version,
                              bool recursive, uint64_t *count, struct coord_error *error);
 
@@ -137,10 +137,10 @@ struct coord_names {
     char **names; /* of the children, without their parent's path, in order */
     size_t count;
 };
-/* All children, however many pages that takes. Each page is as fresh as asked; children that come or
- * go between two pages may be in the list or not. Free with coord_names_clear. */
-enum coord_code coord_list(struct coord_client *client, const char *path, struct coord_names *list,
-                           struct coord_error *error);
+/* All children, however many pages that takes. Each page is as fresh as asked; children that
+ * come or go between two pages may be in the list or not. Free with coord_names_clear. */
+enum coord_code coord_list(struct coord_client *client, const char *path,
+                           struct coord_names *list, struct coord_error *error);
 void coord_names_clear(struct coord_names *list);
 
 /* Returns when the member spoken to has all that was committed when the call began. */

@@ -9,7 +9,8 @@ struct coord_client {
     struct endpoint endpoints[ENDPOINTS_MAX];
     size_t endpoint_count;
     size_t current;
-    struct connection *connection; /* to `current`; NULL before the first call and after failures */
+    struct connection
+        *connection; /* to `current`; NULL before the first call and after failures */
     uint32_t timeout_ms;
     enum coord_consistency consistency;
     uint64_t bound_ms;

@@ -66,7 +66,7 @@ static bool reserve(struct buf *b, size_t more)
     return true;
 }
 
-/* ---- events of the one stream --------------------------------------------------------------- */
+/* ---- events of the one stream ----------------------------------------------------------- */
 
 static void set_text(char *to, size_t bytes, struct slice from)
 {
@@ -77,7 +77,8 @@ static void set_text(char *to, size_t bytes, struct slice from)
     to[size] = '\0';
 }
 
-static void on_header(void *owner, struct http2_stream *s, struct slice name, struct slice value)
+static void on_header(void *owner, struct http2_stream *s, struct slice name,
+                      struct slice value)
 {
     struct connection *c = owner;
     (void)s;
@@ -140,7 +141,7 @@ static const struct http2_events events = {
     .closed = on_closed,
 };
 
-/* ---- socket --------------------------------------------------------------------------------- */
+/* ---- socket ----------------------------------------------------------------------------- */
 
 /* The events that came, 0 at the deadline, negative on failure. */
 static int wait_fd(int fd, short what, uint64_t deadline_ms)
@@ -190,8 +191,8 @@ static int connect_one(const struct addrinfo *a, uint64_t deadline_ms, int *reas
     return -1;
 }
 
-/* Every address of the name gets its share of the time, so that one that is silent does not keep
- * us from the next. */
+/* Every address of the name gets its share of the time, so that one that is silent does not
+ * keep us from the next. */
 static int connect_any(const struct addrinfo *list, uint64_t deadline_ms, int *reason)
 {
     uint64_t left = 0;
@@ -254,8 +255,8 @@ void connection_close(struct connection *c)
     free(c);
 }
 
-/* Room for all that http2_take may append: every byte of data there is, if the server's windows allow
- * it, each 16 KiB of it with a frame's header. */
+/* Room for all that http2_take may append: every byte of data there is, if the server's windows
+ * allow it, each 16 KiB of it with a frame's header. */
 static bool reserve_take(struct connection *c)
 {
     size_t queued = http2_queued(c->http2);
@@ -316,7 +317,7 @@ bool connection_is_usable(struct connection *c)
     return !c->failed && http2_may_request(c->http2);
 }
 
-/* ---- calls ---------------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------ */
 
 static void reset_call(struct connection *c, struct connection_answer *answer)
 {
@@ -334,8 +335,8 @@ static void reset_call(struct connection *c, struct connection_answer *answer)
     c->has_no_memory = false;
 }
 
-static enum status submit(struct connection *c, const struct http2_header *headers, size_t count,
-                          struct slice request)
+static enum status submit(struct connection *c, const struct http2_header *headers,
+                          size_t count, struct slice request)
 {
     enum status rc = http2_request(c->http2, &c->stream, headers, count, false);
     if (rc != RC_OK) {

@@ -1,7 +1,7 @@
 /* One connection of the client: a socket, HTTP/2 on it, one call at a time. Blocks in poll(2).
  *
- * Out of memory is an answer here, not the end of the program: whatever base/buf.h or net/http2.h
- * would allocate by size is reserved first by an allocation that may fail. */
+ * Out of memory is an answer here, not the end of the program: whatever base/buf.h or
+ * net/http2.h would allocate by size is reserved first by an allocation that may fail. */
 #ifndef CLIENT_CONNECTION_H
 #define CLIENT_CONNECTION_H
 
@@ -21,16 +21,18 @@ enum connection_result {
     CONNECTION_NOT_SENT,  /* certainly not processed */
     CONNECTION_LOST,      /* sent, no answer: it may have been processed */
     CONNECTION_TIMEOUT,   /* the same, by the deadline */
-    CONNECTION_NO_MEMORY, /* for the request: not sent; for the reply: it may have been processed */
+    CONNECTION_NO_MEMORY, /* for the request: not sent; for the reply: it may have been
+                             processed */
     CONNECTION_TOO_LARGE, /* the reply is above CONNECTION_REPLY_BYTES_MAX */
 };
 
 struct connection_answer {
-    enum grpc_code code;  /* CONNECTION_ANSWERED */
-    struct slice message; /* the reply; borrowed until the connection's next call or its close */
-    char outcome[32];     /* trailer coord-outcome */
-    char text[512];       /* grpc-message, or why there was no answer */
-    bool was_sent;        /* CONNECTION_NO_MEMORY */
+    enum grpc_code code; /* CONNECTION_ANSWERED */
+    struct slice
+        message;      /* the reply; borrowed until the connection's next call or its close */
+    char outcome[32]; /* trailer coord-outcome */
+    char text[512];   /* grpc-message, or why there was no answer */
+    bool was_sent;    /* CONNECTION_NO_MEMORY */
 };
 
 /* A call's times, monotonic: the server is told `server_ms`, which is earlier than our own
@@ -40,14 +42,14 @@ struct connection_times {
     uint64_t deadline_ms;
 };
 
-/* Resolves and connects until `deadline_ms` (monotonic); only the resolving of a name takes as long
- * as the system's resolver takes. NULL with a reason in `why`. */
+/* Resolves and connects until `deadline_ms` (monotonic); only the resolving of a name takes as
+ * long as the system's resolver takes. NULL with a reason in `why`. */
 struct connection *connection_open(const char *host, const char *port, uint64_t deadline_ms,
                                    char *why, size_t why_bytes);
 void connection_close(struct connection *c); /* NULL is fine */
 
-/* Another call may use it: nothing went wrong, and the server has neither closed it nor said that
- * it will. Looks at what arrived since the last call. */
+/* Another call may use it: nothing went wrong, and the server has neither closed it nor said
+ * that it will. Looks at what arrived since the last call. */
 bool connection_is_usable(struct connection *c);
 
 enum connection_result connection_call(struct connection *c, const char *authority,

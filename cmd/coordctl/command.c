@@ -4,10 +4,10 @@
 
 #include "cmd/coordctl/ctl.h"
 
-#define DATA_HELP                                                                                  \
-    "DATA is the argument itself, - for standard input, @FILE for a file's content. Data that\n"  \
-    "begins with - and is no number goes behind --, data that begins with @ through standard\n"   \
-    "input.\n"
+#define DATA_HELP                                                              \
+    "DATA is the argument itself, - for standard input, @FILE for a file's\n"  \
+    "content. Data that begins with - and is no number goes behind --, data\n" \
+    "that begins with @ through standard input.\n"
 
 static const struct command commands[] = {
     {"create", ctl_create, 1, 2, "sequential parents",
@@ -16,7 +16,7 @@ static const struct command commands[] = {
                "  coordctl create /app/config '{\"debug\":false}' --parents\n"
                "  coordctl create /queue/job- @job.json --sequential\n"},
     {"get", ctl_get, 1, 1, "", "get PATH", "print a node's value",
-     "Prints exactly the value's bytes; on a terminal, and without -o raw, a newline behind them.\n"
+     "Prints exactly the value's bytes, and on a terminal, without -o raw, a newline.\n"
      "  coordctl get /app/config >config.json\n"},
     {"set", ctl_set, 2, 2, "version", "set PATH DATA [--version N]", "replace a node's value",
      DATA_HELP "  coordctl set /app/config @config.json --version 3\n"
@@ -24,7 +24,7 @@ static const struct command commands[] = {
                "  coordctl set /app/flags -- --verbose\n"},
     {"rm", ctl_rm, 1, 1, "recursive version dry-run",
      "rm PATH [--recursive [--dry-run]] [--version N]", "delete a node",
-     "With --recursive all that is below it too, atomically, and says how many nodes that were.\n"
+     "With --recursive all that is below it too, atomically, and says how many that were.\n"
      "  coordctl rm /app --recursive --dry-run\n"},
     {"ls", ctl_ls, 0, 1, "long recursive", "ls [PATH] [-l] [--recursive]", "list children",
      "  coordctl ls /app -l\n"},
@@ -32,9 +32,10 @@ static const struct command commands[] = {
     {"stat", ctl_stat, 1, 1, "", "stat PATH", "print all that is known about a node", ""},
     {"txn", ctl_txn, 0, 0, "file", "txn -f FILE", "run a transaction written in JSON",
      "FILE may be - for standard input. All guards of \"if\" hold: \"then\" is done, else\n"
-     "\"else\"; all of it or nothing. Without an \"else\", guards that do not hold are exit code 4.\n"
+     "\"else\"; all of it or nothing. Guards that do not hold are exit code 4, unless there\n"
+     "is an \"else\".\n"
      "  {\"if\":   [{\"path\": \"/a\", \"version\": 3}],\n"
-     "   \"then\": [{\"set\": \"/a\", \"data\": \"x\"}, {\"create\": \"/b\", \"data\": \"y\"}],\n"
+     "   \"then\": [{\"set\": \"/a\", \"data\": \"x\"}, {\"create\": \"/b\"}],\n"
      "   \"else\": [{\"get\": \"/a\"}]}\n"},
     {"sync", ctl_sync, 0, 0, "", "sync", "wait until the member spoken to is up to date", ""},
     {"status", ctl_status, 0, 0, "", "status", "show the members and how they fare",
@@ -61,7 +62,8 @@ void command_help_all(void)
     puts("  help [COMMAND], COMMAND --help                    explain\n\n"
          "Options, before or behind the command:");
     options_help(NULL);
-    puts("\n" DATA_HELP "\nExit codes: 0 ok, 1 general, 2 usage, 3 not found, 4 version conflict, "
+    puts("\n" DATA_HELP
+         "\nExit codes: 0 ok, 1 general, 2 usage, 3 not found, 4 version conflict, "
          "5 exists,\n6 timeout, 7 no quorum or unreachable.");
 }
 

@@ -1,7 +1,7 @@
 /* What the commands of coordctl share: parsed options, calls, output, exit codes.
  *
- * To add a command: a function in a file named after its noun, a row in the table of command.c, a
- * section in docs/coordctl.md (whose examples are tested). */
+ * To add a command: a function in a file named after its noun, a row in the table of command.c,
+ * a section in docs/coordctl.md (whose examples are tested). */
 #ifndef CMD_COORDCTL_CTL_H
 #define CMD_COORDCTL_CTL_H
 
@@ -71,8 +71,8 @@ int options_parse(struct ctl *ctl, int argc, char **argv);
 /* Prints the help of the options named in `names` (NULL = the ones all commands take). */
 void options_help(const char *names);
 
-/* One line on standard error: "coordctl: get /a: node does not exist"; JSON with -o json. Return the
- * exit code that belongs to it. */
+/* One line on standard error: "coordctl: get /a: node does not exist"; JSON with -o json.
+ * Return the exit code that belongs to it. */
 int ctl_failed(const struct ctl *ctl, const struct coord_error *error);
 int ctl_general(const struct ctl *ctl, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -83,8 +83,8 @@ int ctl_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int ctl_call(const struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
              Coord__V1__RequestHeader *header, ProtobufCMessage **reply);
 
-/* DATA of the command line: the argument itself, "-" = standard input, "@FILE" = that file. Reports
- * what goes wrong and returns its exit code. */
+/* DATA of the command line: the argument itself, "-" = standard input, "@FILE" = that file.
+ * Reports what goes wrong and returns its exit code. */
 int ctl_read_data(const struct ctl *ctl, const char *word, struct buf *out);
 
 /* Prints and frees. */

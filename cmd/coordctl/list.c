@@ -52,7 +52,8 @@ static const char *shown_name(const struct ctl *ctl, const Coord__V1__ListEntry 
 static void print_entry(struct ctl *ctl, const Coord__V1__ListEntry *entry, void *context)
 {
     if (context != NULL) {
-        json_t *o = json_pack("{s:s, s:s}", "name", shown_name(ctl, entry), "path", entry->path);
+        json_t *o =
+            json_pack("{s:s, s:s}", "name", shown_name(ctl, entry), "path", entry->path);
         if (ctl->long_format) {
             json_object_set_new(o, "stat", ctl_json_stat(entry->stat));
         }

@@ -183,9 +183,8 @@ int ctl_stat(struct ctl *ctl)
     }
     const Coord__V1__ExistsReply *reply = (const Coord__V1__ExistsReply *)m;
     if (!reply->exists || reply->stat == NULL) {
-        static const struct coord_error error = {.code = COORD_NOT_FOUND,
-                                                 .outcome = "NO_NODE",
-                                                 .message = "node does not exist"};
+        static const struct coord_error error = {
+            .code = COORD_NOT_FOUND, .outcome = "NO_NODE", .message = "node does not exist"};
         exit_code = ctl_failed(ctl, &error);
     } else if (ctl->output == OUTPUT_JSON) {
         ctl_print_json(ctl_json_stat(reply->stat));

@@ -1,5 +1,6 @@
-/* Options of the command line and of the environment, from one table. They may stand before or behind
- * the command. A negative number is a word, not an option, as no option's letter is a digit. */
+/* Options of the command line and of the environment, from one table. They may stand before or
+ * behind the command. A negative number is a word, not an option, as no option's letter is a
+ * digit. */
 #include <ctype.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,8 +12,8 @@
 
 struct option {
     const char *name;
-    char letter;       /* 0: none */
-    const char *value; /* what it is called; NULL: takes none */
+    char letter;             /* 0: none */
+    const char *value;       /* what it is called; NULL: takes none */
     const char *environment; /* only of options that all commands take */
     const char *help;
     const char *expected; /* completes "--timeout \"x\" is not ..." */
@@ -21,7 +22,7 @@ struct option {
     bool is_common; /* all commands take it */
 };
 
-/* ---- values --------------------------------------------------------------------------------- */
+/* ---- values ----------------------------------------------------------------------------- */
 
 /* "2" (seconds), "1.5s", "200ms", "1m"; up to a day. */
 static bool parse_duration(const char *text, uint64_t *out_ms)
@@ -74,8 +75,9 @@ static bool take_timeout(struct ctl *ctl, const char *value)
 
 static bool take_consistency(struct ctl *ctl, const char *value)
 {
-    static const char *const names[] = {
-        [COORD_LINEARIZABLE] = "linearizable", [COORD_SESSION] = "session", [COORD_LOCAL] = "local"};
+    static const char *const names[] = {[COORD_LINEARIZABLE] = "linearizable",
+                                        [COORD_SESSION] = "session",
+                                        [COORD_LOCAL] = "local"};
     static const char bounded[] = "bounded=";
     int number = COORD_BOUNDED;
     if (strncmp(value, bounded, sizeof bounded - 1) == 0) {
@@ -167,7 +169,10 @@ static const struct option options[] = {
      .is_common = true,
      FLAG(wants_help)},
     {.name = "sequential", .help = "append the parent's counter to the path", FLAG(sequential)},
-    {.name = "parents", .letter = 'p', .help = "create missing ancestors, empty", FLAG(parents)},
+    {.name = "parents",
+     .letter = 'p',
+     .help = "create missing ancestors, empty",
+     FLAG(parents)},
     {.name = "recursive", .letter = 'r', .help = "with all that is below", FLAG(recursive)},
     {.name = "dry-run", .letter = 'n', .help = "only count", FLAG(dry_run)},
     {.name = "long",
@@ -188,7 +193,7 @@ static const struct option options[] = {
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
 
-/* ---- help ----------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------------------- */
 
 static bool is_named(const char *names, const char *name)
 {
@@ -226,7 +231,7 @@ void options_help(const char *names)
     }
 }
 
-/* ---- the environment ------------------------------------------------------------------------ */
+/* ---- the environment -------------------------------------------------------------------- */
 
 static int take_environment(struct ctl *ctl)
 {
@@ -240,7 +245,7 @@ static int take_environment(struct ctl *ctl)
     return EXIT_DONE;
 }
 
-/* ---- the command line ----------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------------- */
 
 struct parser {
     struct ctl *ctl;
@@ -276,7 +281,8 @@ static int unknown_option(const struct parser *p, const char *word)
     const struct command *c = p->ctl->command;
     if (c != NULL && c->words_max == 2) {
         return ctl_usage("unknown option %s; data that begins with - goes behind --, as in: "
-                         "coordctl %s PATH -- %s", word, c->name, word);
+                         "coordctl %s PATH -- %s",
+                         word, c->name, word);
     }
     return ctl_usage("unknown option %s, see coordctl help", word);
 }
@@ -293,8 +299,9 @@ static int take(struct parser *p, const struct option *o, const char *value)
         return ctl_usage("--%s needs a value: --%s %s", o->name, o->name, o->value);
     }
     value = value != NULL ? value : p->argv[p->at++];
-    return o->take(p->ctl, value) ? EXIT_DONE
-                                  : ctl_usage("--%s \"%s\" is not %s", o->name, value, o->expected);
+    return o->take(p->ctl, value)
+               ? EXIT_DONE
+               : ctl_usage("--%s \"%s\" is not %s", o->name, value, o->expected);
 }
 
 static int take_long_option(struct parser *p, const char *word)
@@ -371,8 +378,8 @@ static int check(const struct parser *p)
     }
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         if (p->given[i] && !options[i].is_common && !is_named(c->options, options[i].name)) {
-            return ctl_usage("%s does not take --%s; usage: coordctl %s", c->name, options[i].name,
-                             c->usage);
+            return ctl_usage("%s does not take --%s; usage: coordctl %s", c->name,
+                             options[i].name, c->usage);
         }
     }
     if (ctl->word_count < c->words_min || ctl->word_count > c->words_max) {

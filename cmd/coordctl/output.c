@@ -11,9 +11,9 @@
 #include "cmd/coordctl/ctl.h"
 
 #define PATH_SHOWN_BYTES 200
-#define DATA_BYTES_MAX   ((size_t)4 << 20) /* more than any request may have: refused while reading */
+#define DATA_BYTES_MAX   ((size_t)4 << 20) /* beyond any request: refused while reading */
 
-/* ---- failures ------------------------------------------------------------------------------- */
+/* ---- failures --------------------------------------------------------------------------- */
 
 static int exit_code_of(enum coord_code code)
 {
@@ -33,12 +33,13 @@ static int exit_code_of(enum coord_code code)
 static const char *without_path(const char *message, const char *path)
 {
     size_t size = strlen(path);
-    bool is_about = size > 0 && strncmp(message, path, size) == 0 &&
-                    strncmp(message + size, ": ", 2) == 0;
+    bool is_about =
+        size > 0 && strncmp(message, path, size) == 0 && strncmp(message + size, ": ", 2) == 0;
     return is_about ? message + size + 2 : message;
 }
 
-static void say(const struct ctl *ctl, const char *message, const char *code, const char *outcome)
+static void say(const struct ctl *ctl, const char *message, const char *code,
+                const char *outcome)
 {
     const char *command = ctl->command != NULL ? ctl->command->name : "";
     const char *path = ctl->word_count > 0 ? ctl->words[0] : "";
@@ -86,7 +87,7 @@ int ctl_usage(const char *format, ...)
     return EXIT_USAGE;
 }
 
-/* ---- calls ---------------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------ */
 
 int ctl_call(const struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
              Coord__V1__RequestHeader *header, ProtobufCMessage **reply)
@@ -96,7 +97,7 @@ int ctl_call(const struct ctl *ctl, enum client_method method, ProtobufCMessage 
     return code == COORD_OK ? EXIT_DONE : ctl_failed(ctl, &error);
 }
 
-/* ---- DATA ----------------------------------------------------------------------------------- */
+/* ---- DATA ------------------------------------------------------------------------------- */
 
 static int read_all(const struct ctl *ctl, FILE *f, const char *name, struct buf *out)
 {
@@ -130,7 +131,7 @@ int ctl_read_data(const struct ctl *ctl, const char *word, struct buf *out)
     return exit_code;
 }
 
-/* ---- output --------------------------------------------------------------------------------- */
+/* ---- output ----------------------------------------------------------------------------- */
 
 void ctl_print_json(json_t *value)
 {

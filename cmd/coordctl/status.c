@@ -9,9 +9,9 @@
 
 static json_t *member_json(const Coord__V1__Member *m)
 {
-    return json_pack("{s:s, s:s, s:o, s:s, s:s, s:b, s:I}", "name", m->name, "role", m->role, "id",
-                     ctl_json_hex(m->id), "peer_address", m->peer_address, "client_address",
-                     m->client_address, "is_up", m->is_up, "match_index",
+    return json_pack("{s:s, s:s, s:o, s:s, s:s, s:b, s:I}", "name", m->name, "role", m->role,
+                     "id", ctl_json_hex(m->id), "peer_address", m->peer_address,
+                     "client_address", m->client_address, "is_up", m->is_up, "match_index",
                      (json_int_t)m->match_index);
 }
 
@@ -26,14 +26,14 @@ static json_t *status_json(const Coord__V1__StatusReply *s, const char *endpoint
         "s:I, s:b, s:s, s:o, s:o}",
         "endpoint", endpoint, "name", s->name, "role", s->role, "reason", s->reason, "serving",
         s->serving, "leader", s->leader, "term", (json_int_t)s->term, "commit_index",
-        (json_int_t)s->commit_index, "applied_index", (json_int_t)s->applied_index, "last_index",
-        (json_int_t)s->last_index, "revision", (json_int_t)s->header->revision, "digest",
-        ctl_json_hex(s->digest), "node_count", (json_int_t)s->node_count, "state_bytes",
-        (json_int_t)s->state_bytes, "log_bytes", (json_int_t)s->log_bytes, "snapshot_index",
-        (json_int_t)s->snapshot_index, "snapshot_bytes", (json_int_t)s->snapshot_bytes,
-        "feature_level", (json_int_t)s->feature_level, "disk_is_short", s->disk_is_short,
-        "version", s->version, "cluster_id", ctl_json_hex(s->header->cluster_id), "members",
-        members);
+        (json_int_t)s->commit_index, "applied_index", (json_int_t)s->applied_index,
+        "last_index", (json_int_t)s->last_index, "revision", (json_int_t)s->header->revision,
+        "digest", ctl_json_hex(s->digest), "node_count", (json_int_t)s->node_count,
+        "state_bytes", (json_int_t)s->state_bytes, "log_bytes", (json_int_t)s->log_bytes,
+        "snapshot_index", (json_int_t)s->snapshot_index, "snapshot_bytes",
+        (json_int_t)s->snapshot_bytes, "feature_level", (json_int_t)s->feature_level,
+        "disk_is_short", s->disk_is_short, "version", s->version, "cluster_id",
+        ctl_json_hex(s->header->cluster_id), "members", members);
 }
 
 /* "812 B", "93 KiB", "1.4 GiB" */
@@ -62,7 +62,8 @@ static void print_table(const Coord__V1__StatusReply *s, const char *endpoint)
     printf("%" PRIu64 " nodes in %s, log %s, snapshot ", s->node_count,
            size_text(s->state_bytes, state), size_text(s->log_bytes, log));
     if (s->snapshot_index > 0) {
-        printf("at %" PRIu64 " of %s", s->snapshot_index, size_text(s->snapshot_bytes, snapshot));
+        printf("at %" PRIu64 " of %s", s->snapshot_index,
+               size_text(s->snapshot_bytes, snapshot));
     } else {
         printf("none yet");
     }

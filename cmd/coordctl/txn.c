@@ -60,8 +60,8 @@ static void print_reply(const struct ctl *ctl, const Coord__V1__TxnReply *reply)
             json_array_append_new(results, result_json(reply->results[i]));
         }
         json_t *o = json_pack("{s:s, s:s, s:I, s:o}", "outcome", outcome_name(reply->outcome),
-                              "branch", branch, "revision",
-                              (json_int_t)reply->header->revision, "results", results);
+                              "branch", branch, "revision", (json_int_t)reply->header->revision,
+                              "results", results);
         if (reply->outcome != COORD__V1__OUTCOME__OK) {
             json_object_set_new(o, "failed_op", json_integer(reply->failed_op));
         }

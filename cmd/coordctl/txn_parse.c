@@ -9,7 +9,7 @@
 #include "cmd/coordctl/base64.h"
 #include "cmd/coordctl/ctl.h"
 
-/* ---- fields --------------------------------------------------------------------------------- */
+/* ---- fields ----------------------------------------------------------------------------- */
 
 /* One object of the JSON while its fields are taken: what nobody has taken is unknown. */
 struct fields {
@@ -20,7 +20,7 @@ struct fields {
 };
 
 __attribute__((format(printf, 2, 3))) static bool wrong(struct txn_parse *p, const char *format,
-                                                         ...)
+                                                        ...)
 {
     va_list args;
     int size = snprintf(p->error, sizeof p->error, "%s: ", p->where);
@@ -96,8 +96,8 @@ static bool take_bytes(struct fields *f, const char *name, const char *base64_na
     }
     struct buf bytes = {0};
     bool ok = json_is_string(encoded) &&
-              base64_decode(&bytes, slice_make(json_string_value(encoded),
-                                               json_string_length(encoded)));
+              base64_decode(
+                  &bytes, slice_make(json_string_value(encoded), json_string_length(encoded)));
     if (ok) {
         out->len = bytes.size;
         out->data = zeroed(f->p, bytes.size + 1);
@@ -147,7 +147,7 @@ static bool take_no_more(struct fields *f)
     return true;
 }
 
-/* ---- guards --------------------------------------------------------------------------------- */
+/* ---- guards ----------------------------------------------------------------------------- */
 
 static bool take_relation(struct fields *f, Coord__V1__Guard__Relation *out)
 {
@@ -164,8 +164,8 @@ static bool take_relation(struct fields *f, Coord__V1__Guard__Relation *out)
     return value == NULL || wrong(f->p, "\"is\" must be \"=\", \"!=\", \"<\" or \">\"");
 }
 
-/* Takes "version", "children_version", "create_revision", "modify_revision": all at once, as which
- * of them are there is for the caller to count. */
+/* Takes "version", "children_version", "create_revision", "modify_revision": all at once, as
+ * which of them are there is for the caller to count. */
 static bool take_numbers(struct fields *f, Coord__V1__Guard *g, size_t *targets)
 {
     static const struct {
@@ -252,7 +252,7 @@ static bool parse_guard(struct txn_parse *p, json_t *object, Coord__V1__Guard *g
                     "modify_revision, value, value_base64");
 }
 
-/* ---- operations ----------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------- */
 
 static bool take_create(struct fields *f, const char *path, Coord__V1__Operation *op)
 {
@@ -343,7 +343,7 @@ static bool parse_operation(struct txn_parse *p, json_t *object, Coord__V1__Oper
     return wrong(p, "needs one of create, set, delete, check, get, list, with a path");
 }
 
-/* ---- the whole ------------------------------------------------------------------------------ */
+/* ---- the whole -------------------------------------------------------------------------- */
 
 /* The elements of the array `name`; none if it is not there. */
 static bool array_size(struct txn_parse *p, json_t *root, const char *name, size_t *count)

@@ -52,7 +52,7 @@ static const struct http2_header not_found_headers[] = {
     {.name = HTTP2_TEXT(":status"), .value = HTTP2_TEXT("404")},
 };
 
-/* ---- answers -------------------------------------------------------------------------------- */
+/* ---- answers ---------------------------------------------------------------------------- */
 
 static void answer(struct call *call, const ProtobufCMessage *reply, enum grpc_code code,
                    const char *outcome)
@@ -66,8 +66,8 @@ static void answer(struct call *call, const ProtobufCMessage *reply, enum grpc_c
                                 buf_extend(out, protobuf_c_message_get_packed_size(reply)));
         http2_stream_wrote(&call->stream, grpc_frame_end(out, begin));
     }
-    call->trailers[count++] = (struct http2_header){.name = HTTP2_TEXT("grpc-status"),
-                                                    .value = grpc_code_text(code)};
+    call->trailers[count++] =
+        (struct http2_header){.name = HTTP2_TEXT("grpc-status"), .value = grpc_code_text(code)};
     if (code != GRPC_OK) {
         call->trailers[count++] = (struct http2_header){.name = HTTP2_TEXT("grpc-message"),
                                                         .value = HTTP2_TEXT("as scripted")};
@@ -79,8 +79,8 @@ static void answer(struct call *call, const ProtobufCMessage *reply, enum grpc_c
     http2_stream_finish(&call->stream, call->trailers, count);
 }
 
-/* The replies that the tests look into carry something; for the others a header is enough, and all
- * replies have it as field 1. */
+/* The replies that the tests look into carry something; for the others a header is enough, and
+ * all replies have it as field 1. */
 static void answer_ok(struct call *call, uint64_t cluster_ms)
 {
     Coord__V1__ReplyHeader header = COORD__V1__REPLY_HEADER__INIT;
@@ -110,9 +110,10 @@ static void answer_ok(struct call *call, uint64_t cluster_ms)
     }
 }
 
-/* ---- what was asked ------------------------------------------------------------------------- */
+/* ---- what was asked --------------------------------------------------------------------- */
 
-/* Every request has its header as field 1: SyncRequest, which has nothing else, decodes them all. */
+/* Every request has its header as field 1: SyncRequest, which has nothing else, decodes them
+ * all. */
 static struct scripted_id id_of(const struct call *call)
 {
     struct slice message;
@@ -178,7 +179,7 @@ static void perform(struct connection *c, struct call *call, const struct script
     }
 }
 
-/* ---- events --------------------------------------------------------------------------------- */
+/* ---- events ----------------------------------------------------------------------------- */
 
 static struct http2_stream *on_open(void *owner)
 {
@@ -188,7 +189,8 @@ static struct http2_stream *on_open(void *owner)
     return &call->stream;
 }
 
-static void on_header(void *owner, struct http2_stream *s, struct slice name, struct slice value)
+static void on_header(void *owner, struct http2_stream *s, struct slice name,
+                      struct slice value)
 {
     struct call *call = (struct call *)s;
     (void)owner;
@@ -258,7 +260,7 @@ static const struct http2_events server_events = {.open = on_open,
                                                   .end = on_end,
                                                   .closed = on_closed};
 
-/* ---- sockets -------------------------------------------------------------------------------- */
+/* ---- sockets ---------------------------------------------------------------------------- */
 
 static void connection_begin(struct scripted_server *s)
 {

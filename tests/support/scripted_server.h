@@ -1,9 +1,9 @@
-/* A gRPC server that misbehaves to order, for tests of the client: real sockets, a thread of its own,
- * no store. It knows what a cluster must know here: which request ids were executed, so that a
- * repeated one is not executed twice. Several servers may share one cluster.
+/* A gRPC server that misbehaves to order, for tests of the client: real sockets, a thread of
+ * its own, no store. It knows what a cluster must know here: which request ids were executed,
+ * so that a repeated one is not executed twice. Several servers may share one cluster.
  *
- * Each call, of whatever kind but Status, takes the next step of the script; behind the end of the
- * script all is well. */
+ * Each call, of whatever kind but Status, takes the next step of the script; behind the end of
+ * the script all is well. */
 #ifndef TESTS_SUPPORT_SCRIPTED_SERVER_H
 #define TESTS_SUPPORT_SCRIPTED_SERVER_H
 
@@ -56,7 +56,8 @@ struct scripted_cluster {
 
 struct scripted_server;
 
-/* Listens on a free port of 127.0.0.1. `script` (may be NULL: all is well) is pinned until close. */
+/* Listens on a free port of 127.0.0.1. `script` (may be NULL: all is well) is pinned until
+ * close. */
 struct scripted_server *scripted_server_new(struct scripted_cluster *cluster,
                                             const struct scripted_step *script);
 void scripted_server_free(struct scripted_server *s);

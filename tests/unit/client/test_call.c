@@ -1,5 +1,6 @@
-/* Repeats, codes and deadlines against servers that misbehave to order. The point of most of these:
- * whatever happens, nothing is executed twice, and nothing is said about a write that is not known. */
+/* Repeats, codes and deadlines against servers that misbehave to order. The point of most of
+ * these: whatever happens, nothing is executed twice, and nothing is said about a write that is
+ * not known. */
 #include "client/call.h"
 
 #include <stdlib.h>
@@ -84,15 +85,26 @@ static void expect_writes(size_t arrived, size_t executed)
 }
 
 #define SCRIPT(...) ((const struct scripted_step[]){__VA_ARGS__, {.action = SCRIPT_END}})
-#define STEP(a) {.action = SCRIPT_##a}
-#define ANSWER(status) {.action = SCRIPT_STATUS, .code = GRPC_##status}
-#define REFUSAL(status, text) {.action = SCRIPT_STATUS, .code = GRPC_##status, .outcome = text}
+#define STEP(a)              \
+    {                        \
+        .action = SCRIPT_##a \
+    }
+#define ANSWER(status)                                 \
+    {                                                  \
+        .action = SCRIPT_STATUS, .code = GRPC_##status \
+    }
+#define REFUSAL(status, text)                                           \
+    {                                                                   \
+        .action = SCRIPT_STATUS, .code = GRPC_##status, .outcome = text \
+    }
 
-/* ---- what is repeated ----------------------------------------------------------------------- */
+/* ---- what is repeated ------------------------------------------------------------------- */
 
 static const struct scripted_step repeated[] = {
-    STEP(LOSE), STEP(DROP),  STEP(UNKNOWN),      STEP(REFUSE),          STEP(GOAWAY),
-    STEP(HTTP), STEP(NOISE), ANSWER(UNAVAILABLE), ANSWER(DEADLINE_EXCEEDED), ANSWER(CANCELLED)};
+    STEP(LOSE),       STEP(DROP),          STEP(UNKNOWN),
+    STEP(REFUSE),     STEP(GOAWAY),        STEP(HTTP),
+    STEP(NOISE),      ANSWER(UNAVAILABLE), ANSWER(DEADLINE_EXCEEDED),
+    ANSWER(CANCELLED)};
 
 START_TEST(a_write_is_repeated_with_its_id_and_executed_once)
 {
@@ -149,7 +161,7 @@ START_TEST(two_writes_have_two_ids)
 }
 END_TEST
 
-/* ---- what is decided ------------------------------------------------------------------------ */
+/* ---- what is decided -------------------------------------------------------------------- */
 
 static const struct {
     struct scripted_step step;
@@ -203,13 +215,14 @@ END_TEST
 
 START_TEST(an_unsent_try_leaves_no_doubt)
 {
-    begin(SCRIPT(STEP(GOAWAY), STEP(REFUSE), ANSWER(UNAVAILABLE), ANSWER(RESOURCE_EXHAUSTED)), 5000);
+    begin(SCRIPT(STEP(GOAWAY), STEP(REFUSE), ANSWER(UNAVAILABLE), ANSWER(RESOURCE_EXHAUSTED)),
+          5000);
     ck_assert_int_eq(set(), COORD_LIMITED);
     expect_writes(4, 0);
 }
 END_TEST
 
-/* ---- request ids and time ------------------------------------------------------------------- */
+/* ---- request ids and time --------------------------------------------------------------- */
 
 START_TEST(the_first_write_asks_for_the_time_once)
 {
@@ -248,7 +261,8 @@ END_TEST
 START_TEST(an_id_refused_twice_is_an_error)
 {
     begin(SCRIPT(REFUSAL(FAILED_PRECONDITION, "REQUEST_EXPIRED"),
-                 REFUSAL(FAILED_PRECONDITION, "REQUEST_EXPIRED")), 5000);
+                 REFUSAL(FAILED_PRECONDITION, "REQUEST_EXPIRED")),
+          5000);
     ck_assert_int_eq(set(), COORD_REFUSED);
     ck_assert_uint_eq(cluster.executed_count, 0);
 }
@@ -264,7 +278,7 @@ START_TEST(an_id_that_expired_after_a_lost_try_is_an_unknown_outcome)
 }
 END_TEST
 
-/* ---- the end of the time -------------------------------------------------------------------- */
+/* ---- the end of the time ---------------------------------------------------------------- */
 
 #define SOON_MS 250
 
@@ -318,7 +332,7 @@ START_TEST(a_name_that_does_not_resolve_is_unavailable)
 }
 END_TEST
 
-/* ---- connections ---------------------------------------------------------------------------- */
+/* ---- connections ------------------------------------------------------------------------ */
 
 START_TEST(an_idle_connection_that_was_closed_is_noticed)
 {
@@ -352,7 +366,7 @@ START_TEST(large_values_go_through_the_windows)
 }
 END_TEST
 
-/* ---- the typed calls ------------------------------------------------------------------------ */
+/* ---- the typed calls -------------------------------------------------------------------- */
 
 START_TEST(arguments_are_checked_before_anything_is_sent)
 {
@@ -366,8 +380,10 @@ START_TEST(arguments_are_checked_before_anything_is_sent)
 
     begin(NULL, 5000);
     ck_assert_int_eq(coord_set(client, "/a", "", 0, -2, NULL, &error), COORD_INVALID);
-    ck_assert_int_eq(coord_set(client, "/a", "", 0, (int64_t)1 << 32, NULL, NULL), COORD_INVALID);
-    ck_assert_int_eq(coord_delete(client, "/a", UINT32_MAX, false, NULL, &error), COORD_INVALID);
+    ck_assert_int_eq(coord_set(client, "/a", "", 0, (int64_t)1 << 32, NULL, NULL),
+                     COORD_INVALID);
+    ck_assert_int_eq(coord_delete(client, "/a", UINT32_MAX, false, NULL, &error),
+                     COORD_INVALID);
     ck_assert_uint_eq(cluster.connection_count, 0);
 }
 END_TEST
@@ -382,7 +398,8 @@ START_TEST(every_call_works_without_the_optional_arguments)
     ck_assert_int_eq(coord_create(client, "/a", NULL, 0, 0, NULL, NULL, NULL), COORD_OK);
     ck_assert_int_eq(coord_exists(client, "/a", &exists, NULL, NULL), COORD_OK);
     ck_assert(!exists); /* as the scripted server has it */
-    ck_assert_int_eq(coord_set(client, "/a", NULL, 0, COORD_ANY_VERSION, &stat, NULL), COORD_OK);
+    ck_assert_int_eq(coord_set(client, "/a", NULL, 0, COORD_ANY_VERSION, &stat, NULL),
+                     COORD_OK);
     ck_assert_uint_eq(stat.version, 0);
     ck_assert_int_eq(coord_get(client, "/a", &data, NULL, NULL, NULL), COORD_OK);
     ck_assert_str_eq(data, "v");

@@ -44,9 +44,9 @@ END_TEST
 START_TEST(what_is_no_endpoint_is_refused)
 {
     static const char *const texts[] = {
-        "",      ":7400",   "a:",      "a:0",  "a:65536", "a:-1",          "a:+5",  "a: 5",
-        "a:5x",  "a:1:2",   "::1",     "[::1", "[::1]x",  "[::1]:",        "[]:1",  ",",
-        "a,",    ",a",      "a,,b",    "a b",  " a",      "http://a:7400", "u@h:1", "a]:1",
+        "",         ":7400",    "a:",   "a:0",  "a:65536", "a:-1",          "a:+5",  "a: 5",
+        "a:5x",     "a:1:2",    "::1",  "[::1", "[::1]x",  "[::1]:",        "[]:1",  ",",
+        "a,",       ",a",       "a,,b", "a b",  " a",      "http://a:7400", "u@h:1", "a]:1",
         "a:123456", "[[::1]]:1"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         expect_refused(texts[i]);

@@ -1,8 +1,9 @@
-/* A guest in other programs must live without memory: every allocation of a round of calls fails in
- * turn, and each time the client answers, the program goes on, and nothing leaks.
+/* A guest in other programs must live without memory: every allocation of a round of calls
+ * fails in turn, and each time the client answers, the program goes on, and nothing leaks.
  *
- * The allocator of this program is replaced by one that counts and fails on the client's thread only.
- * Sanitizers bring allocators of their own, so with those the same calls are run with nothing failing. */
+ * The allocator of this program is replaced by one that counts and fails on the client's thread
+ * only. Sanitizers bring allocators of their own, so with those the same calls are run with
+ * nothing failing. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
