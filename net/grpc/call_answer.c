@@ -70,6 +70,7 @@ static void trailers_send(struct grpc_call *call, size_t count)
 }
 
 /* Puts the message into call->text, encoded; returns its size there. */
+__attribute__((format(printf, 2, 0)))
 static size_t text_set(struct grpc_call *call, const char *format, va_list args)
 {
     char plain[CALL_TEXT_BYTES];
