@@ -9,16 +9,16 @@
 #include "base/mem.h"
 #include "store/store.h"
 
-#define DATA_DIR "data"
+#define DATA_DIR  "data"
 #define PEER_PORT 7001
-#define TERM_MAX 100000
+#define TERM_MAX  100000
 #define INDEX_MAX 10000000
 
 enum note { NOTE_APPLIED = 0x30, NOTE_STATE, NOTE_START, NOTE_CRASH };
 
 static void node_turn_cb(void *context);
 
-/* ---- set-up -------------------------------------------------------------------------------- */
+/* ---- set-up ------------------------------------------------------------------------------ */
 
 static void link_init(struct world *w, struct sim_link *l)
 {
@@ -36,7 +36,8 @@ static void node_log_sink(void *context, enum log_level level, const char *line)
     world_trace(&n->cluster->world, "%s: %s", n->name, line);
 }
 
-/* A file made for writing tells when a snapshot is being taken or received: its name has the index. */
+/* A file made for writing tells when a snapshot is being taken or received: its name has the
+ * index. */
 static void disk_created_cb(void *context, const char *path)
 {
     struct cluster_node *n = context;
@@ -71,7 +72,8 @@ void cluster_init(struct cluster *c, const struct cluster_options *options)
         sim_net_add(&c->net, &n->host);
         (void)snprintf(n->name, sizeof n->name, "n%u", i + 1);
         n->log = (struct log){.level = options->trace ? LOG_DEBUG : LOG_INFO,
-                              .sink = node_log_sink, .context = n};
+                              .sink = node_log_sink,
+                              .context = n};
         (void)snprintf(c->members[i].name, sizeof c->members[i].name, "%s", n->name);
         (void)snprintf(c->members[i].host, sizeof c->members[i].host, "%s", n->name);
         c->members[i].port = PEER_PORT;
@@ -99,7 +101,7 @@ void cluster_close(struct cluster *c)
     mem_free(c->digests);
 }
 
-/* ---- checks after every turn ---------------------------------------------------------------- */
+/* ---- checks after every turn ------------------------------------------------------------- */
 
 static void check_leader(struct cluster *c, struct cluster_node *n, uint64_t term)
 {
@@ -115,7 +117,8 @@ static void check_leader(struct cluster *c, struct cluster_node *n, uint64_t ter
     }
     uint32_t *leader = &c->leaders[term];
     if (*leader != 0 && *leader != 1 + n->host.number) {
-        world_fail(&c->world, "two leaders in term %" PRIu64 ": n%u and %s", term, *leader, n->name);
+        world_fail(&c->world, "two leaders in term %" PRIu64 ": n%u and %s", term, *leader,
+                   n->name);
     }
     *leader = 1 + n->host.number;
 }
@@ -133,9 +136,10 @@ static void check_applied(struct cluster *c, struct cluster_node *n)
         return;
     }
     if (index < n->applied_index || revision < n->revision) {
-        world_fail(&c->world, "%s went back from index %" PRIu64 " revision %" PRIu64
-                   " to %" PRIu64 ", %" PRIu64, n->name, n->applied_index, n->revision, index,
-                   revision);
+        world_fail(&c->world,
+                   "%s went back from index %" PRIu64 " revision %" PRIu64 " to %" PRIu64
+                   ", %" PRIu64,
+                   n->name, n->applied_index, n->revision, index, revision);
     }
     n->applied_index = index;
     n->revision = revision;
@@ -148,9 +152,10 @@ static void check_applied(struct cluster *c, struct cluster_node *n)
     }
     struct cluster_digest *known = &c->digests[index];
     if (known->is_known && (known->digest != digest || known->revision != revision)) {
-        world_fail(&c->world, "%s differs at applied index %" PRIu64 ": digest %016" PRIx64
-                   " revision %" PRIu64 ", before %016" PRIx64 " revision %" PRIu64, n->name, index,
-                   digest, revision, known->digest, known->revision);
+        world_fail(&c->world,
+                   "%s differs at applied index %" PRIu64 ": digest %016" PRIx64
+                   " revision %" PRIu64 ", before %016" PRIx64 " revision %" PRIu64,
+                   n->name, index, digest, revision, known->digest, known->revision);
     }
     *known = (struct cluster_digest){.digest = digest, .revision = revision, .is_known = true};
     world_note(&c->world, NOTE_APPLIED, index << 8 | n->host.number, digest);
@@ -165,8 +170,8 @@ static void check_state(struct cluster *c, struct cluster_node *n)
     n->has_changed = false;
     node_status(n->node, &status);
     if (status.term < n->term) {
-        world_fail(&c->world, "%s went back from term %" PRIu64 " to %" PRIu64, n->name, n->term,
-                   status.term);
+        world_fail(&c->world, "%s went back from term %" PRIu64 " to %" PRIu64, n->name,
+                   n->term, status.term);
     }
     char state = status.state[0];
     bool is_new = status.term != n->term || state != n->state;
@@ -178,7 +183,8 @@ static void check_state(struct cluster *c, struct cluster_node *n)
     if (!is_new) {
         return;
     }
-    world_note(&c->world, NOTE_STATE, (uint64_t)n->host.number << 8 | (uint8_t)state, status.term);
+    world_note(&c->world, NOTE_STATE, (uint64_t)n->host.number << 8 | (uint8_t)state,
+               status.term);
     world_trace(&c->world, "%s is %s in term %" PRIu64, n->name, status.state, status.term);
     c->elections += state == 'l';
     if (c->moment != NULL && (state == 'l' || state == 'c')) {
@@ -186,7 +192,7 @@ static void check_state(struct cluster *c, struct cluster_node *n)
     }
 }
 
-/* ---- turns --------------------------------------------------------------------------------- */
+/* ---- turns ------------------------------------------------------------------------------- */
 
 static void node_deadline_cb(void *context)
 {
@@ -252,7 +258,7 @@ static void node_stopped(void *context)
     ((struct cluster_node *)context)->has_stopped = true;
 }
 
-/* ---- start and end ------------------------------------------------------------------------- */
+/* ---- start and end ----------------------------------------------------------------------- */
 
 enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *err)
 {
@@ -280,8 +286,8 @@ enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *e
         .election_timeout_ms = c->options.election_timeout_ms,
         .heartbeat_ms = c->options.heartbeat_ms,
         .wal_segment_bytes = c->options.wal_segment_bytes,
-        .snapshot_log_bytes = n->snapshot_log_bytes > 0 ? n->snapshot_log_bytes
-                                                        : c->options.snapshot_log_bytes,
+        .snapshot_log_bytes =
+            n->snapshot_log_bytes > 0 ? n->snapshot_log_bytes : c->options.snapshot_log_bytes,
         .trailing_log_bytes = c->options.trailing_log_bytes,
         .batch_bytes = c->options.batch_bytes,
         .seed = (uint32_t)world_random(&c->world, 1, UINT32_MAX),
@@ -350,7 +356,8 @@ static void node_release(struct cluster *c, struct cluster_node *n)
     uint32_t held = sim_env_free(n->process);
     n->process = NULL;
     if (held > 0) {
-        world_fail(&c->world, "%s left %u files, queues, streams or listeners open", n->name, held);
+        world_fail(&c->world, "%s left %u files, queues, streams or listeners open", n->name,
+                   held);
     }
 }
 
@@ -387,7 +394,7 @@ void cluster_stop(struct cluster *c, uint32_t node)
     cluster_wake(c, node);
 }
 
-/* ---- faults of the network and of time ------------------------------------------------------ */
+/* ---- faults of the network and of time --------------------------------------------------- */
 
 bool cluster_is_up(const struct cluster *c, uint32_t node)
 {
@@ -455,7 +462,7 @@ void cluster_pause(struct cluster *c, uint32_t node, uint64_t us)
     c->nodes[node].host.paused_until_us = c->world.now_us + us;
 }
 
-/* ---- the loop ------------------------------------------------------------------------------ */
+/* ---- the loop ---------------------------------------------------------------------------- */
 
 /* A node that had to stop is restarted on a disk that works again. */
 static void node_ended(struct cluster *c, struct cluster_node *n)
@@ -477,16 +484,16 @@ static void node_ended(struct cluster *c, struct cluster_node *n)
     cluster_restart_in(c, n->host.number, world_random(&c->world, 20 * MS, 300 * MS));
 }
 
-/* A node may stop itself only after an injected failure of its disk; it must when that struck the
- * log, before it says anything more. */
+/* A node may stop itself only after an injected failure of its disk; it must when that struck
+ * the log, before it says anything more. */
 static void check_failed_disk(struct cluster *c, struct cluster_node *n)
 {
     struct sim_disk *d = &n->host.disk;
     if (d->failed_at_us == 0) {
         return;
     }
-    uint64_t since = d->failed_at_us > n->host.paused_until_us ? d->failed_at_us
-                                                               : n->host.paused_until_us;
+    uint64_t since =
+        d->failed_at_us > n->host.paused_until_us ? d->failed_at_us : n->host.paused_until_us;
     c->disk_failures += !n->is_expected_fatal;
     n->is_expected_fatal = true;
     if (n->node == NULL || n->has_fatal || n->disk_died) {

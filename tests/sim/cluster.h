@@ -1,11 +1,10 @@
 /* A cluster of production nodes over simulated machines.
  *
  * A node is started (node_open on the host's disk), gets its turns like under the daemon's loop
- * (after every callback, and when node_next_deadline_ms says so), and dies by a kill, by loss of
- * power, by its own `fatal`, or is stopped in order. After every turn the checks that need no
- * history run: one leader per term, applied index and revision never back, and equal digests at
- * equal applied index over all nodes and all their lives.
- */
+ * (after every callback, and when node_next_deadline_ms says so), and dies by a kill, by loss
+ * of power, by its own `fatal`, or is stopped in order. After every turn the checks that need
+ * no history run: one leader per term, applied index and revision never back, and equal digests
+ * at equal applied index over all nodes and all their lives. */
 #ifndef TESTS_SIM_CLUSTER_H
 #define TESTS_SIM_CLUSTER_H
 
@@ -49,18 +48,18 @@ struct cluster_node {
     uint32_t boots;
     size_t snapshot_log_bytes; /* 0: as the cluster's */
     bool is_stopping;
-    bool has_stopped;  /* node_stop has come to its end */
+    bool has_stopped; /* node_stop has come to its end */
     bool has_fatal;
     bool is_expected_fatal; /* a fault was injected that must end in it */
     enum status fatal_rc;
     char fatal_why[256];
     bool disk_died;
-    bool is_refused;   /* may not be restarted: scenarios only */
+    bool is_refused; /* may not be restarted: scenarios only */
     uint64_t applied_index;
     uint64_t revision;
     uint64_t term;
-    bool has_changed;  /* its log said that its state did */
-    char state;        /* first letter of node_status.state */
+    bool has_changed; /* its log said that its state did */
+    char state;       /* first letter of node_status.state */
     struct world_event turn;
     struct world_event deadline;
     struct world_event restart;

@@ -3,19 +3,19 @@
 #include <stdio.h>
 
 const char *const fault_names[FAULT_KINDS] = {
-    "kill",          "power",          "power-all",     "power-in-write", "power-in-start",
-    "stop",          "pause",          "cut-one-way",   "partition",      "isolate-leader",
-    "reset",         "reset-late",     "slow-link",     "corrupt-bytes",  "disk-slow",
-    "disk-full",     "disk-error",     "clock-jump",    "wall-jump",      "at-submit",
-    "at-candidate",  "at-leading",     "at-install",    "at-take",
+    "kill",         "power",      "power-all",   "power-in-write", "power-in-start",
+    "stop",         "pause",      "cut-one-way", "partition",      "isolate-leader",
+    "reset",        "reset-late", "slow-link",   "corrupt-bytes",  "disk-slow",
+    "disk-full",    "disk-error", "clock-jump",  "wall-jump",      "at-submit",
+    "at-candidate", "at-leading", "at-install",  "at-take",
 };
 
 #define FAULTS_ENOUGH 20
-#define ARMED_MAX 2 /* more would only pile up for moments that are rare */
+#define ARMED_MAX     2 /* more would only pile up for moments that are rare */
 
 static void fault_tick(void *context);
 
-/* ---- ends of faults ------------------------------------------------------------------------- */
+/* ---- ends of faults ---------------------------------------------------------------------- */
 
 static void fault_end_run(void *context)
 {
@@ -33,8 +33,8 @@ static void fault_end_run(void *context)
     world_trace(&c->world, "end of %s", fault_names[e->kind]);
 }
 
-static void fault_end_in(struct faults *f, enum fault kind, uint32_t a, uint32_t b, uint64_t low_us,
-                         uint64_t high_us)
+static void fault_end_in(struct faults *f, enum fault kind, uint32_t a, uint32_t b,
+                         uint64_t low_us, uint64_t high_us)
 {
     for (size_t i = 0; i < FAULT_ENDS_MAX; i++) {
         struct fault_end *e = &f->ends[i];
@@ -50,7 +50,7 @@ static void fault_end_in(struct faults *f, enum fault kind, uint32_t a, uint32_t
     fault_end_run(&now); /* too much is wrong already */
 }
 
-/* ---- one fault ------------------------------------------------------------------------------ */
+/* ---- one fault --------------------------------------------------------------------------- */
 
 static void restart_soon(struct faults *f, uint32_t node)
 {
@@ -91,7 +91,8 @@ static bool strike_node(struct faults *f, enum fault kind, uint32_t node)
         cluster_stop(c, node);
         return true;
     case FAULT_PAUSE:
-        cluster_pause(c, node, world_random(w, 100 * MS, world_chance(w, 800) ? 500 * MS : 3000 * MS));
+        cluster_pause(c, node,
+                      world_random(w, 100 * MS, world_chance(w, 800) ? 500 * MS : 3000 * MS));
         return true;
     case FAULT_DISK_SLOW:
         d->slow_us = world_random(w, 2 * MS, 300 * MS);
@@ -101,9 +102,7 @@ static bool strike_node(struct faults *f, enum fault kind, uint32_t node)
         d->is_full = true;
         fault_end_in(f, kind, node, 0, 200 * MS, 2500 * MS);
         return false; /* counted when something is refused */
-    case FAULT_DISK_ERROR:
-        d->fail_after = (uint32_t)world_random(w, 1, 12);
-        return false;
+    case FAULT_DISK_ERROR: d->fail_after = (uint32_t)world_random(w, 1, 12); return false;
     case FAULT_CLOCK_JUMP:
         sim_host_jump_clock(&c->nodes[node].host, world_random(w, 20 * MS, 4000 * MS));
         cluster_wake(c, node);
@@ -187,10 +186,11 @@ static void fault_strike(struct faults *f, enum fault kind)
     default: has_hit = strike_node(f, kind, a); break;
     }
     f->hits[kind] += has_hit;
-    world_trace(&c->world, "fault: %s%s", fault_names[kind], has_hit ? "" : " (armed, or nothing there)");
+    world_trace(&c->world, "fault: %s%s", fault_names[kind],
+                has_hit ? "" : " (armed, or nothing there)");
 }
 
-/* ---- aimed faults --------------------------------------------------------------------------- */
+/* ---- aimed faults ------------------------------------------------------------------------ */
 
 static enum fault moment_fault(enum moment moment)
 {
@@ -216,7 +216,8 @@ static void aimed_run(void *context)
     if (!cluster_is_up(c, e->a) || !f->is_running) {
         return;
     }
-    world_trace(&c->world, "fault: %s: %s of n%u", fault_names[e->kind], fault_names[blow], e->a + 1);
+    world_trace(&c->world, "fault: %s: %s of n%u", fault_names[e->kind], fault_names[blow],
+                e->a + 1);
     f->hits[e->kind]++;
     if (blow == FAULT_ISOLATE_LEADER) {
         cluster_isolate(c, e->a, true);
@@ -249,7 +250,7 @@ static void moment_cb(void *context, enum moment moment, uint32_t node)
     }
 }
 
-/* ---- the run -------------------------------------------------------------------------------- */
+/* ---- the run ----------------------------------------------------------------------------- */
 
 static void fault_tick(void *context)
 {
@@ -269,8 +270,8 @@ static void fault_tick(void *context)
     }
     uint64_t delay = world_random(w, 1, 2 * f->interval_us);
     if (--f->burst_left == 0) {
-        /* A pause, longer each time once there was enough: even the worst mixture must leave room
-         * for some work. */
+        /* A pause, longer each time once there was enough: even the worst mixture must leave
+         * room for some work. */
         f->burst_left = (uint32_t)world_random(w, 2, 8);
         f->pause_us += faults_count(f) < FAULTS_ENOUGH ? 5 * MS : 150 * MS;
         delay += world_random(w, 50 * MS, 250 * MS + f->pause_us);

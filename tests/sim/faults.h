@@ -2,10 +2,9 @@
  *
  * Every seed switches a random half of the kinds off (swarm testing: a rare fault is found more
  * easily when the common ones do not mask it). Half of the faults are aimed: armed for the next
- * MOMENT_ of a kind, they strike within milliseconds after it. To add a kind: the enum, its name,
- * its case in fault_strike, a line in docs/testing.md; a kind that never hits in a long run fails
- * that run.
- */
+ * MOMENT_ of a kind, they strike within milliseconds after it. To add a kind: the enum, its
+ * name, its case in fault_strike, a line in docs/testing.md; a kind that never hits in a long
+ * run fails that run. */
 #ifndef TESTS_SIM_FAULTS_H
 #define TESTS_SIM_FAULTS_H
 

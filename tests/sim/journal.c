@@ -12,8 +12,9 @@
 #define SEQUENCE_MAX 100000
 
 static const char *const kind_names[DO_KINDS] = {
-    "create", "set", "delete", "count", "compare-and-set", "sequential create", "pair",
-    "rolled back", "get", "list", "session get", "barrier", "local get",
+    "create",    "set",         "delete", "count", "compare-and-set", "sequential create",
+    "pair",      "rolled back", "get",    "list",  "session get",     "barrier",
+    "local get",
 };
 
 void journal_init(struct journal *h, struct cluster *c)
@@ -27,7 +28,7 @@ void journal_close(struct journal *h)
     mem_free(h->sights);
 }
 
-/* ---- keys and values ----------------------------------------------------------------------- */
+/* ---- keys and values --------------------------------------------------------------------- */
 
 void key_path(uint32_t key, char *path, size_t bytes)
 {
@@ -66,7 +67,7 @@ uint64_t value_number(struct slice data)
     return number;
 }
 
-/* ---- recording ----------------------------------------------------------------------------- */
+/* ---- recording --------------------------------------------------------------------------- */
 
 static void *grow(void *array, size_t count, size_t size)
 {
@@ -126,8 +127,8 @@ void journal_written(struct journal *h, uint64_t number, const struct reply *rep
         world_fail(&h->cluster->world,
                    "%s #%" PRIu64 " of client %u has index %" PRIu64 " revision %" PRIu64
                    ", but %" PRIu64 ", %" PRIu64 " had been confirmed before it was asked",
-                   kind_names[r->kind], number, r->client, r->index, r->revision, r->floor_index,
-                   r->floor_revision);
+                   kind_names[r->kind], number, r->client, r->index, r->revision,
+                   r->floor_index, r->floor_revision);
     }
     journal_raise(h, r->index, r->revision);
 }
@@ -144,8 +145,9 @@ void journal_read(struct journal *h, uint64_t number, uint64_t index, uint64_t r
     }
     if (index < r->floor_index || revision < r->floor_revision) {
         world_fail(&h->cluster->world,
-                   "stale read: %s #%" PRIu64 " of client %u saw index %" PRIu64 " revision %" PRIu64
-                   ", but %" PRIu64 ", %" PRIu64 " had been confirmed before it was asked",
+                   "stale read: %s #%" PRIu64 " of client %u saw index %" PRIu64
+                   " revision %" PRIu64 ", but %" PRIu64 ", %" PRIu64
+                   " had been confirmed before it was asked",
                    kind_names[r->kind], number, r->client, index, revision, r->floor_index,
                    r->floor_revision);
     }
@@ -164,7 +166,7 @@ void journal_see(struct journal *h, const struct sight *s)
     h->sights[h->sight_count++].returned_us = h->cluster->world.now_us;
 }
 
-/* ---- the judgement ------------------------------------------------------------------------- */
+/* ---- the judgement ----------------------------------------------------------------------- */
 
 /* One write of known fate on one key. */
 struct effect {
@@ -189,7 +191,8 @@ static int effect_order(const void *a, const void *b)
     return x->revision < y->revision ? -1 : x->revision > y->revision;
 }
 
-static void timeline_add(struct timeline *t, uint32_t key, const struct record *r, uint64_t number)
+static void timeline_add(struct timeline *t, uint32_t key, const struct record *r,
+                         uint64_t number)
 {
     t->effects[t->count++] = (struct effect){
         .key = key, .revision = r->revision, .number = number, .deletes = r->kind == DO_DELETE};
@@ -214,7 +217,8 @@ static void timeline_build(struct timeline *t, struct journal *h)
 }
 
 /* The last known write of the key up to `revision`, or NULL. */
-static const struct effect *timeline_find(const struct timeline *t, uint32_t key, uint64_t revision)
+static const struct effect *timeline_find(const struct timeline *t, uint32_t key,
+                                          uint64_t revision)
 {
     size_t low = 0;
     size_t high = t->count;
@@ -243,7 +247,8 @@ static bool unknown_explains(const struct journal *h, const struct sight *s)
 {
     for (size_t i = 0; i < h->record_count; i++) {
         const struct record *r = &h->records[i];
-        if (record_may_touch(r, s->key, s->returned_us) && (r->kind == DO_DELETE) == !s->exists) {
+        if (record_may_touch(r, s->key, s->returned_us) &&
+            (r->kind == DO_DELETE) == !s->exists) {
             return true;
         }
     }
@@ -256,8 +261,9 @@ static void sight_fail(struct journal *h, const struct sight *s, const struct ef
     char path[16];
     key_path(s->key, path, sizeof path);
     world_fail(&h->cluster->world,
-               "%s at revision %" PRIu64 ": %s (shown: %s value #%" PRIu64 " of revision %" PRIu64
-               "; last acknowledged: #%" PRIu64 " of revision %" PRIu64 "%s)",
+               "%s at revision %" PRIu64 ": %s (shown: %s value #%" PRIu64
+               " of revision %" PRIu64 "; last acknowledged: #%" PRIu64 " of revision %" PRIu64
+               "%s)",
                path, s->at_revision, what, s->exists ? "exists" : "absent", s->value,
                s->modify_revision, e == NULL ? 0 : e->number, e == NULL ? 0 : e->revision,
                e != NULL && e->deletes ? ", a delete" : "");
@@ -277,7 +283,8 @@ static void check_sight(struct journal *h, const struct timeline *t, const struc
     if (!s->exists || s->modify_revision == 0) {
         bool fits = s->exists ? e != NULL && !e->deletes : e == NULL || e->deletes;
         if (!fits && !unknown_explains(h, s)) {
-            sight_fail(h, s, e, s->exists ? "exists without a write" : "an acknowledged write is lost");
+            sight_fail(h, s, e,
+                       s->exists ? "exists without a write" : "an acknowledged write is lost");
         }
         return;
     }
@@ -319,7 +326,8 @@ static void check_revisions(struct journal *h)
             world_fail(&h->cluster->world, "two acknowledged writes share revision %" PRIu64,
                        sorted[i]->revision);
         } else if (sorted[i]->index < sorted[i - 1]->index) {
-            world_fail(&h->cluster->world, "revision %" PRIu64 " has a lower index than %" PRIu64,
+            world_fail(&h->cluster->world,
+                       "revision %" PRIu64 " has a lower index than %" PRIu64,
                        sorted[i]->revision, sorted[i - 1]->revision);
         }
     }
@@ -357,7 +365,7 @@ void journal_check(struct journal *h)
     mem_free(t.effects);
 }
 
-/* ---- the state of a node, read as a whole --------------------------------------------------- */
+/* ---- the state of a node, read as a whole ------------------------------------------------ */
 
 /* A key that is only ever set, once per request: its version counts the sets. */
 static void check_version(struct journal *h, uint32_t node, uint32_t key, uint32_t version)
@@ -375,8 +383,9 @@ static void check_version(struct journal *h, uint32_t node, uint32_t key, uint32
         char path[16];
         key_path(key, path, sizeof path);
         world_fail(&h->cluster->world,
-                   "n%u: %s was set %u times, but %" PRIu64 " sets were acknowledged and %" PRIu64
-                   " are of unknown fate", node + 1, path, version, known, unknown);
+                   "n%u: %s was set %u times, but %" PRIu64
+                   " sets were acknowledged and %" PRIu64 " are of unknown fate",
+                   node + 1, path, version, known, unknown);
     }
 }
 
@@ -417,7 +426,8 @@ static void check_sequence(struct journal *h, uint32_t node, struct arena *arena
     if (result.entry_count < known || result.entry_count > known + unknown) {
         world_fail(&h->cluster->world,
                    "n%u: /q has %u children, but %" PRIu64 " were acknowledged and %" PRIu64
-                   " are of unknown fate", node + 1, result.entry_count, known, unknown);
+                   " are of unknown fate",
+                   node + 1, result.entry_count, known, unknown);
     }
     mem_free(seen);
 }

@@ -1,17 +1,17 @@
 /* What the clients asked and were told, and the judgement over it.
  *
- * Every write of a value writes one that names its operation, so a value read says which write it
- * came from; every reply carries revision and log index. From that follows, per key, a timeline of
- * the writes whose fate is known, ordered by revision, and every other statement (a read, a listing,
- * "exists already", "no node") must fit it:
+ * Every write of a value writes one that names its operation, so a value read says which write
+ * it came from; every reply carries revision and log index. From that follows, per key, a
+ * timeline of the writes whose fate is known, ordered by revision, and every other statement (a
+ * read, a listing, "exists already", "no node") must fit it:
  *
- *   - what returned before something else was asked has a smaller log index (writes), or one not
- *     larger (reads): real-time order, so reads and writes are linearizable;
- *   - a read at revision R shows the last known write up to R, or a later one of unknown fate that
- *     had been asked before the read returned; never one that was refused as not proposed;
+ *   - what returned before something else was asked has a smaller log index (writes), or one
+ *     not larger (reads): real-time order, so reads and writes are linearizable;
+ *   - a read at revision R shows the last known write up to R, or a later one of unknown fate
+ *     that had been asked before the read returned; never one that was refused as not proposed;
  *   - no two operations own one revision, a version is won by one, a retried request ran once;
- *   - at the end, every node's own state is read as a whole and judged in the same way, so that an
- *     acknowledged write that is missing anywhere is a violation.
+ *   - at the end, every node's own state is read as a whole and judged in the same way, so that
+ *     an acknowledged write that is missing anywhere is a violation.
  */
 #ifndef TESTS_SIM_JOURNAL_H
 #define TESTS_SIM_JOURNAL_H
@@ -21,9 +21,10 @@
 enum { KEYS_PLAIN = 6, KEYS_COUNT = 2, KEYS_CAS = 2, KEYS_PAIR = 2 };
 enum {
     KEY_PLAIN = 0, /* /k/n: created, set, deleted */
-    KEY_COUNT = KEY_PLAIN + KEYS_PLAIN, /* /c/n: set by requests with ids: version counts them */
-    KEY_CAS = KEY_COUNT + KEYS_COUNT,   /* /v/n: set only at an expected version */
-    KEY_PAIR = KEY_CAS + KEYS_CAS,      /* /p/n: always set both in one transaction */
+    KEY_COUNT =
+        KEY_PLAIN + KEYS_PLAIN,       /* /c/n: set by requests with ids: version counts them */
+    KEY_CAS = KEY_COUNT + KEYS_COUNT, /* /v/n: set only at an expected version */
+    KEY_PAIR = KEY_CAS + KEYS_CAS,    /* /p/n: always set both in one transaction */
     KEY_END = KEY_PAIR + KEYS_PAIR,
 };
 
@@ -82,7 +83,7 @@ struct journal {
     size_t sight_count;
     uint64_t high_index; /* highest that any client was told */
     uint64_t high_revision;
-    uint64_t acked;      /* operations with a definite outcome */
+    uint64_t acked; /* operations with a definite outcome */
     uint64_t acked_writes;
 };
 

@@ -9,8 +9,8 @@
 #include "tests/sim/journal.h"
 #include "tests/sim/workload.h"
 
-#define PHASE_LIMIT_US (300 * SECOND)
-#define PHASE_US (1500 * MS) /* at least so long, however much is acknowledged */
+#define PHASE_LIMIT_US  (300 * SECOND)
+#define PHASE_US        (1500 * MS) /* at least so long, however much is acknowledged */
 #define FINISH_LIMIT_US (20 * SECOND)
 
 struct run {
@@ -30,7 +30,9 @@ static struct cluster_options run_options(uint64_t seed, bool trace)
     uint64_t shape = rng_below(&rng, 100);
     return (struct cluster_options){
         .seed = seed,
-        .nodes = shape < 8 ? 1 : shape < 22 ? 5 : 3,
+        .nodes = shape < 8    ? 1
+                 : shape < 22 ? 5
+                              : 3,
         .trace = trace,
         .election_timeout_ms = (uint32_t)rng_range(&rng, 120, 300),
         .heartbeat_ms = (uint32_t)rng_range(&rng, 20, 50),
@@ -97,8 +99,8 @@ static void describe_nodes(const struct cluster *c, char *text, size_t bytes)
         }
         int n = snprintf(text + used, bytes - used,
                          "; n%u %s term %" PRIu64 " last %" PRIu64 " commit %" PRIu64
-                         " applied %" PRIu64, i + 1, s.state, s.term, s.last_index,
-                         s.commit_index, s.applied_index);
+                         " applied %" PRIu64,
+                         i + 1, s.state, s.term, s.last_index, s.commit_index, s.applied_index);
         used += n < 0 ? 0 : (size_t)n;
     }
 }
@@ -119,15 +121,16 @@ static void run_heal(struct run *r)
     struct cluster *c = &r->cluster;
     faults_heal(&r->faults);
     /* Ten election timeouts by the slowest clock, and time to start and to reconnect. */
-    must_come(r, (uint64_t)c->options.election_timeout_ms * 12 * MS + SECOND, has_working_leader,
-              "no leader after all was healed");
+    must_come(r, (uint64_t)c->options.election_timeout_ms * 12 * MS + SECOND,
+              has_working_leader, "no leader after all was healed");
     for (uint32_t i = 0; i < r->workload.client_count; i++) {
         r->acked_before[i] = r->workload.clients[i].operation;
     }
     must_come(r, FINISH_LIMIT_US, clients_have_moved, "a client is stuck after healing");
     workload_end(&r->workload);
     must_come(r, FINISH_LIMIT_US, clients_are_done, "an operation does not end after healing");
-    must_come(r, FINISH_LIMIT_US, nodes_are_equal, "the members do not become equal after healing");
+    must_come(r, FINISH_LIMIT_US, nodes_are_equal,
+              "the members do not become equal after healing");
 }
 
 static void run_judge(struct run *r)
@@ -170,11 +173,13 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
     cluster_init(c, &options);
     run_clocks(c);
     journal_init(&r->journal, c);
-    workload_init(&r->workload, c, &r->journal, (uint32_t)world_random(&c->world, 4, CLIENTS_MAX));
+    workload_init(&r->workload, c, &r->journal,
+                  (uint32_t)world_random(&c->world, 4, CLIENTS_MAX));
     faults_init(&r->faults, c);
     cluster_start_all(c);
     if (!c->world.failed && workload_set_up(&r->workload)) {
-        must_come(r, 5 * SECOND, nodes_are_equal, "a healthy new cluster does not become equal");
+        must_come(r, 5 * SECOND, nodes_are_equal,
+                  "a healthy new cluster does not become equal");
         workload_start(&r->workload);
         faults_start(&r->faults);
         r->phase_end_us = c->world.now_us + PHASE_US;

@@ -1,10 +1,11 @@
-/* One seed: a cluster, clients and faults, until enough has happened; then healing and judgement. */
+/* One seed: a cluster, clients and faults, until enough has happened; then healing and
+ * judgement. */
 #ifndef TESTS_SIM_RUN_H
 #define TESTS_SIM_RUN_H
 
 #include "tests/sim/faults.h"
 
-#define RUN_ACKED_MIN 500
+#define RUN_ACKED_MIN  500
 #define RUN_FAULTS_MIN 20
 
 struct run_result {

@@ -96,7 +96,8 @@ static bool has_state(struct cluster *c, void *context)
     return n->node != NULL && (w->state == 0 || n->state == w->state) && n->term > w->term;
 }
 
-bool story_wait_state(struct story *s, uint32_t node, char state, uint64_t term, uint64_t limit_us)
+bool story_wait_state(struct story *s, uint32_t node, char state, uint64_t term,
+                      uint64_t limit_us)
 {
     struct wanted w = {.node = node, .state = state, .term = term};
     return story_expect(s, cluster_run_until(&s->cluster, limit_us, has_state, &w),
@@ -137,7 +138,8 @@ uint32_t story_third(uint32_t a, uint32_t b)
     return 3 - a - b;
 }
 
-bool story_write(struct story *s, uint32_t node, enum op_kind kind, uint32_t key, uint32_t count)
+bool story_write(struct story *s, uint32_t node, enum op_kind kind, uint32_t key,
+                 uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         enum status rc = workload_write(&s->workload, node, kind, key, 2 * SECOND);

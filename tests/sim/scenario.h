@@ -20,7 +20,7 @@ struct story {
 struct scenario {
     const char *name;
     void (*run)(struct story *s);
-    uint32_t nodes; /* 0: the story needs no cluster */
+    uint32_t nodes;            /* 0: the story needs no cluster */
     size_t snapshot_log_bytes; /* 0: no snapshots */
 };
 
@@ -38,18 +38,22 @@ bool scenario_run(const struct scenario *scenario, bool trace, char *why, size_t
 bool story_expect(struct story *s, bool cond, const char *what);
 /* Waits for a leader that serves; its number, or -1 after failing the story. */
 int story_leader(struct story *s, uint64_t limit_us);
-/* Starts all, waits for a leader, creates the keys; the leader, or -1 after failing the story. */
+/* Starts all, waits for a leader, creates the keys; the leader, or -1 after failing the
+ * story. */
 int story_begin(struct story *s);
 /* Writes `count` values through `node` and expects each to be acknowledged. */
-bool story_write(struct story *s, uint32_t node, enum op_kind kind, uint32_t key, uint32_t count);
+bool story_write(struct story *s, uint32_t node, enum op_kind kind, uint32_t key,
+                 uint32_t count);
 /* Waits until `node` is in `state` ('l', 'c', 'f'; 0 = any) in a term above `term`. */
-bool story_wait_state(struct story *s, uint32_t node, char state, uint64_t term, uint64_t limit_us);
+bool story_wait_state(struct story *s, uint32_t node, char state, uint64_t term,
+                      uint64_t limit_us);
 /* Waits until one of the nodes but `except` leads in a term above `term`; it, or -1. */
 int story_wait_leader(struct story *s, uint32_t except, uint64_t term, uint64_t limit_us);
 /* Both directions between two nodes. */
 void story_cut(struct story *s, uint32_t a, uint32_t b, bool cut);
 bool story_equal(struct story *s, uint64_t limit_us);
-/* Heals the network and the disks, starts what is down, waits until all are equal, and judges. */
+/* Heals the network and the disks, starts what is down, waits until all are equal, and
+ * judges. */
 void story_end(struct story *s);
 uint64_t story_last_index(struct story *s, uint32_t node);
 

@@ -153,8 +153,8 @@ void scenario_lagging(struct story *s)
 }
 
 /* A member forwards a write that nothing can tell from another one, loses the connection before
- * the entry comes back, and then gets a snapshot instead of it, from the leader of another term. It
- * must not send the write again. */
+ * the entry comes back, and then gets a snapshot instead of it, from the leader of another
+ * term. It must not send the write again. */
 void scenario_skipped_write(struct story *s)
 {
     struct cluster *c = &s->cluster;
@@ -185,8 +185,9 @@ void scenario_skipped_write(struct story *s)
     story_end(s);
 }
 
-/* A state so large that its snapshot takes many turns, in between which all of it changes. What is
- * loaded after a restart proves itself by the digest of the moment the snapshot was begun. */
+/* A state so large that its snapshot takes many turns, in between which all of it changes. What
+ * is loaded after a restart proves itself by the digest of the moment the snapshot was
+ * begun. */
 void scenario_write_during_scan(struct story *s)
 {
     struct cluster *c = &s->cluster;

@@ -1,14 +1,15 @@
-/* Rules of docs/architecture.md that random seeds hit too rarely: TRIM, PVFIX, ABA, NOOP, and the
- * commit rule of the Raft paper's figure 8. The numbers in comments are log indexes and terms. */
+/* Rules of docs/architecture.md that random seeds hit too rarely: TRIM, PVFIX, ABA, NOOP, and
+ * the commit rule of the Raft paper's figure 8. The numbers in comments are log indexes and
+ * terms. */
 #include "tests/sim/scenario.h"
 
-/* ---- TRIM ---------------------------------------------------------------------------------- */
+/* ---- TRIM -------------------------------------------------------------------------------- */
 
 /* The follower's answers are lost: the leader believes it has few entries and sends them again,
- * while the follower has applied them, taken a snapshot and dropped its log. What it is sent begins
- * below that snapshot. If it refuses, the leader steps back, entry by entry, until it sends all from
- * the very first on, and that the core would append behind the rest. Only the follower takes
- * snapshots here, or the leader would have to offer one. */
+ * while the follower has applied them, taken a snapshot and dropped its log. What it is sent
+ * begins below that snapshot. If it refuses, the leader steps back, entry by entry, until it
+ * sends all from the very first on, and that the core would append behind the rest. Only the
+ * follower takes snapshots here, or the leader would have to offer one. */
 void scenario_trim(struct story *s)
 {
     struct cluster *c = &s->cluster;
@@ -28,7 +29,8 @@ void scenario_trim(struct story *s)
     uint32_t leader = (uint32_t)first;
     uint64_t takes = c->takes;
     cluster_cut(c, follower, leader, true);
-    cluster_run(c, 3 * STORY_ELECTION_MS * MS); /* the leader waits for answers no more, and probes */
+    cluster_run(c, 3 * STORY_ELECTION_MS *
+                       MS); /* the leader waits for answers no more, and probes */
     c->net.links[leader][follower].extra_us = 200 * MS;
     s->workload.value_bytes = 3000;
     (void)story_write(s, leader, DO_COUNT, KEY_COUNT, 12);
@@ -43,7 +45,7 @@ void scenario_trim(struct story *s)
     story_end(s);
 }
 
-/* ---- PVFIX --------------------------------------------------------------------------------- */
+/* ---- PVFIX ------------------------------------------------------------------------------- */
 
 struct pair {
     uint32_t b, d;
@@ -56,8 +58,8 @@ static bool has_new_term(struct cluster *c, void *context)
     return c->nodes[p->b].term > p->term || c->nodes[p->d].term > p->term;
 }
 
-/* One node has the longest log, but an old term; the other alone has the new term. Neither can be
- * elected without the other, and the one with the log must hear of the term. */
+/* One node has the longest log, but an old term; the other alone has the new term. Neither can
+ * be elected without the other, and the one with the log must hear of the term. */
 void scenario_pvfix(struct story *s)
 {
     struct cluster *c = &s->cluster;
@@ -76,7 +78,8 @@ void scenario_pvfix(struct story *s)
     uint64_t highest = term;
     for (int round = 0; round < 3; round++) {
         struct pair p = {.b = b, .d = d, .term = highest};
-        if (!story_expect(s, cluster_run_until(c, 5 * SECOND, has_new_term, &p), "no candidate")) {
+        if (!story_expect(s, cluster_run_until(c, 5 * SECOND, has_new_term, &p),
+                          "no candidate")) {
             return;
         }
         highest++;
@@ -94,8 +97,9 @@ void scenario_pvfix(struct story *s)
     cluster_crash(c, candidate, DEATH_KILL);
     (void)cluster_start(c, candidate);
     cluster_run(c, 10 * MS);
-    if (!story_expect(s, c->nodes[candidate].term > term + 1 && c->nodes[a].term == term &&
-                             story_last_index(s, a) > story_last_index(s, candidate),
+    if (!story_expect(s,
+                      c->nodes[candidate].term > term + 1 && c->nodes[a].term == term &&
+                          story_last_index(s, a) > story_last_index(s, candidate),
                       "the story does not get to its point")) {
         return;
     }
@@ -104,7 +108,7 @@ void scenario_pvfix(struct story *s)
     story_end(s);
 }
 
-/* ---- ABA ----------------------------------------------------------------------------------- */
+/* ---- ABA --------------------------------------------------------------------------------- */
 
 static bool first_is_decided(struct cluster *c, void *context)
 {
@@ -113,10 +117,10 @@ static bool first_is_decided(struct cluster *c, void *context)
     return workload_fate(&s->workload, 0) != FATE_PENDING;
 }
 
-/* A follower holds durable entries that were never committed. A new leader overwrites them while
- * the follower writes something else (the new term): when that is done, it may not confirm the new
- * entries on the strength of the old write. If it does, a write is acknowledged that is on one disk
- * only. */
+/* A follower holds durable entries that were never committed. A new leader overwrites them
+ * while the follower writes something else (the new term): when that is done, it may not
+ * confirm the new entries on the strength of the old write. If it does, a write is acknowledged
+ * that is on one disk only. */
 void scenario_aba(struct story *s)
 {
     struct cluster *c = &s->cluster;
@@ -139,8 +143,8 @@ void scenario_aba(struct story *s)
     cluster_crash(c, old, DEATH_POWER);
     c->nodes[old].host.disk.slow_us = 0;
     cluster_run(c, 200 * MS); /* until the follower's disk is idle */
-    /* The two others elect a leader, of whose term the follower hears, but no more. It cannot be
-     * the old one: its clock hardly moves. */
+    /* The two others elect a leader, of whose term the follower hears, but no more. It cannot
+     * be the old one: its clock hardly moves. */
     c->nodes[old].host.clock_rate_ppm = 200000;
     cluster_cut(c, follower, old, true);
     cluster_cut(c, follower, next, true);
@@ -179,10 +183,10 @@ void scenario_aba(struct story *s)
     story_end(s);
 }
 
-/* ---- NOOP ---------------------------------------------------------------------------------- */
+/* ---- NOOP -------------------------------------------------------------------------------- */
 
-/* A write is acknowledged by a leader that dies before anybody else hears that it is committed. The
- * next leader has it, but may not read before it knows. */
+/* A write is acknowledged by a leader that dies before anybody else hears that it is committed.
+ * The next leader has it, but may not read before it knows. */
 void scenario_noop(struct story *s)
 {
     struct cluster *c = &s->cluster;
@@ -193,7 +197,8 @@ void scenario_noop(struct story *s)
     uint32_t old = (uint32_t)first;
     uint64_t term = c->nodes[old].term;
     for (uint32_t i = 0; i < 3; i++) {
-        c->net.links[old][i].extra_us = 20 * MS; /* the notice of the commit will be under way */
+        c->net.links[old][i].extra_us =
+            20 * MS; /* the notice of the commit will be under way */
     }
     if (!story_write(s, old, DO_PAIR, KEY_PAIR, 1)) {
         return;
@@ -208,7 +213,8 @@ void scenario_noop(struct story *s)
     uint32_t leader = (uint32_t)next;
     uint32_t other = story_third(old, leader);
     c->nodes[other].host.disk.slow_us = 800 * MS;
-    (void)workload_read(&s->workload, leader, KEY_PAIR, 300 * MS); /* late is fine, stale is not */
+    (void)workload_read(&s->workload, leader, KEY_PAIR,
+                        300 * MS); /* late is fine, stale is not */
     c->nodes[other].host.disk.slow_us = 0;
     cluster_run(c, SECOND);
     leader = (uint32_t)story_leader(s, 5 * SECOND);
@@ -219,12 +225,12 @@ void scenario_noop(struct story *s)
     story_end(s);
 }
 
-/* ---- figure 8 ------------------------------------------------------------------------------ */
+/* ---- figure 8 ---------------------------------------------------------------------------- */
 
 /* S1 leads and has an entry X nobody else has. N leads next and has Y in X's place, on its disk
- * alone. S1 leads again and gets X, of an old term, to a majority, but nothing of its own term. X is
- * not committed: N can still be elected, and then Y takes its place. X is so large that it fills a
- * message of its own. */
+ * alone. S1 leads again and gets X, of an old term, to a majority, but nothing of its own term.
+ * X is not committed: N can still be elected, and then Y takes its place. X is so large that it
+ * fills a message of its own. */
 void scenario_old_term(struct story *s)
 {
     struct cluster *c = &s->cluster;
@@ -249,8 +255,10 @@ void scenario_old_term(struct story *s)
     uint64_t term_n = c->nodes[n].term;
     story_cut(s, n, m, true);
     cluster_run(c, 20 * MS);
-    (void)story_expect(s, story_last_index(s, n) == before + 1 && story_last_index(s, m) == before &&
-                              story_last_index(s, s1) == before + 1,
+    (void)story_expect(s,
+                       story_last_index(s, n) == before + 1 &&
+                           story_last_index(s, m) == before &&
+                           story_last_index(s, s1) == before + 1,
                        "the logs are not as the story wants them");
     cluster_crash(c, n, DEATH_POWER);
     c->net.links[s1][m].piece_bytes = 64;
@@ -258,7 +266,8 @@ void scenario_old_term(struct story *s)
     if (!story_wait_state(s, s1, 'l', term_n, 10 * SECOND)) {
         return;
     }
-    for (int step = 0; step < 1000000 && story_last_index(s, m) <= before && cluster_step(c); step++) {
+    for (int step = 0; step < 1000000 && story_last_index(s, m) <= before && cluster_step(c);
+         step++) {
     }
     cluster_cut(c, s1, m, true);
     (void)story_expect(s, story_last_index(s, m) == before + 1, "more than X came through");

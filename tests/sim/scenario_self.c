@@ -6,9 +6,9 @@
 #include "base/mem.h"
 #include "tests/sim/scenario.h"
 
-/* ---- disk ---------------------------------------------------------------------------------- */
+/* ---- disk -------------------------------------------------------------------------------- */
 
-#define PIECES 8
+#define PIECES      8
 #define PIECE_BYTES 1024
 
 static void write_piece(struct sim_disk *d, struct sim_file *f, uint32_t piece, uint8_t fill)
@@ -34,7 +34,8 @@ static void power_loss_once(struct story *s, struct seen *seen)
     size_t got = 0;
     uint32_t twos = 0;
     sim_disk_init(&d, &s->cluster.world, 0);
-    (void)story_expect(s, sim_disk_open(&d, "d/a", ENV_OPEN_WRITE | ENV_OPEN_CREATE, &f) == RC_OK,
+    (void)story_expect(s,
+                       sim_disk_open(&d, "d/a", ENV_OPEN_WRITE | ENV_OPEN_CREATE, &f) == RC_OK,
                        "cannot create");
     for (uint32_t i = 0; i < PIECES; i++) {
         write_piece(&d, &f, i, 1);
@@ -50,8 +51,9 @@ static void power_loss_once(struct story *s, struct seen *seen)
     bool is_old = sim_disk_open(&d, "d/a", ENV_OPEN_READ, &f) == RC_OK;
     bool is_new = !is_old && sim_disk_open(&d, "d/b", ENV_OPEN_READ, &f) == RC_OK;
     if (story_expect(s, is_old || is_new, "a rename lost the file")) {
-        (void)story_expect(s, sim_disk_read(&f, 0, bytes, sizeof bytes, &got) == RC_OK &&
-                                  got == sizeof bytes, "synced bytes are lost");
+        (void)story_expect(
+            s, sim_disk_read(&f, 0, bytes, sizeof bytes, &got) == RC_OK && got == sizeof bytes,
+            "synced bytes are lost");
         for (size_t i = 0; i < got; i++) {
             (void)story_expect(s, bytes[i] == 1 || bytes[i] == 2, "bytes from nowhere");
             twos += bytes[i] == 2;
@@ -71,7 +73,8 @@ static void check_unsynced_name(struct story *s, struct seen *seen)
     struct sim_disk d;
     struct sim_file f;
     sim_disk_init(&d, &s->cluster.world, 0);
-    (void)story_expect(s, sim_disk_open(&d, "d/a", ENV_OPEN_WRITE | ENV_OPEN_CREATE, &f) == RC_OK,
+    (void)story_expect(s,
+                       sim_disk_open(&d, "d/a", ENV_OPEN_WRITE | ENV_OPEN_CREATE, &f) == RC_OK,
                        "cannot create");
     write_piece(&d, &f, 0, 1);
     (void)story_expect(s, sim_disk_sync(&f) == RC_OK, "cannot sync");
@@ -91,7 +94,8 @@ static void check_faults(struct story *s)
     struct sim_file f;
     uint8_t byte = 7;
     sim_disk_init(&d, &s->cluster.world, 0);
-    (void)story_expect(s, sim_disk_open(&d, "d/a", ENV_OPEN_WRITE | ENV_OPEN_CREATE, &f) == RC_OK,
+    (void)story_expect(s,
+                       sim_disk_open(&d, "d/a", ENV_OPEN_WRITE | ENV_OPEN_CREATE, &f) == RC_OK,
                        "cannot create");
     write_piece(&d, &f, 0, 1);
     d.is_full = true;
@@ -124,7 +128,7 @@ void scenario_disk_itself(struct story *s)
     check_faults(s);
 }
 
-/* ---- network ------------------------------------------------------------------------------- */
+/* ---- network ----------------------------------------------------------------------------- */
 
 struct line {
     struct story *story;
@@ -170,7 +174,8 @@ static void taker_closed(void *owner, enum status rc)
 
 static const struct env_stream_events sender_events = {
     .open = line_open, .data = line_no_data, .closed = sender_closed};
-static const struct env_stream_events taker_events = {.data = line_data, .closed = taker_closed};
+static const struct env_stream_events taker_events = {.data = line_data,
+                                                      .closed = taker_closed};
 
 static void line_accept(void *owner, struct env_stream *stream)
 {
@@ -216,8 +221,10 @@ void scenario_net_itself(struct story *s)
     struct env_listener *listener = NULL;
     struct sim_env *a = sim_env_new(&c->nodes[0].host, nothing, nothing, NULL);
     struct sim_env *b = sim_env_new(&c->nodes[1].host, nothing, nothing, NULL);
-    if (!story_expect(s, sim_net_table.listen(&b->env, "n2", 9, line_accept, &l, &listener,
-                                              NULL) == RC_OK, "cannot listen")) {
+    if (!story_expect(
+            s,
+            sim_net_table.listen(&b->env, "n2", 9, line_accept, &l, &listener, NULL) == RC_OK,
+            "cannot listen")) {
         return;
     }
     l.stream = sim_net_table.connect(&a->env, "n2", 9, &sender_events, &l);

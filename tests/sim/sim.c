@@ -1,12 +1,12 @@
 /* The simulator's program: scenarios, then seeds; sums up and says how to repeat a failure.
  *
- *   sim [--seed S] [--seeds N] [--jobs J] [--verify] [--trace] [--until-failure]
- *       [--scenario NAME] [--no-scenarios] [--list]
+ *   sim [--seed S] [--seeds N] [--jobs J] [--verify] [--trace] [--until-failure] [--scenario
+ *   NAME] [--no-scenarios] [--list]
  *
- * Seeds run in child processes, so that a failed assertion or a crash is one failed seed and not the
- * end of the run. Every SAMPLE-th seed (each one with --verify) runs twice and must leave the same
- * trace hash. The last line is "N passed, M failed"; the exit status is 0 only without failures.
- */
+ * Seeds run in child processes, so that a failed assertion or a crash is one failed seed and
+ * not the end of the run. Every SAMPLE-th seed (each one with --verify) runs twice and must
+ * leave the same trace hash. The last line is "N passed, M failed"; the exit status is 0 only
+ * without failures. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,11 +19,11 @@
 #include "tests/sim/run.h"
 #include "tests/sim/scenario.h"
 
-#define VERIFY_SAMPLE 16
-#define SEED_LIMIT_S 120    /* of real time: more is an endless loop */
-#define COVERAGE_SEEDS 100  /* a run so long must hit every kind of fault */
-#define FAILURES_MAX 20
-#define JOBS_MAX 64
+#define VERIFY_SAMPLE  16
+#define SEED_LIMIT_S   120 /* of real time: more is an endless loop */
+#define COVERAGE_SEEDS 100 /* a run so long must hit every kind of fault */
+#define FAILURES_MAX   20
+#define JOBS_MAX       64
 
 struct options {
     uint64_t seed;
@@ -77,7 +77,7 @@ static void print_replay(uint64_t seed)
     (void)fflush(stdout);
 }
 
-/* ---- children ------------------------------------------------------------------------------ */
+/* ---- children ---------------------------------------------------------------------------- */
 
 static void tell(int to, const struct report *r)
 {
@@ -151,7 +151,7 @@ static void worker_start(const struct options *o, struct worker *w)
     w->is_running = false;
 }
 
-/* ---- the parent ---------------------------------------------------------------------------- */
+/* ---- the parent -------------------------------------------------------------------------- */
 
 static void sum_add(struct run_result *sum, const struct run_result *r)
 {
@@ -199,9 +199,9 @@ static bool worker_ended(const struct options *o, struct worker *w, struct total
     if (w->is_running) {
         char why[64];
         if (WIFSIGNALED(status)) {
-            (void)snprintf(why, sizeof why, WTERMSIG(status) == SIGALRM
-                                                ? "endless loop"
-                                                : "died of signal %d", WTERMSIG(status));
+            (void)snprintf(why, sizeof why,
+                           WTERMSIG(status) == SIGALRM ? "endless loop" : "died of signal %d",
+                           WTERMSIG(status));
         } else {
             (void)snprintf(why, sizeof why, "ended with status %d", WEXITSTATUS(status));
         }
@@ -247,7 +247,8 @@ static void run_seeds(const struct options *o, struct totals *t)
         if (w->pid == 0) {
             continue;
         }
-        /* Workers take turns; a slow one holds the others up no longer than their pipes are deep. */
+        /* Workers take turns; a slow one holds the others up no longer than their pipes are
+         * deep. */
         if (read_report(w->from, &r)) {
             worker_heard(w, &r, t);
         } else if (worker_ended(o, w, t)) {
@@ -301,13 +302,16 @@ static void print_sum(const struct options *o, struct totals *t, double seconds)
     if (o->seeds == 0) {
         return;
     }
-    printf("%" PRIu64 " seeds from %" PRIu64 " on, %.1f s, %.1f seeds/s; %.0f simulated seconds, "
-           "%" PRIu64 " events; %" PRIu64 " run twice with equal trace hashes unless reported\n",
-           o->seeds, o->seed, seconds, (double)o->seeds / seconds, (double)sum->virtual_us / 1e6,
-           sum->events, t->verified);
-    printf("%" PRIu64 " acknowledged operations (%" PRIu64 " writes), %" PRIu64 " starts of nodes, "
+    printf(
+        "%" PRIu64 " seeds from %" PRIu64 " on, %.1f s, %.1f seeds/s; %.0f simulated seconds, "
+        "%" PRIu64 " events; %" PRIu64 " run twice with equal trace hashes unless reported\n",
+        o->seeds, o->seed, seconds, (double)o->seeds / seconds, (double)sum->virtual_us / 1e6,
+        sum->events, t->verified);
+    printf("%" PRIu64 " acknowledged operations (%" PRIu64 " writes), %" PRIu64
+           " starts of nodes, "
            "%" PRIu64 " leaders, %" PRIu64 " snapshots taken, %" PRIu64 " received\n",
-           sum->acked, sum->acked_writes, sum->boots, sum->elections, sum->takes, sum->installs);
+           sum->acked, sum->acked_writes, sum->boots, sum->elections, sum->takes,
+           sum->installs);
     printf("faults:");
     for (size_t i = 0; i < FAULT_KINDS; i++) {
         printf(" %s=%" PRIu64, fault_names[i], sum->hits[i]);

@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-#define SECTOR ((size_t)512)
+#define SECTOR         ((size_t)512)
 #define FILE_BYTES_MAX ((size_t)256 << 20)
 
 enum note { NOTE_WRITE = 0x10, NOTE_SYNC, NOTE_NAME, NOTE_POWER };
@@ -42,7 +42,7 @@ struct disk_change {
     struct disk_inode *inode;
 };
 
-/* ---- images and inodes -------------------------------------------------------------------- */
+/* ---- images and inodes ------------------------------------------------------------------- */
 
 static void image_resize(struct disk_image *image, size_t size)
 {
@@ -142,7 +142,8 @@ static void inode_lose_power(struct sim_disk *d, struct disk_inode *inode)
     if (inode->dirty_count == 0 && inode->live.size == inode->durable.size) {
         return;
     }
-    /* All, nothing or a mixture: a fair coin per sector alone would hardly ever do the first two. */
+    /* All, nothing or a mixture: a fair coin per sector alone would hardly ever do the first
+     * two. */
     uint64_t mood = world_random(w, 0, 2);
     uint32_t keep_per_mille = mood == 0 ? 0 : mood == 1 ? 1000 : 500;
     if (world_chance(w, keep_per_mille)) {
@@ -165,7 +166,7 @@ static void inode_lose_power(struct sim_disk *d, struct disk_inode *inode)
     }
 }
 
-/* ---- names -------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------- */
 
 static struct disk_name *name_find(struct sim_disk *d, const char *path)
 {
@@ -250,7 +251,7 @@ static void change_make_durable(struct sim_disk *d, const struct disk_change *c)
     }
 }
 
-/* ---- life --------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------- */
 
 void sim_disk_init(struct sim_disk *d, struct world *w, uint32_t host)
 {
@@ -326,7 +327,7 @@ void sim_disk_each(const struct sim_disk *d, sim_disk_each_fn fn, void *context)
     }
 }
 
-/* ---- operations --------------------------------------------------------------------------- */
+/* ---- operations -------------------------------------------------------------------------- */
 
 /* Every operation that changes something passes here: death and injected failures. */
 static enum status disk_gate(struct sim_disk *d, bool in_log, bool can_fail)
@@ -391,7 +392,8 @@ enum status sim_disk_open(struct sim_disk *d, const char *path, int flags, struc
     return RC_OK;
 }
 
-enum status sim_disk_read(struct sim_file *f, uint64_t offset, void *to, size_t bytes, size_t *got)
+enum status sim_disk_read(struct sim_file *f, uint64_t offset, void *to, size_t bytes,
+                          size_t *got)
 {
     const struct disk_image *image = &f->inode->live;
     *got = 0;

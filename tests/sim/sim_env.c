@@ -32,7 +32,7 @@ static struct sim_disk *disk_of(struct env *env)
     return &sim_env_of(env)->host->disk;
 }
 
-/* ---- disk: the vtable. A dead process reaches no disk, its successor may already use it. ---- */
+/* ---- disk: the vtable. A dead process reaches no disk, its successor may already use it. - */
 
 static enum status env_disk_open(struct env *env, const char *path, int flags,
                                  struct env_file **out)
@@ -101,7 +101,8 @@ static enum status env_disk_mkdir(struct env *env, const char *path)
     return sim_env_of(env)->is_dead ? RC_IO : RC_OK;
 }
 
-static enum status env_disk_list(struct env *env, const char *path, env_list_fn fn, void *context)
+static enum status env_disk_list(struct env *env, const char *path, env_list_fn fn,
+                                 void *context)
 {
     return sim_env_of(env)->is_dead ? RC_IO : sim_disk_list(disk_of(env), path, fn, context);
 }
@@ -133,7 +134,7 @@ static const struct env_disk sim_disk_table = {
     .lock = env_disk_lock,
 };
 
-/* ---- clock and randomness ------------------------------------------------------------------ */
+/* ---- clock and randomness ---------------------------------------------------------------- */
 
 void sim_host_init(struct sim_host *h, struct world *w, struct sim_net *net, uint32_t number)
 {
@@ -207,7 +208,7 @@ static void env_random(struct env *env, void *to, size_t bytes)
     }
 }
 
-/* ---- queues -------------------------------------------------------------------------------- */
+/* ---- queues ------------------------------------------------------------------------------ */
 
 static void queue_step(void *context);
 
@@ -225,8 +226,8 @@ static uint64_t queue_latency_us(const struct env_queue *q)
 static void queue_schedule(struct env_queue *q)
 {
     if (q->first != NULL && !q->process->is_dead) {
-        uint64_t delay = q->has_run ? world_random(q->process->host->world, 1, 40)
-                                    : queue_latency_us(q);
+        uint64_t delay =
+            q->has_run ? world_random(q->process->host->world, 1, 40) : queue_latency_us(q);
         world_at(q->process->host->world, &q->event, delay, queue_step, q);
     }
 }
@@ -303,7 +304,7 @@ static void env_queue_close(struct env_queue *q)
     mem_free(q);
 }
 
-/* ---- the process --------------------------------------------------------------------------- */
+/* ---- the process ------------------------------------------------------------------------- */
 
 struct sim_env *sim_env_new(struct sim_host *h, void (*wake)(void *), void (*died)(void *),
                             void *context)
@@ -350,7 +351,8 @@ void sim_env_kill(struct sim_env *e, bool power)
     struct list *tmp;
     e->is_dead = true;
     e->died_with_power = power;
-    LIST_EACH(it, tmp, &e->queues) {
+    LIST_EACH(it, tmp, &e->queues)
+    {
         world_cancel(h->world, &LIST_OF(it, struct env_queue, link)->event);
     }
     env_detach(e);

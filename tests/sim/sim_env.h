@@ -1,14 +1,13 @@
 /* One simulated machine and the env of the process that runs on it.
  *
- * A host has a disk, a clock with a rate of its own, and at most one process at a time. A process
- * is a sim_env: the virtual twin of base/env_uv.c. Jobs of a queue run at a later virtual time, in
- * order: first `run` as a whole, later `done`, so a crash may hit before, between (synced but not
- * reported), or, with sim_disk.die_after, inside.
+ * A host has a disk, a clock with a rate of its own, and at most one process at a time. A
+ * process is a sim_env: the virtual twin of base/env_uv.c. Jobs of a queue run at a later
+ * virtual time, in order: first `run` as a whole, later `done`, so a crash may hit before,
+ * between (synced but not reported), or, with sim_disk.die_after, inside.
  *
- * A process that was killed is dead: its env stays valid until the owner has freed what it holds,
- * but reaches nothing any more: disk calls fail, streams swallow, no callback comes. What the node
- * still holds after node_close is a leak, see sim_env_free.
- */
+ * A process that was killed is dead: its env stays valid until the owner has freed what it
+ * holds, but reaches nothing any more: disk calls fail, streams swallow, no callback comes.
+ * What the node still holds after node_close is a leak, see sim_env_free. */
 #ifndef TESTS_SIM_ENV_H
 #define TESTS_SIM_ENV_H
 
@@ -63,11 +62,11 @@ uint64_t sim_host_pause_left(const struct sim_host *h);
 /* Starts a process on a host that has none. */
 struct sim_env *sim_env_new(struct sim_host *h, void (*wake)(void *), void (*died)(void *),
                             void *context);
-/* Kills the process; with `power`, as if the plug was pulled: the disk loses what was not synced
- * and the other ends of its connections are not told. */
+/* Kills the process; with `power`, as if the plug was pulled: the disk loses what was not
+ * synced and the other ends of its connections are not told. */
 void sim_env_kill(struct sim_env *e, bool power);
-/* Frees the env of a process that has let go of everything (killed or not); the number of handles
- * that it still held is returned: it should be 0. */
+/* Frees the env of a process that has let go of everything (killed or not); the number of
+ * handles that it still held is returned: it should be 0. */
 uint32_t sim_env_free(struct sim_env *e);
 
 #endif

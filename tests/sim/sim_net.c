@@ -9,7 +9,7 @@
 #include "base/mem.h"
 
 #define CONNECT_LIMIT_US (3 * SECOND)
-#define PORT_FIRST_FREE 49152
+#define PORT_FIRST_FREE  49152
 
 enum note { NOTE_DELIVER = 0x20, NOTE_OPEN, NOTE_CLOSED };
 
@@ -37,11 +37,11 @@ struct env_stream {
     uint32_t host;
     const struct env_stream_events *events;
     void *owner;
-    bool is_held;    /* the owner still has it: neither closed nor told */
-    bool is_open;    /* takes and gives bytes */
+    bool is_held; /* the owner still has it: neither closed nor told */
+    bool is_open; /* takes and gives bytes */
     bool is_paused;
     bool wants_drain;
-    bool was_cut_off; /* its process went with the power */
+    bool was_cut_off;          /* its process went with the power */
     struct world_event notice; /* reset or drain for the owner */
     bool is_reset;
     uint64_t reset_at_us;
@@ -87,7 +87,7 @@ static uint64_t link_delay_us(struct sim_net *n, uint32_t from, uint32_t to)
     return l->latency_us + l->extra_us + world_random(n->world, 0, l->jitter_us);
 }
 
-/* ---- life ---------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------- */
 
 void sim_net_init(struct sim_net *n, struct world *w)
 {
@@ -130,7 +130,8 @@ void sim_net_reap(struct sim_net *n)
 {
     struct list *it;
     struct list *tmp;
-    LIST_EACH(it, tmp, &n->connections) {
+    LIST_EACH(it, tmp, &n->connections)
+    {
         struct connection *c = LIST_OF(it, struct connection, link);
         bool is_used = false;
         for (int i = 0; i < 2; i++) {
@@ -148,13 +149,14 @@ void sim_net_close(struct sim_net *n)
 {
     struct list *it;
     struct list *tmp;
-    LIST_EACH(it, tmp, &n->connections) {
+    LIST_EACH(it, tmp, &n->connections)
+    {
         connection_free(LIST_OF(it, struct connection, link));
     }
     PRE(list_empty(&n->listeners));
 }
 
-/* ---- ends ---------------------------------------------------------------------------------- */
+/* ---- ends -------------------------------------------------------------------------------- */
 
 static void end_wake(struct env_stream *s, struct sim_env *e)
 {
@@ -235,7 +237,8 @@ uint32_t sim_net_reset(struct sim_net *n, uint32_t a, uint32_t b, uint64_t late_
     struct list *it;
     struct list *tmp;
     uint32_t count = 0;
-    LIST_EACH(it, tmp, &n->connections) {
+    LIST_EACH(it, tmp, &n->connections)
+    {
         struct connection *c = LIST_OF(it, struct connection, link);
         int at_a = c->end[0].host == a ? 0 : 1;
         if (c->end[at_a].host == a && c->end[1 - at_a].host == b &&
@@ -248,7 +251,7 @@ uint32_t sim_net_reset(struct sim_net *n, uint32_t a, uint32_t b, uint64_t late_
     return count;
 }
 
-/* ---- bytes under way ----------------------------------------------------------------------- */
+/* ---- bytes under way --------------------------------------------------------------------- */
 
 static struct chunk *pipe_add(struct env_stream *s, const void *data, size_t bytes)
 {
@@ -323,7 +326,8 @@ static void pipe_deliver(struct env_stream *s)
     }
     size_t left = c->size - c->used;
     /* TCP keeps no borders: now and then a piece comes in two. */
-    size_t bytes = left > 1 && world_chance(w, 100) ? (size_t)world_random(w, 1, left - 1) : left;
+    size_t bytes =
+        left > 1 && world_chance(w, 100) ? (size_t)world_random(w, 1, left - 1) : left;
     const uint8_t *data = c->data + c->used;
     world_note(w, NOTE_DELIVER, (uint64_t)s->host << 8 | to->host, hash_bytes(0, data, bytes));
     c->used += bytes;
@@ -363,8 +367,8 @@ static void pipe_pump(void *context)
         return; /* connection_opened comes back here */
     }
     if (!to->is_open || to->process == NULL || to->process->is_dead) {
-        /* Nobody is there: the kernel over there answers with a reset. (Not to an end that is to
-         * notice a reset late: its answers are lost on the way.) */
+        /* Nobody is there: the kernel over there answers with a reset. (Not to an end that is
+         * to notice a reset late: its answers are lost on the way.) */
         pipe_clear(s);
         if (!s->is_reset) {
             end_reset(s, link_delay_us(n, to->host, s->host));
@@ -394,13 +398,14 @@ static void pipe_resume(struct env_stream *to)
     }
 }
 
-/* ---- connecting ---------------------------------------------------------------------------- */
+/* ---- connecting -------------------------------------------------------------------------- */
 
 static struct env_listener *listener_find(struct sim_net *n, uint32_t host, uint16_t port)
 {
     struct list *it;
     struct list *tmp;
-    LIST_EACH(it, tmp, &n->listeners) {
+    LIST_EACH(it, tmp, &n->listeners)
+    {
         struct env_listener *l = LIST_OF(it, struct env_listener, link);
         if (l->process->host->number == host && l->port == port && !l->process->is_dead) {
             return l;
@@ -484,7 +489,7 @@ static bool host_parse(const struct sim_net *n, const char *host, uint32_t *numb
     return v >= 1 && v <= n->host_count;
 }
 
-/* ---- the vtable ---------------------------------------------------------------------------- */
+/* ---- the vtable -------------------------------------------------------------------------- */
 
 static struct sim_env *process_of(struct env *env)
 {
@@ -545,12 +550,14 @@ static struct env_stream *net_connect(struct env *env, const char *host, uint16_
     list_push_back(&n->connections, &c->link);
     if (!e->is_dead) {
         uint64_t delay = link_delay_us(n, c->end[0].host, c->end[1].host);
-        world_at(n->world, &c->opening, delay, is_known ? connection_try : connection_refused, c);
+        world_at(n->world, &c->opening, delay, is_known ? connection_try : connection_refused,
+                 c);
     }
     return &c->end[0];
 }
 
-static void net_attach(struct env_stream *s, const struct env_stream_events *events, void *owner)
+static void net_attach(struct env_stream *s, const struct env_stream_events *events,
+                       void *owner)
 {
     s->events = events;
     s->owner = owner;
@@ -639,7 +646,7 @@ const struct env_net sim_net_table = {
     .peer_name = net_peer_name,
 };
 
-/* ---- death of a process -------------------------------------------------------------------- */
+/* ---- death of a process ------------------------------------------------------------------ */
 
 /* The kernel of a killed process sends out what it had and ends its connections; without power
  * only a part of it got onto the wire and nothing tells the other end. */
@@ -664,7 +671,8 @@ void sim_net_process_died(struct sim_net *n, struct sim_env *e, bool power)
 {
     struct list *it;
     struct list *tmp;
-    LIST_EACH(it, tmp, &n->connections) {
+    LIST_EACH(it, tmp, &n->connections)
+    {
         struct connection *c = LIST_OF(it, struct connection, link);
         for (int i = 0; i < 2; i++) {
             if (c->end[i].process == e && c->end[i].is_held) {
@@ -679,7 +687,8 @@ uint32_t sim_net_forget(struct sim_net *n, struct sim_env *e)
     struct list *it;
     struct list *tmp;
     uint32_t held = 0;
-    LIST_EACH(it, tmp, &n->connections) {
+    LIST_EACH(it, tmp, &n->connections)
+    {
         struct connection *c = LIST_OF(it, struct connection, link);
         for (int i = 0; i < 2; i++) {
             if (c->end[i].process == e) {
@@ -690,7 +699,8 @@ uint32_t sim_net_forget(struct sim_net *n, struct sim_env *e)
             }
         }
     }
-    LIST_EACH(it, tmp, &n->listeners) {
+    LIST_EACH(it, tmp, &n->listeners)
+    {
         struct env_listener *l = LIST_OF(it, struct env_listener, link);
         if (l->process == e) {
             held++;

@@ -4,15 +4,17 @@
  * breaks. So the classic faults of a message network take the shapes that they have above TCP:
  *
  *   loss         a connection is reset: what was under way is gone for good
- *   delay        latency and jitter per piece; a host's or link's delay may rise to whole seconds
+ *   delay        latency and jitter per piece; a host's or link's delay may rise to whole
+ *                seconds
  *   duplication  both ends connect and reconnect at once, and a sender that cannot know what
  *                arrived repeats it on the new connection
- *   reorder      one end is reset and reconnects while its old connection still delivers late, old
- *                bytes at the other end (sim_net_reset with a late end): old after new
+ *   reorder      one end is reset and reconnects while its old connection still delivers late,
+ *                old bytes at the other end (sim_net_reset with a late end): old after new
  *   one-way cut  bytes of one direction stall; if it lasts, both ends are reset
  *   half-open    a host loses power: the other end is not told, and learns of it when it writes
  *                after the host is back
- *   corruption   a bit of a piece is inverted: above TCP's checksum, the frames' own must see it
+ *   corruption   a bit of a piece is inverted: above TCP's checksum, the frames' own must see
+ *                it
  */
 #ifndef TESTS_SIM_NET_H
 #define TESTS_SIM_NET_H
@@ -50,8 +52,8 @@ void sim_net_init(struct sim_net *n, struct world *w);
 void sim_net_close(struct sim_net *n);
 void sim_net_add(struct sim_net *n, struct sim_host *h);
 
-/* Breaks every connection between two hosts. With `late_us` > 0 the end at `b` notices only then,
- * and gets what is under way until then. Returns how many there were. */
+/* Breaks every connection between two hosts. With `late_us` > 0 the end at `b` notices only
+ * then, and gets what is under way until then. Returns how many there were. */
 uint32_t sim_net_reset(struct sim_net *n, uint32_t a, uint32_t b, uint64_t late_us);
 
 /* For sim_env.c. */

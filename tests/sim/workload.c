@@ -15,14 +15,14 @@
 static void client_next(void *context);
 static void client_attempt(void *context);
 
-/* ---- what to do ---------------------------------------------------------------------------- */
+/* ---- what to do -------------------------------------------------------------------------- */
 
 static const struct {
     enum op_kind kind;
     uint32_t weight;
 } mix[] = {
-    {DO_CREATE, 10},     {DO_SET, 14},   {DO_DELETE, 6}, {DO_COUNT, 10},      {DO_CAS, 10},
-    {DO_SEQUENTIAL, 6},  {DO_PAIR, 8},   {DO_ROLLED_BACK, 3}, {DO_GET, 14},   {DO_LIST, 5},
+    {DO_CREATE, 10},     {DO_SET, 14},    {DO_DELETE, 6},      {DO_COUNT, 10}, {DO_CAS, 10},
+    {DO_SEQUENTIAL, 6},  {DO_PAIR, 8},    {DO_ROLLED_BACK, 3}, {DO_GET, 14},   {DO_LIST, 5},
     {DO_SESSION_GET, 6}, {DO_BARRIER, 4}, {DO_LOCAL_GET, 4},
 };
 
@@ -79,8 +79,10 @@ static struct slice client_value(struct client *k)
 
 static struct op *client_op(struct client *k, uint32_t slot, enum op_type type, uint32_t key)
 {
-    k->ops[slot] = (struct op){.type = (uint8_t)type, .space = SPACE_NODES,
-                               .path = client_path(k, slot, key), .version = VERSION_ANY};
+    k->ops[slot] = (struct op){.type = (uint8_t)type,
+                               .space = SPACE_NODES,
+                               .path = client_path(k, slot, key),
+                               .version = VERSION_ANY};
     return &k->ops[slot];
 }
 
@@ -98,8 +100,10 @@ static uint32_t client_fill_ops(struct client *k, enum op_kind kind, uint32_t ke
         if (world_chance(&k->workload->cluster->world, 500)) {
             k->ops[0].version = k->versions[key];
         } else {
-            k->guard = (struct guard){.target = GUARD_VERSION, .relation = GUARD_EQUAL,
-                                      .space = SPACE_NODES, .path = k->ops[0].path,
+            k->guard = (struct guard){.target = GUARD_VERSION,
+                                      .relation = GUARD_EQUAL,
+                                      .space = SPACE_NODES,
+                                      .path = k->ops[0].path,
                                       .number = k->versions[key]};
             txn->guards = &k->guard;
             txn->guard_count = 1;
@@ -147,8 +151,8 @@ static void client_fill_read(struct client *k, enum op_kind kind, uint32_t key)
 {
     static const char *const parents[] = {"/k", "/p"};
     k->read = (struct node_read){.owner = k, .consistency = READ_LINEARIZABLE};
-    k->read.query = (struct query){.type = QUERY_GET, .space = SPACE_NODES,
-                                   .path = client_path(k, 0, key)};
+    k->read.query =
+        (struct query){.type = QUERY_GET, .space = SPACE_NODES, .path = client_path(k, 0, key)};
     if (kind == DO_LIST) {
         k->read.query.type = QUERY_LIST;
         k->read.query.path = slice_str(parents[key == KEY_PAIR]);
@@ -163,7 +167,7 @@ static void client_fill_read(struct client *k, enum op_kind kind, uint32_t key)
     }
 }
 
-/* ---- the end of an operation ---------------------------------------------------------------- */
+/* ---- the end of an operation ------------------------------------------------------------- */
 
 static void client_finish(struct client *k)
 {
@@ -216,7 +220,8 @@ static void client_replied(struct client *k, const struct reply *reply)
     struct record *r = journal_record(h, k->operation);
     if (reply->outcome == OUTCOME_REQUEST_FUTURE) {
         world_trace(&k->workload->cluster->world,
-                    "client %u #%" PRIu64 ": its id is of %" PRIu64 " ms, the cluster's time %" PRIu64,
+                    "client %u #%" PRIu64 ": its id is of %" PRIu64
+                    " ms, the cluster's time %" PRIu64,
                     k->number, k->operation, k->command.request.issued_ms,
                     node_cluster_ms(k->workload->cluster->nodes[k->node].node));
         /* The clock that made the id runs ahead: later it will do. Nothing was executed; if no
@@ -234,7 +239,8 @@ static void client_replied(struct client *k, const struct reply *reply)
         client_finish(k);
         return;
     }
-    if (r->kind == DO_SEQUENTIAL && reply->result_count == 1 && reply->results[0].path.size > 10) {
+    if (r->kind == DO_SEQUENTIAL && reply->result_count == 1 &&
+        reply->results[0].path.size > 10) {
         char number[16] = {0};
         struct slice path = reply->results[0].path;
         memcpy(number, path.data + path.size - 10, 10);
@@ -242,8 +248,9 @@ static void client_replied(struct client *k, const struct reply *reply)
     }
     journal_written(h, k->operation, reply);
     if (!outcome_is_expected(r)) {
-        world_fail(&k->workload->cluster->world, "operation #%" PRIu64 " of kind %u: outcome \"%s\"",
-                   k->operation, r->kind, outcome_text(reply->outcome));
+        world_fail(&k->workload->cluster->world,
+                   "operation #%" PRIu64 " of kind %u: outcome \"%s\"", k->operation, r->kind,
+                   outcome_text(reply->outcome));
     }
     client_see_outcome(k, r);
     if (r->kind == DO_CAS && r->had_effect) {
@@ -253,15 +260,16 @@ static void client_replied(struct client *k, const struct reply *reply)
     client_finish(k);
 }
 
-static void client_write_done(struct node_write *write, enum status rc, const struct reply *reply)
+static void client_write_done(struct node_write *write, enum status rc,
+                              const struct reply *reply)
 {
     struct client *k = write->owner;
     struct workload *l = k->workload;
     struct record *r = journal_record(l->journal, k->operation);
     k->is_waiting = false;
     k->last_rc = rc;
-    /* A node that is down tells nobody anything: what it completes while it is torn down was never
-     * heard, and had been proposed for all the client knows. */
+    /* A node that is down tells nobody anything: what it completes while it is torn down was
+     * never heard, and had been proposed for all the client knows. */
     bool was_heard = cluster_is_up(l->cluster, k->node);
     world_trace(&l->cluster->world, "client %u #%" PRIu64 ": n%u %s%s", k->number, k->operation,
                 k->node + 1, was_heard ? "" : "died, ", status_text(rc));
@@ -274,11 +282,12 @@ static void client_write_done(struct node_write *write, enum status rc, const st
         client_retry(k);
         return;
     }
-    journal_lost(l->journal, k->operation, k->maybe_proposed ? FATE_UNKNOWN : FATE_NOT_PROPOSED);
+    journal_lost(l->journal, k->operation,
+                 k->maybe_proposed ? FATE_UNKNOWN : FATE_NOT_PROPOSED);
     client_finish(k);
 }
 
-/* ---- reads --------------------------------------------------------------------------------- */
+/* ---- reads ------------------------------------------------------------------------------- */
 
 static void client_see_get(struct client *k, uint32_t key, const struct query_result *q)
 {
@@ -316,7 +325,8 @@ static void client_see_list(struct client *k, uint32_t first, const struct query
     }
     if (pair[0] != pair[1]) {
         world_fail(&k->workload->cluster->world,
-                   "half a transaction is visible: #%" PRIu64 " and #%" PRIu64, pair[0], pair[1]);
+                   "half a transaction is visible: #%" PRIu64 " and #%" PRIu64, pair[0],
+                   pair[1]);
     }
 }
 
@@ -344,8 +354,10 @@ static void client_read_done(struct node_read *read, enum status rc,
                  is_linearizable);
     if (r->kind == DO_SESSION_GET &&
         (result->applied_index < k->read.min_index || result->revision < k->seen_revision)) {
-        world_fail(&c->world, "session read #%" PRIu64 " of client %u went back to revision %" PRIu64
-                   " from %" PRIu64, k->operation, k->number, result->revision, k->seen_revision);
+        world_fail(&c->world,
+                   "session read #%" PRIu64 " of client %u went back to revision %" PRIu64
+                   " from %" PRIu64,
+                   k->operation, k->number, result->revision, k->seen_revision);
     }
     if (r->kind == DO_LIST) {
         client_see_list(k, r->key, result);
@@ -359,7 +371,7 @@ static void client_read_done(struct node_read *read, enum status rc,
     client_finish(k);
 }
 
-/* ---- attempts ------------------------------------------------------------------------------ */
+/* ---- attempts ---------------------------------------------------------------------------- */
 
 static bool node_pick(struct cluster *c, uint32_t *node)
 {
@@ -463,12 +475,12 @@ static void client_next(void *context)
     client_attempt(k);
 }
 
-/* ---- all of them --------------------------------------------------------------------------- */
+/* ---- all of them ------------------------------------------------------------------------- */
 
 void workload_init(struct workload *l, struct cluster *c, struct journal *h, uint32_t clients)
 {
-    *l = (struct workload){.cluster = c, .journal = h, .client_count = clients,
-                           .think_us = 10 * MS};
+    *l = (struct workload){
+        .cluster = c, .journal = h, .client_count = clients, .think_us = 10 * MS};
     for (uint32_t i = 0; i < clients; i++) {
         l->clients[i].workload = l;
         l->clients[i].number = i;
@@ -513,7 +525,7 @@ void workload_close(struct workload *l)
     }
 }
 
-/* ---- one at a time ------------------------------------------------------------------------- */
+/* ---- one at a time ----------------------------------------------------------------------- */
 
 static bool client_is_done(struct cluster *c, void *context)
 {
@@ -523,8 +535,8 @@ static bool client_is_done(struct cluster *c, void *context)
 }
 
 /* Without a request id: the caller of a story decides about repeating. */
-static enum status client_submit(struct client *k, uint32_t node, enum op_kind kind, uint32_t key,
-                                 uint64_t limit_us)
+static enum status client_submit(struct client *k, uint32_t node, enum op_kind kind,
+                                 uint32_t key, uint64_t limit_us)
 {
     struct workload *l = k->workload;
     l->is_ending = true;
@@ -558,8 +570,8 @@ static enum status client_do(struct client *k, uint32_t node, enum op_kind kind,
     return k->last_rc;
 }
 
-enum status workload_submit(struct workload *l, uint32_t client, uint32_t node, enum op_kind kind,
-                            uint32_t key)
+enum status workload_submit(struct workload *l, uint32_t client, uint32_t node,
+                            enum op_kind kind, uint32_t key)
 {
     return client_submit(&l->clients[client], node, kind, key, 10 * SECOND);
 }
@@ -613,15 +625,20 @@ bool workload_set_up(struct workload *l)
     char paths[KEY_END][16];
     uint32_t count = 0;
     for (size_t i = 0; i < sizeof parents / sizeof parents[0]; i++) {
-        ops[count++] = (struct op){.type = OP_CREATE, .space = SPACE_NODES,
-                                   .path = slice_str(parents[i]), .version = VERSION_ANY};
+        ops[count++] = (struct op){.type = OP_CREATE,
+                                   .space = SPACE_NODES,
+                                   .path = slice_str(parents[i]),
+                                   .version = VERSION_ANY};
     }
     for (uint32_t key = KEY_COUNT; key < KEY_END; key++) {
         key_path(key, paths[key], sizeof paths[key]);
-        ops[count++] = (struct op){.type = OP_CREATE, .space = SPACE_NODES,
-                                   .path = slice_str(paths[key]), .version = VERSION_ANY};
+        ops[count++] = (struct op){.type = OP_CREATE,
+                                   .space = SPACE_NODES,
+                                   .path = slice_str(paths[key]),
+                                   .version = VERSION_ANY};
     }
-    struct command command = {.type = COMMAND_TXN, .txn = {.then_ops = ops, .then_count = count}};
+    struct command command = {.type = COMMAND_TXN,
+                              .txn = {.then_ops = ops, .then_count = count}};
     for (int attempt = 0; attempt < 20 && !c->world.failed; attempt++) {
         if (!cluster_run_until(c, 5 * SECOND, has_leader, NULL)) {
             continue;

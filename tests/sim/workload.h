@@ -1,28 +1,28 @@
-/* Logical clients: each has one operation under way, at any node, and writes down what it was told.
+/* Logical clients: each has one operation under way, at any node, and writes down what it was
+ * told.
  *
  * A write with a request id is repeated, with the same id and at any node, until its outcome is
- * certain; one without is given up when its fate becomes unknown. Clients die too: some operations
- * are cancelled.
- */
+ * certain; one without is given up when its fate becomes unknown. Clients die too: some
+ * operations are cancelled. */
 #ifndef TESTS_SIM_WORKLOAD_H
 #define TESTS_SIM_WORKLOAD_H
 
 #include "tests/sim/journal.h"
 
 #define CLIENTS_MAX 10
-#define OP_OPS_MAX 3
+#define OP_OPS_MAX  3
 
 struct workload;
 
 struct client {
     struct workload *workload;
     uint32_t number;
-    bool is_idle;         /* has nothing under way and waits for its next operation */
-    bool is_writing;      /* else reading */
-    bool maybe_proposed;  /* an attempt may have got into the log */
-    uint64_t operation;   /* number, 0 = none */
-    uint32_t node;        /* of the attempt */
-    uint64_t seen_index;  /* session: highest index told */
+    bool is_idle;        /* has nothing under way and waits for its next operation */
+    bool is_writing;     /* else reading */
+    bool maybe_proposed; /* an attempt may have got into the log */
+    uint64_t operation;  /* number, 0 = none */
+    uint32_t node;       /* of the attempt */
+    uint64_t seen_index; /* session: highest index told */
     uint64_t seen_revision;
     uint32_t versions[KEY_END]; /* last seen, for compare-and-set */
     uint32_t attempts;
@@ -34,7 +34,7 @@ struct client {
     struct buf data;
     struct node_write write;
     struct node_read read;
-    bool is_waiting; /* for the completion of an attempt */
+    bool is_waiting;     /* for the completion of an attempt */
     enum status last_rc; /* of the last attempt */
     struct world_event event;
 };
@@ -44,8 +44,8 @@ struct workload {
     struct journal *journal;
     struct client clients[CLIENTS_MAX];
     uint32_t client_count;
-    uint64_t think_us; /* at most, between two operations */
-    bool is_ending;    /* no new operations */
+    uint64_t think_us;  /* at most, between two operations */
+    bool is_ending;     /* no new operations */
     size_t value_bytes; /* > 0: all values have this size */
 };
 
@@ -56,8 +56,8 @@ bool workload_is_idle(const struct workload *l);
 void workload_close(struct workload *l);
 
 /* Hands one write to a node, without a request id, and waits for nothing. */
-enum status workload_submit(struct workload *l, uint32_t client, uint32_t node, enum op_kind kind,
-                            uint32_t key);
+enum status workload_submit(struct workload *l, uint32_t client, uint32_t node,
+                            enum op_kind kind, uint32_t key);
 /* How the client's last operation stands. */
 enum fate workload_fate(const struct workload *l, uint32_t client);
 /* One write and one read through a given node, waited for: set-up and scenarios. The value is

@@ -97,7 +97,8 @@ void world_fail(struct world *w, const char *format, ...)
     world_trace(w, "VIOLATION %s", text);
     if (!w->failed) {
         w->failed = true;
-        (void)snprintf(w->why, sizeof w->why, "at %" PRIu64 " ms: %.460s", w->now_us / MS, text);
+        (void)snprintf(w->why, sizeof w->why, "at %" PRIu64 " ms: %.460s", w->now_us / MS,
+                       text);
     }
 }
 

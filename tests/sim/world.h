@@ -1,12 +1,11 @@
 /* The simulated world: virtual time, one heap of events, one seeded generator, one trace hash.
  *
- * Everything that happens in a run happens inside an event, in an order that depends on the seed
- * alone: ties are broken by the heap, whose order depends on calls only; no address, real clock or
- * hash seed has a say. Every delivery, disk operation and apply is noted in the trace hash, so that
- * two runs of one seed can be compared by one number.
+ * Everything that happens in a run happens inside an event, in an order that depends on the
+ * seed alone: ties are broken by the heap, whose order depends on calls only; no address, real
+ * clock or hash seed has a say. Every delivery, disk operation and apply is noted in the trace
+ * hash, so that two runs of one seed can be compared by one number.
  *
- * A violation ends the run: the first one is kept, with its story.
- */
+ * A violation ends the run: the first one is kept, with its story. */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
 
@@ -16,7 +15,7 @@
 #include "base/heap.h"
 #include "base/rng.h"
 
-#define MS ((uint64_t)1000)
+#define MS     ((uint64_t)1000)
 #define SECOND ((uint64_t)1000000)
 
 typedef void (*world_fn)(void *context);
