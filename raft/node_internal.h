@@ -31,8 +31,9 @@ struct boot_answer {
     uint64_t present_boot_id; /* as its last HELLO said */
 };
 
-/* Highest counter that the leader has had from one process in this term. */
+/* Highest counter that the leader has had from a member's present process in this term. */
 struct forward_mark {
+    uint64_t member;
     uint64_t boot_id;
     uint64_t counter;
 };
@@ -70,8 +71,9 @@ struct node {
     uint64_t applied_term; /* of the last entry applied */
     uint64_t submitted;    /* index of our newest entry in flight */
     struct buf batch;
-    struct buf forwarded; /* commands of other members for the next entry */
-    uint32_t forwarded_count;
+    uint64_t sent_to;     /* who took the writes that are SENT: the leader of their term */
+    struct buf forwarded; /* commands of other members for the next entries */
+    size_t forwarded_taken;
     struct forward_mark marks[NODE_MEMBERS_MAX];
     size_t mark_count;
 
@@ -121,7 +123,6 @@ struct node {
         struct metric *applied_commands;
         struct metric *batches;
         struct metric *writes_in_flight;
-        struct histogram *commit_latency;
     } metrics;
 };
 
@@ -144,8 +145,12 @@ bool node_parse_member(const char *address, struct node_member *out);
 /* node_propose.c */
 void node_propose_turn(struct node *n);
 void node_on_forward(struct node *n, uint64_t from, const struct message_forward *m);
-void node_on_forward_result(struct node *n, const struct message_forward_result *m);
+void node_on_forward_result(struct node *n, uint64_t from,
+                            const struct message_forward_result *m);
+void node_on_sent_to_lost(struct node *n, uint64_t peer);
 bool node_may_propose(const struct node *n);
+bool node_has_forwarded(const struct node *n);
+void node_drop_forwarded(struct node *n);
 
 /* node_snapshot.c */
 void node_snapshot_turn(struct node *n, uint64_t now_ms);
