@@ -9,7 +9,7 @@ import socket
 import subprocess
 
 from harness import (BUILD, COORDCTL, HOST, PATIENCE, Cluster, Node, clean_environment, ctl, ctl_ok, expect,
-                     free_port, main, until)
+                     main, until)
 
 
 def check(node, table):
@@ -31,6 +31,14 @@ def check(node, table):
 def complaint(text):
     """One line of standard error."""
     return "coordctl: %s\n" % text
+
+
+def hold(port):
+    """Keeps a port so that nothing listens there, and nobody else can."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind((HOST, port))
+    return held
 
 
 def one(scratch):
@@ -341,7 +349,8 @@ def test_consistency(scratch):
 def test_unreachable_and_silent_endpoints(scratch):
     node = one(scratch)
     ctl_ok(node, "create", "/a", "v")
-    nobody = "%s:%d" % (HOST, free_port())
+    held = hold(0)
+    nobody = "%s:%d" % held.getsockname()
     for arguments in ["get", "/a"], ["set", "/a", "x"], ["status"], ["sync"], ["txn", "-f", "-"]:
         code, out, error = ctl(nobody, "--timeout", "200ms", *arguments, stdin=b'{"then": []}')
         expect(code == 7 and out == b"" and "Connection refused" in error and error.count("\n") == 1,
@@ -360,6 +369,7 @@ def test_unreachable_and_silent_endpoints(scratch):
             expect(code == 6 and name in error, "%r at a silent endpoint: %d %s" % (arguments, code, error))
         expect(ctl_ok("%s,%s" % (name, node.endpoint), "--timeout", "4s", "get", "/a") == b"v",
                "a silent endpoint does not use up the time")
+    held.close()
     code, _, error = ctl("no-such-host.invalid:1", "--timeout", "200ms", "get", "/a")
     expect(code == 7 and "no-such-host.invalid:1" in error, "no such host: %d %s" % (code, error))
 
@@ -390,9 +400,11 @@ def test_status_of_a_cluster_with_and_without_quorum(scratch):
 
     ctl_ok(cluster.followers()[0], "create", "/a", "v")
     left = cluster.followers()[0]
+    held = []
     for node in cluster.nodes:
         if node is not left:
             node.kill()
+            held.append(hold(node.port))
     until(lambda: not left.status()["serving"], "the last node notices", 15)
     for arguments in ["get", "/a"], ["set", "/a", "w"], ["sync"]:
         for endpoints in left.endpoint, cluster.endpoints:
@@ -403,7 +415,10 @@ def test_status_of_a_cluster_with_and_without_quorum(scratch):
     expect(status["name"] == left.name and not status["serving"] and status["role"] != "leader" and
            len(status["members"]) == 3, "status without a quorum: %r" % status)
     left.kill()
+    held.append(hold(left.port))
     expect(ctl(cluster.endpoints, "--timeout", "300ms", "status")[0] == 7, "no node is up")
+    for port in held:
+        port.close()
 
 
 def test_output_that_cannot_be_written(scratch):
