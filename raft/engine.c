@@ -270,14 +270,20 @@ const struct wal_events engine_wal_events = {.durable = on_durable, .failed = on
 
 /* ---- requests ---------------------------------------------------------------------------- */
 
-enum status engine_submit(struct engine *e, struct slice payload, uint64_t *index,
-                          uint64_t *term)
+enum status engine_may_submit(const struct engine *e)
 {
     if (e->failed || e->raft.state != RAFT_LEADER || e->raft.leader_state.transferee != 0) {
         return RC_NOT_LEADER;
     }
-    if (engine_disk_is_short(e)) {
-        return RC_NO_SPACE;
+    return engine_disk_is_short(e) ? RC_NO_SPACE : RC_OK;
+}
+
+enum status engine_submit(struct engine *e, struct slice payload, uint64_t *index,
+                          uint64_t *term)
+{
+    enum status rc = engine_may_submit(e);
+    if (rc != RC_OK) {
+        return rc;
     }
     void *batch = raft_malloc(payload.size);
     PRE(batch != NULL);

@@ -103,7 +103,11 @@ void engine_close(struct engine *e);
  * say is dropped and logged. INSTALL_SNAPSHOT is not for here: see engine_offer_is_useful. */
 void engine_receive(struct engine *e, uint64_t from, const struct message *m);
 
-/* Appends one command entry. RC_NOT_LEADER, RC_NO_SPACE; then nothing happened. Copies. */
+/* What engine_submit would answer now. */
+enum status engine_may_submit(const struct engine *e) MUST_USE;
+
+/* Appends one command entry. RC_NOT_LEADER (also while leadership is being handed over),
+ * RC_NO_SPACE; then nothing happened. Copies. */
 enum status engine_submit(struct engine *e, struct slice payload, uint64_t *index,
                           uint64_t *term) MUST_USE;
 

@@ -41,8 +41,7 @@ void node_on_state(struct node *n)
     }
     if (leader != n->identity.node_id || engine_term(n->engine) != n->leading_term) {
         n->leading_term = 0;
-        buf_clear(&n->forwarded); /* their senders send them again in the next term */
-        n->forwarded_count = 0;
+        node_drop_forwarded(n); /* their senders send them again in the next term */
         n->check.index = 0;
     }
     read_index_leader_changed(&n->reads);
@@ -80,7 +79,6 @@ static void propose_check(struct node *n)
     c.check.count = (uint32_t)n->check.count;
     n->check.index = 0;
     command_encode(&n->forwarded, &c);
-    n->forwarded_count++;
 }
 
 void node_on_digest(struct node *n, uint64_t from, uint64_t index, uint64_t digest)

@@ -92,7 +92,7 @@ static void on_message(void *context, uint64_t from, const struct message *m)
         read_index_on_answer(&n->reads, from, &m->read_index);
         return;
     case MESSAGE_FORWARD: node_on_forward(n, from, &m->forward); return;
-    case MESSAGE_FORWARD_RESULT: node_on_forward_result(n, &m->forward_result); return;
+    case MESSAGE_FORWARD_RESULT: node_on_forward_result(n, from, &m->forward_result); return;
     case MESSAGE_DIGEST: node_on_digest(n, from, m->digest.index, m->digest.digest); return;
     default: engine_receive(n->engine, from, m); return;
     }
@@ -106,11 +106,13 @@ static void on_up(void *context, uint64_t peer, const struct message_hello *hell
 static void on_down(void *context, uint64_t peer)
 {
     struct node *n = context;
-    if (n->engine == NULL || n->phase == NODE_REFUSED || engine_leader(n->engine) != peer) {
+    if (n->engine == NULL || n->phase == NODE_REFUSED) {
         return;
     }
-    pending_resend(&n->pending); /* what was on the way may not have arrived */
-    engine_suspect_leader(n->engine);
+    node_on_sent_to_lost(n, peer);
+    if (engine_leader(n->engine) == peer) {
+        engine_suspect_leader(n->engine);
+    }
 }
 
 static const struct peers_events peer_events = {

@@ -11,10 +11,21 @@
 
 #include "base/assert.h"
 #include "raft/node_internal.h"
+#include "raft/wal.h"
 
 #define BATCH_BYTES           ((size_t)1 << 20)
+#define BATCH_BYTES_MAX       ((size_t)2 << 20)
 #define ENTRIES_IN_FLIGHT_MAX 2 /* one being written and replicated, one behind it */
 #define FORWARDED_BYTES_MAX   ((size_t)16 << 20)
+#define FORWARD_QUEUED_MAX    ((size_t)8 << 20) /* bytes that may wait for the leader */
+
+/* An entry is one batch, and one command that did not fit it any more. */
+_Static_assert(BATCH_BYTES_MAX + COMMAND_BYTES_MAX + 1024 <= WAL_RECORD_BYTES_MAX,
+               "every entry fits a log record");
+_Static_assert(BATCH_BYTES_MAX + COMMAND_BYTES_MAX + 1024 <= MESSAGE_BODY_BYTES_MAX,
+               "every entry and every forwarded batch fits a message");
+_Static_assert(FORWARD_QUEUED_MAX + MESSAGE_BODY_BYTES_MAX < PEER_QUEUE_BYTES_MAX,
+               "what is forwarded is never dropped for lack of room");
 
 bool node_may_propose(const struct node *n)
 {
@@ -24,13 +35,47 @@ bool node_may_propose(const struct node *n)
 
 static size_t batch_bytes(const struct node *n)
 {
-    return n->options.batch_bytes != 0 ? n->options.batch_bytes : BATCH_BYTES;
+    size_t bytes = n->options.batch_bytes != 0 ? n->options.batch_bytes : BATCH_BYTES;
+    return bytes < BATCH_BYTES_MAX ? bytes : BATCH_BYTES_MAX;
 }
 
+/* ---- proposing --------------------------------------------------------------------------- */
+
+/* Moves what other members forwarded to the open batch, up to `bytes_max` but at least one
+ * command. Each begins with its length. Returns how many. */
+static uint32_t take_forwarded(struct node *n, size_t bytes_max)
+{
+    uint32_t count = 0;
+    struct slice rest = slice_make(n->forwarded.data + n->forwarded_taken,
+                                   n->forwarded.size - n->forwarded_taken);
+    struct unpack u = unpack_make(rest);
+    size_t taken = 0;
+    while (u.rest.size > 0) {
+        (void)unpack_bytes(&u);
+        size_t end = rest.size - u.rest.size;
+        if (count > 0 && end > bytes_max) {
+            break;
+        }
+        taken = end;
+        count++;
+    }
+    buf_append(&n->batch, rest.data, taken);
+    n->forwarded_taken += taken;
+    if (n->forwarded_taken == n->forwarded.size) {
+        node_drop_forwarded(n);
+    } else if (n->forwarded_taken > n->forwarded.size / 2) {
+        buf_consume(&n->forwarded, n->forwarded_taken);
+        n->forwarded_taken = 0;
+    }
+    return count;
+}
+
+/* Others first, but when both wait each gets half, so that neither starves. */
 static void propose(struct node *n)
 {
     uint64_t now = n->env->now_ms(n->env);
     uint64_t term = engine_term(n->engine);
+    size_t bytes_max = batch_bytes(n);
     buf_clear(&n->batch);
     size_t header_at = batch_begin(&n->batch);
     struct batch_header header = {
@@ -38,46 +83,51 @@ static void propose(struct node *n)
         .cluster_ms = node_cluster_ms_at(n, now),
         .wall_ms = n->env->wall_ms(n->env),
     };
-    buf_append_slice(&n->batch, buf_slice(&n->forwarded));
-    header.count = n->forwarded_count;
-    if (n->batch.size < batch_bytes(n) || header.count == 0) {
-        header.count += pending_take(&n->pending, term, batch_bytes(n), &n->batch);
+    if (node_has_forwarded(n)) {
+        bool alone = list_empty(&n->pending.queued);
+        header.count = take_forwarded(n, alone ? bytes_max : bytes_max / 2);
+    }
+    if (n->batch.size < bytes_max) {
+        header.count += pending_take(&n->pending, term, bytes_max - n->batch.size, &n->batch);
+        n->sent_to = n->identity.node_id;
     }
     batch_seal(&n->batch, header_at, &header);
-    uint64_t index;
     uint64_t entry_term;
-    enum status rc = engine_submit(n->engine, buf_slice(&n->batch), &index, &entry_term);
-    buf_clear(&n->forwarded);
-    n->forwarded_count = 0;
-    if (rc == RC_OK) {
-        INVARIANT(13, entry_term == term);
-        n->submitted = index;
-        metric_add(n->metrics.batches, 1);
-    }
-    /* Else leadership is being handed over: what was taken stays SENT in this term and is
-     * proposed again, here or elsewhere, once an entry of the next term is applied. */
-    if (n->batch.capacity > 4 * batch_bytes(n)) {
+    enum status rc =
+        engine_submit(n->engine, buf_slice(&n->batch), &n->submitted, &entry_term);
+    INVARIANT(13, rc == RC_OK && entry_term == term); /* engine_may_submit said so */
+    metric_add(n->metrics.batches, 1);
+    if (n->batch.capacity > 4 * bytes_max) {
         buf_close(&n->batch);
     }
 }
 
-static void refuse_queued(struct node *n, enum status rc)
+/* Nothing is taken before it is certain that the engine accepts it: a write that is SENT and in no
+ * log would wait for the next term, however far that is. While leadership is being handed over
+ * everything waits: for the next leader, or for this one if the hand-over fails. */
+static void propose_all(struct node *n)
 {
-    while (!list_empty(&n->pending.queued)) {
-        struct node_write *w = LIST_OF(n->pending.queued.next, struct node_write, link);
-        if (w->may_be_sent) {
-            break;
+    while (node_has_forwarded(n) || !list_empty(&n->pending.queued)) {
+        enum status rc = engine_may_submit(n->engine);
+        if (rc == RC_NO_SPACE) {
+            pending_refuse_queued(&n->pending, RC_NO_SPACE);
         }
-        node_write_fn done = w->done;
-        pending_cancel(&n->pending, w);
-        done(w, rc, NULL);
+        if (rc != RC_OK || !node_may_propose(n) ||
+            n->submitted >= engine_applied_index(n->engine) + ENTRIES_IN_FLIGHT_MAX) {
+            return;
+        }
+        propose(n);
     }
 }
 
-static void forward(struct node *n, uint64_t leader)
+/* ---- forwarding -------------------------------------------------------------------------- */
+
+/* One message to the leader. False when there is nothing to send, or nobody to take it now. */
+static bool forward(struct node *n, uint64_t leader)
 {
-    if (list_empty(&n->pending.queued) || !peers_is_up(n->peers, leader)) {
-        return;
+    if (list_empty(&n->pending.queued) || !peers_is_up(n->peers, leader) ||
+        peers_queued(n->peers, leader) > FORWARD_QUEUED_MAX) {
+        return false;
     }
     uint64_t term = engine_term(n->engine);
     buf_clear(&n->batch);
@@ -85,9 +135,12 @@ static void forward(struct node *n, uint64_t leader)
     struct message m = {.type = MESSAGE_FORWARD};
     m.forward = (struct message_forward){
         .term = term, .command_count = count, .commands = buf_slice(&n->batch)};
+    n->sent_to = leader;
     if (!peers_send(n->peers, leader, &m)) {
         pending_resend(&n->pending);
+        return false;
     }
+    return true;
 }
 
 void node_propose_turn(struct node *n)
@@ -97,38 +150,75 @@ void node_propose_turn(struct node *n)
         return;
     }
     if (leader != n->identity.node_id) {
-        for (size_t i = 0; i < 16 && !list_empty(&n->pending.queued); i++) {
-            forward(n, leader);
+        while (forward(n, leader)) {
         }
+    } else if (node_may_propose(n)) {
+        propose_all(n);
+    }
+}
+
+/* The answers of the member to whom our writes were SENT: only that one knows their fate. */
+void node_on_forward_result(struct node *n, uint64_t from,
+                            const struct message_forward_result *m)
+{
+    if (m->boot_id != n->boot_id || from != n->sent_to || from == n->identity.node_id) {
         return;
     }
-    if (!node_may_propose(n)) {
-        return;
+    if (m->status == RC_NOT_LEADER) {
+        return; /* a new term is coming: it is sent again then */
     }
-    if (engine_disk_is_short(n->engine)) {
-        refuse_queued(n, RC_NO_SPACE);
-        return;
-    }
-    while ((n->forwarded_count > 0 || !list_empty(&n->pending.queued)) && node_may_propose(n) &&
-           n->submitted < engine_applied_index(n->engine) + ENTRIES_IN_FLIGHT_MAX) {
-        propose(n);
+    enum status rc = m->status == RC_NO_SPACE ? RC_NO_SPACE : RC_OVERLOADED;
+    pending_refuse(&n->pending, m->first_counter, m->count, rc);
+}
+
+/* Whatever we had sent on that connection may be lost with it, whoever we believe to lead now:
+ * the member may come back as the leader of the same term. */
+void node_on_sent_to_lost(struct node *n, uint64_t peer)
+{
+    if (peer == n->sent_to) {
+        pending_resend(&n->pending);
     }
 }
 
 /* ---- the leader's side of forwarding ----------------------------------------------------- */
 
-static struct forward_mark *mark_of(struct node *n, uint64_t boot_id)
+bool node_has_forwarded(const struct node *n)
 {
+    return n->forwarded_taken < n->forwarded.size;
+}
+
+void node_drop_forwarded(struct node *n)
+{
+    n->forwarded_taken = 0;
+    if (n->forwarded.capacity > BATCH_BYTES_MAX) {
+        buf_close(&n->forwarded);
+    } else {
+        buf_clear(&n->forwarded);
+    }
+}
+
+/* One per member and not per process: after a restart nothing of the former process arrives any
+ * more (rule FIFO), and a term may outlast any number of them. */
+static struct forward_mark *mark_of(struct node *n, uint64_t member, uint64_t boot_id)
+{
+    struct forward_mark *mark = NULL;
     for (size_t i = 0; i < n->mark_count; i++) {
-        if (n->marks[i].boot_id == boot_id) {
-            return &n->marks[i];
+        if (n->marks[i].member == member) {
+            mark = &n->marks[i];
         }
     }
-    if (n->mark_count == NODE_MEMBERS_MAX) {
-        return NULL;
+    if (mark == NULL) {
+        if (n->mark_count == NODE_MEMBERS_MAX) {
+            return NULL;
+        }
+        mark = &n->marks[n->mark_count++];
+        *mark = (struct forward_mark){.member = member};
     }
-    n->marks[n->mark_count] = (struct forward_mark){.boot_id = boot_id};
-    return &n->marks[n->mark_count++];
+    if (mark->boot_id != boot_id) {
+        mark->boot_id = boot_id;
+        mark->counter = 0;
+    }
+    return mark;
 }
 
 static void answer_refused(struct node *n, uint64_t to, const struct command *c, enum status rc)
@@ -141,60 +231,55 @@ static void answer_refused(struct node *n, uint64_t to, const struct command *c,
     node_send(n, to, &m);
 }
 
-static enum status admit(const struct node *n)
+static enum status admit(const struct node *n, const struct command *c)
 {
+    struct errmsg err;
     if (n->phase != NODE_RUNNING) {
         return RC_NOT_LEADER;
+    }
+    if (command_check(c, &err) != OUTCOME_OK) {
+        return RC_INVALID;
     }
     if (engine_disk_is_short(n->engine)) {
         return RC_NO_SPACE;
     }
-    return n->forwarded.size > FORWARDED_BYTES_MAX ? RC_OVERLOADED : RC_OK;
+    size_t waiting = n->forwarded.size - n->forwarded_taken;
+    return waiting > FORWARDED_BYTES_MAX ? RC_OVERLOADED : RC_OK;
 }
 
 /* Every command is decoded and checked before it may enter the log: a member with a bug must
  * not be able to stop the others. Counters that were had already are dropped: the sender
- * repeats them after a broken connection. */
+ * repeats them after a broken connection.
+ *
+ * What comes when this node does not lead (or not in that term) is dropped without an answer:
+ * the sender had applied an entry of the term before it sent, so this node had too, and if it
+ * does not lead any more, nobody ever will in that term. The sender repeats it in the next. */
 void node_on_forward(struct node *n, uint64_t from, const struct message_forward *m)
 {
     if (n->engine == NULL || m->term != engine_term(n->engine) || !node_may_propose(n)) {
-        return; /* the sender learns of the new term by itself */
+        return;
     }
     struct unpack u = unpack_make(m->commands);
     for (uint32_t i = 0; i < m->command_count; i++) {
         const uint8_t *begin = u.rest.data;
         struct command c;
-        struct errmsg err;
         arena_clear(&n->apply_arena);
-        if (command_decode(&u, &c, &n->apply_arena) != RC_OK ||
-            command_check(&c, &err) != OUTCOME_OK) {
+        if (command_decode(&u, &c, &n->apply_arena) != RC_OK || c.origin_boot == 0 ||
+            c.origin_boot == n->boot_id) {
             log_warn(n->log, "raft.forward_refused", "from=%016" PRIx64 " reason=malformed",
                      from);
             return;
         }
-        struct forward_mark *mark = mark_of(n, c.origin_boot);
-        if (mark == NULL || c.origin_counter <= mark->counter) {
+        struct forward_mark *mark = mark_of(n, from, c.origin_boot);
+        if (mark != NULL && c.origin_counter <= mark->counter) {
             continue;
         }
-        enum status rc = admit(n);
+        enum status rc = mark == NULL ? RC_OVERLOADED : admit(n, &c);
         if (rc != RC_OK) {
             answer_refused(n, from, &c, rc);
             continue;
         }
         mark->counter = c.origin_counter;
         buf_append(&n->forwarded, begin, (size_t)(u.rest.data - begin));
-        n->forwarded_count++;
     }
-}
-
-void node_on_forward_result(struct node *n, const struct message_forward_result *m)
-{
-    if (m->boot_id != n->boot_id) {
-        return;
-    }
-    if (m->status == RC_NOT_LEADER) {
-        return; /* a new term is coming: it is sent again then */
-    }
-    enum status rc = m->status == RC_NO_SPACE ? RC_NO_SPACE : RC_OVERLOADED;
-    pending_refuse(&n->pending, m->first_counter, m->count, rc);
 }

@@ -150,13 +150,12 @@ void pending_complete(struct pending *p, uint64_t counter, const struct reply *r
 
 void pending_refuse(struct pending *p, uint64_t first_counter, uint32_t count, enum status rc)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t counter = first_counter + i;
-        if (counter < p->oldest_counter || counter >= p->next_counter) {
-            continue;
-        }
+    uint64_t end = first_counter + count < p->next_counter ? first_counter + count
+                                                            : p->next_counter;
+    uint64_t counter = first_counter > p->oldest_counter ? first_counter : p->oldest_counter;
+    for (; counter < end; counter++) { /* the count is a peer's word: the bounds are ours */
         struct node_write *w = *slot(p, counter);
-        if (w != NULL && w->state == PENDING_SENT) {
+        if (w != NULL && w->counter == counter && w->state == PENDING_SENT) {
             finish(p, w, rc, NULL);
         }
     }
@@ -224,6 +223,21 @@ void pending_state_replaced(struct pending *p, struct store *s, uint64_t term)
         list_push_back(p->queued.next, last); /* before the first, as they were */
     }
     pending_term_applied(p, term);
+}
+
+static bool was_never_sent(struct node_write *w, void *context)
+{
+    (void)context;
+    return !w->may_be_sent;
+}
+
+void pending_refuse_queued(struct pending *p, enum status rc)
+{
+    struct list refused;
+    choose_into(&refused, &p->queued, was_never_sent, NULL);
+    while (!list_empty(&refused)) {
+        finish(p, of(refused.next), rc, NULL);
+    }
 }
 
 struct expiry {
