@@ -1,3 +1,4 @@
+/* The typed calls: arguments into messages, replies into what the caller keeps. */
 #include "client/client.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* The client itself, for the files of client/ alone. */
 #ifndef CLIENT_CLIENT_INTERNAL_H
 #define CLIENT_CLIENT_INTERNAL_H
 
