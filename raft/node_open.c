@@ -48,6 +48,7 @@ bool node_parse_member(const char *address, struct node_member *out)
 
 void node_on_configuration(struct node *n, const struct engine_configuration *c)
 {
+    read_index_leader_changed(&n->reads); /* it counts voters by their place */
     for (size_t i = 0; i < c->count && n->peers != NULL; i++) {
         struct node_member m;
         if (c->members[i].id != n->identity.node_id &&
@@ -516,7 +517,7 @@ enum status node_open(const struct node_options *options, struct node **out, str
     n->store = store_new(); /* questions are allowed before there is a state to ask */
     n->time_base_ms = n->env->now_ms(n->env);
     pending_init(&n->pending);
-    read_index_init(&n->reads, &read_ops, n, 0, READ_RETRY_MS);
+    read_index_init(&n->reads, &read_ops, n, 0, READ_RETRY_MS, n->boot_id);
     enum status rc = start(n, err);
     n->reads.self = n->identity.node_id;
     if (rc != RC_OK) {

@@ -18,9 +18,10 @@ static void move_all(struct list *to, struct list *from)
 }
 
 void read_index_init(struct read_index *ri, const struct read_index_ops *ops, void *context,
-                     uint64_t self, uint32_t retry_ms)
+                     uint64_t self, uint32_t retry_ms, uint64_t first_round)
 {
     memset(ri, 0, sizeof *ri);
+    ri->round = first_round;
     ri->ops = ops;
     ri->context = context;
     ri->self = self;
@@ -106,34 +107,48 @@ static void check_majority(struct read_index *ri)
     }
 }
 
-static void begin_as_leader(struct read_index *ri)
+/* Asks whoever has not answered in this round. */
+static void ask(struct read_index *ri, uint64_t now_ms)
 {
+    ri->asked_ms = now_ms;
+    if (ri->round_leader != ri->self) {
+        struct message m = {.type = MESSAGE_READ_INDEX};
+        m.read_index.round = ri->round;
+        m.read_index.term = ri->round_term;
+        ri->ops->send(ri->context, ri->round_leader, &m);
+        return;
+    }
     const struct engine_configuration *c = engine_configuration(ri->engine);
-    ri->round_commit = engine_commit_index(ri->engine);
-    ri->confirmed = 0;
-    memcpy(ri->asked + ri->asked_count, ri->questions,
-           ri->question_count * sizeof ri->questions[0]);
-    ri->asked_count += ri->question_count;
-    ri->question_count = 0;
     for (size_t i = 0; i < c->count; i++) {
-        if (c->members[i].id == ri->self) {
-            ri->confirmed |= UINT32_C(1) << i;
-        } else if (c->members[i].role == ENGINE_VOTER) {
+        if (c->members[i].role == ENGINE_VOTER && ((ri->confirmed >> i) & 1) == 0) {
             struct message m = {.type = MESSAGE_TERM_PROBE};
             m.term_probe.round = ri->round;
             m.term_probe.term = ri->round_term;
             ri->ops->send(ri->context, c->members[i].id, &m);
         }
     }
-    check_majority(ri);
 }
 
-static void begin_as_follower(struct read_index *ri)
+static void confirm(struct read_index *ri, uint64_t member)
 {
-    struct message m = {.type = MESSAGE_READ_INDEX};
-    m.read_index.round = ri->round;
-    m.read_index.term = ri->round_term;
-    ri->ops->send(ri->context, ri->round_leader, &m);
+    const struct engine_configuration *c = engine_configuration(ri->engine);
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->members[i].id == member) {
+            ri->confirmed |= UINT32_C(1) << i;
+        }
+    }
+}
+
+static void begin_as_leader(struct read_index *ri, uint64_t now_ms)
+{
+    ri->round_commit = engine_commit_index(ri->engine);
+    ri->confirmed = 0;
+    memcpy(ri->asked, ri->questions, ri->question_count * sizeof ri->questions[0]);
+    ri->asked_count = ri->question_count;
+    ri->question_count = 0;
+    confirm(ri, ri->self);
+    ask(ri, now_ms);
+    check_majority(ri);
 }
 
 static void begin_round(struct read_index *ri, uint64_t now_ms)
@@ -149,9 +164,9 @@ static void begin_round(struct read_index *ri, uint64_t now_ms)
     ri->round_began_ms = now_ms;
     move_all(&ri->in_round, &ri->waiting);
     if (leader == ri->self) {
-        begin_as_leader(ri);
+        begin_as_leader(ri, now_ms);
     } else {
-        begin_as_follower(ri);
+        ask(ri, now_ms);
     }
 }
 
@@ -174,18 +189,21 @@ void read_index_leader_changed(struct read_index *ri)
     abandon_round(ri);
 }
 
+/* A round that gets no answer is asked again under its number, not begun anew: answers to the
+ * first asking count as well, so it ends however long they take. */
 void read_index_turn(struct read_index *ri, uint64_t now_ms)
 {
-    if (ri->running && now_ms >= ri->round_began_ms + ri->retry_ms) {
-        /* Keep the followers' questions: their reads wait for this leader too. */
-        size_t kept = ri->asked_count;
-        abandon_round(ri);
-        ri->asked_count = kept;
-        begin_round(ri, now_ms);
+    if (ri->running && now_ms >= ri->asked_ms + ri->retry_ms) {
+        ask(ri, now_ms);
     }
     if (!ri->running && (!list_empty(&ri->waiting) || ri->question_count > 0)) {
         begin_round(ri, now_ms);
     }
+}
+
+bool read_index_is_idle(const struct read_index *ri)
+{
+    return list_empty(&ri->waiting) && list_empty(&ri->in_round) && list_empty(&ri->ready);
 }
 
 /* ---- messages ---------------------------------------------------------------------------- */
@@ -197,20 +215,43 @@ void read_index_on_probe_result(struct read_index *ri, uint64_t from,
         m->term > ri->round_term || engine_term(ri->engine) != ri->round_term) {
         return;
     }
-    const struct engine_configuration *c = engine_configuration(ri->engine);
-    for (size_t i = 0; i < c->count; i++) {
-        if (c->members[i].id == from) {
-            ri->confirmed |= UINT32_C(1) << i;
+    confirm(ri, from);
+    check_majority(ri);
+}
+
+static bool is_asked(const struct read_index *ri, uint64_t from, uint64_t round)
+{
+    for (size_t i = 0; i < ri->asked_count; i++) {
+        if (ri->asked[i].from == from && ri->asked[i].round == round) {
+            return true;
         }
     }
-    check_majority(ri);
+    return false;
+}
+
+/* The place of this member's question: its newest one replaces what it asked before. */
+static struct read_index_question *question_of(struct read_index *ri, uint64_t from)
+{
+    for (size_t i = 0; i < ri->question_count; i++) {
+        if (ri->questions[i].from == from) {
+            return &ri->questions[i];
+        }
+    }
+    return ri->question_count < READ_INDEX_QUESTIONS_MAX ? &ri->questions[ri->question_count++]
+                                                         : NULL;
 }
 
 void read_index_on_question(struct read_index *ri, uint64_t from,
                             const struct message_read_index *m)
 {
-    bool full = ri->question_count + ri->asked_count >= READ_INDEX_QUESTIONS_MAX;
-    if (full || m->term != engine_term(ri->engine) || engine_leader(ri->engine) != ri->self) {
+    struct read_index_question *question = NULL;
+    if (m->term == engine_term(ri->engine) && engine_leader(ri->engine) == ri->self) {
+        if (is_asked(ri, from, m->round)) {
+            return; /* asked again: the round that answers it is under way */
+        }
+        question = question_of(ri, from);
+    }
+    if (question == NULL) {
         struct message answer = {.type = MESSAGE_READ_INDEX_RESULT};
         answer.read_index.round = m->round;
         answer.read_index.term = engine_term(ri->engine);
@@ -218,8 +259,7 @@ void read_index_on_question(struct read_index *ri, uint64_t from,
         ri->ops->send(ri->context, from, &answer);
         return;
     }
-    ri->questions[ri->question_count++] =
-        (struct read_index_question){.from = from, .round = m->round};
+    *question = (struct read_index_question){.from = from, .round = m->round};
 }
 
 void read_index_on_answer(struct read_index *ri, uint64_t from,
@@ -283,6 +323,6 @@ struct node_read *read_index_expired(struct read_index *ri, uint64_t now_ms)
 
 uint64_t read_index_next_deadline_ms(const struct read_index *ri)
 {
-    uint64_t retry = ri->running ? ri->round_began_ms + ri->retry_ms : UINT64_MAX;
+    uint64_t retry = ri->running ? ri->asked_ms + ri->retry_ms : UINT64_MAX;
     return retry < ri->deadline_ms ? retry : ri->deadline_ms;
 }

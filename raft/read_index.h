@@ -30,7 +30,7 @@ struct read_index_question {
     uint64_t round;
 };
 
-#define READ_INDEX_QUESTIONS_MAX 64
+#define READ_INDEX_QUESTIONS_MAX 64 /* one per member at a time */
 
 struct read_index {
     const struct read_index_ops *ops;
@@ -49,12 +49,13 @@ struct read_index {
     struct read_index_question asked[READ_INDEX_QUESTIONS_MAX];
     size_t asked_count;
 
-    uint64_t round; /* number of the newest round; 0 = none yet */
+    uint64_t round; /* number of the newest round */
     bool running;
     uint64_t round_term;
     uint64_t round_leader; /* whom it asks: itself when it leads */
     uint64_t round_commit;
     uint64_t round_began_ms;
+    uint64_t asked_ms;  /* last time that its questions went out */
     uint32_t confirmed; /* bit per member of the configuration */
 
     /* The freshest index that was proved, and the time its round began (bounded reads). */
@@ -63,8 +64,10 @@ struct read_index {
     uint64_t deadline_ms; /* not later than the earliest of any read */
 };
 
+/* `first_round` is random: the leader may still answer, in the same term, what a former process
+ * of this member asked, and that answer is too old for ours. */
 void read_index_init(struct read_index *ri, const struct read_index_ops *ops, void *context,
-                     uint64_t self, uint32_t retry_ms);
+                     uint64_t self, uint32_t retry_ms, uint64_t first_round);
 /* Every open read completes with `rc`. */
 void read_index_close(struct read_index *ri, enum status rc);
 
@@ -81,7 +84,7 @@ void read_index_on_question(struct read_index *ri, uint64_t from,
 void read_index_on_answer(struct read_index *ri, uint64_t from,
                           const struct message_read_index *m);
 
-/* The leader or the term changed: what was in a round waits for a new one. */
+/* The leader, the term or the members changed: what was in a round waits for a new one. */
 void read_index_leader_changed(struct read_index *ri);
 
 /* Begins a round if somebody waits and none runs. Once per turn. */
@@ -90,6 +93,7 @@ void read_index_turn(struct read_index *ri, uint64_t now_ms);
 struct node_read *read_index_next(struct read_index *ri, uint64_t applied);
 /* Next read past its deadline, or NULL; detached. */
 struct node_read *read_index_expired(struct read_index *ri, uint64_t now_ms);
+bool read_index_is_idle(const struct read_index *ri); /* no read is open */
 uint64_t read_index_next_deadline_ms(const struct read_index *ri);
 
 #endif
