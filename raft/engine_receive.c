@@ -28,21 +28,33 @@ static const struct engine_member *find_member(const struct engine *e, uint64_t 
     return NULL;
 }
 
+static bool in_range(uint64_t number)
+{
+    return number < ENGINE_NUMBER_MAX;
+}
+
+static bool refuse(const char **why, const char *reason)
+{
+    *why = reason;
+    return false;
+}
+
 static bool entries_are_sane(const struct message_append_entries *m, const char **why)
 {
     uint64_t term = m->prev_log_term;
     for (uint32_t i = 0; i < m->entry_count; i++) {
         const struct message_entry *entry = &m->entries[i];
         if (entry->term == 0 || entry->term < term || entry->term > m->term) {
-            *why = "entry terms do not grow up to the message's";
-            return false;
+            return refuse(why, "entry terms do not grow up to the message's");
         }
         term = entry->term;
         struct engine_configuration c;
+        if (entry->type < ENTRY_COMMAND || entry->type > ENTRY_CHANGE) {
+            return refuse(why, "an entry has no known type");
+        }
         if (entry->type == ENTRY_CHANGE &&
             engine_configuration_decode(entry->payload, &c) != RC_OK) {
-            *why = "configuration entry is malformed";
-            return false;
+            return refuse(why, "configuration entry is malformed");
         }
     }
     return true;
@@ -51,55 +63,86 @@ static bool entries_are_sane(const struct message_append_entries *m, const char 
 static bool append_is_sane(const struct engine *e, const struct message_append_entries *m,
                            const char **why)
 {
+    if (!in_range(m->term) || !in_range(m->prev_log_index) || !in_range(m->leader_commit)) {
+        return refuse(why, "term or index out of range");
+    }
     if ((m->prev_log_index == 0) != (m->prev_log_term == 0)) {
-        *why = "previous index and term contradict each other";
-        return false;
+        return refuse(why, "previous index and term contradict each other");
     }
     if (m->term == 0 || m->prev_log_term > m->term) {
-        *why = "term is zero or below that of the previous entry";
-        return false;
+        return refuse(why, "term is zero or below that of the previous entry");
     }
     if (m->term == e->raft.current_term && e->raft.state == RAFT_LEADER) {
-        *why = "two leaders in one term";
-        return false;
+        return refuse(why, "two leaders in one term");
     }
     return entries_are_sane(m, why);
+}
+
+/* Of a result of our own term, while we lead. A refusal of what was acknowledged already would put
+ * the core's next index below its match index (rule FIFO names the assertion), after which it
+ * sends that member nothing any more. */
+static bool append_result_is_sane(const struct engine *e, uint64_t from,
+                                  const struct message_append_entries_result *m,
+                                  const char **why)
+{
+    if (!in_range(m->term) || !in_range(m->rejected) || !in_range(m->last_log_index)) {
+        return refuse(why, "term or index out of range");
+    }
+    if (m->term != e->raft.current_term || e->raft.state != RAFT_LEADER) {
+        return true;
+    }
+    if (m->rejected == 0 && m->last_log_index > engine_last_index(e)) {
+        return refuse(why, "acknowledges entries that were never sent");
+    }
+    uint64_t match = engine_match(e, from);
+    if (m->rejected != 0 && (m->rejected <= match || m->last_log_index < match)) {
+        return refuse(why, "rejects entries that were acknowledged");
+    }
+    return true;
+}
+
+static bool vote_is_sane(const struct message_request_vote *m, const char **why)
+{
+    if (!in_range(m->term) || !in_range(m->last_log_index)) {
+        return refuse(why, "term or index out of range");
+    }
+    if ((m->last_log_index == 0) != (m->last_log_term == 0)) {
+        return refuse(why, "last index and term contradict each other");
+    }
+    if (m->term == 0 || m->last_log_term > m->term) {
+        return refuse(why, "term is zero or below that of the last entry");
+    }
+    return true;
+}
+
+static bool vote_result_is_sane(const struct engine *e,
+                                const struct message_request_vote_result *m, const char **why)
+{
+    if (!in_range(m->term)) {
+        return refuse(why, "term out of range");
+    }
+    if (m->pre_vote && m->vote_granted && m->term > e->raft.current_term + 1) {
+        return refuse(why, "granted pre-vote for a term that was not asked for");
+    }
+    return true;
 }
 
 bool engine_message_is_sane(const struct engine *e, uint64_t from, const struct message *m,
                             const char **why)
 {
     if (from == 0 || from == e->raft.id || find_member(e, from) == NULL) {
-        *why = "sender is not a member";
-        return false;
+        return refuse(why, "sender is not a member");
     }
     switch (m->type) {
     case MESSAGE_APPEND_ENTRIES: return append_is_sane(e, &m->append_entries, why);
     case MESSAGE_APPEND_ENTRIES_RESULT:
-        if (m->append_entries_result.last_log_index > engine_last_index(e) &&
-            m->append_entries_result.rejected == 0 &&
-            m->append_entries_result.term == e->raft.current_term &&
-            e->raft.state == RAFT_LEADER) {
-            *why = "acknowledges entries that were never sent";
-            return false;
-        }
-        return true;
-    case MESSAGE_REQUEST_VOTE:
-        if (m->request_vote.term == 0 ||
-            (m->request_vote.last_log_index == 0) != (m->request_vote.last_log_term == 0)) {
-            *why = "last index and term contradict each other";
-            return false;
-        }
-        return true;
+        return append_result_is_sane(e, from, &m->append_entries_result, why);
+    case MESSAGE_REQUEST_VOTE: return vote_is_sane(&m->request_vote, why);
     case MESSAGE_REQUEST_VOTE_RESULT:
-        if (m->request_vote_result.pre_vote && m->request_vote_result.vote_granted &&
-            m->request_vote_result.term > e->raft.current_term + 1) {
-            *why = "granted pre-vote for a term that was not asked for";
-            return false;
-        }
-        return true;
-    case MESSAGE_TIMEOUT_NOW: return true;
-    default: *why = "not a consensus message"; return false;
+        return vote_result_is_sane(e, &m->request_vote_result, why);
+    case MESSAGE_TIMEOUT_NOW:
+        return in_range(m->timeout_now.term) || refuse(why, "term out of range");
+    default: return refuse(why, "not a consensus message");
     }
 }
 

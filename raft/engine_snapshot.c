@@ -104,8 +104,12 @@ bool engine_offer_is_useful(const struct engine *e,
                             const struct message_install_snapshot *offer)
 {
     struct engine_configuration c;
-    return !e->failed && !e->install.running && offer->last_index > 0 && offer->last_term > 0 &&
-           offer->term >= e->raft.current_term && offer->last_term <= offer->term &&
+    bool makes_sense = offer->last_index > 0 && offer->last_index < ENGINE_NUMBER_MAX &&
+                       offer->last_term > 0 && offer->last_term <= offer->term &&
+                       offer->term < ENGINE_NUMBER_MAX && offer->configuration_index > 0 &&
+                       offer->configuration_index <= offer->last_index;
+    return makes_sense && !e->failed && !e->install.running &&
+           offer->term >= e->raft.current_term &&
            !(offer->term == e->raft.current_term && e->raft.state == RAFT_LEADER) &&
            offer->last_index > e->raft.trail.snapshot.index && offer->last_index > e->applied &&
            engine_term_of(e, offer->last_index) != offer->last_term &&
