@@ -101,6 +101,7 @@ struct node {
             offer; /* its configuration points into `configuration` */
         struct buf configuration;
         uint64_t pulled_ms; /* time of the chunk asked for last */
+        uint64_t progress_ms; /* time of the last chunk that was asked for and came */
         uint64_t pulled_offset;
         bool pull_open;
     } install;

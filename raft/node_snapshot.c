@@ -22,6 +22,7 @@
 #define SNAPSHOT_INTERVAL_MS 30000 /* unless the log has grown to four times the threshold */
 #define PACED_BYTES          ((uint64_t)1 << 20) /* smaller thresholds are meant as they are */
 #define PULL_RETRY_MS        500
+#define PULL_GIVE_UP_MS      5000
 
 /* ---- taking ------------------------------------------------------------------------------ */
 
@@ -136,18 +137,13 @@ static void on_received(void *context, enum status rc, struct store *store,
     }
 }
 
+/* While one file is on its way other offers are ignored, also of the same index by another member:
+ * its file holds the same state in other bytes. */
 void node_on_offer(struct node *n, uint64_t from, const struct message_install_snapshot *m)
 {
-    bool same = n->install.active && n->install.offer.last_index == m->last_index;
-    if (n->engine == NULL || same || n->loaded != NULL ||
+    if (n->engine == NULL || n->install.active || n->loaded != NULL ||
         !engine_offer_is_useful(n->engine, m)) {
-        if (same) {
-            n->install.from = from;
-        }
         return;
-    }
-    if (n->install.active) {
-        return; /* finish the older one: the log behind it may still be there */
     }
     buf_clear(&n->install.configuration);
     buf_append_slice(&n->install.configuration, m->configuration);
@@ -155,6 +151,7 @@ void node_on_offer(struct node *n, uint64_t from, const struct message_install_s
     n->install.offer.configuration = buf_slice(&n->install.configuration);
     n->install.from = from;
     n->install.pull_open = false;
+    n->install.progress_ms = n->env->now_ms(n->env);
     enum status rc = snapshot_store_receive(n->snapshots, m->last_index, m->last_term,
                                             m->file_bytes, on_received, n);
     n->install.active = rc == RC_OK;
@@ -172,10 +169,19 @@ void node_on_chunk(struct node *n, uint64_t from, const struct message_snapshot_
         forget_offer(n); /* it is gone there; the leader offers a newer one */
         return;
     }
-    if (m->offset == n->install.pulled_offset) {
+    if (n->install.pull_open && m->offset == n->install.pulled_offset) {
         n->install.pull_open = false;
+        n->install.progress_ms = n->env->now_ms(n->env);
     }
     snapshot_store_receive_chunk(n->snapshots, m->index, m->offset, m->data);
+}
+
+/* The sender is gone, or there and silent: another offer is better than to wait for it. */
+static bool sender_is_lost(const struct node *n, uint64_t now_ms)
+{
+    bool is_down = !peers_is_up(n->peers, n->install.from) &&
+                   engine_leader(n->engine) != n->install.from;
+    return is_down || now_ms >= n->install.progress_ms + PULL_GIVE_UP_MS;
 }
 
 static void pull(struct node *n, uint64_t now_ms)
@@ -189,17 +195,16 @@ static void pull(struct node *n, uint64_t now_ms)
     if (n->install.pull_open && n->install.pulled_offset == offset && !late) {
         return;
     }
+    if (n->install.pull_open && late && sender_is_lost(n, now_ms)) {
+        forget_offer(n);
+        return;
+    }
     struct message m = {.type = MESSAGE_SNAPSHOT_PULL};
     m.snapshot_pull = (struct message_snapshot_pull){
         .index = index, .offset = offset, .bytes = (uint32_t)MESSAGE_CHUNK_BYTES_MAX};
     n->install.pull_open = true;
     n->install.pulled_offset = offset;
     n->install.pulled_ms = now_ms;
-    if (late && !peers_is_up(n->peers, n->install.from) &&
-        engine_leader(n->engine) != n->install.from) {
-        forget_offer(n); /* the sender is gone; another leader makes its own offer */
-        return;
-    }
     node_send(n, n->install.from, &m);
 }
 
@@ -268,5 +273,9 @@ uint64_t node_snapshot_deadline_ms(const struct node *n)
     if (snapshot_store_is_taking(n->snapshots)) {
         return n->env->now_ms(n->env) + 1;
     }
-    return n->install.active ? n->install.pulled_ms + PULL_RETRY_MS : UINT64_MAX;
+    uint64_t index;
+    uint64_t offset;
+    bool pulls = n->install.active &&
+                 snapshot_store_receive_wants(n->snapshots, &index, &offset);
+    return pulls ? n->install.pulled_ms + PULL_RETRY_MS : UINT64_MAX; /* else a job ends first */
 }
