@@ -9,6 +9,7 @@
 
 #define IDENTITY_FORMAT    1
 #define IDENTITY_BYTES_MAX 512
+#define IDENTITY_CRC_BYTES 13 /* the last line, with its end */
 
 /* Ids stay below 2^63, so that SQLite and every client language hold them. */
 static uint64_t as_id(uint64_t hash)
@@ -74,16 +75,16 @@ static enum status parse(const char *text, size_t size, const char *path, struct
     int body = 0;
     unsigned crc = 0;
     char name[NODE_NAME_BYTES_MAX];
-    if (sscanf(text, "format %d\n", &format) == 1 && format > IDENTITY_FORMAT) {
+    if (sscanf(text, "format %9d\n", &format) == 1 && format > IDENTITY_FORMAT) {
         return errmsg_set(err, RC_UNSUPPORTED, "%s has format %d, this build knows %d", path,
                           format, IDENTITY_FORMAT);
     }
     int fields = sscanf(text,
-                        "format %d\nphase %d\ncluster %" SCNx64 "\nnode %" SCNx64
-                        "\ninitial %" SCNx64 "\nname %63s\n%ncrc %x",
+                        "format %9d\nphase %9d\ncluster %16" SCNx64 "\nnode %16" SCNx64
+                        "\ninitial %16" SCNx64 "\nname %63s\n%ncrc %8x",
                         &format, &phase, &out->cluster_id, &out->node_id, &out->initial, name,
                         &body, &crc);
-    if (fields != 7 || (size_t)body > size || crc != crc32c(0, text, (size_t)body) ||
+    if (fields != 7 || (size_t)body + IDENTITY_CRC_BYTES != size || crc != crc32c(0, text, (size_t)body) ||
         (phase != IDENTITY_PENDING && phase != IDENTITY_MEMBER)) {
         return errmsg_set(err, RC_CORRUPT, "%s is corrupt; replace this member", path);
     }

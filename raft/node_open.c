@@ -175,8 +175,23 @@ void node_on_boot_query(struct node *n, uint64_t from)
     node_send(n, from, &m);
 }
 
+/* A single node is known to nobody else: its id is random, its peer address not used yet. */
+static struct engine_configuration configuration_of_one(const struct node *n)
+{
+    struct engine_configuration c = {.index = 1, .count = 1};
+    struct node_member self = {.port = 0};
+    memcpy(self.name, n->name, sizeof self.name);
+    snprintf(self.host, sizeof self.host, "localhost");
+    c.members[0] = (struct engine_member){.id = n->identity.node_id, .role = ENGINE_VOTER};
+    format_member(&self, c.members[0].address, sizeof c.members[0].address);
+    return c;
+}
+
 static struct engine_configuration first_configuration(const struct node *n)
 {
+    if (n->identity.initial == 0) {
+        return configuration_of_one(n);
+    }
     struct engine_configuration c = {.index = 1};
     for (size_t i = 0; i < n->options.member_count; i++) {
         struct engine_member *m = &c.members[c.count++];
@@ -191,14 +206,6 @@ static struct engine_configuration first_configuration(const struct node *n)
             c.members[j] = c.members[j - 1];
             c.members[j - 1] = swap;
         }
-    }
-    if (c.count == 0) {
-        c.members[0] = (struct engine_member){.id = n->identity.node_id, .role = ENGINE_VOTER};
-        struct node_member self = {.port = 0};
-        memcpy(self.name, n->name, sizeof self.name);
-        snprintf(self.host, sizeof self.host, "localhost");
-        format_member(&self, c.members[0].address, sizeof c.members[0].address);
-        c.count = 1;
     }
     return c;
 }
@@ -299,6 +306,12 @@ static enum status check_identity(const struct node *n, struct errmsg *err)
                           "%s belongs to another cluster (%016" PRIx64
                           ") than the given members",
                           n->data_dir, n->identity.cluster_id);
+    }
+    if (given == 0 && n->identity.initial != 0 && n->identity.phase == IDENTITY_PENDING) {
+        return errmsg_set(err, RC_INVALID,
+                          "the first start of the member in %s was interrupted: it needs the "
+                          "first members again",
+                          n->data_dir);
     }
     if (n->identity.initial != 0 && n->peer_host == NULL) {
         return errmsg_set(
@@ -503,11 +516,38 @@ static uint64_t read_now_ms(void *context)
 
 static const struct read_index_ops read_ops = {.send = read_send, .now_ms = read_now_ms};
 
+/* Ids come from names, so each must be there once, and this node among them. */
+static enum status check_members(const struct node_options *o, struct errmsg *err)
+{
+    bool is_there = false;
+    if (o->member_count > NODE_MEMBERS_MAX) {
+        return errmsg_set(err, RC_INVALID, "%zu members given, at most %d", o->member_count,
+                          NODE_MEMBERS_MAX);
+    }
+    for (size_t i = 0; i < o->member_count; i++) {
+        is_there = is_there || strcmp(o->members[i].name, o->name) == 0;
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(o->members[i].name, o->members[j].name) == 0) {
+                return errmsg_set(err, RC_INVALID, "member \"%s\" is given twice",
+                                  o->members[i].name);
+            }
+        }
+    }
+    if (o->member_count > 0 && !is_there) {
+        return errmsg_set(err, RC_INVALID, "\"%s\" is not among the first members", o->name);
+    }
+    if (o->member_count > 1 && o->peer_host == NULL) {
+        return errmsg_set(err, RC_INVALID,
+                          "the first of several members needs a peer listen address");
+    }
+    return RC_OK;
+}
+
 enum status node_open(const struct node_options *options, struct node **out, struct errmsg *err)
 {
-    if (options->member_count > NODE_MEMBERS_MAX) {
-        return errmsg_set(err, RC_INVALID, "%zu members given, at most %d",
-                          options->member_count, NODE_MEMBERS_MAX);
+    enum status rc = check_members(options, err);
+    if (rc != RC_OK) {
+        return rc;
     }
     struct node *n = mem_zalloc(sizeof *n);
     copy_options(n, options);
@@ -518,7 +558,7 @@ enum status node_open(const struct node_options *options, struct node **out, str
     n->time_base_ms = n->env->now_ms(n->env);
     pending_init(&n->pending);
     read_index_init(&n->reads, &read_ops, n, 0, READ_RETRY_MS, n->boot_id);
-    enum status rc = start(n, err);
+    rc = start(n, err);
     n->reads.self = n->identity.node_id;
     if (rc != RC_OK) {
         node_close(n);
@@ -534,6 +574,7 @@ enum status node_open(const struct node_options *options, struct node **out, str
 
 void node_close(struct node *n)
 {
+    n->phase = NODE_REFUSED; /* completions that ask for more are told at once */
     pending_close(&n->pending, RC_STOPPED);
     read_index_close(&n->reads, RC_STOPPED);
     if (n->peers != NULL) {
