@@ -211,7 +211,7 @@ static void read_turn(struct node *n, uint64_t now_ms)
 /* A node that must not serve answers what is still open, once. */
 static void refused_turn(struct node *n)
 {
-    pending_expire(&n->pending, UINT64_MAX);
+    pending_fail_all(&n->pending, RC_STOPPED);
     struct node_read *r;
     n->reads.deadline_ms = 0;
     while ((r = read_index_expired(&n->reads, UINT64_MAX)) != NULL) {

@@ -117,7 +117,6 @@ struct node {
     void (*stopped)(void *context);
     void *stopped_context;
     uint64_t stop_deadline_ms;
-    bool handed_over;
 
     struct {
         struct metric *leader_changes;

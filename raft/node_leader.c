@@ -157,18 +157,25 @@ static uint64_t successor(const struct node *n)
     return best;
 }
 
+/* Whatever was accepted here is answered, and in the log what others were promised. */
+static bool has_work(const struct node *n)
+{
+    return n->pending.count > 0 || !read_index_is_idle(&n->reads) ||
+           (engine_state(n->engine) == ENGINE_LEADER && node_has_forwarded(n));
+}
+
 void node_stop_turn(struct node *n, uint64_t now_ms)
 {
     bool timed_out = now_ms >= n->stop_deadline_ms;
-    if (!timed_out && n->pending.count > 0) {
+    if (!timed_out && has_work(n)) {
         return;
     }
-    bool leads = engine_state(n->engine) == ENGINE_LEADER;
-    if (!timed_out && leads && n->peers != NULL) {
+    if (!timed_out && engine_state(n->engine) == ENGINE_LEADER && n->peers != NULL) {
         uint64_t target = successor(n);
         if (target != 0) {
-            if (!n->handed_over && engine_transfer(n->engine, target) == RC_OK) {
-                n->handed_over = true;
+            /* Again and again: the core gives up after an election timeout, and says no as long
+             * as one attempt is under way or the target lacks an entry. */
+            if (engine_transfer(n->engine, target) == RC_OK) {
                 log_info(n->log, "raft.hand_over", "to=%016" PRIx64, target);
             }
             return; /* until another leads, or the time is up */

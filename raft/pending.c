@@ -45,13 +45,18 @@ static void finish(struct pending *p, struct node_write *w, enum status rc,
     w->done(w, rc, reply);
 }
 
-void pending_close(struct pending *p, enum status rc)
+void pending_fail_all(struct pending *p, enum status rc)
 {
     while (p->count > 0) {
         struct list *list = list_empty(&p->sent) ? &p->queued : &p->sent;
         struct node_write *w = of(list->next);
         finish(p, w, w->state == PENDING_SENT || w->may_be_sent ? RC_UNKNOWN : rc, NULL);
     }
+}
+
+void pending_close(struct pending *p, enum status rc)
+{
+    pending_fail_all(p, rc);
     mem_free(p->ring);
     buf_close(&p->scratch);
 }

@@ -34,7 +34,7 @@ struct pending {
 };
 
 void pending_init(struct pending *p);
-/* Every open write completes with `rc`. */
+/* As pending_fail_all, then frees. Completions must not add writes any more. */
 void pending_close(struct pending *p, enum status rc);
 
 /* Encodes and queues. RC_OVERLOADED beyond the limits of node.h. */
@@ -61,6 +61,9 @@ void pending_refuse_queued(struct pending *p, enum status rc);
 
 /* A snapshot of `term` replaced the state: entries may have been skipped. */
 void pending_state_replaced(struct pending *p, struct store *s, uint64_t term);
+
+/* Every open write completes: with `rc`, or RC_UNKNOWN if it may have been sent. */
+void pending_fail_all(struct pending *p, enum status rc);
 
 /* Completes what is past its deadline. */
 void pending_expire(struct pending *p, uint64_t now_ms);
