@@ -459,6 +459,29 @@ static void register_metrics(struct node *n)
                                                 "Writes accepted here and not answered yet.");
 }
 
+/* The name of a new data dir lives in the directory above: without it a power cut would take all
+ * that is in it. A directory that this user may not open is the operator's to have made. */
+static void sync_parent(struct node *n)
+{
+    char parent[PATH_BYTES];
+    snprintf(parent, sizeof parent, "%s", n->data_dir);
+    size_t length = strlen(parent);
+    while (length > 1 && parent[length - 1] == '/') {
+        parent[--length] = '\0';
+    }
+    char *slash = strrchr(parent, '/');
+    if (slash == NULL) {
+        snprintf(parent, sizeof parent, ".");
+    } else {
+        slash[slash == parent ? 1 : 0] = '\0';
+    }
+    enum status rc = n->env->disk->sync_dir(n->env, parent);
+    if (rc != RC_OK) {
+        log_warn(n->log, "node.parent_not_synced", "dir=%s reason=\"%s\"", parent,
+                 status_text(rc));
+    }
+}
+
 static enum status open_data_dir(struct node *n, struct errmsg *err)
 {
     char lock[PATH_BYTES];
@@ -482,6 +505,7 @@ static enum status start(struct node *n, struct errmsg *err)
     }
     enum identity_phase found = n->identity.phase;
     if (found == IDENTITY_NONE) {
+        sync_parent(n);
         new_identity(n);
     } else {
         rc = check_identity(n, err);
