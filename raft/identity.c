@@ -9,7 +9,6 @@
 
 #define IDENTITY_FORMAT    1
 #define IDENTITY_BYTES_MAX 512
-#define IDENTITY_CRC_BYTES 13 /* the last line, with its end */
 
 /* Ids stay below 2^63, so that SQLite and every client language hold them. */
 static uint64_t as_id(uint64_t hash)
@@ -39,17 +38,24 @@ static void file_path(char *to, size_t bytes, const char *dir, const char *suffi
     snprintf(to, bytes, "%s/identity%s", dir, suffix);
 }
 
-enum status identity_save(struct env *env, const char *dir, const struct identity *identity,
-                          struct errmsg *err)
+/* The whole file, with the checksum of all lines before in its last one. */
+static size_t render(char *text, size_t bytes, const struct identity *identity)
 {
-    char text[IDENTITY_BYTES_MAX];
-    int size = snprintf(text, sizeof text,
+    int size = snprintf(text, bytes,
                         "format %d\nphase %d\ncluster %016" PRIx64 "\nnode %016" PRIx64
                         "\ninitial %016" PRIx64 "\nname %s\n",
                         IDENTITY_FORMAT, (int)identity->phase, identity->cluster_id,
                         identity->node_id, identity->initial, identity->name);
-    size += snprintf(text + size, sizeof text - (size_t)size, "crc %08" PRIx32 "\n",
+    size += snprintf(text + size, bytes - (size_t)size, "crc %08" PRIx32 "\n",
                      crc32c(0, text, (size_t)size));
+    return (size_t)size;
+}
+
+enum status identity_save(struct env *env, const char *dir, const struct identity *identity,
+                          struct errmsg *err)
+{
+    char text[IDENTITY_BYTES_MAX];
+    size_t size = render(text, sizeof text, identity);
     char part[4096];
     char path[4096];
     file_path(part, sizeof part, dir, ".part");
@@ -58,7 +64,7 @@ enum status identity_save(struct env *env, const char *dir, const struct identit
     enum status rc =
         env->disk->open(env, part, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file);
     if (rc == RC_OK) {
-        rc = env->disk->write(file, 0, text, (size_t)size);
+        rc = env->disk->write(file, 0, text, size);
         rc = rc == RC_OK ? env->disk->sync(file) : rc;
         env->disk->close(file);
         rc = rc == RC_OK ? env->disk->rename(env, part, path) : rc;
@@ -67,29 +73,27 @@ enum status identity_save(struct env *env, const char *dir, const struct identit
     return rc == RC_OK ? RC_OK : errmsg_set(err, rc, "write %s: %s", path, status_text(rc));
 }
 
+/* Right is only what render makes of the fields found: every byte of it, so the checksum too. */
 static enum status parse(const char *text, size_t size, const char *path, struct identity *out,
                          struct errmsg *err)
 {
     int format = 0;
     int phase = 0;
-    int body = 0;
-    unsigned crc = 0;
-    char name[NODE_NAME_BYTES_MAX];
+    char again[IDENTITY_BYTES_MAX];
     if (sscanf(text, "format %9d\n", &format) == 1 && format > IDENTITY_FORMAT) {
         return errmsg_set(err, RC_UNSUPPORTED, "%s has format %d, this build knows %d", path,
                           format, IDENTITY_FORMAT);
     }
     int fields = sscanf(text,
                         "format %9d\nphase %9d\ncluster %16" SCNx64 "\nnode %16" SCNx64
-                        "\ninitial %16" SCNx64 "\nname %63s\n%ncrc %8x",
-                        &format, &phase, &out->cluster_id, &out->node_id, &out->initial, name,
-                        &body, &crc);
-    if (fields != 7 || (size_t)body + IDENTITY_CRC_BYTES != size || crc != crc32c(0, text, (size_t)body) ||
-        (phase != IDENTITY_PENDING && phase != IDENTITY_MEMBER)) {
+                        "\ninitial %16" SCNx64 "\nname %63s\n",
+                        &format, &phase, &out->cluster_id, &out->node_id, &out->initial,
+                        out->name);
+    out->phase = (enum identity_phase)phase;
+    if (fields != 6 || (phase != IDENTITY_PENDING && phase != IDENTITY_MEMBER) ||
+        render(again, sizeof again, out) != size || memcmp(text, again, size) != 0) {
         return errmsg_set(err, RC_CORRUPT, "%s is corrupt; replace this member", path);
     }
-    out->phase = (enum identity_phase)phase;
-    snprintf(out->name, sizeof out->name, "%s", name);
     return RC_OK;
 }
 
