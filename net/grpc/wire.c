@@ -85,6 +85,7 @@ enum status wire_check(const ProtobufCMessageDescriptor *type, struct slice mess
 {
     struct level levels[WIRE_DEPTH_MAX];
     size_t depth = 1;
+    size_t messages = 0;
     levels[0] = (struct level){.type = type, .rest = message};
 
     while (depth > 0) {
@@ -114,6 +115,10 @@ enum status wire_check(const ProtobufCMessageDescriptor *type, struct slice mess
             if (depth == WIRE_DEPTH_MAX) {
                 return errmsg_set(err, RC_TOO_LARGE, "messages are nested deeper than %d",
                                   WIRE_DEPTH_MAX);
+            }
+            if (++messages > WIRE_MESSAGES_MAX) {
+                return errmsg_set(err, RC_TOO_LARGE, "more than %d messages in one",
+                                  WIRE_MESSAGES_MAX);
             }
             levels[depth++] =
                 (struct level){.type = field->descriptor, .rest = found.bytes};

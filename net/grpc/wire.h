@@ -16,7 +16,8 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-#define WIRE_DEPTH_MAX 64 /* of messages in messages */
+#define WIRE_DEPTH_MAX    64     /* of messages in messages */
+#define WIRE_MESSAGES_MAX 400000 /* in one request; no transaction of 4 MiB needs more */
 
 enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
@@ -33,7 +34,7 @@ enum status wire_next(struct slice *rest, struct wire_field *field) MUST_USE;
 
 /* Walks a message of type `type` and everything in it. RC_MALFORMED: no valid encoding.
  * RC_INVALID: a string, named in `err`, is no UTF-8 or holds a NUL. RC_TOO_LARGE: nested too
- * deeply. */
+ * deeply, or of so many messages that unpacking them would hold up everybody else. */
 enum status wire_check(const ProtobufCMessageDescriptor *type, struct slice message,
                        struct errmsg *err) MUST_USE;
 

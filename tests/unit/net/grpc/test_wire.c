@@ -49,6 +49,20 @@ START_TEST(nesting_is_taken_up_to_the_limit)
 }
 END_TEST
 
+START_TEST(messages_are_counted_before_they_are_unpacked)
+{
+    struct buf message = {0};
+    struct errmsg err;
+    for (size_t i = 0; i < WIRE_MESSAGES_MAX; i++) {
+        wire_append_bytes(&message, 1, slice_make("", 0));
+    }
+    ck_assert_int_eq(wire_check(&recursive, buf_slice(&message), &err), RC_OK);
+    wire_append_bytes(&message, 1, slice_make("", 0));
+    ck_assert_int_eq(wire_check(&recursive, buf_slice(&message), &err), RC_TOO_LARGE);
+    buf_close(&message);
+}
+END_TEST
+
 START_TEST(strings_are_checked_at_any_depth)
 {
     struct buf inner = {0};
@@ -106,6 +120,7 @@ static Suite *wire_suite(void)
     Suite *suite = suite_create("wire");
     TCase *tcase = tcase_create("wire");
     tcase_add_test(tcase, nesting_is_taken_up_to_the_limit);
+    tcase_add_test(tcase, messages_are_counted_before_they_are_unpacked);
     tcase_add_test(tcase, strings_are_checked_at_any_depth);
     tcase_add_test(tcase, every_prefix_of_a_message_is_handled);
     tcase_add_test(tcase, pieces_make_the_message_that_protobuf_c_makes);
