@@ -14,7 +14,7 @@
  * meanwhile. So repeating it costs nothing, and the one that counts may get lost or come too
  * early. After the core's own 30 s, a member that lost its sender midway would wait that
  * long. */
-#define OFFER_AGAIN_MS    1000
+#define OFFER_AGAIN_MS 1000
 
 #if RAFT_VERSION_NUMBER != REQUIRED_LIBRAFT
 #error \

@@ -84,11 +84,11 @@ static enum status parse(const char *text, size_t size, const char *path, struct
         return errmsg_set(err, RC_UNSUPPORTED, "%s has format %d, this build knows %d", path,
                           format, IDENTITY_FORMAT);
     }
-    int fields = sscanf(text,
-                        "format %9d\nphase %9d\ncluster %16" SCNx64 "\nnode %16" SCNx64
-                        "\ninitial %16" SCNx64 "\nname %63s\n",
-                        &format, &phase, &out->cluster_id, &out->node_id, &out->initial,
-                        out->name);
+    int fields =
+        sscanf(text,
+               "format %9d\nphase %9d\ncluster %16" SCNx64 "\nnode %16" SCNx64
+               "\ninitial %16" SCNx64 "\nname %63s\n",
+               &format, &phase, &out->cluster_id, &out->node_id, &out->initial, out->name);
     out->phase = (enum identity_phase)phase;
     if (fields != 6 || (phase != IDENTITY_PENDING && phase != IDENTITY_MEMBER) ||
         render(again, sizeof again, out) != size || memcmp(text, again, size) != 0) {

@@ -93,8 +93,7 @@ static void propose(struct node *n)
     }
     batch_seal(&n->batch, header_at, &header);
     uint64_t entry_term;
-    enum status rc =
-        engine_submit(n->engine, buf_slice(&n->batch), &n->submitted, &entry_term);
+    enum status rc = engine_submit(n->engine, buf_slice(&n->batch), &n->submitted, &entry_term);
     INVARIANT(13, rc == RC_OK && entry_term == term); /* engine_may_submit said so */
     metric_add(n->metrics.batches, 1);
     if (n->batch.capacity > 4 * bytes_max) {

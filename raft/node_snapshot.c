@@ -179,8 +179,8 @@ void node_on_chunk(struct node *n, uint64_t from, const struct message_snapshot_
 /* The sender is gone, or there and silent: another offer is better than to wait for it. */
 static bool sender_is_lost(const struct node *n, uint64_t now_ms)
 {
-    bool is_down = !peers_is_up(n->peers, n->install.from) &&
-                   engine_leader(n->engine) != n->install.from;
+    bool is_down =
+        !peers_is_up(n->peers, n->install.from) && engine_leader(n->engine) != n->install.from;
     return is_down || now_ms >= n->install.progress_ms + PULL_GIVE_UP_MS;
 }
 
@@ -275,7 +275,8 @@ uint64_t node_snapshot_deadline_ms(const struct node *n)
     }
     uint64_t index;
     uint64_t offset;
-    bool pulls = n->install.active &&
-                 snapshot_store_receive_wants(n->snapshots, &index, &offset);
-    return pulls ? n->install.pulled_ms + PULL_RETRY_MS : UINT64_MAX; /* else a job ends first */
+    bool pulls =
+        n->install.active && snapshot_store_receive_wants(n->snapshots, &index, &offset);
+    return pulls ? n->install.pulled_ms + PULL_RETRY_MS
+                 : UINT64_MAX; /* else a job ends first */
 }

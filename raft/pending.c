@@ -155,8 +155,8 @@ void pending_complete(struct pending *p, uint64_t counter, const struct reply *r
 
 void pending_refuse(struct pending *p, uint64_t first_counter, uint32_t count, enum status rc)
 {
-    uint64_t end = first_counter + count < p->next_counter ? first_counter + count
-                                                            : p->next_counter;
+    uint64_t end =
+        first_counter + count < p->next_counter ? first_counter + count : p->next_counter;
     uint64_t counter = first_counter > p->oldest_counter ? first_counter : p->oldest_counter;
     for (; counter < end; counter++) { /* the count is a peer's word: the bounds are ours */
         struct node_write *w = *slot(p, counter);
