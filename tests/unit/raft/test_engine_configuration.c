@@ -12,10 +12,11 @@ static struct engine_configuration members(size_t count)
     struct engine_configuration c = {.index = 1, .count = count};
     for (size_t i = 0; i < count; i++) {
         c.members[i].id = 100 + i;
-        c.members[i].role = (uint8_t)(i % 3 == 0 ? ENGINE_VOTER : i % 3 == 1 ? ENGINE_STANDBY
-                                                                             : ENGINE_SPARE);
-        (void)snprintf(c.members[i].address, sizeof c.members[i].address, "n%zu=host%zu:%zu",
-                       i, i, 7000 + i);
+        c.members[i].role = (uint8_t)(i % 3 == 0   ? ENGINE_VOTER
+                                      : i % 3 == 1 ? ENGINE_STANDBY
+                                                   : ENGINE_SPARE);
+        (void)snprintf(c.members[i].address, sizeof c.members[i].address, "n%zu=host%zu:%zu", i,
+                       i, 7000 + i);
     }
     return c;
 }

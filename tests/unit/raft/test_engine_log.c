@@ -20,8 +20,7 @@ static void append(struct engine_log *l, uint64_t term, size_t count)
         uint8_t *at = memory + i * 5;
         uint64_t index = engine_log_last(l) + 1;
         memset(at, (int)(index % 251), 5);
-        struct engine_entry *entry =
-            engine_log_append(l, term, 1, slice_make(at, 5), block);
+        struct engine_entry *entry = engine_log_append(l, term, 1, slice_make(at, 5), block);
         ck_assert_uint_eq(entry->term, term);
     }
     engine_block_release(block);

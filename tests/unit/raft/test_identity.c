@@ -24,10 +24,8 @@ static void init(struct fixture *x, uint64_t seed)
 
 static struct identity identity(enum identity_phase phase)
 {
-    struct identity id = {.phase = phase,
-                          .cluster_id = 0x0123456789abcdef,
-                          .node_id = 42,
-                          .initial = INT64_MAX};
+    struct identity id = {
+        .phase = phase, .cluster_id = 0x0123456789abcdef, .node_id = 42, .initial = INT64_MAX};
     (void)snprintf(id.name, sizeof id.name, "node-1.example_X");
     return id;
 }

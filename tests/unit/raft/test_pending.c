@@ -421,8 +421,8 @@ static Suite *pending_suite(void)
     tcase_add_test(tcase, queued_writes_are_refused_once_even_if_that_brings_new_ones);
     tcase_add_test(tcase, what_may_have_been_sent_is_not_refused_as_never_proposed);
     tcase_add_test(tcase, a_skipped_write_is_answered_from_memory_or_is_unknown_or_sent_again);
-    tcase_add_loop_test(tcase, a_write_that_waits_to_be_sent_again_may_have_been_skipped_too,
-                        0, 2);
+    tcase_add_loop_test(tcase, a_write_that_waits_to_be_sent_again_may_have_been_skipped_too, 0,
+                        2);
     tcase_add_test(tcase, deadlines_end_writes_and_the_next_one_is_known);
     tcase_add_test(tcase, a_completion_may_cancel_a_write_that_ends_with_it);
     tcase_add_test(tcase, a_cancelled_write_is_never_answered);
