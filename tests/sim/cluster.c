@@ -74,8 +74,8 @@ void cluster_init(struct cluster *c, const struct cluster_options *options)
         n->log = (struct log){.level = options->trace ? LOG_DEBUG : LOG_INFO,
                               .sink = node_log_sink,
                               .context = n};
-        (void)snprintf(c->members[i].name, sizeof c->members[i].name, "%s", n->name);
-        (void)snprintf(c->members[i].host, sizeof c->members[i].host, "%s", n->name);
+        (void)snprintf(c->members[i].name, sizeof c->members[i].name, "n%u", i + 1);
+        (void)snprintf(c->members[i].host, sizeof c->members[i].host, "n%u", i + 1);
         c->members[i].port = PEER_PORT;
         for (uint32_t j = 0; j < options->nodes; j++) {
             link_init(&c->world, &c->net.links[i][j]);
