@@ -1,0 +1,460 @@
+/* Rounds of linearizable reads: what is served, at which index, and never too early. The engine is
+ * a handful of numbers here: this file answers the questions that read_index.c asks. */
+#include "raft/read_index.h"
+
+#include "tests/support/check_main.h"
+
+#define SELF     1
+#define READS    4
+#define SENT_MAX 32
+#define RETRY_MS 60
+
+struct engine {
+    uint64_t leader;
+    uint64_t term;
+    uint64_t commit;
+    bool leads_safely;
+    struct engine_configuration configuration;
+};
+
+uint64_t engine_leader(const struct engine *e)
+{
+    return e->leader;
+}
+
+uint64_t engine_term(const struct engine *e)
+{
+    return e->term;
+}
+
+uint64_t engine_commit_index(const struct engine *e)
+{
+    return e->commit;
+}
+
+bool engine_leads_safely(const struct engine *e)
+{
+    return e->leads_safely;
+}
+
+const struct engine_configuration *engine_configuration(const struct engine *e)
+{
+    return &e->configuration;
+}
+
+struct fixture {
+    struct engine engine;
+    struct read_index ri;
+    struct node_read reads[READS];
+    enum status rc[READS];
+    int calls[READS];
+    struct message sent[SENT_MAX];
+    uint64_t sent_to[SENT_MAX];
+    size_t sent_count;
+    uint64_t now_ms;
+};
+
+static void on_send(void *context, uint64_t to, const struct message *m)
+{
+    struct fixture *x = context;
+    ck_assert_uint_lt(x->sent_count, SENT_MAX);
+    x->sent_to[x->sent_count] = to;
+    x->sent[x->sent_count++] = *m;
+}
+
+static uint64_t on_now(void *context)
+{
+    const struct fixture *x = context;
+    return x->now_ms;
+}
+
+static void on_done(struct node_read *r, enum status rc, const struct query_result *result)
+{
+    struct fixture *x = r->owner;
+    size_t i = (size_t)(r - x->reads);
+    ck_assert_ptr_null(result);
+    x->calls[i]++;
+    x->rc[i] = rc;
+}
+
+static const struct read_index_ops ops = {.send = on_send, .now_ms = on_now};
+
+/* Members 1 to 5, of which 4 and 5 have no vote; member 1 is asked. */
+static void init(struct fixture *x, uint64_t leader)
+{
+    *x = (struct fixture){.now_ms = 1000};
+    x->engine = (struct engine){
+        .leader = leader, .term = 7, .commit = 20, .leads_safely = leader == SELF};
+    x->engine.configuration.count = 5;
+    for (size_t i = 0; i < 5; i++) {
+        x->engine.configuration.members[i].id = i + 1;
+        x->engine.configuration.members[i].role = i < 3 ? ENGINE_VOTER : ENGINE_STANDBY;
+    }
+    read_index_init(&x->ri, &ops, x, SELF, RETRY_MS, 500);
+    x->ri.engine = &x->engine;
+}
+
+static void finish(struct fixture *x)
+{
+    read_index_close(&x->ri, RC_STOPPED);
+    ck_assert(read_index_is_idle(&x->ri));
+}
+
+static void add(struct fixture *x, size_t i)
+{
+    x->reads[i] = (struct node_read){.done = on_done, .owner = x, .deadline_ms = 9000};
+    read_index_add(&x->ri, &x->reads[i]);
+}
+
+static void turn(struct fixture *x)
+{
+    read_index_turn(&x->ri, x->now_ms);
+}
+
+static void probe_result(struct fixture *x, uint64_t from, uint64_t round, uint64_t term)
+{
+    read_index_on_probe_result(&x->ri, from,
+                               &(struct message_term_probe){.round = round, .term = term});
+}
+
+static void answer(struct fixture *x, uint64_t from, uint64_t round, uint64_t term,
+                   uint64_t index)
+{
+    read_index_on_answer(
+        &x->ri, from,
+        &(struct message_read_index){.round = round, .term = term, .index = index});
+}
+
+static void question(struct fixture *x, uint64_t from, uint64_t round, uint64_t term)
+{
+    read_index_on_question(&x->ri, from,
+                           &(struct message_read_index){.round = round, .term = term});
+}
+
+static size_t sent(const struct fixture *x, uint8_t type)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < x->sent_count; i++) {
+        count += x->sent[i].type == type;
+    }
+    return count;
+}
+
+static const struct message *newest(const struct fixture *x)
+{
+    ck_assert_uint_gt(x->sent_count, 0);
+    return &x->sent[x->sent_count - 1];
+}
+
+/* ---- the leader ---------------------------------------------------------------------------- */
+
+START_TEST(a_majority_of_voters_confirms_a_round)
+{
+    struct fixture x;
+    init(&x, SELF);
+    add(&x, 0);
+    turn(&x);
+    ck_assert_uint_eq(sent(&x, MESSAGE_TERM_PROBE), 2); /* both other voters, nobody else */
+    ck_assert_ptr_null(read_index_next(&x.ri, 100));
+    probe_result(&x, 4, x.ri.round, 7); /* has no vote */
+    probe_result(&x, 9, x.ri.round, 7); /* is unknown */
+    ck_assert_ptr_null(read_index_next(&x.ri, 100));
+    probe_result(&x, 3, x.ri.round, 7);
+    ck_assert_ptr_null(read_index_next(&x.ri, 19)); /* not applied that far */
+    ck_assert_ptr_eq(read_index_next(&x.ri, 20), &x.reads[0]);
+    ck_assert_ptr_null(read_index_next(&x.ri, 20));
+    finish(&x);
+}
+END_TEST
+
+START_TEST(a_read_is_never_served_by_a_round_that_began_before_it)
+{
+    struct fixture x;
+    init(&x, SELF);
+    add(&x, 0);
+    turn(&x);
+    uint64_t first = x.ri.round;
+    add(&x, 1);
+    x.engine.commit = 30;
+    turn(&x);
+    probe_result(&x, 2, first, 7);
+    ck_assert_ptr_eq(read_index_next(&x.ri, 100), &x.reads[0]);
+    ck_assert_ptr_null(read_index_next(&x.ri, 100));
+    turn(&x);
+    probe_result(&x, 3, first, 7); /* of the round before */
+    ck_assert_ptr_null(read_index_next(&x.ri, 100));
+    probe_result(&x, 3, x.ri.round, 7);
+    ck_assert_ptr_null(read_index_next(&x.ri, 29));
+    ck_assert_ptr_eq(read_index_next(&x.ri, 30), &x.reads[1]);
+    finish(&x);
+}
+END_TEST
+
+START_TEST(a_voter_of_a_later_term_confirms_nothing)
+{
+    struct fixture x;
+    init(&x, SELF);
+    add(&x, 0);
+    turn(&x);
+    probe_result(&x, 2, x.ri.round, 8);
+    ck_assert_ptr_null(read_index_next(&x.ri, 100));
+    x.engine.term = 8; /* and a confirmed old term does not count in a new one */
+    probe_result(&x, 3, x.ri.round, 7);
+    ck_assert_ptr_null(read_index_next(&x.ri, 100));
+    finish(&x);
+}
+END_TEST
+
+START_TEST(a_leader_without_an_entry_of_its_term_begins_no_round)
+{
+    struct fixture x;
+    init(&x, SELF);
+    x.engine.leads_safely = false;
+    add(&x, 0);
+    turn(&x);
+    ck_assert_uint_eq(x.sent_count, 0);
+    x.engine.leads_safely = true;
+    turn(&x);
+    ck_assert_uint_eq(sent(&x, MESSAGE_TERM_PROBE), 2);
+    finish(&x);
+}
+END_TEST
+
+START_TEST(answers_slower_than_the_retry_still_end_the_round)
+{
+    struct fixture x;
+    init(&x, SELF);
+    add(&x, 0);
+    turn(&x);
+    uint64_t round = x.ri.round;
+    for (int i = 0; i < 5; i++) {
+        x.now_ms = read_index_next_deadline_ms(&x.ri);
+        turn(&x);
+        ck_assert_uint_gt(read_index_next_deadline_ms(&x.ri), x.now_ms);
+    }
+    ck_assert_uint_eq(x.ri.round, round);
+    ck_assert_uint_eq(sent(&x, MESSAGE_TERM_PROBE), 12);
+    probe_result(&x, 2, round, 7);
+    ck_assert_ptr_eq(read_index_next(&x.ri, 20), &x.reads[0]);
+    finish(&x);
+}
+END_TEST
+
+START_TEST(a_change_of_leader_takes_reads_back_to_the_beginning_in_order)
+{
+    struct fixture x;
+    init(&x, SELF);
+    add(&x, 0);
+    add(&x, 1);
+    turn(&x);
+    uint64_t before = x.ri.round;
+    add(&x, 2);
+    x.engine.leader = 3;
+    x.engine.term = 8;
+    read_index_leader_changed(&x.ri);
+    probe_result(&x, 2, before, 7);
+    ck_assert_ptr_null(read_index_next(&x.ri, 100));
+    turn(&x);
+    ck_assert_int_eq(newest(&x)->type, MESSAGE_READ_INDEX);
+    answer(&x, 3, x.ri.round, 8, 25);
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_ptr_eq(read_index_next(&x.ri, 25), &x.reads[i]);
+    }
+    finish(&x);
+}
+END_TEST
+
+/* ---- followers ----------------------------------------------------------------------------- */
+
+START_TEST(a_follower_asks_the_leader_and_waits_for_its_index)
+{
+    struct fixture x;
+    init(&x, 2);
+    add(&x, 0);
+    turn(&x);
+    ck_assert_uint_eq(x.sent_count, 1);
+    ck_assert_uint_eq(x.sent_to[0], 2);
+    answer(&x, 3, x.ri.round, 7, 5);     /* not the leader */
+    answer(&x, 2, x.ri.round - 1, 7, 5); /* another round */
+    answer(&x, 2, x.ri.round, 6, 5);     /* another term */
+    ck_assert_ptr_null(read_index_next(&x.ri, 100));
+    answer(&x, 2, x.ri.round, 7, 21);
+    ck_assert_ptr_null(read_index_next(&x.ri, 20));
+    ck_assert_ptr_eq(read_index_next(&x.ri, 21), &x.reads[0]);
+    finish(&x);
+}
+END_TEST
+
+START_TEST(a_lost_or_refused_question_is_asked_again)
+{
+    struct fixture x;
+    init(&x, 2);
+    add(&x, 0);
+    turn(&x);
+    read_index_on_answer(&x.ri, 2,
+                         &(struct message_read_index){
+                             .round = x.ri.round, .term = 7, .index = 9, .refused = true});
+    ck_assert_ptr_null(read_index_next(&x.ri, 100));
+    x.now_ms += RETRY_MS;
+    turn(&x);
+    ck_assert_uint_eq(sent(&x, MESSAGE_READ_INDEX), 2);
+    answer(&x, 2, x.ri.round, 7, 21);
+    ck_assert_ptr_eq(read_index_next(&x.ri, 21), &x.reads[0]);
+    finish(&x);
+}
+END_TEST
+
+START_TEST(the_leader_answers_a_question_with_the_round_that_begins_after_it)
+{
+    struct fixture x;
+    init(&x, SELF);
+    question(&x, 2, 77, 7);
+    turn(&x);
+    question(&x, 3, 88, 7); /* too late for this round */
+    question(&x, 2, 77, 7); /* asked again: answered once */
+    x.engine.commit = 22;
+    probe_result(&x, 3, x.ri.round, 7);
+    ck_assert_uint_eq(sent(&x, MESSAGE_READ_INDEX_RESULT), 1);
+    ck_assert_uint_eq(newest(&x)->read_index.round, 77);
+    ck_assert_uint_eq(newest(&x)->read_index.index, 20);
+    turn(&x);
+    probe_result(&x, 3, x.ri.round, 7);
+    ck_assert_uint_eq(sent(&x, MESSAGE_READ_INDEX_RESULT), 2);
+    ck_assert_uint_eq(newest(&x)->read_index.round, 88);
+    ck_assert_uint_eq(newest(&x)->read_index.index, 22);
+    finish(&x);
+}
+END_TEST
+
+START_TEST(a_member_s_newest_question_replaces_its_older_one)
+{
+    struct fixture x;
+    init(&x, SELF);
+    for (uint64_t round = 1; round <= 200; round++) {
+        question(&x, 2, round, 7);
+    }
+    ck_assert_uint_eq(x.sent_count, 0);
+    turn(&x);
+    probe_result(&x, 3, x.ri.round, 7);
+    ck_assert_uint_eq(sent(&x, MESSAGE_READ_INDEX_RESULT), 1);
+    ck_assert_uint_eq(newest(&x)->read_index.round, 200);
+    finish(&x);
+}
+END_TEST
+
+START_TEST(questions_for_another_term_or_leader_are_refused)
+{
+    struct fixture x;
+    init(&x, SELF);
+    question(&x, 2, 77, 6);
+    ck_assert(newest(&x)->read_index.refused);
+    x.engine.leader = 3;
+    question(&x, 2, 78, 7);
+    ck_assert(newest(&x)->read_index.refused);
+    ck_assert_uint_eq(newest(&x)->read_index.round, 78);
+    finish(&x);
+}
+END_TEST
+
+START_TEST(questions_do_not_outlive_the_leader_they_were_for)
+{
+    struct fixture x;
+    init(&x, SELF);
+    question(&x, 2, 77, 7);
+    turn(&x);
+    question(&x, 3, 88, 7);
+    x.engine.term = 9;
+    read_index_leader_changed(&x.ri);
+    add(&x, 0);
+    turn(&x);
+    probe_result(&x, 2, x.ri.round, 9);
+    ck_assert_uint_eq(sent(&x, MESSAGE_READ_INDEX_RESULT), 0);
+    ck_assert_ptr_eq(read_index_next(&x.ri, 20), &x.reads[0]);
+    finish(&x);
+}
+END_TEST
+
+/* ---- ends ---------------------------------------------------------------------------------- */
+
+START_TEST(deadlines_are_found_in_every_stage)
+{
+    struct fixture x;
+    init(&x, 2);
+    add(&x, 0);
+    turn(&x); /* in a round */
+    add(&x, 1);
+    x.reads[2] = (struct node_read){.done = on_done, .owner = &x, .deadline_ms = 1010};
+    read_index_add_ready(&x.ri, &x.reads[2], 99);
+    ck_assert_uint_eq(read_index_next_deadline_ms(&x.ri), 1010);
+    ck_assert_ptr_null(read_index_expired(&x.ri, 1009));
+    ck_assert_ptr_eq(read_index_expired(&x.ri, 1010), &x.reads[2]);
+    ck_assert_ptr_null(read_index_expired(&x.ri, 1010));
+    ck_assert_ptr_nonnull(read_index_expired(&x.ri, 9000));
+    ck_assert_ptr_nonnull(read_index_expired(&x.ri, 9000));
+    ck_assert_ptr_null(read_index_expired(&x.ri, 9000));
+    ck_assert(read_index_is_idle(&x.ri));
+    finish(&x);
+}
+END_TEST
+
+START_TEST(a_cancelled_read_is_gone_from_every_stage)
+{
+    struct fixture x;
+    init(&x, SELF);
+    add(&x, 0);
+    turn(&x);
+    add(&x, 1);
+    read_index_cancel(&x.reads[0]);
+    read_index_cancel(&x.reads[1]);
+    read_index_cancel(&x.reads[1]);
+    probe_result(&x, 2, x.ri.round, 7);
+    ck_assert_ptr_null(read_index_next(&x.ri, 100));
+    finish(&x);
+    ck_assert_int_eq(x.calls[0] + x.calls[1], 0);
+}
+END_TEST
+
+START_TEST(the_end_answers_every_stage_once)
+{
+    struct fixture x;
+    init(&x, SELF);
+    add(&x, 0);
+    turn(&x);
+    add(&x, 1);
+    x.reads[2] = (struct node_read){.done = on_done, .owner = &x, .deadline_ms = 9000};
+    read_index_add_ready(&x.ri, &x.reads[2], 99);
+    finish(&x);
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(x.calls[i], 1);
+        ck_assert_int_eq(x.rc[i], RC_STOPPED);
+    }
+}
+END_TEST
+
+static Suite *read_index_suite(void)
+{
+    Suite *suite = suite_create("read_index");
+    TCase *tcase = tcase_create("read_index");
+    tcase_add_test(tcase, a_majority_of_voters_confirms_a_round);
+    tcase_add_test(tcase, a_read_is_never_served_by_a_round_that_began_before_it);
+    tcase_add_test(tcase, a_voter_of_a_later_term_confirms_nothing);
+    tcase_add_test(tcase, a_leader_without_an_entry_of_its_term_begins_no_round);
+    tcase_add_test(tcase, answers_slower_than_the_retry_still_end_the_round);
+    tcase_add_test(tcase, a_change_of_leader_takes_reads_back_to_the_beginning_in_order);
+    tcase_add_test(tcase, a_follower_asks_the_leader_and_waits_for_its_index);
+    tcase_add_test(tcase, a_lost_or_refused_question_is_asked_again);
+    tcase_add_test(tcase, the_leader_answers_a_question_with_the_round_that_begins_after_it);
+    tcase_add_test(tcase, a_member_s_newest_question_replaces_its_older_one);
+    tcase_add_test(tcase, questions_for_another_term_or_leader_are_refused);
+    tcase_add_test(tcase, questions_do_not_outlive_the_leader_they_were_for);
+    tcase_add_test(tcase, deadlines_are_found_in_every_stage);
+    tcase_add_test(tcase, a_cancelled_read_is_gone_from_every_stage);
+    tcase_add_test(tcase, the_end_answers_every_stage_once);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+int main(void)
+{
+    return check_main((check_suite_fn[]){read_index_suite, NULL});
+}
