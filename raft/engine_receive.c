@@ -217,9 +217,16 @@ static void receive_append(struct engine *e, struct raft_message *rm,
     uint64_t prev_index = m->prev_log_index;
     uint64_t prev_term = m->prev_log_term;
     uint32_t from = trim(e, m, &prev_index, &prev_term);
-    /* Below the disk reserve nothing is taken in, hence nothing acknowledged; the heartbeat
-     * that is left keeps the leader known. */
-    uint32_t end = engine_disk_is_short(e) ? from : m->entry_count;
+    /* Below the disk reserve no command is taken in, hence none acknowledged; the heartbeat that
+     * is left keeps the leader known. What a term begins with comes out of the reserve: a leader
+     * that cannot commit it serves no reads either. */
+    uint32_t end = m->entry_count;
+    if (engine_disk_is_short(e)) {
+        end = from;
+        while (end < m->entry_count && m->entries[end].type != ENTRY_COMMAND) {
+            end++;
+        }
+    }
     do {
         uint32_t count = 0;
         while (from + count < end &&
@@ -244,6 +251,12 @@ void engine_receive(struct engine *e, uint64_t from, const struct message *m)
     if (!engine_message_is_sane(e, from, m, &why)) {
         log_warn(e->log, "raft.message_refused", "from=%016" PRIx64 " type=%d reason=\"%s\"",
                  from, m->type, why);
+        return;
+    }
+    if (m->type == MESSAGE_REQUEST_VOTE_RESULT && e->raft.state != RAFT_CANDIDATE) {
+        /* Too late to count. The core would look at a field of the candidate's state all the
+         * same, which is other memory in every other state: what it does with the term would
+         * depend on the bits of a pointer. */
         return;
     }
     /* The core copies the address of a new leader; it must outlive the step only. */
