@@ -30,12 +30,14 @@ void read_index_init(struct read_index *ri, const struct read_index_ops *ops, vo
     list_init(&ri->waiting);
     list_init(&ri->in_round);
     list_init(&ri->ready);
+    list_init(&ri->serving);
 }
 
 void read_index_close(struct read_index *ri, enum status rc)
 {
     move_all(&ri->waiting, &ri->in_round);
     move_all(&ri->waiting, &ri->ready);
+    move_all(&ri->waiting, &ri->serving);
     struct list *it;
     while ((it = list_pop_front(&ri->waiting)) != NULL) {
         of(it)->done(of(it), rc, NULL);
@@ -203,7 +205,8 @@ void read_index_turn(struct read_index *ri, uint64_t now_ms)
 
 bool read_index_is_idle(const struct read_index *ri)
 {
-    return list_empty(&ri->waiting) && list_empty(&ri->in_round) && list_empty(&ri->ready);
+    return list_empty(&ri->waiting) && list_empty(&ri->in_round) && list_empty(&ri->ready) &&
+           list_empty(&ri->serving);
 }
 
 /* ---- messages ---------------------------------------------------------------------------- */
@@ -277,18 +280,23 @@ void read_index_on_answer(struct read_index *ri, uint64_t from,
 
 /* ---- results ----------------------------------------------------------------------------- */
 
+/* Those that may be served are gathered first: one walk for all of them, and completions may
+ * cancel or add what they like meanwhile. */
 struct node_read *read_index_next(struct read_index *ri, uint64_t applied)
 {
     struct list *it;
     struct list *tmp;
-    LIST_EACH(it, tmp, &ri->ready)
-    {
-        if (of(it)->wait_index <= applied) {
-            list_remove(it);
-            return of(it);
+    if (list_empty(&ri->serving)) {
+        LIST_EACH(it, tmp, &ri->ready)
+        {
+            if (of(it)->wait_index <= applied) {
+                list_remove(it);
+                list_push_back(&ri->serving, it);
+            }
         }
     }
-    return NULL;
+    it = list_pop_front(&ri->serving);
+    return it != NULL ? of(it) : NULL;
 }
 
 static struct node_read *expired_in(struct read_index *ri, struct list *list, uint64_t now_ms)

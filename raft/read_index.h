@@ -42,6 +42,7 @@ struct read_index {
     struct list waiting;  /* node_read, need a round that begins from now on */
     struct list in_round; /* wait for the round that runs */
     struct list ready;    /* have their index, wait until it is applied */
+    struct list serving;  /* applied: handed out by read_index_next until none is left */
 
     /* Followers' questions, by the same two stages. */
     struct read_index_question questions[READ_INDEX_QUESTIONS_MAX];
@@ -89,7 +90,7 @@ void read_index_leader_changed(struct read_index *ri);
 
 /* Begins a round if somebody waits and none runs. Once per turn. */
 void read_index_turn(struct read_index *ri, uint64_t now_ms);
-/* Next read that may be served at `applied`, or NULL; detached. */
+/* Next read that may be served at `applied`, or NULL; detached. Call until NULL. */
 struct node_read *read_index_next(struct read_index *ri, uint64_t applied);
 /* Next read past its deadline, or NULL; detached. */
 struct node_read *read_index_expired(struct read_index *ri, uint64_t now_ms);
