@@ -9,7 +9,7 @@
 #include "raft/engine_log.h"
 #include "raft/wal.h"
 
-/* Terms and indexes of others must stay below: sums of them cannot wrap, snapshots can hold them. */
+/* Terms and indexes of others must stay below: sums cannot wrap, snapshots can hold them. */
 #define ENGINE_NUMBER_MAX ((uint64_t)1 << 62)
 
 struct engine {

@@ -105,8 +105,11 @@ void node_note_applied(struct node *n, uint64_t index, uint64_t term)
         n->applied_term = term;
         pending_term_applied(&n->pending, term);
     }
+    /* With the last of what was committed when we came to lead: a single voter goes on in its old
+     * term, of which there may be many entries to apply again, each with its own time. */
     if (n->leading_term != term && engine_leader(n->engine) == n->identity.node_id &&
-        engine_term(n->engine) == term && engine_leads_safely(n->engine)) {
+        engine_term(n->engine) == term && engine_leads_safely(n->engine) &&
+        index >= engine_commit_index(n->engine)) {
         n->time_base = store_cluster_ms(n->store);
         n->time_base_ms = n->env->now_ms(n->env);
         n->leading_term = term;

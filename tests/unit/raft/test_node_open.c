@@ -122,6 +122,32 @@ START_TEST(a_restart_is_the_same_node_with_the_same_state)
 }
 END_TEST
 
+/* A single voter goes on in its old term: the log that it applies again begins in that term too. */
+START_TEST(cluster_time_goes_on_where_it_was)
+{
+    struct fixture x;
+    init(&x, 1);
+    open_node(&x);
+    run(&x);
+    for (int i = 0; i < 10; i++) {
+        ck_assert_int_eq(write_next(&x), RC_OK);
+        run(&x);
+        fake_env_advance(&x.fake, 60000);
+    }
+    uint64_t before = store_cluster_ms(node_store(x.node));
+    ck_assert_uint_ge(before, 9 * 60000);
+    close_node(&x);
+    open_node(&x);
+    run(&x);
+    fake_env_advance(&x.fake, 500);
+    ck_assert_uint_ge(look(&x).cluster_ms, before + 500);
+    ck_assert_int_eq(write_next(&x), RC_OK);
+    run(&x);
+    ck_assert_uint_ge(store_cluster_ms(node_store(x.node)), before + 500);
+    finish(&x);
+}
+END_TEST
+
 START_TEST(a_list_of_one_member_is_a_single_node)
 {
     struct fixture x;
@@ -324,6 +350,7 @@ static Suite *open_suite(void)
     TCase *tcase = tcase_create("node_open");
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_restart_is_the_same_node_with_the_same_state);
+    tcase_add_test(tcase, cluster_time_goes_on_where_it_was);
     tcase_add_test(tcase, a_list_of_one_member_is_a_single_node);
     tcase_add_test(tcase, lists_of_members_that_cannot_work_are_refused);
     tcase_add_test(tcase, another_node_s_dir_is_refused);
