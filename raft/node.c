@@ -72,11 +72,13 @@ static void on_apply(void *context, uint64_t index, uint64_t term, uint8_t type,
             apply_batch(n, index, payload);
         }
         apply_batch(n, index, payload);
+        if (n->leading_term == 0) {
+            node_anchor_time(n);
+        }
     } else {
         store_skip(n->store, index);
     }
     n->log_bytes += payload.size;
-    n->time_base_ms = n->leading_term == 0 ? n->env->now_ms(n->env) : n->time_base_ms;
     node_note_applied(n, index, term);
 }
 

@@ -80,7 +80,7 @@ struct node {
     /* cluster time: base at base_ms of our clock, and it runs on from there */
     uint64_t time_base;
     uint64_t time_base_ms;
-    uint64_t leading_term; /* term for which the base was set as leader, 0 = not leading */
+    uint64_t leading_term; /* term in which this node proposes, 0 = it does not lead (yet) */
 
     /* digests at certain indexes, compared by a logged CHECK */
     struct {
@@ -167,6 +167,7 @@ void node_on_state(struct node *n);
 void node_note_applied(struct node *n, uint64_t index, uint64_t term);
 void node_on_digest(struct node *n, uint64_t from, uint64_t index, uint64_t digest);
 void node_stop_turn(struct node *n, uint64_t now_ms);
+void node_anchor_time(struct node *n);
 uint64_t node_cluster_ms_at(const struct node *n, uint64_t now_ms);
 
 #endif

@@ -8,10 +8,17 @@
 #define CHECK_EVERY_ENTRIES 1024
 #define STOP_TIMEOUT_MS     3000
 
+/* Followers set their clock by every command of the leader; who comes to lead goes on from there,
+ * so that time passes at its pace also while there is no leader and nothing to log. */
+void node_anchor_time(struct node *n)
+{
+    n->time_base = store_cluster_ms(n->store);
+    n->time_base_ms = n->env->now_ms(n->env);
+}
+
 uint64_t node_cluster_ms_at(const struct node *n, uint64_t now_ms)
 {
-    uint64_t base = n->leading_term != 0 ? n->time_base : store_cluster_ms(n->store);
-    return base + (now_ms > n->time_base_ms ? now_ms - n->time_base_ms : 0);
+    return n->time_base + (now_ms > n->time_base_ms ? now_ms - n->time_base_ms : 0);
 }
 
 static const char *member_name(const struct node *n, uint64_t id, struct node_member *scratch)
@@ -110,8 +117,6 @@ void node_note_applied(struct node *n, uint64_t index, uint64_t term)
     if (n->leading_term != term && engine_leader(n->engine) == n->identity.node_id &&
         engine_term(n->engine) == term && engine_leads_safely(n->engine) &&
         index >= engine_commit_index(n->engine)) {
-        n->time_base = store_cluster_ms(n->store);
-        n->time_base_ms = n->env->now_ms(n->env);
         n->leading_term = term;
         n->submitted = 0;
         n->mark_count = 0;

@@ -397,6 +397,7 @@ enum status node_start_engine(struct node *n, const struct engine_configuration 
     }
     rc = recover_state(n, &o, &meta, err);
     if (rc == RC_OK) {
+        node_anchor_time(n);
         n->phase = NODE_RUNNING;
         rc = engine_open(&o, &node_engine_events, n, &n->engine, err);
     }
@@ -579,7 +580,7 @@ enum status node_open(const struct node_options *options, struct node **out, str
     n->phase = NODE_RUNNING;
     n->boot_id = env_random_u64(n->env) | 1;
     n->store = store_new(); /* questions are allowed before there is a state to ask */
-    n->time_base_ms = n->env->now_ms(n->env);
+    node_anchor_time(n);
     pending_init(&n->pending);
     read_index_init(&n->reads, &read_ops, n, 0, READ_RETRY_MS, n->boot_id);
     rc = start(n, err);

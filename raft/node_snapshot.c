@@ -249,7 +249,7 @@ void node_on_installed(struct node *n, uint64_t index)
     n->loaded = NULL;
     n->log_bytes = 0;
     n->applied_term = engine_term_of(n->engine, index);
-    n->time_base_ms = n->env->now_ms(n->env);
+    node_anchor_time(n);
     log_info(n->log, "snapshot.installed", "index=%" PRIu64 " revision=%" PRIu64, index,
              store_revision(n->store));
     pending_state_replaced(&n->pending, n->store, n->applied_term);

@@ -144,6 +144,12 @@ START_TEST(cluster_time_goes_on_where_it_was)
     ck_assert_int_eq(write_next(&x), RC_OK);
     run(&x);
     ck_assert_uint_ge(store_cluster_ms(node_store(x.node)), before + 500);
+
+    fake_env_advance(&x.fake,
+                     3600000); /* nothing was logged meanwhile, and it passed all the same */
+    run(&x);
+    ck_assert_uint_ge(look(&x).cluster_ms, before + 3600500);
+    ck_assert_uint_le(look(&x).cluster_ms, before + 3602000);
     finish(&x);
 }
 END_TEST
