@@ -9,8 +9,9 @@
 #include "base/crc32c.h"
 
 /* Where things are in a frame. The CRC covers everything from the type on. */
-#define FRAME_CRC_AT  4
-#define FRAME_TYPE_AT 8
+#define FRAME_CRC_AT   4
+#define FRAME_TYPE_AT  8
+#define FRAME_CHECK_AT 9
 /* An entry without payload: term, type, length. */
 #define ENTRY_BYTES_MIN 13
 
@@ -402,20 +403,39 @@ static void take_body(struct unpack *in, struct message *m, struct arena *arena)
 
 /* ---- frames ------------------------------------------------------------------------------ */
 
+/* 24 bits over length and type. A damaged length is noticed at once: without this the reader would
+ * wait for the rest of a frame that never was, and take in everything that follows meanwhile. */
+static void header_check(const uint8_t *header, uint8_t check[3])
+{
+    uint32_t crc = crc32c(0, header, FRAME_CRC_AT);
+    crc = crc32c(crc, header + FRAME_TYPE_AT, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        check[i] = (uint8_t)(crc >> (8 * i));
+    }
+}
+
+void message_seal(uint8_t *frame, size_t bytes)
+{
+    header_check(frame, frame + FRAME_CHECK_AT);
+    uint32_t crc = crc32c(0, frame + FRAME_TYPE_AT, bytes - FRAME_TYPE_AT);
+    for (unsigned i = 0; i < 4; i++) {
+        frame[FRAME_CRC_AT + i] = (uint8_t)(crc >> (8 * i));
+    }
+}
+
 void message_encode(struct buf *out, const struct message *m)
 {
     size_t start = out->size;
     pack_u32(out, 0); /* length and CRC: known at the end */
     pack_u32(out, 0);
     pack_u8(out, m->type);
-    pack_raw(out, (const uint8_t[3]){0}, 3);
+    pack_raw(out, (const uint8_t[3]){0}, 3); /* the header's check, too */
     put_body(out, m);
 
     size_t frame_bytes = out->size - start;
     PRE(frame_bytes - MESSAGE_HEADER_BYTES <= MESSAGE_BODY_BYTES_MAX);
     pack_u32_at(out, start, (uint32_t)(frame_bytes - MESSAGE_HEADER_BYTES));
-    uint32_t crc = crc32c(0, out->data + start + FRAME_TYPE_AT, frame_bytes - FRAME_TYPE_AT);
-    pack_u32_at(out, start + FRAME_CRC_AT, crc);
+    message_seal(out->data + start, frame_bytes);
 }
 
 size_t message_announced(struct slice bytes)
@@ -436,7 +456,15 @@ enum status message_frame(struct slice bytes, size_t *frame_bytes, struct errmsg
                           "a frame of %zu bytes is announced, the limit is %zu", announced,
                           MESSAGE_HEADER_BYTES + MESSAGE_BODY_BYTES_MAX);
     }
-    if (bytes.size < MESSAGE_HEADER_BYTES || bytes.size < announced) {
+    if (bytes.size < MESSAGE_HEADER_BYTES) {
+        return RC_OK;
+    }
+    uint8_t check[3];
+    header_check(bytes.data, check);
+    if (memcmp(check, bytes.data + FRAME_CHECK_AT, sizeof check) != 0) {
+        return errmsg_set(err, RC_MALFORMED, "the header of a frame is damaged");
+    }
+    if (bytes.size < announced) {
         return RC_OK;
     }
     struct unpack in = unpack_make(slice_make(bytes.data + FRAME_CRC_AT, 4));
@@ -460,9 +488,11 @@ enum status message_decode(struct slice frame, struct message *out, struct arena
     struct unpack in = unpack_make(frame);
     (void)unpack_raw(&in, FRAME_TYPE_AT);
     out->type = unpack_u8(&in);
-    struct slice padding = unpack_raw(&in, 3);
+    uint8_t check[3];
+    header_check(frame.data, check);
+    struct slice found = unpack_raw(&in, sizeof check);
     take_body(&in, out, arena);
-    if (!unpack_done(&in) || !slice_equal(padding, slice_make((const uint8_t[3]){0}, 3))) {
+    if (!unpack_done(&in) || !slice_equal(found, slice_make(check, sizeof check))) {
         return errmsg_set(err, RC_MALFORMED,
                           "a message of type %u and %zu bytes does not decode",
                           (unsigned)out->type, frame.size);

@@ -617,7 +617,7 @@ END_TEST
 START_TEST(noise_is_thrown_out)
 {
     expect_thrown_out(slice_make("\x10\0\0\0aaaabbbbcccccccccccccccccccc", 32),
-                      "wrong checksum");
+                      "the header of a frame is damaged");
 }
 END_TEST
 
