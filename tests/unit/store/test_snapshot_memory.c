@@ -1,6 +1,6 @@
-/* Lack of memory inside SQLite, at each of its allocations in turn: told as such, nothing left open,
- * no file left behind by a writer, and a written file still reads afterwards. Our own allocations do
- * not come into it: mem_alloc aborts by design (base/mem.h). */
+/* Lack of memory inside SQLite, at each of its allocations in turn: told as such, nothing left
+ * open, no file left behind by a writer, and a written file still reads afterwards. Our own
+ * allocations do not come into it: mem_alloc aborts by design (base/mem.h). */
 #include <inttypes.h>
 #include <sqlite3.h>
 
