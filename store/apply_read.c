@@ -123,7 +123,7 @@ bool guard_holds(const struct store *s, const struct guard *g)
         struct slice value = value_slice(tree_node(&s->tree, slot)->value);
         return relation_holds(g->relation, slice_compare(value, g->value));
     }
-    struct stat stat;
+    struct node_stat stat;
     tree_stat(&s->tree, slot, &stat);
     uint64_t number = g->target == GUARD_VERSION            ? stat.version
                       : g->target == GUARD_CHILDREN_VERSION ? stat_children_version(&stat)

@@ -60,7 +60,7 @@ uint64_t digest_items(const struct store *s)
     for (uint32_t slot = 1; slot < s->tree.slot_end; slot++) {
         const struct node *n = tree_node(&s->tree, slot);
         if ((n->bits & (NODE_FREE | NODE_HIDDEN)) == 0) {
-            struct stat stat;
+            struct node_stat stat;
             tree_stat(&s->tree, slot, &stat);
             sum += digest_node_stat(&s->tree, slot, stat_hash(&stat));
             sum += digest_node_value(&s->tree, slot, value_hash(n->value));

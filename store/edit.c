@@ -87,7 +87,7 @@ void edit_commit(struct store *s)
 
 /* A node at one moment, with what the digest and the change log want of it. */
 struct view {
-    struct stat stat;
+    struct node_stat stat;
     uint64_t stat_hash;
     uint64_t value_hash;
     uint64_t item; /* its part of the digest */
@@ -151,7 +151,7 @@ static void edit_log(struct store *s, const struct edit_change *what)
 /* The parent's stat in the digest; hidden roots have no record. */
 static uint64_t parent_item(const struct store *s, uint32_t parent)
 {
-    struct stat stat;
+    struct node_stat stat;
     if (tree_node(&s->tree, parent)->bits & NODE_HIDDEN) {
         return 0;
     }

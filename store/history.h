@@ -44,7 +44,7 @@ struct change {
     struct slice path;
     struct value *data;     /* after; of a delete NULL */
     struct value *old_data; /* before; of a create NULL */
-    struct stat stat;       /* after; of a delete: as it was */
+    struct node_stat stat;       /* after; of a delete: as it was */
     uint64_t session;
     uint64_t cluster_ms;
     uint64_t wall_ms;

@@ -106,7 +106,7 @@ static enum status load_meta(struct store *s, const struct row_meta *row)
 
 static bool node_row_is_sound(const struct row_node *row)
 {
-    const struct stat *stat = &row->stat;
+    const struct node_stat *stat = &row->stat;
     if (row->data.size > STORE_VALUE_BYTES_MAX || stat->data_bytes != row->data.size ||
         stat->create_revision == 0) {
         return false;
@@ -184,7 +184,7 @@ static enum status load_node(struct store *s, const struct row_node *row)
         slot = load_find_or_add(s, row->path);
     }
     struct node *n = slot == TREE_NONE ? NULL : tree_node(t, slot);
-    const struct stat *stat = &row->stat;
+    const struct node_stat *stat = &row->stat;
     if (n == NULL || (n->bits & NODE_PLACEHOLDER) == 0 ||
         (stat->kind == NODE_EPHEMERAL && n->dir != NULL)) {
         return RC_CORRUPT;

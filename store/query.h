@@ -29,7 +29,7 @@ struct query_entry {
     struct slice path; /* full path; in the arena */
     struct slice data; /* with_data */
     bool null_data;
-    struct stat stat; /* always filled */
+    struct node_stat stat; /* always filled */
 };
 
 struct query_result {
@@ -37,7 +37,7 @@ struct query_result {
     uint64_t revision;
     uint64_t applied_index;
     uint64_t cluster_ms;
-    struct stat stat; /* of the node at `path` */
+    struct node_stat stat; /* of the node at `path` */
     struct slice data;
     bool null_data;
     const struct query_entry *entries;

@@ -35,7 +35,7 @@ const char *outcome_text(enum outcome outcome)
 }
 
 /* A stat that says something: no node was created at revision 0. */
-static bool stat_is_set(const struct stat *s)
+static bool stat_is_set(const struct node_stat *s)
 {
     return s->create_revision != 0;
 }
@@ -85,7 +85,7 @@ void reply_encode(struct buf *b, const struct reply *r)
     }
 }
 
-static void set_stat_decode(struct unpack *u, struct stat *s)
+static void set_stat_decode(struct unpack *u, struct node_stat *s)
 {
     stat_unpack(u, s);
     if (!stat_is_set(s)) {

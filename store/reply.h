@@ -10,7 +10,7 @@
 
 struct op_list_entry {
     struct slice name; /* one component */
-    struct stat stat;
+    struct node_stat stat;
 };
 
 struct op_result {
@@ -19,7 +19,7 @@ struct op_result {
     bool null_data;
     struct slice path; /* create: the real path, with the sequence number */
     struct slice data; /* get */
-    struct stat stat;  /* create, set, get: after the operation */
+    struct node_stat stat;  /* create, set, get: after the operation */
     uint64_t count;    /* recursive delete: nodes removed, or that would be */
     const struct op_list_entry *entries; /* list */
     uint32_t entry_count;

@@ -29,7 +29,7 @@ struct row_node {
     bool null_data;
     struct slice path;
     struct slice data;
-    struct stat stat;
+    struct node_stat stat;
 };
 
 struct row_change {
@@ -43,7 +43,7 @@ struct row_change {
     struct slice path;
     struct slice data;
     struct slice old_data;
-    struct stat stat; /* after; of a delete: as it was */
+    struct node_stat stat; /* after; of a delete: as it was */
     uint64_t session;
     uint64_t cluster_ms;
     uint64_t wall_ms;

@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "base/utf8.h"
 
-/* The columns of struct stat, in nodes and changes alike. */
+/* The columns of struct node_stat, in nodes and changes alike. */
 #define STAT_COLUMNS                                                                     \
     "kind INTEGER, create_revision INTEGER, modify_revision INTEGER, children_revision " \
     "INTEGER, "                                                                          \
@@ -142,7 +142,7 @@ uint64_t snapshot_cells_hash(const struct snapshot_cells *c, uint8_t table)
 
 /* ---- rows -------------------------------------------------------------------------------- */
 
-static void put_stat(struct snapshot_cells *c, const struct stat *s)
+static void put_stat(struct snapshot_cells *c, const struct node_stat *s)
 {
     put_number(c, s->kind);
     put_number(c, s->create_revision);
@@ -160,7 +160,7 @@ static void put_stat(struct snapshot_cells *c, const struct stat *s)
     put_number(c, s->acl);
 }
 
-static void take_stat(struct snapshot_cells *c, struct stat *s)
+static void take_stat(struct snapshot_cells *c, struct node_stat *s)
 {
     s->kind = (uint8_t)take_number(c, UINT8_MAX);
     s->create_revision = take_number(c, UINT64_MAX);

@@ -4,7 +4,7 @@
 
 #define STAT_SEED UINT64_C(0x53) /* part of the state digest: never change it */
 
-void stat_pack(struct buf *b, const struct stat *s)
+void stat_pack(struct buf *b, const struct node_stat *s)
 {
     buf_reserve(b, STAT_PACKED_BYTES);
     pack_u64(b, s->create_revision);
@@ -23,7 +23,7 @@ void stat_pack(struct buf *b, const struct stat *s)
     pack_u8(b, s->kind);
 }
 
-void stat_unpack(struct unpack *u, struct stat *s)
+void stat_unpack(struct unpack *u, struct node_stat *s)
 {
     s->create_revision = unpack_u64(u);
     s->modify_revision = unpack_u64(u);
@@ -44,7 +44,7 @@ void stat_unpack(struct unpack *u, struct stat *s)
     }
 }
 
-uint64_t stat_hash(const struct stat *s)
+uint64_t stat_hash(const struct node_stat *s)
 {
     const uint64_t words[] = {
         s->create_revision,

@@ -368,11 +368,11 @@ void tree_set_value(struct tree *t, uint32_t slot, struct value *v)
     n->value = v;
 }
 
-void tree_stat(const struct tree *t, uint32_t slot, struct stat *out)
+void tree_stat(const struct tree *t, uint32_t slot, struct node_stat *out)
 {
     const struct node *n = tree_node(t, slot);
     const struct dir *dir = node_dir(n);
-    *out = (struct stat){
+    *out = (struct node_stat){
         .create_revision = n->create_revision,
         .modify_revision = n->modify_revision,
         .children_revision = dir == NULL ? n->create_revision : dir->children_revision,

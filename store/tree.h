@@ -140,7 +140,7 @@ struct slice path_parent(uint8_t space, struct slice path);
 
 size_t tree_path_bytes(const struct tree *t, uint32_t slot);
 void tree_path_write(const struct tree *t, uint32_t slot, uint8_t *to); /* that many bytes */
-void tree_stat(const struct tree *t, uint32_t slot, struct stat *out);
+void tree_stat(const struct tree *t, uint32_t slot, struct node_stat *out);
 
 /* The whole structure, with order and counters; O(nodes). */
 void tree_check(const struct tree *t);

@@ -27,7 +27,7 @@ enum node_kind {
 
 /* What there is to know about a node besides its value. All revisions are store revisions (a
  * znode's zxid); times are wall-clock milliseconds of the command, for display. */
-struct stat {
+struct node_stat {
     uint64_t create_revision;   /* czxid */
     uint64_t modify_revision;   /* mzxid: create or last set */
     uint64_t children_revision; /* pzxid: last create or delete of a child, at first the create */
@@ -45,7 +45,7 @@ struct stat {
 };
 
 /* cversion as ZooKeeper reports it: creates plus deletes of children. */
-static inline uint64_t stat_children_version(const struct stat *s)
+static inline uint64_t stat_children_version(const struct node_stat *s)
 {
     return 2 * s->sequence_next - s->child_count;
 }

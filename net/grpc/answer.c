@@ -58,7 +58,7 @@ Coord__V1__ReplyHeader answer_header_of_now(const struct grpc_call *call)
     return answer_header(call, store_revision(store), store_applied_index(store));
 }
 
-Coord__V1__Stat answer_stat(const struct stat *stat)
+Coord__V1__Stat answer_stat(const struct node_stat *stat)
 {
     Coord__V1__Stat out;
     coord__v1__stat__init(&out);

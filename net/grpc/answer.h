@@ -18,7 +18,7 @@ Coord__V1__ReplyHeader answer_header_of_read(const struct grpc_call *call,
 /* As of now: for barriers, and for what is not read from the store. */
 Coord__V1__ReplyHeader answer_header_of_now(const struct grpc_call *call);
 
-Coord__V1__Stat answer_stat(const struct stat *stat);
+Coord__V1__Stat answer_stat(const struct node_stat *stat);
 
 /* Takes the request's wish for freshness into call->read, which is zeroed first. False: it was
  * no valid one and the call is refused. */

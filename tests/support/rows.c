@@ -19,9 +19,9 @@ static uint64_t edge_number(struct rng *rng)
     return n < sizeof edges / sizeof edges[0] ? edges[n] : rng_next(rng);
 }
 
-static void make_stat(struct rng *rng, struct stat *s)
+static void make_stat(struct rng *rng, struct node_stat *s)
 {
-    *s = (struct stat){
+    *s = (struct node_stat){
         .create_revision = edge_number(rng),
         .modify_revision = edge_number(rng),
         .children_revision = edge_number(rng),

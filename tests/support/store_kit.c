@@ -85,7 +85,7 @@ enum outcome kit_remove_tree(struct kit *k, const char *path)
     return kit_ops(k, &op, 1);
 }
 
-enum outcome kit_stat(struct kit *k, const char *path, struct stat *out)
+enum outcome kit_stat(struct kit *k, const char *path, struct node_stat *out)
 {
     struct arena arena = {0};
     struct query query = {.type = QUERY_EXISTS, .space = SPACE_NODES, .path = slice_str(path)};
@@ -98,7 +98,7 @@ enum outcome kit_stat(struct kit *k, const char *path, struct stat *out)
 
 bool kit_exists(struct kit *k, const char *path)
 {
-    struct stat stat;
+    struct node_stat stat;
     return kit_stat(k, path, &stat) == OUTCOME_OK;
 }
 

@@ -32,7 +32,7 @@ enum outcome kit_delete(struct kit *k, const char *path);
 enum outcome kit_remove_tree(struct kit *k, const char *path);
 
 /* OUTCOME_OK and the stat, or why not. */
-enum outcome kit_stat(struct kit *k, const char *path, struct stat *out);
+enum outcome kit_stat(struct kit *k, const char *path, struct node_stat *out);
 bool kit_exists(struct kit *k, const char *path);
 
 /* All rows of a snapshot taken now. */

@@ -143,7 +143,7 @@ static struct record *model_add(struct model *m, struct expected *e, uint8_t spa
     struct record r = {.space = space};
     uint64_t revision = m->revision + 1;
     strcpy(r.path, path);
-    r.stat = (struct stat){.create_revision = revision,
+    r.stat = (struct node_stat){.create_revision = revision,
                            .modify_revision = revision,
                            .children_revision = revision,
                            .create_ms = m->wall_ms,

@@ -19,7 +19,7 @@ struct record {
     char data[MODEL_DATA_BYTES];
     size_t size;
     bool null;
-    struct stat stat;
+    struct node_stat stat;
 };
 
 struct model {

@@ -1,5 +1,5 @@
 /* A libuv loop that runs until SIGTERM or SIGINT, for test programs that are servers. Apart,
- * since <uv.h> brings in the system's own struct stat. */
+ * since <uv.h> brings in the system's own struct node_stat. */
 #ifndef TESTS_SUPPORT_TEST_LOOP_H
 #define TESTS_SUPPORT_TEST_LOOP_H
 

@@ -17,9 +17,9 @@ static void teardown(void)
     kit_close(&k);
 }
 
-static struct stat stat_of(const char *path)
+static struct node_stat stat_of(const char *path)
 {
-    struct stat stat;
+    struct node_stat stat;
     ck_assert_int_eq(kit_stat(&k, path, &stat), OUTCOME_OK);
     return stat;
 }
@@ -42,7 +42,7 @@ START_TEST(a_fresh_tree_is_zookeepers)
     ck_assert_uint_eq(store_node_count(k.store), 4);
     ck_assert(kit_exists(&k, "/zookeeper/config"));
     ck_assert(kit_exists(&k, "/zookeeper/quota"));
-    struct stat root = stat_of("/");
+    struct node_stat root = stat_of("/");
     ck_assert_int_eq((int32_t)stat_children_version(&root), -1);
     ck_assert_uint_eq(root.create_revision, 1);
 }
@@ -54,14 +54,14 @@ START_TEST(create_sets_the_node_and_moves_its_parent)
     ck_assert_int_eq(kit_create(&k, "/a", "hello"), OUTCOME_OK);
     ck_assert_uint_eq(k.reply.revision, 2);
     ck_assert(slice_is(k.reply.results[0].path, "/a"));
-    struct stat a = stat_of("/a");
+    struct node_stat a = stat_of("/a");
     ck_assert_uint_eq(a.create_revision, 2);
     ck_assert_uint_eq(a.modify_revision, 2);
     ck_assert_uint_eq(a.children_revision, 2);
     ck_assert_uint_eq(a.create_ms, wall_ms);
     ck_assert_uint_eq(a.version, 0);
     ck_assert_uint_eq(a.data_bytes, 5);
-    struct stat root = stat_of("/");
+    struct node_stat root = stat_of("/");
     ck_assert_uint_eq(root.children_revision, 2);
     ck_assert_uint_eq(root.modify_revision, 1);
     ck_assert_uint_eq(root.child_count, 2);
@@ -75,8 +75,8 @@ START_TEST(set_moves_only_the_node)
     kit_create(&k, "/a/b", "1");
     ck_assert_int_eq(kit_set(&k, "/a/b", "longer"), OUTCOME_OK);
     ck_assert_uint_eq(k.reply.results[0].stat.version, 1);
-    struct stat b = stat_of("/a/b");
-    struct stat a = stat_of("/a");
+    struct node_stat b = stat_of("/a/b");
+    struct node_stat a = stat_of("/a");
     ck_assert_uint_eq(b.modify_revision, 4);
     ck_assert_uint_eq(b.create_revision, 3);
     ck_assert_uint_eq(b.data_bytes, 6);
@@ -90,7 +90,7 @@ START_TEST(delete_moves_the_parents_children_revision_but_not_its_counter)
     kit_create(&k, "/a", "");
     kit_create(&k, "/a/b", "");
     ck_assert_int_eq(kit_delete(&k, "/a/b"), OUTCOME_OK);
-    struct stat a = stat_of("/a");
+    struct node_stat a = stat_of("/a");
     ck_assert_uint_eq(a.children_revision, 4);
     ck_assert_uint_eq(a.child_count, 0);
     ck_assert_uint_eq(a.sequence_next, 1);
@@ -142,7 +142,7 @@ START_TEST(missing_parents_are_made_without_data_in_one_revision)
     ck_assert_int_eq(create_with("/a/b/c-", OP_MAKE_PARENTS | OP_SEQUENTIAL), OUTCOME_OK);
     ck_assert(slice_is(k.reply.results[0].path, "/a/b/c-0000000000"));
     ck_assert_uint_eq(store_revision(k.store), 2);
-    struct stat b = stat_of("/a/b");
+    struct node_stat b = stat_of("/a/b");
     ck_assert_uint_eq(b.create_revision, 2);
     ck_assert_uint_eq(b.sequence_next, 1);
     ck_assert_uint_eq(k.store->history.end, 3);

@@ -33,9 +33,9 @@ static uint8_t draw_space(struct rng *rng)
     return spaces[rng_below(rng, 3)];
 }
 
-static struct stat draw_stat(struct rng *rng)
+static struct node_stat draw_stat(struct rng *rng)
 {
-    return (struct stat){
+    return (struct node_stat){
         .create_revision = 1 + rng_below(rng, 1000),
         .modify_revision = draw_u64(rng),
         .children_revision = draw_u64(rng),

@@ -17,7 +17,7 @@
 
 /* ---- equality ----------------------------------------------------------------------------- */
 
-static void check_stat(const struct stat *real, const struct stat *model)
+static void check_stat(const struct node_stat *real, const struct node_stat *model)
 {
     ck_assert_uint_eq(real->create_revision, model->create_revision);
     ck_assert_uint_eq(real->modify_revision, model->modify_revision);

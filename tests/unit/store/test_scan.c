@@ -403,7 +403,7 @@ START_TEST(leases_and_time_limits_of_nodes_survive)
     struct store *loaded = kit_load(buf_slice(&rows), &meta, &rc);
     ck_assert_int_eq(rc, RC_OK);
     struct store *old = k.store;
-    struct stat stat;
+    struct node_stat stat;
     k.store = loaded;
     ck_assert_int_eq(kit_stat(&k, "/n001/e", &stat), OUTCOME_OK);
     ck_assert_uint_eq(stat.lease, 77);
