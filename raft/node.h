@@ -136,6 +136,10 @@ struct node_read {
     uint64_t min_index;  /* READ_SESSION */
     uint64_t bound_ms;   /* READ_BOUNDED */
     struct query query;  /* its slices are the caller's, pinned until completion */
+    /* LINEARIZABLE: a lease that is touched by this read, 0 = none. RC_OK then says that a leader
+     * whose leadership was confirmed after this read arrived has renewed it, if it is there: that
+     * is what a keepalive is (with is_barrier). Whether it is there is read from the store. */
+    uint64_t touch;
     /* private */
     struct list link;
     uint64_t deadline_ms;
@@ -144,6 +148,39 @@ struct node_read {
 
 enum status node_read(struct node *n, struct node_read *r, uint64_t deadline_ms) MUST_USE;
 void node_read_cancel(struct node *n, struct node_read *r);
+
+/* How old this node's state can be at most, by what was last proved; UINT64_MAX: not known. */
+uint64_t node_age_ms(const struct node *n);
+
+/* ---- leases and watches ------------------------------------------------------------------ */
+
+/* The client of this lease or session is alive: passed to the leader within 100 ms, with others.
+ * Confirms nothing to anybody. For every request of a session, reads too. Cheap. */
+void node_touch(struct node *n, uint64_t lease);
+
+struct node_ttl;
+
+/* RC_OK: `found` and `remaining_ms` by the leader's keeper. Else RC_TIMEOUT, RC_NO_LEADER,
+ * RC_STOPPED. */
+typedef void (*node_ttl_fn)(struct node_ttl *t, enum status rc, bool found,
+                            uint64_t remaining_ms);
+
+/* Asks the leader how long a lease has to live. The caller's memory, pinned until completion. */
+struct node_ttl {
+    node_ttl_fn done;
+    void *owner;
+    uint64_t lease;
+    /* private */
+    struct list link;
+    uint64_t token;
+    uint64_t deadline_ms;
+};
+
+enum status node_ttl(struct node *n, struct node_ttl *t, uint64_t deadline_ms) MUST_USE;
+void node_ttl_cancel(struct node *n, struct node_ttl *t);
+
+/* The watches of this node (watch/watch.h): changes are dispatched as entries are applied. */
+struct watch_hub *node_watches(struct node *n);
 
 /* ---- what there is to know --------------------------------------------------------------- */
 

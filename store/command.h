@@ -25,6 +25,11 @@ enum command_type {
     COMMAND_TXN = 1,   /* one or many operations; also every single create, set, delete */
     COMMAND_CHECK = 2, /* members' digests at an applied index: a member that differs stops */
     COMMAND_LEVEL = 3, /* raises the replicated feature level */
+    COMMAND_GRANT = 4, /* a new lease or session */
+    COMMAND_RESUME = 5, /* a session changes hands: its generation moves */
+    COMMAND_REVOKE = 6, /* a lease ends on request, and all that is attached to it */
+    COMMAND_EXPIRE = 7, /* by the leader's keeper: the same, unless the generation has moved */
+    COMMAND_REAP = 8, /* by the leader: an emptied container or a TTL node past its time goes */
 };
 
 enum op_type {
@@ -76,6 +81,7 @@ enum guard_target {
     GUARD_CREATE_REVISION = 4, /* EQUAL is how a grant's epoch is enforced */
     GUARD_MODIFY_REVISION = 5,
     GUARD_VALUE = 6,
+    GUARD_GRANT = 7, /* number: the epoch (create revision) of a grant that must still be held */
 };
 
 enum guard_relation { GUARD_EQUAL = 1, GUARD_NOT_EQUAL = 2, GUARD_LESS = 3, GUARD_GREATER = 4 };
@@ -112,6 +118,22 @@ struct command_check {
     } members[COMMAND_CHECK_MEMBERS_MAX];
 };
 
+/* Of GRANT, RESUME, REVOKE and EXPIRE; what a type does not name below is zero. */
+struct command_lease {
+    uint64_t id;         /* GRANT: random, chosen by the proposer */
+    uint64_t ttl_ms;     /* GRANT; RESUME: 0 = as before */
+    uint64_t generation; /* EXPIRE */
+    uint8_t kind;        /* GRANT: enum lease_kind. REVOKE: 0 = whichever, else it must be that */
+    bool renewable;      /* GRANT */
+    struct slice secret; /* LEASE_SECRET_BYTES. GRANT, RESUME; REVOKE of a session */
+    struct slice owner;  /* GRANT: who it is for, as people shall see it */
+};
+
+struct command_reap {
+    struct slice path;
+    uint64_t revision; /* create revision of the node that was seen to be due */
+};
+
 struct command {
     uint8_t type; /* enum command_type */
     /* Who waits for the reply: the proposing node's boot id and its counter. */
@@ -129,6 +151,8 @@ struct command {
         struct txn txn;
         struct command_check check;
         uint32_t level;
+        struct command_lease lease;
+        struct command_reap reap;
     };
 };
 

@@ -31,6 +31,11 @@ enum change_type { CHANGE_CREATE = 1, CHANGE_SET = 2, CHANGE_DELETE = 3 };
 /* Why it happened. In rows: append only. */
 enum change_reason {
     REASON_REQUEST = 0, /* somebody asked for it */
+    REASON_EXPIRED = 1, /* its lease or session expired */
+    REASON_REVOKED = 2, /* its lease was revoked */
+    REASON_CLOSED = 3,  /* its session was closed */
+    REASON_EMPTIED = 4, /* a container whose last child went */
+    REASON_AGED = 5,    /* a TTL node past its time */
 };
 
 struct history_chunk;

@@ -8,7 +8,14 @@
 
 struct store;
 
-enum query_type { QUERY_GET = 1, QUERY_EXISTS = 2, QUERY_LIST = 3 };
+enum query_type {
+    QUERY_GET = 1,
+    QUERY_EXISTS = 2,
+    QUERY_LIST = 3,
+    QUERY_LEASE = 4,   /* one lease, with the nodes attached to it, a page of them */
+    QUERY_LEASES = 5,  /* leases in order of id, a page of them */
+    QUERY_HISTORY = 6, /* changes of a node or subtree, a page of them */
+};
 
 #define QUERY_PAGE_BYTES_MAX ((size_t)2 << 20)
 #define QUERY_PAGE_ENTRIES_MAX ((uint32_t)100000)
@@ -23,6 +30,20 @@ struct query {
     bool with_stat;
     struct slice after; /* exclusive: continue behind this full path, empty = from the start */
     uint32_t limit;     /* entries, 0 = as many as fit a page of QUERY_PAGE_BYTES_MAX */
+    /* get: the node as of this revision, 0 = now. COMPACTED below what is retained,
+     * FUTURE_REVISION above the present. */
+    uint64_t revision;
+    /* lease: its id. leases: those with an id above it, 0 = from the start. */
+    uint64_t lease;
+    uint8_t lease_kind; /* leases: enum lease_kind, 0 = all */
+    /* history: of the changes with revisions in [from_revision, to_revision] (0 = open), the
+     * newest first when `newest_first`. A page begins behind (after_revision, after_sub) when
+     * after_revision is not 0. `recursive` takes all descendants too. */
+    uint64_t from_revision;
+    uint64_t to_revision;
+    uint64_t after_revision;
+    uint32_t after_sub;
+    bool newest_first;
 };
 
 struct query_entry {
@@ -30,6 +51,18 @@ struct query_entry {
     struct slice data; /* with_data */
     bool null_data;
     struct node_stat stat; /* always filled */
+};
+
+struct query_lease {
+    uint64_t id;
+    uint64_t ttl_ms;
+    uint64_t generation;
+    uint64_t attached;   /* nodes */
+    uint64_t granted_ms; /* wall clock, for display */
+    uint8_t kind;        /* enum lease_kind */
+    bool renewable;
+    struct slice secret; /* only for those who check credentials: never sent to a client */
+    struct slice owner;
 };
 
 struct query_result {
@@ -43,6 +76,13 @@ struct query_result {
     const struct query_entry *entries;
     uint32_t entry_count;
     bool more; /* the page ended before the list did */
+    /* lease: one, and its nodes as `entries` without data, in path order, after `after` */
+    const struct query_lease *leases;
+    uint32_t lease_count;
+    /* history: as the change log, or a version chain, holds them */
+    const struct change *const *changes;
+    uint32_t change_count;
+    uint64_t floor; /* history: below this revision only version chains are complete */
 };
 
 void store_query(const struct store *s, const struct query *q, struct query_result *result,

@@ -25,6 +25,15 @@ struct op_result {
     uint32_t entry_count;
 };
 
+/* What GRANT, RESUME, REVOKE and EXPIRE answer. */
+struct lease_result {
+    uint64_t id;
+    uint64_t ttl_ms;
+    uint64_t generation;
+    uint64_t removed;    /* REVOKE, EXPIRE: nodes that went with it */
+    struct slice secret; /* GRANT, RESUME of a session */
+};
+
 struct reply {
     uint8_t outcome;     /* OUTCOME_OK, or that of the failing operation */
     bool took_then;      /* the guards held */
@@ -34,6 +43,8 @@ struct reply {
     uint32_t failed_op;  /* number of the failing operation, when outcome is not OK */
     const struct op_result *results; /* one per operation of the branch taken */
     uint32_t result_count;
+    bool has_lease;
+    struct lease_result lease; /* has_lease */
 };
 
 void reply_encode(struct buf *b, const struct reply *r);

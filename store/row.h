@@ -17,6 +17,8 @@ enum row_table {
     ROW_NODE = 2,   /* one record of the tree */
     ROW_CHANGE = 3, /* one change of the change log */
     ROW_REPLY = 4,  /* one remembered reply */
+    ROW_LEASE = 5,  /* one lease or session */
+    ROW_VERSION = 6, /* one change kept in a version chain */
 };
 
 struct row_meta {

@@ -51,6 +51,21 @@ uint64_t store_diverged(const struct store *s, uint64_t member);
 bool store_remembered(struct store *s, uint64_t session, uint64_t sequence,
                       const struct request_id *request, struct reply *reply);
 
+/* One lease, or NULL; valid until the next store_apply. */
+const struct lease *store_lease(const struct store *s, uint64_t id);
+/* The lease with the next higher id, for a walk from 0; NULL at the end. */
+const struct lease *store_lease_next(const struct store *s, uint64_t after);
+
+/* Nodes whose time has come: emptied containers, and TTL nodes without children that have not been
+ * modified for their ttl. The leader proposes a REAP for each, and apply decides. */
+struct store_due {
+    struct slice path; /* valid until the next store_apply */
+    uint64_t revision; /* create revision */
+};
+size_t store_reap_due(struct store *s, uint64_t cluster_ms, struct store_due *due, size_t max);
+/* The cluster_ms at which the next node is due; 0 = now, UINT64_MAX = none. */
+uint64_t store_reap_next_ms(const struct store *s);
+
 /* Checks every structural invariant; O(state). Tests and the simulator call it. */
 void store_check(const struct store *s);
 

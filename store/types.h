@@ -85,7 +85,16 @@ static inline bool request_id_is_set(const struct request_id *id)
     X(OUTCOME_UNSUPPORTED, "not supported at this feature level")                                  \
     X(OUTCOME_COMPACTED, "revision is no longer retained")                                         \
     X(OUTCOME_FUTURE_REVISION, "revision is in the future")                                        \
-    X(OUTCOME_BAD_CURSOR, "page token is not valid")
+    X(OUTCOME_BAD_CURSOR, "page token is not valid")                                               \
+    X(OUTCOME_NO_SESSION, "session does not exist or has ended")                                   \
+    X(OUTCOME_BAD_SECRET, "credentials do not match")                                              \
+    X(OUTCOME_LEASE_EXISTS, "lease already exists")                                                \
+    X(OUTCOME_NOT_RENEWABLE, "lease is not renewable")                                             \
+    X(OUTCOME_BAD_TTL, "ttl is out of range")                                                      \
+    X(OUTCOME_SEQUENCE_EXPIRED, "sequence number is below the session's window")                   \
+    X(OUTCOME_GENERATION_MOVED, "lease was taken over meanwhile")                                  \
+    X(OUTCOME_NOT_DUE, "node is not due for removal")                                              \
+    X(OUTCOME_BAD_PATTERN, "pattern is not valid")
 
 enum outcome {
 #define OUTCOME_ENUM(name, text) name,
