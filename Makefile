@@ -226,7 +226,7 @@ mutants: deps ## planted bugs, each of which the simulator must catch
 compat: ## foreign gRPC clients against a real cluster
 	$(Q)$(INSTALL_DEPS) --check --compat >/dev/null 2>&1 || $(INSTALL_DEPS) --compat
 	$(Q)$(SUBMAKE) do-compat
-bench: ## throughput, latency, memory, failover; JSON lines
+bench: ## throughput, latency, watches, sessions, memory, failover; JSON lines
 	$(Q)$(INSTALL_DEPS) --check --bench >/dev/null 2>&1 || $(INSTALL_DEPS) --bench
 	$(Q)$(SUBMAKE) do-bench
 fuzz: ## every decoder under libFuzzer for FUZZ_SECONDS each

@@ -13,44 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
-#include "base/env_uv.h"
 #include "base/mem.h"
-#include "client/endpoint.h"
-#include "coord/v1/cluster.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
-#include "net/grpc/frame.h"
-#include "net/http2.h"
 #include "tests/bench/latency.h"
-
-#define CONNECTIONS_MAX 1024
-#define TAKE_BYTES      ((size_t)256 << 10)
-#define CODES           17
+#include "tests/support/bench_client.h"
 
 enum op { OP_NONE, OP_LOAD_SET, OP_LOAD_GET, OP_LOAD_CREATE, OP_REVISION };
-
-struct load;
-
-struct call {
-    struct http2_stream stream; /* first: the event's stream is the call */
-    struct connection *connection;
-    struct call *next_free;
-    uint64_t began_us;
-    enum op op;
-    bool has_status;
-    enum grpc_code code;
-    struct buf in;
-};
-
-struct connection {
-    struct load *load;
-    struct env_stream *stream;
-    struct http2 *http2;
-    struct buf out;
-    bool is_open;
-    bool is_blocked;
-};
 
 struct settings {
     struct endpoint endpoints[ENDPOINTS_MAX];
@@ -73,27 +42,21 @@ struct phase {
     uint64_t begun;
     uint64_t ended;
     uint64_t acknowledged;
-    uint64_t codes[CODES];
+    uint64_t codes[GRPC_CODE_COUNT];
     uint64_t lost;
     struct latency latency;
 };
 
 struct load {
     struct settings settings;
-    uv_loop_t loop;
-    struct env *env;
-    struct log log;
-    struct connection connections[CONNECTIONS_MAX];
-    struct call *free_calls;
+    struct bench_client client;
     struct phase phase;
     uint64_t next_key;
     uint64_t revision; /* of the last OP_REVISION answer */
     uint8_t *value;
-    size_t next_connection;
-    bool failed;
 };
 
-/* ---- requests ---------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------- */
 
 static const char *const op_paths[] = {
     [OP_LOAD_SET] = "/coord.v1.Tree/Set",
@@ -119,112 +82,49 @@ static void append_field(struct buf *out, uint8_t tag, const void *data, size_t 
 
 /* Field numbers of tree.proto, written by hand so that the generator costs little: 1 header,
  * 2 path, 3 data, 6 make_parents. */
-static void write_request(struct load *l, struct call *c)
+static void write_request(struct load *l, struct bench_call *call)
 {
     char path[64];
-    struct buf *out = http2_stream_out(&c->stream);
-    size_t begin = grpc_frame_begin(out);
-    if (c->op == OP_LOAD_GET && l->settings.local) {
+    size_t begin;
+    struct buf *out = bench_call_write(call, &begin);
+    if (call->kind == OP_LOAD_GET && l->settings.local) {
         buf_append(out, "\x0a\x02\x08\x03", 4); /* header { consistency: LOCAL } */
     }
-    if (c->op != OP_REVISION) {
+    if (call->kind != OP_REVISION) {
         int size =
             snprintf(path, sizeof path, "/bench/k%08" PRIu64, l->next_key++ % l->settings.keys);
         append_field(out, 0x12, path, (size_t)size);
     }
-    if (c->op == OP_LOAD_SET || c->op == OP_LOAD_CREATE) {
+    if (call->kind == OP_LOAD_SET || call->kind == OP_LOAD_CREATE) {
         append_field(out, 0x1a, l->value, l->settings.value_bytes);
     }
-    if (c->op == OP_LOAD_CREATE) {
+    if (call->kind == OP_LOAD_CREATE) {
         buf_append(out, "\x30\x01", 2);
     }
-    http2_stream_wrote(&c->stream, grpc_frame_end(out, begin));
-    http2_stream_finish(&c->stream, NULL, 0);
+    bench_call_written(call, begin);
+    bench_call_half_close(call);
 }
 
-static struct call *take_call(struct load *l)
+static void begin_call(struct load *l, struct bench_connection *connection)
 {
-    struct call *c = l->free_calls;
-    if (c != NULL) {
-        l->free_calls = c->next_free;
-        return c;
+    struct bench_call *call =
+        bench_call_begin(connection, op_paths[l->phase.op], (int)l->phase.op);
+    if (call != NULL) {
+        write_request(l, call);
+        l->phase.begun++;
     }
-    return mem_zalloc(sizeof *c);
-}
-
-static void begin_call(struct load *l, struct connection *connection)
-{
-    struct call *c = take_call(l);
-    struct http2_header headers[] = {
-        {.name = HTTP2_TEXT(":method"), .value = HTTP2_TEXT("POST")},
-        {.name = HTTP2_TEXT(":scheme"), .value = HTTP2_TEXT("http")},
-        {.name = HTTP2_TEXT(":path"), .value = slice_str(op_paths[l->phase.op])},
-        {.name = HTTP2_TEXT(":authority"), .value = HTTP2_TEXT("bench")},
-        {.name = HTTP2_TEXT("te"), .value = HTTP2_TEXT("trailers")},
-        {.name = HTTP2_TEXT("content-type"), .value = HTTP2_TEXT("application/grpc")},
-    };
-    c->connection = connection;
-    c->op = l->phase.op;
-    c->has_status = false;
-    c->code = GRPC_UNKNOWN;
-    buf_clear(&c->in);
-    c->began_us = l->env->now_us(l->env);
-    if (http2_request(connection->http2, &c->stream, headers,
-                      sizeof headers / sizeof headers[0], false) != RC_OK) {
-        l->failed = true;
-        return;
-    }
-    write_request(l, c);
-    l->phase.begun++;
 }
 
 static bool phase_goes_on(const struct load *l)
 {
     const struct phase *p = &l->phase;
-    return p->begun < p->total && l->env->now_us(l->env) < p->until_us && !l->failed;
+    return p->begun < p->total && bench_now_us(&l->client) < p->until_us && !l->client.failed;
 }
 
-/* ---- answers ----------------------------------------------------------------------------- */
-
-static void on_header(void *owner, struct http2_stream *s, struct slice name,
-                      struct slice value)
+static void on_message(void *owner, struct bench_call *call, struct slice message)
 {
-    struct call *c = (struct call *)s;
-    (void)owner;
-    if (slice_is(name, "grpc-status")) {
-        c->has_status = true;
-        c->code = grpc_code_parse(value);
-    }
-}
-
-static void on_headers_end(void *owner, struct http2_stream *s, bool is_last)
-{
-    (void)owner;
-    (void)s;
-    (void)is_last;
-}
-
-static void on_data(void *owner, struct http2_stream *s, struct slice bytes)
-{
-    struct call *c = (struct call *)s;
-    (void)owner;
-    if (c->op == OP_REVISION) {
-        buf_append_slice(&c->in, bytes);
-    }
-    http2_consume(s);
-}
-
-static void on_end(void *owner, struct http2_stream *s)
-{
-    (void)owner;
-    (void)s;
-}
-
-static void take_revision(struct load *l, const struct call *c)
-{
-    struct slice message;
-    if (grpc_frame_peek(buf_slice(&c->in), GRPC_MESSAGE_BYTES_MAX, &message) !=
-        GRPC_FRAME_WHOLE) {
+    struct load *l = owner;
+    if (call->kind != OP_REVISION) {
         return;
     }
     Coord__V1__SyncReply *reply =
@@ -235,138 +135,38 @@ static void take_revision(struct load *l, const struct call *c)
     }
 }
 
-static void on_closed(void *owner, struct http2_stream *s, uint32_t error)
+static void on_ended(void *owner, struct bench_call *call)
 {
-    struct connection *connection = owner;
-    struct load *l = connection->load;
-    struct call *c = (struct call *)s;
-    (void)error;
+    struct load *l = owner;
     l->phase.ended++;
-    if (!c->has_status) {
+    if (!call->has_status) {
         l->phase.lost++;
     } else {
-        l->phase.codes[c->code]++;
-        l->phase.acknowledged += c->code == GRPC_OK;
-        latency_add(&l->phase.latency, l->env->now_us(l->env) - c->began_us);
+        l->phase.codes[call->code]++;
+        l->phase.acknowledged += call->code == GRPC_OK;
+        latency_add(&l->phase.latency, bench_now_us(&l->client) - call->began_us);
     }
-    if (c->op == OP_REVISION) {
-        take_revision(l, c);
-    }
-    c->next_free = l->free_calls;
-    l->free_calls = c;
-    if (phase_goes_on(l) && connection->is_open) {
-        begin_call(l, connection);
+    if (phase_goes_on(l)) {
+        begin_call(l, call->connection);
     }
 }
 
-static const struct http2_events http2_events = {
-    .header = on_header,
-    .headers_end = on_headers_end,
-    .data = on_data,
-    .end = on_end,
-    .closed = on_closed,
-};
-
-/* ---- connections ------------------------------------------------------------------------- */
-
-static void on_open(void *owner)
-{
-    ((struct connection *)owner)->is_open = true;
-}
-
-static void on_bytes(void *owner, struct slice bytes)
-{
-    struct connection *c = owner;
-    if (http2_feed(c->http2, bytes) != RC_OK) {
-        c->load->failed = true;
-    }
-}
-
-static void on_drain(void *owner)
-{
-    ((struct connection *)owner)->is_blocked = false;
-}
-
-static void on_lost(void *owner, enum status rc)
-{
-    struct connection *c = owner;
-    (void)rc;
-    c->is_open = false;
-    c->stream = NULL;
-    http2_free(c->http2);
-    c->http2 = NULL;
-}
-
-static const struct env_stream_events stream_events = {
-    .open = on_open, .data = on_bytes, .drain = on_drain, .closed = on_lost};
-
-static void flush(struct connection *c)
-{
-    bool more = true;
-    while (more && c->is_open && !c->is_blocked) {
-        buf_clear(&c->out);
-        more = http2_take(c->http2, &c->out, TAKE_BYTES);
-        if (c->out.size > 0) {
-            c->is_blocked = !c->load->env->net->write(c->stream, buf_slice(&c->out));
-        }
-    }
-}
-
-static void turn(void *context)
-{
-    struct load *l = context;
-    for (size_t i = 0; i < l->settings.connections; i++) {
-        flush(&l->connections[i]);
-    }
-}
-
-static uint64_t next_deadline(void *context)
-{
-    struct load *l = context;
-    return l->env->now_ms(l->env) + 50;
-}
-
-static bool connect_all(struct load *l)
-{
-    size_t open = 0;
-    for (size_t i = 0; i < l->settings.connections; i++) {
-        struct connection *c = &l->connections[i];
-        const struct endpoint *e = &l->settings.endpoints[i % l->settings.endpoint_count];
-        c->load = l;
-        c->http2 = http2_new(false, 0, &http2_events, c);
-        c->stream = l->env->net->connect(l->env, e->host, (uint16_t)strtoul(e->port, NULL, 10),
-                                         &stream_events, c);
-    }
-    uint64_t until = l->env->now_ms(l->env) + 5000;
-    while (open < l->settings.connections && l->env->now_ms(l->env) < until) {
-        uv_run(&l->loop, UV_RUN_ONCE);
-        open = 0;
-        for (size_t i = 0; i < l->settings.connections; i++) {
-            open += l->connections[i].is_open;
-        }
-    }
-    return open == l->settings.connections;
-}
+static const struct bench_events events = {.message = on_message, .ended = on_ended};
 
 /* ---- phases ------------------------------------------------------------------------------ */
 
 static void run_phase(struct load *l, enum op op, uint64_t total, double seconds,
                       size_t in_flight)
 {
-    uint64_t now = l->env->now_us(l->env);
     memset(&l->phase, 0, sizeof l->phase);
     l->phase.op = op;
     l->phase.total = total;
-    l->phase.until_us = now + (uint64_t)(seconds * 1e6);
+    l->phase.until_us = bench_now_us(&l->client) + (uint64_t)(seconds * 1e6);
     for (size_t i = 0; i < in_flight && phase_goes_on(l); i++) {
-        struct connection *c = &l->connections[i % l->settings.connections];
-        if (c->is_open) {
-            begin_call(l, c);
-        }
+        begin_call(l, &l->client.connections[i % l->settings.connections]);
     }
-    while (l->phase.ended < l->phase.begun && !l->failed) {
-        turn(l);
-        uv_run(&l->loop, UV_RUN_ONCE);
+    while (l->phase.ended < l->phase.begun && !l->client.failed) {
+        bench_client_turn(&l->client);
     }
 }
 
@@ -404,7 +204,8 @@ static void print_result(const struct load *l, double seconds, const char *op, u
 static int run(struct load *l, const char *op)
 {
     struct settings *s = &l->settings;
-    if (!connect_all(l)) {
+    if (!bench_client_open(&l->client, s->endpoints, s->endpoint_count, s->connections, &events,
+                           l)) {
         fprintf(stderr, "load: cannot connect to all endpoints\n");
         return 1;
     }
@@ -414,17 +215,15 @@ static int run(struct load *l, const char *op)
     }
     l->next_key = 0;
     uint64_t before = ask_revision(l);
-    uint64_t began = l->env->now_us(l->env);
+    uint64_t began = bench_now_us(&l->client);
     uint64_t total = s->op == OP_LOAD_CREATE ? s->keys : UINT64_MAX;
     run_phase(l, s->op, total, s->seconds, s->in_flight);
-    double seconds = (double)(l->env->now_us(l->env) - began) / 1e6;
+    double seconds = (double)(bench_now_us(&l->client) - began) / 1e6;
     struct phase measured = l->phase;
     uint64_t risen = ask_revision(l) - before;
     l->phase = measured;
     print_result(l, seconds, op, risen);
     bool is_write = s->op != OP_LOAD_GET;
-    bool parent = s->op == OP_LOAD_CREATE; /* the first may make /bench too, in one revision */
-    (void)parent;
     if (measured.acknowledged != measured.begun ||
         (is_write && risen != measured.acknowledged) || (!is_write && risen != 0)) {
         fprintf(stderr,
@@ -473,7 +272,7 @@ static bool parse(struct settings *s, int argc, char **argv, const char **op)
             : strcmp(*op, "get") == 0    ? OP_LOAD_GET
             : strcmp(*op, "create") == 0 ? OP_LOAD_CREATE
                                          : OP_NONE;
-    bool fits = s->connections > 0 && s->connections <= CONNECTIONS_MAX && s->keys > 0 &&
+    bool fits = s->connections > 0 && s->connections <= BENCH_CONNECTIONS_MAX && s->keys > 0 &&
                 s->value_bytes <= (1 << 20) && s->seconds > 0 && s->endpoint_count > 0;
     if (s->op == OP_NONE || !fits) {
         fprintf(stderr, "load: options do not fit, see the head of tests/bench/load.c\n");
@@ -497,10 +296,6 @@ int main(int argc, char **argv)
     }
     l->value = mem_alloc(l->settings.value_bytes + 1);
     memset(l->value, 'v', l->settings.value_bytes);
-    l->log = (struct log){.level = LOG_WARN, .sink = log_stderr_sink};
-    uv_loop_init(&l->loop);
-    l->env = env_uv_new(&l->loop, &l->log);
-    env_uv_on_turn(l->env, turn, next_deadline, l);
     int exit_code = run(l, op);
     fflush(stdout);
     _Exit(exit_code); /* nothing to tidy up that the kernel does not */

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""What coord does on this machine: throughput, latency, memory, failover. JSON lines.
+"""What coord does on this machine: throughput, latency, watches, sessions, memory, failover. JSON
+lines.
 
-    tests/bench/run.py [throughput|memory|failover|disk ...]
+    tests/bench/run.py [disk|throughput|watch|session|memory|failover ...]
 
 Durability is the default one (a real fdatasync on every member of the majority). Numbers compare
 only within one run: the disk's own rate is the first line.
@@ -90,6 +91,37 @@ def throughput(scratch):
             n.kill()
 
 
+def tool(name, **options):
+    arguments = [TOOLS + name]
+    for key, value in options.items():
+        arguments += ["--" + key.replace("_", "-"), str(value)]
+    if subprocess.run(arguments, check=False).returncode != 0:
+        raise harness.Failure("%s failed" % name)
+
+
+def watch(scratch):
+    """One change to 1,000 watches on 100 connections; the memory of 100,000 idle ones."""
+    cluster = harness.Cluster(scratch).start()
+    leader = cluster.leader()
+    follower = [n for n in cluster.nodes if n is not leader][0]
+    for node in (leader, follower):
+        tool("watch_load", endpoints=node.endpoint, mode="fanout", watches=1000, connections=100)
+    tool("watch_load", endpoints=follower.endpoint, mode="idle", watches=100000, connections=100,
+         pid=follower.process.pid)
+    for n in cluster.nodes:
+        n.kill()
+
+
+def session(scratch):
+    cluster = harness.Cluster(scratch).start()
+    leader = cluster.leader()
+    tool("session_load", endpoints=leader.endpoint, sessions=100000, connections=16,
+         in_flight=1024, seconds=SECONDS, pid=leader.process.pid)
+    cluster.converge()
+    for n in cluster.nodes:
+        n.kill()
+
+
 def memory(scratch):
     cluster = harness.Cluster(scratch).start()
     cluster.leader()
@@ -130,7 +162,8 @@ def failover(scratch):
 
 
 def main():
-    parts = {"disk": disk, "throughput": throughput, "memory": memory, "failover": failover}
+    parts = {"disk": disk, "throughput": throughput, "watch": watch, "session": session,
+             "memory": memory, "failover": failover}
     show(machine=os.uname().machine, cores=os.cpu_count(), kernel=os.uname().release)
     for name in sys.argv[1:] or list(parts):
         with tempfile.TemporaryDirectory(prefix="coord-bench-") as scratch:
