@@ -12,7 +12,8 @@
  * nothing any more; only a RESUME that is applied before the EXPIRE does (keeper_add again).
  *
  * All leases start at their full TTL when leadership begins. A deadline is never early by the clock
- * given, whatever the order of touches. */
+ * given, whatever the order of touches: the clock's milliseconds are cut off, so a lease ends only
+ * when one more has begun than its TTL has. */
 #ifndef LEASE_KEEPER_H
 #define LEASE_KEEPER_H
 
@@ -42,6 +43,8 @@ void keeper_remove(struct keeper *k, uint64_t id);
 
 /* Its client is alive. False: unknown, not renewable, or PROPOSED. O(1). */
 bool keeper_touch(struct keeper *k, uint64_t id, uint64_t now_ms);
+/* Nobody may be told that this lease was renewed: it is about to end, and the log knows. */
+bool keeper_is_proposed(const struct keeper *k, uint64_t id);
 
 /* Milliseconds left; 0 when the deadline has passed. False: unknown. */
 bool keeper_remaining(const struct keeper *k, uint64_t id, uint64_t now_ms, uint64_t *ms);
@@ -52,8 +55,10 @@ bool keeper_suspect(struct keeper *k, uint64_t now_ms);
  * suspects that nobody touched since, up to `max`, and marks them PROPOSED. */
 size_t keeper_propose(struct keeper *k, struct keeper_due *due, size_t max);
 
-/* When keeper_suspect has something to do again; UINT64_MAX = never. */
+/* When keeper_suspect has something to do again; UINT64_MAX = never. Never later than the first
+ * deadline of what is KEPT; now and then earlier, as a touch moves a deadline without saying so. */
 uint64_t keeper_next_ms(const struct keeper *k);
 size_t keeper_count(const struct keeper *k);
+size_t keeper_proposed_count(const struct keeper *k); /* how many are PROPOSED */
 
 #endif
