@@ -40,6 +40,7 @@ static void command_apply(struct store *s, const struct apply_context *context,
     case COMMAND_TXN: apply_txn(s, context, c, reply); break;
     case COMMAND_CHECK: apply_digests(s, &c->check); break;
     case COMMAND_LEVEL: apply_level(s, c->level); break;
+    case COMMAND_REAP: apply_reap(s, context, c, reply); break;
     default: UNREACHABLE(); /* command_decode refuses unknown types */
     }
 }

@@ -27,4 +27,8 @@ void apply_txn(struct store *s, const struct apply_context *context, const struc
 void apply_digests(struct store *s, const struct command_check *check);
 void apply_level(struct store *s, uint32_t level);
 
+/* reap.c */
+void apply_reap(struct store *s, const struct apply_context *context, const struct command *c,
+                struct reply *reply);
+
 #endif

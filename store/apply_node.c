@@ -135,7 +135,8 @@ enum outcome apply_create(struct store *s, const struct op *op, struct op_result
         }
     }
     uint32_t parent = missing.count == 0 ? missing.ancestor : TREE_NONE;
-    struct tree_key key = {.space = op->space, .kind = op->kind, .path = op->path};
+    struct tree_key key = {
+        .space = op->space, .kind = op->kind, .path = op->path, .ttl_ms = op->ttl_ms};
     if (op->flags & OP_SEQUENTIAL) {
         key.path = sequential_path(s, op->path, parent);
     }

@@ -119,6 +119,8 @@ bool guard_holds(const struct store *s, const struct guard *g)
     if (slot == TREE_NONE) {
         return g->relation == GUARD_NOT_EQUAL;
     }
+    /* A grant is a node of its holder; it is held as long as that node lives, and never by another
+     * one: no two nodes were created under the same path at the same revision. */
     if (g->target == GUARD_VALUE) { /* no value compares as an empty one */
         struct slice value = value_slice(tree_node(&s->tree, slot)->value);
         return relation_holds(g->relation, slice_compare(value, g->value));
@@ -127,7 +129,7 @@ bool guard_holds(const struct store *s, const struct guard *g)
     tree_stat(&s->tree, slot, &stat);
     uint64_t number = g->target == GUARD_VERSION            ? stat.version
                       : g->target == GUARD_CHILDREN_VERSION ? stat_children_version(&stat)
-                      : g->target == GUARD_CREATE_REVISION  ? stat.create_revision
-                                                            : stat.modify_revision;
+                      : g->target == GUARD_MODIFY_REVISION  ? stat.modify_revision
+                                                            : stat.create_revision;
     return relation_holds(g->relation, compare_numbers(number, g->number));
 }

@@ -10,6 +10,7 @@
  *            | u32 limit | u64 lease | u64 ttl_ms
  *   check    u64 index | u32 count | count times: u64 member | u64 digest
  *   level    u32 level
+ *   reap     bytes path | u64 create revision
  *
  * There is one encoding of each command: what decodes encodes to the same bytes.
  */
@@ -142,6 +143,10 @@ void command_encode(struct buf *b, const struct command *c)
     case COMMAND_TXN: txn_encode(b, &c->txn); break;
     case COMMAND_CHECK: check_encode(b, &c->check); break;
     case COMMAND_LEVEL: pack_u32(b, c->level); break;
+    case COMMAND_REAP:
+        pack_bytes(b, c->reap.path);
+        pack_u64(b, c->reap.revision);
+        break;
     default: UNREACHABLE();
     }
     pack_u32_at(b, begin, (uint32_t)(b->size - begin - sizeof(uint32_t)));
@@ -183,7 +188,7 @@ static void guard_decode(struct unpack *u, struct guard *g)
     g->path = unpack_bytes(u);
     g->number = unpack_u64(u);
     g->value = unpack_bytes(u);
-    if (g->target < GUARD_EXISTS || g->target > GUARD_VALUE || g->relation < GUARD_EQUAL ||
+    if (g->target < GUARD_EXISTS || g->target > GUARD_GRANT || g->relation < GUARD_EQUAL ||
         g->relation > GUARD_GREATER || !space_is_valid(g->space)) {
         u->failed = true;
     }
@@ -266,6 +271,10 @@ enum status command_decode(struct unpack *commands, struct command *out, struct 
     case COMMAND_TXN: txn_decode(&u, &out->txn, arena); break;
     case COMMAND_CHECK: check_decode(&u, &out->check); break;
     case COMMAND_LEVEL: out->level = unpack_u32(&u); break;
+    case COMMAND_REAP:
+        out->reap.path = unpack_bytes(&u);
+        out->reap.revision = unpack_u64(&u);
+        break;
     default: u.failed = true; break;
     }
     return commands->failed || !unpack_done(&u) ? RC_MALFORMED : RC_OK;

@@ -28,7 +28,11 @@ uint64_t digest_words(uint64_t seed, const uint64_t *words, size_t count)
 uint64_t digest_node_stat(const struct tree *t, uint32_t slot, uint64_t stat_hash)
 {
     uint64_t place = MUTANT_IS(MUTANT_DIGEST_UNORDERED) ? slot : 0;
-    return hash_mix(tree_node(t, slot)->path_hash + DIGEST_STAT_SEED + place, stat_hash);
+    const struct node *n = tree_node(t, slot);
+    if (node_kind_of(n) == NODE_TTL) { /* what its stat does not tell */
+        stat_hash = hash_mix(stat_hash, n->dir->touched_ms);
+    }
+    return hash_mix(n->path_hash + DIGEST_STAT_SEED + place, stat_hash);
 }
 
 uint64_t digest_node_value(const struct tree *t, uint32_t slot, uint64_t value_hash)

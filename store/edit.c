@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "store/digest.h"
+#include "store/reap.h"
 #include "store/scan.h"
 #include "store/stat.h"
 #include "store/state.h"
@@ -24,6 +25,7 @@ struct undo {
             struct value *value; /* of the node, before; owned */
             uint64_t modify_revision;
             uint64_t modify_ms;
+            uint64_t touched_ms;
             uint32_t version;
         };
     };
@@ -48,6 +50,7 @@ void edit_begin(struct store *s, const struct apply_context *context, const stru
     e->command = c;
     e->revision = s->revision + 1;
     e->sub = 0;
+    e->reason = REASON_REQUEST;
     e->history_end = s->history.end;
     e->node_sum = s->node_sum;
 }
@@ -122,7 +125,7 @@ static void edit_log(struct store *s, const struct edit_change *what)
         .sub = e->sub++,
         .type = what->type,
         .space = n->space,
-        .reason = REASON_REQUEST,
+        .reason = e->reason,
         .path = what->path,
         .data = what->data,
         .old_data = what->old_data,
@@ -171,6 +174,7 @@ static void parent_before(struct store *s, uint32_t parent)
 static void parent_after(struct store *s, uint32_t parent)
 {
     s->node_sum += parent_item(s, parent);
+    reap_note(s, parent);
 }
 
 /* ---- the changes -------------------------------------------------------------------------- */
@@ -191,6 +195,12 @@ uint32_t edit_create(struct store *s, const struct tree_key *key, struct value *
     n->create_ms = e->context->wall_ms;
     n->modify_ms = e->context->wall_ms;
     tree_set_value(t, slot, value);
+    if (key->kind == NODE_TTL) {
+        struct dir *own = tree_dir(t, slot);
+        own->ttl_ms = key->ttl_ms;
+        own->touched_ms = s->cluster_ms;
+    }
+    reap_note(s, slot);
     dir->sequence_next++;
     dir->children_revision = e->revision;
     parent_after(s, key->parent);
@@ -223,6 +233,11 @@ void edit_set(struct store *s, uint32_t slot, struct value *value)
     u->modify_revision = n->modify_revision;
     u->modify_ms = n->modify_ms;
     u->version = n->version;
+    if (node_kind_of(n) == NODE_TTL) {
+        u->touched_ms = n->dir->touched_ms;
+        n->dir->touched_ms = s->cluster_ms;
+        reap_note(s, slot);
+    }
 
     tree_set_value(t, slot, value);
     n->modify_revision = e->revision;
@@ -260,6 +275,7 @@ void edit_delete(struct store *s, uint32_t slot)
     u->sequence_next = dir->sequence_next;
     u->children_revision = dir->children_revision;
     tree_unlink(t, slot);
+    reap_forget(s, slot);
     dir->children_revision = e->revision;
     parent_after(s, parent);
 }
@@ -275,17 +291,25 @@ static void undo_one(struct store *s, const struct undo *u)
         n->modify_revision = u->modify_revision;
         n->modify_ms = u->modify_ms;
         n->version = u->version;
+        if (node_kind_of(n) == NODE_TTL) {
+            n->dir->touched_ms = u->touched_ms;
+            reap_note(s, u->slot);
+        }
         return;
     }
-    struct dir *dir = tree_dir(t, n->parent);
+    uint32_t parent = n->parent;
+    struct dir *dir = tree_dir(t, parent);
     dir->sequence_next = u->sequence_next;
     dir->children_revision = u->children_revision;
     if (u->type == UNDO_CREATE) {
         tree_unlink(t, u->slot);
+        reap_forget(s, u->slot);
         tree_release(t, u->slot);
     } else {
         tree_relink(t, u->slot);
+        reap_note(s, u->slot);
     }
+    reap_note(s, parent);
 }
 
 void edit_rollback(struct store *s)

@@ -20,6 +20,7 @@ struct edit {
     const struct command *command;
     uint64_t revision; /* of the changes, should the command be kept */
     uint32_t sub;
+    uint8_t reason; /* of the changes, enum change_reason: REASON_REQUEST unless set anew */
     struct undo *undo;
     size_t undo_count;
     size_t undo_capacity;

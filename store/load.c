@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "store/digest.h"
+#include "store/reap.h"
 #include "store/row.h"
 #include "store/state.h"
 #include "store/validate.h"
@@ -108,7 +109,8 @@ static bool node_row_is_sound(const struct row_node *row)
 {
     const struct node_stat *stat = &row->stat;
     if (row->data.size > STORE_VALUE_BYTES_MAX || stat->data_bytes != row->data.size ||
-        stat->create_revision == 0) {
+        stat->create_revision == 0 || stat->ttl_ms > NODE_TTL_MS_MAX ||
+        (row->touched_ms != 0 && stat->kind != NODE_TTL)) {
         return false;
     }
     bool has_children = stat->child_count != 0 || stat->sequence_next != 0 ||
@@ -208,6 +210,7 @@ static enum status load_node(struct store *s, const struct row_node *row)
         dir->sequence_next = stat->sequence_next;
         dir->children_revision = stat->children_revision;
         dir->ttl_ms = stat->ttl_ms;
+        dir->touched_ms = row->touched_ms;
     }
     return RC_OK;
 }
@@ -359,6 +362,7 @@ enum status store_load_seal(struct store *s, const struct snapshot_meta *meta,
         return rc;
     }
     seal_share(s);
+    reap_rebuild(s);
     s->node_sum = digest_items(s);
     if (store_digest(s) != meta->digest) {
         return errmsg_set(err, RC_CORRUPT,

@@ -2,6 +2,7 @@
  *
  *   meta    bytes name | bytes value
  *   node    u8 space | u8 bits: 1 null data | bytes path | bytes data | stat
+ *           | u64 touched_ms
  *   change  u64 revision | u32 sub | u8 type | u8 space | u8 reason | u8 bits: 1 null data,
  *           2 null old data | bytes path | bytes data | bytes old data | stat | u64 session
  *           | u64 cluster_ms | u64 wall_ms | bytes identities | bytes note
@@ -24,6 +25,7 @@ static void node_encode(struct buf *b, const struct row_node *n)
     pack_bytes(b, n->path);
     pack_bytes(b, n->data);
     stat_pack(b, &n->stat);
+    pack_u64(b, n->touched_ms);
 }
 
 static void change_encode(struct buf *b, const struct row_change *c)
@@ -83,6 +85,7 @@ static void node_decode(struct unpack *u, struct row_node *n)
     n->path = unpack_bytes(u);
     n->data = unpack_bytes(u);
     stat_unpack(u, &n->stat);
+    n->touched_ms = unpack_u64(u);
     if (bits > ROW_NULL_DATA || !space_is_valid(n->space) ||
         (n->null_data && n->data.size > 0)) {
         u->failed = true;
@@ -109,7 +112,7 @@ static void change_decode(struct unpack *u, struct row_change *c)
     c->identities = unpack_bytes(u);
     c->note = unpack_bytes(u);
     if (bits > (ROW_NULL_DATA | ROW_NULL_OLD_DATA) || c->type < CHANGE_CREATE ||
-        c->type > CHANGE_DELETE || c->reason > REASON_REQUEST || !space_is_valid(c->space) ||
+        c->type > CHANGE_DELETE || c->reason > REASON_AGED || !space_is_valid(c->space) ||
         (c->null_data && c->data.size > 0) || (c->null_old_data && c->old_data.size > 0)) {
         u->failed = true;
     }

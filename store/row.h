@@ -32,6 +32,7 @@ struct row_node {
     struct slice path;
     struct slice data;
     struct node_stat stat;
+    uint64_t touched_ms; /* of a NODE_TTL: cluster_ms of its create or last set, else 0 */
 };
 
 struct row_change {

@@ -85,6 +85,7 @@ static void emit_node(struct buf *rows, const struct tree *t, uint32_t slot)
     row.node.path = slice_make(path, tree_path_bytes(t, slot));
     tree_path_write(t, slot, path);
     tree_stat(t, slot, &row.node.stat);
+    row.node.touched_ms = node_kind_of(n) == NODE_TTL ? n->dir->touched_ms : 0;
     row_encode(rows, &row);
 }
 

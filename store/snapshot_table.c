@@ -23,8 +23,9 @@ const struct snapshot_table snapshot_tables[SNAPSHOT_TABLE_COUNT] = {
     [SNAPSHOT_TABLE_FILE] = {"meta", "CREATE TABLE meta(name TEXT, value BLOB)", 2},
     [ROW_META] = {"state", "CREATE TABLE state(name BLOB, value BLOB)", 2},
     [ROW_NODE] = {"nodes",
-                  "CREATE TABLE nodes(space BLOB, path BLOB, data BLOB, " STAT_COLUMNS ")",
-                  3 + STAT_COUNT},
+                  "CREATE TABLE nodes(space BLOB, path BLOB, data BLOB, " STAT_COLUMNS
+                  ", touched_ms INTEGER)",
+                  4 + STAT_COUNT},
     [ROW_CHANGE] = {"changes",
                     "CREATE TABLE changes(revision INTEGER, sub INTEGER, type INTEGER, "
                     "reason INTEGER, session INTEGER, cluster_ms INTEGER, wall_ms INTEGER, "
@@ -183,6 +184,7 @@ static void put_node(struct snapshot_cells *c, const struct row_node *n)
     put_key(c, &n->space, n->path);
     put_blob(c, n->null_data, n->data);
     put_stat(c, &n->stat);
+    put_number(c, n->touched_ms);
 }
 
 static void take_node(struct snapshot_cells *c, struct row_node *n)
@@ -191,6 +193,7 @@ static void take_node(struct snapshot_cells *c, struct row_node *n)
     n->path = take_bytes(c);
     n->data = take_data(c, &n->null_data);
     take_stat(c, &n->stat);
+    n->touched_ms = take_number(c, UINT64_MAX);
 }
 
 static void put_change(struct snapshot_cells *c, const struct row_change *h)

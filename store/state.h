@@ -32,6 +32,7 @@ struct store {
     uint64_t applied_index;
     /* Local. */
     uint64_t node_sum; /* of the digest items of all nodes */
+    struct heap reap; /* nodes to be removed, by the cluster_ms at which they are due */
     struct edit edit;
     struct store_scan *scan; /* NULL: none is under way */
     struct arena arena;      /* of the current reply */

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "store/digest.h"
+#include "store/reap.h"
 #include "store/state.h"
 
 #define REVISION_FIRST 1
@@ -59,6 +60,7 @@ void store_free(struct store *s)
     PRE(s->scan == NULL);
     history_close(&s->history);
     replies_close(&s->replies);
+    heap_close(&s->reap);
     tree_close(&s->tree);
     edit_close(s);
     arena_close(&s->arena);
@@ -151,6 +153,7 @@ void store_check(const struct store *s)
 {
     POST(s->load == NULL);
     tree_check(&s->tree);
+    reap_check(s);
     replies_check(&s->replies);
     POST(s->edit.undo_count == 0);
     POST(tree_root(&s->tree, SPACE_NODES) != TREE_NONE);

@@ -2,8 +2,8 @@
  *
  * Nodes live in slabs and are named by slot, which stays the same over a node's life and is reused
  * after it. Slots are local: they never reach a reply, a row or the digest. A directory's fields
- * (`struct dir`) exist only for nodes that ever had a child. A flat space hangs below a hidden
- * root: its keys are children whose name is the whole key.
+ * (`struct dir`) exist only for TTL nodes and nodes that ever had a child. A flat space hangs below
+ * a hidden root: its keys are children whose name is the whole key.
  *
  * This file keeps the structure; which revision or counter a change moves is store/edit.c's matter.
  */
@@ -11,6 +11,7 @@
 #define STORE_TREE_H
 
 #include "base/buf.h"
+#include "base/heap.h"
 #include "store/children.h"
 #include "store/types.h"
 #include "store/value.h"
@@ -26,7 +27,11 @@ struct dir {
     uint32_t expected; /* while loading: child_count of the row, checked when sealed */
     uint64_t sequence_next;
     uint64_t children_revision;
-    uint64_t ttl_ms; /* of a NODE_TTL, which always has a dir */
+    uint64_t ttl_ms;     /* of a NODE_TTL, which always has a dir */
+    uint64_t touched_ms; /* of a NODE_TTL: cluster_ms of its create or last set */
+    /* Local: its place among the nodes that are due (store/reap.h). */
+    struct heap_node due;
+    uint32_t slot; /* in the heap: the node's own */
 };
 
 enum node_bits {
@@ -44,7 +49,7 @@ struct node {
     uint64_t create_ms;
     uint64_t modify_ms;
     union {
-        struct dir *dir; /* NULL: never had a child */
+        struct dir *dir; /* NULL: never had a child, and no NODE_TTL */
         uint64_t lease;  /* of a NODE_EPHEMERAL, which never has one */
     };
     uint32_t parent;
@@ -122,6 +127,7 @@ struct tree_key {
     uint32_t parent;
     struct slice path; /* the whole */
     uint64_t hash;     /* tree_hash of it */
+    uint64_t ttl_ms;   /* of a NODE_TTL, for store/edit.c */
 };
 uint32_t tree_add(struct tree *t, const struct tree_key *key);
 

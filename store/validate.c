@@ -61,19 +61,16 @@ static enum outcome kind_check(const struct op *op, struct errmsg *err)
     if ((op->lease != 0) != (op->kind == NODE_EPHEMERAL)) {
         return refuse(err, "lease", "belongs to an ephemeral node, and to no other");
     }
-    if (op->kind == NODE_TTL ? op->ttl_ms == 0 || op->ttl_ms > NODE_TTL_MS_MAX
-                             : op->ttl_ms != 0) {
-        (void)errmsg_set(err, RC_INVALID,
-                         "ttl_ms: %" PRIu64 ", a TTL node takes 1 to %" PRIu64 ", others 0",
+    if (op->kind != NODE_TTL) {
+        return op->ttl_ms == 0 ? OUTCOME_OK
+                               : refuse(err, "ttl_ms", "belongs to a TTL node, and to no other");
+    }
+    if (op->ttl_ms == 0 || op->ttl_ms > NODE_TTL_MS_MAX) {
+        (void)errmsg_set(err, RC_INVALID, "ttl_ms: %" PRIu64 ", a TTL node takes 1 to %" PRIu64,
                          op->ttl_ms, NODE_TTL_MS_MAX);
-        return OUTCOME_BAD_ARGUMENTS;
+        return OUTCOME_BAD_TTL;
     }
-    if (op->kind == NODE_EPHEMERAL || op->kind == NODE_PERSISTENT) {
-        return OUTCOME_OK;
-    }
-    (void)errmsg_set(err, RC_UNSUPPORTED, "kind: %s nodes need a later feature level",
-                     op->kind == NODE_TTL ? "TTL" : "container");
-    return OUTCOME_UNSUPPORTED;
+    return OUTCOME_OK;
 }
 
 static enum outcome flat_op_check(const struct op *op, struct errmsg *err)
@@ -119,12 +116,15 @@ enum outcome op_check(const struct op *op, struct errmsg *err)
 
 enum outcome guard_check(const struct guard *g, struct errmsg *err)
 {
-    if (g->target < GUARD_EXISTS || g->target > GUARD_VALUE || g->relation < GUARD_EQUAL ||
+    if (g->target < GUARD_EXISTS || g->target > GUARD_GRANT || g->relation < GUARD_EQUAL ||
         g->relation > GUARD_GREATER || !space_is_valid(g->space)) {
         return refuse(err, "guard", "unknown target, relation or space");
     }
     if (g->target == GUARD_EXISTS && (g->number > 1 || g->relation > GUARD_NOT_EQUAL)) {
         return refuse(err, "guard", "existence is 0 or 1, equal or not");
+    }
+    if (g->target == GUARD_GRANT && (g->number == 0 || g->relation != GUARD_EQUAL)) {
+        return refuse(err, "guard", "a grant has an epoch above 0, and is held or is not");
     }
     if (g->value.size > STORE_VALUE_BYTES_MAX) {
         return too_large(err, "guard value", g->value.size, STORE_VALUE_BYTES_MAX);
@@ -194,6 +194,9 @@ static enum outcome ops_check(const struct op *ops, uint32_t count, struct errms
 enum outcome command_check(const struct command *c, struct errmsg *err)
 {
     enum outcome outcome = command_check_bytes(c, err);
+    if (outcome == OUTCOME_OK && c->type == COMMAND_REAP) {
+        return path_check(c->reap.path, false, err);
+    }
     if (outcome != OUTCOME_OK || c->type != COMMAND_TXN) {
         return outcome;
     }

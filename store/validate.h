@@ -5,7 +5,7 @@
 
 #include "store/command.h"
 
-/* ZooKeeper's range. */
+/* ZooKeeper's range: it keeps the ttl in 40 bits of a stat. */
 #define NODE_TTL_MS_MAX (((uint64_t)1 << 40) - 1)
 
 /* Everything but the syntax of a znode's path, which ZooKeeper checks later than the existence of

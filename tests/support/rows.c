@@ -80,9 +80,11 @@ void rows_make(struct buf *rows, uint64_t seed, int count, size_t value_bytes)
             row.meta.value = value;
             break;
         case ROW_NODE:
-            row.node = (struct row_node){space, is_null, key, value, {.kind = 0}};
+            row.node = (struct row_node){
+                .space = space, .null_data = is_null, .path = key, .data = value};
             make_stat(&rng, &row.node.stat);
             row.node.stat.data_bytes = (uint32_t)value.size;
+            row.node.touched_ms = edge_number(&rng);
             break;
         case ROW_CHANGE:
             row.change = (struct row_change){
@@ -90,7 +92,7 @@ void rows_make(struct buf *rows, uint64_t seed, int count, size_t value_bytes)
                 .sub = (uint32_t)i % 2,
                 .type = (uint8_t)(1 + rng_next(&rng) % 3),
                 .space = space,
-                .reason = 0,
+                .reason = (uint8_t)i % 6,
                 .null_data = is_null,
                 .null_old_data = other.size == 0,
                 .path = key,

@@ -264,15 +264,6 @@ START_TEST(kinds_of_later_feature_levels_are_refused_by_name)
     ck_assert_int_eq(run_op(op), OUTCOME_BAD_ARGUMENTS);
     op.lease = 7;
     ck_assert_int_eq(run_op(op), OUTCOME_NO_LEASE);
-    op.lease = 0;
-    op.kind = NODE_CONTAINER;
-    ck_assert_int_eq(run_op(op), OUTCOME_UNSUPPORTED);
-    op.kind = NODE_TTL;
-    ck_assert_int_eq(run_op(op), OUTCOME_BAD_ARGUMENTS);
-    op.ttl_ms = 1000;
-    ck_assert_int_eq(run_op(op), OUTCOME_UNSUPPORTED);
-    op.ttl_ms = (uint64_t)1 << 40;
-    ck_assert_int_eq(run_op(op), OUTCOME_BAD_ARGUMENTS);
     ck_assert(!kit_exists(&k, "/e"));
 }
 END_TEST

@@ -5,6 +5,7 @@
 #include "store/history.h"
 #include "store/row.h"
 #include "store/store.h"
+#include "store/validate.h"
 #include "tests/support/check_main.h"
 
 #define ROUNDS    3000
@@ -76,7 +77,8 @@ static const struct op *draw_ops(struct rng *rng, struct arena *a, uint32_t *cou
 
 static void draw_command(struct rng *rng, struct arena *a, struct command *c)
 {
-    *c = (struct command){.type = (uint8_t)rng_range(rng, COMMAND_TXN, COMMAND_LEVEL),
+    static const uint8_t types[] = {COMMAND_TXN, COMMAND_CHECK, COMMAND_LEVEL, COMMAND_REAP};
+    *c = (struct command){.type = types[rng_below(rng, sizeof types)],
                           .origin_boot = rng_next(rng),
                           .origin_counter = rng_next(rng)};
     if (rng_chance(rng, 500)) {
@@ -91,6 +93,8 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
     c->note = draw_bytes(rng, a, 20);
     if (c->type == COMMAND_LEVEL) {
         c->level = (uint32_t)rng_next(rng);
+    } else if (c->type == COMMAND_REAP) {
+        c->reap = (struct command_reap){draw_bytes(rng, a, 50), draw_u64(rng)};
     } else if (c->type == COMMAND_CHECK) {
         c->check.index = rng_next(rng);
         c->check.count = (uint32_t)rng_below(rng, COMMAND_CHECK_MEMBERS_MAX + 1);
@@ -103,7 +107,7 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
         c->txn.guard_count = (uint32_t)rng_below(rng, 4);
         for (uint32_t i = 0; i < c->txn.guard_count; i++) {
             guards[i] = (struct guard){
-                .target = (uint8_t)rng_range(rng, GUARD_EXISTS, GUARD_VALUE),
+                .target = (uint8_t)rng_range(rng, GUARD_EXISTS, GUARD_GRANT),
                 .relation = (uint8_t)rng_range(rng, GUARD_EQUAL, GUARD_GREATER),
                 .space = draw_space(rng),
                 .path = draw_bytes(rng, a, 50),
@@ -169,7 +173,8 @@ static void draw_row(struct rng *rng, struct arena *a, struct row *row)
         row->node = (struct row_node){.space = draw_space(rng),
                                       .path = draw_bytes(rng, a, 40),
                                       .data = draw_bytes(rng, a, 40),
-                                      .stat = draw_stat(rng)};
+                                      .stat = draw_stat(rng),
+                                      .touched_ms = draw_u64(rng)};
         row->node.null_data = row->node.data.size == 0 && rng_chance(rng, 500);
     } else if (row->table == ROW_CHANGE) {
         row->change = (struct row_change){
@@ -177,6 +182,7 @@ static void draw_row(struct rng *rng, struct arena *a, struct row *row)
             .sub = (uint32_t)rng_next(rng),
             .type = (uint8_t)rng_range(rng, CHANGE_CREATE, CHANGE_DELETE),
             .space = draw_space(rng),
+            .reason = (uint8_t)rng_range(rng, REASON_REQUEST, REASON_AGED),
             .path = draw_bytes(rng, a, 40),
             .data = draw_bytes(rng, a, 40),
             .old_data = draw_bytes(rng, a, 40),
@@ -461,7 +467,17 @@ START_TEST(what_may_not_be_proposed_is_refused_by_name)
     ck_assert_int_eq(check_op(&op, "create"), OUTCOME_BAD_ARGUMENTS);
     op.flags = 0;
     op.kind = NODE_CONTAINER;
-    ck_assert_int_eq(check_op(&op, "container"), OUTCOME_UNSUPPORTED);
+    ck_assert_int_eq(check_op(&op, NULL), OUTCOME_OK);
+    op.ttl_ms = 1000;
+    ck_assert_int_eq(check_op(&op, "ttl_ms"), OUTCOME_BAD_ARGUMENTS);
+    op.kind = NODE_TTL;
+    ck_assert_int_eq(check_op(&op, NULL), OUTCOME_OK);
+    op.ttl_ms = NODE_TTL_MS_MAX;
+    ck_assert_int_eq(check_op(&op, NULL), OUTCOME_OK);
+    op.ttl_ms = NODE_TTL_MS_MAX + 1;
+    ck_assert_int_eq(check_op(&op, "1 to 1099511627775"), OUTCOME_BAD_TTL);
+    op.ttl_ms = 0;
+    ck_assert_int_eq(check_op(&op, "1 to 1099511627775"), OUTCOME_BAD_TTL);
     op.kind = NODE_EPHEMERAL;
     op.lease = 5;
     ck_assert_int_eq(check_op(&op, NULL), OUTCOME_OK);
@@ -474,6 +490,10 @@ START_TEST(what_may_not_be_proposed_is_refused_by_name)
     struct errmsg err;
     ck_assert_int_eq(command_check(&c, &err), OUTCOME_TOO_LARGE);
     ck_assert_ptr_nonnull(strstr(err.text, "note"));
+    c = (struct command){.type = COMMAND_REAP, .reap = {slice_str("/a/./b"), 5}};
+    ck_assert_int_eq(command_check(&c, &err), OUTCOME_BAD_PATH);
+    c.reap.path = slice_str("/a");
+    ck_assert_int_eq(command_check(&c, &err), OUTCOME_OK);
 }
 END_TEST
 

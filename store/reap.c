@@ -1,0 +1,155 @@
+#include "store/reap.h"
+
+#include "base/assert.h"
+#include "store/apply.h"
+#include "store/state.h"
+
+#define NEVER UINT64_MAX
+
+/* The cluster_ms from which on the node may be removed: 0 for an emptied container. */
+static uint64_t node_due_ms(const struct node *n)
+{
+    uint8_t kind = node_kind_of(n);
+    if ((kind != NODE_CONTAINER && kind != NODE_TTL) || n->dir == NULL ||
+        n->dir->children.count > 0) {
+        return NEVER;
+    }
+    if (kind == NODE_CONTAINER) { /* one that never had a child is still waiting for its first */
+        return n->dir->sequence_next > 0 ? 0 : NEVER;
+    }
+    uint64_t most = NEVER - 1 - n->dir->ttl_ms;
+    return (n->dir->touched_ms < most ? n->dir->touched_ms : most) + n->dir->ttl_ms;
+}
+
+static struct dir *reap_dir(const struct node *n)
+{
+    uint8_t kind = node_kind_of(n);
+    return kind == NODE_CONTAINER || kind == NODE_TTL ? n->dir : NULL;
+}
+
+void reap_note(struct store *s, uint32_t slot)
+{
+    const struct node *n = tree_node(&s->tree, slot);
+    struct dir *dir = reap_dir(n);
+    if (dir == NULL) {
+        return;
+    }
+    uint64_t due_ms = node_due_ms(n);
+    if (due_ms == NEVER) {
+        heap_remove(&s->reap, &dir->due);
+    } else {
+        dir->slot = slot;
+        heap_update(&s->reap, &dir->due, due_ms);
+    }
+}
+
+void reap_forget(struct store *s, uint32_t slot)
+{
+    struct dir *dir = reap_dir(tree_node(&s->tree, slot));
+    if (dir != NULL) {
+        heap_remove(&s->reap, &dir->due);
+    }
+}
+
+void reap_rebuild(struct store *s)
+{
+    for (uint32_t slot = 1; slot < s->tree.slot_end; slot++) {
+        if ((tree_node(&s->tree, slot)->bits & (NODE_FREE | NODE_HIDDEN)) == 0) {
+            reap_note(s, slot);
+        }
+    }
+}
+
+/* ---- what the leader asks ----------------------------------------------------------------- */
+
+static uint32_t due_slot(struct heap_node *node)
+{
+    return HEAP_OF(node, struct dir, due)->slot;
+}
+
+/* The nodes of a heap with a key of at most `key` hang together at its root: they are found without
+ * looking at many others. At most `max` of them, as places in the heap, in due[].revision. */
+static size_t heap_collect(const struct heap *h, uint64_t key, struct store_due *due, size_t max)
+{
+    size_t count = 0;
+    size_t walked = 0;
+    if (h->count > 0 && h->nodes[0]->key <= key && max > 0) {
+        due[count++].revision = 0;
+    }
+    for (; walked < count; walked++) { /* breadth first: `due` holds places meanwhile */
+        size_t child = 2 * (size_t)due[walked].revision + 1;
+        for (size_t i = child; i < child + 2 && i < h->count && count < max; i++) {
+            if (h->nodes[i]->key <= key) {
+                due[count++].revision = i;
+            }
+        }
+    }
+    return count;
+}
+
+size_t store_reap_due(struct store *s, uint64_t cluster_ms, struct store_due *due, size_t max)
+{
+    const struct tree *t = &s->tree;
+    uint64_t key = cluster_ms < NEVER ? cluster_ms : NEVER - 1;
+    size_t count = heap_collect(&s->reap, key, due, max);
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += tree_path_bytes(t, due_slot(s->reap.nodes[due[i].revision]));
+    }
+    buf_clear(&s->scratch);
+    uint8_t *at = buf_extend(&s->scratch, bytes);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t slot = due_slot(s->reap.nodes[due[i].revision]);
+        due[i].path = slice_make(at, tree_path_bytes(t, slot));
+        due[i].revision = tree_node(t, slot)->create_revision;
+        tree_path_write(t, slot, at);
+        at += due[i].path.size;
+    }
+    return count;
+}
+
+uint64_t store_reap_next_ms(const struct store *s)
+{
+    const struct heap_node *first = heap_peek(&s->reap);
+    return first == NULL ? NEVER : first->key;
+}
+
+/* ---- the command -------------------------------------------------------------------------- */
+
+/* Whatever was true when it was proposed: only a node that is still the same and due now goes. */
+void apply_reap(struct store *s, const struct apply_context *context, const struct command *c,
+                struct reply *reply)
+{
+    const struct command_reap *reap = &c->reap;
+    uint32_t slot = tree_find(&s->tree, SPACE_NODES, reap->path);
+    const struct node *n = tree_node(&s->tree, slot);
+    uint64_t due_ms = slot == TREE_NONE ? NEVER : node_due_ms(n);
+    if (due_ms == NEVER || due_ms > s->cluster_ms || n->create_revision != reap->revision) {
+        reply->outcome = OUTCOME_NOT_DUE;
+        return;
+    }
+    edit_begin(s, context, c);
+    s->edit.reason = node_kind_of(n) == NODE_CONTAINER ? REASON_EMPTIED : REASON_AGED;
+    edit_delete(s, slot);
+    edit_commit(s);
+}
+
+/* ---- invariants --------------------------------------------------------------------------- */
+
+void reap_check(const struct store *s)
+{
+    size_t due = 0;
+    for (uint32_t slot = 1; slot < s->tree.slot_end; slot++) {
+        const struct node *n = tree_node(&s->tree, slot);
+        const struct dir *dir = n->bits & (NODE_FREE | NODE_HIDDEN) ? NULL : reap_dir(n);
+        POST(node_kind_of(n) != NODE_TTL || (n->bits & NODE_FREE) != 0 || dir != NULL);
+        if (dir == NULL) {
+            continue;
+        }
+        uint64_t due_ms = node_due_ms(n);
+        POST(heap_contains(&dir->due) == (due_ms != NEVER));
+        POST(due_ms == NEVER || (dir->due.key == due_ms && dir->slot == slot));
+        due += due_ms != NEVER;
+    }
+    POST(due == s->reap.count);
+}
