@@ -76,7 +76,7 @@ enum status pending_add(struct pending *p, struct node_write *w, const struct co
     if (p->scratch.capacity > 65536) {
         buf_close(&p->scratch);
     }
-    w->repeatable = c->session != 0 || request_id_is_set(&c->request);
+    w->repeatable = c->sequence != 0 || request_id_is_set(&c->request);
     w->may_be_sent = false;
     w->state = PENDING_QUEUED;
     w->deadline_ms = deadline_ms;

@@ -9,12 +9,8 @@
 #include "store/state.h"
 
 /* What a request id alone decides. True: the reply is there, nothing is executed. */
-static bool answer_early(struct store *s, const struct command *c, struct reply *reply)
+static bool answer_request(struct store *s, const struct command *c, struct reply *reply)
 {
-    if (c->session != 0) { /* a session is a lease, and none exists at this feature level */
-        reply->outcome = OUTCOME_NO_LEASE;
-        return true;
-    }
     if (!request_id_is_set(&c->request)) {
         return false;
     }
@@ -33,6 +29,40 @@ static bool answer_early(struct store *s, const struct command *c, struct reply 
     return false;
 }
 
+static struct lease *session_find(const struct store *s, uint64_t id)
+{
+    struct lease *l = lease_table_find(&s->leases, id);
+    return l != NULL && l->kind == LEASE_SESSION ? l : NULL;
+}
+
+/* What the session decides. True: the reply is there, nothing is executed. */
+static bool answer_session(struct store *s, const struct command *c, struct reply *reply)
+{
+    struct lease *session = session_find(s, c->session);
+    if (session == NULL) {
+        reply->outcome = OUTCOME_NO_SESSION;
+        return true;
+    }
+    window_raise(&s->leases.windows, session->window, c->answered_to);
+    if (c->sequence == 0) {
+        return answer_request(s, c, reply);
+    }
+    if (store_remembered(s, c->session, c->sequence, &c->request, reply)) {
+        return true;
+    }
+    if (c->sequence <= session->window->floor) {
+        reply->outcome = OUTCOME_SEQUENCE_EXPIRED;
+        return true;
+    }
+    return false;
+}
+
+static bool answer_early(struct store *s, const struct command *c, struct reply *reply)
+{
+    bool in_session = (c->session | c->sequence | c->answered_to) != 0;
+    return in_session ? answer_session(s, c, reply) : answer_request(s, c, reply);
+}
+
 static void command_apply(struct store *s, const struct apply_context *context,
                           const struct command *c, struct reply *reply)
 {
@@ -41,6 +71,10 @@ static void command_apply(struct store *s, const struct apply_context *context,
     case COMMAND_CHECK: apply_digests(s, &c->check); break;
     case COMMAND_LEVEL: apply_level(s, c->level); break;
     case COMMAND_REAP: apply_reap(s, context, c, reply); break;
+    case COMMAND_GRANT:
+    case COMMAND_RESUME:
+    case COMMAND_REVOKE:
+    case COMMAND_EXPIRE: apply_lease(s, context, c, reply); break;
     default: UNREACHABLE(); /* command_decode refuses unknown types */
     }
 }
@@ -48,8 +82,18 @@ static void command_apply(struct store *s, const struct apply_context *context,
 static void reply_remember(struct store *s, const struct command *c, const struct reply *reply)
 {
     buf_clear(&s->scratch);
-    reply_encode(&s->scratch, reply);
-    replies_add(&s->replies, &c->request, reply->index, buf_slice(&s->scratch));
+    if (c->sequence != 0) {
+        struct lease *session = session_find(s, c->session);
+        if (session != NULL) { /* it has not ended itself */
+            reply_encode(&s->scratch, reply);
+            window_add(&s->leases.windows, session->window, c->sequence, reply->index,
+                       buf_slice(&s->scratch));
+        }
+    } else if (request_id_is_set(&c->request)) {
+        reply_encode(&s->scratch, reply);
+        replies_add(&s->replies, &c->request, reply->index, buf_slice(&s->scratch));
+        replies_trim(&s->replies, s->cluster_ms);
+    }
 }
 
 void store_apply(struct store *s, const struct apply_context *context, const struct command *c,
@@ -68,10 +112,7 @@ void store_apply(struct store *s, const struct apply_context *context, const str
         command_apply(s, context, c, reply);
         reply->revision = s->revision;
         reply->index = context->index;
-        if (request_id_is_set(&c->request)) {
-            reply_remember(s, c, reply);
-            replies_trim(&s->replies, s->cluster_ms);
-        }
+        reply_remember(s, c, reply);
     } else if (!reply->repeated) {
         reply->revision = s->revision;
         reply->index = context->index;

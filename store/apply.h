@@ -23,6 +23,10 @@ bool guard_holds(const struct store *s, const struct guard *g);
 void apply_txn(struct store *s, const struct apply_context *context, const struct command *c,
                struct reply *reply);
 
+/* apply_lease.c: GRANT, RESUME, REVOKE, EXPIRE. */
+void apply_lease(struct store *s, const struct apply_context *context, const struct command *c,
+                 struct reply *reply);
+
 /* apply_admin.c */
 void apply_digests(struct store *s, const struct command_check *check);
 void apply_level(struct store *s, uint32_t level);

@@ -111,8 +111,8 @@ enum outcome apply_create(struct store *s, const struct op *op, struct op_result
     if (space_is_flat(op->space)) {
         return flat_create(s, op, result);
     }
-    if (op->kind == NODE_EPHEMERAL) {
-        return OUTCOME_NO_LEASE; /* leases are granted at a later feature level: none exists */
+    if (op->kind == NODE_EPHEMERAL && lease_table_find(&s->leases, op->lease) == NULL) {
+        return OUTCOME_NO_LEASE;
     }
     enum outcome outcome = path_check_first(op->path);
     if (outcome != OUTCOME_OK) {
@@ -136,7 +136,12 @@ enum outcome apply_create(struct store *s, const struct op *op, struct op_result
     }
     uint32_t parent = missing.count == 0 ? missing.ancestor : TREE_NONE;
     struct tree_key key = {
-        .space = op->space, .kind = op->kind, .path = op->path, .ttl_ms = op->ttl_ms};
+        .space = op->space,
+        .kind = op->kind,
+        .path = op->path,
+        .lease = op->lease,
+        .ttl_ms = op->ttl_ms,
+    };
     if (op->flags & OP_SEQUENTIAL) {
         key.path = sequential_path(s, op->path, parent);
     }

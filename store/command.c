@@ -11,12 +11,17 @@
  *   check    u64 index | u32 count | count times: u64 member | u64 digest
  *   level    u32 level
  *   reap     bytes path | u64 create revision
+ *   grant    u64 id | u64 ttl_ms | u8 kind | u8 renewable | bytes secret | bytes owner
+ *   resume   u64 id | u64 ttl_ms | bytes secret
+ *   revoke   u64 id | u8 kind | bytes secret
+ *   expire   u64 id | u64 generation
  *
  * There is one encoding of each command: what decodes encodes to the same bytes.
  */
 #include "store/command.h"
 
 #include "base/assert.h"
+#include "lease/lease.h"
 #include "store/tree.h"
 
 #define COMMAND_ORIGIN_OFFSET ((size_t)5) /* behind length and type */
@@ -112,6 +117,28 @@ static void check_encode(struct buf *b, const struct command_check *check)
     }
 }
 
+static void lease_encode(struct buf *b, uint8_t type, const struct command_lease *l)
+{
+    pack_u64(b, l->id);
+    if (type == COMMAND_EXPIRE) {
+        pack_u64(b, l->generation);
+        return;
+    }
+    if (type == COMMAND_GRANT || type == COMMAND_RESUME) {
+        pack_u64(b, l->ttl_ms);
+    }
+    if (type == COMMAND_GRANT || type == COMMAND_REVOKE) {
+        pack_u8(b, l->kind);
+    }
+    if (type == COMMAND_GRANT) {
+        pack_u8(b, l->renewable);
+    }
+    pack_bytes(b, l->secret);
+    if (type == COMMAND_GRANT) {
+        pack_bytes(b, l->owner);
+    }
+}
+
 static bool command_has_session(const struct command *c)
 {
     return (c->session | c->sequence | c->answered_to) != 0;
@@ -147,6 +174,10 @@ void command_encode(struct buf *b, const struct command *c)
         pack_bytes(b, c->reap.path);
         pack_u64(b, c->reap.revision);
         break;
+    case COMMAND_GRANT:
+    case COMMAND_RESUME:
+    case COMMAND_REVOKE:
+    case COMMAND_EXPIRE: lease_encode(b, c->type, &c->lease); break;
     default: UNREACHABLE();
     }
     pack_u32_at(b, begin, (uint32_t)(b->size - begin - sizeof(uint32_t)));
@@ -238,6 +269,31 @@ static void check_decode(struct unpack *u, struct command_check *check)
     }
 }
 
+static void lease_decode(struct unpack *u, uint8_t type, struct command_lease *l)
+{
+    l->id = unpack_u64(u);
+    if (type == COMMAND_EXPIRE) {
+        l->generation = unpack_u64(u);
+        return;
+    }
+    if (type == COMMAND_GRANT || type == COMMAND_RESUME) {
+        l->ttl_ms = unpack_u64(u);
+    }
+    if (type == COMMAND_GRANT || type == COMMAND_REVOKE) {
+        l->kind = unpack_u8(u);
+    }
+    if (type == COMMAND_GRANT) {
+        uint8_t renewable = unpack_u8(u);
+        l->renewable = renewable == 1;
+        u->failed = u->failed || renewable > 1 || l->kind == 0;
+    }
+    l->secret = unpack_bytes(u);
+    if (type == COMMAND_GRANT) {
+        l->owner = unpack_bytes(u);
+    }
+    u->failed = u->failed || l->kind > LEASE_SESSION;
+}
+
 static void head_decode(struct unpack *u, struct command *c)
 {
     c->origin_boot = unpack_u64(u);
@@ -275,6 +331,10 @@ enum status command_decode(struct unpack *commands, struct command *out, struct 
         out->reap.path = unpack_bytes(&u);
         out->reap.revision = unpack_u64(&u);
         break;
+    case COMMAND_GRANT:
+    case COMMAND_RESUME:
+    case COMMAND_REVOKE:
+    case COMMAND_EXPIRE: lease_decode(&u, out->type, &out->lease); break;
     default: u.failed = true; break;
     }
     return commands->failed || !unpack_done(&u) ? RC_MALFORMED : RC_OK;

@@ -177,6 +177,31 @@ static void parent_after(struct store *s, uint32_t parent)
     reap_note(s, parent);
 }
 
+/* ---- who an ephemeral belongs to ---------------------------------------------------------- */
+
+static struct lease *owner_of(struct store *s, const struct node *n)
+{
+    struct lease *owner = lease_table_find(&s->leases, n->lease);
+    INVARIANT(22, owner != NULL);
+    return owner;
+}
+
+static void owner_attach(struct store *s, uint32_t slot)
+{
+    const struct node *n = tree_node(&s->tree, slot);
+    if (node_kind_of(n) == NODE_EPHEMERAL) {
+        lease_attach(owner_of(s, n), slot);
+    }
+}
+
+static void owner_detach(struct store *s, uint32_t slot)
+{
+    const struct node *n = tree_node(&s->tree, slot);
+    if (node_kind_of(n) == NODE_EPHEMERAL) {
+        lease_detach(owner_of(s, n), slot);
+    }
+}
+
 /* ---- the changes -------------------------------------------------------------------------- */
 
 uint32_t edit_create(struct store *s, const struct tree_key *key, struct value *value)
@@ -204,6 +229,7 @@ uint32_t edit_create(struct store *s, const struct tree_key *key, struct value *
     dir->sequence_next++;
     dir->children_revision = e->revision;
     parent_after(s, key->parent);
+    owner_attach(s, slot);
 
     struct undo *u = undo_push(e, UNDO_CREATE, slot);
     u->sequence_next = saved.sequence_next;
@@ -274,6 +300,7 @@ void edit_delete(struct store *s, uint32_t slot)
     struct undo *u = undo_push(e, UNDO_DELETE, slot);
     u->sequence_next = dir->sequence_next;
     u->children_revision = dir->children_revision;
+    owner_detach(s, slot);
     tree_unlink(t, slot);
     reap_forget(s, slot);
     dir->children_revision = e->revision;
@@ -302,12 +329,14 @@ static void undo_one(struct store *s, const struct undo *u)
     dir->sequence_next = u->sequence_next;
     dir->children_revision = u->children_revision;
     if (u->type == UNDO_CREATE) {
+        owner_detach(s, u->slot);
         tree_unlink(t, u->slot);
         reap_forget(s, u->slot);
         tree_release(t, u->slot);
     } else {
         tree_relink(t, u->slot);
         reap_note(s, u->slot);
+        owner_attach(s, u->slot);
     }
     reap_note(s, parent);
 }

@@ -9,19 +9,10 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "store/digest.h"
+#include "store/load.h"
 #include "store/reap.h"
-#include "store/row.h"
 #include "store/state.h"
 #include "store/validate.h"
-
-enum single {
-    SINGLE_LEVEL,
-    SINGLE_HISTORY_FLOOR,
-    SINGLE_FLOOR_MS,
-    SINGLE_FLOOR_0,
-    SINGLE_FLOOR_1,
-    SINGLE_COUNT
-};
 
 static const char *const single_names[SINGLE_COUNT] = {
     [SINGLE_LEVEL] = "feature_level",
@@ -29,16 +20,10 @@ static const char *const single_names[SINGLE_COUNT] = {
     [SINGLE_FLOOR_MS] = "replies_floor_ms",
     [SINGLE_FLOOR_0] = "replies_floor_random_0",
     [SINGLE_FLOOR_1] = "replies_floor_random_1",
+    [SINGLE_WINDOW_SERIAL] = "window_serial",
 };
 
 #define DIVERGED_PREFIX "diverged_"
-
-/* What must wait for the seal. */
-struct store_load {
-    uint64_t singles[SINGLE_COUNT];
-    bool seen[SINGLE_COUNT];
-    uint64_t placeholders;
-};
 
 struct store *store_new_empty(void)
 {
@@ -251,8 +236,11 @@ static enum status load_change(struct store *s, const struct row_change *row)
 static enum status load_reply(struct store *s, const struct row_reply *row)
 {
     struct reply reply;
+    if ((row->session | row->sequence | row->serial) != 0) {
+        return load_session_reply(s, row);
+    }
     arena_clear(&s->arena);
-    if (row->session != 0 || row->sequence != 0 || !request_id_is_set(&row->request) ||
+    if (!request_id_is_set(&row->request) ||
         reply_decode(row->reply, &reply, &s->arena) != RC_OK ||
         replies_find(&s->replies, &row->request) != NULL) {
         return RC_CORRUPT;
@@ -269,6 +257,7 @@ enum status store_load_row(struct store *s, const struct row *row)
     case ROW_NODE: return load_node(s, &row->node);
     case ROW_CHANGE: return load_change(s, &row->change);
     case ROW_REPLY: return load_reply(s, &row->reply);
+    case ROW_LEASE: return load_lease(s, &row->lease);
     default: return RC_MALFORMED;
     }
 }
@@ -358,6 +347,9 @@ enum status store_load_seal(struct store *s, const struct snapshot_meta *meta,
     if (rc == RC_OK) {
         rc = seal_logs(s, err);
     }
+    if (rc == RC_OK) {
+        rc = seal_leases(s, err);
+    }
     if (rc != RC_OK) {
         return rc;
     }
@@ -369,7 +361,7 @@ enum status store_load_seal(struct store *s, const struct snapshot_meta *meta,
                           "the digest of the rows is %016" PRIx64 " instead of %016" PRIx64,
                           store_digest(s), meta->digest);
     }
-    mem_free(s->load);
+    load_free(s->load);
     s->load = NULL;
     return RC_OK;
 }

@@ -2,6 +2,7 @@
  * that no node has (as in ZooKeeper). */
 #include "store/query.h"
 
+#include "store/query_lease.h"
 #include "store/stat.h"
 #include "store/state.h"
 
@@ -204,6 +205,10 @@ void store_query(const struct store *s, const struct query *q, struct query_resu
         .applied_index = s->applied_index,
         .cluster_ms = s->cluster_ms,
     };
+    if (q->type == QUERY_LEASE || q->type == QUERY_LEASES) {
+        query_leases(s, q, result, arena);
+        return;
+    }
     if (!space_is_valid(q->space) || q->type < QUERY_GET || q->type > QUERY_LIST) {
         result->outcome = OUTCOME_BAD_ARGUMENTS;
         return;

@@ -36,6 +36,7 @@ struct query {
     /* lease: its id. leases: those with an id above it, 0 = from the start. */
     uint64_t lease;
     uint8_t lease_kind; /* leases: enum lease_kind, 0 = all */
+    bool lease_only;    /* lease: without its nodes, which cost time to bring in order */
     /* history: of the changes with revisions in [from_revision, to_revision] (0 = open), the
      * newest first when `newest_first`. A page begins behind (after_revision, after_sub) when
      * after_revision is not 0. `recursive` takes all descendants too. */

@@ -6,8 +6,7 @@
  * it is refused, because nobody can tell any more whether it was executed. The floor is replicated
  * and only grows, so an id above it that is not here was never executed.
  *
- * Sessions will bring caches of their own, per session by sequence number; then a row has session
- * and sequence instead of an id.
+ * Sessions have windows of their own, by sequence number (lease/window.h).
  */
 #ifndef STORE_REPLIES_H
 #define STORE_REPLIES_H

@@ -1,20 +1,22 @@
 /* The bytes of a reply.
  *
- *   reply   u8 outcome | u8 bits: 1 took_then, 2 repeated | u64 revision | u64 index
- *           | u32 failed_op | u32 results | results
+ *   reply   u8 outcome | u8 bits: 1 took_then, 2 repeated, 4 lease | u64 revision | u64 index
+ *           | u32 failed_op | bits & 4: lease | u32 results | results
+ *   lease   u64 id | u64 ttl_ms | u64 generation | u64 removed | bytes secret
  *   result  u8 type | u8 outcome | u8 presence: 1 null data, 2 stat, 4 count, 8 entries
  *           | bytes path | bytes data | stat | u64 count | u32 entries | entries
  *   entry   bytes name | u8 has stat | stat
  */
 #include "store/reply.h"
 
+#include "lease/lease.h"
 #include "store/command.h"
 #include "store/stat.h"
 
 #define RESULT_BYTES_MIN ((size_t)11)
 #define ENTRY_BYTES_MIN  ((size_t)5)
 
-enum reply_bits { REPLY_TOOK_THEN = 1, REPLY_REPEATED = 2 };
+enum reply_bits { REPLY_TOOK_THEN = 1, REPLY_REPEATED = 2, REPLY_LEASE = 4, REPLY_ALL = 7 };
 
 enum result_presence {
     RESULT_NULL_DATA = 1,
@@ -70,15 +72,28 @@ static void result_encode(struct buf *b, const struct op_result *r)
     }
 }
 
+static void lease_result_encode(struct buf *b, const struct lease_result *l)
+{
+    pack_u64(b, l->id);
+    pack_u64(b, l->ttl_ms);
+    pack_u64(b, l->generation);
+    pack_u64(b, l->removed);
+    pack_bytes(b, l->secret);
+}
+
 void reply_encode(struct buf *b, const struct reply *r)
 {
     uint8_t bits =
-        (uint8_t)((r->took_then ? REPLY_TOOK_THEN : 0) | (r->repeated ? REPLY_REPEATED : 0));
+        (uint8_t)((r->took_then ? REPLY_TOOK_THEN : 0) | (r->repeated ? REPLY_REPEATED : 0) |
+                  (r->has_lease ? REPLY_LEASE : 0));
     pack_u8(b, r->outcome);
     pack_u8(b, bits);
     pack_u64(b, r->revision);
     pack_u64(b, r->index);
     pack_u32(b, r->failed_op);
+    if (r->has_lease) {
+        lease_result_encode(b, &r->lease);
+    }
     pack_u32(b, r->result_count);
     for (uint32_t i = 0; i < r->result_count; i++) {
         result_encode(b, &r->results[i]);
@@ -138,6 +153,18 @@ static void result_decode(struct unpack *u, struct op_result *r, struct arena *a
     }
 }
 
+static void lease_result_decode(struct unpack *u, struct lease_result *l)
+{
+    l->id = unpack_u64(u);
+    l->ttl_ms = unpack_u64(u);
+    l->generation = unpack_u64(u);
+    l->removed = unpack_u64(u);
+    l->secret = unpack_bytes(u);
+    if (l->secret.size != 0 && l->secret.size != LEASE_SECRET_BYTES) {
+        u->failed = true;
+    }
+}
+
 enum status reply_decode(struct slice bytes, struct reply *r, struct arena *arena)
 {
     struct unpack u = unpack_make(bytes);
@@ -148,8 +175,12 @@ enum status reply_decode(struct slice bytes, struct reply *r, struct arena *aren
     r->revision = unpack_u64(&u);
     r->index = unpack_u64(&u);
     r->failed_op = unpack_u32(&u);
+    r->has_lease = (bits & REPLY_LEASE) != 0;
+    if (r->has_lease) {
+        lease_result_decode(&u, &r->lease);
+    }
     r->result_count = unpack_u32(&u);
-    if (u.failed || r->outcome >= OUTCOME_COUNT || bits > (REPLY_TOOK_THEN | REPLY_REPEATED) ||
+    if (u.failed || r->outcome >= OUTCOME_COUNT || bits > REPLY_ALL ||
         (uint64_t)r->result_count * RESULT_BYTES_MIN > u.rest.size) {
         return RC_MALFORMED;
     }

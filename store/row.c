@@ -6,17 +6,21 @@
  *   change  u64 revision | u32 sub | u8 type | u8 space | u8 reason | u8 bits: 1 null data,
  *           2 null old data | bytes path | bytes data | bytes old data | stat | u64 session
  *           | u64 cluster_ms | u64 wall_ms | bytes identities | bytes note
- *   reply   u64 issued_ms | u64 random | u64 random | u64 session | u64 sequence | u64 index
- *           | bytes reply
+ *   reply   u64 issued_ms | u64 random | u64 random | u64 session | u64 sequence | u64 serial
+ *           | u64 index | bytes reply
+ *   lease   u64 id | u8 kind | u8 bits: 1 renewable | u64 ttl_ms | u64 generation | u64 granted_ms
+ *           | u64 window floor | bytes secret | bytes owner
  */
 #include "store/row.h"
 
 #include "base/assert.h"
+#include "lease/lease.h"
 #include "store/history.h"
 #include "store/stat.h"
 #include "store/tree.h"
 
 enum { ROW_NULL_DATA = 1, ROW_NULL_OLD_DATA = 2 };
+enum { ROW_RENEWABLE = 1 };
 
 static void node_encode(struct buf *b, const struct row_node *n)
 {
@@ -55,8 +59,22 @@ static void row_reply_encode(struct buf *b, const struct row_reply *r)
     pack_u64(b, r->request.random[1]);
     pack_u64(b, r->session);
     pack_u64(b, r->sequence);
+    pack_u64(b, r->serial);
     pack_u64(b, r->index);
     pack_bytes(b, r->reply);
+}
+
+static void row_lease_encode(struct buf *b, const struct row_lease *l)
+{
+    pack_u64(b, l->id);
+    pack_u8(b, l->kind);
+    pack_u8(b, l->renewable ? ROW_RENEWABLE : 0);
+    pack_u64(b, l->ttl_ms);
+    pack_u64(b, l->generation);
+    pack_u64(b, l->granted_ms);
+    pack_u64(b, l->window_floor);
+    pack_bytes(b, l->secret);
+    pack_bytes(b, l->owner);
 }
 
 void row_encode(struct buf *b, const struct row *row)
@@ -72,6 +90,7 @@ void row_encode(struct buf *b, const struct row *row)
     case ROW_NODE: node_encode(b, &row->node); break;
     case ROW_CHANGE: change_encode(b, &row->change); break;
     case ROW_REPLY: row_reply_encode(b, &row->reply); break;
+    case ROW_LEASE: row_lease_encode(b, &row->lease); break;
     default: UNREACHABLE();
     }
     pack_u32_at(b, begin, (uint32_t)(b->size - begin - sizeof(uint32_t)));
@@ -125,8 +144,27 @@ static void row_reply_decode(struct unpack *u, struct row_reply *r)
     r->request.random[1] = unpack_u64(u);
     r->session = unpack_u64(u);
     r->sequence = unpack_u64(u);
+    r->serial = unpack_u64(u);
     r->index = unpack_u64(u);
     r->reply = unpack_bytes(u);
+}
+
+static void row_lease_decode(struct unpack *u, struct row_lease *l)
+{
+    l->id = unpack_u64(u);
+    l->kind = unpack_u8(u);
+    uint8_t bits = unpack_u8(u);
+    l->renewable = (bits & ROW_RENEWABLE) != 0;
+    l->ttl_ms = unpack_u64(u);
+    l->generation = unpack_u64(u);
+    l->granted_ms = unpack_u64(u);
+    l->window_floor = unpack_u64(u);
+    l->secret = unpack_bytes(u);
+    l->owner = unpack_bytes(u);
+    if (bits > ROW_RENEWABLE || l->kind < LEASE_PLAIN || l->kind > LEASE_SESSION ||
+        l->secret.size != LEASE_SECRET_BYTES) {
+        u->failed = true;
+    }
 }
 
 enum status row_decode(struct unpack *rows, struct row *out)
@@ -141,6 +179,7 @@ enum status row_decode(struct unpack *rows, struct row *out)
     case ROW_NODE: node_decode(&u, &out->node); break;
     case ROW_CHANGE: change_decode(&u, &out->change); break;
     case ROW_REPLY: row_reply_decode(&u, &out->reply); break;
+    case ROW_LEASE: row_lease_decode(&u, &out->lease); break;
     default: u.failed = true; break;
     }
     return rows->failed || !unpack_done(&u) ? RC_MALFORMED : RC_OK;

@@ -55,11 +55,24 @@ struct row_change {
 };
 
 struct row_reply {
-    struct request_id request; /* or session and sequence */
+    struct request_id request; /* or session, sequence and serial (lease/window.h) */
     uint64_t session;
     uint64_t sequence;
+    uint64_t serial;
     uint64_t index;
     struct slice reply; /* reply_encode */
+};
+
+struct row_lease {
+    uint64_t id;
+    uint8_t kind; /* enum lease_kind */
+    bool renewable;
+    uint64_t ttl_ms;
+    uint64_t generation;
+    uint64_t granted_ms;
+    uint64_t window_floor; /* of a session, else 0 */
+    struct slice secret;
+    struct slice owner;
 };
 
 struct row {
@@ -69,6 +82,7 @@ struct row {
         struct row_node node;
         struct row_change change;
         struct row_reply reply;
+        struct row_lease lease;
     };
 };
 

@@ -6,6 +6,10 @@
  * that was not there. Changes and replies never change, they only go: the change log is held in
  * memory from the cursor on, and a reply that is evicted before the cursor came by is saved. The
  * single values are saved at the beginning.
+ *
+ * Leases are walked by id, each followed by the replies in its window. A lease bears the number of
+ * the scan that has its row, or need not have it because the lease is younger; before a lease in
+ * front of the cursor changes or goes, or the floor of its window moves, its row is saved.
  */
 #include "store/scan.h"
 
@@ -31,6 +35,12 @@ struct store_scan {
     struct request_id reply; /* the last one visited */
     uint64_t reply_serial_end;
     bool replies_done;
+    uint64_t number;   /* what a lease bears that needs no more saving */
+    uint64_t lease;    /* the last one visited */
+    uint64_t sequence; /* of the last reply of its window that was */
+    uint64_t window_serial_end;
+    bool leases_done;
+    struct window_observer observer;
     struct buf pending; /* rows saved before their turn */
     size_t pending_sent;
 };
@@ -65,6 +75,7 @@ static void emit_singles(struct buf *rows, const struct store *s)
     emit_meta(rows, "replies_floor_ms", s->replies.floor.issued_ms);
     emit_meta(rows, "replies_floor_random_0", s->replies.floor.random[0]);
     emit_meta(rows, "replies_floor_random_1", s->replies.floor.random[1]);
+    emit_meta(rows, "window_serial", s->leases.windows.serial_next);
     for (uint32_t i = 0; i < s->diverged_count; i++) {
         char name[40];
         snprintf(name, sizeof name, "diverged_%" PRIu64, s->diverged[i].member);
@@ -125,6 +136,39 @@ static void emit_reply(struct buf *rows, const struct remembered *e)
     row_encode(rows, &row);
 }
 
+static void emit_lease(struct buf *rows, const struct lease *l)
+{
+    struct row row = {
+        .table = ROW_LEASE,
+        .lease =
+            {
+                .id = l->id,
+                .kind = l->kind,
+                .renewable = l->renewable,
+                .ttl_ms = l->ttl_ms,
+                .generation = l->generation,
+                .granted_ms = l->granted_ms,
+                .window_floor = l->window == NULL ? 0 : l->window->floor,
+                .secret = slice_make(l->secret, sizeof l->secret),
+                .owner = l->owner,
+            },
+    };
+    row_encode(rows, &row);
+}
+
+static void emit_window_reply(struct buf *rows, const struct window_reply *r)
+{
+    struct row row = {
+        .table = ROW_REPLY,
+        .reply = {.session = r->window->session,
+                  .sequence = r->sequence,
+                  .serial = r->serial,
+                  .index = r->index,
+                  .reply = slice_make(r->bytes, r->size)},
+    };
+    row_encode(rows, &row);
+}
+
 /* ---- copy on write ------------------------------------------------------------------------ */
 
 void scan_before_change(struct store *s, uint32_t slot)
@@ -153,6 +197,40 @@ static void scan_reply_evicted(void *context, const struct remembered *e)
     }
 }
 
+void scan_before_lease(struct store *s, struct lease *l)
+{
+    struct store_scan *scan = s->scan;
+    if (scan == NULL || scan->leases_done || l->id <= scan->lease || l->scan == scan->number) {
+        return;
+    }
+    emit_lease(&scan->pending, l);
+    l->scan = scan->number;
+}
+
+void scan_skip_lease(struct store *s, struct lease *l)
+{
+    if (s->scan != NULL) {
+        l->scan = s->scan->number;
+    }
+}
+
+static void scan_floor_moves(void *context, const struct window *w)
+{
+    struct store_scan *scan = context;
+    scan_before_lease(scan->store, lease_table_find(&scan->store->leases, w->session));
+}
+
+static void scan_window_reply_goes(void *context, const struct window_reply *r)
+{
+    struct store_scan *scan = context;
+    bool visited =
+        scan->leases_done || r->window->session < scan->lease ||
+        (r->window->session == scan->lease && r->sequence <= scan->sequence);
+    if (!visited && r->serial < scan->window_serial_end) {
+        emit_window_reply(&scan->pending, r);
+    }
+}
+
 /* ---- the walk ----------------------------------------------------------------------------- */
 
 struct store_scan *store_scan_begin(struct store *s, struct snapshot_meta *meta)
@@ -178,6 +256,15 @@ struct store_scan *store_scan_begin(struct store *s, struct snapshot_meta *meta)
     scan->replies_done = MUTANT_IS(MUTANT_SNAPSHOT_NO_REPLIES);
     s->replies.evict = scan_reply_evicted;
     s->replies.evict_context = scan;
+    scan->number = ++s->scan_count;
+    scan->sequence = UINT64_MAX;
+    scan->window_serial_end = s->leases.windows.serial_next;
+    scan->observer = (struct window_observer){
+        .floor_moves = scan_floor_moves,
+        .reply_goes = scan_window_reply_goes,
+        .context = scan,
+    };
+    s->leases.windows.observer = &scan->observer;
     emit_singles(&scan->pending, s);
     s->scan = scan;
     return scan;
@@ -228,6 +315,40 @@ static void step_reply(struct store_scan *scan, struct buf *rows)
     }
 }
 
+/* The next reply of the window at hand that was there at the beginning. False: there is none. */
+static bool step_window(struct store_scan *scan, struct buf *rows)
+{
+    const struct lease *l = lease_table_find(&scan->store->leases, scan->lease);
+    const struct window_reply *r =
+        l == NULL || l->window == NULL ? NULL : window_next(l->window, scan->sequence);
+    if (r == NULL) {
+        scan->sequence = UINT64_MAX;
+        return false;
+    }
+    scan->sequence = r->sequence;
+    if (r->serial < scan->window_serial_end) {
+        emit_window_reply(rows, r);
+    }
+    return true;
+}
+
+static void step_lease(struct store_scan *scan, struct buf *rows)
+{
+    if (scan->sequence != UINT64_MAX && step_window(scan, rows)) {
+        return;
+    }
+    const struct lease *l = lease_table_next(&scan->store->leases, scan->lease);
+    if (l == NULL) {
+        scan->leases_done = true;
+        return;
+    }
+    scan->lease = l->id;
+    scan->sequence = 0;
+    if (l->scan != scan->number) {
+        emit_lease(rows, l);
+    }
+}
+
 bool store_scan_step(struct store_scan *scan, size_t budget_bytes, struct buf *rows)
 {
     size_t spent = 0;
@@ -241,6 +362,8 @@ bool store_scan_step(struct store_scan *scan, size_t budget_bytes, struct buf *r
             step_change(scan, rows);
         } else if (!scan->replies_done) {
             step_reply(scan, rows);
+        } else if (!scan->leases_done) {
+            step_lease(scan, rows);
         } else {
             return false;
         }
@@ -254,6 +377,7 @@ void store_scan_end(struct store_scan *scan)
     struct store *s = scan->store;
     history_set_hold(&s->history, UINT64_MAX);
     s->replies.evict = NULL;
+    s->leases.windows.observer = NULL;
     s->scan = NULL;
     mem_free(scan->done);
     buf_close(&scan->pending);

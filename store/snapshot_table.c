@@ -33,9 +33,15 @@ const struct snapshot_table snapshot_tables[SNAPSHOT_TABLE_COUNT] = {
                     "identities BLOB, note BLOB)",
                     13 + STAT_COUNT},
     [ROW_REPLY] = {"replies",
-                   "CREATE TABLE replies(session INTEGER, sequence INTEGER, issued_ms INTEGER, "
-                   "random_0 INTEGER, random_1 INTEGER, log_index INTEGER, reply BLOB)",
-                   7},
+                   "CREATE TABLE replies(session INTEGER, sequence INTEGER, serial INTEGER, "
+                   "issued_ms INTEGER, random_0 INTEGER, random_1 INTEGER, log_index INTEGER, "
+                   "reply BLOB)",
+                   8},
+    [ROW_LEASE] = {"leases",
+                   "CREATE TABLE leases(id INTEGER, kind INTEGER, renewable INTEGER, "
+                   "ttl_ms INTEGER, generation INTEGER, granted_ms INTEGER, "
+                   "window_floor INTEGER, secret BLOB, owner BLOB)",
+                   9},
 };
 
 static_assert(SNAPSHOT_CELLS_MAX >= 13 + STAT_COUNT, "the widest table fits");
@@ -235,6 +241,7 @@ static void put_reply(struct snapshot_cells *c, const struct row_reply *r)
 {
     put_number(c, r->session);
     put_number(c, r->sequence);
+    put_number(c, r->serial);
     put_number(c, r->request.issued_ms);
     put_number(c, r->request.random[0]);
     put_number(c, r->request.random[1]);
@@ -246,11 +253,38 @@ static void take_reply(struct snapshot_cells *c, struct row_reply *r)
 {
     r->session = take_number(c, UINT64_MAX);
     r->sequence = take_number(c, UINT64_MAX);
+    r->serial = take_number(c, UINT64_MAX);
     r->request.issued_ms = take_number(c, UINT64_MAX);
     r->request.random[0] = take_number(c, UINT64_MAX);
     r->request.random[1] = take_number(c, UINT64_MAX);
     r->index = take_number(c, UINT64_MAX);
     r->reply = take_bytes(c);
+}
+
+static void put_lease(struct snapshot_cells *c, const struct row_lease *l)
+{
+    put_number(c, l->id);
+    put_number(c, l->kind);
+    put_number(c, l->renewable);
+    put_number(c, l->ttl_ms);
+    put_number(c, l->generation);
+    put_number(c, l->granted_ms);
+    put_number(c, l->window_floor);
+    put_blob(c, false, l->secret);
+    put_text(c, l->owner);
+}
+
+static void take_lease(struct snapshot_cells *c, struct row_lease *l)
+{
+    l->id = take_number(c, UINT64_MAX);
+    l->kind = (uint8_t)take_number(c, UINT8_MAX);
+    l->renewable = take_number(c, 1) == 1;
+    l->ttl_ms = take_number(c, UINT64_MAX);
+    l->generation = take_number(c, UINT64_MAX);
+    l->granted_ms = take_number(c, UINT64_MAX);
+    l->window_floor = take_number(c, UINT64_MAX);
+    l->secret = take_bytes(c);
+    l->owner = take_bytes(c);
 }
 
 void snapshot_cells_from_row(struct snapshot_cells *c, const struct row *row)
@@ -266,6 +300,7 @@ void snapshot_cells_from_row(struct snapshot_cells *c, const struct row *row)
     case ROW_NODE: put_node(c, &row->node); break;
     case ROW_CHANGE: put_change(c, &row->change); break;
     case ROW_REPLY: put_reply(c, &row->reply); break;
+    case ROW_LEASE: put_lease(c, &row->lease); break;
     default: UNREACHABLE();
     }
     POST(c->count == snapshot_tables[row->table].columns);
@@ -284,6 +319,7 @@ enum status snapshot_cells_to_row(struct snapshot_cells *c, uint8_t table, struc
     case ROW_NODE: take_node(c, &row->node); break;
     case ROW_CHANGE: take_change(c, &row->change); break;
     case ROW_REPLY: take_reply(c, &row->reply); break;
+    case ROW_LEASE: take_lease(c, &row->lease); break;
     default: UNREACHABLE();
     }
     return c->failed || c->next != c->count ? RC_CORRUPT : RC_OK;

@@ -2,6 +2,7 @@
 #ifndef STORE_STATE_H
 #define STORE_STATE_H
 
+#include "lease/table.h"
 #include "store/edit.h"
 #include "store/history.h"
 #include "store/replies.h"
@@ -23,6 +24,7 @@ struct store {
     struct tree tree;
     struct history history;
     struct replies replies;
+    struct lease_table leases; /* with the reply windows of sessions */
     uint64_t revision;
     uint64_t cluster_ms;
     uint32_t level;
@@ -35,6 +37,7 @@ struct store {
     struct heap reap; /* nodes to be removed, by the cluster_ms at which they are due */
     struct edit edit;
     struct store_scan *scan; /* NULL: none is under way */
+    uint64_t scan_count;     /* scans that were begun */
     struct arena arena;      /* of the current reply */
     struct buf scratch;
     struct store_load *load; /* NULL: the store is sealed, or never was loaded */

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "store/digest.h"
+#include "store/load.h"
 #include "store/reap.h"
 #include "store/state.h"
 
@@ -14,6 +15,7 @@ struct store *store_alloc(void)
     struct store *s = mem_zalloc(sizeof *s);
     tree_init(&s->tree);
     history_init(&s->history, REVISION_FIRST + 1);
+    lease_table_init(&s->leases);
     s->level = 1;
     return s;
 }
@@ -61,12 +63,13 @@ void store_free(struct store *s)
     history_close(&s->history);
     replies_close(&s->replies);
     heap_close(&s->reap);
+    lease_table_free(&s->leases);
     tree_close(&s->tree);
     edit_close(s);
     arena_close(&s->arena);
     buf_close(&s->scratch);
     mem_free(s->diverged);
-    mem_free(s->load);
+    load_free(s->load);
     mem_free(s);
 }
 
@@ -95,7 +98,8 @@ uint64_t store_cluster_ms(const struct store *s)
 
 uint64_t store_digest(const struct store *s)
 {
-    return s->node_sum + s->history.sum + s->replies.sum + digest_singles(s);
+    return s->node_sum + s->history.sum + s->replies.sum + s->leases.sum +
+           s->leases.windows.sum + digest_singles(s);
 }
 
 uint64_t store_node_count(const struct store *s)
@@ -130,24 +134,70 @@ uint64_t store_diverged(const struct store *s, uint64_t member)
     return known ? s->diverged[at].index : 0;
 }
 
+/* By session and sequence number, or else by request id. */
+static struct slice remembered_bytes(const struct store *s, uint64_t session, uint64_t sequence,
+                                     const struct request_id *request)
+{
+    if (sequence == 0) {
+        const struct remembered *e = replies_find(&s->replies, request);
+        return e == NULL ? slice_make(NULL, 0) : slice_make(e->reply, e->size);
+    }
+    const struct lease *l = lease_table_find(&s->leases, session);
+    const struct window_reply *r =
+        l == NULL || l->window == NULL ? NULL : window_find(l->window, sequence);
+    return r == NULL ? slice_make(NULL, 0) : slice_make(r->bytes, r->size);
+}
+
 bool store_remembered(struct store *s, uint64_t session, uint64_t sequence,
                       const struct request_id *request, struct reply *reply)
 {
-    (void)sequence;
-    if (session != 0) { /* no session exists at this feature level */
+    struct slice bytes = remembered_bytes(s, session, sequence, request);
+    if (bytes.size == 0) {
         return false;
     }
-    const struct remembered *e = replies_find(&s->replies, request);
-    if (e == NULL) {
-        return false;
-    }
-    enum status rc = reply_decode(slice_make(e->reply, e->size), reply, &s->arena);
+    enum status rc = reply_decode(bytes, reply, &s->arena);
     PRE(rc == RC_OK); /* encoded here, or decoded once when it was loaded */
     reply->repeated = true;
     return true;
 }
 
+const struct lease *store_lease(const struct store *s, uint64_t id)
+{
+    return lease_table_find(&s->leases, id);
+}
+
+const struct lease *store_lease_next(const struct store *s, uint64_t after)
+{
+    return lease_table_next(&s->leases, after);
+}
+
+uint64_t store_lease_count(const struct store *s)
+{
+    return s->leases.count;
+}
+
 /* ---- invariants --------------------------------------------------------------------------- */
+
+/* Every ephemeral is attached to its lease, and nothing else is attached to any. */
+static void check_attached(const struct store *s)
+{
+    uint64_t attached = 0;
+    uint64_t ephemerals = 0;
+    for (uint32_t slot = 1; slot < s->tree.slot_end; slot++) {
+        const struct node *n = tree_node(&s->tree, slot);
+        if ((n->bits & (NODE_FREE | NODE_HIDDEN)) != 0 || node_kind_of(n) != NODE_EPHEMERAL) {
+            continue;
+        }
+        const struct lease *owner = lease_table_find(&s->leases, n->lease);
+        INVARIANT(22, owner != NULL && lease_has_attached(owner, slot));
+        ephemerals++;
+    }
+    for (const struct lease *l = store_lease_next(s, 0); l != NULL;
+         l = store_lease_next(s, l->id)) {
+        attached += l->attached_count;
+    }
+    INVARIANT(22, attached == ephemerals);
+}
 
 void store_check(const struct store *s)
 {
@@ -155,6 +205,8 @@ void store_check(const struct store *s)
     tree_check(&s->tree);
     reap_check(s);
     replies_check(&s->replies);
+    lease_table_check(&s->leases);
+    check_attached(s);
     POST(s->edit.undo_count == 0);
     POST(tree_root(&s->tree, SPACE_NODES) != TREE_NONE);
     INVARIANT(15, history_is_contiguous(&s->history, s->revision));

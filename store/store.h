@@ -46,12 +46,14 @@ uint64_t store_history_bytes(const struct store *s);
  * 0 if none. A member for which this is set stops serving. */
 uint64_t store_diverged(const struct store *s, uint64_t member);
 
-/* The remembered reply of a request, for a node that skipped its entry through a snapshot.
- * False if it is not remembered. Valid until the next store_apply. */
+/* The remembered reply of a request, for a node that skipped its entry through a snapshot: by
+ * session and sequence number if there is one, else by request id. False if it is not remembered.
+ * Valid until the next store_apply. */
 bool store_remembered(struct store *s, uint64_t session, uint64_t sequence,
                       const struct request_id *request, struct reply *reply);
 
-/* One lease, or NULL; valid until the next store_apply. */
+uint64_t store_lease_count(const struct store *s); /* sessions too */
+/* One lease (lease/table.h), or NULL; valid until the next store_apply. */
 const struct lease *store_lease(const struct store *s, uint64_t id);
 /* The lease with the next higher id, for a walk from 0; NULL at the end. */
 const struct lease *store_lease_next(const struct store *s, uint64_t after);

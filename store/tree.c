@@ -57,6 +57,19 @@ struct slice path_parent(uint8_t space, struct slice path)
     return slice_make(path.data, begin > 1 ? begin - 1 : begin);
 }
 
+int path_order(struct slice a, struct slice b)
+{
+    size_t most = a.size < b.size ? a.size : b.size;
+    for (size_t i = 0; i < most; i++) {
+        if (a.data[i] != b.data[i]) {
+            int left = a.data[i] == '/' ? -1 : a.data[i];
+            int right = b.data[i] == '/' ? -1 : b.data[i];
+            return left - right;
+        }
+    }
+    return a.size < b.size ? -1 : a.size > b.size;
+}
+
 /* Whether `path` is the path of the node: compares component by component, upwards. */
 static bool node_has_path(const struct tree *t, const struct node *n, struct slice path)
 {
@@ -310,6 +323,9 @@ uint32_t tree_add(struct tree *t, const struct tree_key *key)
         .space = key->space,
         .bits = key->kind,
     };
+    if (key->kind == NODE_EPHEMERAL) {
+        n->lease = key->lease;
+    }
     node_set_name(t, n, path_last(key->space, key->path));
     tree_relink(t, slot);
     t->bytes += NODE_COST_BYTES;

@@ -127,6 +127,7 @@ struct tree_key {
     uint32_t parent;
     struct slice path; /* the whole */
     uint64_t hash;     /* tree_hash of it */
+    uint64_t lease;    /* of a NODE_EPHEMERAL, else 0 */
     uint64_t ttl_ms;   /* of a NODE_TTL, for store/edit.c */
 };
 uint32_t tree_add(struct tree *t, const struct tree_key *key);
@@ -143,6 +144,8 @@ void tree_set_value(struct tree *t, uint32_t slot, struct value *v); /* takes v,
 struct slice path_last(uint8_t space, struct slice path);
 /* "/a/b" -> "/a", "/a" -> "/"; of "/" itself and of flat keys: empty. */
 struct slice path_parent(uint8_t space, struct slice path);
+/* The order of a walk depth first: by components, so '/' comes before every other byte. */
+int path_order(struct slice a, struct slice b);
 
 size_t tree_path_bytes(const struct tree *t, uint32_t slot);
 void tree_path_write(const struct tree *t, uint32_t slot, uint8_t *to); /* that many bytes */

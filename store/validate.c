@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 
+#include "base/utf8.h"
+#include "lease/lease.h"
 #include "store/tree.h"
 
 /* ---- one operation ------------------------------------------------------------------------ */
@@ -132,6 +134,66 @@ enum outcome guard_check(const struct guard *g, struct errmsg *err)
     return key_check("guard", g->space, g->path, err);
 }
 
+/* ---- leases ------------------------------------------------------------------------------- */
+
+static enum outcome ttl_check(uint64_t ttl_ms, struct errmsg *err)
+{
+    if (ttl_ms >= LEASE_TTL_MS_MIN && ttl_ms <= LEASE_TTL_MS_MAX) {
+        return OUTCOME_OK;
+    }
+    (void)errmsg_set(err, RC_INVALID, "ttl_ms: %" PRIu64 ", a lease takes %" PRIu64 " to %" PRIu64,
+                     ttl_ms, LEASE_TTL_MS_MIN, LEASE_TTL_MS_MAX);
+    return OUTCOME_BAD_TTL;
+}
+
+static enum outcome secret_check(struct slice secret, struct errmsg *err)
+{
+    if (secret.size == LEASE_SECRET_BYTES) {
+        return OUTCOME_OK;
+    }
+    (void)errmsg_set(err, RC_INVALID, "secret: %zu bytes, it has %zu", secret.size,
+                     LEASE_SECRET_BYTES);
+    return OUTCOME_BAD_ARGUMENTS;
+}
+
+static enum outcome grant_check(const struct command_lease *l, struct errmsg *err)
+{
+    if (l->kind != LEASE_PLAIN && l->kind != LEASE_SESSION) {
+        return refuse(err, "grant", "unknown kind of lease");
+    }
+    if (l->owner.size > LEASE_OWNER_BYTES_MAX) {
+        return too_large(err, "owner", l->owner.size, LEASE_OWNER_BYTES_MAX);
+    }
+    if (!utf8_is_valid(l->owner)) {
+        return refuse(err, "owner", "not valid UTF-8");
+    }
+    enum outcome outcome = ttl_check(l->ttl_ms, err);
+    return outcome == OUTCOME_OK ? secret_check(l->secret, err) : outcome;
+}
+
+enum outcome lease_check(const struct command *c, struct errmsg *err)
+{
+    const struct command_lease *l = &c->lease;
+    enum outcome outcome = OUTCOME_OK;
+    if (l->id == 0 || l->id > LEASE_ID_MAX) {
+        (void)errmsg_set(err, RC_INVALID, "id: %" PRIu64 ", must be 1 to %" PRIu64, l->id,
+                         (uint64_t)LEASE_ID_MAX);
+        return OUTCOME_BAD_ARGUMENTS;
+    }
+    switch (c->type) {
+    case COMMAND_GRANT: return grant_check(l, err);
+    case COMMAND_RESUME:
+        outcome = l->ttl_ms == 0 ? OUTCOME_OK : ttl_check(l->ttl_ms, err);
+        return outcome == OUTCOME_OK ? secret_check(l->secret, err) : outcome;
+    case COMMAND_REVOKE:
+        if (l->kind > LEASE_SESSION) {
+            return refuse(err, "revoke", "unknown kind of lease");
+        }
+        return l->secret.size == 0 ? OUTCOME_OK : secret_check(l->secret, err);
+    default: return OUTCOME_OK;
+    }
+}
+
 /* ---- the command -------------------------------------------------------------------------- */
 
 /* Counted as encoded: many tiny operations must not grow into an entry that no log record holds. */
@@ -191,11 +253,40 @@ static enum outcome ops_check(const struct op *ops, uint32_t count, struct errms
     return OUTCOME_OK;
 }
 
+/* Who repeats what: by session and sequence number, or by request id. */
+static enum outcome repeat_check(const struct command *c, struct errmsg *err)
+{
+    if (c->session == 0 && (c->sequence | c->answered_to) != 0) {
+        return refuse(err, "session", "a sequence number without one");
+    }
+    if (c->sequence != 0 && c->answered_to >= c->sequence) {
+        (void)errmsg_set(err, RC_INVALID,
+                         "answered_to: %" PRIu64 ", must be below the sequence number %" PRIu64,
+                         c->answered_to, c->sequence);
+        return OUTCOME_BAD_ARGUMENTS;
+    }
+    if (c->sequence != 0 && request_id_is_set(&c->request)) {
+        return refuse(err, "request id", "a write with a sequence number takes none");
+    }
+    return OUTCOME_OK;
+}
+
+static bool command_is_about_lease(const struct command *c)
+{
+    return c->type >= COMMAND_GRANT && c->type <= COMMAND_EXPIRE;
+}
+
 enum outcome command_check(const struct command *c, struct errmsg *err)
 {
     enum outcome outcome = command_check_bytes(c, err);
+    if (outcome == OUTCOME_OK) {
+        outcome = repeat_check(c, err);
+    }
     if (outcome == OUTCOME_OK && c->type == COMMAND_REAP) {
         return path_check(c->reap.path, false, err);
+    }
+    if (outcome == OUTCOME_OK && command_is_about_lease(c)) {
+        return lease_check(c, err);
     }
     if (outcome != OUTCOME_OK || c->type != COMMAND_TXN) {
         return outcome;

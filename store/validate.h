@@ -16,4 +16,7 @@ enum outcome guard_check(const struct guard *g, struct errmsg *err);
 /* The limits on the command as a whole. */
 enum outcome command_check_bytes(const struct command *c, struct errmsg *err);
 
+/* The fields of a GRANT, RESUME, REVOKE or EXPIRE. */
+enum outcome lease_check(const struct command *c, struct errmsg *err);
+
 #endif

@@ -268,14 +268,14 @@ START_TEST(kinds_of_later_feature_levels_are_refused_by_name)
 }
 END_TEST
 
-START_TEST(a_command_of_a_session_is_refused_while_there_are_none)
+START_TEST(a_command_of_a_session_that_does_not_exist_is_refused)
 {
     struct op op = kit_op(OP_CREATE, "/a", "");
     struct command c = {.type = COMMAND_TXN,
                         .session = 5,
                         .sequence = 1,
                         .txn = {.then_ops = &op, .then_count = 1}};
-    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_NO_LEASE);
+    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_NO_SESSION);
     ck_assert(!kit_exists(&k, "/a"));
 }
 END_TEST
@@ -453,7 +453,7 @@ static Suite *apply_suite(void)
     tcase_add_test(tcase, a_node_with_children_is_deleted_only_recursively);
     tcase_add_test(tcase, checks_come_in_zookeepers_order);
     tcase_add_test(tcase, kinds_of_later_feature_levels_are_refused_by_name);
-    tcase_add_test(tcase, a_command_of_a_session_is_refused_while_there_are_none);
+    tcase_add_test(tcase, a_command_of_a_session_that_does_not_exist_is_refused);
     tcase_add_test(tcase, flat_keys_are_put_got_and_deleted);
     tcase_add_test(tcase, names_longer_than_a_node_holds_inline_work);
     tcase_add_test(tcase, limits_hold_in_apply_too);

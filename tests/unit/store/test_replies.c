@@ -62,7 +62,7 @@ START_TEST(remembered_replies_can_be_asked_for)
     ck_assert(store_remembered(k.store, 0, 0, &id, &reply));
     ck_assert_uint_eq(reply.revision, 2);
     ck_assert(reply.repeated);
-    ck_assert(!store_remembered(k.store, 3, 0, &id, &reply));
+    ck_assert(!store_remembered(k.store, 3, 1, &id, &reply));
 }
 END_TEST
 

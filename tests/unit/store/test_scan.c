@@ -1,5 +1,6 @@
 /* Snapshots as rows: a frozen view while the store goes on, and loading that trusts nothing. */
 #include "base/rng.h"
+#include "lease/lease.h"
 #include "store/digest.h"
 #include "store/state.h"
 #include "tests/support/check_main.h"
@@ -377,22 +378,24 @@ START_TEST(damaged_rows_never_load_and_never_crash)
 }
 END_TEST
 
-/* Kinds that no command can make yet have their place already. */
 START_TEST(leases_and_time_limits_of_nodes_survive)
 {
     struct tree *t = &k.store->tree;
-    uint32_t parent = tree_find(t, SPACE_NODES, slice_str("/n001"));
+    struct command grant = {.type = COMMAND_GRANT,
+                            .lease = {.id = 77,
+                                      .ttl_ms = 1000,
+                                      .kind = LEASE_PLAIN,
+                                      .secret = slice_str("0123456789abcdef")}};
+    ck_assert_int_eq(kit_run(&k, &grant), OUTCOME_OK);
+    struct op op = kit_op(OP_CREATE, "/n001/e", "");
+    op.kind = NODE_EPHEMERAL;
+    op.lease = 77;
+    ck_assert_int_eq(kit_ops(&k, &op, 1), OUTCOME_OK);
     struct tree_key key = {.space = SPACE_NODES,
-                           .kind = NODE_EPHEMERAL,
-                           .parent = parent,
-                           .path = slice_str("/n001/e"),
-                           .hash = tree_hash(SPACE_NODES, slice_str("/n001/e"))};
-    uint32_t ephemeral = tree_add(t, &key);
-    tree_node(t, ephemeral)->create_revision = 5;
-    tree_node(t, ephemeral)->lease = 77;
-    key.kind = NODE_TTL;
-    key.path = slice_str("/n001/t");
-    key.hash = tree_hash(SPACE_NODES, key.path);
+                           .kind = NODE_TTL,
+                           .parent = tree_find(t, SPACE_NODES, slice_str("/n001")),
+                           .path = slice_str("/n001/t"),
+                           .hash = tree_hash(SPACE_NODES, slice_str("/n001/t"))};
     uint32_t limited = tree_add(t, &key);
     tree_node(t, limited)->create_revision = 5;
     tree_dir(t, limited)->ttl_ms = 9000;
@@ -409,6 +412,7 @@ START_TEST(leases_and_time_limits_of_nodes_survive)
     ck_assert_uint_eq(stat.lease, 77);
     ck_assert_int_eq(kit_stat(&k, "/n001/t", &stat), OUTCOME_OK);
     ck_assert_uint_eq(stat.ttl_ms, 9000);
+    ck_assert_uint_eq(store_lease(loaded, 77)->attached_count, 1);
     ck_assert_int_eq(kit_create(&k, "/n001/e/x", ""), OUTCOME_EPHEMERAL_PARENT);
     ck_assert_int_eq(kit_create(&k, "/n001/t/x", ""), OUTCOME_OK);
     store_free(old);

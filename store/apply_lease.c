@@ -1,0 +1,147 @@
+/* Leases and sessions begin, change hands and end.
+ *
+ * A lease ends with all that is attached to it, in one revision, in path order; the reason is in
+ * the change log. Granting and resuming change no data, and so no revision. */
+#include "store/apply.h"
+
+#include "base/assert.h"
+#include "store/attached.h"
+#include "store/scan.h"
+#include "store/state.h"
+#include "store/validate.h"
+
+static void result_fill(struct store *s, const struct lease *l, struct reply *reply)
+{
+    reply->has_lease = true;
+    reply->lease = (struct lease_result){
+        .id = l->id,
+        .ttl_ms = l->ttl_ms,
+        .generation = l->generation,
+    };
+    if (l->kind == LEASE_SESSION) {
+        reply->lease.secret = arena_copy(&s->arena, slice_make(l->secret, sizeof l->secret));
+    }
+}
+
+static enum outcome grant(struct store *s, const struct apply_context *context,
+                          const struct command_lease *c, struct reply *reply)
+{
+    if (lease_table_find(&s->leases, c->id) != NULL) {
+        return OUTCOME_LEASE_EXISTS;
+    }
+    if (s->leases.count >= LEASE_COUNT_MAX) {
+        return OUTCOME_LIMIT;
+    }
+    struct lease what = {
+        .id = c->id,
+        .ttl_ms = c->ttl_ms,
+        .granted_ms = context->wall_ms,
+        .kind = c->kind,
+        .renewable = c->renewable,
+        .owner = c->owner,
+    };
+    memcpy(what.secret, c->secret.data, sizeof what.secret);
+    struct lease *l = lease_table_add(&s->leases, &what);
+    scan_skip_lease(s, l);
+    result_fill(s, l, reply);
+    return OUTCOME_OK;
+}
+
+/* A wrong secret disturbs nothing, and neither does a plain lease's id. */
+static enum outcome resume(struct store *s, const struct command_lease *c, struct reply *reply)
+{
+    struct lease *l = lease_table_find(&s->leases, c->id);
+    if (l == NULL || l->kind != LEASE_SESSION) {
+        return OUTCOME_NO_SESSION;
+    }
+    if (!lease_secret_matches(l, c->secret)) {
+        return OUTCOME_BAD_SECRET;
+    }
+    scan_before_lease(s, l);
+    lease_table_resume(&s->leases, l, c->ttl_ms != 0 ? c->ttl_ms : l->ttl_ms);
+    result_fill(s, l, reply);
+    return OUTCOME_OK;
+}
+
+struct lease_end {
+    const struct apply_context *context;
+    const struct command *command;
+    enum change_reason reason;
+};
+
+static void end(struct store *s, struct lease *l, const struct lease_end *how,
+                struct reply *reply)
+{
+    struct attached *attached;
+    uint32_t count = attached_in_order(&s->tree, l, slice_make(NULL, 0), &s->arena, &attached);
+    edit_begin(s, how->context, how->command);
+    s->edit.reason = (uint8_t)how->reason;
+    for (uint32_t i = 0; i < count; i++) {
+        edit_delete(s, attached[i].slot);
+    }
+    edit_commit(s);
+    reply->has_lease = true;
+    reply->lease = (struct lease_result){
+        .id = l->id,
+        .ttl_ms = l->ttl_ms,
+        .generation = l->generation,
+        .removed = count,
+    };
+    scan_before_lease(s, l);
+    POST(l->attached_count == 0);
+    lease_table_remove(&s->leases, l);
+}
+
+static enum outcome revoke(struct store *s, const struct apply_context *context,
+                           const struct command *c, struct reply *reply)
+{
+    const struct command_lease *asked = &c->lease;
+    struct lease *l = lease_table_find(&s->leases, asked->id);
+    if (l == NULL || (asked->kind != 0 && asked->kind != l->kind)) {
+        return asked->kind == LEASE_SESSION ? OUTCOME_NO_SESSION : OUTCOME_NO_LEASE;
+    }
+    bool is_session = l->kind == LEASE_SESSION;
+    if (is_session && !lease_secret_matches(l, asked->secret)) {
+        return OUTCOME_BAD_SECRET;
+    }
+    struct lease_end how = {
+        .context = context,
+        .command = c,
+        .reason = is_session ? REASON_CLOSED : REASON_REVOKED,
+    };
+    end(s, l, &how, reply);
+    return OUTCOME_OK;
+}
+
+static enum outcome expire(struct store *s, const struct apply_context *context,
+                           const struct command *c, struct reply *reply)
+{
+    struct lease *l = lease_table_find(&s->leases, c->lease.id);
+    if (l == NULL) {
+        return OUTCOME_NO_LEASE;
+    }
+    if (l->generation != c->lease.generation) {
+        return OUTCOME_GENERATION_MOVED;
+    }
+    struct lease_end how = {.context = context, .command = c, .reason = REASON_EXPIRED};
+    end(s, l, &how, reply);
+    return OUTCOME_OK;
+}
+
+void apply_lease(struct store *s, const struct apply_context *context, const struct command *c,
+                 struct reply *reply)
+{
+    enum outcome outcome = command_check_bytes(c, NULL);
+    if (outcome == OUTCOME_OK) {
+        outcome = lease_check(c, NULL);
+    }
+    if (outcome == OUTCOME_OK) {
+        switch (c->type) {
+        case COMMAND_GRANT: outcome = grant(s, context, &c->lease, reply); break;
+        case COMMAND_RESUME: outcome = resume(s, &c->lease, reply); break;
+        case COMMAND_REVOKE: outcome = revoke(s, context, c, reply); break;
+        default: outcome = expire(s, context, c, reply); break;
+        }
+    }
+    reply->outcome = (uint8_t)outcome;
+}
