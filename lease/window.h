@@ -1,9 +1,10 @@
 /* Reply windows of sessions: what makes repeating a numbered write safe.
  *
- * A session numbers its writes. Its window has a floor: a sequence number at or below it is never
- * executed (again), because nobody can tell any more whether it was. Of the WINDOW_SEQUENCES numbers
- * above the floor, in any order, the replies of those that were executed are remembered; a number
- * there without one was never executed. The floor rises, never falls:
+ * A session numbers its writes. Its window has a floor: a sequence number at or below it is
+ * never executed (again), because nobody can tell any more whether it was. Of the
+ * WINDOW_SEQUENCES numbers above the floor, in any order, the replies of those that were
+ * executed are remembered; a number there without one was never executed. The floor rises,
+ * never falls:
  *
  *   - to what the client says it has all answers up to;
  *   - by a new number further above, to that number minus WINDOW_SEQUENCES;
@@ -12,8 +13,9 @@
  *   - when all sessions' have more than WINDOWS_BYTES_MAX: the oldest reply of all goes, and what
  *     its session has below it. Oldest is by serial, which counts replies over all sessions.
  *
- * Floors and serials are replicated, so members and loaded snapshots evict the same. Only base/ is
- * used here; a reply is bytes. Loop thread, or the one that fills a store nobody else sees yet. */
+ * Floors and serials are replicated, so members and loaded snapshots evict the same. Only
+ * base/ is used here; a reply is bytes. Loop thread, or the one that fills a store nobody
+ * else sees yet. */
 #ifndef LEASE_WINDOW_H
 #define LEASE_WINDOW_H
 
@@ -88,13 +90,14 @@ const struct window_reply *window_next(const struct window *w, uint64_t after);
 /* The floor rises to `floor`, if it is not there yet. */
 void window_raise(struct windows *all, struct window *w, uint64_t floor);
 
-/* Remembers a reply for a number above the floor that has none yet, and applies the bounds. Keeps a
- * copy of the bytes. */
+/* Remembers a reply for a number above the floor that has none yet, and applies the bounds.
+ * Keeps a copy of the bytes. */
 void window_add(struct windows *all, struct window *w, uint64_t sequence, uint64_t index,
                 struct slice reply);
 
-/* Loading: as they were, so no bounds move. False: it has no place, as its number is not within the
- * window or is there already, or its serial is not above all that were loaded before it. */
+/* Loading: as they were, so no bounds move. False: it has no place, as its number is not
+ * within the window or is there already, or its serial is not above all that were loaded
+ * before it. */
 bool window_load(struct windows *all, struct window *w, const struct window_reply *from,
                  struct slice reply);
 /* Loading: whether a window is within its own bounds. */

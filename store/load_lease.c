@@ -1,4 +1,5 @@
-/* Loading leases: rows in any order, so what belongs to a lease finds it when the store is sealed. */
+/* Loading leases: rows in any order, so what belongs to a lease finds it when the store is
+ * sealed. */
 #include <inttypes.h>
 #include <stdlib.h>
 
