@@ -7,12 +7,18 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "net/grpc/front.h"
+#include "net/http/http.h"
 #include "store/store.h"
 
 #define DATA_DIR  "data"
 #define PEER_PORT 7001
 #define TERM_MAX  100000
 #define INDEX_MAX 10000000
+/* As in cmd/coordd/wire.c. */
+#define TURN_ROUNDS_MAX 8
+/* A client that hangs must not hold up a stop for the rest of the run. */
+#define SERVER_STOP_LIMIT_MS 1000
 
 enum note { NOTE_APPLIED = 0x30, NOTE_STATE, NOTE_START, NOTE_CRASH };
 
@@ -20,8 +26,10 @@ static void node_turn_cb(void *context);
 
 /* ---- set-up ------------------------------------------------------------------------------ */
 
-static void link_init(struct world *w, struct sim_link *l)
+void cluster_link_init(struct cluster *c, uint32_t from, uint32_t to)
 {
+    struct world *w = &c->world;
+    struct sim_link *l = &c->net.links[from][to];
     /* From a rack to a continent away, but never near an election timeout. */
     l->latency_us = world_random(w, 20, world_chance(w, 800) ? 400 : 5000);
     l->jitter_us = world_random(w, 10, 1 + l->latency_us);
@@ -78,7 +86,7 @@ void cluster_init(struct cluster *c, const struct cluster_options *options)
         (void)snprintf(c->members[i].host, sizeof c->members[i].host, "n%u", i + 1);
         c->members[i].port = PEER_PORT;
         for (uint32_t j = 0; j < options->nodes; j++) {
-            link_init(&c->world, &c->net.links[i][j]);
+            cluster_link_init(c, i, j);
         }
     }
 }
@@ -200,6 +208,29 @@ static void node_deadline_cb(void *context)
     cluster_wake(n->cluster, n->host.number);
 }
 
+static bool server_is_due(const struct cluster_node *n)
+{
+    uint64_t next = server_next_deadline_ms(n->server);
+    return next != UINT64_MAX && next <= sim_host_now_us(&n->host) / MS;
+}
+
+/* What a node that had to stop completes reaches nobody. */
+static void node_and_server_turn(struct cluster_node *n)
+{
+    node_turn(n->node);
+    for (int i = 0; i < TURN_ROUNDS_MAX && !n->has_fatal && server_is_due(n); i++) {
+        server_turn(n->server);
+        node_turn(n->node);
+    }
+}
+
+static uint64_t next_deadline_ms(const struct cluster_node *n)
+{
+    uint64_t node = node_next_deadline_ms(n->node);
+    uint64_t server = server_next_deadline_ms(n->server);
+    return node < server ? node : server;
+}
+
 static void node_turn_cb(void *context)
 {
     struct cluster_node *n = context;
@@ -209,13 +240,13 @@ static void node_turn_cb(void *context)
         world_at(&c->world, &n->turn, pause, node_turn_cb, n);
         return;
     }
-    node_turn(n->node);
+    node_and_server_turn(n);
     if (n->has_fatal) {
         return; /* ends in cluster_step */
     }
     check_applied(c, n);
     check_state(c, n);
-    uint64_t deadline_ms = node_next_deadline_ms(n->node);
+    uint64_t deadline_ms = next_deadline_ms(n);
     uint64_t delay = deadline_ms >= UINT64_MAX / MS
                          ? SECOND
                          : sim_host_delay_until(&n->host, deadline_ms * MS);
@@ -255,10 +286,29 @@ static void node_fatal(void *context, enum status rc, const char *why)
 
 static void node_stopped(void *context)
 {
-    ((struct cluster_node *)context)->has_stopped = true;
+    ((struct cluster_node *)context)->node_stopped = true;
+}
+
+static void server_stopped(void *context)
+{
+    ((struct cluster_node *)context)->server_stopped = true;
 }
 
 /* ---- start and end ----------------------------------------------------------------------- */
+
+static enum status server_start(struct cluster_node *n, struct errmsg *err)
+{
+    const struct server_options options = {
+        .env = &n->process->env,
+        .node = n->node,
+        .log = &n->log,
+        .host = n->name,
+        .port = CLUSTER_CLIENT_PORT,
+        .fronts = {[SERVER_HTTP1] = &http_front, [SERVER_HTTP2] = &grpc_front},
+        .stop_ms = SERVER_STOP_LIMIT_MS,
+    };
+    return server_open(&options, &n->server, err);
+}
 
 enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *err)
 {
@@ -267,7 +317,8 @@ enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *e
     sim_host_boot_clock(&n->host);
     n->host.paused_until_us = 0;
     n->process = sim_env_new(&n->host, process_wake, process_died, n);
-    n->has_fatal = n->has_stopped = n->is_stopping = n->disk_died = false;
+    n->has_fatal = n->is_stopping = n->disk_died = false;
+    n->node_stopped = n->server_stopped = false;
     n->is_expected_fatal = false;
     n->host.disk.failed_at_us = 0;
     n->applied_index = n->revision = n->term = 0;
@@ -312,6 +363,10 @@ enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *e
         return rc;
     }
     n->disk_died = n->host.disk.is_dead;
+    rc = server_start(n, err);
+    if (rc != RC_OK) {
+        world_fail(&c->world, "%s does not listen: %s", n->name, err->text);
+    }
     cluster_wake(c, node);
     return RC_OK;
 }
@@ -350,9 +405,10 @@ static void node_release(struct cluster *c, struct cluster_node *n)
 {
     world_cancel(&c->world, &n->turn);
     world_cancel(&c->world, &n->deadline);
-    struct node *node = n->node;
-    n->node = NULL; /* clients that complete now must not come back to it */
-    node_close(node);
+    server_close(n->server);
+    node_close(n->node);
+    n->server = NULL;
+    n->node = NULL;
     uint32_t held = sim_env_free(n->process);
     n->process = NULL;
     if (held > 0) {
@@ -390,6 +446,7 @@ void cluster_stop(struct cluster *c, uint32_t node)
     PRE(n->node != NULL && !n->is_stopping);
     world_trace(&c->world, "%s is asked to stop", n->name);
     n->is_stopping = true;
+    server_stop(n->server, server_stopped, n);
     node_stop(n->node, node_stopped, n);
     cluster_wake(c, node);
 }
@@ -448,11 +505,12 @@ void cluster_isolate(struct cluster *c, uint32_t node, bool cut)
 
 void cluster_heal_net(struct cluster *c)
 {
-    for (uint32_t i = 0; i < c->options.nodes; i++) {
-        for (uint32_t j = 0; j < c->options.nodes; j++) {
+    for (uint32_t i = 0; i < c->net.host_count; i++) {
+        for (uint32_t j = 0; j < c->net.host_count; j++) {
             c->net.links[i][j].is_cut = false;
             c->net.links[i][j].extra_us = 0;
             c->net.links[i][j].corrupt = 0;
+            c->net.links[i][j].break_after = 0;
         }
     }
 }
@@ -515,7 +573,8 @@ bool cluster_step(struct cluster *c)
     for (uint32_t i = 0; i < c->options.nodes; i++) {
         struct cluster_node *n = &c->nodes[i];
         check_failed_disk(c, n);
-        if (n->node != NULL && (n->has_fatal || n->has_stopped || n->disk_died)) {
+        bool has_ended = n->has_fatal || n->disk_died || (n->node_stopped && n->server_stopped);
+        if (n->node != NULL && has_ended) {
             node_ended(c, n);
         }
     }

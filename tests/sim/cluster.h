@@ -1,17 +1,22 @@
 /* A cluster of production nodes over simulated machines.
  *
- * A node is started (node_open on the host's disk), gets its turns like under the daemon's loop
- * (after every callback, and when node_next_deadline_ms says so), and dies by a kill, by loss
- * of power, by its own `fatal`, or is stopped in order. After every turn the checks that need
+ * A node is started with the server of its clients as cmd/coordd/wire.c does it (node_open on the
+ * host's disk, server_open with the real front ends), gets its turns like under the daemon's loop
+ * (after every callback, and when a deadline says so), and dies by a kill, by loss of power, by
+ * its own `fatal`, or is stopped in order. After every turn the checks that need
  * no history run: one leader per term, applied index and revision never back, and equal digests
  * at equal applied index over all nodes and all their lives. */
 #ifndef TESTS_SIM_CLUSTER_H
 #define TESTS_SIM_CLUSTER_H
 
+#include "net/server.h"
 #include "raft/node.h"
 #include "tests/sim/sim_env.h"
 #include "tests/sim/sim_net.h"
 #include "tests/sim/world.h"
+
+#define CLUSTER_NODES_MAX   5
+#define CLUSTER_CLIENT_PORT 7400 /* remote.c knows it too */
 
 struct cluster;
 
@@ -43,12 +48,14 @@ struct cluster_node {
     struct sim_host host;
     struct sim_env *process;
     struct node *node; /* NULL: down */
+    struct server *server;
     struct log log;
     char name[8];
     uint32_t boots;
     size_t snapshot_log_bytes; /* 0: as the cluster's */
     bool is_stopping;
-    bool has_stopped; /* node_stop has come to its end */
+    bool node_stopped; /* node_stop has come to its end */
+    bool server_stopped;
     bool has_fatal;
     bool is_expected_fatal; /* a fault was injected that must end in it */
     enum status fatal_rc;
@@ -76,9 +83,10 @@ struct cluster {
     struct world world;
     struct sim_net net;
     struct cluster_options options;
-    struct node_member members[SIM_HOSTS_MAX];
-    struct cluster_node nodes[SIM_HOSTS_MAX];
+    struct node_member members[CLUSTER_NODES_MAX];
+    struct cluster_node nodes[CLUSTER_NODES_MAX];
     /* what the checks know */
+    uint64_t cluster_id; /* 0: nobody has said it yet */
     uint32_t *leaders; /* by term: 1 + node */
     size_t leader_count;
     struct cluster_digest *digests; /* by applied index */
@@ -104,12 +112,16 @@ bool cluster_start(struct cluster *c, uint32_t node);
 /* The same, for scenarios that expect a refusal. */
 enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *err);
 void cluster_start_all(struct cluster *c);
+/* Gives a link the latency that it has for good. */
+void cluster_link_init(struct cluster *c, uint32_t from, uint32_t to);
 /* Ends a node that is up. Never from inside a callback of the node. */
 void cluster_crash(struct cluster *c, uint32_t node, enum death how);
 void cluster_restart_in(struct cluster *c, uint32_t node, uint64_t delay_us);
-/* node_stop, then node_close. */
+/* server_stop and node_stop, then both are closed. */
 void cluster_stop(struct cluster *c, uint32_t node);
-/* Asks for a turn soon: after a request was handed to the node. */
+void cluster_wake(struct cluster *c, uint32_t node);
+
+/* Asks for a turn soon: something has changed behind the node's back. */
 void cluster_wake(struct cluster *c, uint32_t node);
 
 bool cluster_is_up(const struct cluster *c, uint32_t node);

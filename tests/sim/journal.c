@@ -14,7 +14,7 @@
 static const char *const kind_names[DO_KINDS] = {
     "create",    "set",         "delete", "count", "compare-and-set", "sequential create",
     "pair",      "rolled back", "get",    "list",  "session get",     "barrier",
-    "local get",
+    "local get", "bounded get",
 };
 
 void journal_init(struct journal *h, struct cluster *c)
@@ -26,6 +26,7 @@ void journal_close(struct journal *h)
 {
     mem_free(h->records);
     mem_free(h->sights);
+    mem_free(h->confirmed);
 }
 
 /* ---- keys and values --------------------------------------------------------------------- */
@@ -97,7 +98,12 @@ struct record *journal_record(struct journal *h, uint64_t number)
 
 static void journal_raise(struct journal *h, uint64_t index, uint64_t revision)
 {
-    h->high_index = index > h->high_index ? index : h->high_index;
+    if (index > h->high_index) {
+        h->high_index = index;
+        h->confirmed = grow(h->confirmed, h->confirmed_count, sizeof *h->confirmed);
+        h->confirmed[h->confirmed_count++] =
+            (struct confirmed){.at_us = h->cluster->world.now_us, .index = index};
+    }
     h->high_revision = revision > h->high_revision ? revision : h->high_revision;
 }
 
@@ -113,16 +119,25 @@ static bool kind_writes(uint8_t kind)
     return kind < DO_GET;
 }
 
-void journal_written(struct journal *h, uint64_t number, const struct reply *reply)
+uint64_t journal_confirmed_at(const struct journal *h, uint64_t at_us)
+{
+    size_t count = h->confirmed_count;
+    while (count > 0 && h->confirmed[count - 1].at_us > at_us) {
+        count--;
+    }
+    return count > 0 ? h->confirmed[count - 1].index : 0;
+}
+
+void journal_written(struct journal *h, uint64_t number, const struct told *told)
 {
     struct record *r = journal_record(h, number);
-    r->outcome = reply->outcome;
-    r->had_effect = reply->outcome == OUTCOME_OK && reply->took_then;
-    r->index = reply->index;
-    r->revision = reply->revision;
+    r->outcome = told->outcome;
+    r->had_effect = told->outcome == OUTCOME_OK && told->took_then;
+    r->index = told->index;
+    r->revision = told->revision;
     record_end(h, r, FATE_DONE);
     h->acked_writes += r->had_effect;
-    if (r->index <= r->floor_index || r->revision < r->floor_revision ||
+    if ((r->index != 0 && r->index <= r->floor_index) || r->revision < r->floor_revision ||
         (r->had_effect && r->revision == r->floor_revision)) {
         world_fail(&h->cluster->world,
                    "%s #%" PRIu64 " of client %u has index %" PRIu64 " revision %" PRIu64
@@ -143,7 +158,7 @@ void journal_read(struct journal *h, uint64_t number, uint64_t index, uint64_t r
     if (!is_linearizable) {
         return;
     }
-    if (index < r->floor_index || revision < r->floor_revision) {
+    if ((index != 0 && index < r->floor_index) || revision < r->floor_revision) {
         world_fail(&h->cluster->world,
                    "stale read: %s #%" PRIu64 " of client %u saw index %" PRIu64
                    " revision %" PRIu64 ", but %" PRIu64 ", %" PRIu64

@@ -40,8 +40,9 @@ enum op_kind {
     DO_GET,
     DO_LIST,
     DO_SESSION_GET,
-    DO_BARRIER,
+    DO_BARRIER, /* a sync, then a local read of the same node */
     DO_LOCAL_GET,
+    DO_BOUNDED_GET,
     DO_KINDS,
 };
 
@@ -65,6 +66,15 @@ struct record {
     uint64_t sequence; /* DO_SEQUENTIAL: the number got */
 };
 
+/* What a reply said about the whole operation. */
+struct told {
+    uint8_t outcome; /* enum outcome */
+    bool took_then;
+    bool repeated;
+    uint64_t revision;
+    uint64_t index; /* 0: a refused call does not say it */
+};
+
 /* A statement about one key at one revision. */
 struct sight {
     uint32_t key;
@@ -75,6 +85,12 @@ struct sight {
     uint64_t returned_us;
 };
 
+/* From then on this index had been told to somebody. */
+struct confirmed {
+    uint64_t at_us;
+    uint64_t index;
+};
+
 struct journal {
     struct cluster *cluster;
     struct record *records; /* operation number - 1 */
@@ -83,6 +99,8 @@ struct journal {
     size_t sight_count;
     uint64_t high_index; /* highest that any client was told */
     uint64_t high_revision;
+    struct confirmed *confirmed; /* how high_index rose */
+    size_t confirmed_count;
     uint64_t acked; /* operations with a definite outcome */
     uint64_t acked_writes;
 };
@@ -93,10 +111,12 @@ void journal_close(struct journal *h);
 /* Returns the number of the operation, from 1. */
 uint64_t journal_begin(struct journal *h, enum op_kind kind, uint32_t client, uint32_t key);
 struct record *journal_record(struct journal *h, uint64_t number);
-/* A write's reply, or a read's index and revision: checks real-time order. */
-void journal_written(struct journal *h, uint64_t number, const struct reply *reply);
+/* A write's reply, or a read's index (0: not said) and revision: checks real-time order. */
+void journal_written(struct journal *h, uint64_t number, const struct told *told);
 void journal_read(struct journal *h, uint64_t number, uint64_t index, uint64_t revision,
                   bool is_linearizable);
+/* What any client had been told at that time. */
+uint64_t journal_confirmed_at(const struct journal *h, uint64_t at_us);
 void journal_lost(struct journal *h, uint64_t number, enum fate fate);
 void journal_see(struct journal *h, const struct sight *s);
 

@@ -192,14 +192,13 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
         run_judge(r);
     }
     run_report(r, result);
-    workload_end(&r->workload);
+    workload_close(&r->workload);
     cluster_close(c);
     /* Closing may find a leak: that counts too. */
     if (c->world.failed && !result->failed) {
         result->failed = true;
         (void)snprintf(result->why, sizeof result->why, "%s", c->world.why);
     }
-    workload_close(&r->workload);
     journal_close(&r->journal);
     mem_free(r);
 }

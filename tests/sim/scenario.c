@@ -41,10 +41,11 @@ bool scenario_run(const struct scenario *scenario, bool trace, char *why, size_t
     cluster_init(&s->cluster, &options);
     journal_init(&s->journal, &s->cluster);
     workload_init(&s->workload, &s->cluster, &s->journal, 4);
+    workload_stay_near(&s->workload);
     scenario->run(s);
     workload_end(&s->workload);
-    cluster_close(&s->cluster);
     workload_close(&s->workload);
+    cluster_close(&s->cluster);
     bool ok = !s->cluster.world.failed;
     (void)snprintf(why, bytes, "%s", s->cluster.world.why);
     journal_close(&s->journal);

@@ -70,7 +70,7 @@ void scenario_torn_tail(struct story *s)
         if (!cluster_is_up(c, 0)) {
             (void)cluster_start(c, 0);
         }
-        s->workload.clients[1].is_idle = true;
+        workload_give_up(&s->workload, 1);
     }
     story_end(s);
 }

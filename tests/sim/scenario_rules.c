@@ -172,6 +172,7 @@ void scenario_aba(struct story *s)
         cluster_crash(c, i, DEATH_POWER);
         c->nodes[i].host.disk.slow_us = 0;
     }
+    workload_give_up(&s->workload, 0);
     /* The others go on without it; then it comes back. */
     cluster_heal_net(c);
     (void)cluster_start(c, follower);

@@ -328,6 +328,15 @@ static void pipe_deliver(struct env_stream *s)
     /* TCP keeps no borders: now and then a piece comes in two. */
     size_t bytes =
         left > 1 && world_chance(w, 100) ? (size_t)world_random(w, 1, left - 1) : left;
+    struct sim_link *l = link_of(s);
+    if (l->break_after > 0) {
+        bytes = bytes < l->break_after ? bytes : l->break_after;
+        l->break_after -= bytes;
+        if (l->break_after == 0) {
+            net_of(s)->broken++;
+            connection_reset(s->connection, 0, 0);
+        }
+    }
     const uint8_t *data = c->data + c->used;
     world_note(w, NOTE_DELIVER, (uint64_t)s->host << 8 | to->host, hash_bytes(0, data, bytes));
     c->used += bytes;

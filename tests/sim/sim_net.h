@@ -3,7 +3,8 @@
  * Streams are like TCP: bytes arrive in order, once, in pieces of any size, or the connection
  * breaks. So the classic faults of a message network take the shapes that they have above TCP:
  *
- *   loss         a connection is reset: what was under way is gone for good
+ *   loss         a connection is reset: what was under way is gone for good; or it breaks at a
+ *                certain byte
  *   delay        latency and jitter per piece; a host's or link's delay may rise to whole
  *                seconds
  *   duplication  both ends connect and reconnect at once, and a sender that cannot know what
@@ -24,7 +25,7 @@
 #include "tests/sim/sim_env.h"
 #include "tests/sim/world.h"
 
-#define SIM_HOSTS_MAX 5
+#define SIM_HOSTS_MAX 24
 
 struct sim_link { /* one direction */
     bool is_cut;
@@ -33,6 +34,7 @@ struct sim_link { /* one direction */
     uint64_t extra_us;  /* of a slow period */
     uint32_t corrupt;   /* so many of the next pieces are damaged */
     size_t piece_bytes; /* > 0: bytes travel in pieces of this size, one each microsecond */
+    size_t break_after; /* > 0: the connection breaks when so many more bytes have arrived */
 };
 
 struct sim_net {
@@ -44,6 +46,7 @@ struct sim_net {
     struct list listeners;
     uint64_t stall_limit_us; /* a connection that cannot move for so long is reset */
     uint64_t corrupted;      /* pieces damaged so far */
+    uint64_t broken;         /* connections broken by break_after */
 };
 
 extern const struct env_net sim_net_table;

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/assert.h"
 #include "base/mem.h"
-#include "store/store.h"
 
 #define RETRY_US (20 * MS)
+/* What a node knows of its age it knows by a clock that may be 10 % slow. */
+#define SLOWEST_PPM 900000
 
 static void client_next(void *context);
 static void client_attempt(void *context);
@@ -54,92 +54,21 @@ static uint32_t key_pick(struct world *w, enum op_kind kind)
     }
 }
 
-static struct slice client_path(struct client *k, uint32_t slot, uint32_t key)
-{
-    key_path(key, k->paths[slot], sizeof k->paths[slot]);
-    return slice_str(k->paths[slot]);
-}
-
 /* "v17." and padding, of many sizes, so that the log fills at different speeds. */
-static struct slice client_value(struct client *k)
+static void client_value(struct client *k)
 {
+    struct buf *data = &k->request.data;
     struct world *w = &k->workload->cluster->world;
     uint64_t dice = world_random(w, 0, 99);
     size_t padding = (size_t)(dice < 60   ? world_random(w, 0, 40)
                               : dice < 95 ? world_random(w, 40, 400)
                                           : world_random(w, 400, 3000));
-    buf_clear(&k->data);
-    buf_printf(&k->data, "v%" PRIu64 ".", k->operation);
+    buf_clear(data);
+    buf_printf(data, "v%" PRIu64 ".", k->operation);
     if (k->workload->value_bytes > 0) {
-        padding = k->workload->value_bytes - k->data.size;
+        padding = k->workload->value_bytes - data->size;
     }
-    memset(buf_extend(&k->data, padding), 'x', padding);
-    return buf_slice(&k->data);
-}
-
-static struct op *client_op(struct client *k, uint32_t slot, enum op_type type, uint32_t key)
-{
-    k->ops[slot] = (struct op){.type = (uint8_t)type,
-                               .space = SPACE_NODES,
-                               .path = client_path(k, slot, key),
-                               .version = VERSION_ANY};
-    return &k->ops[slot];
-}
-
-static uint32_t client_fill_ops(struct client *k, enum op_kind kind, uint32_t key)
-{
-    struct slice value = client_value(k);
-    struct txn *txn = &k->command.txn;
-    switch (kind) {
-    case DO_CREATE: client_op(k, 0, OP_CREATE, key)->data = value; return 1;
-    case DO_SET:
-    case DO_COUNT: client_op(k, 0, OP_SET, key)->data = value; return 1;
-    case DO_DELETE: (void)client_op(k, 0, OP_DELETE, key); return 1;
-    case DO_CAS:
-        client_op(k, 0, OP_SET, key)->data = value;
-        if (world_chance(&k->workload->cluster->world, 500)) {
-            k->ops[0].version = k->versions[key];
-        } else {
-            k->guard = (struct guard){.target = GUARD_VERSION,
-                                      .relation = GUARD_EQUAL,
-                                      .space = SPACE_NODES,
-                                      .path = k->ops[0].path,
-                                      .number = k->versions[key]};
-            txn->guards = &k->guard;
-            txn->guard_count = 1;
-        }
-        return 1;
-    case DO_SEQUENTIAL:
-        client_op(k, 0, OP_CREATE, KEY_PLAIN)->data = value;
-        (void)snprintf(k->paths[0], sizeof k->paths[0], "/q/i-");
-        k->ops[0].path = slice_str(k->paths[0]);
-        k->ops[0].flags = OP_SEQUENTIAL;
-        return 1;
-    case DO_PAIR:
-        client_op(k, 0, OP_SET, KEY_PAIR)->data = value;
-        client_op(k, 1, OP_SET, KEY_PAIR + 1)->data = value;
-        return 2;
-    case DO_ROLLED_BACK:
-        client_op(k, 0, OP_SET, KEY_PAIR)->data = value;
-        client_op(k, 1, OP_CHECK, KEY_PAIR + 1)->version = UINT32_MAX - 1;
-        return 2;
-    default: UNREACHABLE();
-    }
-}
-
-static void client_fill_command(struct client *k, enum op_kind kind, uint32_t key)
-{
-    struct world *w = &k->workload->cluster->world;
-    struct record *r = journal_record(k->workload->journal, k->operation);
-    k->command = (struct command){.type = COMMAND_TXN};
-    r->version = kind == DO_CAS ? k->versions[key] : 0;
-    k->command.txn.then_ops = k->ops;
-    k->command.txn.then_count = client_fill_ops(k, kind, key);
-    r->has_id = kind == DO_COUNT || world_chance(w, 700);
-    if (r->has_id) {
-        k->command.request.random[0] = rng_next(&w->rng);
-        k->command.request.random[1] = rng_next(&w->rng);
-    }
+    memset(buf_extend(data, padding), 'x', padding);
 }
 
 static bool kind_is_write(enum op_kind kind)
@@ -147,24 +76,38 @@ static bool kind_is_write(enum op_kind kind)
     return kind < DO_GET;
 }
 
-static void client_fill_read(struct client *k, enum op_kind kind, uint32_t key)
+/* The request's bytes stay the same over all attempts: so do its ids. */
+static void client_fill(struct client *k, enum op_kind kind, uint32_t key)
 {
-    static const char *const parents[] = {"/k", "/p"};
-    k->read = (struct node_read){.owner = k, .consistency = READ_LINEARIZABLE};
-    k->read.query =
-        (struct query){.type = QUERY_GET, .space = SPACE_NODES, .path = client_path(k, 0, key)};
-    if (kind == DO_LIST) {
-        k->read.query.type = QUERY_LIST;
-        k->read.query.path = slice_str(parents[key == KEY_PAIR]);
-        k->read.query.with_data = true;
-    } else if (kind == DO_BARRIER) {
-        k->read.is_barrier = true;
+    struct world *w = &k->workload->cluster->world;
+    struct record *record = journal_record(k->workload->journal, k->operation);
+    struct request *r = &k->request;
+    r->kind = kind;
+    r->key = key;
+    r->version = kind == DO_CAS ? k->versions[key] : 0;
+    r->by_guard = kind == DO_CAS && world_chance(w, 500);
+    r->id[0] = 0;
+    r->consistency = COORD__V1__CONSISTENCY__LINEARIZABLE;
+    if (kind_is_write(kind)) {
+        client_value(k);
+        record->version = r->version;
+        record->has_id = k->may_repeat && (kind == DO_COUNT || world_chance(w, 700)) &&
+                         station_cluster_ms(k->station) > 0;
+        if (record->has_id) {
+            r->id[0] = station_cluster_ms(k->station);
+            r->id[1] = rng_next(&w->rng);
+            r->id[2] = rng_next(&w->rng);
+        }
     } else if (kind == DO_SESSION_GET) {
-        k->read.consistency = READ_SESSION;
-        k->read.min_index = k->seen_index;
+        r->consistency = COORD__V1__CONSISTENCY__SESSION;
+        r->min_index = k->seen_index;
     } else if (kind == DO_LOCAL_GET) {
-        k->read.consistency = READ_LOCAL;
+        r->consistency = COORD__V1__CONSISTENCY__LOCAL;
+    } else if (kind == DO_BOUNDED_GET) {
+        r->consistency = COORD__V1__CONSISTENCY__BOUNDED;
+        r->bound_ms = world_random(w, 1, 2000);
     }
+    request_pack(r, w);
 }
 
 /* ---- the end of an operation ------------------------------------------------------------- */
@@ -214,70 +157,61 @@ static bool outcome_is_expected(const struct record *r)
     }
 }
 
-static void client_replied(struct client *k, const struct reply *reply)
+/* The id is of no use: too old, or from a clock that runs ahead. Nothing was executed now. */
+static bool client_id_refused(struct client *k, enum outcome outcome)
+{
+    struct journal *h = k->workload->journal;
+    if (outcome == OUTCOME_REQUEST_FUTURE && k->maybe_proposed) {
+        client_retry(k); /* later it will do; an earlier attempt may be under way */
+        return true;
+    }
+    if (outcome == OUTCOME_REQUEST_FUTURE || outcome == OUTCOME_REQUEST_EXPIRED) {
+        journal_lost(h, k->operation, k->maybe_proposed ? FATE_UNKNOWN : FATE_NOT_PROPOSED);
+        client_finish(k);
+        return true;
+    }
+    return false;
+}
+
+static void client_wrote(struct client *k, const struct response *response)
 {
     struct journal *h = k->workload->journal;
     struct record *r = journal_record(h, k->operation);
-    if (reply->outcome == OUTCOME_REQUEST_FUTURE) {
-        world_trace(&k->workload->cluster->world,
-                    "client %u #%" PRIu64 ": its id is of %" PRIu64
-                    " ms, the cluster's time %" PRIu64,
-                    k->number, k->operation, k->command.request.issued_ms,
-                    node_cluster_ms(k->workload->cluster->nodes[k->node].node));
-        /* The clock that made the id runs ahead: later it will do. Nothing was executed; if no
-         * earlier attempt is under way either, the client may as well give up. */
-        if (k->maybe_proposed) {
-            client_retry(k);
-        } else {
-            journal_lost(h, k->operation, FATE_NOT_PROPOSED);
-            client_finish(k);
-        }
+    const struct told *told = &response->told;
+    if (client_id_refused(k, (enum outcome)told->outcome)) {
         return;
     }
-    if (reply->outcome == OUTCOME_REQUEST_EXPIRED) {
-        journal_lost(h, k->operation, k->maybe_proposed ? FATE_UNKNOWN : FATE_NOT_PROPOSED);
-        client_finish(k);
-        return;
-    }
-    if (r->kind == DO_SEQUENTIAL && reply->result_count == 1 &&
-        reply->results[0].path.size > 10) {
-        char number[16] = {0};
-        struct slice path = reply->results[0].path;
-        memcpy(number, path.data + path.size - 10, 10);
-        r->sequence = strtoull(number, NULL, 10);
-    }
-    journal_written(h, k->operation, reply);
+    r->sequence = r->kind == DO_SEQUENTIAL ? response->sequence : 0;
+    journal_written(h, k->operation, told);
     if (!outcome_is_expected(r)) {
         world_fail(&k->workload->cluster->world,
                    "operation #%" PRIu64 " of kind %u: outcome \"%s\"", k->operation, r->kind,
-                   outcome_text(reply->outcome));
+                   outcome_text((enum outcome)told->outcome));
     }
     client_see_outcome(k, r);
     if (r->kind == DO_CAS && r->had_effect) {
-        k->versions[r->key] = reply->results[0].stat.version;
+        k->versions[r->key] = response->version;
     }
-    client_saw(k, reply->index, reply->revision);
+    if (told->index != 0) {
+        client_saw(k, told->index, told->revision);
+    }
     client_finish(k);
 }
 
-static void client_write_done(struct node_write *write, enum status rc,
-                              const struct reply *reply)
+/* No reply: what may have become of the write? */
+static void client_write_failed(struct client *k, const struct remote_answer *a)
 {
-    struct client *k = write->owner;
     struct workload *l = k->workload;
     struct record *r = journal_record(l->journal, k->operation);
-    k->is_waiting = false;
-    k->last_rc = rc;
-    /* A node that is down tells nobody anything: what it completes while it is torn down was
-     * never heard, and had been proposed for all the client knows. */
-    bool was_heard = cluster_is_up(l->cluster, k->node);
-    world_trace(&l->cluster->world, "client %u #%" PRIu64 ": n%u %s%s", k->number, k->operation,
-                k->node + 1, was_heard ? "" : "died, ", status_text(rc));
-    if (was_heard && rc == RC_OK) {
-        client_replied(k, reply);
-        return;
+    bool was_told = a->end == REMOTE_ANSWERED;
+    if (was_told && a->code != GRPC_UNKNOWN && a->code != GRPC_DEADLINE_EXCEEDED &&
+        a->code != GRPC_UNAVAILABLE && a->code != GRPC_RESOURCE_EXHAUSTED) {
+        world_fail(&l->cluster->world, "operation #%" PRIu64 " ended with %s: %s", k->operation,
+                   grpc_code_name(a->code), a->text);
     }
-    k->maybe_proposed |= !was_heard || rc == RC_UNKNOWN || rc == RC_TIMEOUT;
+    k->maybe_proposed |= a->end == REMOTE_LOST ||
+                         (was_told && (a->code == GRPC_UNKNOWN ||
+                                       a->code == GRPC_DEADLINE_EXCEEDED));
     if (r->has_id) {
         client_retry(k);
         return;
@@ -289,33 +223,33 @@ static void client_write_done(struct node_write *write, enum status rc,
 
 /* ---- reads ------------------------------------------------------------------------------- */
 
-static void client_see_get(struct client *k, uint32_t key, const struct query_result *q)
+static void client_see_get(struct client *k, uint32_t key, const struct response *q)
 {
-    bool exists = q->outcome == OUTCOME_OK;
+    bool exists = q->told.outcome == OUTCOME_OK;
     journal_see(k->workload->journal, &(struct sight){
                                           .key = key,
                                           .exists = exists,
-                                          .at_revision = q->revision,
-                                          .modify_revision = q->stat.modify_revision,
-                                          .value = value_number(q->data),
+                                          .at_revision = q->told.revision,
+                                          .modify_revision = exists ? q->modify_revision : 0,
+                                          .value = q->value,
                                       });
     if (exists) {
-        k->versions[key] = q->stat.version;
+        k->versions[key] = q->version;
     }
 }
 
-static void client_see_list(struct client *k, uint32_t first, const struct query_result *q)
+static void client_see_list(struct client *k, uint32_t first, const struct response *q)
 {
     uint32_t count = first == KEY_PAIR ? KEYS_PAIR : KEYS_PLAIN;
     uint64_t pair[KEYS_PAIR] = {0};
     for (uint32_t key = first; key < first + count; key++) {
-        struct sight s = {.key = key, .at_revision = q->revision};
-        for (uint32_t i = 0; i < q->entry_count; i++) {
-            const struct query_entry *e = &q->entries[i];
-            if (key_of(e->path) == key) {
+        struct sight s = {.key = key, .at_revision = q->told.revision};
+        for (size_t i = 0; i < q->list->n_entries; i++) {
+            const Coord__V1__ListEntry *e = q->list->entries[i];
+            if (key_of(slice_str(e->path)) == key) {
                 s.exists = true;
-                s.modify_revision = e->stat.modify_revision;
-                s.value = value_number(e->data);
+                s.modify_revision = e->stat->modify_revision;
+                s.value = value_number(slice_make(e->data.data, e->data.len));
             }
         }
         if (first == KEY_PAIR) {
@@ -330,124 +264,182 @@ static void client_see_list(struct client *k, uint32_t first, const struct query
     }
 }
 
-static void client_read_done(struct node_read *read, enum status rc,
-                             const struct query_result *result)
+/* A read that may be old says how old: everything that had been confirmed to anybody before is in
+ * it. */
+static void check_age(struct client *k, const struct record *r, const struct response *q)
 {
-    struct client *k = read->owner;
-    struct cluster *c = k->workload->cluster;
-    struct record *r = journal_record(k->workload->journal, k->operation);
-    struct arena arena = {0};
-    struct query_result local;
-    k->is_waiting = false;
-    k->last_rc = rc;
-    if (!cluster_is_up(c, k->node) || rc != RC_OK) {
-        client_retry(k);
+    struct world *w = &k->workload->cluster->world;
+    if (r->kind == DO_BOUNDED_GET && q->told.index != 0 &&
+        (!q->age_known || q->age_ms > k->request.bound_ms)) {
+        world_fail(w, "read #%" PRIu64 " is bounded by %" PRIu64 " ms, but its age is %s%" PRIu64,
+                   k->operation, k->request.bound_ms, q->age_known ? "" : "not known, ",
+                   q->age_ms);
+    }
+    uint64_t age_us = (q->age_ms + 1) * MS * 1000000 / SLOWEST_PPM;
+    if (!q->age_known || q->told.index == 0 || age_us >= k->asked_us) {
         return;
     }
-    if (r->kind == DO_BARRIER) {
-        /* After a sync even a local read is linearizable. */
-        store_query(node_store(c->nodes[k->node].node), &k->read.query, &local, &arena);
-        result = &local;
+    uint64_t confirmed = journal_confirmed_at(k->workload->journal, k->asked_us - age_us);
+    if (q->told.index < confirmed) {
+        world_fail(w, "read #%" PRIu64 " is of index %" PRIu64 " and says that it is %" PRIu64
+                      " ms old, but %" PRIu64 " was confirmed before",
+                   k->operation, q->told.index, q->age_ms, confirmed);
     }
-    bool is_linearizable = r->kind != DO_SESSION_GET && r->kind != DO_LOCAL_GET;
-    journal_read(k->workload->journal, k->operation, result->applied_index, result->revision,
-                 is_linearizable);
-    if (r->kind == DO_SESSION_GET &&
-        (result->applied_index < k->read.min_index || result->revision < k->seen_revision)) {
-        world_fail(&c->world,
+}
+
+/* Session reads never go back, whichever nodes serve them. */
+static void check_session(struct client *k, const struct record *r, const struct response *q)
+{
+    bool is_back = q->told.revision < k->asked_revision ||
+                   (q->told.index != 0 && q->told.index < k->request.min_index);
+    if (r->kind == DO_SESSION_GET && is_back) {
+        world_fail(&k->workload->cluster->world,
                    "session read #%" PRIu64 " of client %u went back to revision %" PRIu64
                    " from %" PRIu64,
-                   k->operation, k->number, result->revision, k->seen_revision);
+                   k->operation, k->number, q->told.revision, k->asked_revision);
     }
+}
+
+static void client_got(struct client *k, const struct response *q)
+{
+    struct record *r = journal_record(k->workload->journal, k->operation);
+    bool is_linearizable = r->kind != DO_SESSION_GET && r->kind != DO_LOCAL_GET &&
+                           r->kind != DO_BOUNDED_GET;
+    if (q->told.outcome != OUTCOME_OK && q->told.outcome != OUTCOME_NO_NODE) {
+        world_fail(&k->workload->cluster->world, "read #%" PRIu64 ": outcome \"%s\"",
+                   k->operation, outcome_text((enum outcome)q->told.outcome));
+        return;
+    }
+    journal_read(k->workload->journal, k->operation, q->told.index, q->told.revision,
+                 is_linearizable);
+    check_session(k, r, q);
+    check_age(k, r, q);
     if (r->kind == DO_LIST) {
-        client_see_list(k, r->key, result);
+        client_see_list(k, r->key, q);
     } else {
-        client_see_get(k, r->key, result);
+        client_see_get(k, r->key, q);
     }
-    if (r->kind != DO_LOCAL_GET) {
-        client_saw(k, result->applied_index, result->revision);
+    if (r->kind != DO_LOCAL_GET && r->kind != DO_BOUNDED_GET && q->told.index != 0) {
+        client_saw(k, q->told.index, q->told.revision);
     }
-    arena_close(&arena);
     client_finish(k);
+}
+
+/* ---- the end of an attempt --------------------------------------------------------------- */
+
+static void client_ended(struct remote_call *call, const struct remote_answer *answer)
+{
+    struct client *k = call->owner;
+    struct workload *l = k->workload;
+    struct response q;
+    uint64_t call_connection = k->station->remotes[k->node].connected;
+    bool is_reply = response_read(&k->request, k->station, k->node, call, answer, &q);
+    k->answer = *answer;
+    world_trace(&l->cluster->world, "client %u #%" PRIu64 ": n%u %s %s", k->number,
+                k->operation, k->node + 1,
+                answer->end == REMOTE_ANSWERED  ? grpc_code_name(answer->code)
+                : answer->end == REMOTE_REFUSED ? "not processed"
+                                                : "lost",
+                answer->text);
+    if (is_reply && k->is_writing) {
+        client_wrote(k, &q);
+    } else if (is_reply && k->request.rpc == RPC_SYNC) {
+        k->is_syncing = true; /* the read follows from an event of its own */
+        k->sync_connection = call_connection;
+        world_at(&l->cluster->world, &k->event, 1, client_attempt, k);
+    } else if (is_reply) {
+        client_got(k, &q);
+    } else if (k->is_writing) {
+        client_write_failed(k, answer);
+    } else {
+        client_retry(k);
+    }
+    response_close(&q);
 }
 
 /* ---- attempts ---------------------------------------------------------------------------- */
 
-static bool node_pick(struct cluster *c, uint32_t *node)
+/* The client goes away without waiting for the answer. */
+static void client_cancel(void *context)
 {
-    uint32_t start = (uint32_t)world_random(&c->world, 0, c->options.nodes - 1);
-    int leader = cluster_leader(c);
-    if (leader >= 0 && world_chance(&c->world, 400)) {
-        start = (uint32_t)leader;
-    }
-    for (uint32_t i = 0; i < c->options.nodes; i++) {
-        *node = (start + i) % c->options.nodes;
-        if (cluster_is_up(c, *node) && !c->nodes[*node].is_stopping) {
-            return true;
-        }
-    }
-    return false;
+    remote_call_give_up(&((struct client *)context)->call);
 }
 
-/* The attempt's client goes away without waiting for the answer. */
-static void client_cancel(void *context)
+/* Nothing of the client is under way any more: for stories that go on without it. */
+static void client_drop(struct client *k)
+{
+    struct remote *r = k->call.remote;
+    if (r != NULL) {
+        remote_close(r);
+    }
+    world_cancel(&k->workload->cluster->world, &k->event); /* no retry: the story decides */
+    k->is_idle = true;
+}
+
+static bool client_ask(struct client *k, uint64_t limit_us)
+{
+    struct cluster *c = k->workload->cluster;
+    struct remote *r = &k->station->remotes[k->node];
+    k->asked_us = c->world.now_us;
+    k->asked_revision = k->seen_revision;
+    return remote_call_packed(r, &k->call, rpc_path(k->request.rpc), buf_slice(&k->request.packed),
+                              limit_us);
+}
+
+/* The moment comes when the request does, about. */
+static void moment_cb(void *context)
 {
     struct client *k = context;
     struct cluster *c = k->workload->cluster;
-    if (k->is_waiting && cluster_is_up(c, k->node)) {
-        if (k->is_writing) {
-            node_write_cancel(c->nodes[k->node].node, &k->write);
-            client_write_done(&k->write, RC_UNKNOWN, NULL);
-        } else {
-            node_read_cancel(c->nodes[k->node].node, &k->read);
-            client_read_done(&k->read, RC_TIMEOUT, NULL);
-        }
+    if (c->moment != NULL && c->nodes[k->moment_node].state == 'l') {
+        c->moment(c->context, MOMENT_SUBMIT, k->moment_node);
     }
 }
 
-static enum status client_ask(struct client *k, uint64_t limit_us)
+/* First the sync. After it the node has what was committed before, and so has any later read of
+ * it, unless it has been restarted: so that read goes over the same connection. */
+static void client_prepare_barrier(struct client *k)
 {
-    struct cluster *c = k->workload->cluster;
-    struct cluster_node *n = &c->nodes[k->node];
-    uint64_t deadline_ms = (sim_host_now_us(&n->host) + limit_us) / MS + 1;
-    struct record *r = journal_record(k->workload->journal, k->operation);
-    enum status rc;
-    if (k->is_writing) {
-        if (r->has_id && k->command.request.issued_ms == 0) {
-            uint64_t now_ms = node_cluster_ms(n->node);
-            k->command.request.issued_ms = now_ms == 0 ? 1 : now_ms;
-        }
-        k->write = (struct node_write){.done = client_write_done, .owner = k};
-        rc = node_write(n->node, &k->write, &k->command, deadline_ms);
-    } else {
-        k->read.done = client_read_done;
-        rc = node_read(n->node, &k->read, deadline_ms);
+    const struct remote *r = &k->station->remotes[k->node];
+    struct request *request = &k->request;
+    if (k->is_syncing && r->http2 != NULL && r->connected == k->sync_connection) {
+        request->consistency = COORD__V1__CONSISTENCY__LOCAL;
+        request_pack_read(request, RPC_GET);
+        return;
     }
-    k->is_waiting = rc == RC_OK;
-    cluster_wake(c, k->node);
-    return rc;
+    k->is_syncing = false;
+    request->consistency = COORD__V1__CONSISTENCY__LINEARIZABLE;
+    request_pack_read(request, RPC_SYNC);
 }
 
 static void client_attempt(void *context)
 {
     struct client *k = context;
-    struct workload *l = k->workload;
-    struct cluster *c = l->cluster;
-    k->attempts++;
-    if (!node_pick(c, &k->node)) {
-        client_retry(k);
+    struct cluster *c = k->workload->cluster;
+    struct world *w = &c->world;
+    uint64_t pause = sim_host_pause_left(&k->station->host);
+    if (pause > 0) {
+        world_at(w, &k->event, pause, client_attempt, k);
         return;
     }
-    enum status rc = client_ask(k, world_random(&c->world, 50 * MS, 1500 * MS));
-    if (rc != RC_OK) {
-        client_retry(k); /* nothing was proposed */
+    if (k->request.kind == DO_BARRIER) {
+        client_prepare_barrier(k);
+    }
+    if (!k->is_syncing) {
+        k->node = station_pick(k->station);
+    }
+    k->is_syncing = false;
+    if (!client_ask(k, world_random(w, 50 * MS, 1500 * MS))) {
+        client_retry(k); /* nothing was sent */
         return;
     }
-    if (k->is_writing && c->moment != NULL && c->nodes[k->node].state == 'l') {
-        c->moment(c->context, MOMENT_SUBMIT, k->node);
+    if (k->is_writing && c->nodes[k->node].state == 'l') {
+        k->moment_node = k->node;
+        world_at(w, &k->moment, c->net.links[k->station->host.number][k->node].latency_us,
+                 moment_cb, k);
     }
-    if (world_chance(&c->world, 8)) {
-        world_at(&c->world, &k->event, world_random(&c->world, 1, 5 * MS), client_cancel, k);
+    if (world_chance(w, 8)) {
+        world_at(w, &k->event, world_random(w, 1, 5 * MS), client_cancel, k);
     }
 }
 
@@ -458,12 +450,8 @@ static void client_begin(struct client *k, enum op_kind kind, uint32_t key)
     k->is_writing = kind_is_write(kind);
     k->is_idle = false;
     k->maybe_proposed = false;
-    k->attempts = 0;
-    if (k->is_writing) {
-        client_fill_command(k, kind, key);
-    } else {
-        client_fill_read(k, kind, key);
-    }
+    k->is_syncing = false;
+    client_fill(k, kind, key);
 }
 
 static void client_next(void *context)
@@ -471,6 +459,9 @@ static void client_next(void *context)
     struct client *k = context;
     struct world *w = &k->workload->cluster->world;
     enum op_kind kind = kind_pick(w);
+    if (station_cluster_ms(k->station) == 0) {
+        kind = DO_GET; /* request ids are made of what the cluster says */
+    }
     client_begin(k, kind, key_pick(w, kind));
     client_attempt(k);
 }
@@ -481,10 +472,15 @@ void workload_init(struct workload *l, struct cluster *c, struct journal *h, uin
 {
     *l = (struct workload){
         .cluster = c, .journal = h, .client_count = clients, .think_us = 10 * MS};
-    for (uint32_t i = 0; i < clients; i++) {
-        l->clients[i].workload = l;
-        l->clients[i].number = i;
-        l->clients[i].is_idle = true;
+    l->station_count = (uint32_t)world_random(&c->world, 2, STATIONS_MAX);
+    for (uint32_t i = 0; i < l->station_count; i++) {
+        station_init(&l->stations[i], c);
+    }
+    for (uint32_t i = 0; i < l->client_count; i++) {
+        struct client *k = &l->clients[i];
+        *k = (struct client){.workload = l, .number = i, .is_idle = true, .may_repeat = true};
+        k->station = &l->stations[i % l->station_count];
+        k->call = (struct remote_call){.owner = k, .ended = client_ended};
     }
 }
 
@@ -516,64 +512,104 @@ bool workload_is_idle(const struct workload *l)
     return true;
 }
 
-/* Called when no node is up any more: nothing refers to the clients. */
 void workload_close(struct workload *l)
 {
+    l->is_ending = true;
+    for (uint32_t i = 0; i < l->station_count; i++) {
+        station_close(&l->stations[i]);
+    }
     for (uint32_t i = 0; i < l->client_count; i++) {
-        world_cancel(&l->cluster->world, &l->clients[i].event);
-        buf_close(&l->clients[i].data);
+        struct client *k = &l->clients[i];
+        world_cancel(&l->cluster->world, &k->event);
+        world_cancel(&l->cluster->world, &k->moment);
+        remote_call_release(&k->call);
+        request_close(&k->request);
     }
 }
 
 /* ---- one at a time ----------------------------------------------------------------------- */
 
+void workload_stay_near(struct workload *l)
+{
+    struct sim_net *n = &l->cluster->net;
+    for (uint32_t i = 0; i < l->station_count; i++) {
+        for (uint32_t node = 0; node < l->cluster->options.nodes; node++) {
+            struct sim_link near = {.latency_us = 20, .jitter_us = 5};
+            n->links[l->stations[i].host.number][node] = near;
+            n->links[node][l->stations[i].host.number] = near;
+        }
+    }
+}
+
 static bool client_is_done(struct cluster *c, void *context)
 {
     const struct client *k = context;
     (void)c;
-    return k->is_idle || !k->is_waiting;
+    return !remote_call_is_open(&k->call);
 }
 
 /* Without a request id: the caller of a story decides about repeating. */
-static enum status client_submit(struct client *k, uint32_t node, enum op_kind kind,
-                                 uint32_t key, uint64_t limit_us)
+static bool client_submit(struct client *k, uint32_t node, enum op_kind kind, uint32_t key,
+                          uint64_t limit_us)
 {
     struct workload *l = k->workload;
     l->is_ending = true;
     PRE(k->is_idle);
+    if (k->booted[node] != l->cluster->nodes[node].boots) {
+        /* Whoever tells a story knows that the node has been down. */
+        k->booted[node] = l->cluster->nodes[node].boots;
+        station_drop(k->station, node);
+    }
+    k->may_repeat = false;
     client_begin(k, kind, key);
-    journal_record(l->journal, k->operation)->has_id = false;
-    k->command.request = (struct request_id){0};
+    k->may_repeat = true;
     k->node = node;
-    k->last_rc = cluster_is_up(l->cluster, node) ? client_ask(k, limit_us) : RC_STOPPED;
-    if (k->last_rc != RC_OK) {
+    if (!client_ask(k, limit_us)) {
+        k->answer = (struct remote_answer){.end = REMOTE_REFUSED};
         journal_lost(l->journal, k->operation, FATE_NOT_PROPOSED);
         k->is_idle = true;
+        return false;
     }
-    return k->last_rc;
+    return true;
+}
+
+/* How an attempt ended, in the words of raft/node.h. */
+static enum status answer_status(const struct remote_answer *a)
+{
+    if (a->end != REMOTE_ANSWERED) {
+        return a->end == REMOTE_REFUSED ? RC_STOPPED : RC_UNKNOWN;
+    }
+    const char *no_space = status_text(RC_NO_SPACE);
+    switch (a->code) {
+    case GRPC_DEADLINE_EXCEEDED: return RC_TIMEOUT;
+    case GRPC_UNAVAILABLE: return RC_NO_LEADER;
+    case GRPC_UNKNOWN: return RC_UNKNOWN;
+    case GRPC_RESOURCE_EXHAUSTED:
+        return strncmp(a->text, no_space, strlen(no_space)) == 0 ? RC_NO_SPACE : RC_OVERLOADED;
+    default: return RC_OK; /* decided: the journal knows how */
+    }
 }
 
 static enum status client_do(struct client *k, uint32_t node, enum op_kind kind, uint32_t key,
                              uint64_t limit_us)
 {
     struct workload *l = k->workload;
-    enum status rc = client_submit(k, node, kind, key, limit_us);
-    if (rc != RC_OK) {
-        return rc;
+    if (client_submit(k, node, kind, key, limit_us)) {
+        (void)cluster_run_until(l->cluster, limit_us * 2, client_is_done, k);
+        client_drop(k);
     }
-    (void)cluster_run_until(l->cluster, limit_us * 2, client_is_done, k);
-    if (k->is_waiting) {
-        client_cancel(k);
-    }
-    world_cancel(&l->cluster->world, &k->event); /* no retry: the caller decides */
-    k->is_idle = true;
-    return k->last_rc;
+    return answer_status(&k->answer);
 }
 
-enum status workload_submit(struct workload *l, uint32_t client, uint32_t node,
-                            enum op_kind kind, uint32_t key)
+bool workload_submit(struct workload *l, uint32_t client, uint32_t node, enum op_kind kind,
+                     uint32_t key)
 {
     return client_submit(&l->clients[client], node, kind, key, 10 * SECOND);
+}
+
+void workload_give_up(struct workload *l, uint32_t client)
+{
+    client_drop(&l->clients[client]);
 }
 
 enum fate workload_fate(const struct workload *l, uint32_t client)
@@ -592,23 +628,30 @@ enum status workload_read(struct workload *l, uint32_t node, uint32_t key, uint6
     return client_do(&l->clients[0], node, DO_GET, key, limit_us);
 }
 
+/* ---- set-up ------------------------------------------------------------------------------ */
+
 struct setup {
-    struct node_write write;
-    bool is_done;
+    struct remote_call call;
     bool is_ok;
 };
 
-static void setup_done(struct node_write *write, enum status rc, const struct reply *reply)
+static void setup_ended(struct remote_call *call, const struct remote_answer *answer)
 {
-    struct setup *s = write->owner;
-    s->is_done = true;
-    s->is_ok = rc == RC_OK && reply->outcome == OUTCOME_OK;
+    struct setup *s = call->owner;
+    Coord__V1__TxnReply *m = remote_call_reply(call, &coord__v1__txn_reply__descriptor);
+    /* "Exists already": an attempt that seemed lost was not. */
+    s->is_ok = answer->end == REMOTE_ANSWERED && m != NULL &&
+               (m->outcome == COORD__V1__OUTCOME__OK ||
+                m->outcome == COORD__V1__OUTCOME__NODE_EXISTS);
+    if (m != NULL) {
+        coord__v1__txn_reply__free_unpacked(m, NULL);
+    }
 }
 
 static bool setup_is_done(struct cluster *c, void *context)
 {
     (void)c;
-    return ((struct setup *)context)->is_done;
+    return !remote_call_is_open(&((struct setup *)context)->call);
 }
 
 static bool has_leader(struct cluster *c, void *context)
@@ -617,46 +660,52 @@ static bool has_leader(struct cluster *c, void *context)
     return cluster_leader(c) >= 0;
 }
 
-bool workload_set_up(struct workload *l)
+/* One transaction that creates the parents and the keys that are never deleted. */
+static bool setup_try(struct workload *l, struct setup *s)
 {
     static const char *const parents[] = {"/k", "/c", "/v", "/p", "/q"};
+    enum { PARENTS = sizeof parents / sizeof parents[0] };
+    Coord__V1__Operation ops[PARENTS + KEY_END];
+    Coord__V1__CreateOp creates[PARENTS + KEY_END];
+    Coord__V1__Operation *all[PARENTS + KEY_END];
+    char paths[PARENTS + KEY_END][16];
     struct cluster *c = l->cluster;
-    struct op ops[5 + KEY_END];
-    char paths[KEY_END][16];
-    uint32_t count = 0;
-    for (size_t i = 0; i < sizeof parents / sizeof parents[0]; i++) {
-        ops[count++] = (struct op){.type = OP_CREATE,
-                                   .space = SPACE_NODES,
-                                   .path = slice_str(parents[i]),
-                                   .version = VERSION_ANY};
-    }
-    for (uint32_t key = KEY_COUNT; key < KEY_END; key++) {
-        key_path(key, paths[key], sizeof paths[key]);
-        ops[count++] = (struct op){.type = OP_CREATE,
-                                   .space = SPACE_NODES,
-                                   .path = slice_str(paths[key]),
-                                   .version = VERSION_ANY};
-    }
-    struct command command = {.type = COMMAND_TXN,
-                              .txn = {.then_ops = ops, .then_count = count}};
-    for (int attempt = 0; attempt < 20 && !c->world.failed; attempt++) {
-        if (!cluster_run_until(c, 5 * SECOND, has_leader, NULL)) {
-            continue;
+    Coord__V1__TxnRequest m;
+    coord__v1__txn_request__init(&m);
+    m.then_ops = all;
+    for (uint32_t i = 0; i < PARENTS + KEY_END - KEY_COUNT; i++) {
+        if (i < PARENTS) {
+            (void)snprintf(paths[i], sizeof paths[i], "%s", parents[i]);
+        } else {
+            key_path(KEY_COUNT + i - PARENTS, paths[i], sizeof paths[i]);
         }
-        struct setup s = {.write = {.done = setup_done}};
-        uint32_t leader = (uint32_t)cluster_leader(c);
-        uint64_t deadline_ms = sim_host_now_us(&c->nodes[leader].host) / MS + 2000;
-        s.write.owner = &s;
-        if (node_write(c->nodes[leader].node, &s.write, &command, deadline_ms) != RC_OK) {
-            continue;
-        }
-        cluster_wake(c, leader);
-        if (!cluster_run_until(c, 5 * SECOND, setup_is_done, &s)) {
-            node_write_cancel(c->nodes[leader].node, &s.write);
-        } else if (s.is_ok) {
-            return true;
-        }
+        coord__v1__operation__init(&ops[i]);
+        coord__v1__create_op__init(&creates[i]);
+        creates[i].path = paths[i];
+        ops[i].op_case = COORD__V1__OPERATION__OP_CREATE;
+        ops[i].create = &creates[i];
+        all[m.n_then_ops++] = &ops[i];
     }
-    world_fail(&c->world, "a healthy new cluster takes no write");
-    return false;
+    struct remote *r = &l->stations[0].remotes[cluster_leader(c)];
+    return remote_call(r, &s->call, rpc_path(RPC_TXN), &m.base, false, 2 * SECOND) &&
+           cluster_run_until(c, 5 * SECOND, setup_is_done, s) && s->is_ok;
+}
+
+bool workload_set_up(struct workload *l)
+{
+    struct cluster *c = l->cluster;
+    struct setup s = {.call = {.ended = setup_ended}};
+    bool is_ok = false;
+    s.call.owner = &s;
+    for (int attempt = 0; attempt < 20 && !is_ok && !c->world.failed; attempt++) {
+        is_ok = cluster_run_until(c, 5 * SECOND, has_leader, NULL) && setup_try(l, &s);
+    }
+    if (remote_call_is_open(&s.call)) {
+        remote_close(s.call.remote);
+    }
+    remote_call_release(&s.call);
+    if (!is_ok) {
+        world_fail(&c->world, "a healthy new cluster takes no write");
+    }
+    return is_ok;
 }

@@ -1,5 +1,5 @@
 /* Logical clients: each has one operation under way, at any node, and writes down what it was
- * told.
+ * told. They speak gRPC to the nodes (tests/sim/request.h), several of them from one station.
  *
  * A write with a request id is repeated, with the same id and at any node, until its outcome is
  * certain; one without is given up when its fate becomes unknown. Clients die too: some
@@ -8,40 +8,45 @@
 #define TESTS_SIM_WORKLOAD_H
 
 #include "tests/sim/journal.h"
+#include "tests/sim/request.h"
+#include "tests/sim/station.h"
 
-#define CLIENTS_MAX 10
-#define OP_OPS_MAX  3
+#define CLIENTS_MAX  10
+#define STATIONS_MAX 4
 
 struct workload;
 
 struct client {
     struct workload *workload;
+    struct station *station;
     uint32_t number;
     bool is_idle;        /* has nothing under way and waits for its next operation */
     bool is_writing;     /* else reading */
+    bool may_repeat;     /* gives its writes ids */
     bool maybe_proposed; /* an attempt may have got into the log */
+    bool is_syncing;     /* DO_BARRIER: the sync is done, the read comes */
+    uint64_t sync_connection;
     uint64_t operation;  /* number, 0 = none */
     uint32_t node;       /* of the attempt */
+    uint64_t asked_us;   /* when it began */
+    uint64_t asked_revision;
     uint64_t seen_index; /* session: highest index told */
     uint64_t seen_revision;
     uint32_t versions[KEY_END]; /* last seen, for compare-and-set */
-    uint32_t attempts;
-    /* the operation */
-    struct command command;
-    struct op ops[OP_OPS_MAX];
-    struct guard guard;
-    char paths[OP_OPS_MAX][16];
-    struct buf data;
-    struct node_write write;
-    struct node_read read;
-    bool is_waiting;     /* for the completion of an attempt */
-    enum status last_rc; /* of the last attempt */
+    struct request request;
+    struct remote_call call;
+    struct remote_answer answer; /* of the last attempt */
     struct world_event event;
+    struct world_event moment;
+    uint32_t moment_node;
+    uint32_t booted[CLUSTER_NODES_MAX]; /* stories: starts of each node when it was last asked */
 };
 
 struct workload {
     struct cluster *cluster;
     struct journal *journal;
+    struct station stations[STATIONS_MAX];
+    uint32_t station_count;
     struct client clients[CLIENTS_MAX];
     uint32_t client_count;
     uint64_t think_us;  /* at most, between two operations */
@@ -53,11 +58,16 @@ void workload_init(struct workload *l, struct cluster *c, struct journal *h, uin
 void workload_start(struct workload *l);
 void workload_end(struct workload *l); /* lets what is under way finish */
 bool workload_is_idle(const struct workload *l);
+/* Before the cluster is closed. */
 void workload_close(struct workload *l);
 
-/* Hands one write to a node, without a request id, and waits for nothing. */
-enum status workload_submit(struct workload *l, uint32_t client, uint32_t node,
-                            enum op_kind kind, uint32_t key);
+/* For stories that count milliseconds: no time is lost between clients and nodes. */
+void workload_stay_near(struct workload *l);
+/* Sends one write to a node, without a request id, and waits for nothing. */
+bool workload_submit(struct workload *l, uint32_t client, uint32_t node, enum op_kind kind,
+                     uint32_t key);
+/* The client waits for it no longer. */
+void workload_give_up(struct workload *l, uint32_t client);
 /* How the client's last operation stands. */
 enum fate workload_fate(const struct workload *l, uint32_t client);
 /* One write and one read through a given node, waited for: set-up and scenarios. The value is
