@@ -6,8 +6,9 @@ const char *const fault_names[FAULT_KINDS] = {
     "kill",         "power",      "power-all",   "power-in-write", "power-in-start",
     "stop",         "pause",      "cut-one-way", "partition",      "isolate-leader",
     "reset",        "reset-late", "slow-link",   "corrupt-bytes",  "disk-slow",
-    "disk-full",    "disk-error", "clock-jump",  "wall-jump",      "at-submit",
-    "at-candidate", "at-leading", "at-install",  "at-take",
+    "disk-full",    "disk-error", "clock-jump",  "wall-jump",      "client-cut",
+    "client-break", "client-pause", "client-death", "at-submit",    "at-candidate",
+    "at-leading",   "at-install", "at-take",
 };
 
 #define FAULTS_ENOUGH 20
@@ -24,6 +25,10 @@ static void fault_end_run(void *context)
     switch (e->kind) {
     case FAULT_CUT_ONE_WAY: cluster_cut(c, e->a, e->b, false); break;
     case FAULT_PARTITION: cluster_heal_net(c); break;
+    case FAULT_CLIENT_CUT:
+        cluster_cut(c, e->a, e->b, false);
+        cluster_cut(c, e->b, e->a, false);
+        break;
     case FAULT_ISOLATE_LEADER: cluster_isolate(c, e->a, false); break;
     case FAULT_SLOW_LINK: c->net.links[e->a][e->b].extra_us = 0; break;
     case FAULT_DISK_SLOW: c->nodes[e->a].host.disk.slow_us = 0; break;
@@ -140,12 +145,42 @@ static bool strike_link(struct faults *f, enum fault kind, uint32_t a, uint32_t 
     }
 }
 
+static bool strike_station(struct faults *f, enum fault kind)
+{
+    struct cluster *c = f->cluster;
+    struct world *w = &c->world;
+    struct station *s = f->stations[world_random(w, 0, f->station_count - 1)];
+    uint32_t client = s->host.number;
+    uint32_t node = (uint32_t)world_random(w, 0, c->options.nodes - 1);
+    switch (kind) {
+    case FAULT_CLIENT_CUT:
+        cluster_cut(c, client, node, !world_chance(w, 250));
+        cluster_cut(c, node, client, !world_chance(w, 250));
+        fault_end_in(f, kind, client, node, 50 * MS, 2500 * MS);
+        return true;
+    case FAULT_CLIENT_BREAK: {
+        struct sim_link *there = &c->net.links[client][node];
+        struct sim_link *back = &c->net.links[node][client];
+        (world_chance(w, 500) ? there : back)->break_after = world_random(w, 1, 3000);
+        return false; /* counted when the byte has come */
+    }
+    case FAULT_CLIENT_PAUSE:
+        s->host.paused_until_us =
+            w->now_us + world_random(w, 50 * MS, world_chance(w, 800) ? 500 * MS : 3000 * MS);
+        return true;
+    default:
+        station_crash(s, world_chance(w, 500) ? DEATH_POWER : DEATH_KILL);
+        return true;
+    }
+}
+
 static bool strike_partition(struct faults *f)
 {
     struct cluster *c = f->cluster;
     uint64_t sides = world_random(&c->world, 1, (1U << c->options.nodes) - 2);
-    for (uint32_t i = 0; i < c->options.nodes; i++) {
-        for (uint32_t j = 0; j < c->options.nodes; j++) {
+    sides |= rng_next(&c->world.rng) << c->options.nodes; /* of the clients: any */
+    for (uint32_t i = 0; i < c->net.host_count; i++) {
+        for (uint32_t j = 0; j < c->net.host_count; j++) {
             if ((sides >> i & 1) != (sides >> j & 1)) {
                 cluster_cut(c, i, j, true);
             }
@@ -183,6 +218,10 @@ static void fault_strike(struct faults *f, enum fault kind)
     case FAULT_RESET_LATE:
     case FAULT_SLOW_LINK:
     case FAULT_CORRUPT_BYTES: has_hit = strike_link(f, kind, a, b); break;
+    case FAULT_CLIENT_CUT:
+    case FAULT_CLIENT_BREAK:
+    case FAULT_CLIENT_PAUSE:
+    case FAULT_CLIENT_DEATH: has_hit = f->station_count > 0 && strike_station(f, kind); break;
     default: has_hit = strike_node(f, kind, a); break;
     }
     f->hits[kind] += has_hit;
@@ -258,7 +297,7 @@ static void fault_tick(void *context)
     struct world *w = &f->cluster->world;
     bool is_aimed = world_chance(w, 500);
     enum fault low = is_aimed ? FAULT_AT_SUBMIT : FAULT_KILL;
-    enum fault high = is_aimed ? FAULT_KINDS - 1 : FAULT_WALL_JUMP;
+    enum fault high = is_aimed ? FAULT_KINDS - 1 : FAULT_AT_SUBMIT - 1;
     enum fault kind;
     do {
         kind = (enum fault)world_random(w, low, high);
@@ -294,6 +333,11 @@ void faults_init(struct faults *f, struct cluster *c)
     c->context = f;
 }
 
+void faults_add_station(struct faults *f, struct station *s)
+{
+    f->stations[f->station_count++] = s;
+}
+
 void faults_start(struct faults *f)
 {
     f->is_running = true;
@@ -317,6 +361,9 @@ void faults_heal(struct faults *f)
         n->host.disk.slow_us = 0;
         n->host.paused_until_us = 0;
     }
+    for (uint32_t i = 0; i < f->station_count; i++) {
+        f->stations[i]->host.paused_until_us = 0;
+    }
     world_trace(&c->world, "all is healed");
     cluster_start_all(c);
 }
@@ -329,6 +376,7 @@ uint64_t faults_count(struct faults *f)
     f->hits[FAULT_POWER_IN_START] = c->deaths_in_open;
     f->hits[FAULT_DISK_ERROR] = c->disk_failures;
     f->hits[FAULT_CORRUPT_BYTES] = c->net.corrupted;
+    f->hits[FAULT_CLIENT_BREAK] = c->net.broken;
     f->hits[FAULT_DISK_FULL] = 0;
     for (uint32_t i = 0; i < c->options.nodes; i++) {
         f->hits[FAULT_DISK_FULL] += c->nodes[i].host.disk.refused_full;

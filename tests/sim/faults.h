@@ -9,6 +9,7 @@
 #define TESTS_SIM_FAULTS_H
 
 #include "tests/sim/cluster.h"
+#include "tests/sim/station.h"
 
 enum fault {
     FAULT_KILL,
@@ -30,6 +31,10 @@ enum fault {
     FAULT_DISK_ERROR,
     FAULT_CLOCK_JUMP,
     FAULT_WALL_JUMP,
+    FAULT_CLIENT_CUT,   /* a station and a node, one way or both */
+    FAULT_CLIENT_BREAK, /* a connection, at a certain byte */
+    FAULT_CLIENT_PAUSE,
+    FAULT_CLIENT_DEATH,
     FAULT_AT_SUBMIT, /* aimed, see enum moment */
     FAULT_AT_CANDIDATE,
     FAULT_AT_LEADING,
@@ -40,7 +45,8 @@ enum fault {
 
 extern const char *const fault_names[FAULT_KINDS];
 
-#define FAULT_ENDS_MAX 64
+#define FAULT_ENDS_MAX      64
+#define FAULT_STATIONS_MAX 16
 
 struct faults;
 
@@ -53,6 +59,8 @@ struct fault_end {
 
 struct faults {
     struct cluster *cluster;
+    struct station *stations[FAULT_STATIONS_MAX];
+    uint32_t station_count;
     bool is_on[FAULT_KINDS];
     uint32_t armed[FAULT_KINDS]; /* aimed kinds that wait for their moment */
     uint64_t hits[FAULT_KINDS];
@@ -65,6 +73,8 @@ struct faults {
 };
 
 void faults_init(struct faults *f, struct cluster *c);
+/* Its clients take part in partitions and have faults of their own. */
+void faults_add_station(struct faults *f, struct station *s);
 void faults_start(struct faults *f);
 /* Ends everything that is wrong: nodes run, links and disks work, clocks stay. */
 void faults_heal(struct faults *f);

@@ -52,7 +52,7 @@ static void header_cb(void *owner, struct http2_stream *s, struct slice name,
     char text[32];
     (void)owner;
     if (slice_is(name, "grpc-status")) {
-        call_of(s)->has_status = true;
+        call_of(s)->has_code = true;
         a->code = grpc_code_parse(value);
     } else if (slice_is(name, "grpc-message")) {
         text_copy(a->text, sizeof a->text, value);
@@ -64,11 +64,11 @@ static void header_cb(void *owner, struct http2_stream *s, struct slice name,
     }
 }
 
+/* Headers come one by one, as the bytes do: only a whole list of trailers is an answer. */
 static void headers_end_cb(void *owner, struct http2_stream *s, bool is_last)
 {
     (void)owner;
-    (void)s;
-    (void)is_last;
+    call_of(s)->has_status = is_last && call_of(s)->has_code;
 }
 
 static void data_cb(void *owner, struct http2_stream *s, struct slice bytes)
@@ -310,7 +310,7 @@ static bool call_begin(struct remote *r, struct remote_call *call, const char *p
     if (r->http2 == NULL) {
         remote_connect(r);
     }
-    call->has_status = call->is_given_up = false;
+    call->has_status = call->has_code = call->is_given_up = false;
     call->answer = (struct remote_answer){.outcome = OUTCOME_COUNT};
     buf_clear(&call->in);
     (void)snprintf(call->path, sizeof call->path, "%s", path);

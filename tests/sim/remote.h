@@ -56,7 +56,8 @@ struct remote_call {
     struct list link;
     struct buf in;
     bool hoards; /* a slow reader: gives no room back until remote_call_read */
-    bool has_status;
+    bool has_code;   /* grpc-status has come */
+    bool has_status; /* and all the trailers with it */
     bool is_given_up;
     struct remote_answer answer;
     struct world_event limit;

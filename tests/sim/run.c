@@ -43,11 +43,12 @@ static struct cluster_options run_options(uint64_t seed, bool trace)
     };
 }
 
+/* Of nodes and clients alike. */
 static void run_clocks(struct cluster *c)
 {
-    for (uint32_t i = 0; i < c->options.nodes; i++) {
-        c->nodes[i].host.clock_rate_ppm = world_random(&c->world, 900000, 1100000);
-        c->nodes[i].host.wall_offset_ms = (int64_t)world_random(&c->world, 0, 20000) - 10000;
+    for (size_t i = 0; i < c->net.host_count; i++) {
+        c->net.hosts[i]->clock_rate_ppm = world_random(&c->world, 900000, 1100000);
+        c->net.hosts[i]->wall_offset_ms = (int64_t)world_random(&c->world, 0, 20000) - 10000;
     }
 }
 
@@ -171,11 +172,14 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
     struct cluster *c = &r->cluster;
     struct cluster_options options = run_options(seed, trace);
     cluster_init(c, &options);
-    run_clocks(c);
     journal_init(&r->journal, c);
     workload_init(&r->workload, c, &r->journal,
                   (uint32_t)world_random(&c->world, 4, CLIENTS_MAX));
+    run_clocks(c);
     faults_init(&r->faults, c);
+    for (uint32_t i = 0; i < r->workload.station_count; i++) {
+        faults_add_station(&r->faults, &r->workload.stations[i]);
+    }
     cluster_start_all(c);
     if (!c->world.failed && workload_set_up(&r->workload)) {
         must_come(r, 5 * SECOND, nodes_are_equal,
