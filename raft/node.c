@@ -9,6 +9,10 @@
 #include "base/mutant.h"
 #include "raft/node_internal.h"
 
+/* Changes that watches which catch up look at in one turn: a millisecond or so. */
+#define WATCH_TURN_CHANGES ((size_t)4096)
+#define WATCH_METRICS_MS   100 /* the furthest behind is looked for among all that are */
+
 /* ---- endings ----------------------------------------------------------------------------- */
 
 void node_fatal(struct node *n, enum status rc, const char *why)
@@ -53,6 +57,7 @@ static void apply_batch(struct node *n, uint64_t index, struct slice payload)
         }
         context.last_of_entry = i + 1 == header.count;
         store_apply(n->store, &context, &command, &reply);
+        hub_dispatch(n->watches); /* a change is heard of before its reply, or any later one */
         if (command.origin_boot == n->boot_id) {
             pending_complete(&n->pending, command.origin_counter, &reply);
         }
@@ -208,6 +213,27 @@ static void read_turn(struct node *n, uint64_t now_ms)
     }
 }
 
+/* ---- watches ----------------------------------------------------------------------------- */
+
+static void watch_turn(struct node *n, uint64_t now_ms)
+{
+    (void)hub_turn(n->watches, WATCH_TURN_CHANGES);
+    struct hub_status status;
+    if (n->metrics.watches == NULL || now_ms < n->watch_metrics_ms) {
+        return;
+    }
+    n->watch_metrics_ms = now_ms + WATCH_METRICS_MS;
+    hub_status(n->watches, &status);
+    metric_set(n->metrics.watches, (int64_t)status.watches);
+    metric_set(n->metrics.watches_behind, (int64_t)status.behind);
+    metric_set(n->metrics.watch_lag, (int64_t)status.lag_revisions);
+}
+
+struct watch_hub *node_watches(struct node *n)
+{
+    return n->watches;
+}
+
 /* ---- the turn ---------------------------------------------------------------------------- */
 
 /* A node that must not serve answers what is still open, once. */
@@ -245,6 +271,7 @@ void node_turn(struct node *n)
             node_stop_turn(n, now);
         }
         engine_turn(n->engine);
+        watch_turn(n, now);
     } else {
         pending_expire(&n->pending, now);
         read_turn(n, now);
@@ -276,6 +303,9 @@ uint64_t node_next_deadline_ms(const struct node *n)
         next = earlier(next, engine_next_deadline_ms(n->engine));
         next = earlier(next, read_index_next_deadline_ms(&n->reads));
         next = earlier(next, node_snapshot_deadline_ms(n));
+        if (hub_has_work(n->watches)) {
+            next = earlier(next, n->env->now_ms(n->env));
+        }
     }
     if (n->phase == NODE_STOPPING) {
         next = earlier(next, n->env->now_ms(n->env) + 5);

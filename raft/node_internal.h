@@ -21,6 +21,7 @@
 #include "raft/read_index.h"
 #include "raft/snapshot_store.h"
 #include "store/store.h"
+#include "watch/watch.h"
 
 enum node_phase { NODE_WAITING = 1, NODE_RUNNING, NODE_STOPPING, NODE_REFUSED };
 
@@ -53,6 +54,8 @@ struct node {
     uint64_t boot_id;
 
     struct store *store;
+    struct watch_hub *watches; /* over the changes of the store */
+    uint64_t watch_metrics_ms; /* when they are due again */
     struct engine *engine; /* NULL while WAITING and when refused at start */
     struct peers *peers;   /* NULL with a single node */
     struct snapshot_store *snapshots;
@@ -123,6 +126,9 @@ struct node {
         struct metric *applied_commands;
         struct metric *batches;
         struct metric *writes_in_flight;
+        struct metric *watches;
+        struct metric *watches_behind;
+        struct metric *watch_lag;
     } metrics;
 };
 

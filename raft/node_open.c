@@ -359,6 +359,7 @@ static enum status recover_state(struct node *n, struct engine_options *o,
     }
     store_free(n->store);
     n->store = loaded;
+    hub_rebind(n->watches, loaded);
     if (meta->cluster_id != n->identity.cluster_id) {
         return errmsg_set(err, RC_INVALID, "the snapshot in %s belongs to cluster %016" PRIx64,
                           dir, meta->cluster_id);
@@ -458,6 +459,13 @@ static void register_metrics(struct node *n)
                                          "Log entries proposed, each a batch of commands.");
     n->metrics.writes_in_flight = metrics_gauge(m, "coord_writes_in_flight", NULL,
                                                 "Writes accepted here and not answered yet.");
+    n->metrics.watches = metrics_gauge(m, "coord_watches", NULL, "Watches of this node.");
+    n->metrics.watches_behind =
+        metrics_gauge(m, "coord_watches_behind", NULL,
+                      "Watches that catch up, or wait for their client to read.");
+    n->metrics.watch_lag =
+        metrics_gauge(m, "coord_watch_lag_revisions", NULL,
+                      "Revisions by which the watch furthest behind is behind.");
 }
 
 /* The name of a new data dir lives in the directory above: without it a power cut would take all
@@ -580,6 +588,7 @@ enum status node_open(const struct node_options *options, struct node **out, str
     n->phase = NODE_RUNNING;
     n->boot_id = env_random_u64(n->env) | 1;
     n->store = store_new(); /* questions are allowed before there is a state to ask */
+    n->watches = hub_new(n->store);
     node_anchor_time(n);
     pending_init(&n->pending);
     read_index_init(&n->reads, &read_ops, n, 0, READ_RETRY_MS, n->boot_id);
@@ -611,6 +620,7 @@ void node_close(struct node *n)
     if (n->engine != NULL) {
         engine_close(n->engine);
     }
+    hub_free(n->watches);
     store_free(n->store);
     if (n->loaded != NULL) {
         store_free(n->loaded);

@@ -252,6 +252,7 @@ void node_on_installed(struct node *n, uint64_t index)
     node_anchor_time(n);
     log_info(n->log, "snapshot.installed", "index=%" PRIu64 " revision=%" PRIu64, index,
              store_revision(n->store));
+    hub_rebind(n->watches, n->store);
     pending_state_replaced(&n->pending, n->store, n->applied_term);
     discard_store(n, old);
 }

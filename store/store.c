@@ -127,6 +127,11 @@ uint64_t store_history_bytes(const struct store *s)
     return s->history.bytes;
 }
 
+const struct history *store_history(const struct store *s)
+{
+    return &s->history;
+}
+
 uint64_t store_diverged(const struct store *s, uint64_t member)
 {
     uint32_t at = diverged_seek(s, member);

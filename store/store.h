@@ -41,6 +41,8 @@ uint64_t store_bytes(const struct store *s);      /* approximate memory of nodes
 uint32_t store_level(const struct store *s);      /* replicated feature level */
 uint64_t store_history_floor(const struct store *s); /* oldest revision still in the change log */
 uint64_t store_history_bytes(const struct store *s);
+struct history;
+const struct history *store_history(const struct store *s); /* the change log, to be read */
 
 /* What COMMAND_CHECK found: the applied index of the first disagreement that concerns `member`,
  * 0 if none. A member for which this is set stops serving. */

@@ -7,7 +7,8 @@
  *                        +-----------------(watch_resume)----------------------+
  *
  *   LIVE     found through an index by path when a change is applied (hub_dispatch)
- *   BEHIND   scans the log from its cursor, a bounded piece per turn (hub_turn), and then is LIVE
+ *   BEHIND   gets what the log has from its cursor on, a bounded piece per turn (hub_turn), and
+ *            then is LIVE; all that are BEHIND share a scan and an index
  *   WAITING  its owner has no room; costs nothing until watch_resume
  *
  * So a slow watcher holds neither a writer nor another watcher, and misses nothing as long as the
@@ -25,6 +26,7 @@
 #include "base/status.h"
 #include "store/history.h"
 #include "store/types.h"
+#include "watch/glob.h"
 
 struct store;
 struct watch;
@@ -37,8 +39,6 @@ enum watch_scope {
     WATCH_PREFIX = 4,   /* every path that begins with these bytes; also in flat spaces */
 };
 
-#define WATCH_GLOB_BYTES_MAX ((size_t)256)
-
 struct watch_filter {
     uint8_t scope; /* enum watch_scope */
     uint8_t space; /* enum space */
@@ -50,8 +50,8 @@ struct watch_filter {
 
 struct watch_ops {
     /* Changes of one revision that pass the filter, in order; `continued`: the revision's first
-     * ones came before; `more`: the rest follows. Valid until return (values may be referenced).
-     * Returns how many were taken: with less than `count` the watch is WAITING, and begins there
+     * ones came before; `more`: the rest follows. Valid until return: what is needed longer is
+     * copied, values too (a replaced store is freed on another thread). Returns how many were taken: with less than `count` the watch is WAITING, and begins there
      * after watch_resume. May stop this or any other watch, and start new ones. */
     size_t (*deliver)(struct watch *w, const struct change *const *changes, size_t count,
                       bool continued, bool more);
@@ -70,8 +70,10 @@ struct watch {
     struct watch_filter filter; /* private copies, made by watch_start */
     uint64_t revision;          /* private: the cursor, next revision to look at */
     uint32_t sub;               /* and within it */
+    uint32_t gathered;          /* private: its group in watch/track.h */
     uint8_t state;              /* enum watch_state */
-    struct list link;           /* private: among the BEHIND */
+    uint8_t pass;               /* private: over the log, while it is BEHIND */
+    struct list link;           /* private: among those of its state */
     struct watch *next;         /* private: in the index */
     struct watch **pprev;
 };
@@ -79,17 +81,21 @@ struct watch {
 struct watch_hub *hub_new(const struct store *s);
 void hub_free(struct watch_hub *h); /* no watch is left */
 
-/* Another store took the place of the one before: a snapshot was installed. */
+/* Another store, not older, took the place of the one before: a snapshot was installed. Hands the
+ * changes that it brings to the LIVE watches. */
 void hub_rebind(struct watch_hub *h, const struct store *s);
 
-/* After every applied entry: hands its changes to the LIVE watches. */
+/* After every applied command, before anybody hears of its outcome: hands its changes to the LIVE
+ * watches. Costs next to nothing when there is none that wants them. */
 void hub_dispatch(struct watch_hub *h);
-/* Once per turn: lets the BEHIND catch up by about `budget` changes looked at, in turn. True: there
- * is more to do. */
+/* Once per turn: lets the BEHIND catch up by at most `budget` changes looked at. True: there is
+ * more to do. */
 bool hub_turn(struct watch_hub *h, size_t budget);
+/* Whether there is something BEHIND, for which hub_turn should be called soon. */
+bool hub_has_work(const struct watch_hub *h);
 
-/* OUTCOME_BAD_PATTERN, OUTCOME_BAD_ARGUMENTS, OUTCOME_BAD_PATH or OK; `err` (may be NULL) says what
- * is wrong. */
+/* OUTCOME_BAD_PATTERN, OUTCOME_BAD_ARGUMENTS, OUTCOME_BAD_PATH, OUTCOME_TOO_LARGE or OK; `err` (may
+ * be NULL) says what is wrong. */
 enum outcome watch_filter_check(const struct watch_filter *f, struct errmsg *err);
 
 /* Begins with the changes of `from_revision`, which may lie ahead (then it waits for it); 0 = what
@@ -101,7 +107,8 @@ void watch_stop(struct watch_hub *h, struct watch *w); /* a stopped one is fine 
 /* The owner has room again. */
 void watch_resume(struct watch_hub *h, struct watch *w);
 
-/* All changes up to this revision have been delivered to it. */
+/* All changes up to this revision have been delivered to it, as far as it asked for them: one that
+ * waits for a revision ahead is as far as the hub. It has not been stopped. */
 uint64_t watch_delivered(const struct watch_hub *h, const struct watch *w);
 
 /* Revision up to which changes have been dispatched. */

@@ -12,9 +12,11 @@
 #include "base/mem.h"
 #include "raft/node.h"
 #include "store/store.h"
+#include "watch/watch.h"
 
 struct node {
     struct store *store;
+    struct watch_hub *watches;
     struct arena arena;
     struct buf batch;
     struct list writes;
@@ -35,6 +37,7 @@ static inline struct node *fake_node_new(void)
 {
     struct node *n = mem_zalloc(sizeof *n);
     n->store = store_new();
+    n->watches = hub_new(n->store);
     n->term = 3;
     n->index = store_applied_index(n->store);
     n->is_serving = true;
@@ -46,6 +49,7 @@ static inline struct node *fake_node_new(void)
 static inline void fake_node_free(struct node *n)
 {
     PRE(list_empty(&n->writes) && list_empty(&n->reads));
+    hub_free(n->watches);
     store_free(n->store);
     arena_close(&n->arena);
     buf_close(&n->batch);
@@ -128,6 +132,7 @@ static inline void fake_node_apply(struct node *n, struct node_write *w)
                                     .wall_ms = n->now_ms,
                                     .last_of_entry = true};
     store_apply(n->store, &context, &c, &reply);
+    hub_dispatch(n->watches);
     fake_node_drop(n, w);
     w->done(w, RC_OK, &reply);
 }
@@ -187,6 +192,12 @@ void node_turn(struct node *n)
             fake_node_answer(n, r);
         }
     }
+    (void)hub_turn(n->watches, 1000);
+}
+
+struct watch_hub *node_watches(struct node *n)
+{
+    return n->watches;
 }
 
 uint64_t node_next_deadline_ms(const struct node *n)
