@@ -17,12 +17,14 @@ struct watch_hub *hub_new(const struct store *s)
 {
     struct watch_hub *h = mem_zalloc(sizeof *h);
     h->store = s;
+    h->pairs_max = WATCH_PAIRS_MAX;
     watch_index_init(&h->index);
     track_init(&h->live, LANE_LIVE, PASS_LIVE);
     track_init(&h->behind, LANE_BEHIND, PASS_FIRST);
     list_init(&h->late);
     list_init(&h->waiting);
     track_place(h, &h->live, store_revision(s) + 1, 0);
+    track_place(h, &h->behind, store_revision(s) + 1, 0);
     return h;
 }
 

@@ -5,8 +5,6 @@
 #include "store/store.h"
 #include "store/tree.h"
 
-/* Memory of a revision that many watch, not a limit of what they get. */
-#define PAIRS_MAX  ((size_t)1 << 18)
 #define PAIRS_KEPT ((size_t)4096) /* in reserve for the next revision */
 
 void track_init(struct track *t, enum lane lane, uint8_t pass)
@@ -22,7 +20,7 @@ void track_close(struct track *t)
     *t = (struct track){0};
 }
 
-static void forget_groups(struct track *t)
+static void forget_groups(struct watch_hub *h, struct track *t)
 {
     for (size_t i = 0; i < t->group_count; i++) {
         if (t->groups[i].watch != NULL) {
@@ -31,11 +29,12 @@ static void forget_groups(struct track *t)
     }
     t->group_count = 0;
     t->pair_count = 0;
+    t->pair_limit = h->pairs_max;
 }
 
 void track_place(struct watch_hub *h, struct track *t, uint64_t revision, uint32_t sub)
 {
-    forget_groups(t);
+    forget_groups(h, t);
     t->revision = revision;
     t->sub = sub;
     track_rebind(h, t);
@@ -43,7 +42,7 @@ void track_place(struct watch_hub *h, struct track *t, uint64_t revision, uint32
 
 void track_skip(struct watch_hub *h, struct track *t, uint64_t revision)
 {
-    forget_groups(t);
+    forget_groups(h, t);
     t->revision = revision;
     t->sub = 0;
     t->position = store_history(h->store)->end;
@@ -168,8 +167,9 @@ static void hand_over(struct watch_hub *h, struct track *t, struct group *g,
     }
 }
 
-/* What a piece leaves: of each watch the pair that was held back. */
-static void keep_last_pairs(struct track *t)
+/* What a piece leaves: of each watch the pair that was held back. The next one brings more than
+ * there are of these, so that walking them all costs each pair but once. */
+static void keep_last_pairs(struct watch_hub *h, struct track *t)
 {
     size_t kept = 0;
     for (size_t i = 0; i < t->group_count; i++) {
@@ -187,6 +187,7 @@ static void keep_last_pairs(struct track *t)
     }
     t->group_count = kept;
     t->pair_count = kept;
+    t->pair_limit = 2 * kept + h->pairs_max;
 }
 
 /* A revision that many watch must not hold its memory for good. */
@@ -215,10 +216,10 @@ static void hand_over_all(struct watch_hub *h, struct track *t, const struct spa
         hand_over(h, t, &t->groups[i], span);
     }
     if (span->is_whole) {
-        forget_groups(t);
+        forget_groups(h, t);
         shrink(h, t);
     } else {
-        keep_last_pairs(t);
+        keep_last_pairs(h, t);
     }
 }
 
@@ -249,7 +250,7 @@ size_t track_advance(struct watch_hub *h, struct track *t, uint64_t until, size_
             t->revision++;
             t->sub = 0;
         }
-        if (span.is_whole || looked == budget || t->pair_count >= PAIRS_MAX) {
+        if (span.is_whole || t->pair_count >= t->pair_limit) {
             hand_over_all(h, t, &span);
         }
     }

@@ -5,10 +5,11 @@
  * change finds those that want it through the index, as a live one does.
  *
  * What watches get is gathered a revision at a time, as pairs of watch and change in the order of
- * the changes, each watch's pairs chained, and then handed over watch by watch. At PAIRS_MAX pairs,
- * or when a pass has used up its turn, all but each watch's last pair are handed over as a piece.
- * The last is held back, so that whether more follows is always known. Pairs name a change by its
- * place in the revision, so they may wait while the log moves, or is replaced by another member's.
+ * the changes, each watch's pairs chained, and then handed over watch by watch. When a revision has
+ * more pairs than memory is meant to be spent on, all but each watch's last pair are handed over as
+ * a piece; the last is held back, so that whether more follows is always known. Pairs name a change
+ * by its place in the revision: when a turn ends amid a revision they wait for the next turn, while
+ * the log may move, or be replaced by another member's.
  *
  * Handing over runs code of owners, which may stop, start and resume any watch, and free stopped
  * ones. So nothing is gathered meanwhile, and a watch that is stopped empties its group. */
@@ -16,6 +17,9 @@
 #define WATCH_TRACK_H
 
 #include "watch/index.h"
+
+/* 2 MiB: memory of a revision that many watch, and no limit of what they get. */
+#define WATCH_PAIRS_MAX ((size_t)1 << 18)
 
 struct pair {
     uint32_t sub;
@@ -44,6 +48,7 @@ struct track {
     struct pair *pairs;
     size_t pair_count;
     size_t pair_capacity;
+    size_t pair_limit; /* a piece is handed over at so many */
 };
 
 struct watch_hub {
@@ -61,6 +66,7 @@ struct watch_hub {
     size_t watch_count;
     size_t behind_count; /* BEHIND and WAITING */
     size_t copied_bytes;
+    size_t pairs_max;              /* WATCH_PAIRS_MAX; tests make it smaller */
     const struct change **changes; /* of one delivery */
     size_t change_capacity;
 };

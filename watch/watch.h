@@ -13,8 +13,8 @@
  *
  * So a slow watcher holds neither a writer nor another watcher, and misses nothing as long as the
  * log reaches back to its cursor; then it is told COMPACTED. All changes of one revision that pass
- * the filter are delivered together, in order, once; a revision too large for the owner's room
- * comes in pieces, marked so.
+ * the filter are delivered together, in order, once; a revision too large for the owner's room, or
+ * for the memory spent on it (watch/track.h), comes in pieces, marked so.
  *
  * Cursors are kept as revisions, so they outlive a store that is replaced by a snapshot and mean
  * the same on every member. Nothing here knows gRPC or ZooKeeper. Loop thread. */
