@@ -1,7 +1,7 @@
 /* Globs over the last component of a path.
  *
- *   *        any characters, also none       [abc]  one of these      [!abc]  one, but none of these
- *   ?        one character                   [a-z]  one of a range    \x      x itself
+ *   *     any characters, also none     [abc]  one of these      [!abc]  one, none of these
+ *   ?     one character                 [a-z]  one of a range    \x      x itself
  *
  * A character is a code point of UTF-8; a byte that belongs to none counts as one, so that keys of
  * flat spaces match too. The whole name must match. Pure. */

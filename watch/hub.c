@@ -142,8 +142,8 @@ static void drop_filter(struct watch_hub *h, struct watch *w)
     w->filter = (struct watch_filter){0};
 }
 
-/* Whether changes from `revision` on are no longer all there. Revision 1 is the empty tree, which no
- * change has made. */
+/* Whether changes from `revision` on are no longer all there. Revision 1 is the empty tree, which
+ * no change has made. */
 static bool is_compacted(const struct watch_hub *h, uint64_t revision)
 {
     uint64_t floor = log_of(h)->floor;

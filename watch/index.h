@@ -40,8 +40,8 @@ void watch_index_remove(struct watch_index *x, struct watch *w, enum lane lane);
 /* `level`: how many levels the path is below that of a SUBTREE watch; else 0. */
 typedef void (*watch_index_fn)(void *context, struct watch *w, uint32_t level);
 
-/* Calls `fn` once for each watch in the lane whose scope has the path: NODE, CHILDREN, then from the
- * root down. `fn` leaves the index alone. */
+/* Calls `fn` once for each watch in the lane whose scope has the path: NODE, CHILDREN, then from
+ * the root down. `fn` leaves the index alone. */
 void watch_index_find(const struct watch_index *x, enum lane lane, uint8_t space,
                       struct slice path, watch_index_fn fn, void *context);
 

@@ -1,9 +1,9 @@
 /* Watches against a naive oracle: a list of all changes there ever were, walked from the start for
  * every watch. Random commands feed a real store; watches of all scopes and filters come and go,
  * take less than they are given, stop and start each other from inside deliveries and free their
- * memory there; the log is cut; the store is replaced by what a snapshot of it loads to. Every watch
- * must get just the changes that its filter lets through, in order, once, revision by revision, or
- * be told COMPACTED, and only when it lacks something.
+ * memory there; the log is cut; the store is replaced by what a snapshot of it loads to. Every
+ * watch must get just the changes that its filter lets through, in order, once, revision by
+ * revision, or be told COMPACTED, and only when it lacks something.
  *
  * COORD_MODEL_SEQUENCES (default 100) and COORD_MODEL_SEED choose how much and which. */
 #include <fnmatch.h>
