@@ -17,16 +17,13 @@
  */
 #include "client/call.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "client/client_internal.h"
-#include "coord/v1/cluster.pb-c.h"
-#include "coord/v1/tree.pb-c.h"
+#include "client/socket.h"
 
 #define CONNECT_MS    1000
 #define ATTEMPT_MS    2000 /* for the first round */
@@ -36,24 +33,6 @@
 /* The server is told to give up so much earlier than we do, that its reason reaches us. */
 #define MARGIN_MS_MAX ((uint64_t)250)
 #define MARGIN_SHARE  8
-
-struct method {
-    const char *path;
-    const ProtobufCMessageDescriptor *reply;
-    bool is_write; /* gets a request id */
-};
-
-static const struct method methods[] = {
-    [CLIENT_CREATE] = {"/coord.v1.Tree/Create", &coord__v1__create_reply__descriptor, true},
-    [CLIENT_GET] = {"/coord.v1.Tree/Get", &coord__v1__get_reply__descriptor, false},
-    [CLIENT_EXISTS] = {"/coord.v1.Tree/Exists", &coord__v1__exists_reply__descriptor, false},
-    [CLIENT_SET] = {"/coord.v1.Tree/Set", &coord__v1__set_reply__descriptor, true},
-    [CLIENT_DELETE] = {"/coord.v1.Tree/Delete", &coord__v1__delete_reply__descriptor, true},
-    [CLIENT_LIST] = {"/coord.v1.Tree/List", &coord__v1__list_reply__descriptor, false},
-    [CLIENT_TXN] = {"/coord.v1.Tree/Txn", &coord__v1__txn_reply__descriptor, true},
-    [CLIENT_SYNC] = {"/coord.v1.Tree/Sync", &coord__v1__sync_reply__descriptor, false},
-    [CLIENT_STATUS] = {"/coord.v1.Cluster/Status", &coord__v1__status_reply__descriptor, false},
-};
 
 /* One call, over all its tries. */
 struct call {
@@ -69,66 +48,9 @@ struct call {
     struct coord_error *error;
 };
 
-/* ---- codes and texts -------------------------------------------------------------------- */
-
-const char *coord_code_text(enum coord_code code)
+static bool is_write(const struct call *call)
 {
-    static const char *const texts[] = {
-        [COORD_OK] = "ok",
-        [COORD_NOT_FOUND] = "not found",
-        [COORD_EXISTS] = "exists already",
-        [COORD_BAD_VERSION] = "version does not match",
-        [COORD_NOT_EMPTY] = "has children",
-        [COORD_REFUSED] = "refused",
-        [COORD_INVALID] = "not valid",
-        [COORD_LIMITED] = "over a limit",
-        [COORD_DENIED] = "not allowed",
-        [COORD_TIMEOUT] = "no answer in time",
-        [COORD_UNAVAILABLE] = "no endpoint can serve",
-        [COORD_UNKNOWN] = "outcome unknown",
-        [COORD_UNSUPPORTED] = "not supported by the server",
-        [COORD_NO_MEMORY] = "out of memory",
-        [COORD_INTERNAL] = "internal error",
-    };
-    return (unsigned)code <= COORD_INTERNAL ? texts[code] : "unknown code";
-}
-
-enum coord_code client_fail(struct coord_error *error, enum coord_code code, const char *format,
-                            ...)
-{
-    if (error != NULL) {
-        va_list args;
-        va_start(args, format);
-        *error = (struct coord_error){.code = code, .grpc_status = -1};
-        vsnprintf(error->message, sizeof error->message, format, args);
-        va_end(args);
-    }
-    return code;
-}
-
-static enum coord_code code_of(const struct connection_answer *a)
-{
-    if (strcmp(a->outcome, "NOT_EMPTY") == 0) {
-        return COORD_NOT_EMPTY;
-    }
-    switch (a->code) {
-    case GRPC_OK: return COORD_OK;
-    case GRPC_NOT_FOUND: return COORD_NOT_FOUND;
-    case GRPC_ALREADY_EXISTS: return COORD_EXISTS;
-    case GRPC_ABORTED: return COORD_BAD_VERSION;
-    case GRPC_FAILED_PRECONDITION:
-    case GRPC_OUT_OF_RANGE: return COORD_REFUSED;
-    case GRPC_INVALID_ARGUMENT: return COORD_INVALID;
-    case GRPC_RESOURCE_EXHAUSTED: return COORD_LIMITED;
-    case GRPC_PERMISSION_DENIED:
-    case GRPC_UNAUTHENTICATED: return COORD_DENIED;
-    case GRPC_DEADLINE_EXCEEDED: return COORD_TIMEOUT;
-    case GRPC_UNAVAILABLE: return COORD_UNAVAILABLE;
-    case GRPC_UNKNOWN:
-    case GRPC_CANCELLED: return COORD_UNKNOWN;
-    case GRPC_UNIMPLEMENTED: return COORD_UNSUPPORTED;
-    default: return COORD_INTERNAL;
-    }
+    return call->method->kind != METHOD_READ;
 }
 
 /* ---- what replies tell ------------------------------------------------------------------ */
@@ -154,31 +76,14 @@ static void learn(struct coord_client *client, const ProtobufCMessage *reply)
         client->revision = header->revision;
     }
     client->cluster_ms = header->cluster_ms;
-    client->cluster_ms_at = connection_now_ms();
+    client->cluster_ms_at = socket_now_ms();
     client->knows_time = true;
 }
 
-static void *unpack_alloc(void *has_failed, size_t bytes)
-{
-    void *memory = malloc(bytes);
-    *(bool *)has_failed = *(bool *)has_failed || memory == NULL;
-    return memory;
-}
-
-static void unpack_free(void *has_failed, void *memory)
-{
-    (void)has_failed;
-    free(memory);
-}
-
-/* Freed by client_reply_free, whose allocator is malloc as well. */
 static enum coord_code unpack(struct call *call, struct slice message)
 {
-    bool has_no_memory = false;
-    ProtobufCAllocator allocator = {
-        .alloc = unpack_alloc, .free = unpack_free, .allocator_data = &has_no_memory};
-    call->reply =
-        protobuf_c_message_unpack(call->method->reply, &allocator, message.size, message.data);
+    bool has_no_memory;
+    call->reply = method_unpack(call->method, message.size, message.data, &has_no_memory);
     if (call->reply != NULL && reply_header(call->reply) == NULL) { /* callers rely on it */
         client_reply_free(call->reply);
         call->reply = NULL;
@@ -232,7 +137,7 @@ static bool ensure_connection(struct coord_client *client, struct call *call)
     }
     drop_connection(client);
     const struct endpoint *e = &client->endpoints[client->current];
-    uint64_t now = connection_now_ms();
+    uint64_t now = socket_now_ms();
     char why[128];
     client->connection = connection_open(
         e->host, e->port, now + share_of_time(client, call, now, CONNECT_MS), why, sizeof why);
@@ -246,7 +151,7 @@ static bool ensure_connection(struct coord_client *client, struct call *call)
 static bool judge_answer(struct coord_client *client, struct call *call,
                          const struct connection_answer *answer)
 {
-    enum coord_code code = code_of(answer);
+    enum coord_code code = client_code(answer->code, answer->outcome);
     if (code == COORD_OK) {
         (void)unpack(call, answer->message);
         return true;
@@ -254,7 +159,7 @@ static bool judge_answer(struct coord_client *client, struct call *call,
     bool is_from_store = answer->outcome[0] != '\0';
     bool is_decided = is_from_store || (code != COORD_UNKNOWN && code != COORD_TIMEOUT &&
                                         code != COORD_UNAVAILABLE && !call->maybe_executed);
-    if (call->method->is_write && (code == COORD_UNKNOWN || code == COORD_TIMEOUT)) {
+    if (is_write(call) && (code == COORD_UNKNOWN || code == COORD_TIMEOUT)) {
         call->maybe_executed = true;
     }
     call->was_answered = true;
@@ -272,7 +177,7 @@ static bool judge_silence(struct coord_client *client, struct call *call,
 {
     bool is_unsent =
         result == CONNECTION_NOT_SENT || (result == CONNECTION_NO_MEMORY && !answer->was_sent);
-    if (call->method->is_write && !is_unsent) {
+    if (is_write(call) && !is_unsent) {
         call->maybe_executed = true;
     }
     if (result == CONNECTION_NO_MEMORY) {
@@ -296,7 +201,7 @@ static bool judge_silence(struct coord_client *client, struct call *call,
 static struct connection_times attempt_times(const struct coord_client *client,
                                              const struct call *call)
 {
-    uint64_t now = connection_now_ms();
+    uint64_t now = socket_now_ms();
     uint64_t ours = share_of_time(client, call, now, call->attempt_ms);
     uint64_t margin = ours / MARGIN_SHARE < MARGIN_MS_MAX ? ours / MARGIN_SHARE : MARGIN_MS_MAX;
     return (struct connection_times){.server_ms = now + ours - margin,
@@ -327,11 +232,7 @@ static bool try_once(struct coord_client *client, struct call *call)
 
 static void end_round(struct call *call)
 {
-    uint64_t now = connection_now_ms();
-    uint64_t left = call->deadline_ms > now ? call->deadline_ms - now : 0;
-    uint64_t ms = call->pause_ms < left ? call->pause_ms : left;
-    struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-    (void)nanosleep(&t, NULL);
+    socket_pause(call->pause_ms, call->deadline_ms);
     call->pause_ms = call->pause_ms * 2 > PAUSE_MS_MAX ? PAUSE_MS_MAX : call->pause_ms * 2;
     call->attempt_ms *= 2;
 }
@@ -359,7 +260,7 @@ static enum coord_code run(struct coord_client *client, struct call *call)
 {
     call->attempt_ms = ATTEMPT_MS;
     call->pause_ms = PAUSE_MS;
-    while (connection_now_ms() < call->deadline_ms) {
+    while (socket_now_ms() < call->deadline_ms) {
         bool is_decided = try_once(client, call);
         call->tries++;
         if (is_decided) {
@@ -401,7 +302,7 @@ static enum coord_code learn_time(struct coord_client *client, uint64_t deadline
     if (client->knows_time) {
         return COORD_OK;
     }
-    struct call call = {.method = &methods[CLIENT_STATUS],
+    struct call call = {.method = method_get(CLIENT_STATUS),
                         .request = slice_make("", 0),
                         .deadline_ms = deadline_ms,
                         .error = error};
@@ -421,7 +322,7 @@ static enum coord_code make_request_id(struct coord_client *client, Coord__V1__R
     if (getrandom(words, sizeof words, 0) != (ssize_t)sizeof words) {
         return client_fail(call->error, COORD_INTERNAL, "the system gives no random numbers");
     }
-    id->issued_ms = client->cluster_ms + (connection_now_ms() - client->cluster_ms_at);
+    id->issued_ms = client->cluster_ms + (socket_now_ms() - client->cluster_ms_at);
     id->high = words[0];
     id->low = words[1];
     return COORD_OK;
@@ -434,14 +335,14 @@ static bool id_was_refused(const struct coord_error *error)
            strcmp(error->outcome, "REQUEST_FUTURE") == 0;
 }
 
-static enum coord_code run_write(struct coord_client *client, struct call *call,
-                                 const ProtobufCMessage *request,
-                                 Coord__V1__RequestHeader *header)
+/* A request id each time it is tried for the first time. */
+static enum coord_code run_with_id(struct coord_client *client, struct call *call,
+                                   const ProtobufCMessage *request,
+                                   Coord__V1__RequestHeader *header)
 {
     Coord__V1__RequestId id = COORD__V1__REQUEST_ID__INIT;
     enum coord_code code = COORD_INTERNAL;
     header->request_id = &id;
-    header->note = client->note;
     /* What a client knows of the cluster's time grows wrong while the cluster has no leader, as
      * its clock stands still then. So time is asked for anew once. */
     for (int ids = 0; ids < 2; ids++) {
@@ -464,22 +365,62 @@ static enum coord_code run_write(struct coord_client *client, struct call *call,
     return code;
 }
 
+/* In the name of the session: its sequence numbers take the place of request ids. All earlier
+ * calls have returned, and none of them will be repeated. */
+static enum coord_code run_in_sequence(struct coord_client *client, struct call *call,
+                                       const ProtobufCMessage *request,
+                                       Coord__V1__RequestHeader *header)
+{
+    header->session->sequence = ++client->session.sequence;
+    header->session->answered_to = client->session.sequence - 1;
+    return run_request(client, call, request);
+}
+
+/* A session that has ended, or that another process has taken over and used, remembers no
+ * outcomes: such a refusal says nothing about an earlier try that was lost. */
+static bool is_forgotten(const struct call *call)
+{
+    return strcmp(call->error->outcome, "NO_SESSION") == 0 ||
+           strcmp(call->error->outcome, "SEQUENCE_EXPIRED") == 0;
+}
+
+static enum coord_code run_write(struct coord_client *client, struct call *call,
+                                 const ProtobufCMessage *request,
+                                 Coord__V1__RequestHeader *header)
+{
+    bool is_in_session = header->session != NULL;
+    header->note = client->note;
+    enum coord_code code = is_in_session && client->session.has_sequence
+                               ? run_in_sequence(client, call, request, header)
+                               : run_with_id(client, call, request, header);
+    if (!is_in_session || code == COORD_OK || !is_forgotten(call)) {
+        return code;
+    }
+    client->session.has_ended =
+        client->session.has_ended || strcmp(call->error->outcome, "NO_SESSION") == 0;
+    return call->maybe_executed ? give_up(client, call) : code;
+}
+
 enum coord_code client_call(struct coord_client *client, enum client_method method,
                             ProtobufCMessage *request, Coord__V1__RequestHeader *header,
                             ProtobufCMessage **reply, struct coord_error *error)
 {
     struct coord_error scratch;
+    Coord__V1__SessionRef session = COORD__V1__SESSION_REF__INIT;
     struct call call = {
-        .method = &methods[method],
-        .deadline_ms = connection_now_ms() + client->timeout_ms,
+        .method = method_get(method),
+        .deadline_ms = socket_now_ms() + client->timeout_ms,
         .error = error != NULL ? error : &scratch,
     };
     *call.error = (struct coord_error){.code = COORD_OK, .grpc_status = -1};
     header->consistency = (Coord__V1__Consistency)client->consistency;
     header->bound_ms = client->bound_ms;
     header->min_index = client->applied_index;
-    enum coord_code code = call.method->is_write ? run_write(client, &call, request, header)
-                                                 : run_request(client, &call, request);
+    session.id = client->session.id;
+    header->session = session.id != 0 && call.method->kind != METHOD_SESSION ? &session : NULL;
+    enum coord_code code = is_write(&call) ? run_write(client, &call, request, header)
+                                           : run_request(client, &call, request);
+    header->session = NULL;
     *reply = call.reply;
     if (code == COORD_OK) { /* the story of tries that did not do it */
         *call.error = (struct coord_error){.code = COORD_OK, .grpc_status = (int)GRPC_OK};

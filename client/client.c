@@ -7,7 +7,8 @@
 
 #include "client/call.h"
 #include "client/client_internal.h"
-#include "coord/v1/tree.pb-c.h"
+#include "client/convert.h"
+#include "client/session.h"
 
 #define TIMEOUT_MS 5000
 
@@ -56,6 +57,8 @@ enum coord_code coord_open(const struct coord_options *options, struct coord_cli
 void coord_close(struct coord_client *client)
 {
     if (client != NULL) {
+        session_forget(&client->session);
+        keepalive_close(&client->lease_keepalive);
         connection_close(client->connection);
         free(client->note);
         free(client);
@@ -65,59 +68,6 @@ void coord_close(struct coord_client *client)
 uint64_t coord_revision(const struct coord_client *client)
 {
     return client->revision;
-}
-
-/* ---- between our structs and protobuf's ------------------------------------------------- */
-
-static void copy_stat(const Coord__V1__Stat *from, struct coord_stat *to)
-{
-    if (to == NULL) {
-        return;
-    }
-    *to = (struct coord_stat){.version = 0};
-    if (from == NULL) {
-        return;
-    }
-    *to = (struct coord_stat){
-        .create_revision = from->create_revision,
-        .modify_revision = from->modify_revision,
-        .children_revision = from->children_revision,
-        .create_time_ms = from->create_time_ms,
-        .modify_time_ms = from->modify_time_ms,
-        .children_version = from->children_version,
-        .sequence_next = from->sequence_next,
-        .lease = from->lease,
-        .ttl_ms = from->ttl_ms,
-        .version = from->version,
-        .acl_version = from->acl_version,
-        .data_bytes = from->data_bytes,
-        .child_count = from->child_count,
-        .kind = (int)from->kind,
-    };
-}
-
-/* protobuf-c has no const: what is only read on the way out is passed as if it were not. */
-static char *text(const char *s)
-{
-    return (char *)(uintptr_t)s;
-}
-
-static ProtobufCBinaryData bytes_of(const void *data, size_t bytes)
-{
-    return (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)data, .len = bytes};
-}
-
-/* A zero-terminated copy, or NULL. */
-static char *copy_bytes(const void *data, size_t bytes)
-{
-    char *copy = malloc(bytes + 1);
-    if (copy != NULL) {
-        if (bytes > 0) {
-            memcpy(copy, data, bytes);
-        }
-        copy[bytes] = '\0';
-    }
-    return copy;
 }
 
 /* Fills `expect` and points `out` to it, unless any version will do. */
@@ -139,18 +89,24 @@ static enum coord_code expect_version(int64_t version, Coord__V1__Expect *expect
 
 /* ---- calls ------------------------------------------------------------------------------ */
 
-enum coord_code coord_create(struct coord_client *client, const char *path, const void *data,
-                             size_t bytes, int flags, char **real_path, struct coord_stat *stat,
-                             struct coord_error *error)
+enum coord_code coord_create_with(struct coord_client *client, const char *path,
+                                  const void *data, size_t bytes,
+                                  const struct coord_create_options *options, char **real_path,
+                                  struct coord_stat *stat, struct coord_error *error)
 {
+    static const struct coord_create_options defaults = {.kind = COORD_PERSISTENT};
+    const struct coord_create_options *o = options != NULL ? options : &defaults;
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__CreateRequest request = COORD__V1__CREATE_REQUEST__INIT;
     ProtobufCMessage *m;
     request.header = &header;
-    request.path = text(path);
-    request.data = bytes_of(data, bytes);
-    request.sequential = (flags & COORD_SEQUENTIAL) != 0;
-    request.make_parents = (flags & COORD_MAKE_PARENTS) != 0;
+    request.path = convert_text(path);
+    request.data = convert_bytes(data, bytes);
+    request.kind = (Coord__V1__Kind)o->kind;
+    request.sequential = (o->flags & COORD_SEQUENTIAL) != 0;
+    request.make_parents = (o->flags & COORD_MAKE_PARENTS) != 0;
+    request.lease = o->lease;
+    request.ttl_ms = o->ttl_ms;
     enum coord_code code =
         client_call(client, CLIENT_CREATE, &request.base, &header, &m, error);
     if (code != COORD_OK) {
@@ -164,7 +120,44 @@ enum coord_code coord_create(struct coord_client *client, const char *path, cons
         if (real_path != NULL) {
             *real_path = copy;
         }
-        copy_stat(reply->stat, stat);
+        convert_stat(reply->stat, stat);
+    }
+    client_reply_free(m);
+    return code;
+}
+
+enum coord_code coord_create(struct coord_client *client, const char *path, const void *data,
+                             size_t bytes, int flags, char **real_path, struct coord_stat *stat,
+                             struct coord_error *error)
+{
+    const struct coord_create_options options = {.flags = flags};
+    return coord_create_with(client, path, data, bytes, &options, real_path, stat, error);
+}
+
+enum coord_code coord_get_at(struct coord_client *client, const char *path, uint64_t revision,
+                             void **data, size_t *bytes, struct coord_stat *stat,
+                             struct coord_error *error)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__GetRequest request = COORD__V1__GET_REQUEST__INIT;
+    ProtobufCMessage *m;
+    request.header = &header;
+    request.path = convert_text(path);
+    request.revision = revision;
+    enum coord_code code = client_call(client, CLIENT_GET, &request.base, &header, &m, error);
+    if (code != COORD_OK) {
+        return code;
+    }
+    const Coord__V1__GetReply *reply = (const Coord__V1__GetReply *)m;
+    char *copy = convert_copy(reply->data.data, reply->data.len);
+    if (copy == NULL) {
+        code = client_fail(error, COORD_NO_MEMORY, "out of memory for the value");
+    } else {
+        *data = copy;
+        if (bytes != NULL) {
+            *bytes = reply->data.len;
+        }
+        convert_stat(reply->stat, stat);
     }
     client_reply_free(m);
     return code;
@@ -173,28 +166,7 @@ enum coord_code coord_create(struct coord_client *client, const char *path, cons
 enum coord_code coord_get(struct coord_client *client, const char *path, void **data,
                           size_t *bytes, struct coord_stat *stat, struct coord_error *error)
 {
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__GetRequest request = COORD__V1__GET_REQUEST__INIT;
-    ProtobufCMessage *m;
-    request.header = &header;
-    request.path = text(path);
-    enum coord_code code = client_call(client, CLIENT_GET, &request.base, &header, &m, error);
-    if (code != COORD_OK) {
-        return code;
-    }
-    const Coord__V1__GetReply *reply = (const Coord__V1__GetReply *)m;
-    char *copy = copy_bytes(reply->data.data, reply->data.len);
-    if (copy == NULL) {
-        code = client_fail(error, COORD_NO_MEMORY, "out of memory for the value");
-    } else {
-        *data = copy;
-        if (bytes != NULL) {
-            *bytes = reply->data.len;
-        }
-        copy_stat(reply->stat, stat);
-    }
-    client_reply_free(m);
-    return code;
+    return coord_get_at(client, path, 0, data, bytes, stat, error);
 }
 
 enum coord_code coord_exists(struct coord_client *client, const char *path, bool *exists,
@@ -204,13 +176,13 @@ enum coord_code coord_exists(struct coord_client *client, const char *path, bool
     Coord__V1__ExistsRequest request = COORD__V1__EXISTS_REQUEST__INIT;
     ProtobufCMessage *m;
     request.header = &header;
-    request.path = text(path);
+    request.path = convert_text(path);
     enum coord_code code =
         client_call(client, CLIENT_EXISTS, &request.base, &header, &m, error);
     if (code == COORD_OK) {
         const Coord__V1__ExistsReply *reply = (const Coord__V1__ExistsReply *)m;
         *exists = reply->exists;
-        copy_stat(reply->stat, stat);
+        convert_stat(reply->stat, stat);
     }
     client_reply_free(m);
     return code;
@@ -229,11 +201,11 @@ enum coord_code coord_set(struct coord_client *client, const char *path, const v
         return code;
     }
     request.header = &header;
-    request.path = text(path);
-    request.data = bytes_of(data, bytes);
+    request.path = convert_text(path);
+    request.data = convert_bytes(data, bytes);
     code = client_call(client, CLIENT_SET, &request.base, &header, &m, error);
     if (code == COORD_OK) {
-        copy_stat(((const Coord__V1__SetReply *)m)->stat, stat);
+        convert_stat(((const Coord__V1__SetReply *)m)->stat, stat);
     }
     client_reply_free(m);
     return code;
@@ -251,7 +223,7 @@ enum coord_code coord_delete(struct coord_client *client, const char *path, int6
         return code;
     }
     request.header = &header;
-    request.path = text(path);
+    request.path = convert_text(path);
     request.recursive = recursive;
     code = client_call(client, CLIENT_DELETE, &request.base, &header, &m, error);
     if (code == COORD_OK && count != NULL) {
@@ -289,7 +261,7 @@ enum coord_code coord_list(struct coord_client *client, const char *path,
     struct coord_names found = {.count = 0};
     enum coord_code code;
     request.header = &header;
-    request.path = text(path);
+    request.path = convert_text(path);
     do {
         ProtobufCMessage *next;
         code = client_call(client, CLIENT_LIST, &request.base, &header, &next, error);

@@ -2,8 +2,9 @@
  *
  * One client talks to one cluster through a list of endpoints: it stays with one that works,
  * goes on to the next when it does not, and repeats calls as far as that is safe, until they
- * are decided or their time is over. Writes carry a request id, so that repeating them, on any
- * member, returns the first outcome and never executes them twice.
+ * are decided or their time is over. Writes carry a request id, or the sequence number of the
+ * client's session, so that repeating them, on any member, returns the first outcome and never
+ * executes them twice.
  *
  * Blocking. A client is for one thread at a time and not to be used on both sides of a fork;
  * several clients are independent. The library keeps no global state, starts no thread,
@@ -12,7 +13,9 @@
  *
  * Ownership: strings and bytes passed in are borrowed until return, and paths are never NULL.
  * What a call fills in is the caller's and is freed as said there; results are only written on
- * COORD_OK. `error` may be NULL everywhere.
+ * COORD_OK. `error` may be NULL everywhere. Times are milliseconds.
+ *
+ * In this order: client, nodes, history, sessions, leases, watches.
  *
  * Installed as <coord/client.h>; docs/libcoord.md has a guide and an example.
  */
@@ -34,12 +37,12 @@ struct coord_client;
  * with all others it was not. Values are stable. */
 enum coord_code {
     COORD_OK = 0,
-    COORD_NOT_FOUND = 1,    /* node or parent does not exist */
-    COORD_EXISTS = 2,       /* node exists already */
+    COORD_NOT_FOUND = 1,    /* node, parent or lease does not exist */
+    COORD_EXISTS = 2,       /* node or lease exists already */
     COORD_BAD_VERSION = 3,  /* expected version does not match */
     COORD_NOT_EMPTY = 4,    /* node has children */
     COORD_REFUSED = 5,      /* precondition: a guard, a protected node, freshness */
-    COORD_INVALID = 6,      /* path or arguments are not valid */
+    COORD_INVALID = 6,      /* path, pattern, TTL or other arguments are not valid */
     COORD_LIMITED = 7,      /* a limit (size, overload) or a full disk */
     COORD_DENIED = 8,       /* not allowed */
     COORD_TIMEOUT = 9,      /* no answer in time */
@@ -48,6 +51,9 @@ enum coord_code {
     COORD_UNSUPPORTED = 12, /* the server does not know this call */
     COORD_NO_MEMORY = 13,
     COORD_INTERNAL = 14,
+    COORD_SESSION_ENDED = 15, /* expired or closed: it never comes back, nor do its nodes */
+    COORD_BAD_SECRET = 16,    /* these are not the session's credentials */
+    COORD_COMPACTED = 17,     /* history does not reach back so far */
 };
 
 const char *coord_code_text(enum coord_code code); /* "version does not match"; static */
@@ -85,6 +91,15 @@ enum coord_code coord_open(const struct coord_options *options, struct coord_cli
                            struct coord_error *error);
 void coord_close(struct coord_client *client); /* NULL is fine */
 
+/* ---- nodes ------------------------------------------------------------------------------ */
+
+enum coord_kind {
+    COORD_PERSISTENT = 0,
+    COORD_EPHEMERAL = 1, /* goes with its session or lease; has no children */
+    COORD_CONTAINER = 2, /* goes when its last child has gone */
+    COORD_TTL = 3,       /* goes when it was not changed for ttl_ms and has no children */
+};
+
 struct coord_stat {
     uint64_t create_revision;
     uint64_t modify_revision;
@@ -99,7 +114,7 @@ struct coord_stat {
     uint32_t acl_version;
     uint32_t data_bytes;
     uint32_t child_count;
-    int kind; /* 0 persistent, 1 ephemeral, 2 container, 3 ttl */
+    int kind; /* enum coord_kind */
 };
 
 #define COORD_ANY_VERSION (-1)
@@ -114,6 +129,18 @@ enum coord_create_flags {
 enum coord_code coord_create(struct coord_client *client, const char *path, const void *data,
                              size_t bytes, int flags, char **real_path, struct coord_stat *stat,
                              struct coord_error *error);
+
+struct coord_create_options {
+    enum coord_kind kind;
+    int flags;       /* enum coord_create_flags */
+    uint64_t lease;  /* owner of an ephemeral; 0 = the client's session */
+    uint64_t ttl_ms; /* of COORD_TTL */
+};
+/* The same for all kinds of nodes. `options` NULL: as coord_create without flags. */
+enum coord_code coord_create_with(struct coord_client *client, const char *path,
+                                  const void *data, size_t bytes,
+                                  const struct coord_create_options *options, char **real_path,
+                                  struct coord_stat *stat, struct coord_error *error);
 
 /* `data` gets a zero-terminated copy of the value; free(3) it. `bytes` may be NULL. */
 enum coord_code coord_get(struct coord_client *client, const char *path, void **data,
@@ -148,6 +175,226 @@ enum coord_code coord_sync(struct coord_client *client, struct coord_error *erro
 
 /* The highest revision that any reply to this client carried; 0 before the first. */
 uint64_t coord_revision(const struct coord_client *client);
+
+/* ---- history ---------------------------------------------------------------------------- */
+
+enum coord_event_type {
+    COORD_EVENT_CREATED = 1,
+    COORD_EVENT_SET = 2,
+    COORD_EVENT_DELETED = 3,
+    /* Of watches with `list` or `relist` alone. LISTING: what was known before is void, all
+     * that there is follows as ENTRY, in path order, then LISTED; `revision` is that of the
+     * listing. */
+    COORD_EVENT_LISTING = 4,
+    COORD_EVENT_ENTRY = 5,
+    COORD_EVENT_LISTED = 6,
+    COORD_EVENT_END = 7, /* of a watch with `once`, after its events: nothing more will come */
+};
+
+enum coord_reason {
+    COORD_REASON_REQUESTED = 0,
+    COORD_REASON_LEASE_EXPIRED = 1, /* or session */
+    COORD_REASON_LEASE_REVOKED = 2,
+    COORD_REASON_SESSION_CLOSED = 3,
+    COORD_REASON_CONTAINER_EMPTIED = 4,
+    COORD_REASON_TTL_PASSED = 5,
+};
+
+struct coord_event {
+    enum coord_event_type type;
+    enum coord_reason reason;
+    const char *path;
+    const void *data; /* after the change; zero bytes for a delete, and with keys_only */
+    size_t bytes;
+    const void *previous; /* before it, if asked for */
+    size_t previous_bytes;
+    struct coord_stat stat; /* after it; of a delete: as it was */
+    uint64_t revision;
+    uint32_t sub;     /* order within the revision */
+    uint64_t session; /* that asked for it; 0 = none */
+    uint64_t time_ms; /* wall clock, since 1970 */
+    const char *note; /* the writer's "why" */
+};
+
+/* The node as it was at `revision`, as far as history reaches back, else COORD_COMPACTED. */
+enum coord_code coord_get_at(struct coord_client *client, const char *path, uint64_t revision,
+                             void **data, size_t *bytes, struct coord_stat *stat,
+                             struct coord_error *error);
+
+struct coord_changes_options {
+    bool recursive; /* with all descendants */
+    bool newest_first;
+    bool keys_only;          /* without values */
+    uint64_t from_revision;  /* 0 = as far back as there is */
+    uint64_t to_revision;    /* 0 = the present */
+    uint32_t limit;          /* of one page; 0 = what fits 2 MiB */
+    uint64_t after_revision; /* the next_ of the page before */
+    uint32_t after_sub;
+};
+struct coord_changes {
+    struct coord_event *events; /* with the values before */
+    size_t count;
+    uint64_t next_revision; /* 0: this was the last page */
+    uint32_t next_sub;
+    uint64_t floor; /* from this revision on, all changes are known */
+    void *memory;   /* private: what the events point to */
+};
+/* A page of what happened to a node. `options` may be NULL. Free with coord_changes_clear. */
+enum coord_code coord_changes(struct coord_client *client, const char *path,
+                              const struct coord_changes_options *options,
+                              struct coord_changes *changes, struct coord_error *error);
+void coord_changes_clear(struct coord_changes *changes);
+
+/* ---- sessions --------------------------------------------------------------------------- */
+
+/* A session is how a process says that it is alive: as long as it is kept alive, its ephemeral
+ * nodes exist; when it ends they go, all in one revision. A client has one session at most. From
+ * then on its writes are made in the session's name, each once, by sequence numbers.
+ *
+ * Whoever acts on what the session protects must stop when coord_session_trusted_ms has come
+ * down to 0: by then the cluster may have given the session up. */
+
+#define COORD_SECRET_BYTES 16
+
+struct coord_session {
+    uint64_t id;
+    unsigned char secret[COORD_SECRET_BYTES]; /* whoever has it can take the session over */
+    uint64_t ttl_ms;
+};
+
+/* Begins a session and makes it the client's. `ttl_ms` is brought into 500 to 86400000, 0 =
+ * 10000; `owner` (may be NULL) says who it is for, to people. COORD_INVALID if the client has
+ * one already that has not ended. */
+enum coord_code coord_session_open(struct coord_client *client, uint64_t ttl_ms,
+                                   const char *owner, struct coord_error *error);
+/* Takes a session over, with its full TTL: after a restart, or from another process, whose writes
+ * are then refused. `ttl_ms` 0 = as before. COORD_SESSION_ENDED, COORD_BAD_SECRET. */
+enum coord_code coord_session_resume(struct coord_client *client, uint64_t id,
+                                     const void *secret, uint64_t ttl_ms,
+                                     struct coord_error *error);
+/* Uses a session that somebody else holds and keeps alive, and goes on to hold: writes are made
+ * in its name, but by request ids. Checks the credentials by a keepalive. */
+enum coord_code coord_session_attach(struct coord_client *client, uint64_t id,
+                                     const void *secret, struct coord_error *error);
+
+/* Keeps it alive: call it every third of the TTL (coord_session_due_ms), from the thread that
+ * uses the client. COORD_OK: the cluster has confirmed it. Goes on to other endpoints when one
+ * fails; COORD_TIMEOUT or COORD_UNAVAILABLE: not confirmed within the client's timeout, try
+ * again as long as it is trusted. COORD_SESSION_ENDED: it is over. */
+enum coord_code coord_session_keepalive(struct coord_client *client, struct coord_error *error);
+/* How long from now the session certainly lives: 0.8 of the TTL, which covers clocks that run
+ * 10 % apart, counted from the sending of what was last confirmed. 0: no session, or it may
+ * have ended. */
+uint64_t coord_session_trusted_ms(const struct coord_client *client);
+/* How long from now until the next keepalive should be sent; 0 = now. */
+uint64_t coord_session_due_ms(const struct coord_client *client);
+/* False: the client has no session. */
+bool coord_session_info(const struct coord_client *client, struct coord_session *info);
+
+/* Ends it, and with it its ephemeral nodes; `removed` (may be NULL) gets their number. Whatever
+ * this returns, the client has no session any more. */
+enum coord_code coord_session_close(struct coord_client *client, uint64_t *removed,
+                                    struct coord_error *error);
+/* Forgets it; it lives on, until it expires or another process resumes it. */
+void coord_session_detach(struct coord_client *client);
+
+/* ---- leases ----------------------------------------------------------------------------- */
+
+/* What ephemeral nodes can be attached to besides a session: no credentials, no sequence. */
+struct coord_lease {
+    uint64_t id;
+    uint64_t ttl_ms;
+    uint64_t attached;   /* nodes */
+    uint64_t granted_ms; /* wall clock, since 1970 */
+    uint64_t generation; /* times it was resumed */
+    bool is_session;
+    bool is_renewable;
+    const char *owner;
+};
+
+/* `ttl_ms`: 500 to 86400000, else COORD_INVALID. */
+enum coord_code coord_lease_grant(struct coord_client *client, uint64_t ttl_ms,
+                                  const char *owner, uint64_t *id, struct coord_error *error);
+/* `ttl_ms` (may be NULL) gets what it lives for from the sending of this call; trust 0.8 of it.
+ * COORD_NOT_FOUND: it has ended. */
+enum coord_code coord_lease_keepalive(struct coord_client *client, uint64_t id,
+                                      uint64_t *ttl_ms, struct coord_error *error);
+enum coord_code coord_lease_revoke(struct coord_client *client, uint64_t id, uint64_t *removed,
+                                   struct coord_error *error);
+
+struct coord_lease_info {
+    struct coord_lease lease;
+    uint64_t remaining_ms; /* by the leader's clock */
+    char **paths;          /* of the attached nodes, in order; all of them */
+    size_t path_count;
+};
+/* Of a lease or session. Free with coord_lease_info_clear. */
+enum coord_code coord_lease_ttl(struct coord_client *client, uint64_t id, bool with_paths,
+                                struct coord_lease_info *info, struct coord_error *error);
+void coord_lease_info_clear(struct coord_lease_info *info);
+
+struct coord_leases {
+    struct coord_lease *leases; /* in order of id */
+    size_t count;
+};
+/* All leases, and sessions. Free with coord_leases_clear. */
+enum coord_code coord_lease_list(struct coord_client *client, struct coord_leases *list,
+                                 struct coord_error *error);
+void coord_leases_clear(struct coord_leases *list);
+
+/* ---- watches ---------------------------------------------------------------------------- */
+
+/* A watch is told of every change, in order, once. It has a connection of its own; when that, or
+ * the member behind it, fails, it goes on at another endpoint behind the last event it handed
+ * out. */
+struct coord_watch;
+
+enum coord_scope {
+    COORD_WATCH_NODE = 0,     /* the path */
+    COORD_WATCH_CHILDREN = 1, /* its children, not itself */
+    COORD_WATCH_SUBTREE = 2,  /* itself and all below */
+    COORD_WATCH_PREFIX = 3,   /* every path that begins so */
+};
+
+#define COORD_WATCH_CREATED 1u
+#define COORD_WATCH_SET     2u
+#define COORD_WATCH_DELETED 4u
+
+/* Zero everywhere is the default. */
+struct coord_watch_options {
+    enum coord_scope scope;
+    unsigned types;         /* COORD_WATCH_CREATED, ... added up; 0 = all */
+    const char *glob;       /* of the last component: * ? [a-z] [!a-z] \x; NULL = all */
+    uint32_t depth;         /* SUBTREE: levels below the path; 0 = all */
+    bool once;              /* ends after the first revision with an event */
+    bool keys_only;         /* without values */
+    bool with_previous;     /* the value before, too */
+    uint64_t from_revision; /* the first wanted; 0 = from now on */
+    bool list;              /* first what there is, at one revision, then what changes */
+    bool relist;            /* when history no longer reaches back: list, and go on */
+    /* The server gives a sign of life when nothing was sent for so long, and one that is silent
+     * for three times that and a second is given up; 0 = 2000, at least 100. */
+    uint32_t progress_ms;
+};
+
+/* From when this has returned COORD_OK, nothing is missed. `options` may be NULL. The client must
+ * outlive its watches. COORD_INVALID: path or pattern; free with coord_watch_close. */
+enum coord_code coord_watch_open(struct coord_client *client, const char *path,
+                                 const struct coord_watch_options *options,
+                                 struct coord_watch **watch, struct coord_error *error);
+/* The next event; what it points to is valid until the next call for this watch. COORD_TIMEOUT:
+ * none came in time, all is well. COORD_UNAVAILABLE: none of the endpoints could be reached in
+ * time; call again to go on trying. With `timeout_ms` 0 it only looks at what has arrived, except
+ * while it reconnects, which may take a second at a time. COORD_COMPACTED (without relist) and
+ * everything else but COORD_NO_MEMORY are the end of the watch. */
+enum coord_code coord_watch_next(struct coord_watch *watch, uint32_t timeout_ms,
+                                 struct coord_event *event, struct coord_error *error);
+/* Every event up to this revision has been handed out: a later watch may go on at this + 1. */
+uint64_t coord_watch_revision(const struct coord_watch *watch);
+/* For poll(2): when it is readable, call coord_watch_next, with timeout 0 until it says
+ * COORD_TIMEOUT; call it every progress_ms besides. -1 while there is no connection. */
+int coord_watch_fd(const struct coord_watch *watch);
+void coord_watch_close(struct coord_watch *watch); /* NULL is fine */
 
 #ifdef __cplusplus
 }

@@ -5,6 +5,18 @@
 #include "client/client.h"
 #include "client/connection.h"
 #include "client/endpoint.h"
+#include "client/keepalive.h"
+
+struct client_session {
+    uint64_t id; /* 0: none */
+    uint8_t secret[COORD_SECRET_BYTES];
+    uint64_t ttl_ms;
+    bool has_sequence;     /* opened or resumed here: nobody else counts */
+    bool has_ended;        /* as the cluster said */
+    uint64_t sequence;     /* of the last write */
+    uint64_t confirmed_ms; /* when that was sent which was confirmed last */
+    struct keepalive keepalive;
+};
 
 struct coord_client {
     struct endpoint endpoints[ENDPOINTS_MAX];
@@ -23,6 +35,8 @@ struct coord_client {
     bool knows_time;
     uint64_t cluster_ms;    /* of the newest reply */
     uint64_t cluster_ms_at; /* our clock then */
+    struct client_session session;
+    struct keepalive lease_keepalive;
 };
 
 #endif

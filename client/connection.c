@@ -1,19 +1,15 @@
 #include "client/connection.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "client/socket.h"
 #include "net/http2.h"
 
 #define TAKE_BYTES     ((size_t)64 << 10)
@@ -39,14 +35,11 @@ struct connection {
     bool is_closed;
     bool was_refused; /* the server did not process it */
     bool is_too_large;
+    bool is_stream;  /* many messages each way, which connection_receive hands out */
+    bool has_ended;  /* the server's half */
+    size_t in_taken; /* of `in`: messages handed out before */
+    uint64_t heard_ms;
 };
-
-uint64_t connection_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* buf_reserve, but with an answer instead of an abort: what is appended within the reserve then
  * allocates nothing. */
@@ -105,9 +98,27 @@ static void on_headers_end(void *owner, struct http2_stream *s, bool is_last)
     (void)is_last;
 }
 
+static struct slice unread(const struct connection *c)
+{
+    return slice_make(c->in.data + c->in_taken, c->in.size - c->in_taken);
+}
+
+static bool has_message(const struct connection *c)
+{
+    struct slice message;
+    return c->in.size > c->in_taken &&
+           grpc_frame_peek(unread(c), CONNECTION_REPLY_BYTES_MAX, &message) == GRPC_FRAME_WHOLE;
+}
+
+/* A stream's window is given back only while a message is incomplete: a reader who does not
+ * keep up stalls the server at a window and not our memory. */
 static void on_data(void *owner, struct http2_stream *s, struct slice bytes)
 {
     struct connection *c = owner;
+    if (c->in_taken > c->in.size / 2) {
+        buf_consume(&c->in, c->in_taken);
+        c->in_taken = 0;
+    }
     c->is_too_large = c->in.size + bytes.size > CONNECTION_REPLY_BYTES_MAX + GRPC_PREFIX_BYTES;
     c->has_no_memory = !c->is_too_large && !reserve(&c->in, bytes.size);
     if (c->is_too_large || c->has_no_memory) {
@@ -115,13 +126,16 @@ static void on_data(void *owner, struct http2_stream *s, struct slice bytes)
         return;
     }
     buf_append_slice(&c->in, bytes);
-    http2_consume(s);
+    if (!c->is_stream || !has_message(c)) {
+        http2_consume(s);
+    }
 }
 
 static void on_end(void *owner, struct http2_stream *s)
 {
-    (void)owner;
+    struct connection *c = owner;
     (void)s;
+    c->has_ended = true;
 }
 
 /* Also called for a stream that a GOAWAY says was not processed: as if it had been refused. */
@@ -141,90 +155,13 @@ static const struct http2_events events = {
     .closed = on_closed,
 };
 
-/* ---- socket ----------------------------------------------------------------------------- */
-
-/* The events that came, 0 at the deadline, negative on failure. */
-static int wait_fd(int fd, short what, uint64_t deadline_ms)
-{
-    for (;;) {
-        uint64_t now = connection_now_ms();
-        if (now >= deadline_ms) {
-            return 0;
-        }
-        uint64_t left = deadline_ms - now;
-        struct pollfd p = {.fd = fd, .events = what};
-        int n = poll(&p, 1, left > 60000 ? 60000 : (int)left);
-        if (n > 0) {
-            return p.revents;
-        }
-        if (n < 0 && errno != EINTR) {
-            return -1;
-        }
-    }
-}
-
-static int connect_one(const struct addrinfo *a, uint64_t deadline_ms, int *reason)
-{
-    int fd = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
-    if (fd < 0) {
-        *reason = errno;
-        return -1;
-    }
-    int one = 1;
-    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(fd, a->ai_addr, a->ai_addrlen) == 0) {
-        return fd;
-    }
-    *reason = errno;
-    if (errno == EINPROGRESS) {
-        int ready = wait_fd(fd, POLLOUT, deadline_ms);
-        socklen_t size = sizeof *reason;
-        *reason = ETIMEDOUT;
-        if (ready > 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, reason, &size) == 0 &&
-            *reason == 0) {
-            return fd;
-        }
-    }
-    close(fd);
-    return -1;
-}
-
-/* Every address of the name gets its share of the time, so that one that is silent does not
- * keep us from the next. */
-static int connect_any(const struct addrinfo *list, uint64_t deadline_ms, int *reason)
-{
-    uint64_t left = 0;
-    for (const struct addrinfo *a = list; a != NULL; a = a->ai_next) {
-        left++;
-    }
-    for (const struct addrinfo *a = list; a != NULL; a = a->ai_next, left--) {
-        uint64_t now = connection_now_ms();
-        uint64_t share = now < deadline_ms ? (deadline_ms - now) / left : 0;
-        int fd = connect_one(a, now + share, reason);
-        if (fd >= 0) {
-            return fd;
-        }
-    }
-    return -1;
-}
+/* ---- the connection ---------------------------------------------------------------------- */
 
 struct connection *connection_open(const char *host, const char *port, uint64_t deadline_ms,
                                    char *why, size_t why_bytes)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *list = NULL;
-    int rv = getaddrinfo(host, port, &hints, &list);
-    if (rv != 0) {
-        snprintf(why, why_bytes, "%s", gai_strerror(rv));
-        return NULL;
-    }
-    int reason = 0;
-    int fd = connect_any(list, deadline_ms, &reason);
-    freeaddrinfo(list);
+    int fd = socket_connect(host, port, deadline_ms, why, why_bytes);
     if (fd < 0) {
-        snprintf(why, why_bytes, "%s", strerror(reason));
         return NULL;
     }
     struct connection *c = calloc(1, sizeof *c);
@@ -298,6 +235,7 @@ static bool pump_in(struct connection *c)
     uint8_t bytes[READ_BYTES];
     ssize_t n = recv(c->fd, bytes, sizeof bytes, 0);
     if (n > 0) {
+        c->heard_ms = socket_now_ms();
         enum status rc = http2_feed(c->http2, slice_make(bytes, (size_t)n));
         c->failed = c->failed || rc != RC_OK;
         c->has_no_memory = c->has_no_memory || rc == RC_NO_MEMORY;
@@ -319,7 +257,7 @@ bool connection_is_usable(struct connection *c)
 
 /* ---- calls ------------------------------------------------------------------------------ */
 
-static void reset_call(struct connection *c, struct connection_answer *answer)
+static void reset_call(struct connection *c, struct connection_answer *answer, bool is_stream)
 {
     if (c->in.capacity > IN_KEPT_BYTES) {
         buf_close(&c->in);
@@ -333,31 +271,66 @@ static void reset_call(struct connection *c, struct connection_answer *answer)
     c->was_refused = false;
     c->is_too_large = false;
     c->has_no_memory = false;
+    c->is_stream = is_stream;
+    c->has_ended = false;
+    c->in_taken = 0;
+    c->heard_ms = socket_now_ms();
 }
 
-static enum status submit(struct connection *c, const struct http2_header *headers,
-                          size_t count, struct slice request)
+/* Opens the stream. `timeout` (may be NULL) is that of the call. Headers are framed before this
+ * returns, as HTTP/2 pins them until then. */
+static enum status submit(struct connection *c, const char *authority, const char *path,
+                          const char *timeout)
 {
+    struct http2_header headers[] = {
+        {.name = HTTP2_TEXT(":method"), .value = HTTP2_TEXT("POST")},
+        {.name = HTTP2_TEXT(":scheme"), .value = HTTP2_TEXT("http")},
+        {.name = HTTP2_TEXT(":path"), .value = slice_str(path)},
+        {.name = HTTP2_TEXT(":authority"), .value = slice_str(authority)},
+        {.name = HTTP2_TEXT("te"), .value = HTTP2_TEXT("trailers")},
+        {.name = HTTP2_TEXT("content-type"), .value = HTTP2_TEXT("application/grpc+proto")},
+        {.name = HTTP2_TEXT("user-agent"), .value = HTTP2_TEXT("libcoord")},
+        {.name = HTTP2_TEXT("grpc-timeout"),
+         .value = slice_str(timeout != NULL ? timeout : ""),
+         .is_unique = true},
+    };
+    size_t count = sizeof headers / sizeof headers[0] - (timeout == NULL);
     enum status rc = http2_request(c->http2, &c->stream, headers, count, false);
-    if (rc != RC_OK) {
-        return rc;
+    bool has_more = rc == RC_OK;
+    while (has_more) {
+        if (!reserve_take(c)) {
+            return RC_NO_MEMORY;
+        }
+        has_more = http2_take(c->http2, &c->out, c->out.size + TAKE_BYTES);
     }
+    return rc;
+}
+
+static enum connection_result submit_failed(struct connection *c, enum status rc)
+{
+    c->failed = true;
+    snprintf(c->answer->text, sizeof c->answer->text, "%s", status_text(rc));
+    return rc == RC_NO_MEMORY ? CONNECTION_NO_MEMORY : CONNECTION_NOT_SENT;
+}
+
+/* False: no memory. */
+static bool write_message(struct connection *c, struct slice message)
+{
     struct buf *out = http2_stream_out(&c->stream);
-    if (!reserve(out, GRPC_PREFIX_BYTES + request.size)) {
-        return RC_NO_MEMORY;
+    if (!reserve(out, GRPC_PREFIX_BYTES + message.size)) {
+        return false;
     }
     size_t begin = grpc_frame_begin(out);
-    buf_append_slice(out, request);
+    buf_append_slice(out, message);
     http2_stream_wrote(&c->stream, grpc_frame_end(out, begin));
-    http2_stream_finish(&c->stream, NULL, 0);
-    return RC_OK;
+    return true;
 }
 
 /* There is a grpc-status: a reply must go with OK. */
 static enum connection_result finish_answered(struct connection *c)
 {
     struct connection_answer *answer = c->answer;
-    if (answer->code == GRPC_OK &&
+    if (answer->code == GRPC_OK && !c->is_stream &&
         grpc_frame_peek(buf_slice(&c->in), CONNECTION_REPLY_BYTES_MAX, &answer->message) !=
             GRPC_FRAME_WHOLE) {
         answer->code = GRPC_INTERNAL;
@@ -396,7 +369,8 @@ static enum connection_result exchange(struct connection *c, uint64_t deadline_m
         if (c->failed || c->is_closed) {
             return finish(c);
         }
-        int ready = wait_fd(c->fd, c->out.size > 0 ? POLLIN | POLLOUT : POLLIN, deadline_ms);
+        int ready =
+            socket_wait(c->fd, c->out.size > 0 ? POLLIN | POLLOUT : POLLIN, deadline_ms);
         if (ready == 0) {
             c->failed = true; /* its late answer must not meet the next call */
             snprintf(c->answer->text, sizeof c->answer->text, "no answer in time");
@@ -414,25 +388,95 @@ enum connection_result connection_call(struct connection *c, const char *authori
                                        struct connection_answer *answer)
 {
     char timeout[GRPC_TIMEOUT_TEXT_BYTES];
-    uint64_t now = connection_now_ms();
+    uint64_t now = socket_now_ms();
     grpc_timeout_print(times.server_ms > now ? times.server_ms - now : 1, timeout);
-    /* Pinned by HTTP/2 until they are framed. */
-    struct http2_header headers[] = {
-        {.name = HTTP2_TEXT(":method"), .value = HTTP2_TEXT("POST")},
-        {.name = HTTP2_TEXT(":scheme"), .value = HTTP2_TEXT("http")},
-        {.name = HTTP2_TEXT(":path"), .value = slice_str(path)},
-        {.name = HTTP2_TEXT(":authority"), .value = slice_str(authority)},
-        {.name = HTTP2_TEXT("te"), .value = HTTP2_TEXT("trailers")},
-        {.name = HTTP2_TEXT("content-type"), .value = HTTP2_TEXT("application/grpc+proto")},
-        {.name = HTTP2_TEXT("user-agent"), .value = HTTP2_TEXT("libcoord")},
-        {.name = HTTP2_TEXT("grpc-timeout"), .value = slice_str(timeout), .is_unique = true},
-    };
-    reset_call(c, answer);
-    enum status rc = submit(c, headers, sizeof headers / sizeof headers[0], request);
+    reset_call(c, answer, false);
+    enum status rc = submit(c, authority, path, timeout);
+    if (rc == RC_OK && !c->is_closed && !write_message(c, request)) {
+        rc = RC_NO_MEMORY;
+    }
     if (rc != RC_OK) {
-        c->failed = true;
-        snprintf(answer->text, sizeof answer->text, "%s", status_text(rc));
-        return rc == RC_NO_MEMORY ? CONNECTION_NO_MEMORY : CONNECTION_NOT_SENT;
+        return submit_failed(c, rc);
+    }
+    if (!c->is_closed) {
+        http2_stream_finish(&c->stream, NULL, 0);
     }
     return exchange(c, times.deadline_ms);
+}
+
+/* ---- streams ---------------------------------------------------------------------------- */
+
+enum connection_result connection_begin(struct connection *c, const char *authority,
+                                        const char *path, struct connection_answer *answer)
+{
+    reset_call(c, answer, true);
+    enum status rc = submit(c, authority, path, NULL);
+    return rc == RC_OK ? CONNECTION_MESSAGE : submit_failed(c, rc);
+}
+
+enum connection_result connection_send(struct connection *c, struct slice message)
+{
+    if (!c->failed && !c->is_closed && !write_message(c, message)) {
+        return submit_failed(c, RC_NO_MEMORY);
+    }
+    pump_out(c);
+    return CONNECTION_MESSAGE;
+}
+
+/* True: `result` says what came of looking at what has arrived. */
+static bool take_message(struct connection *c, struct slice *message,
+                         enum connection_result *result)
+{
+    if (c->in.size == c->in_taken) {
+        return false;
+    }
+    enum grpc_frame frame = grpc_frame_peek(unread(c), CONNECTION_REPLY_BYTES_MAX, message);
+    if (frame == GRPC_FRAME_PARTIAL) {
+        return false;
+    }
+    *result = CONNECTION_MESSAGE;
+    if (frame == GRPC_FRAME_WHOLE) {
+        c->in_taken += GRPC_PREFIX_BYTES + message->size;
+        return true;
+    }
+    c->failed = true;
+    *result = frame == GRPC_FRAME_TOO_LARGE ? CONNECTION_TOO_LARGE : CONNECTION_LOST;
+    snprintf(c->answer->text, sizeof c->answer->text, "sent what is no gRPC message");
+    return true;
+}
+
+enum connection_result connection_receive(struct connection *c, uint64_t deadline_ms,
+                                          struct slice *message)
+{
+    enum connection_result result;
+    if (!has_message(c) && !c->is_closed) {
+        http2_consume(&c->stream);
+    }
+    for (;;) {
+        if (take_message(c, message, &result)) {
+            return result;
+        }
+        pump_out(c);
+        if (c->failed || c->is_closed || c->has_ended) {
+            return finish(c);
+        }
+        if (pump_in(c) || c->failed) {
+            continue;
+        }
+        int ready =
+            socket_wait(c->fd, c->out.size > 0 ? POLLIN | POLLOUT : POLLIN, deadline_ms);
+        if (ready == 0) {
+            return CONNECTION_TIMEOUT;
+        }
+    }
+}
+
+uint64_t connection_heard_ms(const struct connection *c)
+{
+    return c->heard_ms;
+}
+
+int connection_fd(const struct connection *c)
+{
+    return c->fd;
 }

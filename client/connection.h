@@ -1,4 +1,5 @@
-/* One connection of the client: a socket, HTTP/2 on it, one call at a time. Blocks in poll(2).
+/* One connection of the client: a socket, HTTP/2 on it, one call or one stream of messages at a
+ * time. Blocks in poll(2).
  *
  * Out of memory is an answer here, not the end of the program: whatever base/buf.h or
  * net/http2.h would allocate by size is reserved first by an allocation that may fail. */
@@ -24,6 +25,7 @@ enum connection_result {
     CONNECTION_NO_MEMORY, /* for the request: not sent; for the reply: it may have been
                              processed */
     CONNECTION_TOO_LARGE, /* the reply is above CONNECTION_REPLY_BYTES_MAX */
+    CONNECTION_MESSAGE,   /* of a stream: it goes on */
 };
 
 struct connection_answer {
@@ -57,6 +59,23 @@ enum connection_result connection_call(struct connection *c, const char *authori
                                        struct connection_times times,
                                        struct connection_answer *answer);
 
-uint64_t connection_now_ms(void);
+/* A stream of messages in both directions, until the server ends it or the connection is closed:
+ * nothing else may be done with the connection from here on. CONNECTION_MESSAGE: it is open;
+ * `answer` is pinned until the close. */
+enum connection_result connection_begin(struct connection *c, const char *authority,
+                                        const char *path, struct connection_answer *answer);
+/* Hands a message over, without waiting until it went out. CONNECTION_MESSAGE or
+ * CONNECTION_NO_MEMORY; what else may be wrong, connection_receive tells. */
+enum connection_result connection_send(struct connection *c, struct slice message);
+/* CONNECTION_MESSAGE: the next message, borrowed until the next call. CONNECTION_TIMEOUT: none
+ * came, and the stream lives; what has arrived is looked at however early the deadline is.
+ * Everything else is the end of the stream: CONNECTION_ANSWERED, with what the server said, or a
+ * failure. */
+enum connection_result connection_receive(struct connection *c, uint64_t deadline_ms,
+                                          struct slice *message);
+/* When bytes arrived last, or the stream was begun. */
+uint64_t connection_heard_ms(const struct connection *c);
+/* For poll(2): readable when connection_receive may have something to do. */
+int connection_fd(const struct connection *c);
 
 #endif

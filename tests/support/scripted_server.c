@@ -13,7 +13,9 @@
 #include "base/mem.h"
 #include "coord/v1/cluster.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
+#include "coord/v1/watch.pb-c.h"
 #include "net/http2.h"
+#include "tests/support/scripted_reply.h"
 
 #define CONNECTIONS_MAX 32
 
@@ -23,6 +25,7 @@ struct call {
     char path[64];
     struct buf in;
     struct http2_header trailers[3];
+    bool has_responded; /* of a stream */
 };
 
 struct connection {
@@ -54,18 +57,9 @@ static const struct http2_header not_found_headers[] = {
 
 /* ---- answers ---------------------------------------------------------------------------- */
 
-static void answer(struct call *call, const ProtobufCMessage *reply, enum grpc_code code,
-                   const char *outcome)
+static void finish(struct call *call, enum grpc_code code, const char *outcome)
 {
     size_t count = 0;
-    http2_respond(&call->stream, response_headers, 2, false);
-    if (reply != NULL) {
-        struct buf *out = http2_stream_out(&call->stream);
-        size_t begin = grpc_frame_begin(out);
-        protobuf_c_message_pack(reply,
-                                buf_extend(out, protobuf_c_message_get_packed_size(reply)));
-        http2_stream_wrote(&call->stream, grpc_frame_end(out, begin));
-    }
     call->trailers[count++] =
         (struct http2_header){.name = HTTP2_TEXT("grpc-status"), .value = grpc_code_text(code)};
     if (code != GRPC_OK) {
@@ -79,42 +73,36 @@ static void answer(struct call *call, const ProtobufCMessage *reply, enum grpc_c
     http2_stream_finish(&call->stream, call->trailers, count);
 }
 
-/* The replies that the tests look into carry something; for the others a header is enough, and
- * all replies have it as field 1. */
-static void answer_ok(struct call *call, uint64_t cluster_ms)
+/* `reply` may be NULL: a status alone. */
+static void answer(struct call *call, const struct buf *reply, enum grpc_code code,
+                   const char *outcome)
 {
-    Coord__V1__ReplyHeader header = COORD__V1__REPLY_HEADER__INIT;
-    header.cluster_ms = cluster_ms;
-    header.revision = 7;
-    header.applied_index = 9;
-    if (strcmp(call->path, "/coord.v1.Tree/Get") == 0) {
-        static uint8_t value[] = {'v'};
-        Coord__V1__GetReply reply = COORD__V1__GET_REPLY__INIT;
-        reply.header = &header;
-        reply.data = (ProtobufCBinaryData){.data = value, .len = sizeof value};
-        answer(call, &reply.base, GRPC_OK, NULL);
-    } else if (strcmp(call->path, "/coord.v1.Tree/List") == 0) {
-        Coord__V1__ListReply reply = COORD__V1__LIST_REPLY__INIT;
-        Coord__V1__ListEntry entry = COORD__V1__LIST_ENTRY__INIT;
-        Coord__V1__ListEntry *entries[] = {&entry, &entry};
-        static char path[] = "/parent/child";
-        entry.path = path;
-        reply.header = &header;
-        reply.n_entries = 2;
-        reply.entries = entries;
-        answer(call, &reply.base, GRPC_OK, NULL);
-    } else {
-        Coord__V1__SyncReply reply = COORD__V1__SYNC_REPLY__INIT;
-        reply.header = &header;
-        answer(call, &reply.base, GRPC_OK, NULL);
+    http2_respond(&call->stream, response_headers, 2, false);
+    if (reply != NULL) {
+        buf_append_slice(http2_stream_out(&call->stream), buf_slice(reply));
+        http2_stream_wrote(&call->stream, reply->size);
     }
+    finish(call, code, outcome);
+}
+
+static void answer_ok(struct call *call, uint64_t cluster_ms, uint64_t ttl_ms)
+{
+    struct buf reply = {0};
+    scripted_reply(&reply, call->path, cluster_ms, ttl_ms);
+    answer(call, &reply, GRPC_OK, NULL);
+    buf_close(&reply);
 }
 
 /* ---- what was asked --------------------------------------------------------------------- */
 
+static bool id_is_set(const struct scripted_id *id)
+{
+    return id->issued_ms != 0 || id->high != 0 || id->low != 0;
+}
+
 /* Every request has its header as field 1: SyncRequest, which has nothing else, decodes them
  * all. */
-static struct scripted_id id_of(const struct call *call)
+static struct scripted_id id_of(const struct call *call, uint64_t *answered_to)
 {
     struct slice message;
     struct scripted_id id = {0};
@@ -128,13 +116,16 @@ static struct scripted_id id_of(const struct call *call)
         const Coord__V1__RequestId *from = request->header->request_id;
         id = (struct scripted_id){from->issued_ms, from->high, from->low};
     }
+    if (request->header != NULL && request->header->session != NULL) {
+        const Coord__V1__SessionRef *from = request->header->session;
+        *answered_to = from->answered_to;
+        if (from->sequence != 0) {
+            PRE(!id_is_set(&id)); /* it is one or the other */
+            id = (struct scripted_id){.high = from->sequence, .low = from->id};
+        }
+    }
     coord__v1__sync_request__free_unpacked(request, NULL);
     return id;
-}
-
-static bool id_is_set(const struct scripted_id *id)
-{
-    return id->issued_ms != 0 || id->high != 0 || id->low != 0;
 }
 
 /* Once per id. */
@@ -156,15 +147,15 @@ static bool does_execute(enum scripted_action action)
 }
 
 static void perform(struct connection *c, struct call *call, const struct scripted_step *step,
-                    uint64_t cluster_ms)
+                    uint64_t cluster_ms, uint64_t ttl_ms)
 {
     /* length 8, type GOAWAY, no flags, stream 0; last stream 0, NO_ERROR */
     static const uint8_t goaway[] = {0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
     switch (step->action) {
     case SCRIPT_END:
-    case SCRIPT_SERVE: answer_ok(call, cluster_ms); break;
+    case SCRIPT_SERVE: answer_ok(call, cluster_ms, ttl_ms); break;
     case SCRIPT_SERVE_AND_DROP:
-        answer_ok(call, cluster_ms);
+        answer_ok(call, cluster_ms, ttl_ms);
         c->must_close = true;
         break;
     case SCRIPT_STATUS: answer(call, NULL, step->code, step->outcome); break;
@@ -176,7 +167,114 @@ static void perform(struct connection *c, struct call *call, const struct script
     case SCRIPT_GOAWAY: buf_append(&c->out, goaway, sizeof goaway); break;
     case SCRIPT_HTTP: http2_respond(&call->stream, not_found_headers, 1, true); break;
     case SCRIPT_NOISE: buf_append_str(&c->out, "HTTP/1.1 400 Bad Request\r\n\r\n"); break;
+    case SCRIPT_SERVE_AND_END:
+    case SCRIPT_GARBAGE:
+    case SCRIPT_BAD_FRAME: UNREACHABLE(); /* of streams alone */
     }
+}
+
+/* ---- streams ---------------------------------------------------------------------------- */
+
+static bool is_stream(const struct call *call)
+{
+    return strstr(call->path, "/KeepAlive") != NULL || strstr(call->path, "/Watch") != NULL;
+}
+
+static bool is_watch(const struct call *call)
+{
+    return strstr(call->path, "/Watch") != NULL;
+}
+
+static void note_watch(struct scripted_cluster *cluster, struct slice message)
+{
+    Coord__V1__WatchRequest *request =
+        coord__v1__watch_request__unpack(NULL, message.size, message.data);
+    PRE(request != NULL && request->request_case == COORD__V1__WATCH_REQUEST__REQUEST_CREATE);
+    PRE(cluster->watch_count < SCRIPTED_CALLS_MAX);
+    cluster->watches[cluster->watch_count++] = (struct scripted_watch){
+        .from_revision = request->create->from_revision, .list = request->create->list};
+    coord__v1__watch_request__free_unpacked(request, NULL);
+}
+
+static void send_messages(struct call *call, const struct scripted_step *step, uint64_t ttl_ms)
+{
+    static const struct scripted_message created = {.revision = 5};
+    static const uint8_t garbage[] = {0, 0, 0, 0, 2, 0xff, 0xff};
+    static const uint8_t bad_frame[] = {9, 9, 9, 9, 9};
+    const struct scripted_message *messages = step->messages;
+    size_t count = step->message_count;
+    struct buf *out = http2_stream_out(&call->stream);
+    size_t before = out->size;
+    if (step->action == SCRIPT_GARBAGE) {
+        buf_append(out, garbage, sizeof garbage);
+    } else if (step->action == SCRIPT_BAD_FRAME) {
+        buf_append(out, bad_frame, sizeof bad_frame);
+    } else if (messages == NULL) {
+        messages = &created;
+        count = 1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (is_watch(call)) {
+            scripted_watch_reply(out, &messages[i]);
+        } else {
+            scripted_keepalive(out, call->path, ttl_ms, messages[i].outcome);
+        }
+    }
+    http2_stream_wrote(&call->stream, out->size - before);
+}
+
+static void perform_on_stream(struct connection *c, struct call *call,
+                              const struct scripted_step *step, uint64_t ttl_ms)
+{
+    switch (step->action) {
+    case SCRIPT_END:
+    case SCRIPT_SERVE:
+    case SCRIPT_SERVE_AND_DROP:
+    case SCRIPT_SERVE_AND_END:
+    case SCRIPT_GARBAGE:
+    case SCRIPT_BAD_FRAME:
+        if (!call->has_responded) {
+            http2_respond(&call->stream, response_headers, 2, false);
+            call->has_responded = true;
+        }
+        send_messages(call, step, ttl_ms);
+        c->must_close = step->action == SCRIPT_SERVE_AND_DROP;
+        if (step->action == SCRIPT_SERVE_AND_END) {
+            finish(call, step->code, step->outcome);
+        }
+        break;
+    case SCRIPT_STATUS:
+        if (call->has_responded) {
+            finish(call, step->code, step->outcome);
+        } else {
+            answer(call, NULL, step->code, step->outcome);
+        }
+        break;
+    default: perform(c, call, step, 0, ttl_ms); break;
+    }
+}
+
+/* The next step of the script. Under the lock. */
+static const struct scripted_step *next_step(struct scripted_server *server)
+{
+    static const struct scripted_step serve = {.action = SCRIPT_SERVE};
+    return server->step != NULL && server->step->action != SCRIPT_END ? server->step++ : &serve;
+}
+
+/* One message of the client. */
+static void on_message(struct connection *c, struct call *call, struct slice message)
+{
+    struct scripted_cluster *cluster = c->server->cluster;
+    (void)pthread_mutex_lock(&cluster->lock);
+    if (is_watch(call)) {
+        note_watch(cluster, message);
+    } else {
+        cluster->keepalive_count++;
+    }
+    const struct scripted_step *step = next_step(c->server);
+    uint64_t ttl_ms = cluster->ttl_ms;
+    (void)pthread_mutex_unlock(&cluster->lock);
+    perform_on_stream(c, call, step, ttl_ms);
 }
 
 /* ---- events ----------------------------------------------------------------------------- */
@@ -209,9 +307,15 @@ static void on_headers_end(void *owner, struct http2_stream *s, bool is_last)
 
 static void on_data(void *owner, struct http2_stream *s, struct slice bytes)
 {
-    (void)owner;
-    buf_append_slice(&((struct call *)s)->in, bytes);
+    struct call *call = (struct call *)s;
+    struct slice message;
+    buf_append_slice(&call->in, bytes);
     http2_consume(s);
+    while (is_stream(call) && grpc_frame_peek(buf_slice(&call->in), GRPC_MESSAGE_BYTES_MAX,
+                                              &message) == GRPC_FRAME_WHOLE) {
+        on_message(owner, call, message);
+        buf_consume(&call->in, GRPC_PREFIX_BYTES + message.size);
+    }
 }
 
 static void on_end(void *owner, struct http2_stream *s)
@@ -220,26 +324,27 @@ static void on_end(void *owner, struct http2_stream *s)
     struct call *call = (struct call *)s;
     struct scripted_server *server = c->server;
     struct scripted_cluster *cluster = server->cluster;
-    static const struct scripted_step serve = {.action = SCRIPT_SERVE};
-    const struct scripted_step *step = &serve;
-
+    const struct scripted_step *step = NULL;
+    if (is_stream(call)) {
+        return;
+    }
     (void)pthread_mutex_lock(&cluster->lock);
     if (strcmp(call->path, "/coord.v1.Cluster/Status") == 0) {
         cluster->status_count++;
     } else {
-        if (server->step != NULL && server->step->action != SCRIPT_END) {
-            step = server->step++;
-        }
-        struct scripted_id id = id_of(call);
         PRE(cluster->call_count < SCRIPTED_CALLS_MAX);
+        step = next_step(server);
+        struct scripted_id id = id_of(call, &cluster->answered_to[cluster->call_count]);
         cluster->ids[cluster->call_count++] = id;
         if (does_execute(step->action)) {
             execute(cluster, &id);
         }
     }
+    static const struct scripted_step serve = {.action = SCRIPT_SERVE};
     uint64_t cluster_ms = cluster->cluster_ms;
+    uint64_t ttl_ms = cluster->ttl_ms;
     (void)pthread_mutex_unlock(&cluster->lock);
-    perform(c, call, step, cluster_ms);
+    perform(c, call, step != NULL ? step : &serve, cluster_ms, ttl_ms);
 }
 
 static void on_closed(void *owner, struct http2_stream *s, uint32_t error)

@@ -2,8 +2,8 @@
  * its own, no store. It knows what a cluster must know here: which request ids were executed,
  * so that a repeated one is not executed twice. Several servers may share one cluster.
  *
- * Each call, of whatever kind but Status, takes the next step of the script; behind the end of
- * the script all is well. */
+ * Each unary call, of whatever kind but Status, and each message on a stream takes the next step
+ * of the script; behind the end of the script all is well. */
 #ifndef TESTS_SUPPORT_SCRIPTED_SERVER_H
 #define TESTS_SUPPORT_SCRIPTED_SERVER_H
 
@@ -29,16 +29,40 @@ enum scripted_action {
     SCRIPT_GOAWAY,         /* go away, with this call among those not processed */
     SCRIPT_HTTP,           /* answer HTTP status 404, no gRPC */
     SCRIPT_NOISE,          /* answer what is not HTTP/2 */
+    /* of streams alone */
+    SCRIPT_SERVE_AND_END, /* answer, and end the stream with `code` */
+    SCRIPT_GARBAGE,       /* answer what is a gRPC message and no protobuf */
+    SCRIPT_BAD_FRAME,     /* answer what is no gRPC message */
+};
+
+/* An answer on a stream. */
+struct scripted_message {
+    int type; /* of a watch: Coord__V1__WatchReply__Type */
+    uint64_t revision;
+    uint32_t first_sub; /* of its events */
+    uint32_t count;     /* of events, or entries */
+    bool more;
+    int outcome;       /* Coord__V1__Outcome */
+    size_t data_bytes; /* of each event's or entry's value */
 };
 
 struct scripted_step {
     enum scripted_action action;
     enum grpc_code code;
     const char *outcome;
+    /* of a stream; none: CREATED for a watch, a confirmed keepalive */
+    const struct scripted_message *messages;
+    size_t message_count;
 };
 
+/* A request id; of a write in a session: its sequence number in `high`, its id in `low`. */
 struct scripted_id {
     uint64_t issued_ms, high, low;
+};
+
+struct scripted_watch {
+    uint64_t from_revision;
+    bool list;
 };
 
 /* Zeroed, but for cluster_ms; guarded by `lock`. */
@@ -50,7 +74,12 @@ struct scripted_cluster {
     /* every call but Status, in order of arrival; {0} for reads */
     struct scripted_id ids[SCRIPTED_CALLS_MAX];
     size_t call_count;
+    uint64_t answered_to[SCRIPTED_CALLS_MAX];
     size_t status_count;
+    struct scripted_watch watches[SCRIPTED_CALLS_MAX]; /* as they were asked for */
+    size_t watch_count;
+    size_t keepalive_count;
+    uint64_t ttl_ms; /* of sessions and leases; 0 = 1000 */
     size_t connection_count;
 };
 

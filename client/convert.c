@@ -1,0 +1,74 @@
+#include "client/convert.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void convert_stat(const Coord__V1__Stat *from, struct coord_stat *to)
+{
+    if (to == NULL) {
+        return;
+    }
+    *to = (struct coord_stat){.version = 0};
+    if (from == NULL) {
+        return;
+    }
+    *to = (struct coord_stat){
+        .create_revision = from->create_revision,
+        .modify_revision = from->modify_revision,
+        .children_revision = from->children_revision,
+        .create_time_ms = from->create_time_ms,
+        .modify_time_ms = from->modify_time_ms,
+        .children_version = from->children_version,
+        .sequence_next = from->sequence_next,
+        .lease = from->lease,
+        .ttl_ms = from->ttl_ms,
+        .version = from->version,
+        .acl_version = from->acl_version,
+        .data_bytes = from->data_bytes,
+        .child_count = from->child_count,
+        .kind = (int)from->kind,
+    };
+}
+
+char *convert_text(const char *s)
+{
+    return (char *)(uintptr_t)s;
+}
+
+ProtobufCBinaryData convert_bytes(const void *data, size_t bytes)
+{
+    return (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)data, .len = bytes};
+}
+
+char *convert_copy(const void *data, size_t bytes)
+{
+    char *copy = malloc(bytes + 1);
+    if (copy != NULL) {
+        if (bytes > 0) {
+            memcpy(copy, data, bytes);
+        }
+        copy[bytes] = '\0';
+    }
+    return copy;
+}
+
+/* Both sides count types and reasons alike. */
+struct coord_event convert_event(const Coord__V1__Event *from)
+{
+    struct coord_event event = {
+        .type = (enum coord_event_type)from->type,
+        .reason = (enum coord_reason)from->reason,
+        .path = from->path,
+        .data = from->data.data,
+        .bytes = from->data.len,
+        .previous = from->previous.data,
+        .previous_bytes = from->previous.len,
+        .revision = from->revision,
+        .sub = from->sub,
+        .session = from->session,
+        .time_ms = from->time_ms,
+        .note = from->note,
+    };
+    convert_stat(from->stat, &event.stat);
+    return event;
+}

@@ -1,0 +1,21 @@
+/* Between the structs of client.h and protobuf's. */
+#ifndef CLIENT_CONVERT_H
+#define CLIENT_CONVERT_H
+
+#include "client/client.h"
+#include "coord/v1/tree.pb-c.h"
+#include "coord/v1/watch.pb-c.h"
+
+/* All zero for NULL; `to` may be NULL. */
+void convert_stat(const Coord__V1__Stat *from, struct coord_stat *to);
+/* Points into `from`. */
+struct coord_event convert_event(const Coord__V1__Event *from);
+
+/* protobuf-c has no const: what is only read on the way out is passed as if it were not. */
+char *convert_text(const char *s);
+ProtobufCBinaryData convert_bytes(const void *data, size_t bytes);
+
+/* A zero-terminated copy, or NULL. */
+char *convert_copy(const void *data, size_t bytes);
+
+#endif

@@ -1,0 +1,229 @@
+/* Leases: what ephemeral nodes may be attached to without a session. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/call.h"
+#include "client/client_internal.h"
+#include "client/convert.h"
+#include "coord/v1/lease.pb-c.h"
+
+#define ATTEMPT_MS 500 /* leases may be short, and which is how long is not known here */
+
+enum coord_code coord_lease_grant(struct coord_client *client, uint64_t ttl_ms,
+                                  const char *owner, uint64_t *id, struct coord_error *error)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__LeaseGrantRequest request = COORD__V1__LEASE_GRANT_REQUEST__INIT;
+    ProtobufCMessage *m;
+    request.header = &header;
+    request.ttl_ms = ttl_ms;
+    request.owner = convert_text(owner != NULL ? owner : "");
+    enum coord_code code =
+        client_call(client, CLIENT_LEASE_GRANT, &request.base, &header, &m, error);
+    if (code == COORD_OK) {
+        *id = ((const Coord__V1__LeaseGrantReply *)m)->id;
+    }
+    client_reply_free(m);
+    return code;
+}
+
+enum coord_code coord_lease_keepalive(struct coord_client *client, uint64_t id,
+                                      uint64_t *ttl_ms, struct coord_error *error)
+{
+    Coord__V1__LeaseKeepAliveRequest request = COORD__V1__LEASE_KEEP_ALIVE_REQUEST__INIT;
+    struct coord_error scratch;
+    ProtobufCMessage *m;
+    uint64_t sent_ms;
+    error = error != NULL ? error : &scratch;
+    request.id = id;
+    enum coord_code code = keepalive_ask(client, &client->lease_keepalive, CLIENT_KEEP_LEASE,
+                                         &request.base, ATTEMPT_MS, &m, &sent_ms, error);
+    if (code != COORD_OK) {
+        return code;
+    }
+    const Coord__V1__LeaseKeepAliveReply *reply = (const Coord__V1__LeaseKeepAliveReply *)m;
+    if (reply->outcome != COORD__V1__OUTCOME__OK) {
+        code = client_fail_outcome(error, (int)reply->outcome, "");
+    } else if (reply->ttl_ms == 0) {
+        code = client_fail(error, COORD_NOT_FOUND, "the lease has ended");
+    } else {
+        code = client_fail(error, COORD_OK, "%s", "");
+        if (ttl_ms != NULL) {
+            *ttl_ms = reply->ttl_ms;
+        }
+    }
+    client_reply_free(m);
+    return code;
+}
+
+enum coord_code coord_lease_revoke(struct coord_client *client, uint64_t id, uint64_t *removed,
+                                   struct coord_error *error)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__LeaseRevokeRequest request = COORD__V1__LEASE_REVOKE_REQUEST__INIT;
+    ProtobufCMessage *m;
+    request.header = &header;
+    request.id = id;
+    enum coord_code code =
+        client_call(client, CLIENT_LEASE_REVOKE, &request.base, &header, &m, error);
+    if (code == COORD_OK && removed != NULL) {
+        *removed = ((const Coord__V1__LeaseRevokeReply *)m)->removed;
+    }
+    client_reply_free(m);
+    return code;
+}
+
+/* ---- what there is ---------------------------------------------------------------------- */
+
+/* False: no memory for the owner's copy. */
+static bool copy_lease(const Coord__V1__LeaseInfo *from, struct coord_lease *to)
+{
+    *to = (struct coord_lease){
+        .id = from->id,
+        .ttl_ms = from->ttl_ms,
+        .attached = from->attached,
+        .granted_ms = from->granted_ms,
+        .generation = from->generation,
+        .is_session = from->kind == COORD__V1__LEASE_KIND__SESSION_LEASE,
+        .is_renewable = from->renewable,
+        .owner = strdup(from->owner),
+    };
+    return to->owner != NULL;
+}
+
+static void free_owner(struct coord_lease *lease)
+{
+    free(convert_text(lease->owner));
+}
+
+static bool append_paths(struct coord_lease_info *info,
+                         const Coord__V1__LeaseTimeToLiveReply *page)
+{
+    char **paths = realloc(info->paths, (info->path_count + page->n_paths + 1) * sizeof *paths);
+    if (paths == NULL) {
+        return false;
+    }
+    info->paths = paths;
+    for (size_t i = 0; i < page->n_paths; i++) {
+        char *path = strdup(page->paths[i]);
+        if (path == NULL) {
+            return false;
+        }
+        info->paths[info->path_count++] = path;
+    }
+    return true;
+}
+
+/* The first page tells of the lease, every page of its nodes. */
+static enum coord_code take_info(struct coord_lease_info *info,
+                                 const Coord__V1__LeaseTimeToLiveReply *page,
+                                 struct coord_error *error)
+{
+    if (page->lease == NULL) {
+        return client_fail(error, COORD_INTERNAL, "the reply tells of no lease");
+    }
+    bool is_first = info->lease.owner == NULL;
+    if (is_first) {
+        info->remaining_ms = page->remaining_ms;
+    }
+    if ((is_first && !copy_lease(page->lease, &info->lease)) || !append_paths(info, page)) {
+        return client_fail(error, COORD_NO_MEMORY, "out of memory for the lease");
+    }
+    return COORD_OK;
+}
+
+enum coord_code coord_lease_ttl(struct coord_client *client, uint64_t id, bool with_paths,
+                                struct coord_lease_info *info, struct coord_error *error)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__LeaseTimeToLiveRequest request = COORD__V1__LEASE_TIME_TO_LIVE_REQUEST__INIT;
+    struct coord_lease_info found = {.path_count = 0};
+    ProtobufCMessage *page = NULL;
+    enum coord_code code;
+    request.header = &header;
+    request.id = id;
+    request.with_paths = with_paths;
+    do {
+        ProtobufCMessage *next;
+        code = client_call(client, CLIENT_LEASE_TTL, &request.base, &header, &next, error);
+        client_reply_free(page); /* request.after pointed into it */
+        page = next;
+        if (code == COORD_OK) {
+            const Coord__V1__LeaseTimeToLiveReply *reply =
+                (const Coord__V1__LeaseTimeToLiveReply *)page;
+            request.after = reply->next;
+            code = take_info(&found, reply, error);
+        }
+    } while (code == COORD_OK && request.after[0] != '\0');
+    client_reply_free(page);
+    if (code == COORD_OK) {
+        *info = found;
+    } else {
+        coord_lease_info_clear(&found);
+    }
+    return code;
+}
+
+void coord_lease_info_clear(struct coord_lease_info *info)
+{
+    for (size_t i = 0; i < info->path_count; i++) {
+        free(info->paths[i]);
+    }
+    free(info->paths);
+    free_owner(&info->lease);
+    *info = (struct coord_lease_info){.path_count = 0};
+}
+
+static bool append_leases(struct coord_leases *list, const Coord__V1__LeaseListReply *page)
+{
+    struct coord_lease *leases =
+        realloc(list->leases, (list->count + page->n_leases + 1) * sizeof *leases);
+    if (leases == NULL) {
+        return false;
+    }
+    list->leases = leases;
+    for (size_t i = 0; i < page->n_leases; i++) {
+        if (!copy_lease(page->leases[i], &list->leases[list->count])) {
+            return false;
+        }
+        list->count++;
+    }
+    return true;
+}
+
+enum coord_code coord_lease_list(struct coord_client *client, struct coord_leases *list,
+                                 struct coord_error *error)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__LeaseListRequest request = COORD__V1__LEASE_LIST_REQUEST__INIT;
+    struct coord_leases found = {.count = 0};
+    enum coord_code code;
+    request.header = &header;
+    do {
+        ProtobufCMessage *page;
+        code = client_call(client, CLIENT_LEASE_LIST, &request.base, &header, &page, error);
+        if (code == COORD_OK) {
+            const Coord__V1__LeaseListReply *reply = (const Coord__V1__LeaseListReply *)page;
+            request.after = reply->next;
+            if (!append_leases(&found, reply)) {
+                code = client_fail(error, COORD_NO_MEMORY, "out of memory for the list");
+            }
+        }
+        client_reply_free(page);
+    } while (code == COORD_OK && request.after != 0);
+    if (code == COORD_OK) {
+        *list = found;
+    } else {
+        coord_leases_clear(&found);
+    }
+    return code;
+}
+
+void coord_leases_clear(struct coord_leases *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free_owner(&list->leases[i]);
+    }
+    free(list->leases);
+    *list = (struct coord_leases){.count = 0};
+}

@@ -1,0 +1,82 @@
+#include "client/method.h"
+
+#include <stdlib.h>
+
+#include "coord/v1/cluster.pb-c.h"
+#include "coord/v1/history.pb-c.h"
+#include "coord/v1/lease.pb-c.h"
+#include "coord/v1/session.pb-c.h"
+#include "coord/v1/tree.pb-c.h"
+#include "coord/v1/watch.pb-c.h"
+
+static const struct method methods[] = {
+    [CLIENT_CREATE] = {"/coord.v1.Tree/Create", &coord__v1__create_reply__descriptor,
+                       METHOD_WRITE},
+    [CLIENT_GET] = {"/coord.v1.Tree/Get", &coord__v1__get_reply__descriptor, METHOD_READ},
+    [CLIENT_EXISTS] = {"/coord.v1.Tree/Exists", &coord__v1__exists_reply__descriptor,
+                       METHOD_READ},
+    [CLIENT_SET] = {"/coord.v1.Tree/Set", &coord__v1__set_reply__descriptor, METHOD_WRITE},
+    [CLIENT_DELETE] = {"/coord.v1.Tree/Delete", &coord__v1__delete_reply__descriptor,
+                       METHOD_WRITE},
+    [CLIENT_LIST] = {"/coord.v1.Tree/List", &coord__v1__list_reply__descriptor, METHOD_READ},
+    [CLIENT_TXN] = {"/coord.v1.Tree/Txn", &coord__v1__txn_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SYNC] = {"/coord.v1.Tree/Sync", &coord__v1__sync_reply__descriptor, METHOD_READ},
+    [CLIENT_STATUS] = {"/coord.v1.Cluster/Status", &coord__v1__status_reply__descriptor,
+                       METHOD_READ},
+    [CLIENT_SESSION_OPEN] = {"/coord.v1.Session/Open",
+                             &coord__v1__session_open_reply__descriptor, METHOD_SESSION},
+    [CLIENT_SESSION_RESUME] = {"/coord.v1.Session/Resume",
+                               &coord__v1__session_resume_reply__descriptor, METHOD_SESSION},
+    [CLIENT_SESSION_CLOSE] = {"/coord.v1.Session/Close",
+                              &coord__v1__session_close_reply__descriptor, METHOD_SESSION},
+    [CLIENT_LEASE_GRANT] = {"/coord.v1.Lease/Grant", &coord__v1__lease_grant_reply__descriptor,
+                            METHOD_WRITE},
+    [CLIENT_LEASE_REVOKE] = {"/coord.v1.Lease/Revoke",
+                             &coord__v1__lease_revoke_reply__descriptor, METHOD_WRITE},
+    [CLIENT_LEASE_TTL] = {"/coord.v1.Lease/TimeToLive",
+                          &coord__v1__lease_time_to_live_reply__descriptor, METHOD_READ},
+    [CLIENT_LEASE_LIST] = {"/coord.v1.Lease/List", &coord__v1__lease_list_reply__descriptor,
+                           METHOD_READ},
+    [CLIENT_CHANGES] = {"/coord.v1.History/Changes", &coord__v1__changes_reply__descriptor,
+                        METHOD_READ},
+    [CLIENT_GET_POLICIES] = {"/coord.v1.History/GetPolicies",
+                             &coord__v1__get_policies_reply__descriptor, METHOD_READ},
+    [CLIENT_SET_POLICY] = {"/coord.v1.History/SetPolicy",
+                           &coord__v1__set_policy_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SET_RETENTION] = {"/coord.v1.History/SetRetention",
+                              &coord__v1__set_retention_reply__descriptor, METHOD_WRITE},
+    [CLIENT_KEEP_SESSION] = {"/coord.v1.Session/KeepAlive",
+                             &coord__v1__session_keep_alive_reply__descriptor, METHOD_STREAM},
+    [CLIENT_KEEP_LEASE] = {"/coord.v1.Lease/KeepAlive",
+                           &coord__v1__lease_keep_alive_reply__descriptor, METHOD_STREAM},
+    [CLIENT_WATCH] = {"/coord.v1.Watch/Watch", &coord__v1__watch_reply__descriptor,
+                      METHOD_STREAM},
+};
+
+const struct method *method_get(enum client_method method)
+{
+    return &methods[method];
+}
+
+static void *unpack_alloc(void *has_failed, size_t bytes)
+{
+    void *memory = malloc(bytes);
+    *(bool *)has_failed = *(bool *)has_failed || memory == NULL;
+    return memory;
+}
+
+static void unpack_free(void *has_failed, void *memory)
+{
+    (void)has_failed;
+    free(memory);
+}
+
+/* client_reply_free frees with protobuf-c's own allocator, which is malloc as well. */
+ProtobufCMessage *method_unpack(const struct method *method, size_t bytes, const uint8_t *data,
+                                bool *has_no_memory)
+{
+    *has_no_memory = false;
+    ProtobufCAllocator allocator = {
+        .alloc = unpack_alloc, .free = unpack_free, .allocator_data = has_no_memory};
+    return protobuf_c_message_unpack(method->reply, &allocator, bytes, data);
+}

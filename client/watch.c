@@ -1,0 +1,509 @@
+/* Watches: one stream each, taken up again elsewhere when it is lost.
+ *
+ *   DOWN --(open_stream)--> OPENING --(CREATED)--> LIVE --(END, refusal)--> OVER
+ *     ^                        |                     |
+ *     +-------(lost)-----------+---------(lost)------+
+ *
+ * Position. `next_revision` is the first revision of which not everything has been handed out;
+ * `last` names the last event handed out. A stream that is lost in the middle of a revision
+ * begins with that revision again, and what was handed out of it is skipped. A listing that is
+ * lost in the middle begins again too, and says so (COORD_EVENT_LISTING).
+ *
+ * A position moves only when what it covers has been handed out, so that nothing is lost if
+ * there is no memory either: the next call takes up from there. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/call.h"
+#include "client/client_internal.h"
+#include "client/convert.h"
+#include "client/socket.h"
+#include "client/stream.h"
+#include "coord/v1/watch.pb-c.h"
+
+#define WATCH_ID            1 /* the only one on its stream */
+#define PROGRESS_MS         2000
+#define SILENCE_MS          1000 /* beyond three signs of life that did not come */
+#define CONNECT_MS          1000
+#define CREATED_MS          2000 /* for CREATED to come; doubled in each round */
+#define CREATED_DOUBLED_MAX 3
+#define PAUSE_MS            20
+#define PAUSE_MS_MAX        500
+
+enum watch_state { WATCH_DOWN = 0, WATCH_OPENING, WATCH_LIVE, WATCH_OVER };
+
+struct position {
+    uint64_t revision;
+    uint32_t sub;
+};
+
+struct coord_watch {
+    struct coord_client *client;
+    char *path;
+    char *glob;
+    struct coord_watch_options options; /* its strings are not used */
+    enum watch_state state;
+    struct stream *stream;
+    size_t endpoint;
+    size_t failures;            /* since the watch was live */
+    uint64_t retry_ms;          /* DOWN: not before */
+    uint64_t opened_ms;         /* OPENING */
+    struct coord_error trouble; /* why it is DOWN, or OVER */
+    /* position */
+    uint64_t next_revision;
+    struct position last;
+    bool must_list;
+    bool is_listing; /* LISTING was handed out, LISTED not yet */
+    bool had_event;  /* of the revision under way */
+    /* the reply that is being handed out */
+    Coord__V1__WatchReply *reply;
+    size_t at;
+};
+
+/* ---- requests --------------------------------------------------------------------------- */
+
+static size_t event_types(unsigned types, Coord__V1__EventType out[3])
+{
+    size_t count = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        if ((types & 1u << i) != 0) {
+            out[count++] = (Coord__V1__EventType)(i + 1);
+        }
+    }
+    return count;
+}
+
+static enum stream_result send_create(struct coord_watch *w, struct coord_error *error)
+{
+    const struct coord_watch_options *o = &w->options;
+    const struct coord_client *client = w->client;
+    Coord__V1__WatchRequest request = COORD__V1__WATCH_REQUEST__INIT;
+    Coord__V1__WatchCreate create = COORD__V1__WATCH_CREATE__INIT;
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__SessionRef session = COORD__V1__SESSION_REF__INIT;
+    Coord__V1__EventType types[3];
+    header.consistency = (Coord__V1__Consistency)client->consistency;
+    header.bound_ms = client->bound_ms;
+    header.min_index = client->applied_index;
+    session.id = client->session.id;
+    header.session = session.id != 0 ? &session : NULL;
+    request.request_case = COORD__V1__WATCH_REQUEST__REQUEST_CREATE;
+    request.create = &create;
+    create.header = &header;
+    create.watch_id = WATCH_ID;
+    create.path = w->path;
+    create.scope = (Coord__V1__WatchCreate__Scope)o->scope;
+    create.once = o->once;
+    create.n_types = event_types(o->types, types);
+    create.types = types;
+    create.glob = w->glob;
+    create.depth = o->depth;
+    create.keys_only = o->keys_only;
+    create.with_previous = o->with_previous;
+    create.list = w->must_list;
+    create.from_revision = w->must_list ? 0 : w->next_revision;
+    create.relist = o->relist;
+    create.progress_ms = o->progress_ms;
+    return stream_send(w->stream, &request.base, error);
+}
+
+/* ---- states ----------------------------------------------------------------------------- */
+
+static void drop_reply(struct coord_watch *w)
+{
+    if (w->reply != NULL) {
+        client_reply_free(&w->reply->base);
+        w->reply = NULL;
+    }
+    w->at = 0;
+}
+
+static void drop_stream(struct coord_watch *w)
+{
+    stream_close(w->stream);
+    w->stream = NULL;
+}
+
+/* `trouble` is filled in. The first failure is followed at once by the next endpoint; a round of
+ * failures by a pause. */
+static void go_down(struct coord_watch *w)
+{
+    size_t count = w->client->endpoint_count;
+    drop_stream(w);
+    w->state = WATCH_DOWN;
+    w->endpoint = (w->endpoint + 1) % count;
+    w->failures++;
+    w->had_event = false;
+    w->retry_ms = 0;
+    if (w->failures % count == 0) {
+        uint64_t pause = PAUSE_MS * (w->failures / count);
+        w->retry_ms = socket_now_ms() + (pause < PAUSE_MS_MAX ? pause : PAUSE_MS_MAX);
+    }
+}
+
+static void end(struct coord_watch *w)
+{
+    drop_stream(w);
+    w->state = WATCH_OVER;
+}
+
+/* After a stream function failed; `trouble` is filled in. */
+static void fail_stream(struct coord_watch *w, enum stream_result result)
+{
+    if (result == STREAM_REFUSED) {
+        end(w);
+    } else {
+        go_down(w);
+    }
+}
+
+static void open_stream(struct coord_watch *w)
+{
+    uint64_t now = socket_now_ms();
+    uint64_t until = now + CONNECT_MS;
+    enum stream_result result =
+        stream_open(w->client, w->endpoint, CLIENT_WATCH, until, &w->stream, &w->trouble);
+    if (result == STREAM_MESSAGE) {
+        result = send_create(w, &w->trouble);
+    }
+    if (result != STREAM_MESSAGE) {
+        fail_stream(w, result);
+        return;
+    }
+    w->state = WATCH_OPENING;
+    w->opened_ms = now;
+}
+
+/* Until when the server must have given a sign of life. */
+static uint64_t patience_ms(const struct coord_watch *w)
+{
+    if (w->state == WATCH_OPENING) {
+        size_t rounds = w->failures / w->client->endpoint_count;
+        rounds = rounds < CREATED_DOUBLED_MAX ? rounds : CREATED_DOUBLED_MAX;
+        return w->opened_ms + ((uint64_t)CREATED_MS << rounds);
+    }
+    return stream_heard_ms(w->stream) + 3 * (uint64_t)w->options.progress_ms + SILENCE_MS;
+}
+
+/* ---- replies ---------------------------------------------------------------------------- */
+
+static void on_created(struct coord_watch *w, uint64_t revision)
+{
+    w->state = WATCH_LIVE;
+    w->failures = 0;
+    w->is_listing = false;
+    if (w->next_revision == 0 && !w->must_list) {
+        w->next_revision = revision;
+    }
+}
+
+static void on_compacted(struct coord_watch *w, uint64_t floor)
+{
+    if (w->options.relist) {
+        w->must_list = true;
+        return;
+    }
+    (void)client_fail(&w->trouble, COORD_COMPACTED,
+                      "revision %llu is no longer retained; the oldest is %llu",
+                      (unsigned long long)w->next_revision, (unsigned long long)floor);
+    memcpy(w->trouble.outcome, "COMPACTED", sizeof "COMPACTED");
+    end(w);
+}
+
+static void on_canceled(struct coord_watch *w, const Coord__V1__WatchReply *reply)
+{
+    (void)client_fail_outcome(&w->trouble, (int)reply->outcome, reply->text);
+    end(w);
+}
+
+/* Things to hand out: a listing's entries between its two marks, or events. */
+static size_t item_count(const Coord__V1__WatchReply *reply)
+{
+    return reply->type == COORD__V1__WATCH_REPLY__TYPE__LISTING ? reply->n_entries + 2
+                                                                : reply->n_events;
+}
+
+static void learn(struct coord_client *client, const Coord__V1__ReplyHeader *header)
+{
+    if (header != NULL && header->applied_index > client->applied_index) {
+        client->applied_index = header->applied_index;
+    }
+    if (header != NULL && header->revision > client->revision) {
+        client->revision = header->revision;
+    }
+}
+
+/* All of a reply has been handed out: the position moves. */
+static void finish_reply(struct coord_watch *w)
+{
+    const Coord__V1__WatchReply *reply = w->reply;
+    bool is_listing = reply->type == COORD__V1__WATCH_REPLY__TYPE__LISTING;
+    if (!reply->more) {
+        w->next_revision = reply->revision + 1;
+        w->must_list = w->must_list && !is_listing;
+    }
+    if (!reply->more && !is_listing && w->options.once && w->had_event) {
+        w->trouble = (struct coord_error){.code = COORD_OK};
+        end(w);
+    }
+    drop_reply(w);
+}
+
+static void take_reply(struct coord_watch *w, Coord__V1__WatchReply *reply)
+{
+    learn(w->client, reply->header);
+    switch (reply->type) {
+    case COORD__V1__WATCH_REPLY__TYPE__LISTING:
+    case COORD__V1__WATCH_REPLY__TYPE__EVENTS: w->reply = reply; return;
+    case COORD__V1__WATCH_REPLY__TYPE__CREATED: on_created(w, reply->revision); break;
+    case COORD__V1__WATCH_REPLY__TYPE__PROGRESS:
+        if (!w->must_list && reply->revision >= w->next_revision) {
+            w->next_revision = reply->revision + 1;
+        }
+        break;
+    case COORD__V1__WATCH_REPLY__TYPE__COMPACTED: on_compacted(w, reply->revision); break;
+    case COORD__V1__WATCH_REPLY__TYPE__CANCELED: on_canceled(w, reply); break;
+    default: break; /* of a later version: says nothing that must be known */
+    }
+    client_reply_free(&reply->base);
+}
+
+/* ---- events ----------------------------------------------------------------------------- */
+
+static struct coord_event listing_event(const struct coord_watch *w, enum coord_event_type type)
+{
+    return (struct coord_event){
+        .type = type, .path = w->path, .note = "", .revision = w->reply->revision};
+}
+
+/* True: `event` is the listing's item number `at`. */
+static bool hand_out_listing(struct coord_watch *w, size_t at, struct coord_event *event)
+{
+    const Coord__V1__WatchReply *reply = w->reply;
+    if (at == 0) {
+        bool is_first = !w->is_listing;
+        w->is_listing = true;
+        *event = listing_event(w, COORD_EVENT_LISTING);
+        return is_first;
+    }
+    if (at <= reply->n_entries) {
+        const Coord__V1__ListEntry *entry = reply->entries[at - 1];
+        *event = listing_event(w, COORD_EVENT_ENTRY);
+        event->path = entry->path;
+        event->data = entry->data.data;
+        event->bytes = entry->data.len;
+        convert_stat(entry->stat, &event->stat);
+        return true;
+    }
+    w->is_listing = reply->more;
+    *event = listing_event(w, COORD_EVENT_LISTED);
+    return !reply->more;
+}
+
+static bool hand_out_event(struct coord_watch *w, size_t at, struct coord_event *event)
+{
+    const Coord__V1__Event *from = w->reply->events[at];
+    bool is_old = from->revision < w->last.revision ||
+                  (from->revision == w->last.revision && from->sub <= w->last.sub);
+    w->had_event = true;
+    if (is_old && w->last.revision != 0) {
+        return false;
+    }
+    w->last = (struct position){.revision = from->revision, .sub = from->sub};
+    *event = convert_event(from);
+    return true;
+}
+
+/* True: `event` is the next thing of the reply at hand. */
+static bool hand_out(struct coord_watch *w, struct coord_event *event)
+{
+    while (w->reply != NULL) {
+        if (w->at == item_count(w->reply)) {
+            finish_reply(w);
+            continue;
+        }
+        size_t at = w->at++;
+        bool is_listing = w->reply->type == COORD__V1__WATCH_REPLY__TYPE__LISTING;
+        if (is_listing ? hand_out_listing(w, at, event) : hand_out_event(w, at, event)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- the next event --------------------------------------------------------------------- */
+
+/* OPENING or LIVE: looks at what comes until `deadline_ms`. COORD_OK: something happened. */
+static enum coord_code receive(struct coord_watch *w, uint64_t deadline_ms)
+{
+    uint64_t patience = patience_ms(w);
+    ProtobufCMessage *reply;
+    enum stream_result result = stream_next(
+        w->stream, patience < deadline_ms ? patience : deadline_ms, &reply, &w->trouble);
+    if (result == STREAM_MESSAGE) {
+        take_reply(w, (Coord__V1__WatchReply *)reply);
+        return COORD_OK;
+    }
+    if (result != STREAM_QUIET) {
+        fail_stream(w, result);
+        return result == STREAM_NO_MEMORY ? COORD_NO_MEMORY : COORD_OK;
+    }
+    if (socket_now_ms() >= patience_ms(w)) {
+        (void)client_fail(&w->trouble, COORD_UNAVAILABLE, "%s: gives no sign of life",
+                          stream_endpoint(w->stream));
+        go_down(w);
+        return COORD_OK;
+    }
+    return COORD_TIMEOUT;
+}
+
+/* Nothing came in time: is all well? */
+static enum coord_code out_of_time(const struct coord_watch *w, struct coord_error *error)
+{
+    if (w->state == WATCH_LIVE) {
+        return client_fail(error, COORD_TIMEOUT, "no event in time");
+    }
+    if (w->trouble.code == COORD_OK || w->failures == 0) {
+        return client_fail(error, COORD_UNAVAILABLE, "%s: no answer yet",
+                           w->client->endpoints[w->endpoint].name);
+    }
+    return client_fail(error, COORD_UNAVAILABLE, "%s", w->trouble.message);
+}
+
+static enum coord_code over(const struct coord_watch *w, struct coord_event *event,
+                            struct coord_error *error)
+{
+    if (w->trouble.code == COORD_OK) {
+        *event = (struct coord_event){.type = COORD_EVENT_END, .path = w->path, .note = ""};
+    }
+    if (error != NULL) {
+        *error = w->trouble;
+    }
+    return w->trouble.code;
+}
+
+/* Takes the watch one step on. COORD_OK: something came of it, look again. Else what
+ * coord_watch_next has to say. */
+static enum coord_code step(struct coord_watch *w, uint64_t deadline_ms,
+                            struct coord_error *error)
+{
+    enum coord_code code = COORD_OK;
+    if (w->state != WATCH_DOWN) {
+        code = receive(w, deadline_ms);
+    } else {
+        uint64_t now = socket_now_ms();
+        if (w->retry_ms > now) {
+            socket_pause(w->retry_ms - now, deadline_ms);
+        }
+        if (socket_now_ms() >= w->retry_ms) {
+            open_stream(w);
+            code = w->trouble.code == COORD_NO_MEMORY && w->state == WATCH_DOWN
+                       ? COORD_NO_MEMORY
+                       : COORD_OK;
+        }
+    }
+    if (code == COORD_TIMEOUT ||
+        (code == COORD_OK && w->state == WATCH_DOWN && socket_now_ms() >= deadline_ms)) {
+        return out_of_time(w, error);
+    }
+    return code == COORD_OK ? COORD_OK : client_fail(error, code, "%s", w->trouble.message);
+}
+
+enum coord_code coord_watch_next(struct coord_watch *w, uint32_t timeout_ms,
+                                 struct coord_event *event, struct coord_error *error)
+{
+    uint64_t deadline_ms = socket_now_ms() + timeout_ms;
+    for (;;) {
+        if (hand_out(w, event)) {
+            return client_fail(error, COORD_OK, "%s", "");
+        }
+        if (w->state == WATCH_OVER) {
+            return over(w, event, error);
+        }
+        enum coord_code code = step(w, deadline_ms, error);
+        if (code != COORD_OK) {
+            return code;
+        }
+    }
+}
+
+/* ---- open, close ------------------------------------------------------------------------ */
+
+static struct coord_watch *watch_new(struct coord_client *client, const char *path,
+                                     const struct coord_watch_options *options)
+{
+    struct coord_watch *w = calloc(1, sizeof *w);
+    if (w == NULL) {
+        return NULL;
+    }
+    w->client = client;
+    w->options = *options;
+    w->path = strdup(path);
+    w->glob = strdup(options->glob != NULL ? options->glob : "");
+    w->endpoint = client->current;
+    w->next_revision = options->from_revision;
+    w->must_list = options->list;
+    if (w->options.progress_ms == 0) {
+        w->options.progress_ms = PROGRESS_MS;
+    }
+    if (w->path == NULL || w->glob == NULL) {
+        coord_watch_close(w);
+        return NULL;
+    }
+    return w;
+}
+
+enum coord_code coord_watch_open(struct coord_client *client, const char *path,
+                                 const struct coord_watch_options *options,
+                                 struct coord_watch **watch, struct coord_error *error)
+{
+    static const struct coord_watch_options defaults = {.scope = COORD_WATCH_NODE};
+    options = options != NULL ? options : &defaults;
+    if ((unsigned)options->scope > COORD_WATCH_PREFIX) {
+        return client_fail(error, COORD_INVALID, "scope %d is none", (int)options->scope);
+    }
+    if (options->progress_ms > 0 && options->progress_ms < 100) {
+        return client_fail(error, COORD_INVALID, "progress_ms %u: at least 100",
+                           options->progress_ms);
+    }
+    struct coord_watch *w = watch_new(client, path, options);
+    if (w == NULL) {
+        return client_fail(error, COORD_NO_MEMORY, "out of memory for a watch");
+    }
+    uint64_t deadline_ms = socket_now_ms() + client->timeout_ms;
+    enum coord_code code = COORD_OK;
+    while (code == COORD_OK && w->state != WATCH_LIVE && w->state != WATCH_OVER) {
+        code = step(w, deadline_ms, error);
+    }
+    if (w->state == WATCH_OVER) {
+        struct coord_event event;
+        code = over(w, &event, error);
+    }
+    if (code != COORD_OK) {
+        coord_watch_close(w);
+        return code;
+    }
+    *watch = w;
+    return client_fail(error, COORD_OK, "%s", "");
+}
+
+uint64_t coord_watch_revision(const struct coord_watch *w)
+{
+    return w->next_revision > 0 ? w->next_revision - 1 : 0;
+}
+
+int coord_watch_fd(const struct coord_watch *w)
+{
+    return w->stream != NULL ? stream_fd(w->stream) : -1;
+}
+
+void coord_watch_close(struct coord_watch *w)
+{
+    if (w != NULL) {
+        drop_reply(w);
+        drop_stream(w);
+        free(w->path);
+        free(w->glob);
+        free(w);
+    }
+}

@@ -1,0 +1,226 @@
+#include "tests/support/scripted_reply.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "coord/v1/history.pb-c.h"
+#include "coord/v1/lease.pb-c.h"
+#include "coord/v1/session.pb-c.h"
+#include "coord/v1/tree.pb-c.h"
+#include "coord/v1/watch.pb-c.h"
+
+#define TTL_MS 1000
+
+static char path_of_entry[] = "/parent/child";
+static uint8_t value[] = {'v'};
+static uint8_t secret[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+
+void scripted_append(struct buf *out, const ProtobufCMessage *message)
+{
+    size_t begin = grpc_frame_begin(out);
+    protobuf_c_message_pack(message,
+                            buf_extend(out, protobuf_c_message_get_packed_size(message)));
+    (void)grpc_frame_end(out, begin);
+}
+
+/* ---- unary ------------------------------------------------------------------------------ */
+
+static void reply_get(struct buf *out, Coord__V1__ReplyHeader *header)
+{
+    Coord__V1__GetReply reply = COORD__V1__GET_REPLY__INIT;
+    reply.header = header;
+    reply.data = (ProtobufCBinaryData){.data = value, .len = sizeof value};
+    scripted_append(out, &reply.base);
+}
+
+static void reply_list(struct buf *out, Coord__V1__ReplyHeader *header)
+{
+    Coord__V1__ListReply reply = COORD__V1__LIST_REPLY__INIT;
+    Coord__V1__ListEntry entry = COORD__V1__LIST_ENTRY__INIT;
+    Coord__V1__ListEntry *entries[] = {&entry, &entry};
+    entry.path = path_of_entry;
+    reply.header = header;
+    reply.n_entries = 2;
+    reply.entries = entries;
+    scripted_append(out, &reply.base);
+}
+
+static void reply_session_open(struct buf *out, Coord__V1__ReplyHeader *header, uint64_t ttl_ms)
+{
+    Coord__V1__SessionOpenReply reply = COORD__V1__SESSION_OPEN_REPLY__INIT;
+    reply.header = header;
+    reply.id = SCRIPTED_SESSION;
+    reply.secret = (ProtobufCBinaryData){.data = secret, .len = sizeof secret};
+    reply.ttl_ms = ttl_ms;
+    scripted_append(out, &reply.base);
+}
+
+static void reply_session_resume(struct buf *out, Coord__V1__ReplyHeader *header,
+                                 uint64_t ttl_ms)
+{
+    Coord__V1__SessionResumeReply reply = COORD__V1__SESSION_RESUME_REPLY__INIT;
+    reply.header = header;
+    reply.ttl_ms = ttl_ms;
+    reply.generation = SCRIPTED_GENERATION;
+    scripted_append(out, &reply.base);
+}
+
+static void reply_lease_grant(struct buf *out, Coord__V1__ReplyHeader *header, uint64_t ttl_ms)
+{
+    Coord__V1__LeaseGrantReply reply = COORD__V1__LEASE_GRANT_REPLY__INIT;
+    reply.header = header;
+    reply.id = SCRIPTED_LEASE;
+    reply.ttl_ms = ttl_ms;
+    scripted_append(out, &reply.base);
+}
+
+static Coord__V1__LeaseInfo lease_info(uint64_t ttl_ms)
+{
+    static char owner[] = "somebody";
+    Coord__V1__LeaseInfo info = COORD__V1__LEASE_INFO__INIT;
+    info.id = SCRIPTED_LEASE;
+    info.ttl_ms = ttl_ms;
+    info.renewable = true;
+    info.owner = owner;
+    info.kind = COORD__V1__LEASE_KIND__PLAIN_LEASE;
+    return info;
+}
+
+static void reply_lease_ttl(struct buf *out, Coord__V1__ReplyHeader *header, uint64_t ttl_ms)
+{
+    Coord__V1__LeaseTimeToLiveReply reply = COORD__V1__LEASE_TIME_TO_LIVE_REPLY__INIT;
+    Coord__V1__LeaseInfo info = lease_info(ttl_ms);
+    char *paths[] = {path_of_entry, path_of_entry};
+    reply.header = header;
+    reply.lease = &info;
+    reply.remaining_ms = ttl_ms / 2;
+    reply.n_paths = 2;
+    reply.paths = paths;
+    scripted_append(out, &reply.base);
+}
+
+static void reply_lease_list(struct buf *out, Coord__V1__ReplyHeader *header, uint64_t ttl_ms)
+{
+    Coord__V1__LeaseListReply reply = COORD__V1__LEASE_LIST_REPLY__INIT;
+    Coord__V1__LeaseInfo info = lease_info(ttl_ms);
+    Coord__V1__LeaseInfo *leases[] = {&info, &info};
+    reply.header = header;
+    reply.n_leases = 2;
+    reply.leases = leases;
+    scripted_append(out, &reply.base);
+}
+
+static void reply_changes(struct buf *out, Coord__V1__ReplyHeader *header)
+{
+    Coord__V1__ChangesReply reply = COORD__V1__CHANGES_REPLY__INIT;
+    Coord__V1__Event event = COORD__V1__EVENT__INIT;
+    Coord__V1__Event *changes[] = {&event};
+    event.type = COORD__V1__EVENT_TYPE__SET_EVENT;
+    event.path = path_of_entry;
+    event.revision = 6;
+    event.data = (ProtobufCBinaryData){.data = value, .len = sizeof value};
+    reply.header = header;
+    reply.n_changes = 1;
+    reply.changes = changes;
+    reply.next_revision = 6;
+    reply.floor = 2;
+    scripted_append(out, &reply.base);
+}
+
+void scripted_reply(struct buf *out, const char *path, uint64_t cluster_ms, uint64_t ttl_ms)
+{
+    Coord__V1__ReplyHeader header = COORD__V1__REPLY_HEADER__INIT;
+    header.cluster_ms = cluster_ms;
+    header.revision = 7;
+    header.applied_index = 9;
+    ttl_ms = ttl_ms != 0 ? ttl_ms : TTL_MS;
+    if (strcmp(path, "/coord.v1.Tree/Get") == 0) {
+        reply_get(out, &header);
+    } else if (strcmp(path, "/coord.v1.Tree/List") == 0) {
+        reply_list(out, &header);
+    } else if (strcmp(path, "/coord.v1.Session/Open") == 0) {
+        reply_session_open(out, &header, ttl_ms);
+    } else if (strcmp(path, "/coord.v1.Session/Resume") == 0) {
+        reply_session_resume(out, &header, ttl_ms);
+    } else if (strcmp(path, "/coord.v1.Lease/Grant") == 0) {
+        reply_lease_grant(out, &header, ttl_ms);
+    } else if (strcmp(path, "/coord.v1.Lease/TimeToLive") == 0) {
+        reply_lease_ttl(out, &header, ttl_ms);
+    } else if (strcmp(path, "/coord.v1.Lease/List") == 0) {
+        reply_lease_list(out, &header, ttl_ms);
+    } else if (strcmp(path, "/coord.v1.History/Changes") == 0) {
+        reply_changes(out, &header);
+    } else {
+        Coord__V1__SyncReply reply = COORD__V1__SYNC_REPLY__INIT;
+        reply.header = &header;
+        scripted_append(out, &reply.base);
+    }
+}
+
+/* ---- streams ---------------------------------------------------------------------------- */
+
+void scripted_keepalive(struct buf *out, const char *path, uint64_t ttl_ms, int outcome)
+{
+    ttl_ms = ttl_ms != 0 ? ttl_ms : TTL_MS;
+    ttl_ms = outcome == 0 ? ttl_ms : 0;
+    if (strcmp(path, "/coord.v1.Session/KeepAlive") == 0) {
+        Coord__V1__SessionKeepAliveReply reply = COORD__V1__SESSION_KEEP_ALIVE_REPLY__INIT;
+        reply.id = SCRIPTED_SESSION;
+        reply.ttl_ms = ttl_ms;
+        reply.outcome = (Coord__V1__Outcome)outcome;
+        scripted_append(out, &reply.base);
+    } else {
+        Coord__V1__LeaseKeepAliveReply reply = COORD__V1__LEASE_KEEP_ALIVE_REPLY__INIT;
+        reply.id = SCRIPTED_LEASE;
+        reply.ttl_ms = ttl_ms;
+        reply.outcome = (Coord__V1__Outcome)outcome;
+        scripted_append(out, &reply.base);
+    }
+}
+
+#define ITEMS_MAX 64
+
+void scripted_watch_reply(struct buf *out, const struct scripted_message *m)
+{
+    Coord__V1__WatchReply reply = COORD__V1__WATCH_REPLY__INIT;
+    Coord__V1__ReplyHeader header = COORD__V1__REPLY_HEADER__INIT;
+    Coord__V1__Event events[ITEMS_MAX];
+    Coord__V1__Event *event_list[ITEMS_MAX];
+    Coord__V1__ListEntry entries[ITEMS_MAX];
+    Coord__V1__ListEntry *entry_list[ITEMS_MAX];
+    char paths[ITEMS_MAX][32];
+    bool is_listing = m->type == COORD__V1__WATCH_REPLY__TYPE__LISTING;
+    uint8_t *data = mem_zalloc(m->data_bytes + 1);
+    PRE(m->count <= ITEMS_MAX);
+    for (uint32_t i = 0; i < m->count; i++) {
+        uint32_t number = m->first_sub + i;
+        coord__v1__event__init(&events[i]);
+        coord__v1__list_entry__init(&entries[i]);
+        event_list[i] = &events[i];
+        entry_list[i] = &entries[i];
+        snprintf(paths[i], sizeof paths[i], is_listing ? "/w/%u" : "/w/%u-%u",
+                 is_listing ? number : (unsigned)m->revision, number);
+        entries[i].path = events[i].path = paths[i];
+        entries[i].data = events[i].data =
+            (ProtobufCBinaryData){.data = data, .len = m->data_bytes};
+        events[i].type = COORD__V1__EVENT_TYPE__SET_EVENT;
+        events[i].revision = m->revision;
+        events[i].sub = number;
+    }
+    header.revision = 7;
+    header.applied_index = 9;
+    reply.header = &header;
+    reply.watch_id = 1;
+    reply.type = (Coord__V1__WatchReply__Type)m->type;
+    reply.revision = m->revision;
+    reply.more = m->more;
+    reply.outcome = (Coord__V1__Outcome)m->outcome;
+    reply.n_events = is_listing ? 0 : m->count;
+    reply.events = event_list;
+    reply.n_entries = is_listing ? m->count : 0;
+    reply.entries = entry_list;
+    scripted_append(out, &reply.base);
+    mem_free(data);
+}

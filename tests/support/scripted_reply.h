@@ -1,0 +1,22 @@
+/* What the scripted server answers when all is well, framed. */
+#ifndef TESTS_SUPPORT_SCRIPTED_REPLY_H
+#define TESTS_SUPPORT_SCRIPTED_REPLY_H
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "base/buf.h"
+#include "tests/support/scripted_server.h"
+
+#define SCRIPTED_SESSION    ((uint64_t)77)
+#define SCRIPTED_GENERATION ((uint64_t)3)
+#define SCRIPTED_LEASE      ((uint64_t)88)
+
+void scripted_append(struct buf *out, const ProtobufCMessage *message);
+/* The reply to a call of `path`. The replies that tests look into carry something; for the others
+ * a header is enough, and all replies have it as field 1. */
+void scripted_reply(struct buf *out, const char *path, uint64_t cluster_ms, uint64_t ttl_ms);
+void scripted_keepalive(struct buf *out, const char *path, uint64_t ttl_ms, int outcome);
+/* Events "/w/REVISION-SUB", entries "/w/0", "/w/1", ... */
+void scripted_watch_reply(struct buf *out, const struct scripted_message *message);
+
+#endif
