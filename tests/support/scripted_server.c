@@ -85,10 +85,10 @@ static void answer(struct call *call, const struct buf *reply, enum grpc_code co
     finish(call, code, outcome);
 }
 
-static void answer_ok(struct call *call, uint64_t cluster_ms, uint64_t ttl_ms)
+static void answer_ok(const struct scripted_cluster *cluster, struct call *call)
 {
     struct buf reply = {0};
-    scripted_reply(&reply, call->path, cluster_ms, ttl_ms);
+    scripted_reply(&reply, call->path, cluster->cluster_ms, cluster->ttl_ms);
     answer(call, &reply, GRPC_OK, NULL);
     buf_close(&reply);
 }
@@ -146,16 +146,15 @@ static bool does_execute(enum scripted_action action)
            action == SCRIPT_LOSE || action == SCRIPT_UNKNOWN || action == SCRIPT_SILENCE;
 }
 
-static void perform(struct connection *c, struct call *call, const struct scripted_step *step,
-                    uint64_t cluster_ms, uint64_t ttl_ms)
+static void perform(struct connection *c, struct call *call, const struct scripted_step *step)
 {
     /* length 8, type GOAWAY, no flags, stream 0; last stream 0, NO_ERROR */
     static const uint8_t goaway[] = {0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
     switch (step->action) {
     case SCRIPT_END:
-    case SCRIPT_SERVE: answer_ok(call, cluster_ms, ttl_ms); break;
+    case SCRIPT_SERVE: answer_ok(c->server->cluster, call); break;
     case SCRIPT_SERVE_AND_DROP:
-        answer_ok(call, cluster_ms, ttl_ms);
+        answer_ok(c->server->cluster, call);
         c->must_close = true;
         break;
     case SCRIPT_STATUS: answer(call, NULL, step->code, step->outcome); break;
@@ -196,7 +195,9 @@ static void note_watch(struct scripted_cluster *cluster, struct slice message)
     coord__v1__watch_request__free_unpacked(request, NULL);
 }
 
-static void send_messages(struct call *call, const struct scripted_step *step, uint64_t ttl_ms)
+/* `cluster` is only read in fields that tests set before it runs. */
+static void send_messages(const struct scripted_cluster *cluster, struct call *call,
+                          const struct scripted_step *step)
 {
     static const struct scripted_message created = {.revision = 5};
     static const uint8_t garbage[] = {0, 0, 0, 0, 2, 0xff, 0xff};
@@ -209,6 +210,9 @@ static void send_messages(struct call *call, const struct scripted_step *step, u
         buf_append(out, garbage, sizeof garbage);
     } else if (step->action == SCRIPT_BAD_FRAME) {
         buf_append(out, bad_frame, sizeof bad_frame);
+    } else if (messages == NULL && is_watch(call) && cluster->watch_messages != NULL) {
+        messages = cluster->watch_messages;
+        count = cluster->watch_message_count;
     } else if (messages == NULL) {
         messages = &created;
         count = 1;
@@ -217,14 +221,14 @@ static void send_messages(struct call *call, const struct scripted_step *step, u
         if (is_watch(call)) {
             scripted_watch_reply(out, &messages[i]);
         } else {
-            scripted_keepalive(out, call->path, ttl_ms, messages[i].outcome);
+            scripted_keepalive(out, call->path, cluster->ttl_ms, messages[i].outcome);
         }
     }
     http2_stream_wrote(&call->stream, out->size - before);
 }
 
 static void perform_on_stream(struct connection *c, struct call *call,
-                              const struct scripted_step *step, uint64_t ttl_ms)
+                              const struct scripted_step *step)
 {
     switch (step->action) {
     case SCRIPT_END:
@@ -237,7 +241,7 @@ static void perform_on_stream(struct connection *c, struct call *call,
             http2_respond(&call->stream, response_headers, 2, false);
             call->has_responded = true;
         }
-        send_messages(call, step, ttl_ms);
+        send_messages(c->server->cluster, call, step);
         c->must_close = step->action == SCRIPT_SERVE_AND_DROP;
         if (step->action == SCRIPT_SERVE_AND_END) {
             finish(call, step->code, step->outcome);
@@ -250,7 +254,7 @@ static void perform_on_stream(struct connection *c, struct call *call,
             answer(call, NULL, step->code, step->outcome);
         }
         break;
-    default: perform(c, call, step, 0, ttl_ms); break;
+    default: perform(c, call, step); break;
     }
 }
 
@@ -272,9 +276,8 @@ static void on_message(struct connection *c, struct call *call, struct slice mes
         cluster->keepalive_count++;
     }
     const struct scripted_step *step = next_step(c->server);
-    uint64_t ttl_ms = cluster->ttl_ms;
     (void)pthread_mutex_unlock(&cluster->lock);
-    perform_on_stream(c, call, step, ttl_ms);
+    perform_on_stream(c, call, step);
 }
 
 /* ---- events ----------------------------------------------------------------------------- */
@@ -341,10 +344,8 @@ static void on_end(void *owner, struct http2_stream *s)
         }
     }
     static const struct scripted_step serve = {.action = SCRIPT_SERVE};
-    uint64_t cluster_ms = cluster->cluster_ms;
-    uint64_t ttl_ms = cluster->ttl_ms;
     (void)pthread_mutex_unlock(&cluster->lock);
-    perform(c, call, step != NULL ? step : &serve, cluster_ms, ttl_ms);
+    perform(c, call, step != NULL ? step : &serve);
 }
 
 static void on_closed(void *owner, struct http2_stream *s, uint32_t error)

@@ -79,6 +79,9 @@ struct scripted_cluster {
     struct scripted_watch watches[SCRIPTED_CALLS_MAX]; /* as they were asked for */
     size_t watch_count;
     size_t keepalive_count;
+    /* what every watch is sent that no step of a script is for; none: CREATED */
+    const struct scripted_message *watch_messages;
+    size_t watch_message_count;
     uint64_t ttl_ms; /* of sessions and leases; 0 = 1000 */
     size_t connection_count;
 };

@@ -75,9 +75,73 @@ static struct scripted_server *server;
 
 /* What the calls came to. Judged afterwards, as Check allocates too. */
 struct outcome {
-    enum coord_code open, create, get, list;
+    enum coord_code open, create, get, list, session, keepalive, attach, lease_keepalive,
+        lease_ttl, lease_list, changes, watch, next;
+    uint32_t seen; /* events of the watch, each by its bit */
+    bool was_repeated;
     struct coord_error error;
 };
+
+/* Two pieces, a value that comes in several frames. */
+static const struct scripted_message watch_messages[] = {
+    {.type = 0, .revision = 5},
+    {.type = 1, .revision = 8, .count = 3, .data_bytes = 40000},
+    {.type = 2, .revision = 9, .count = 2, .more = true, .data_bytes = 40000},
+    {.type = 2, .revision = 9, .first_sub = 2, .count = 1}};
+#define EVENT_COUNT 3
+
+static void run_session(struct coord_client *client, struct outcome *o)
+{
+    struct coord_lease_info info;
+    struct coord_leases leases;
+    struct coord_changes changes;
+    struct coord_session session;
+    o->session = coord_session_open(client, 0, "owner", &o->error);
+    if (o->session == COORD_OK) {
+        o->keepalive = coord_session_keepalive(client, &o->error);
+        (void)coord_session_info(client, &session);
+        coord_session_detach(client);
+        o->attach = coord_session_attach(client, session.id, session.secret, &o->error);
+    }
+    o->lease_keepalive = coord_lease_keepalive(client, 88, NULL, &o->error);
+    o->lease_ttl = coord_lease_ttl(client, 88, true, &info, &o->error);
+    if (o->lease_ttl == COORD_OK) {
+        coord_lease_info_clear(&info);
+    }
+    o->lease_list = coord_lease_list(client, &leases, &o->error);
+    if (o->lease_list == COORD_OK) {
+        coord_leases_clear(&leases);
+    }
+    o->changes = coord_changes(client, "/a", NULL, &changes, &o->error);
+    if (o->changes == COORD_OK) {
+        coord_changes_clear(&changes);
+    }
+}
+
+/* Whatever fails on the way, each event is seen once. */
+static void run_watch(struct coord_client *client, struct outcome *o)
+{
+    const struct coord_watch_options options = {.list = true, .glob = "*"};
+    struct coord_watch *watch;
+    struct coord_event event;
+    o->watch = coord_watch_open(client, "/w", &options, &watch, &o->error);
+    if (o->watch != COORD_OK) {
+        return;
+    }
+    while (o->seen != (1u << EVENT_COUNT) - 1) {
+        enum coord_code code = coord_watch_next(watch, 5000, &event, &o->error);
+        if (code != COORD_OK) {
+            o->next = code;
+            if (code != COORD_NO_MEMORY) {
+                break;
+            }
+        } else if (event.type == COORD_EVENT_SET) {
+            o->was_repeated = o->was_repeated || (o->seen & 1u << event.sub) != 0;
+            o->seen |= 1u << event.sub;
+        }
+    }
+    coord_watch_close(watch);
+}
 
 /* Everything a client does. */
 static void run(const char *value, size_t bytes, struct outcome *o)
@@ -101,13 +165,18 @@ static void run(const char *value, size_t bytes, struct outcome *o)
     if (o->list == COORD_OK) {
         coord_names_clear(&list);
     }
+    run_session(client, o);
+    run_watch(client, o);
     coord_close(client);
 }
 
 /* True if all went well; what did not must have been for lack of memory. */
 static bool judge(const struct outcome *o)
 {
-    const enum coord_code codes[] = {o->open, o->create, o->get, o->list};
+    const enum coord_code codes[] = {
+        o->open,   o->create,          o->get,       o->list,       o->session, o->keepalive,
+        o->attach, o->lease_keepalive, o->lease_ttl, o->lease_list, o->changes, o->watch,
+        o->next};
     bool ok = true;
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         ck_assert_msg(codes[i] == COORD_OK || codes[i] == COORD_NO_MEMORY,
@@ -115,6 +184,9 @@ static bool judge(const struct outcome *o)
                       coord_code_text(codes[i]));
         ok = ok && codes[i] == COORD_OK;
     }
+    ck_assert(!o->was_repeated);
+    ck_assert(o->open != COORD_OK || o->watch != COORD_OK ||
+              o->seen == (1u << EVENT_COUNT) - 1);
     return ok;
 }
 
@@ -124,6 +196,8 @@ START_TEST(every_allocation_may_fail)
     size_t refused = 0;
     bool is_whole = false;
     ck_assert_int_eq(pthread_mutex_init(&cluster.lock, NULL), 0);
+    cluster.watch_messages = watch_messages;
+    cluster.watch_message_count = sizeof watch_messages / sizeof watch_messages[0];
     server = scripted_server_new(&cluster, NULL);
     struct outcome outcome;
     run(value, sizeof value, &outcome); /* what libraries allocate once for ever is there now */
@@ -131,6 +205,7 @@ START_TEST(every_allocation_may_fail)
     for (failing = 1; !is_whole; failing++) {
         cluster.call_count = 0;
         cluster.executed_count = 0;
+        cluster.watch_count = 0;
         allocations = 0;
         live = 0;
         is_counting = true;
