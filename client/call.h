@@ -9,8 +9,9 @@
 #include "coord/v1/types.pb-c.h"
 
 /* Sends `request`, whose header field must be `header` (filled in here: consistency, note,
- * session, request id), until it is decided or the client's timeout has passed. On COORD_OK `reply` is
- * the caller's: client_reply_free. Else it is NULL and `error` (may be NULL) says why. */
+ * session, request id), until it is decided or the client's timeout has passed. On COORD_OK
+ * `reply` is the caller's: client_reply_free. Else it is NULL and `error` (may be NULL) says
+ * why. */
 enum coord_code client_call(struct coord_client *client, enum client_method method,
                             ProtobufCMessage *request, Coord__V1__RequestHeader *header,
                             ProtobufCMessage **reply, struct coord_error *error);
