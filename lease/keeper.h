@@ -22,6 +22,9 @@
 
 #include "lease/lease.h"
 
+/* Touches may gather for so long before they are passed on to the leader. */
+#define KEEPER_TOUCH_MS 100
+
 struct keeper;
 
 struct keeper_due {

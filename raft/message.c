@@ -256,18 +256,39 @@ static void take_term_probe(struct unpack *in, struct message_term_probe *m)
 
 static void put_read_index(struct buf *out, const struct message_read_index *m)
 {
+    PRE(m->touch_count <= MESSAGE_TOUCHES_MAX);
     pack_u64(out, m->round);
     pack_u64(out, m->term);
     pack_u64(out, m->index);
     put_bool(out, m->refused);
+    pack_u32(out, m->touch_count);
+    for (uint32_t i = 0; i < m->touch_count; i++) {
+        pack_u64(out, m->touches[i]);
+    }
 }
 
-static void take_read_index(struct unpack *in, struct message_read_index *m)
+static void take_read_index(struct unpack *in, struct message_read_index *m,
+                            struct arena *arena)
 {
     m->round = unpack_u64(in);
     m->term = unpack_u64(in);
     m->index = unpack_u64(in);
     m->refused = take_bool(in);
+    m->touch_count = unpack_u32(in);
+    m->touches = NULL;
+    if (in->failed || m->touch_count > MESSAGE_TOUCHES_MAX ||
+        m->touch_count > in->rest.size / sizeof(uint64_t)) {
+        in->failed = true;
+        return;
+    }
+    if (m->touch_count == 0) {
+        return;
+    }
+    uint64_t *touches = arena_alloc(arena, m->touch_count * sizeof *touches);
+    for (uint32_t i = 0; i < m->touch_count; i++) {
+        touches[i] = unpack_u64(in);
+    }
+    m->touches = touches;
 }
 
 static void put_forward(struct buf *out, const struct message_forward *m)
@@ -321,6 +342,34 @@ static void take_digest(struct unpack *in, struct message_digest *m)
     m->digest = unpack_u64(in);
 }
 
+static void put_lease_ask(struct buf *out, const struct message_lease_ask *m)
+{
+    pack_u64(out, m->token);
+    pack_u64(out, m->lease);
+}
+
+static void take_lease_ask(struct unpack *in, struct message_lease_ask *m)
+{
+    m->token = unpack_u64(in);
+    m->lease = unpack_u64(in);
+}
+
+static void put_lease_tell(struct buf *out, const struct message_lease_tell *m)
+{
+    PRE(m->found || m->remaining_ms == 0);
+    pack_u64(out, m->token);
+    pack_u64(out, m->remaining_ms);
+    put_bool(out, m->found);
+}
+
+static void take_lease_tell(struct unpack *in, struct message_lease_tell *m)
+{
+    m->token = unpack_u64(in);
+    m->remaining_ms = unpack_u64(in);
+    m->found = take_bool(in);
+    in->failed = in->failed || (!m->found && m->remaining_ms != 0);
+}
+
 static void put_boot(struct buf *out, const struct message_boot *m)
 {
     pack_u64(out, m->last_index);
@@ -363,6 +412,8 @@ static void put_body(struct buf *out, const struct message *m)
     case MESSAGE_BOOT_QUERY:
     case MESSAGE_BOOT_RESULT: put_boot(out, &m->boot); return;
     case MESSAGE_DIGEST: put_digest(out, &m->digest); return;
+    case MESSAGE_LEASE_ASK: put_lease_ask(out, &m->lease_ask); return;
+    case MESSAGE_LEASE_TELL: put_lease_tell(out, &m->lease_tell); return;
     case MESSAGE_PING: return;
     }
     UNREACHABLE();
@@ -387,7 +438,7 @@ static void take_body(struct unpack *in, struct message *m, struct arena *arena)
     case MESSAGE_TERM_PROBE:
     case MESSAGE_TERM_PROBE_RESULT: take_term_probe(in, &m->term_probe); return;
     case MESSAGE_READ_INDEX:
-    case MESSAGE_READ_INDEX_RESULT: take_read_index(in, &m->read_index); return;
+    case MESSAGE_READ_INDEX_RESULT: take_read_index(in, &m->read_index, arena); return;
     case MESSAGE_FORWARD:
         take_forward(in, &m->forward);
         in->failed = in->failed || !forward_is_plausible(&m->forward);
@@ -396,6 +447,8 @@ static void take_body(struct unpack *in, struct message *m, struct arena *arena)
     case MESSAGE_BOOT_QUERY:
     case MESSAGE_BOOT_RESULT: take_boot(in, &m->boot); return;
     case MESSAGE_DIGEST: take_digest(in, &m->digest); return;
+    case MESSAGE_LEASE_ASK: take_lease_ask(in, &m->lease_ask); return;
+    case MESSAGE_LEASE_TELL: take_lease_tell(in, &m->lease_tell); return;
     case MESSAGE_PING: return;
     }
     in->failed = true; /* not a type of ours */

@@ -16,12 +16,13 @@
 #include "base/pack.h"
 #include "base/status.h"
 
-#define MESSAGE_FORMAT 1 /* of the whole peer protocol, exchanged in HELLO */
+#define MESSAGE_FORMAT 2 /* of the whole peer protocol, exchanged in HELLO */
 #define MESSAGE_HEADER_BYTES 12
 #define MESSAGE_BODY_BYTES_MAX ((size_t)8 << 20)
 #define MESSAGE_ENTRIES_MAX 65536
 #define MESSAGE_CHUNK_BYTES_MAX ((size_t)256 << 10)
 #define MESSAGE_CONFIGURATION_BYTES_MAX ((size_t)64 << 10)
+#define MESSAGE_TOUCHES_MAX 65536
 #define MESSAGE_NAME_BYTES_MAX 64
 #define MESSAGE_ADDRESS_BYTES_MAX 280
 
@@ -45,6 +46,8 @@ enum message_type {
     MESSAGE_BOOT_RESULT = 17,
     MESSAGE_PING = 18, /* no body; between transports only, never delivered */
     MESSAGE_DIGEST = 19, /* member to leader: my state's digest at this index */
+    MESSAGE_LEASE_ASK = 20, /* member to leader: how long has this lease to live? */
+    MESSAGE_LEASE_TELL = 21,
 };
 
 enum entry_type { ENTRY_COMMAND = 1, ENTRY_BARRIER = 2, ENTRY_CHANGE = 3 };
@@ -119,6 +122,9 @@ struct message_read_index {
     uint64_t term;  /* result: of the confirmed leader */
     uint64_t index; /* result: serve when applied up to here */
     bool refused;   /* result: not the leader, ask another */
+    /* Leases to be renewed; result: those of them that are about to end, and were not. */
+    const uint64_t *touches;
+    uint32_t touch_count;
 };
 
 /* `commands` is a run of encoded commands (store/command.h), each with its origin filled in. */
@@ -139,6 +145,17 @@ struct message_forward_result {
 struct message_digest {
     uint64_t index;
     uint64_t digest;
+};
+
+struct message_lease_ask {
+    uint64_t token; /* comes back with the answer */
+    uint64_t lease;
+};
+
+struct message_lease_tell {
+    uint64_t token;
+    uint64_t remaining_ms;
+    bool found; /* else remaining_ms is 0 */
 };
 
 struct message_boot {
@@ -164,6 +181,8 @@ struct message {
         struct message_forward_result forward_result;
         struct message_boot boot;
         struct message_digest digest;
+        struct message_lease_ask lease_ask;
+        struct message_lease_tell lease_tell;
     };
 };
 

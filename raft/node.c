@@ -153,22 +153,25 @@ enum status node_read(struct node *n, struct node_read *r, uint64_t deadline_ms)
     if (n->phase != NODE_RUNNING && n->phase != NODE_WAITING) {
         return RC_STOPPED;
     }
-    uint64_t applied = n->engine != NULL ? engine_applied_index(n->engine) : 0;
     r->deadline_ms = deadline_ms;
-    switch (r->consistency) {
-    case READ_LOCAL: read_index_add_ready(&n->reads, r, 0); return RC_OK;
-    case READ_SESSION: read_index_add_ready(&n->reads, r, r->min_index); return RC_OK;
-    case READ_BOUNDED:
-        if (n->reads.fresh_index > 0 && applied >= n->reads.fresh_index &&
-            n->env->now_ms(n->env) - n->reads.fresh_ms <= r->bound_ms) {
-            read_index_add_ready(&n->reads, r, n->reads.fresh_index);
-            return RC_OK;
-        }
-        break;
-    default: break;
+    bool needs_round = r->consistency == READ_LINEARIZABLE ||
+                       (r->consistency == READ_BOUNDED && node_age_ms(n) > r->bound_ms);
+    if (needs_round) {
+        return read_index_add(&n->reads, r);
     }
-    read_index_add(&n->reads, r);
+    node_touch(n, r->touch);
+    read_index_add_ready(&n->reads, r, r->consistency == READ_SESSION ? r->min_index : 0);
     return RC_OK;
+}
+
+/* Of a single voter that leads nobody can know more than is applied here. */
+uint64_t node_age_ms(const struct node *n)
+{
+    if (n->engine != NULL && n->leading_term != 0 && engine_is_single_voter(n->engine) &&
+        store_applied_index(n->store) >= engine_commit_index(n->engine)) {
+        return 0;
+    }
+    return read_index_age_ms(&n->reads, n->env->now_ms(n->env));
 }
 
 void node_read_cancel(struct node *n, struct node_read *r)
@@ -200,6 +203,7 @@ static void read_turn(struct node *n, uint64_t now_ms)
     }
     read_index_turn(&n->reads, now_ms);
     uint64_t applied = store_applied_index(n->store);
+    read_index_note_applied(&n->reads, applied);
     while ((r = read_index_next(&n->reads, applied)) != NULL) {
         serve_read(n, r);
     }

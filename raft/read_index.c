@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mutant.h"
+#include "lease/keeper.h"
 
 static struct node_read *of(struct list *link)
 {
@@ -29,13 +30,28 @@ void read_index_init(struct read_index *ri, const struct read_index_ops *ops, vo
     ri->deadline_ms = UINT64_MAX;
     list_init(&ri->waiting);
     list_init(&ri->in_round);
+    list_init(&ri->held);
     list_init(&ri->ready);
     list_init(&ri->serving);
 }
 
+static void forget_questions(struct read_index_question *questions, size_t *count)
+{
+    for (size_t i = 0; i < *count; i++) {
+        touches_close(&questions[i].unrenewed);
+    }
+    *count = 0;
+}
+
 void read_index_close(struct read_index *ri, enum status rc)
 {
+    forget_questions(ri->questions, &ri->question_count);
+    forget_questions(ri->asked, &ri->asked_count);
+    touches_close(&ri->touches);
+    touches_close(&ri->touching);
+    touches_close(&ri->unrenewed);
     move_all(&ri->waiting, &ri->in_round);
+    move_all(&ri->waiting, &ri->held);
     move_all(&ri->waiting, &ri->ready);
     move_all(&ri->waiting, &ri->serving);
     struct list *it;
@@ -51,10 +67,38 @@ static void note_deadline(struct read_index *ri, const struct node_read *r)
     }
 }
 
-void read_index_add(struct read_index *ri, struct node_read *r)
+static void note_touch(struct read_index *ri, uint64_t lease)
 {
+    if (ri->touches.count == 0) {
+        ri->touched_ms = ri->ops->now_ms(ri->context);
+    }
+    touches_add(&ri->touches, lease);
+}
+
+bool read_index_touch(struct read_index *ri, uint64_t lease)
+{
+    if (ri->touches.count >= READ_INDEX_TOUCHES_MAX) {
+        return touches_has(&ri->touches, lease);
+    }
+    note_touch(ri, lease);
+    return true;
+}
+
+void read_index_renew_waiting(struct read_index *ri)
+{
+    for (size_t i = 0; i < ri->touches.count; i++) {
+        (void)ri->ops->renew(ri->context, ri->touches.ids[i]);
+    }
+}
+
+enum status read_index_add(struct read_index *ri, struct node_read *r)
+{
+    if (r->touch != 0 && !read_index_touch(ri, r->touch)) {
+        return RC_OVERLOADED;
+    }
     list_push_back(&ri->waiting, &r->link);
     note_deadline(ri, r);
+    return RC_OK;
 }
 
 void read_index_add_ready(struct read_index *ri, struct node_read *r, uint64_t index)
@@ -71,26 +115,56 @@ void read_index_cancel(struct node_read *r)
 
 /* ---- rounds ------------------------------------------------------------------------------ */
 
-static void finish_round(struct read_index *ri, uint64_t index)
+static void note_proof(struct read_index *ri, uint64_t index)
 {
-    ri->running = false;
-    if (index >= ri->fresh_index) {
-        ri->fresh_index = index;
-        ri->fresh_ms = ri->round_began_ms;
+    ri->last = (struct read_index_proof){.index = index, .ms = ri->round_began_ms};
+    if (ri->first.index == 0) {
+        ri->first = ri->last;
     }
-    struct list *it;
-    while ((it = list_pop_front(&ri->in_round)) != NULL) {
-        of(it)->wait_index = index;
-        list_push_back(&ri->ready, it);
-    }
+}
+
+static void answer_questions(struct read_index *ri, uint64_t index)
+{
     for (size_t i = 0; i < ri->asked_count; i++) {
         struct message m = {.type = MESSAGE_READ_INDEX_RESULT};
         m.read_index.round = ri->asked[i].round;
         m.read_index.term = ri->round_term;
         m.read_index.index = index;
+        m.read_index.touches = ri->asked[i].unrenewed.ids;
+        m.read_index.touch_count = (uint32_t)ri->asked[i].unrenewed.count;
         ri->ops->send(ri->context, ri->asked[i].from, &m);
     }
-    ri->asked_count = 0;
+    forget_questions(ri->asked, &ri->asked_count);
+}
+
+/* What a read touches is renewed, or about to end: that one finds out in another round. */
+static void hold(struct read_index *ri, struct list *link)
+{
+    if (list_empty(&ri->held)) {
+        ri->held_ms = ri->ops->now_ms(ri->context) + ri->retry_ms;
+    }
+    list_push_back(&ri->held, link);
+}
+
+static void finish_round(struct read_index *ri, uint64_t index)
+{
+    ri->running = false;
+    if (ri->round_leader == ri->self) {
+        ri->confirmed_round = ri->round;
+    }
+    note_proof(ri, index);
+    struct list *it;
+    while ((it = list_pop_front(&ri->in_round)) != NULL) {
+        if (of(it)->touch != 0 && touches_has(&ri->unrenewed, of(it)->touch)) {
+            hold(ri, it);
+            continue;
+        }
+        of(it)->wait_index = index;
+        list_push_back(&ri->ready, it);
+    }
+    touches_close(&ri->touching);
+    touches_close(&ri->unrenewed);
+    answer_questions(ri, index);
 }
 
 static void check_majority(struct read_index *ri)
@@ -117,6 +191,8 @@ static void ask(struct read_index *ri, uint64_t now_ms)
         struct message m = {.type = MESSAGE_READ_INDEX};
         m.read_index.round = ri->round;
         m.read_index.term = ri->round_term;
+        m.read_index.touches = ri->touching.ids;
+        m.read_index.touch_count = (uint32_t)ri->touching.count;
         ri->ops->send(ri->context, ri->round_leader, &m);
         return;
     }
@@ -148,24 +224,49 @@ static void begin_as_leader(struct read_index *ri, uint64_t now_ms)
     memcpy(ri->asked, ri->questions, ri->question_count * sizeof ri->questions[0]);
     ri->asked_count = ri->question_count;
     ri->question_count = 0;
+    for (size_t i = 0; i < ri->touching.count; i++) {
+        if (!ri->ops->renew(ri->context, ri->touching.ids[i])) {
+            touches_add(&ri->unrenewed, ri->touching.ids[i]);
+        }
+    }
     confirm(ri, ri->self);
     ask(ri, now_ms);
     check_majority(ri);
 }
 
-static void begin_round(struct read_index *ri, uint64_t now_ms)
+static bool can_begin(const struct read_index *ri)
 {
     uint64_t leader = engine_leader(ri->engine);
-    if (leader == 0 || (leader == ri->self && !engine_leads_safely(ri->engine))) {
+    return leader != 0 && (leader != ri->self || engine_leads_safely(ri->engine));
+}
+
+/* Reads go in with their touches: one message has room for so many. */
+static void take_waiting(struct read_index *ri)
+{
+    struct list *it;
+    struct list *tmp;
+    touches_take(&ri->touching, &ri->touches, MESSAGE_TOUCHES_MAX);
+    if (ri->touches.count == 0) {
+        move_all(&ri->in_round, &ri->waiting);
         return;
     }
+    LIST_EACH (it, tmp, &ri->waiting) {
+        if (of(it)->touch == 0 || touches_has(&ri->touching, of(it)->touch)) {
+            list_remove(it);
+            list_push_back(&ri->in_round, it);
+        }
+    }
+}
+
+static void begin_round(struct read_index *ri, uint64_t now_ms)
+{
     ri->round++;
     ri->running = true;
     ri->round_term = engine_term(ri->engine);
-    ri->round_leader = leader;
+    ri->round_leader = engine_leader(ri->engine);
     ri->round_began_ms = now_ms;
-    move_all(&ri->in_round, &ri->waiting);
-    if (leader == ri->self) {
+    take_waiting(ri);
+    if (ri->round_leader == ri->self) {
         begin_as_leader(ri, now_ms);
     } else {
         ask(ri, now_ms);
@@ -176,7 +277,12 @@ static void begin_round(struct read_index *ri, uint64_t now_ms)
 static void abandon_round(struct read_index *ri)
 {
     ri->running = false;
-    ri->asked_count = 0;
+    forget_questions(ri->asked, &ri->asked_count);
+    touches_close(&ri->unrenewed);
+    if (ri->touching.count > 0) {
+        touches_put_back(&ri->touches, &ri->touching);
+        ri->touched_ms = ri->round_began_ms;
+    }
     struct list *it;
     while (!list_empty(&ri->in_round)) { /* in front of those that came later */
         it = ri->in_round.prev;
@@ -187,26 +293,56 @@ static void abandon_round(struct read_index *ri)
 
 void read_index_leader_changed(struct read_index *ri)
 {
-    ri->question_count = 0;
+    forget_questions(ri->questions, &ri->question_count);
     abandon_round(ri);
+}
+
+static void release_held(struct read_index *ri)
+{
+    struct list *it;
+    while ((it = list_pop_front(&ri->held)) != NULL) {
+        note_touch(ri, of(it)->touch);
+        list_push_back(&ri->waiting, it);
+    }
+}
+
+static bool touches_are_due(const struct read_index *ri, uint64_t now_ms)
+{
+    return ri->touches.count > 0 && now_ms >= ri->touched_ms + KEEPER_TOUCH_MS;
 }
 
 /* A round that gets no answer is asked again under its number, not begun anew: answers to the
  * first asking count as well, so it ends however long they take. */
 void read_index_turn(struct read_index *ri, uint64_t now_ms)
 {
+    if (!list_empty(&ri->held) && now_ms >= ri->held_ms) {
+        release_held(ri);
+    }
     if (ri->running && now_ms >= ri->asked_ms + ri->retry_ms) {
         ask(ri, now_ms);
     }
-    if (!ri->running && (!list_empty(&ri->waiting) || ri->question_count > 0)) {
+    bool is_needed = !list_empty(&ri->waiting) || ri->question_count > 0 ||
+                     ri->wanted_round > ri->confirmed_round || touches_are_due(ri, now_ms);
+    if (!ri->running && is_needed && can_begin(ri)) {
         begin_round(ri, now_ms);
     }
 }
 
+uint64_t read_index_want_round(struct read_index *ri)
+{
+    ri->wanted_round = ri->round + 1;
+    return ri->wanted_round;
+}
+
+void read_index_unwant_round(struct read_index *ri)
+{
+    ri->wanted_round = 0;
+}
+
 bool read_index_is_idle(const struct read_index *ri)
 {
-    return list_empty(&ri->waiting) && list_empty(&ri->in_round) && list_empty(&ri->ready) &&
-           list_empty(&ri->serving);
+    return list_empty(&ri->waiting) && list_empty(&ri->in_round) && list_empty(&ri->held) &&
+           list_empty(&ri->ready) && list_empty(&ri->serving);
 }
 
 /* ---- messages ---------------------------------------------------------------------------- */
@@ -237,6 +373,7 @@ static struct read_index_question *question_of(struct read_index *ri, uint64_t f
 {
     for (size_t i = 0; i < ri->question_count; i++) {
         if (ri->questions[i].from == from) {
+            touches_close(&ri->questions[i].unrenewed);
             return &ri->questions[i];
         }
     }
@@ -244,25 +381,36 @@ static struct read_index_question *question_of(struct read_index *ri, uint64_t f
                                                          : NULL;
 }
 
+static void refuse(struct read_index *ri, uint64_t to, uint64_t round)
+{
+    struct message answer = {.type = MESSAGE_READ_INDEX_RESULT};
+    answer.read_index.round = round;
+    answer.read_index.term = engine_term(ri->engine);
+    answer.read_index.refused = true;
+    ri->ops->send(ri->context, to, &answer);
+}
+
 void read_index_on_question(struct read_index *ri, uint64_t from,
                             const struct message_read_index *m)
 {
-    struct read_index_question *question = NULL;
-    if (m->term == engine_term(ri->engine) && engine_leader(ri->engine) == ri->self) {
-        if (is_asked(ri, from, m->round)) {
-            return; /* asked again: the round that answers it is under way */
-        }
-        question = question_of(ri, from);
+    if (m->term != engine_term(ri->engine) || engine_leader(ri->engine) != ri->self) {
+        refuse(ri, from, m->round);
+        return;
     }
+    if (is_asked(ri, from, m->round)) {
+        return; /* asked again: the round that answers it is under way */
+    }
+    struct read_index_question *question = question_of(ri, from);
     if (question == NULL) {
-        struct message answer = {.type = MESSAGE_READ_INDEX_RESULT};
-        answer.read_index.round = m->round;
-        answer.read_index.term = engine_term(ri->engine);
-        answer.read_index.refused = true;
-        ri->ops->send(ri->context, from, &answer);
+        refuse(ri, from, m->round);
         return;
     }
     *question = (struct read_index_question){.from = from, .round = m->round};
+    for (uint32_t i = 0; i < m->touch_count; i++) {
+        if (!ri->ops->renew(ri->context, m->touches[i])) {
+            touches_add(&question->unrenewed, m->touches[i]);
+        }
+    }
 }
 
 void read_index_on_answer(struct read_index *ri, uint64_t from,
@@ -274,6 +422,9 @@ void read_index_on_answer(struct read_index *ri, uint64_t from,
     }
     if (m->refused || m->term != ri->round_term) {
         return; /* the retry, or the change of leader that is about to be noticed, sees to it */
+    }
+    for (uint32_t i = 0; i < m->touch_count; i++) {
+        touches_add(&ri->unrenewed, m->touches[i]);
     }
     finish_round(ri, m->index);
 }
@@ -322,6 +473,7 @@ struct node_read *read_index_expired(struct read_index *ri, uint64_t now_ms)
     ri->deadline_ms = UINT64_MAX;
     struct node_read *r = expired_in(ri, &ri->waiting, now_ms);
     r = r != NULL ? r : expired_in(ri, &ri->in_round, now_ms);
+    r = r != NULL ? r : expired_in(ri, &ri->held, now_ms);
     r = r != NULL ? r : expired_in(ri, &ri->ready, now_ms);
     if (r != NULL) {
         ri->deadline_ms = now_ms; /* there may be more: look again at the next call */
@@ -329,8 +481,43 @@ struct node_read *read_index_expired(struct read_index *ri, uint64_t now_ms)
     return r;
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Without a leader nothing can begin, and one that is found makes a turn by itself. */
 uint64_t read_index_next_deadline_ms(const struct read_index *ri)
 {
-    uint64_t retry = ri->running ? ri->asked_ms + ri->retry_ms : UINT64_MAX;
-    return retry < ri->deadline_ms ? retry : ri->deadline_ms;
+    uint64_t next = ri->deadline_ms;
+    if (!list_empty(&ri->held)) {
+        next = earlier(next, ri->held_ms);
+    }
+    if (ri->running) {
+        next = earlier(next, ri->asked_ms + ri->retry_ms);
+    } else if (ri->touches.count > 0 && can_begin(ri)) {
+        next = earlier(next, ri->touched_ms + KEEPER_TOUCH_MS);
+    }
+    return next;
+}
+
+/* ---- freshness --------------------------------------------------------------------------- */
+
+/* Between the two proofs that are kept there may have been others: they matter only until the
+ * next one, so at most one round's time is given away. */
+void read_index_note_applied(struct read_index *ri, uint64_t applied)
+{
+    if (ri->first.index != 0 && applied >= ri->first.index) {
+        ri->applied = ri->first;
+        ri->first = ri->last;
+    }
+    if (ri->first.index != 0 && applied >= ri->last.index) {
+        ri->applied = ri->last;
+        ri->first = (struct read_index_proof){0};
+    }
+}
+
+uint64_t read_index_age_ms(const struct read_index *ri, uint64_t now_ms)
+{
+    return ri->applied.index != 0 ? now_ms - ri->applied.ms : UINT64_MAX;
 }

@@ -11,7 +11,7 @@
 #include "tests/support/check_main.h"
 
 #define TYPE_LOW  MESSAGE_HELLO
-#define TYPE_HIGH MESSAGE_DIGEST
+#define TYPE_HIGH MESSAGE_LEASE_TELL
 
 /* Random numbers of every length: the ends of the ranges come up as often as the middle. */
 static uint64_t any_u64(struct rng *r)
@@ -51,6 +51,21 @@ static void any_append_entries(struct rng *r, struct arena *a, struct message_ap
                                          .leader_commit = any_u64(r),
                                          .entries = entries,
                                          .entry_count = count};
+}
+
+static void any_read_index(struct rng *r, struct arena *a, struct message_read_index *m)
+{
+    uint32_t count = (uint32_t)rng_below(r, 5);
+    uint64_t *touches = arena_alloc(a, count * sizeof *touches);
+    for (uint32_t i = 0; i < count; i++) {
+        touches[i] = any_u64(r);
+    }
+    *m = (struct message_read_index){.round = any_u64(r),
+                                     .term = any_u64(r),
+                                     .index = any_u64(r),
+                                     .refused = rng_chance(r, 500),
+                                     .touches = touches,
+                                     .touch_count = count};
 }
 
 static struct message any_message(struct rng *r, struct arena *a, uint8_t type)
@@ -101,8 +116,7 @@ static struct message any_message(struct rng *r, struct arena *a, uint8_t type)
         break;
     case MESSAGE_READ_INDEX:
     case MESSAGE_READ_INDEX_RESULT:
-        m.read_index =
-            (struct message_read_index){any_u64(r), any_u64(r), any_u64(r), rng_chance(r, 500)};
+        any_read_index(r, a, &m.read_index);
         break;
     case MESSAGE_FORWARD:
         m.forward.term = any_u64(r);
@@ -118,6 +132,14 @@ static struct message any_message(struct rng *r, struct arena *a, uint8_t type)
         m.boot = (struct message_boot){any_u64(r), rng_chance(r, 500)};
         break;
     case MESSAGE_DIGEST: m.digest = (struct message_digest){any_u64(r), any_u64(r)}; break;
+    case MESSAGE_LEASE_ASK:
+        m.lease_ask = (struct message_lease_ask){any_u64(r), any_u64(r)};
+        break;
+    case MESSAGE_LEASE_TELL:
+        m.lease_tell.token = any_u64(r);
+        m.lease_tell.found = rng_chance(r, 500);
+        m.lease_tell.remaining_ms = m.lease_tell.found ? any_u64(r) : 0;
+        break;
     case MESSAGE_PING: break;
     }
     return m;
@@ -215,6 +237,33 @@ START_TEST(fields_arrive_where_they_were_put)
     ck_assert_uint_eq(got.hello.boot_id, 6);
     ck_assert(slice_is(got.hello.name, "n1"));
     ck_assert(slice_is(got.hello.client_address, "host:7400"));
+
+    const uint64_t touches[] = {81, 82, 83};
+    m = (struct message){.type = MESSAGE_READ_INDEX,
+                         .read_index = {.round = 1,
+                                        .term = 2,
+                                        .index = 3,
+                                        .refused = true,
+                                        .touches = touches,
+                                        .touch_count = 3}};
+    buf_clear(&out);
+    message_encode(&out, &m);
+    ck_assert_int_eq(message_decode(buf_slice(&out), &got, &arena, NULL), RC_OK);
+    ck_assert_uint_eq(got.read_index.round, 1);
+    ck_assert_uint_eq(got.read_index.term, 2);
+    ck_assert_uint_eq(got.read_index.index, 3);
+    ck_assert(got.read_index.refused);
+    ck_assert_uint_eq(got.read_index.touch_count, 3);
+    ck_assert_mem_eq(got.read_index.touches, touches, sizeof touches);
+
+    m = (struct message){.type = MESSAGE_LEASE_TELL,
+                         .lease_tell = {.token = 4, .remaining_ms = 5, .found = true}};
+    buf_clear(&out);
+    message_encode(&out, &m);
+    ck_assert_int_eq(message_decode(buf_slice(&out), &got, &arena, NULL), RC_OK);
+    ck_assert_uint_eq(got.lease_tell.token, 4);
+    ck_assert_uint_eq(got.lease_tell.remaining_ms, 5);
+    ck_assert(got.lease_tell.found);
     buf_close(&out);
     arena_close(&arena);
 }
@@ -389,6 +438,64 @@ START_TEST(more_entries_than_the_limit_are_refused_though_they_are_all_there)
 }
 END_TEST
 
+static void read_index_body(struct buf *body, uint32_t announced, uint32_t there)
+{
+    buf_clear(body);
+    for (int field = 0; field < 3; field++) {
+        pack_u64(body, 1);
+    }
+    pack_u8(body, 0);
+    pack_u32(body, announced);
+    for (uint32_t i = 0; i < there; i++) {
+        pack_u64(body, i);
+    }
+}
+
+START_TEST(touches_must_be_as_many_as_announced_and_as_the_limit_allows)
+{
+    static const struct {
+        uint32_t announced;
+        uint32_t there;
+        bool good;
+    } cases[] = {{0, 0, true},
+                 {2, 2, true},
+                 {1, 0, false},
+                 {0, 1, false},
+                 {3, 2, false},
+                 {UINT32_MAX, 2, false},
+                 {MESSAGE_TOUCHES_MAX, MESSAGE_TOUCHES_MAX, true},
+                 {MESSAGE_TOUCHES_MAX + 1, MESSAGE_TOUCHES_MAX + 1, false}};
+    struct buf body = {0};
+    struct buf out = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        read_index_body(&body, cases[i].announced, cases[i].there);
+        frame_of(&out, MESSAGE_READ_INDEX, &body);
+        ck_assert_int_eq(decodes_to_itself(buf_slice(&out)), cases[i].good);
+        frame_of(&out, MESSAGE_READ_INDEX_RESULT, &body);
+        ck_assert_int_eq(decodes_to_itself(buf_slice(&out)), cases[i].good);
+    }
+    buf_close(&body);
+    buf_close(&out);
+}
+END_TEST
+
+START_TEST(a_lease_that_was_not_found_has_no_time_left)
+{
+    struct buf body = {0};
+    struct buf out = {0};
+    for (uint8_t found = 0; found <= 2; found++) {
+        buf_clear(&body);
+        pack_u64(&body, 7);
+        pack_u64(&body, 100);
+        pack_u8(&body, found);
+        frame_of(&out, MESSAGE_LEASE_TELL, &body);
+        ck_assert_int_eq(decodes_to_itself(buf_slice(&out)), found == 1);
+    }
+    buf_close(&body);
+    buf_close(&out);
+}
+END_TEST
+
 START_TEST(commands_forwarded_must_be_as_many_as_their_bytes_allow)
 {
     static const struct {
@@ -478,6 +585,8 @@ static Suite *message_suite(void)
     tcase_add_test(c, an_entry_count_is_not_believed_without_the_bytes);
     tcase_add_test(c, more_entries_than_the_limit_are_refused_though_they_are_all_there);
     tcase_add_test(c, commands_forwarded_must_be_as_many_as_their_bytes_allow);
+    tcase_add_test(c, touches_must_be_as_many_as_announced_and_as_the_limit_allows);
+    tcase_add_test(c, a_lease_that_was_not_found_has_no_time_left);
     tcase_add_test(c, unknown_types_are_refused);
     tcase_add_test(c, a_damaged_header_is_refused_before_the_body_is_there);
     tcase_add_test(c, a_frame_beyond_the_limit_is_refused_by_its_first_four_bytes);
