@@ -58,6 +58,7 @@ static void apply_batch(struct node *n, uint64_t index, struct slice payload)
         context.last_of_entry = i + 1 == header.count;
         store_apply(n->store, &context, &command, &reply);
         hub_dispatch(n->watches); /* a change is heard of before its reply, or any later one */
+        node_lease_applied(n, &command, &reply);
         if (command.origin_boot == n->boot_id) {
             pending_complete(&n->pending, command.origin_counter, &reply);
         }
@@ -217,6 +218,15 @@ static void read_turn(struct node *n, uint64_t now_ms)
     }
 }
 
+/* ---- leases ------------------------------------------------------------------------------ */
+
+void node_touch(struct node *n, uint64_t lease)
+{
+    if (lease != 0 && (n->phase == NODE_RUNNING || n->phase == NODE_WAITING)) {
+        (void)read_index_touch(&n->reads, lease); /* beyond its bound a touch is lost */
+    }
+}
+
 /* ---- watches ----------------------------------------------------------------------------- */
 
 static void watch_turn(struct node *n, uint64_t now_ms)
@@ -249,6 +259,7 @@ static void refused_turn(struct node *n)
     while ((r = read_index_expired(&n->reads, UINT64_MAX)) != NULL) {
         r->done(r, RC_STOPPED, NULL);
     }
+    node_ttl_fail_all(n, RC_STOPPED);
 }
 
 void node_turn(struct node *n)
@@ -267,8 +278,10 @@ void node_turn(struct node *n)
     } else if (n->engine != NULL) {
         node_settle_identity(n);
         engine_tick(n->engine, now);
+        node_lease_turn(n, now);
         node_propose_turn(n);
         read_turn(n, now);
+        node_ttl_turn(n, now);
         node_snapshot_turn(n, now);
         pending_expire(&n->pending, now);
         if (n->phase == NODE_STOPPING) {
@@ -279,6 +292,7 @@ void node_turn(struct node *n)
     } else {
         pending_expire(&n->pending, now);
         read_turn(n, now);
+        node_ttl_turn(n, now);
     }
     if (n->peers != NULL) {
         peers_flush(n->peers);
@@ -301,11 +315,14 @@ uint64_t node_next_deadline_ms(const struct node *n)
     next = earlier(next, n->pending.deadline_ms);
     if (n->phase == NODE_WAITING) {
         next = earlier(next, n->boot_ask_ms);
+        next = earlier(next, node_ttl_deadline_ms(n));
         return earlier(next, n->reads.deadline_ms);
     }
     if (n->engine != NULL) {
         next = earlier(next, engine_next_deadline_ms(n->engine));
         next = earlier(next, read_index_next_deadline_ms(&n->reads));
+        next = earlier(next, node_lease_deadline_ms(n));
+        next = earlier(next, node_ttl_deadline_ms(n));
         next = earlier(next, node_snapshot_deadline_ms(n));
         if (hub_has_work(n->watches)) {
             next = earlier(next, n->env->now_ms(n->env));

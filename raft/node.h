@@ -23,6 +23,7 @@
 #define NODE_NAME_BYTES_MAX    64
 #define NODE_ADDRESS_BYTES_MAX 280
 #define NODE_WRITES_MAX        65536              /* in flight through one node */
+#define NODE_TTLS_MAX          1024               /* questions for the time a lease has left */
 #define NODE_WRITES_BYTES_MAX  ((size_t)64 << 20) /* their commands */
 
 struct node;
@@ -124,7 +125,7 @@ enum consistency {
 struct node_read;
 
 /* RC_OK: `result` (NULL for a barrier) is valid until return. Else RC_TIMEOUT, RC_NO_LEADER,
- * RC_STALE, RC_STOPPED. */
+ * RC_STALE (node_age_ms says how old what is here may be), RC_STOPPED. */
 typedef void (*node_read_fn)(struct node_read *r, enum status rc,
                              const struct query_result *result);
 
@@ -146,6 +147,8 @@ struct node_read {
     uint64_t wait_index;
 };
 
+/* Errors now, without completion: RC_STOPPED; RC_OVERLOADED: too many different leases are
+ * touched. */
 enum status node_read(struct node *n, struct node_read *r, uint64_t deadline_ms) MUST_USE;
 void node_read_cancel(struct node *n, struct node_read *r);
 
@@ -176,6 +179,7 @@ struct node_ttl {
     uint64_t deadline_ms;
 };
 
+/* Errors now, without completion: RC_STOPPED; RC_OVERLOADED beyond NODE_TTLS_MAX. */
 enum status node_ttl(struct node *n, struct node_ttl *t, uint64_t deadline_ms) MUST_USE;
 void node_ttl_cancel(struct node *n, struct node_ttl *t);
 

@@ -4,6 +4,8 @@
  *   node_open.c       start: data dir, identity, bootstrap, recovery; close
  *   node_propose.c    batches into entries on the leader; forwarding to it elsewhere
  *   node_snapshot.c   taking snapshots, sending them, installing the leader's
+ *   node_lease.c      the leader's keeper: leases that end, nodes that are reaped
+ *   node_ttl.c        questions for the time that a lease has left
  *   node_leader.c     the state changes: cluster time, hand-over, digests compared
  *   node_status.c     what there is to know
  *
@@ -13,6 +15,7 @@
 #ifndef RAFT_NODE_INTERNAL_H
 #define RAFT_NODE_INTERNAL_H
 
+#include "lease/keeper.h"
 #include "raft/engine.h"
 #include "raft/identity.h"
 #include "raft/node.h"
@@ -39,6 +42,30 @@ struct forward_mark {
     uint64_t counter;
 };
 
+struct node_leases {
+    struct keeper *keeper;
+    bool is_running;      /* this node leads, and an entry of its term is applied */
+    bool has_suspects;    /* or may have */
+    bool awaits_loop;     /* a single voter: the suspects also wait for a job's end */
+    bool job_is_open;
+    uint64_t round;       /* this read round or a later one decides about suspects; 0 = none */
+    uint64_t retry_ms;    /* suspects are looked for from then on */
+    struct env_queue *queue; /* NULL until it is needed */
+    struct env_job job;
+    size_t reaps;         /* proposed, and not applied yet */
+    uint64_t reap_ms;     /* the next lot, not before */
+};
+
+struct node_ttls {
+    struct list fresh; /* node_ttl: nobody is asked yet */
+    struct list asked; /* of `asked_of`, at `asked_ms` */
+    size_t count;
+    uint64_t asked_of;
+    uint64_t asked_ms;
+    uint64_t next_token;
+    uint64_t deadline_ms; /* not later than the earliest of any */
+};
+
 struct node {
     struct node_options options; /* strings and members copied */
     struct node_member members[NODE_MEMBERS_MAX];
@@ -61,6 +88,8 @@ struct node {
     struct snapshot_store *snapshots;
     struct pending pending;
     struct read_index reads;
+    struct node_leases leases;
+    struct node_ttls ttls;
     struct arena apply_arena;
     struct arena query_arena;
     bool in_turn;
@@ -129,6 +158,9 @@ struct node {
         struct metric *watches;
         struct metric *watches_behind;
         struct metric *watch_lag;
+        struct metric *leases_kept;
+        struct metric *lease_expiries;
+        struct metric *lease_touches;
     } metrics;
 };
 
@@ -167,6 +199,25 @@ void node_on_chunk(struct node *n, uint64_t from, const struct message_snapshot_
 void node_on_installed(struct node *n, uint64_t index);
 void node_discard_close(struct node *n);
 void node_on_configuration(struct node *n, const struct engine_configuration *c);
+
+/* node_lease.c */
+void node_lease_open(struct node *n);
+void node_lease_close(struct node *n);
+void node_lease_lead(struct node *n);   /* from now on proposals of this node are safe */
+void node_lease_unlead(struct node *n); /* also if it did not lead */
+void node_lease_applied(struct node *n, const struct command *c, const struct reply *reply);
+bool node_lease_renew(struct node *n, uint64_t lease); /* as read_index_ops says */
+void node_lease_turn(struct node *n, uint64_t now_ms);
+uint64_t node_lease_deadline_ms(const struct node *n);
+
+/* node_ttl.c */
+void node_ttl_open(struct node *n);
+void node_ttl_fail_all(struct node *n, enum status rc);
+void node_ttl_turn(struct node *n, uint64_t now_ms);
+uint64_t node_ttl_deadline_ms(const struct node *n);
+void node_on_lease_ask(struct node *n, uint64_t from, const struct message_lease_ask *m);
+void node_on_lease_tell(struct node *n, uint64_t from, const struct message_lease_tell *m);
+void node_ttl_peer_lost(struct node *n, uint64_t peer);
 
 /* node_leader.c */
 void node_on_state(struct node *n);

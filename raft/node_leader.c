@@ -48,6 +48,7 @@ void node_on_state(struct node *n)
     }
     if (leader != n->identity.node_id || engine_term(n->engine) != n->leading_term) {
         n->leading_term = 0;
+        node_lease_unlead(n);
         node_drop_forwarded(n); /* their senders send them again in the next term */
         n->check.index = 0;
     }
@@ -120,6 +121,7 @@ void node_note_applied(struct node *n, uint64_t index, uint64_t term)
         n->leading_term = term;
         n->submitted = 0;
         n->mark_count = 0;
+        node_lease_lead(n);
     }
     note_digest(n, index);
     if (store_diverged(n->store, n->identity.node_id) != 0) {
@@ -168,7 +170,7 @@ static uint64_t successor(const struct node *n)
 /* Whatever was accepted here is answered, and in the log what others were promised. */
 static bool has_work(const struct node *n)
 {
-    return n->pending.count > 0 || !read_index_is_idle(&n->reads) ||
+    return n->pending.count > 0 || n->ttls.count > 0 || !read_index_is_idle(&n->reads) ||
            (engine_state(n->engine) == ENGINE_LEADER && node_has_forwarded(n));
 }
 

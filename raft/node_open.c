@@ -94,6 +94,8 @@ static void on_message(void *context, uint64_t from, const struct message *m)
         return;
     case MESSAGE_FORWARD: node_on_forward(n, from, &m->forward); return;
     case MESSAGE_FORWARD_RESULT: node_on_forward_result(n, from, &m->forward_result); return;
+    case MESSAGE_LEASE_ASK: node_on_lease_ask(n, from, &m->lease_ask); return;
+    case MESSAGE_LEASE_TELL: node_on_lease_tell(n, from, &m->lease_tell); return;
     case MESSAGE_DIGEST: node_on_digest(n, from, m->digest.index, m->digest.digest); return;
     default: engine_receive(n->engine, from, m); return;
     }
@@ -111,6 +113,7 @@ static void on_down(void *context, uint64_t peer)
         return;
     }
     node_on_sent_to_lost(n, peer);
+    node_ttl_peer_lost(n, peer);
     if (engine_leader(n->engine) == peer) {
         engine_suspect_leader(n->engine);
     }
@@ -459,6 +462,14 @@ static void register_metrics(struct node *n)
                                          "Log entries proposed, each a batch of commands.");
     n->metrics.writes_in_flight = metrics_gauge(m, "coord_writes_in_flight", NULL,
                                                 "Writes accepted here and not answered yet.");
+    n->metrics.leases_kept =
+        metrics_gauge(m, "coord_leases_kept", NULL,
+                      "Leases and sessions whose deadlines this node keeps, as the leader.");
+    n->metrics.lease_expiries =
+        metrics_counter(m, "coord_lease_expiries_total", NULL,
+                        "Leases and sessions that ended by expiry while this node led.");
+    n->metrics.lease_touches = metrics_counter(m, "coord_lease_touches_total", NULL,
+                                               "Renewals of leases by this node's keeper.");
     n->metrics.watches = metrics_gauge(m, "coord_watches", NULL, "Watches of this node.");
     n->metrics.watches_behind =
         metrics_gauge(m, "coord_watches_behind", NULL,
@@ -547,7 +558,13 @@ static uint64_t read_now_ms(void *context)
     return n->env->now_ms(n->env);
 }
 
-static const struct read_index_ops read_ops = {.send = read_send, .now_ms = read_now_ms};
+static bool read_renew(void *context, uint64_t lease)
+{
+    return node_lease_renew(context, lease);
+}
+
+static const struct read_index_ops read_ops = {
+    .send = read_send, .now_ms = read_now_ms, .renew = read_renew};
 
 /* Ids come from names, so each must be there once, and this node among them. */
 static enum status check_members(const struct node_options *o, struct errmsg *err)
@@ -591,6 +608,8 @@ enum status node_open(const struct node_options *options, struct node **out, str
     n->watches = hub_new(n->store);
     node_anchor_time(n);
     pending_init(&n->pending);
+    node_lease_open(n);
+    node_ttl_open(n);
     read_index_init(&n->reads, &read_ops, n, 0, READ_RETRY_MS, n->boot_id);
     rc = start(n, err);
     n->reads.self = n->identity.node_id;
@@ -611,6 +630,7 @@ void node_close(struct node *n)
     n->phase = NODE_REFUSED; /* completions that ask for more are told at once */
     pending_close(&n->pending, RC_STOPPED);
     read_index_close(&n->reads, RC_STOPPED);
+    node_ttl_fail_all(n, RC_STOPPED);
     if (n->peers != NULL) {
         peers_close(n->peers);
     }
@@ -620,6 +640,7 @@ void node_close(struct node *n)
     if (n->engine != NULL) {
         engine_close(n->engine);
     }
+    node_lease_close(n);
     hub_free(n->watches);
     store_free(n->store);
     if (n->loaded != NULL) {

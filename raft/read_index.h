@@ -107,7 +107,8 @@ void read_index_init(struct read_index *ri, const struct read_index_ops *ops, vo
 /* Every open read completes with `rc`. */
 void read_index_close(struct read_index *ri, enum status rc);
 
-/* Adds a read that needs a round; `r` is the caller's. RC_OVERLOADED: too many leases are touched. */
+/* Adds a read that needs a round; `r` is the caller's. RC_OVERLOADED: too many leases are
+ * touched. */
 enum status read_index_add(struct read_index *ri, struct node_read *r) MUST_USE;
 /* Adds a read whose index is known. */
 void read_index_add_ready(struct read_index *ri, struct node_read *r, uint64_t index);

@@ -1,5 +1,5 @@
-/* Ids of leases whose clients are alive, each once, in the order in which they came. A zeroed set is
- * empty and valid; it may be moved by assignment. */
+/* Ids of leases whose clients are alive, each once, in the order in which they came. A zeroed set
+ * is empty and valid; it may be moved by assignment. */
 #ifndef RAFT_TOUCHES_H
 #define RAFT_TOUCHES_H
 

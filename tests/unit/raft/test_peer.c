@@ -626,7 +626,7 @@ START_TEST(another_format_is_thrown_out_though_nothing_else_of_it_can_be_read)
     struct buf out = {0};
     struct buf body = {0};
     hello_bytes(&out, MESSAGE_FORMAT + 1, 2);
-    expect_thrown_out(buf_slice(&out), "it speaks format 2 of the peer protocol, this node 1");
+    expect_thrown_out(buf_slice(&out), "it speaks format 3 of the peer protocol, this node 2");
     buf_close(&out);
     buf_close(&body);
 }
