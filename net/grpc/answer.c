@@ -16,6 +16,27 @@ char *answer_text(const char *text)
     return cast.to;
 }
 
+ProtobufCBinaryData answer_bytes(struct slice bytes)
+{
+    union {
+        const uint8_t *from;
+        uint8_t *to;
+    } cast = {.from = bytes.data};
+    return (ProtobufCBinaryData){.len = bytes.size, .data = cast.to};
+}
+
+char *answer_copy(struct grpc_call *call, struct slice text)
+{
+    char *copy = grpc_call_scratch(call, text.size + 1);
+    if (text.size > 0) {
+        memcpy(copy, text.data, text.size);
+    }
+    copy[text.size] = '\0';
+    return copy;
+}
+
+/* ---- headers of replies ------------------------------------------------------------------ */
+
 static Coord__V1__ReplyHeader header_make(const struct grpc_call *call, uint64_t revision,
                                           uint64_t applied_index, uint64_t cluster_ms)
 {
@@ -46,16 +67,43 @@ Coord__V1__ReplyHeader answer_header_of_write(const struct grpc_call *call,
     return header;
 }
 
+/* How old what was read may be: a linearizable read is as new as its request. */
+static void header_set_age(const struct grpc_call *call, Coord__V1__ReplyHeader *header)
+{
+    uint64_t age_ms = call->read.consistency == READ_LINEARIZABLE
+                          ? 0
+                          : node_age_ms(grpc_call_node(call));
+    header->age_known = age_ms != UINT64_MAX;
+    header->age_ms = header->age_known ? age_ms : 0;
+}
+
 Coord__V1__ReplyHeader answer_header_of_read(const struct grpc_call *call,
                                              const struct query_result *result)
 {
-    return answer_header(call, result->revision, result->applied_index);
+    Coord__V1__ReplyHeader header =
+        answer_header(call, result->revision, result->applied_index);
+    header_set_age(call, &header);
+    return header;
+}
+
+static Coord__V1__ReplyHeader header_of_now(const struct grpc_call *call)
+{
+    const struct store *store = node_store(grpc_call_node(call));
+    return answer_header(call, store_revision(store), store_applied_index(store));
+}
+
+Coord__V1__ReplyHeader answer_header_of_barrier(const struct grpc_call *call)
+{
+    Coord__V1__ReplyHeader header = header_of_now(call);
+    header_set_age(call, &header);
+    return header;
 }
 
 Coord__V1__ReplyHeader answer_header_of_now(const struct grpc_call *call)
 {
-    const struct store *store = node_store(grpc_call_node(call));
-    return answer_header(call, store_revision(store), store_applied_index(store));
+    Coord__V1__ReplyHeader header = header_of_now(call);
+    header.age_known = true;
+    return header;
 }
 
 Coord__V1__Stat answer_stat(const struct node_stat *stat)
@@ -79,9 +127,56 @@ Coord__V1__Stat answer_stat(const struct node_stat *stat)
     return out;
 }
 
+/* ---- headers of requests ----------------------------------------------------------------- */
+
+/* False: `err` says what is wrong with it. */
+static bool session_check(const Coord__V1__SessionRef *session, struct errmsg *err)
+{
+    if (session->id > LEASE_ID_MAX) {
+        (void)errmsg_set(err, RC_INVALID,
+                         "header.session.id: %" PRIu64 ", at most %" PRIu64, session->id,
+                         (uint64_t)LEASE_ID_MAX);
+        return false;
+    }
+    if (session->id == 0 && (session->sequence | session->answered_to) != 0) {
+        (void)errmsg_set(err, RC_INVALID,
+                         "header.session.sequence: %" PRIu64 " without a session id",
+                         session->sequence);
+        return false;
+    }
+    if (session->answered_to != 0 && session->answered_to >= session->sequence) {
+        (void)errmsg_set(err, RC_INVALID,
+                         "header.session.answered_to: %" PRIu64
+                         ", must be below the sequence, %" PRIu64,
+                         session->answered_to, session->sequence);
+        return false;
+    }
+    return true;
+}
+
+bool answer_session(struct grpc_call *call, const Coord__V1__RequestHeader *header)
+{
+    struct errmsg err;
+    if (header == NULL || header->session == NULL) {
+        return true;
+    }
+    if (!session_check(header->session, &err)) {
+        answer_refuse_early(call, OUTCOME_BAD_ARGUMENTS, &err);
+        return false;
+    }
+    call->session = header->session->id;
+    if (call->session != 0) {
+        node_touch(grpc_call_node(call), call->session);
+    }
+    return true;
+}
+
 bool answer_read_prepare(struct grpc_call *call, const Coord__V1__RequestHeader *header)
 {
     call->read = (struct node_read){.consistency = READ_LINEARIZABLE};
+    if (!answer_session(call, header)) {
+        return false;
+    }
     if (header == NULL) {
         return true;
     }
@@ -104,10 +199,19 @@ bool answer_read_prepare(struct grpc_call *call, const Coord__V1__RequestHeader 
     return true;
 }
 
-void answer_write_prepare(const Coord__V1__RequestHeader *header, struct command *c)
+bool answer_write_prepare(struct grpc_call *call, const Coord__V1__RequestHeader *header,
+                          struct command *c)
 {
+    if (!answer_session(call, header)) {
+        return false;
+    }
     if (header == NULL) {
-        return;
+        return true;
+    }
+    if (call->session != 0) {
+        c->session = call->session;
+        c->sequence = header->session->sequence;
+        c->answered_to = header->session->answered_to;
     }
     c->note = slice_str(header->note);
     if (header->request_id != NULL) {
@@ -116,7 +220,22 @@ void answer_write_prepare(const Coord__V1__RequestHeader *header, struct command
             .random = {header->request_id->high, header->request_id->low},
         };
     }
+    return true;
 }
+
+void answer_propose(struct grpc_call *call, const struct command *c,
+                    void (*written)(struct grpc_call *call, const struct reply *reply))
+{
+    struct errmsg err;
+    enum outcome outcome = command_check(c, &err);
+    if (outcome != OUTCOME_OK) {
+        answer_refuse_early(call, outcome, &err);
+        return;
+    }
+    grpc_call_write(call, c, written);
+}
+
+/* ---- refusals ---------------------------------------------------------------------------- */
 
 /* The bytes of `path` that an error text shows, whole characters only. */
 static int path_shown_bytes(struct slice path)
@@ -131,9 +250,22 @@ static int path_shown_bytes(struct slice path)
 void answer_refuse(struct grpc_call *call, struct slice path, enum outcome outcome,
                    uint64_t revision)
 {
+    bool is_of_session = outcome == OUTCOME_NO_SESSION || outcome == OUTCOME_SEQUENCE_EXPIRED;
+    if (is_of_session && call->session != 0) {
+        answer_refuse_lease(call, LEASE_SESSION, call->session, outcome, revision);
+        return;
+    }
     int bytes = path_shown_bytes(path);
     grpc_call_refuse(call, outcome, revision, "%.*s%s: %s", bytes, (const char *)path.data,
                      (size_t)bytes < path.size ? "..." : "", outcome_text(outcome));
+}
+
+/* People see ids as sixteen digits in base 16, as coordctl shows them. */
+void answer_refuse_lease(struct grpc_call *call, enum lease_kind kind, uint64_t id,
+                         enum outcome outcome, uint64_t revision)
+{
+    grpc_call_refuse(call, outcome, revision, "%s %016" PRIx64 ": %s",
+                     kind == LEASE_SESSION ? "session" : "lease", id, outcome_text(outcome));
 }
 
 void answer_refuse_early(struct grpc_call *call, enum outcome outcome,

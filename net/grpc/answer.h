@@ -3,10 +3,15 @@
 #define NET_GRPC_ANSWER_H
 
 #include "coord/v1/types.pb-c.h"
+#include "lease/lease.h"
 #include "net/grpc/call.h"
 
-/* Generated structs hold strings as char *, although they only read them. */
+/* Generated structs hold strings and bytes without const, although they only read them. */
 char *answer_text(const char *text);
+ProtobufCBinaryData answer_bytes(struct slice bytes);
+/* A copy that ends with a zero, gone when the handler or completion returns: the strings of
+ * replies are slices, and protobuf-c wants them so. */
+char *answer_copy(struct grpc_call *call, struct slice text);
 
 /* The header of a reply; its strings are the node's. */
 Coord__V1__ReplyHeader answer_header(const struct grpc_call *call, uint64_t revision,
@@ -15,21 +20,37 @@ Coord__V1__ReplyHeader answer_header_of_write(const struct grpc_call *call,
                                               const struct reply *reply);
 Coord__V1__ReplyHeader answer_header_of_read(const struct grpc_call *call,
                                              const struct query_result *result);
-/* As of now: for barriers, and for what is not read from the store. */
+/* As of now, behind a barrier: call->read, as fresh as that asked for. */
+Coord__V1__ReplyHeader answer_header_of_barrier(const struct grpc_call *call);
+/* As of now, confirmed by a leader. */
 Coord__V1__ReplyHeader answer_header_of_now(const struct grpc_call *call);
 
 Coord__V1__Stat answer_stat(const struct node_stat *stat);
 
-/* Takes the request's wish for freshness into call->read, which is zeroed first. False: it was
- * no valid one and the call is refused. */
+/* Every unary call goes through one of the next three, once. Each keeps the session alive that
+ * the header names, and notes it in call->session. False: the header is not in order, and the
+ * call is refused. */
+
+/* Takes the request's wish for freshness into call->read, which is zeroed first. */
 bool answer_read_prepare(struct grpc_call *call, const Coord__V1__RequestHeader *header);
+/* Takes session, request id and note into the command. */
+bool answer_write_prepare(struct grpc_call *call, const Coord__V1__RequestHeader *header,
+                          struct command *c);
+/* For what is neither. */
+bool answer_session(struct grpc_call *call, const Coord__V1__RequestHeader *header);
 
-/* Takes request id and note into the command. */
-void answer_write_prepare(const Coord__V1__RequestHeader *header, struct command *c);
+/* Proposes the command if its fields and limits are in order, else refuses the call. */
+void answer_propose(struct grpc_call *call, const struct command *c,
+                    void (*written)(struct grpc_call *call, const struct reply *reply));
 
-/* Refuses the call with `path` and the outcome's text: "/a/b: node does not exist". */
+/* Refuses the call with `path` and the outcome's text, "/a/b: node does not exist", unless it is
+ * the session of the header that was refused. */
 void answer_refuse(struct grpc_call *call, struct slice path, enum outcome outcome,
                    uint64_t revision);
+/* The same with a lease or session for a path: "session 00000000000012ab: credentials do not
+ * match". */
+void answer_refuse_lease(struct grpc_call *call, enum lease_kind kind, uint64_t id,
+                         enum outcome outcome, uint64_t revision);
 /* The same for what was refused here, before the node was asked. */
 void answer_refuse_early(struct grpc_call *call, enum outcome outcome,
                          const struct errmsg *err);

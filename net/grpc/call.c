@@ -49,11 +49,13 @@ struct grpc_call *grpc_call_new(struct grpc_connection *c)
     call->has_timeout = false;
     call->bad_timeout = false;
     call->bad_encoding = false;
+    call->is_held = false;
     call->content = GRPC_CONTENT_NONE;
     call->started_us = c->now_us;
     call->deadline_ms = c->now_ms + GRPC_TIMEOUT_DEFAULT_MS; /* of the headers */
     call->wake_ms = UINT64_MAX;
     call->problem.rc = RC_OK;
+    call->session = 0;
     call->word = 0;
     call->data = NULL;
     grpc_call_set_timer(call);
@@ -236,6 +238,8 @@ void grpc_call_closed(struct grpc_call *call)
         node_write_cancel(c->env->node, &call->write);
     } else if (call->state == GRPC_CALL_READING) {
         node_read_cancel(c->env->node, &call->read);
+    } else if (call->state == GRPC_CALL_ASKING) {
+        node_ttl_cancel(c->env->node, &call->ttl);
     }
     if (call->state != GRPC_CALL_FINISHED) {
         grpc_routes_count(shared->routes, call->route, GRPC_CANCELLED,

@@ -51,6 +51,7 @@ struct grpc_shared {
     struct pool session_memory; /* of nghttp2 */
     size_t in_bytes; /* sums over the connections */
     size_t out_bytes;
+    size_t keepalives; /* that wait for a round */
     struct arena scratch; /* of one handler or completion; nothing in it outlives that */
     struct buf out;       /* of one turn of one connection */
 };
@@ -84,6 +85,7 @@ enum grpc_call_state {
     GRPC_CALL_HANDLED,
     GRPC_CALL_WRITING, /* the node has it */
     GRPC_CALL_READING,
+    GRPC_CALL_ASKING, /* the leader, about a lease */
     GRPC_CALL_FINISHED,
 };
 
@@ -101,6 +103,7 @@ struct grpc_call {
     bool has_timeout;
     bool bad_timeout;
     bool bad_encoding;
+    bool is_held;             /* hands over no further message: grpc_call_hold */
     uint8_t content;          /* enum grpc_content */
     uint64_t timeout_ms;      /* as the client set it */
     uint64_t started_us;
@@ -115,10 +118,15 @@ struct grpc_call {
     struct http2_header trailers[GRPC_TRAILERS_MAX];
     union {
         struct node_write write;
-        struct node_read read;
+        struct {
+            struct node_read read;
+            struct node_ttl ttl; /* may come before a read that is filled already */
+        };
     };
     void (*written)(struct grpc_call *call, const struct reply *reply);
     void (*got)(struct grpc_call *call, const struct query_result *result);
+    void (*told)(struct grpc_call *call, bool found, uint64_t remaining_ms);
+    uint64_t session; /* named by the header of the request, 0 = none */
     /* The handler's own, zero at first. */
     uint64_t word;
     void *data;
@@ -143,6 +151,11 @@ void grpc_call_write(struct grpc_call *call, const struct command *c,
 void grpc_call_read(struct grpc_call *call, void (*got)(struct grpc_call *call,
                                                          const struct query_result *result));
 
+/* The same for the time that a lease has to live, which only the leader knows. */
+void grpc_call_ask_ttl(struct grpc_call *call, uint64_t lease,
+                       void (*told)(struct grpc_call *call, bool found,
+                                    uint64_t remaining_ms));
+
 /* Sends one message on a stream that stays open. */
 void grpc_call_send(struct grpc_call *call, const ProtobufCMessage *message);
 /* The same in two steps, for a message that is encoded piece by piece. */
@@ -162,6 +175,11 @@ void grpc_call_refuse(struct grpc_call *call, enum outcome outcome, uint64_t rev
                       const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* So much is waiting to be sent that a handler must not add to it: it goes on in `drained`. */
 bool grpc_call_is_full(struct grpc_call *call);
+/* The handler of a stream works on so many messages that it takes no further one. The others
+ * wait, and in the end the client does: until grpc_call_resume, which hands them over soon, not
+ * before it returns. */
+void grpc_call_hold(struct grpc_call *call);
+void grpc_call_resume(struct grpc_call *call);
 /* Calls the method's `woken` at that time; UINT64_MAX = not at all. */
 void grpc_call_wake_at(struct grpc_call *call, uint64_t at_ms);
 

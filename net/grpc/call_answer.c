@@ -193,6 +193,22 @@ bool grpc_call_is_full(struct grpc_call *call)
     return true;
 }
 
+void grpc_call_hold(struct grpc_call *call)
+{
+    call->is_held = true;
+}
+
+/* It goes on as one does whose client has read. */
+void grpc_call_resume(struct grpc_call *call)
+{
+    struct grpc_connection *c = call->connection;
+    PRE(call->state != GRPC_CALL_FINISHED);
+    call->is_held = false;
+    list_remove(&call->link);
+    list_push_back(&c->blocked, &call->link);
+    c->env->sink.wake(c->env->sink.conn);
+}
+
 struct buf *grpc_call_begin(struct grpc_call *call, size_t *begin)
 {
     if (!call->has_responded) {
@@ -242,6 +258,23 @@ void grpc_call_reply(struct grpc_call *call, const ProtobufCMessage *message)
 
 /* ---- asking the node --------------------------------------------------------------------- */
 
+/* Only a bounded read can be: says how far it is from its bound. */
+static void call_fail_stale(struct grpc_call *call)
+{
+    uint64_t age_ms = node_age_ms(grpc_call_node(call));
+    uint64_t bound_ms = call->read.bound_ms;
+    if (age_ms == UINT64_MAX) {
+        grpc_call_fail(call, GRPC_FAILED_PRECONDITION,
+                       "nobody knows how old the state here is, asked for at most %" PRIu64
+                       " ms",
+                       bound_ms);
+    } else {
+        grpc_call_fail(call, GRPC_FAILED_PRECONDITION,
+                       "the state here may be %" PRIu64 " ms old, asked for at most %" PRIu64,
+                       age_ms, bound_ms);
+    }
+}
+
 /* The node could not do it. Whoever reads the text must see whether a write may be repeated. */
 static void call_fail_status(struct grpc_call *call, enum status rc, bool is_write)
 {
@@ -264,9 +297,7 @@ static void call_fail_status(struct grpc_call *call, enum status rc, bool is_wri
     case RC_TOO_LARGE:
         grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED, "%s: not executed", status_text(rc));
         break;
-    case RC_STALE:
-        grpc_call_fail(call, GRPC_FAILED_PRECONDITION, "%s", status_text(rc));
-        break;
+    case RC_STALE: call_fail_stale(call); break;
     default: grpc_call_fail(call, GRPC_INTERNAL, "%s", status_text(rc)); break;
     }
 }
@@ -335,5 +366,31 @@ void grpc_call_read(struct grpc_call *call,
         call_fail_status(call, rc, false);
     } else {
         call_awaits_node(call, GRPC_CALL_READING);
+    }
+}
+
+static void call_told_cb(struct node_ttl *t, enum status rc, bool found, uint64_t remaining_ms)
+{
+    struct grpc_call *call = t->owner;
+    call->state = GRPC_CALL_HANDLED;
+    if (rc != RC_OK) {
+        call_fail_status(call, rc, false);
+    } else {
+        call->told(call, found, remaining_ms);
+        arena_clear(&call->connection->shared->scratch);
+    }
+}
+
+void grpc_call_ask_ttl(struct grpc_call *call, uint64_t lease,
+                       void (*told)(struct grpc_call *call, bool found,
+                                    uint64_t remaining_ms))
+{
+    call->told = told;
+    call->ttl = (struct node_ttl){.done = call_told_cb, .owner = call, .lease = lease};
+    enum status rc = node_ttl(grpc_call_node(call), &call->ttl, call->deadline_ms);
+    if (rc != RC_OK) {
+        call_fail_status(call, rc, false);
+    } else {
+        call_awaits_node(call, GRPC_CALL_ASKING);
     }
 }

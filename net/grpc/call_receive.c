@@ -92,7 +92,7 @@ static void call_deliver(struct grpc_call *call)
         if (frame == GRPC_FRAME_PARTIAL) {
             break;
         }
-        if (grpc_call_is_full(call)) {
+        if (call->is_held || grpc_call_is_full(call)) {
             is_stalled = true;
             break;
         }

@@ -49,7 +49,9 @@ static const char *leader_name(const struct node_status *status)
 /* Answers at once: it must work when nothing else does. */
 static void status_call(struct grpc_call *call, const ProtobufCMessage *request)
 {
-    (void)request;
+    if (!answer_session(call, ((const Coord__V1__StatusRequest *)request)->header)) {
+        return;
+    }
     struct node_status *status = grpc_call_scratch(call, sizeof *status);
     node_status(grpc_call_node(call), status);
 
@@ -88,8 +90,7 @@ static void members_got(struct grpc_call *call, const struct query_result *resul
     struct node_status *status = grpc_call_scratch(call, sizeof *status);
     node_status(grpc_call_node(call), status);
 
-    Coord__V1__ReplyHeader header =
-        answer_header(call, status->revision, status->applied_index);
+    Coord__V1__ReplyHeader header = answer_header_of_barrier(call);
     Coord__V1__MembersReply message;
     coord__v1__members_reply__init(&message);
     message.header = &header;

@@ -6,9 +6,14 @@
 #include "base/mem.h"
 
 const struct grpc_service *const grpc_services[] = {
-    &grpc_tree_service,       &grpc_cluster_service,
-    &grpc_health_service,     &grpc_reflection_service,
-    &grpc_reflection_v1alpha_service, NULL,
+    &grpc_tree_service,
+    &grpc_lease_service,
+    &grpc_session_service,
+    &grpc_cluster_service,
+    &grpc_health_service,
+    &grpc_reflection_service,
+    &grpc_reflection_v1alpha_service,
+    NULL,
 };
 
 struct grpc_routes {

@@ -44,6 +44,8 @@ struct grpc_service {
 };
 
 extern const struct grpc_service grpc_tree_service;
+extern const struct grpc_service grpc_lease_service;
+extern const struct grpc_service grpc_session_service;
 extern const struct grpc_service grpc_cluster_service;
 extern const struct grpc_service grpc_health_service;
 extern const struct grpc_service grpc_reflection_service;

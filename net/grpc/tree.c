@@ -30,31 +30,39 @@ struct slice tree_bytes(ProtobufCBinaryData bytes)
     return slice_make(bytes.data, bytes.len);
 }
 
-void tree_propose(struct grpc_call *call, const struct command *c,
-                  void (*written)(struct grpc_call *call, const struct reply *reply))
+const char *tree_own(const struct grpc_call *call, struct op *create)
 {
-    struct errmsg err;
-    enum outcome outcome = command_check(c, &err);
-    if (outcome != OUTCOME_OK) {
-        answer_refuse_early(call, outcome, &err);
-        return;
+    if (create->kind == NODE_EPHEMERAL && create->lease == 0) {
+        create->lease = call->session;
+        return call->session != 0 ? NULL
+                                  : "an EPHEMERAL node needs a lease, or a session in the header";
     }
-    grpc_call_write(call, c, written);
+    return NULL;
 }
 
-/* Proposes one operation; its path is kept for the error text. */
+/* Proposes one operation; its path, and its lease in call->word, are kept for the error text. */
 static void op_propose(struct grpc_call *call, const Coord__V1__RequestHeader *header,
-                       const struct op *op,
+                       struct op *op,
                        void (*written)(struct grpc_call *call, const struct reply *reply))
 {
+    struct errmsg err;
     struct command c = {
         .type = COMMAND_TXN,
         .txn = {.then_ops = op, .then_count = 1},
     };
-    answer_write_prepare(header, &c);
+    if (!answer_write_prepare(call, header, &c)) {
+        return;
+    }
+    const char *problem = op->type == OP_CREATE ? tree_own(call, op) : NULL;
+    if (problem != NULL) {
+        (void)errmsg_set(&err, RC_INVALID, "lease: %s", problem);
+        answer_refuse_early(call, OUTCOME_BAD_ARGUMENTS, &err);
+        return;
+    }
     buf_clear(&call->path);
     buf_append_slice(&call->path, op->path);
-    tree_propose(call, &c, written);
+    call->word = op->lease;
+    answer_propose(call, &c, written);
 }
 
 static void version_refuse(struct grpc_call *call)
@@ -66,23 +74,16 @@ static void version_refuse(struct grpc_call *call)
 /* The result of the one operation, or NULL: it was refused, and the call is. */
 static const struct op_result *op_result_of(struct grpc_call *call, const struct reply *reply)
 {
+    if (reply->outcome == OUTCOME_NO_LEASE) {
+        answer_refuse_lease(call, LEASE_PLAIN, call->word, OUTCOME_NO_LEASE, reply->revision);
+        return NULL;
+    }
     if (reply->outcome != OUTCOME_OK) {
         answer_refuse(call, buf_slice(&call->path), reply->outcome, reply->revision);
         return NULL;
     }
     PRE(reply->result_count == 1);
     return &reply->results[0];
-}
-
-/* Strings of replies are slices; protobuf-c wants them to end with a zero. */
-char *tree_text(struct grpc_call *call, struct slice text)
-{
-    char *copy = grpc_call_scratch(call, text.size + 1);
-    if (text.size > 0) {
-        memcpy(copy, text.data, text.size);
-    }
-    copy[text.size] = '\0';
-    return copy;
 }
 
 static void create_written(struct grpc_call *call, const struct reply *reply)
@@ -96,7 +97,7 @@ static void create_written(struct grpc_call *call, const struct reply *reply)
     Coord__V1__CreateReply message;
     coord__v1__create_reply__init(&message);
     message.header = &header;
-    message.path = tree_text(call, result->path);
+    message.path = answer_copy(call, result->path);
     message.stat = &stat;
     grpc_call_reply(call, &message.base);
 }
@@ -191,6 +192,9 @@ static void query_ask(struct grpc_call *call, const Coord__V1__RequestHeader *he
                       void (*got)(struct grpc_call *call, const struct query_result *result))
 {
     struct errmsg err;
+    if (!answer_read_prepare(call, header)) {
+        return;
+    }
     enum outcome outcome = path_check(query->path, false, &err);
     if (outcome == OUTCOME_OK && query->after.size > 0 &&
         path_check(query->after, false, &err) != OUTCOME_OK) {
@@ -198,9 +202,6 @@ static void query_ask(struct grpc_call *call, const Coord__V1__RequestHeader *he
     }
     if (outcome != OUTCOME_OK) {
         answer_refuse_early(call, outcome, &err);
-        return;
-    }
-    if (!answer_read_prepare(call, header)) {
         return;
     }
     buf_clear(&call->path);
@@ -223,16 +224,6 @@ static bool query_has_node(struct grpc_call *call, const struct query_result *re
     return true;
 }
 
-/* The generated structs hold data without const, and only read it. */
-static ProtobufCBinaryData data_borrow(struct slice data)
-{
-    union {
-        const uint8_t *from;
-        uint8_t *to;
-    } cast = {.from = data.data};
-    return (ProtobufCBinaryData){.len = data.size, .data = cast.to};
-}
-
 static void get_got(struct grpc_call *call, const struct query_result *result)
 {
     if (!query_has_node(call, result)) {
@@ -243,7 +234,7 @@ static void get_got(struct grpc_call *call, const struct query_result *result)
     Coord__V1__GetReply message;
     coord__v1__get_reply__init(&message);
     message.header = &header;
-    message.data = data_borrow(result->data);
+    message.data = answer_bytes(result->data);
     message.stat = &stat;
     grpc_call_reply(call, &message.base);
 }
@@ -291,9 +282,9 @@ static void list_append(struct grpc_call *call, struct buf *out,
     Coord__V1__Stat stat = answer_stat(&entry->stat);
     Coord__V1__ListEntry message;
     coord__v1__list_entry__init(&message);
-    message.path = tree_text(call, entry->path);
+    message.path = answer_copy(call, entry->path);
     if (query->with_data) {
-        message.data = data_borrow(entry->data);
+        message.data = answer_bytes(entry->data);
     }
     if (query->with_stat) {
         message.stat = &stat;
@@ -356,7 +347,7 @@ static void list_call(struct grpc_call *call, const ProtobufCMessage *message)
 static void sync_got(struct grpc_call *call, const struct query_result *result)
 {
     (void)result; /* a barrier has none */
-    Coord__V1__ReplyHeader header = answer_header_of_now(call);
+    Coord__V1__ReplyHeader header = answer_header_of_barrier(call);
     Coord__V1__SyncReply message;
     coord__v1__sync_reply__init(&message);
     message.header = &header;

@@ -9,12 +9,9 @@ uint8_t tree_kind(Coord__V1__Kind kind); /* one that command_check refuses if it
 /* False if the version is one that means "any" inside. */
 bool tree_expect(const Coord__V1__Expect *expect, uint32_t *version);
 struct slice tree_bytes(ProtobufCBinaryData bytes);
-/* A copy that ends with a zero, gone when the handler returns. */
-char *tree_text(struct grpc_call *call, struct slice text);
-
-/* Proposes the command if its fields and limits are in order, else refuses the call. */
-void tree_propose(struct grpc_call *call, const struct command *c,
-                  void (*written)(struct grpc_call *call, const struct reply *reply));
+/* An ephemeral node that names no lease is the header's session's. Returns what is wrong: NULL,
+ * or that there is neither. */
+const char *tree_own(const struct grpc_call *call, struct op *create);
 
 /* The handler of Txn. */
 void tree_txn_call(struct grpc_call *call, const ProtobufCMessage *message);

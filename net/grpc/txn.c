@@ -41,6 +41,11 @@ static bool guard_fill(const Coord__V1__Guard *from, struct guard *to)
         to->target = GUARD_VALUE;
         to->value = tree_bytes(from->value);
         return true;
+    case COORD__V1__GUARD__TARGET_GRANT:
+        to->target = GUARD_GRANT;
+        to->relation = GUARD_EQUAL;
+        to->number = from->grant;
+        return true;
     default: return false;
     }
 }
@@ -58,35 +63,44 @@ static void create_fill(const Coord__V1__CreateOp *from, struct op *to)
     to->ttl_ms = from->ttl_ms;
 }
 
-static bool op_fill(const Coord__V1__Operation *from, struct op *to)
+static const char *expect_fill(const Coord__V1__Expect *expect, struct op *to)
+{
+    return tree_expect(expect, &to->version) ? NULL : "expect.version is no node's version";
+}
+
+/* Returns what is wrong with it, or NULL. */
+static const char *op_fill(const struct grpc_call *call, const Coord__V1__Operation *from,
+                           struct op *to)
 {
     *to = (struct op){.space = SPACE_NODES, .version = VERSION_ANY};
     switch (from->op_case) {
-    case COORD__V1__OPERATION__OP_CREATE: create_fill(from->create, to); return true;
+    case COORD__V1__OPERATION__OP_CREATE:
+        create_fill(from->create, to);
+        return tree_own(call, to);
     case COORD__V1__OPERATION__OP_SET:
         to->type = OP_SET;
         to->path = slice_str(from->set->path);
         to->data = tree_bytes(from->set->data);
-        return tree_expect(from->set->expect, &to->version);
+        return expect_fill(from->set->expect, to);
     case COORD__V1__OPERATION__OP_DELETE:
         to->type = OP_DELETE;
         to->flags = from->delete_->recursive ? OP_RECURSIVE : 0;
         to->path = slice_str(from->delete_->path);
         to->limit = from->delete_->limit;
-        return tree_expect(from->delete_->expect, &to->version);
+        return expect_fill(from->delete_->expect, to);
     case COORD__V1__OPERATION__OP_CHECK:
         to->type = OP_CHECK;
         to->path = slice_str(from->check->path);
-        return tree_expect(from->check->expect, &to->version);
+        return expect_fill(from->check->expect, to);
     case COORD__V1__OPERATION__OP_GET:
         to->type = OP_GET;
         to->path = slice_str(from->get->path);
-        return true;
+        return NULL;
     case COORD__V1__OPERATION__OP_LIST:
         to->type = OP_LIST;
         to->path = slice_str(from->list->path);
-        return true;
-    default: return false;
+        return NULL;
+    default: return "no operation";
     }
 }
 
@@ -112,9 +126,9 @@ static const struct op *branch_fill(struct grpc_call *call, const char *name,
 {
     struct op *ops = grpc_call_scratch(call, count * sizeof *ops);
     for (size_t i = 0; i < count; i++) {
-        if (!op_fill(from[i], &ops[i])) {
-            grpc_call_fail(call, GRPC_INVALID_ARGUMENT,
-                           "%s[%zu]: no operation, or an impossible version", name, i);
+        const char *problem = op_fill(call, from[i], &ops[i]);
+        if (problem != NULL) {
+            grpc_call_fail(call, GRPC_INVALID_ARGUMENT, "%s[%zu]: %s", name, i, problem);
             return NULL;
         }
     }
@@ -131,7 +145,7 @@ static void children_fill(struct grpc_call *call, const struct op_result *result
 {
     char **names = grpc_call_scratch(call, result->entry_count * sizeof *names);
     for (uint32_t i = 0; i < result->entry_count; i++) {
-        names[i] = tree_text(call, result->entries[i].name);
+        names[i] = answer_copy(call, result->entries[i].name);
     }
     message->children = names;
     message->n_children = result->entry_count;
@@ -140,16 +154,12 @@ static void children_fill(struct grpc_call *call, const struct op_result *result
 static void result_append(struct grpc_call *call, struct buf *out,
                           const struct op_result *result, enum outcome outcome)
 {
-    union {
-        const uint8_t *from;
-        uint8_t *to;
-    } data = {.from = result->data.data};
     Coord__V1__Stat stat = answer_stat(&result->stat);
     Coord__V1__OperationResult message;
     coord__v1__operation_result__init(&message);
     message.outcome = (Coord__V1__Outcome)outcome;
-    message.path = tree_text(call, result->path);
-    message.data = (ProtobufCBinaryData){.len = result->data.size, .data = data.to};
+    message.path = answer_copy(call, result->path);
+    message.data = answer_bytes(result->data);
     message.count = result->count;
     bool has_stat = result->type == OP_CREATE || result->type == OP_SET ||
                     result->type == OP_GET;
@@ -173,8 +183,7 @@ static bool is_undecided(const struct reply *reply)
 static void txn_written(struct grpc_call *call, const struct reply *reply)
 {
     if (is_undecided(reply)) {
-        grpc_call_refuse(call, reply->outcome, reply->revision, "%s",
-                         outcome_text(reply->outcome));
+        answer_refuse(call, slice_str("transaction"), reply->outcome, reply->revision);
         return;
     }
     Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
@@ -204,6 +213,9 @@ void tree_txn_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
     const Coord__V1__TxnRequest *request = (const Coord__V1__TxnRequest *)message;
     struct command c = {.type = COMMAND_TXN};
+    if (!answer_write_prepare(call, request->header, &c)) {
+        return;
+    }
     if (!guards_fill(call, request, &c.txn)) {
         return;
     }
@@ -217,6 +229,5 @@ void tree_txn_call(struct grpc_call *call, const ProtobufCMessage *message)
     if (c.txn.else_ops == NULL) {
         return;
     }
-    answer_write_prepare(request->header, &c);
-    tree_propose(call, &c, txn_written);
+    answer_propose(call, &c, txn_written);
 }

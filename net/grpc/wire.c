@@ -156,3 +156,9 @@ void wire_append_bytes(struct buf *out, uint32_t number, struct slice bytes)
     varint_append(out, bytes.size);
     buf_append_slice(out, bytes);
 }
+
+void wire_append_number(struct buf *out, uint32_t number, uint64_t value)
+{
+    varint_append(out, (uint64_t)number << 3 | WIRE_VARINT);
+    varint_append(out, value);
+}

@@ -21,6 +21,7 @@ struct node {
     struct buf batch;
     struct list writes;
     struct list reads;
+    struct list ttls;
     uint64_t now_ms; /* for deadlines; set by the test */
     uint64_t index;
     uint64_t term;
@@ -31,6 +32,12 @@ struct node {
     enum status finish_rc;  /* if not RC_OK: completes requests with it, unexecuted */
     size_t pending;         /* requests in flight */
     size_t cancelled;
+    uint64_t age_ms;        /* what node_age_ms says */
+    uint64_t touched;       /* the lease touched last, and how often any was */
+    size_t touches;
+    size_t confirmed;       /* touches by reads that were served */
+    bool has_ttl;           /* the keeper knows every lease, and this is what is left */
+    uint64_t ttl_ms;
 };
 
 static inline struct node *fake_node_new(void)
@@ -43,12 +50,14 @@ static inline struct node *fake_node_new(void)
     n->is_serving = true;
     list_init(&n->writes);
     list_init(&n->reads);
+    list_init(&n->ttls);
+    n->age_ms = UINT64_MAX;
     return n;
 }
 
 static inline void fake_node_free(struct node *n)
 {
-    PRE(list_empty(&n->writes) && list_empty(&n->reads));
+    PRE(list_empty(&n->writes) && list_empty(&n->reads) && list_empty(&n->ttls));
     hub_free(n->watches);
     store_free(n->store);
     arena_close(&n->arena);
@@ -148,6 +157,7 @@ static inline void fake_node_answer(struct node *n, struct node_read *r)
     struct query_result result;
     list_remove(&r->link);
     n->pending--;
+    n->confirmed += r->touch != 0;
     if (r->is_barrier) {
         r->done(r, RC_OK, NULL);
         return;
@@ -162,6 +172,58 @@ static inline void fake_node_fail_read(struct node *n, struct node_read *r, enum
     list_remove(&r->link);
     n->pending--;
     r->done(r, rc, NULL);
+}
+
+uint64_t node_age_ms(const struct node *n)
+{
+    return n->age_ms;
+}
+
+void node_touch(struct node *n, uint64_t lease)
+{
+    n->touched = lease;
+    n->touches++;
+}
+
+enum status node_ttl(struct node *n, struct node_ttl *t, uint64_t deadline_ms)
+{
+    if (n->submit_rc != RC_OK) {
+        return n->submit_rc;
+    }
+    t->deadline_ms = deadline_ms;
+    list_push_back(&n->ttls, &t->link);
+    n->pending++;
+    return RC_OK;
+}
+
+void node_ttl_cancel(struct node *n, struct node_ttl *t)
+{
+    list_remove(&t->link);
+    n->pending--;
+    n->cancelled++;
+}
+
+static inline void fake_node_tell(struct node *n, struct node_ttl *t, enum status rc)
+{
+    bool found = rc == RC_OK && n->has_ttl;
+    list_remove(&t->link);
+    n->pending--;
+    t->done(t, rc, found, found ? n->ttl_ms : 0);
+}
+
+/* Before reads: what asks for a time to live reads next. */
+static inline void fake_node_tell_all(struct node *n)
+{
+    struct list *it;
+    struct list *tmp;
+    LIST_EACH(it, tmp, &n->ttls) {
+        struct node_ttl *t = LIST_OF(it, struct node_ttl, link);
+        if (t->deadline_ms <= n->now_ms) {
+            fake_node_tell(n, t, RC_TIMEOUT);
+        } else if (!n->is_held) {
+            fake_node_tell(n, t, n->finish_rc);
+        }
+    }
 }
 
 void node_turn(struct node *n)
@@ -180,6 +242,7 @@ void node_turn(struct node *n)
             fake_node_apply(n, w);
         }
     }
+    fake_node_tell_all(n);
     LIST_EACH(it, tmp, &n->reads) {
         struct node_read *r = LIST_OF(it, struct node_read, link);
         if (r->deadline_ms <= n->now_ms) {

@@ -18,6 +18,24 @@ static uint64_t now_us(struct env *env)
     return ((struct peer_env *)env)->now_ms * 1000;
 }
 
+/* Eight bytes at a time; the test may have them repeat. */
+static void random_fill(struct env *env, void *to, size_t bytes)
+{
+    struct peer_env *e = (struct peer_env *)env;
+    uint8_t *at = to;
+    while (bytes > 0) {
+        size_t part = bytes < sizeof e->last_random ? bytes : sizeof e->last_random;
+        if (e->same_random > 0) {
+            e->same_random--;
+        } else {
+            e->last_random = rng_next(&e->rng);
+        }
+        memcpy(at, &e->last_random, part);
+        at += part;
+        bytes -= part;
+    }
+}
+
 static bool sink_write(void *conn, struct slice bytes)
 {
     struct peer *p = conn;
@@ -148,6 +166,8 @@ struct peer *peer_new_raw(struct node *node)
     struct peer *p = mem_zalloc(sizeof *p);
     p->env.env.now_ms = now_ms;
     p->env.env.now_us = now_us;
+    p->env.env.random = random_fill;
+    rng_init(&p->env.rng, 1);
     p->env.now_ms = 1000000;
     p->metrics = metrics_new();
     p->node = node;

@@ -7,6 +7,7 @@
 
 #include "base/env.h"
 #include "base/metrics.h"
+#include "base/rng.h"
 #include "net/front.h"
 #include "net/grpc/frame.h"
 #include "net/http2.h"
@@ -19,6 +20,9 @@
 struct peer_env {
     struct env env; /* first */
     uint64_t now_ms;
+    struct rng rng;
+    uint64_t same_random; /* so many numbers more are the one that came last */
+    uint64_t last_random;
 };
 
 /* One call of the client. */
