@@ -15,7 +15,8 @@ stubs() {
     protoc --proto_path="$folder" --python_out="$scratch" --grpc_python_out="$scratch" \
         --plugin=protoc-gen-grpc_python="$plugin" "$@" || give_up "no stubs"
 }
-stubs "$root/proto" coord/v1/types.proto coord/v1/tree.proto coord/v1/cluster.proto
+stubs "$root/proto" coord/v1/types.proto coord/v1/tree.proto coord/v1/cluster.proto \
+    coord/v1/lease.proto coord/v1/session.proto
 # Under names that do not hide the grpc module itself.
 stubs "$root/proto/grpc" health/v1/health.proto reflection/v1/reflection.proto \
     reflection/v1alpha/reflection.proto

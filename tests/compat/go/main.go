@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -25,6 +26,8 @@ type world struct {
 	conn    *grpc.ClientConn
 	tree    coordv1.TreeClient
 	cluster coordv1.ClusterClient
+	lease   coordv1.LeaseClient
+	session coordv1.SessionClient
 	base    string
 }
 
@@ -107,6 +110,63 @@ func transactions(w *world) {
 	})
 	must(err)
 	check(reply.TookThen && reply.Outcome == coordv1.Outcome_OK && len(reply.Results) == 2, "%v", reply)
+}
+
+func leases(w *world) {
+	ctx, cancel := within(10 * time.Second)
+	defer cancel()
+	granted, err := w.lease.Grant(ctx, &coordv1.LeaseGrantRequest{TtlMs: 20000})
+	must(err)
+	_, err = w.tree.Create(ctx, &coordv1.CreateRequest{Path: w.base + "/l", Kind: coordv1.Kind_EPHEMERAL, Lease: granted.Id})
+	must(err)
+	stream, err := w.lease.KeepAlive(ctx)
+	must(err)
+	for i := 0; i < 100; i++ {
+		must(stream.Send(&coordv1.LeaseKeepAliveRequest{Id: granted.Id}))
+	}
+	must(stream.Send(&coordv1.LeaseKeepAliveRequest{Id: 1}))
+	must(stream.CloseSend())
+	for i := 0; i < 100; i++ {
+		alive, err := stream.Recv()
+		must(err)
+		check(alive.TtlMs == 20000 && alive.Outcome == coordv1.Outcome_OK, "%v", alive)
+	}
+	gone, err := stream.Recv()
+	must(err)
+	check(gone.TtlMs == 0 && gone.Outcome == coordv1.Outcome_NO_LEASE, "%v", gone)
+	_, err = stream.Recv()
+	check(err == io.EOF, "%v", err)
+	revoked, err := w.lease.Revoke(ctx, &coordv1.LeaseRevokeRequest{Id: granted.Id})
+	must(err)
+	check(revoked.Removed == 1, "removed %d", revoked.Removed)
+	_, err = w.lease.TimeToLive(ctx, &coordv1.LeaseTimeToLiveRequest{Id: granted.Id})
+	fails(codes.NotFound, err)
+	_, err = w.lease.Grant(ctx, &coordv1.LeaseGrantRequest{TtlMs: 86400001})
+	fails(codes.OutOfRange, err)
+}
+
+func sessions(w *world) {
+	ctx, cancel := within(10 * time.Second)
+	defer cancel()
+	mine, err := w.session.Open(ctx, &coordv1.SessionOpenRequest{})
+	must(err)
+	check(len(mine.Secret) == 16 && mine.TtlMs == 10000, "%v", mine)
+	header := &coordv1.RequestHeader{Session: &coordv1.SessionRef{Id: mine.Id, Sequence: 1}}
+	create := &coordv1.CreateRequest{Header: header, Path: w.base + "/s-", Sequential: true, Kind: coordv1.Kind_EPHEMERAL}
+	first, err := w.tree.Create(ctx, create)
+	must(err)
+	second, err := w.tree.Create(ctx, create)
+	must(err)
+	check(first.Path == second.Path && second.Header.Repeated, "%v, %v", first, second)
+	check(first.Stat.Lease == mine.Id, "lease %d", first.Stat.Lease)
+	_, err = w.session.Resume(ctx, &coordv1.SessionResumeRequest{Id: mine.Id, Secret: make([]byte, 16)})
+	fails(codes.PermissionDenied, err)
+	closed, err := w.session.Close(ctx, &coordv1.SessionCloseRequest{Id: mine.Id, Secret: mine.Secret})
+	must(err)
+	check(closed.Removed == 1, "removed %d", closed.Removed)
+	_, err = w.tree.Create(ctx, create)
+	s := fails(codes.NotFound, err)
+	check(s.Message() == fmt.Sprintf("session %016x: session does not exist or has ended", mine.Id), "%q", s.Message())
 }
 
 func refusedCalls(w *world) {
@@ -216,6 +276,7 @@ func main() {
 	conn, err := grpc.Dial(os.Args[1], grpc.WithInsecure(), alive)
 	must(err)
 	w := &world{conn, coordv1.NewTreeClient(conn), coordv1.NewClusterClient(conn),
+		coordv1.NewLeaseClient(conn), coordv1.NewSessionClient(conn),
 		fmt.Sprintf("/compat-go-%d", time.Now().UnixNano())}
 	ctx, cancel := within(10 * time.Second)
 	_, err = w.tree.Create(ctx, &coordv1.CreateRequest{Path: w.base}, grpc.WaitForReady(true))
@@ -226,7 +287,7 @@ func main() {
 		run  func(*world)
 	}{
 		{"round trip", roundTrip}, {"refusals", refusals}, {"large values", largeValues},
-		{"transactions", transactions}, {"refused calls", refusedCalls},
+		{"transactions", transactions}, {"leases", leases}, {"sessions", sessions}, {"refused calls", refusedCalls},
 		{"status and members", statusAndMembers}, {"health", health}, {"reflection", reflection},
 		{"concurrent calls", concurrentCalls}, {"cancelled calls", cancelledCalls},
 	}

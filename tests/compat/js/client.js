@@ -7,11 +7,18 @@ const loader = require("@grpc/proto-loader");
 const endpoint = process.argv[2];
 const options = { keepCase: true, longs: String, enums: String, defaults: true, includeDirs: [process.env.PROTO] };
 const load = (file) => grpc.loadPackageDefinition(loader.loadSync(file, options));
-const { coord } = load(["coord/v1/tree.proto", "coord/v1/cluster.proto"]);
+const { coord } = load([
+  "coord/v1/tree.proto",
+  "coord/v1/cluster.proto",
+  "coord/v1/lease.proto",
+  "coord/v1/session.proto",
+]);
 const { grpc: standard } = load(["grpc/health/v1/health.proto", "grpc/reflection/v1/reflection.proto"]);
 const credentials = grpc.credentials.createInsecure();
 const tree = new coord.v1.Tree(endpoint, credentials);
 const cluster = new coord.v1.Cluster(endpoint, credentials);
+const leases = new coord.v1.Lease(endpoint, credentials);
+const sessions = new coord.v1.Session(endpoint, credentials);
 const base = `/compat-${crypto.randomUUID()}`;
 const tests = [];
 const test = (name, run) => tests.push({ name, run });
@@ -69,6 +76,50 @@ test("transactions", async () => {
   });
   assert.strictEqual(reply.took_then, true);
   assert.ok(reply.results[1].children.includes("t"));
+});
+
+// All replies of a stream to which these requests are written at once.
+const exchange = (stream, requests) =>
+  new Promise((resolve, reject) => {
+    const replies = [];
+    stream.on("data", (reply) => replies.push(reply)).on("end", () => resolve(replies)).on("error", reject);
+    requests.forEach((request) => stream.write(request));
+    stream.end();
+  });
+
+test("a lease, kept alive and revoked", async () => {
+  const { id } = await call(leases, "Grant", { ttl_ms: 20000 });
+  await call(tree, "Create", { path: `${base}/l`, kind: "EPHEMERAL", lease: id });
+  const replies = await exchange(leases.KeepAlive(), Array(500).fill({ id }).concat({ id: 1 }));
+  assert.strictEqual(replies.length, 501);
+  assert.ok(replies.slice(0, 500).every((r) => r.outcome === "OK" && r.ttl_ms === "20000" && r.id === id));
+  assert.strictEqual(replies[500].outcome, "NO_LEASE");
+  const left = await call(leases, "TimeToLive", { id, with_paths: true });
+  assert.deepStrictEqual(left.paths, [`${base}/l`]);
+  assert.strictEqual((await call(leases, "Revoke", { id })).removed, "1");
+  assert.strictEqual((await call(tree, "Exists", { path: `${base}/l` })).exists, false);
+  await fails(grpc.status.OUT_OF_RANGE, call(leases, "Grant", { ttl_ms: 1 }));
+});
+
+test("a session and what is written in its name", async () => {
+  const { id, secret } = await call(sessions, "Open", {});
+  assert.strictEqual(secret.length, 16);
+  const header = { session: { id, sequence: 1 } };
+  const request = { header, path: `${base}/s-`, sequential: true, kind: "EPHEMERAL" };
+  const first = await call(tree, "Create", request);
+  const second = await call(tree, "Create", request);
+  assert.strictEqual(first.path, second.path);
+  assert.strictEqual(second.header.repeated, true);
+  assert.strictEqual(first.stat.lease, id);
+  const replies = await exchange(sessions.KeepAlive(), [{ id, secret }, { id, secret: Buffer.alloc(16) }]);
+  assert.deepStrictEqual(
+    replies.map((r) => r.outcome),
+    ["OK", "BAD_SECRET"]
+  );
+  assert.strictEqual((await call(sessions, "Resume", { id, secret, ttl_ms: 700 })).ttl_ms, "700");
+  assert.strictEqual((await call(sessions, "Close", { id, secret })).removed, "1");
+  const error = await fails(grpc.status.NOT_FOUND, call(tree, "Create", request));
+  assert.deepStrictEqual(error.metadata.get("coord-outcome"), ["NO_SESSION"]);
 });
 
 test("compression is refused", async () => {
@@ -155,6 +206,8 @@ test("thousands of cancelled calls", async () => {
   }
   tree.close();
   cluster.close();
+  leases.close();
+  sessions.close();
   console.log(`${tests.length - failed} passed, ${failed} failed`);
   process.exitCode = failed ? 1 : 0;
 })();

@@ -1,12 +1,14 @@
 """Drives coordd by grpc C-core, as an application would, and then as no application should."""
 import sys
 import threading
+import time
 import uuid
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from coord.v1 import cluster_pb2, cluster_pb2_grpc, tree_pb2, tree_pb2_grpc, types_pb2
+from coord.v1 import cluster_pb2, cluster_pb2_grpc, lease_pb2, lease_pb2_grpc
+from coord.v1 import session_pb2, session_pb2_grpc, tree_pb2, tree_pb2_grpc, types_pb2
 from health.v1 import health_pb2, health_pb2_grpc
 from reflection.v1 import reflection_pb2, reflection_pb2_grpc
 from reflection.v1alpha import reflection_pb2 as alpha_pb2
@@ -27,11 +29,17 @@ class World:
         self.channel = grpc.insecure_channel(endpoint)
         self.tree = tree_pb2_grpc.TreeStub(self.channel)
         self.cluster = cluster_pb2_grpc.ClusterStub(self.channel)
+        self.lease = lease_pb2_grpc.LeaseStub(self.channel)
+        self.session = session_pb2_grpc.SessionStub(self.channel)
         self.base = f"/compat-{uuid.uuid4()}"
         self.tree.Create(tree_pb2.CreateRequest(path=self.base), timeout=TIMEOUT)
 
     def path(self, name):
         return f"{self.base}/{name}"
+
+    def exists(self, name):
+        request = tree_pb2.ExistsRequest(path=self.path(name))
+        return self.tree.Exists(request, timeout=TIMEOUT).exists
 
     def create(self, name, data=b""):
         request = tree_pb2.CreateRequest(path=self.path(name), data=data)
@@ -46,6 +54,13 @@ def fails(code, call, *args, **kwargs):
         assert error.code() == code, f"{error.code()}: {error.details()}"
         return error
     raise AssertionError(f"no {code}")
+
+
+def eventually(condition):
+    end = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < end, "in vain"
+        time.sleep(0.02)
 
 
 def trailer(error, name):
@@ -195,6 +210,136 @@ def every_consistency(w):
     ):
         request = tree_pb2.GetRequest(header=header, path=w.path("c"))
         assert w.tree.Get(request, timeout=TIMEOUT).data == b"v"
+
+
+@test
+def a_lease_is_kept_alive_and_revoked(w):
+    granted = w.lease.Grant(
+        lease_pb2.LeaseGrantRequest(ttl_ms=20000, owner="compat"), timeout=TIMEOUT
+    )
+    assert 0 < granted.id < 1 << 63 and granted.ttl_ms == 20000
+    for name in ("l1", "l2"):
+        created = w.tree.Create(
+            tree_pb2.CreateRequest(
+                path=w.path(name), kind=types_pb2.EPHEMERAL, lease=granted.id
+            ),
+            timeout=TIMEOUT,
+        )
+        assert created.stat.lease == granted.id
+    left = w.lease.TimeToLive(
+        lease_pb2.LeaseTimeToLiveRequest(id=granted.id, with_paths=True), timeout=TIMEOUT
+    )
+    assert list(left.paths) == [w.path("l1"), w.path("l2")] and left.lease.owner == "compat"
+    assert 10000 < left.remaining_ms <= 20000
+
+    ids = [granted.id, 1] * 500
+    requests = (lease_pb2.LeaseKeepAliveRequest(id=i) for i in ids)
+    replies = list(w.lease.KeepAlive(requests, timeout=60))
+    assert [r.id for r in replies] == ids
+    assert {(r.ttl_ms, r.outcome) for r in replies[::2]} == {(20000, types_pb2.OK)}
+    assert {(r.ttl_ms, r.outcome) for r in replies[1::2]} == {(0, types_pb2.NO_LEASE)}
+
+    page = w.lease.List(lease_pb2.LeaseListRequest(after=granted.id - 1, limit=1), timeout=TIMEOUT)
+    assert page.leases[0].id == granted.id and page.leases[0].attached == 2
+    request = lease_pb2.LeaseRevokeRequest(id=granted.id)
+    assert w.lease.Revoke(request, timeout=TIMEOUT).removed == 2
+    assert not w.exists("l1") and not w.exists("l2")
+    error = fails(grpc.StatusCode.NOT_FOUND, w.lease.Revoke, request)
+    assert trailer(error, "coord-outcome") == "NO_LEASE"
+    error = fails(
+        grpc.StatusCode.OUT_OF_RANGE, w.lease.Grant, lease_pb2.LeaseGrantRequest(ttl_ms=499)
+    )
+    assert "499" in error.details() and "500" in error.details()
+
+
+@test
+def a_lease_that_nobody_keeps_alive_ends(w):
+    begin = time.monotonic()
+    granted = w.lease.Grant(lease_pb2.LeaseGrantRequest(ttl_ms=600), timeout=TIMEOUT)
+    w.tree.Create(
+        tree_pb2.CreateRequest(
+            path=w.path("short"), kind=types_pb2.EPHEMERAL, lease=granted.id
+        ),
+        timeout=TIMEOUT,
+    )
+    eventually(lambda: not w.exists("short"))
+    assert time.monotonic() - begin > 0.6
+    stream = w.lease.KeepAlive(iter([lease_pb2.LeaseKeepAliveRequest(id=granted.id)]))
+    assert next(stream).outcome == types_pb2.NO_LEASE
+
+
+def open_session(w, ttl_ms):
+    return w.session.Open(session_pb2.SessionOpenRequest(ttl_ms=ttl_ms), timeout=TIMEOUT)
+
+
+@test
+def a_session_writes_once_and_takes_its_nodes_along(w):
+    mine = open_session(w, 0)
+    assert len(mine.secret) == 16 and mine.ttl_ms == 10000
+
+    def create(sequence, answered_to=0):
+        ref = types_pb2.SessionRef(id=mine.id, sequence=sequence, answered_to=answered_to)
+        request = tree_pb2.CreateRequest(
+            header=types_pb2.RequestHeader(session=ref),
+            path=w.path("e-"),
+            sequential=True,
+            kind=types_pb2.EPHEMERAL,
+        )
+        return w.tree.Create(request, timeout=TIMEOUT)
+
+    first, second, third = create(1), create(1), create(2, 1)
+    assert first.path == second.path != third.path and first.stat.lease == mine.id
+    assert second.header.repeated and not third.header.repeated
+    fails(grpc.StatusCode.FAILED_PRECONDITION, lambda timeout: create(1))
+    fails(grpc.StatusCode.INVALID_ARGUMENT, lambda timeout: create(3, 3))
+
+    resumed = w.session.Resume(
+        session_pb2.SessionResumeRequest(id=mine.id, secret=mine.secret, ttl_ms=20000),
+        timeout=TIMEOUT,
+    )
+    assert resumed.ttl_ms == 20000
+    fails(
+        grpc.StatusCode.PERMISSION_DENIED,
+        w.session.Resume,
+        session_pb2.SessionResumeRequest(id=mine.id, secret=bytes(16)),
+    )
+    alive = [
+        session_pb2.SessionKeepAliveRequest(id=mine.id, secret=mine.secret),
+        session_pb2.SessionKeepAliveRequest(id=mine.id, secret=bytes(16)),
+    ]
+    replies = list(w.session.KeepAlive(iter(alive), timeout=TIMEOUT))
+    assert [(r.ttl_ms, r.outcome) for r in replies] == [
+        (20000, types_pb2.OK),
+        (0, types_pb2.BAD_SECRET),
+    ]
+    closed = w.session.Close(
+        session_pb2.SessionCloseRequest(id=mine.id, secret=mine.secret), timeout=TIMEOUT
+    )
+    assert closed.removed == 2
+    error = fails(grpc.StatusCode.NOT_FOUND, lambda timeout: create(4))
+    assert error.details() == f"session {mine.id:016x}: session does not exist or has ended"
+
+
+@test
+def reads_keep_a_session_alive(w):
+    mine = open_session(w, 500)
+    ref = types_pb2.SessionRef(id=mine.id)
+    get = tree_pb2.GetRequest(header=types_pb2.RequestHeader(session=ref), path="/")
+    alive = session_pb2.SessionKeepAliveRequest(id=mine.id, secret=mine.secret)
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        w.tree.Get(get, timeout=TIMEOUT)
+        time.sleep(0.05)
+    assert next(w.session.KeepAlive(iter([alive]))).outcome == types_pb2.OK
+
+    def is_gone():
+        page = w.lease.List(
+            lease_pb2.LeaseListRequest(after=mine.id - 1, limit=1), timeout=TIMEOUT
+        )
+        return mine.id not in [lease.id for lease in page.leases]
+
+    eventually(is_gone)
+    assert next(w.session.KeepAlive(iter([alive]))).outcome == types_pb2.NO_SESSION
 
 
 @test
