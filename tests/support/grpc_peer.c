@@ -161,7 +161,8 @@ static const struct http2_events client_events = {
 
 /* ---- both -------------------------------------------------------------------------------- */
 
-struct peer *peer_new_raw(struct node *node)
+/* `env` is NULL: the peer's own. */
+static struct peer *new_raw(struct node *node, struct env *env)
 {
     struct peer *p = mem_zalloc(sizeof *p);
     p->env.env.now_ms = now_ms;
@@ -173,7 +174,7 @@ struct peer *peer_new_raw(struct node *node)
     p->node = node;
     p->front_env = (struct front_env){
         .node = node,
-        .env = &p->env.env,
+        .env = env != NULL ? env : &p->env.env,
         .metrics = p->metrics,
         .limits = &p->limits,
         .sink = {.conn = p,
@@ -191,9 +192,19 @@ struct peer *peer_new_raw(struct node *node)
     return p;
 }
 
+struct peer *peer_new_raw(struct node *node)
+{
+    return new_raw(node, NULL);
+}
+
 struct peer *peer_new(struct node *node)
 {
-    struct peer *p = peer_new_raw(node);
+    return peer_new_in(node, NULL);
+}
+
+struct peer *peer_new_in(struct node *node, struct env *env)
+{
+    struct peer *p = new_raw(node, env);
     p->client = http2_new(false, 100, &client_events, p);
     PRE(p->client != NULL);
     return p;
@@ -262,14 +273,19 @@ void peer_run(struct peer *p)
     peer_run_front(p);
 }
 
+void peer_tick(struct peer *p)
+{
+    uint64_t now = p->front_env.env->now_ms(p->front_env.env);
+    if (!p->is_closed && !p->is_closing && grpc_front.next_deadline_ms(p->state) <= now) {
+        grpc_front.tick(p->state, now);
+    }
+    peer_run(p);
+}
+
 void peer_advance(struct peer *p, uint64_t ms)
 {
     p->env.now_ms += ms;
-    if (!p->is_closed && !p->is_closing &&
-        grpc_front.next_deadline_ms(p->state) <= p->env.now_ms) {
-        grpc_front.tick(p->state, p->env.now_ms);
-    }
-    peer_run(p);
+    peer_tick(p);
 }
 
 void peer_send_raw(struct peer *p, const void *bytes, size_t size)

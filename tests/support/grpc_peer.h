@@ -59,6 +59,9 @@ struct peer {
 };
 
 struct peer *peer_new(struct node *node);
+/* One whose clock and randomness are those of the node: the test moves them, and calls peer_tick
+ * then. */
+struct peer *peer_new_in(struct node *node, struct env *env);
 /* One without an HTTP/2 client: only peer_send_raw. */
 struct peer *peer_new_raw(struct node *node);
 void peer_free(struct peer *p);
@@ -69,6 +72,8 @@ void peer_run(struct peer *p);
 void peer_run_front(struct peer *p);
 /* Moves the clock, runs deadlines that have passed, then peer_run. */
 void peer_advance(struct peer *p, uint64_t ms);
+/* Runs deadlines that have passed, then peer_run. */
+void peer_tick(struct peer *p);
 void peer_send_raw(struct peer *p, const void *bytes, size_t size);
 
 /* Opens a call with the usual headers, and `extra` ones, NULL-terminated name, value, ...,
