@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "lease/lease.h"
 
 static uint64_t edge_number(struct rng *rng)
 {
@@ -68,7 +69,7 @@ void rows_make(struct buf *rows, uint64_t seed, int count, size_t value_bytes)
     char path[64];
     rng_init(&rng, seed);
     for (int i = 0; i < count; i++) {
-        struct row row = {.table = (uint8_t)(ROW_META + rng_next(&rng) % ROW_REPLY)};
+        struct row row = {.table = (uint8_t)(ROW_META + rng_next(&rng) % ROW_LEASE)};
         uint8_t space = rng_next(&rng) % 4 == 0 ? SPACE_META : SPACE_NODES;
         struct slice key = make_path(&rng, space, i, path, sizeof path);
         struct slice value = make_value(&rng, values[0], value_bytes);
@@ -106,11 +107,25 @@ void rows_make(struct buf *rows, uint64_t seed, int count, size_t value_bytes)
             };
             make_stat(&rng, &row.change.stat);
             break;
+        case ROW_LEASE:
+            row.lease = (struct row_lease){
+                .id = edge_number(&rng),
+                .kind = (uint8_t)(LEASE_PLAIN + rng_next(&rng) % 2),
+                .renewable = rng_next(&rng) % 2 == 0,
+                .ttl_ms = edge_number(&rng),
+                .generation = edge_number(&rng),
+                .granted_ms = edge_number(&rng),
+                .window_floor = edge_number(&rng),
+                .secret = slice_make("\0\xff 3456789abcdef", LEASE_SECRET_BYTES),
+                .owner = key,
+            };
+            break;
         default:
             row.reply = (struct row_reply){
                 .request = {edge_number(&rng), {edge_number(&rng), edge_number(&rng)}},
                 .session = edge_number(&rng),
                 .sequence = edge_number(&rng),
+                .serial = edge_number(&rng),
                 .index = edge_number(&rng),
                 .reply = value,
             };

@@ -241,11 +241,11 @@ static bool load(uint64_t sequence, uint64_t serial)
 START_TEST(only_a_reply_that_has_its_place_is_loaded)
 {
     window_raise(&all, w, 10);
-    ck_assert(!load(10, 1));                     /* not above the floor */
-    ck_assert(!load(11 + WINDOW_SEQUENCES, 1));  /* above the window */
+    ck_assert(!load(10, 1));                    /* not above the floor */
+    ck_assert(!load(11 + WINDOW_SEQUENCES, 1)); /* above the window */
     ck_assert(load(10 + WINDOW_SEQUENCES, 5));
-    ck_assert(!load(10 + WINDOW_SEQUENCES, 6));  /* there already */
-    ck_assert(!load(11, 5));                     /* not by serial */
+    ck_assert(!load(10 + WINDOW_SEQUENCES, 6)); /* there already */
+    ck_assert(!load(11, 5));                    /* not by serial */
     ck_assert(load(11, 9));
     all.serial_next = 9;
     ck_assert(!windows_fit(&all));

@@ -2,6 +2,7 @@
  * make a decoder fail otherwise than by RC_MALFORMED. */
 #include "base/mem.h"
 #include "base/rng.h"
+#include "lease/lease.h"
 #include "store/history.h"
 #include "store/row.h"
 #include "store/store.h"
@@ -75,9 +76,33 @@ static const struct op *draw_ops(struct rng *rng, struct arena *a, uint32_t *cou
     return ops;
 }
 
+/* Only what the type carries: the rest is not encoded. */
+static void draw_lease(struct rng *rng, struct arena *a, struct command *c)
+{
+    struct command_lease *l = &c->lease;
+    l->id = draw_u64(rng);
+    if (c->type == COMMAND_EXPIRE) {
+        l->generation = draw_u64(rng);
+        return;
+    }
+    l->secret = draw_bytes(rng, a, 20);
+    if (c->type == COMMAND_GRANT || c->type == COMMAND_RESUME) {
+        l->ttl_ms = draw_u64(rng);
+    }
+    if (c->type == COMMAND_GRANT) {
+        l->kind = (uint8_t)rng_range(rng, LEASE_PLAIN, LEASE_SESSION);
+        l->renewable = rng_chance(rng, 500);
+        l->owner = draw_bytes(rng, a, 20);
+    } else if (c->type == COMMAND_REVOKE) {
+        l->kind = (uint8_t)rng_range(rng, 0, LEASE_SESSION);
+    }
+}
+
 static void draw_command(struct rng *rng, struct arena *a, struct command *c)
 {
-    static const uint8_t types[] = {COMMAND_TXN, COMMAND_CHECK, COMMAND_LEVEL, COMMAND_REAP};
+    static const uint8_t types[] = {COMMAND_TXN,    COMMAND_CHECK,  COMMAND_LEVEL,
+                                    COMMAND_GRANT,  COMMAND_RESUME, COMMAND_REVOKE,
+                                    COMMAND_EXPIRE, COMMAND_REAP};
     *c = (struct command){.type = types[rng_below(rng, sizeof types)],
                           .origin_boot = rng_next(rng),
                           .origin_counter = rng_next(rng)};
@@ -93,6 +118,8 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
     c->note = draw_bytes(rng, a, 20);
     if (c->type == COMMAND_LEVEL) {
         c->level = (uint32_t)rng_next(rng);
+    } else if (c->type >= COMMAND_GRANT && c->type <= COMMAND_EXPIRE) {
+        draw_lease(rng, a, c);
     } else if (c->type == COMMAND_REAP) {
         c->reap = (struct command_reap){draw_bytes(rng, a, 50), draw_u64(rng)};
     } else if (c->type == COMMAND_CHECK) {
@@ -161,11 +188,23 @@ static void draw_reply(struct rng *rng, struct arena *a, struct reply *r)
         draw_result(rng, a, &results[i]);
     }
     r->results = results;
+    r->has_lease = rng_chance(rng, 300);
+    if (r->has_lease) {
+        uint8_t *secret = arena_alloc(a, LEASE_SECRET_BYTES);
+        memset(secret, (int)rng_below(rng, 256), LEASE_SECRET_BYTES);
+        r->lease = (struct lease_result){
+            .id = draw_u64(rng),
+            .ttl_ms = draw_u64(rng),
+            .generation = draw_u64(rng),
+            .removed = draw_u64(rng),
+            .secret = slice_make(secret, rng_chance(rng, 500) ? LEASE_SECRET_BYTES : 0),
+        };
+    }
 }
 
 static void draw_row(struct rng *rng, struct arena *a, struct row *row)
 {
-    *row = (struct row){.table = (uint8_t)rng_range(rng, ROW_META, ROW_REPLY)};
+    *row = (struct row){.table = (uint8_t)rng_range(rng, ROW_META, ROW_LEASE)};
     if (row->table == ROW_META) {
         row->meta.name = draw_bytes(rng, a, 20);
         row->meta.value = draw_bytes(rng, a, 20);
@@ -195,10 +234,25 @@ static void draw_row(struct rng *rng, struct arena *a, struct row *row)
         };
         row->change.null_data = row->change.data.size == 0 && rng_chance(rng, 500);
         row->change.null_old_data = row->change.old_data.size == 0 && rng_chance(rng, 500);
+    } else if (row->table == ROW_LEASE) {
+        uint8_t *secret = arena_alloc(a, LEASE_SECRET_BYTES);
+        memset(secret, (int)rng_below(rng, 256), LEASE_SECRET_BYTES);
+        row->lease = (struct row_lease){
+            .id = draw_u64(rng),
+            .kind = (uint8_t)rng_range(rng, LEASE_PLAIN, LEASE_SESSION),
+            .renewable = rng_chance(rng, 500),
+            .ttl_ms = draw_u64(rng),
+            .generation = draw_u64(rng),
+            .granted_ms = draw_u64(rng),
+            .window_floor = draw_u64(rng),
+            .secret = slice_make(secret, LEASE_SECRET_BYTES),
+            .owner = draw_bytes(rng, a, 20),
+        };
     } else {
         row->reply = (struct row_reply){.request = {rng_next(rng), {rng_next(rng), 1}},
                                         .session = draw_u64(rng),
                                         .sequence = draw_u64(rng),
+                                        .serial = draw_u64(rng),
                                         .index = rng_next(rng),
                                         .reply = draw_bytes(rng, a, 40)};
     }
@@ -506,8 +560,7 @@ START_TEST(the_request_limit_counts_the_encoded_bytes)
     for (uint32_t i = 0; i < count; i++) {
         ops[i] = (struct op){.type = OP_GET, .space = SPACE_NODES, .path = slice_str("/")};
     }
-    struct command c = {.type = COMMAND_TXN,
-                        .txn = {.then_ops = ops, .then_count = count}};
+    struct command c = {.type = COMMAND_TXN, .txn = {.then_ops = ops, .then_count = count}};
     struct errmsg err;
     ck_assert_int_ne(command_check(&c, &err), OUTCOME_OK);
 

@@ -19,10 +19,62 @@ static enum outcome create_once(const char *path, uint64_t issued_ms)
     return kit_run(&k, &c);
 }
 
+#define SECRET "0123456789abcdef"
+
+/* A session, or a plain lease when the thousands are odd. */
+static enum outcome run_lease(enum command_type type, uint64_t id)
+{
+    struct command c = {.type = (uint8_t)type,
+                        .lease = {.id = id, .secret = slice_str(SECRET)}};
+    if (type == COMMAND_GRANT) {
+        c.lease.ttl_ms = 1000 + id;
+        c.lease.kind = id / 1000 % 2 == 0 ? LEASE_SESSION : LEASE_PLAIN;
+        c.lease.owner = slice_str("owner");
+    }
+    return kit_run(&k, &c);
+}
+
+static enum outcome create_ephemeral(const char *path, uint64_t lease)
+{
+    struct op op = kit_op(OP_CREATE, path, "x");
+    op.kind = NODE_EPHEMERAL;
+    op.lease = lease;
+    return kit_ops(&k, &op, 1);
+}
+
+/* Fails, which is remembered as well. */
+static void run_numbered(uint64_t session, uint64_t sequence, uint64_t answered_to)
+{
+    struct op op = kit_op(OP_CREATE, "/no/parent", "x");
+    struct command c = {.type = COMMAND_TXN,
+                        .session = session,
+                        .sequence = sequence,
+                        .answered_to = answered_to,
+                        .txn = {.then_ops = &op, .then_count = 1}};
+    kit_run(&k, &c);
+}
+
+/* A hundred leases with a node each; every other one is a session with three replies. */
+static void setup_leases(void)
+{
+    char path[40];
+    for (uint64_t id = 1000; id <= 100000; id += 1000) {
+        ck_assert_int_eq(run_lease(COMMAND_GRANT, id), OUTCOME_OK);
+        snprintf(path, sizeof path, "/e%u", (unsigned)id);
+        ck_assert_int_eq(create_ephemeral(path, id), OUTCOME_OK);
+        if (id % 2000 == 0) {
+            run_numbered(id, 20, 10);
+            run_numbered(id, 12, 11);
+            run_numbered(id, 15, 10);
+        }
+    }
+}
+
 static void setup(void)
 {
     char path[40];
     kit_open(&k);
+    setup_leases();
     for (int i = 0; i < 300; i++) {
         snprintf(path, sizeof path, "/n%03d", i);
         ck_assert_int_eq(create_once(path, 500 + (uint64_t)i), OUTCOME_OK);
@@ -77,11 +129,43 @@ enum interference {
     TIME,
     FAILURES,
     REQUESTS,
+    GRANTS,
+    RESUMES,
+    REVOKES,
+    ANSWERS,
+    SLIDES,
+    NEW_REPLIES,
     INTERFERENCES
 };
 
+/* In an order of their own, so that they lie before and behind the cursor. */
+static void interfere_leases(enum interference kind, int i)
+{
+    uint64_t id = 1000 * (1 + (uint64_t)i * 37 % 100);
+    uint64_t session = 2000 * (1 + (uint64_t)i * 37 % 50);
+    switch (kind) {
+    case GRANTS: run_lease(COMMAND_GRANT, 1 + (uint64_t)i * 7919 % 100003); break;
+    case RESUMES:
+        run_lease(COMMAND_RESUME, session);
+        run_lease(COMMAND_RESUME, session);
+        break;
+    case REVOKES:
+        run_lease(COMMAND_REVOKE, id);
+        run_lease(COMMAND_GRANT, id); /* the id comes again, and means another lease */
+        run_numbered(session, 12, 3);
+        break;
+    case ANSWERS: run_numbered(session, 0, 11 + (uint64_t)i % 12); break;
+    case SLIDES: run_numbered(session, 1036 + (uint64_t)i % 8, 10); break;
+    default: run_numbered(session, 13 + (uint64_t)i % 9, 10); break;
+    }
+}
+
 static void interfere(enum interference kind, int i)
 {
+    if (kind >= GRANTS) {
+        interfere_leases(kind, i);
+        return;
+    }
     char path[40];
     char child[80];
     snprintf(path, sizeof path, "/n%03d", (i * 7) % 300);
@@ -115,12 +199,32 @@ static void interfere(enum interference kind, int i)
     }
 }
 
+/* Whether a row of a lease is among those from `begin` on. */
+static bool has_lease_row(size_t begin)
+{
+    struct unpack u = unpack_make(slice_make(rows.data + begin, rows.size - begin));
+    bool found = false;
+    while (u.rest.size > 0) {
+        struct slice row = unpack_bytes(&u);
+        found = found || row.data[0] == ROW_LEASE;
+    }
+    return found;
+}
+
+/* Twice: from the beginning on, and from when the leases are walked, which come last. */
 START_TEST(a_scan_shows_the_moment_it_began_whatever_happens_meanwhile)
 {
     struct store_scan *scan = store_scan_begin(k.store, &meta);
-    for (int i = 0; store_scan_step(scan, 1, &rows); i++) {
-        interfere((enum interference)_i, i);
+    bool begun = _i < INTERFERENCES;
+    size_t before = 0;
+    for (int i = 0; store_scan_step(scan, 1, &rows);) {
+        begun = begun || has_lease_row(before);
+        before = rows.size;
+        if (begun) {
+            interfere((enum interference)(_i % INTERFERENCES), i++);
+        }
     }
+    ck_assert(begun);
     store_scan_end(scan);
     ck_assert_uint_ne(store_digest(k.store), meta.digest);
     check_loads();
@@ -192,6 +296,21 @@ static void edit_rows(bool (*change)(struct row *row))
 static bool row_is_node(const struct row *row, const char *path)
 {
     return row->table == ROW_NODE && slice_is(row->node.path, path);
+}
+
+/* The two leases that are damaged. */
+#define PLAIN   7000
+#define SESSION 8000
+
+static bool row_is_lease(const struct row *row, uint64_t id)
+{
+    return row->table == ROW_LEASE && row->lease.id == id;
+}
+
+static bool row_is_reply(const struct row *row, uint64_t sequence)
+{
+    return row->table == ROW_REPLY && row->reply.session == SESSION &&
+           row->reply.sequence == sequence;
 }
 
 static bool drop_parent(struct row *row)
@@ -292,7 +411,7 @@ static bool barren_parent(struct row *row)
 {
     if (row_is_node(row, "/n007")) {
         row->node.stat.kind = NODE_EPHEMERAL;
-        row->node.stat.lease = 1;
+        row->node.stat.lease = PLAIN;
     }
     return true;
 }
@@ -303,6 +422,147 @@ static bool session_reply(struct row *row)
         row->reply.session = 1;
     }
     return true;
+}
+
+static bool drop_lease(struct row *row)
+{
+    return !row_is_lease(row, PLAIN);
+}
+
+static bool drop_session(struct row *row)
+{
+    return !row_is_node(row, "/e8000") && !row_is_lease(row, SESSION);
+}
+
+static bool lease_twice(struct row *row)
+{
+    if (row_is_lease(row, PLAIN)) {
+        row->lease.id += 2000;
+    }
+    return true;
+}
+
+static bool lease_id(struct row *row)
+{
+    if (row_is_lease(row, PLAIN)) {
+        row->lease.id = (uint64_t)1 << 63;
+    }
+    return true;
+}
+
+static bool lease_ttl(struct row *row)
+{
+    if (row_is_lease(row, PLAIN)) {
+        row->lease.ttl_ms = LEASE_TTL_MS_MIN - 1;
+    }
+    return true;
+}
+
+static bool lease_owner(struct row *row)
+{
+    if (row_is_lease(row, PLAIN)) {
+        row->lease.owner = slice_str("\xff");
+    }
+    return true;
+}
+
+static bool lease_secret(struct row *row)
+{
+    if (row_is_lease(row, SESSION)) {
+        row->lease.secret = slice_str("0123456789abcdeF");
+    }
+    return true;
+}
+
+static bool lease_generation(struct row *row)
+{
+    if (row_is_lease(row, SESSION)) {
+        row->lease.generation++;
+    }
+    return true;
+}
+
+static bool lease_with_floor(struct row *row)
+{
+    if (row_is_lease(row, PLAIN)) {
+        row->lease.window_floor = 1;
+    }
+    return true;
+}
+
+static bool higher_floor(struct row *row)
+{
+    if (row_is_lease(row, SESSION)) {
+        row->lease.window_floor = 12;
+    }
+    return true;
+}
+
+static bool lower_floor(struct row *row)
+{
+    if (row_is_lease(row, SESSION)) {
+        row->lease.window_floor--;
+    }
+    return true;
+}
+
+static bool session_is_plain(struct row *row)
+{
+    if (row_is_lease(row, SESSION)) {
+        row->lease.kind = LEASE_PLAIN;
+        row->lease.window_floor = 0;
+    }
+    return true;
+}
+
+static bool other_owner(struct row *row)
+{
+    if (row_is_node(row, "/e7000")) {
+        row->node.stat.lease = SESSION;
+    }
+    return true;
+}
+
+static bool drop_window_reply(struct row *row)
+{
+    return !row_is_reply(row, 15);
+}
+
+static bool window_reply_twice(struct row *row)
+{
+    if (row_is_reply(row, 12)) {
+        row->reply.sequence = 15;
+    }
+    return true;
+}
+
+static bool serial_twice(struct row *row)
+{
+    if (row_is_reply(row, 12)) {
+        row->reply.serial = 1;
+    }
+    return true;
+}
+
+static bool serial_too_large(struct row *row)
+{
+    if (row_is_reply(row, 15)) {
+        row->reply.serial = 1000000;
+    }
+    return true;
+}
+
+static bool request_of_session(struct row *row)
+{
+    if (row_is_reply(row, 15)) {
+        row->reply.request.issued_ms = 1;
+    }
+    return true;
+}
+
+static bool drop_serial(struct row *row)
+{
+    return row->table != ROW_META || !slice_is(row->meta.name, "window_serial");
 }
 
 static bool broken_reply(struct row *row)
@@ -322,9 +582,14 @@ static bool change_note(struct row *row)
 }
 
 static bool (*const damages[])(struct row *) = {
-    drop_parent, drop_child,    drop_change,   drop_reply,    drop_floor,     drop_mark,
-    rename_meta, signed_number, large_number,  change_data,   change_version, change_bytes,
-    bad_path,    twice,         barren_parent, session_reply, broken_reply,   change_note,
+    drop_parent,        drop_child,        drop_change,        drop_reply,   drop_floor,
+    drop_mark,          rename_meta,       signed_number,      large_number, change_data,
+    change_version,     change_bytes,      bad_path,           twice,        barren_parent,
+    session_reply,      broken_reply,      change_note,        drop_lease,   drop_session,
+    lease_twice,        lease_id,          lease_ttl,          lease_owner,  lease_secret,
+    lease_generation,   lease_with_floor,  higher_floor,       lower_floor,  session_is_plain,
+    other_owner,        drop_window_reply, window_reply_twice, serial_twice, serial_too_large,
+    request_of_session, drop_serial,
 };
 
 START_TEST(a_row_too_few_or_wrong_is_corrupt)
@@ -362,6 +627,11 @@ START_TEST(damaged_rows_never_load_and_never_crash)
         snprintf(path, sizeof path, "/p%d", i);
         create_once(path, 700 + (uint64_t)i);
     }
+    run_lease(COMMAND_GRANT, PLAIN);
+    run_lease(COMMAND_GRANT, SESSION);
+    create_ephemeral("/e", SESSION);
+    run_numbered(SESSION, 3, 1);
+    run_numbered(SESSION, 2, 1);
     kit_rows(k.store, &meta, &rows);
     for (int i = 0; i < 3000; i++) {
         struct buf damaged = {0};
@@ -438,7 +708,7 @@ static Suite *scan_suite(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_loaded_store_has_the_digest_of_the_scanned_one);
     tcase_add_loop_test(tcase, a_scan_shows_the_moment_it_began_whatever_happens_meanwhile, 0,
-                        INTERFERENCES);
+                        2 * INTERFERENCES);
     tcase_add_test(tcase, the_change_log_is_held_for_a_scan_while_it_is_trimmed);
     tcase_add_test(tcase, a_scan_can_be_given_up_and_begun_again);
     tcase_add_test(tcase, a_step_appends_about_its_budget);
