@@ -101,7 +101,7 @@ struct node_write {
     uint64_t deadline_ms;
     struct slice command; /* encoded, owned */
     uint8_t state;
-    bool repeatable;  /* deduplicated: its absence from the reply cache means not executed */
+    bool repeatable;  /* deduplicated: what is not remembered, nor forgotten, was not executed */
     bool may_be_sent; /* queued again, but an earlier sending may have arrived */
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "lease/table.h"
 #include "store/store.h"
 
 _Static_assert((NODE_WRITES_MAX & (NODE_WRITES_MAX - 1)) == 0, "the ring is indexed by mask");
@@ -166,15 +167,30 @@ void pending_refuse(struct pending *p, uint64_t first_counter, uint32_t count, e
     }
 }
 
-static bool is_remembered(struct store *s, const struct node_write *w, struct reply *reply)
+enum fate { FATE_REMEMBERED, FATE_NOT_EXECUTED, FATE_UNKNOWN };
+
+/* Whether the session cannot tell any more if the number was executed. */
+static bool is_forgotten(const struct store *s, uint64_t session, uint64_t sequence)
+{
+    const struct lease *l = store_lease(s, session);
+    return l == NULL || l->window == NULL || sequence <= l->window->floor;
+}
+
+static enum fate fate_of(struct store *s, const struct node_write *w, struct reply *reply)
 {
     struct arena arena = {0};
     struct command c;
     struct unpack u = unpack_make(w->command);
-    bool found = w->repeatable && command_decode(&u, &c, &arena) == RC_OK &&
-                 store_remembered(s, c.session, c.sequence, &c.request, reply);
+    enum fate fate = FATE_UNKNOWN;
+    if (w->repeatable && command_decode(&u, &c, &arena) == RC_OK) {
+        if (store_remembered(s, c.session, c.sequence, &c.request, reply)) {
+            fate = FATE_REMEMBERED;
+        } else if (c.sequence == 0 || !is_forgotten(s, c.session, c.sequence)) {
+            fate = FATE_NOT_EXECUTED;
+        }
+    }
     arena_close(&arena);
-    return found;
+    return fate;
 }
 
 /* Moves the writes of `from` that `choose` names to `to`: completions may cancel any other
@@ -202,7 +218,8 @@ static bool may_be_in_the_log(struct node_write *w, void *context)
 
 /* Of a write that was sent, the entry may have been among the skipped ones, also when the
  * connection broke since and it waits to be sent again. A remembered reply tells; so does its
- * absence for a repeatable write: then it was not executed. Of any other write nobody can tell. */
+ * absence for a repeatable write: then it was not executed. Of any other write nobody can tell,
+ * nor of one whose session has ended or has its floor above it. */
 void pending_state_replaced(struct pending *p, struct store *s, uint64_t term)
 {
     struct list open;
@@ -213,9 +230,10 @@ void pending_state_replaced(struct pending *p, struct store *s, uint64_t term)
     while (!list_empty(&open)) {
         struct node_write *w = of(open.next);
         struct reply reply;
-        if (is_remembered(s, w, &reply)) {
+        enum fate fate = fate_of(s, w, &reply);
+        if (fate == FATE_REMEMBERED) {
             finish(p, w, RC_OK, &reply);
-        } else if (!w->repeatable) {
+        } else if (fate == FATE_UNKNOWN) {
             finish(p, w, RC_UNKNOWN, NULL);
         } else {
             list_remove(&w->link);

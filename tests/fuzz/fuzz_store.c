@@ -1,6 +1,7 @@
 /* The store's decoders under arbitrary bytes; the first byte picks one. What decodes is encoded
  * again and must give the same bytes; a command that decodes is applied, rows are loaded. */
 #include "base/assert.h"
+#include "lease/lease.h"
 #include "store/row.h"
 #include "store/store.h"
 
@@ -10,6 +11,26 @@ static void must_equal(struct buf *again, struct slice bytes)
 {
     PRE(slice_equal(buf_slice(again), bytes));
     buf_close(again);
+}
+
+/* A session 1 and a lease 2, for commands that name one. */
+static struct store *store_with_leases(void)
+{
+    struct store *s = store_new();
+    for (uint64_t id = 1; id <= 2; id++) {
+        struct command c = {
+            .type = COMMAND_GRANT,
+            .lease = {.id = id,
+                      .ttl_ms = 1000,
+                      .kind = id == 1 ? LEASE_SESSION : LEASE_PLAIN,
+                      .secret = slice_str("0123456789abcdef")},
+        };
+        struct apply_context context = {.index = id, .cluster_ms = 1, .last_of_entry = true};
+        struct reply reply;
+        store_apply(s, &context, &c, &reply);
+        PRE(reply.outcome == OUTCOME_OK);
+    }
+    return s;
 }
 
 static void fuzz_command(struct slice bytes)
@@ -23,11 +44,14 @@ static void fuzz_command(struct slice bytes)
         command_encode(&again, &c);
         must_equal(&again, bytes);
         (void)command_check(&c, &err);
-        struct store *s = store_new();
-        struct apply_context context = {.index = 1, .cluster_ms = 1, .last_of_entry = true};
-        struct reply reply;
-        store_apply(s, &context, &c, &reply);
-        store_check(s);
+        struct store *s = store_with_leases();
+        for (uint64_t index = 3; index <= 4; index++) { /* and once more: a retry */
+            struct apply_context context = {
+                .index = index, .cluster_ms = 1, .last_of_entry = true};
+            struct reply reply;
+            store_apply(s, &context, &c, &reply);
+            store_check(s);
+        }
         store_free(s);
     }
     arena_close(&arena);

@@ -2,6 +2,7 @@
 #include "raft/pending.h"
 
 #include "base/mem.h"
+#include "lease/lease.h"
 #include "store/store.h"
 #include "tests/support/check_main.h"
 
@@ -323,6 +324,53 @@ START_TEST(a_skipped_write_is_answered_from_memory_or_is_unknown_or_sent_again)
 }
 END_TEST
 
+/* Of session 5: 0 executed, 1 not executed, 2 below the floor, 3 without a number, 4 of a session
+ * that has ended. */
+START_TEST(a_skipped_write_of_a_session_is_answered_from_its_window)
+{
+    static const struct {
+        uint64_t session, sequence, answered_to;
+        enum status rc;
+        int calls;
+    } writes[] = {
+        {5, 9, 2, RC_OK, 1},      {5, 8, 2, RC_OK, 0},      {5, 2, 0, RC_UNKNOWN, 1},
+        {5, 0, 0, RC_UNKNOWN, 1}, {6, 1, 0, RC_UNKNOWN, 1},
+    };
+    struct fixture x;
+    struct store *s = store_new();
+    uint64_t counters[WRITES];
+    struct reply reply;
+    struct command grant = {
+        .type = COMMAND_GRANT,
+        .lease = {.id = 5,
+                  .ttl_ms = 1000,
+                  .kind = LEASE_SESSION,
+                  .secret = slice_str("0123456789abcdef")},
+    };
+    store_apply(s, &(struct apply_context){.index = 1, .last_of_entry = true}, &grant, &reply);
+    init(&x, 0);
+    for (size_t i = 0; i < 5; i++) {
+        struct command c = command(i, false);
+        c.session = writes[i].session;
+        c.sequence = writes[i].sequence;
+        c.answered_to = writes[i].answered_to;
+        x.writes[i] = (struct node_write){.done = on_done, .owner = &x};
+        ck_assert_int_eq(pending_add(&x.p, &x.writes[i], &c, BOOT, 1000), RC_OK);
+    }
+    take(&x, 3, counters);
+    execute(&x, s, 0);
+    pending_state_replaced(&x.p, s, 5);
+    for (size_t i = 0; i < 5; i++) {
+        ck_assert_int_eq(x.calls[i], writes[i].calls);
+        ck_assert_int_eq(x.rc[i], writes[i].rc);
+    }
+    ck_assert_uint_eq(take(&x, 5, counters), 1);
+    ck_assert_uint_eq(counters[0], x.writes[1].counter);
+    store_free(s);
+    finish(&x);
+}
+END_TEST
+
 /* A write that waits to be sent again may be among the skipped ones as well; sent again in a later
  * term it would be executed twice. */
 START_TEST(a_write_that_waits_to_be_sent_again_may_have_been_skipped_too)
@@ -421,6 +469,7 @@ static Suite *pending_suite(void)
     tcase_add_test(tcase, queued_writes_are_refused_once_even_if_that_brings_new_ones);
     tcase_add_test(tcase, what_may_have_been_sent_is_not_refused_as_never_proposed);
     tcase_add_test(tcase, a_skipped_write_is_answered_from_memory_or_is_unknown_or_sent_again);
+    tcase_add_test(tcase, a_skipped_write_of_a_session_is_answered_from_its_window);
     tcase_add_loop_test(tcase, a_write_that_waits_to_be_sent_again_may_have_been_skipped_too, 0,
                         2);
     tcase_add_test(tcase, deadlines_end_writes_and_the_next_one_is_known);
