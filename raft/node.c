@@ -9,8 +9,8 @@
 #include "base/mutant.h"
 #include "raft/node_internal.h"
 
-/* Changes that watches which catch up look at in one turn: a millisecond or so. */
-#define WATCH_TURN_CHANGES ((size_t)4096)
+/* Changes that watches which catch up look at in one turn: a millisecond or two. */
+#define WATCH_TURN_CHANGES ((size_t)2048)
 #define WATCH_METRICS_MS   100 /* the furthest behind is looked for among all that are */
 
 /* ---- endings ----------------------------------------------------------------------------- */

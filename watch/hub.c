@@ -295,7 +295,7 @@ bool hub_turn(struct watch_hub *h, size_t budget)
         } else {
             catch_up(h);
         }
-        budget -= used;
+        budget -= used < budget ? used : budget;
     }
     h->is_busy = false;
     return hub_has_work(h);

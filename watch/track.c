@@ -20,7 +20,7 @@ void track_close(struct track *t)
     *t = (struct track){0};
 }
 
-static void forget_groups(struct watch_hub *h, struct track *t)
+static void forget_groups(struct track *t)
 {
     for (size_t i = 0; i < t->group_count; i++) {
         if (t->groups[i].watch != NULL) {
@@ -29,12 +29,12 @@ static void forget_groups(struct watch_hub *h, struct track *t)
     }
     t->group_count = 0;
     t->pair_count = 0;
-    t->pair_limit = h->pairs_max;
+    t->held = 0;
 }
 
 void track_place(struct watch_hub *h, struct track *t, uint64_t revision, uint32_t sub)
 {
-    forget_groups(h, t);
+    forget_groups(t);
     t->revision = revision;
     t->sub = sub;
     track_rebind(h, t);
@@ -42,7 +42,7 @@ void track_place(struct watch_hub *h, struct track *t, uint64_t revision, uint32
 
 void track_skip(struct watch_hub *h, struct track *t, uint64_t revision)
 {
-    forget_groups(h, t);
+    forget_groups(t);
     t->revision = revision;
     t->sub = 0;
     t->position = store_history(h->store)->end;
@@ -169,7 +169,7 @@ static void hand_over(struct watch_hub *h, struct track *t, struct group *g,
 
 /* What a piece leaves: of each watch the pair that was held back. The next one brings more than
  * there are of these, so that walking them all costs each pair but once. */
-static void keep_last_pairs(struct watch_hub *h, struct track *t)
+static void keep_last_pairs(struct track *t)
 {
     size_t kept = 0;
     for (size_t i = 0; i < t->group_count; i++) {
@@ -187,7 +187,7 @@ static void keep_last_pairs(struct watch_hub *h, struct track *t)
     }
     t->group_count = kept;
     t->pair_count = kept;
-    t->pair_limit = 2 * kept + h->pairs_max;
+    t->held = kept;
 }
 
 /* A revision that many watch must not hold its memory for good. */
@@ -216,10 +216,10 @@ static void hand_over_all(struct watch_hub *h, struct track *t, const struct spa
         hand_over(h, t, &t->groups[i], span);
     }
     if (span->is_whole) {
-        forget_groups(h, t);
+        forget_groups(t);
         shrink(h, t);
     } else {
-        keep_last_pairs(h, t);
+        keep_last_pairs(t);
     }
 }
 
@@ -234,13 +234,14 @@ static bool is_last_of_revision(const struct history *log, uint64_t position)
 size_t track_advance(struct watch_hub *h, struct track *t, uint64_t until, size_t budget)
 {
     const struct history *log = store_history(h->store);
-    size_t looked = 0;
-    while (looked < budget && t->revision <= until && !list_empty(&t->watches)) {
+    size_t work = 0;
+    while (work < budget && t->revision <= until && !list_empty(&t->watches)) {
         const struct change *c = history_at(log, t->position);
         POST(c->revision == t->revision && c->sub == t->sub); /* no gap, nothing twice */
         struct offer o = {.track = t, .change = c};
+        size_t pairs = t->pair_count;
         watch_index_find(&h->index, t->lane, c->space, c->path, offer, &o);
-        looked++;
+        work += 1 + t->pair_count - pairs;
         struct span span = {.revision = c->revision,
                             .position = t->position - c->sub,
                             .is_whole = is_last_of_revision(log, t->position)};
@@ -250,9 +251,9 @@ size_t track_advance(struct watch_hub *h, struct track *t, uint64_t until, size_
             t->revision++;
             t->sub = 0;
         }
-        if (span.is_whole || t->pair_count >= t->pair_limit) {
+        if (span.is_whole || t->pair_count >= 2 * t->held + h->pairs_max) {
             hand_over_all(h, t, &span);
         }
     }
-    return looked;
+    return work;
 }

@@ -48,7 +48,7 @@ struct track {
     struct pair *pairs;
     size_t pair_count;
     size_t pair_capacity;
-    size_t pair_limit; /* a piece is handed over at so many */
+    size_t held;          /* of the pairs: held back by the piece before */
 };
 
 struct watch_hub {
@@ -82,8 +82,8 @@ void track_skip(struct watch_hub *h, struct track *t, uint64_t revision);
 /* The store has been replaced by one in which the same revisions are the same. */
 void track_rebind(struct watch_hub *h, struct track *t);
 
-/* Looks at about `budget` changes, up to the end of revision `until`, while there are watches.
- * Returns how many. */
+/* Looks at changes up to the end of revision `until`, while there are watches. Stops when it has
+ * looked at and gathered `budget` or a little more; returns how many. */
 size_t track_advance(struct watch_hub *h, struct track *t, uint64_t until, size_t budget);
 
 /* The watch leaves: nothing more is handed to it. */

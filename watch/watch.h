@@ -89,8 +89,8 @@ void hub_rebind(struct watch_hub *h, const struct store *s);
 /* After every applied command, before anybody hears of its outcome: hands its changes to the LIVE
  * watches. Costs next to nothing when there is none that wants them. */
 void hub_dispatch(struct watch_hub *h);
-/* Once per turn: lets the BEHIND catch up by at most `budget` changes looked at. True: there is
- * more to do. */
+/* Once per turn: lets the BEHIND catch up by about `budget` changes looked at or handed over. True:
+ * there is more to do. */
 bool hub_turn(struct watch_hub *h, size_t budget);
 /* Whether there is something BEHIND, for which hub_turn should be called soon. */
 bool hub_has_work(const struct watch_hub *h);

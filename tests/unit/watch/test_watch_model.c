@@ -5,7 +5,7 @@
  * watch must get just the changes that its filter lets through, in order, once, revision by
  * revision, or be told COMPACTED, and only when it lacks something.
  *
- * COORD_MODEL_SEQUENCES (default 100) and COORD_MODEL_SEED choose how much and which. */
+ * COORD_MODEL_SEQUENCES (default 60) and COORD_MODEL_SEED choose how much and which. */
 #include <fnmatch.h>
 
 #include "base/mem.h"
@@ -186,7 +186,8 @@ static size_t on_deliver(struct watch *w, const struct change *const *changes, s
         act_from_inside(x); /* perhaps stops and frees this very watch, or starts it anew */
         x->depth--;
     }
-    return x->clients[slot] == c ? taken : count + 1000; /* of a stopped one nobody looks at it */
+    return x->clients[slot] == c ? taken
+                                 : count + 1000; /* of a stopped one nobody looks at it */
 }
 
 static void on_compacted(struct watch *w, uint64_t floor)
@@ -473,7 +474,8 @@ static void settle(struct world *x)
         (void)hub_turn(x->hub, 1000);
         check_world(x);
         for (size_t i = 0; i < CLIENTS; i++) {
-            waits = waits || (x->clients[i] != NULL && x->clients[i]->watch.state != WATCH_LIVE);
+            waits =
+                waits || (x->clients[i] != NULL && x->clients[i]->watch.state != WATCH_LIVE);
         }
         if (!waits) {
             return;
@@ -520,7 +522,7 @@ static uint64_t setting(const char *name, uint64_t fallback)
 
 START_TEST(every_watch_gets_what_its_filter_lets_through_in_order_and_once)
 {
-    uint64_t sequences = setting("COORD_MODEL_SEQUENCES", 100);
+    uint64_t sequences = setting("COORD_MODEL_SEQUENCES", 60);
     uint64_t seed = setting("COORD_MODEL_SEED", 1);
     struct world totals = {0};
     for (uint64_t i = 0; i < sequences; i++) {

@@ -1,0 +1,304 @@
+#include "watch/glob.h"
+
+#include <string.h>
+
+#include "base/rng.h"
+#include "base/utf8.h"
+#include "tests/support/check_main.h"
+
+static bool match(const char *pattern, const char *name)
+{
+    struct errmsg err = {0};
+    ck_assert_msg(glob_check(slice_str(pattern), &err), "%s: %s", pattern, err.text);
+    return glob_match(slice_str(pattern), slice_str(name));
+}
+
+static const char *why_not(const char *pattern)
+{
+    static struct errmsg err;
+    err = (struct errmsg){0};
+    ck_assert_msg(!glob_check(slice_str(pattern), &err), "%s", pattern);
+    ck_assert(!glob_check(slice_str(pattern), NULL));
+    return err.text;
+}
+
+START_TEST(plain_characters_match_themselves_and_the_whole_name)
+{
+    ck_assert(match("leader", "leader"));
+    ck_assert(!match("leader", "leaders"));
+    ck_assert(!match("leader", "leade"));
+    ck_assert(!match("leader", ""));
+    ck_assert(match("", ""));
+    ck_assert(!match("", "a"));
+}
+END_TEST
+
+START_TEST(a_star_matches_any_characters_also_none)
+{
+    ck_assert(match("*", ""));
+    ck_assert(match("*", ".hidden"));
+    ck_assert(match("lock-*", "lock-"));
+    ck_assert(match("lock-*", "lock-0000000001"));
+    ck_assert(!match("lock-*", "lock"));
+    ck_assert(match("*-*", "a-b"));
+    ck_assert(!match("*-*", "ab"));
+    ck_assert(match("a*b*c", "abbbcbc"));
+    ck_assert(!match("a*b*c", "abbbcb"));
+    ck_assert(match("a**b", "ab"));
+}
+END_TEST
+
+START_TEST(a_question_mark_matches_one_character_however_many_bytes_it_has)
+{
+    ck_assert(match("n?de", "node"));
+    ck_assert(!match("n?de", "nde"));
+    ck_assert(match("?", "\xc3\xa9"));
+    ck_assert(match("?", "\xf0\x9f\x94\x92"));
+    ck_assert(!match("?", "\xc3\xa9x"));
+    ck_assert(match("??", "\xe2\x82\xac"
+                          "1"));
+}
+END_TEST
+
+START_TEST(a_class_matches_one_of_its_characters)
+{
+    ck_assert(match("[abc]", "b"));
+    ck_assert(!match("[abc]", "d"));
+    ck_assert(!match("[abc]", ""));
+    ck_assert(match("r[0-9][0-9]", "r42"));
+    ck_assert(!match("r[0-9]", "rx"));
+    ck_assert(match("[a-cx-z]", "y"));
+    ck_assert(match("[!0-9]*", "a1"));
+    ck_assert(!match("[!0-9]*", "1a"));
+    ck_assert(match("[\xce\xb1-\xcf\x89]", "\xce\xbb")); /* alpha to omega */
+    ck_assert(!match("[\xce\xb1-\xcf\x89]", "l"));
+    ck_assert(match("[!a]", "\xf0\x9f\x94\x92"));
+}
+END_TEST
+
+START_TEST(a_dash_at_the_edge_of_a_class_is_a_dash)
+{
+    ck_assert(match("[-a]", "-"));
+    ck_assert(match("[a-]", "-"));
+    ck_assert(match("[!-]", "a"));
+    ck_assert(!match("[!-]", "-"));
+    ck_assert(!match("[a-]", "b"));
+}
+END_TEST
+
+START_TEST(a_backslash_takes_its_meaning_from_the_next_character)
+{
+    ck_assert(match("\\*", "*"));
+    ck_assert(!match("\\*", "a"));
+    ck_assert(match("\\?", "?"));
+    ck_assert(match("a\\[b]", "a[b]"));
+    ck_assert(match("[\\]]", "]"));
+    ck_assert(match("[a\\-z]", "-"));
+    ck_assert(!match("[a\\-z]", "m"));
+    ck_assert(match("[\\!a]", "!"));
+    ck_assert(match("\\\\", "\\"));
+    ck_assert(match("*\\\xc3\xa9", "caf\xc3\xa9"));
+}
+END_TEST
+
+START_TEST(bytes_that_are_no_text_count_as_one_character_each)
+{
+    ck_assert(match("?", "\xff"));
+    ck_assert(match("a?b", "a\x80"
+                           "b"));
+    ck_assert(match("[!a]*", "\xfe\xff"));
+    ck_assert(!match("[\xc2\x80-\xf4\x8f\xbf\xbf]", "\xff")); /* it is no code point */
+}
+END_TEST
+
+START_TEST(what_is_no_pattern_is_told_with_its_place)
+{
+    ck_assert_str_eq(why_not("ab[c"), "glob: class is not closed at byte 2");
+    ck_assert_str_eq(why_not("["), "glob: class is not closed at byte 0");
+    ck_assert_str_eq(why_not("[a-"), "glob: class is not closed at byte 0");
+    ck_assert_str_eq(why_not("x[a\\"), "glob: class is not closed at byte 1");
+    ck_assert_str_eq(why_not("x[a-\\"), "glob: class is not closed at byte 1");
+    ck_assert_str_eq(why_not("a[]b]"), "glob: empty class at byte 1");
+    ck_assert_str_eq(why_not("[!]"), "glob: empty class at byte 0");
+    ck_assert_str_eq(why_not("[az-b]"), "glob: range runs backwards at byte 2");
+    ck_assert_str_eq(why_not("ab\\"), "glob: nothing is escaped at byte 2");
+    ck_assert_str_eq(why_not("a\xff"), "glob: not valid UTF-8 at byte 1");
+}
+END_TEST
+
+START_TEST(a_pattern_has_256_bytes_at_most)
+{
+    char pattern[WATCH_GLOB_BYTES_MAX + 2];
+    memset(pattern, 'a', sizeof pattern);
+    pattern[WATCH_GLOB_BYTES_MAX + 1] = '\0';
+    ck_assert_str_eq(why_not(pattern), "glob: 257 bytes, the limit is 256");
+    pattern[WATCH_GLOB_BYTES_MAX] = '\0';
+    ck_assert(match(pattern, pattern));
+}
+END_TEST
+
+START_TEST(many_stars_do_not_make_it_slow)
+{
+    static char name[4097];
+    char pattern[257];
+    memset(name, 'a', 4096);
+    for (size_t i = 0; i < 256; i += 2) {
+        pattern[i] = '*';
+        pattern[i + 1] = i == 254 ? 'b' : 'a';
+    }
+    pattern[256] = '\0';
+    for (int i = 0; i < 50; i++) {
+        ck_assert(!match(pattern, name));
+    }
+}
+END_TEST
+
+/* ---- a naive second implementation ------------------------------------------------------- */
+
+static size_t character(const char *p)
+{
+    return utf8_length((const uint8_t *)p, strlen(p));
+}
+
+/* One member of a class, escaped or not. */
+static const char *member(const char *p, const char **at)
+{
+    p += *p == '\\';
+    *at = p;
+    return p + character(p);
+}
+
+/* UTF-8 keeps the order of code points, so characters compare as bytes. */
+static int order(const char *a, const char *b)
+{
+    size_t x = character(a);
+    size_t y = character(b);
+    int bytes = strncmp(a, b, x < y ? x : y);
+    return bytes != 0 ? bytes : (int)x - (int)y;
+}
+
+static bool naive(const char *p, const char *n)
+{
+    if (*p == '\0') {
+        return *n == '\0';
+    }
+    if (*p == '*') {
+        return naive(p + 1, n) || (*n != '\0' && naive(p, n + character(n)));
+    }
+    if (*n == '\0') {
+        return false;
+    }
+    if (*p == '?') {
+        return naive(p + 1, n + character(n));
+    }
+    if (*p == '[') {
+        bool negated = p[1] == '!';
+        bool has = false;
+        p += negated ? 2 : 1;
+        while (*p != ']') {
+            const char *low;
+            const char *high;
+            p = member(p, &low);
+            high = low;
+            if (p[0] == '-' && p[1] != ']') {
+                p = member(p + 1, &high);
+            }
+            has = has || (order(n, low) >= 0 && order(n, high) <= 0);
+        }
+        return has != negated && naive(p + 1, n + character(n));
+    }
+    const char *plain;
+    const char *next = member(p, &plain);
+    return order(plain, n) == 0 && naive(next, n + character(n));
+}
+
+static void random_text(struct rng *rng, char *text, size_t pieces_max, bool is_pattern)
+{
+    static const char *const names[] = {"a", "b", "c", "-", "]", "!", "\xc3\xa9", "*", "\\"};
+    static const char *const marks[] = {"*",  "*",   "?",    "[ab]",  "[!b]", "[a-c]",
+                                        "[-", "\\*", "\\\\", "[\\]-", "]",    "[!a\xc3\xa9-"};
+    *text = '\0';
+    for (uint64_t i = rng_below(rng, pieces_max + 1); i > 0; i--) {
+        bool mark = is_pattern && rng_chance(rng, 600);
+        strcat(text, mark ? marks[rng_below(rng, 12)] : names[rng_below(rng, 9)]);
+    }
+}
+
+START_TEST(matches_as_a_naive_recursive_matcher_does)
+{
+    struct rng rng;
+    rng_init(&rng, 7);
+    int matches = 0;
+    int patterns = 0;
+    for (int i = 0; i < 200000; i++) {
+        char pattern[128];
+        char name[64];
+        random_text(&rng, pattern, 7, true);
+        random_text(&rng, name, 6, false);
+        if (!glob_check(slice_str(pattern), NULL)) {
+            continue;
+        }
+        patterns++;
+        bool expected = naive(pattern, name);
+        matches += expected;
+        ck_assert_msg(glob_match(slice_str(pattern), slice_str(name)) == expected,
+                      "\"%s\" on \"%s\" should be %d", pattern, name, expected);
+    }
+    ck_assert_int_gt(patterns, 50000);
+    ck_assert_int_gt(matches, 5000);
+}
+END_TEST
+
+START_TEST(any_bytes_are_a_pattern_or_refused_and_any_pattern_takes_any_bytes)
+{
+    struct rng rng;
+    rng_init(&rng, 8);
+    static const char liked[] = "*?[]!\\-ab";
+    int patterns = 0;
+    for (int i = 0; i < 200000; i++) {
+        /* Of the exact size, so that a sanitizer sees a byte too many. */
+        size_t sizes[2] = {rng_below(&rng, 9), rng_below(&rng, 12)};
+        uint8_t *bytes[2] = {malloc(sizes[0] + 1), malloc(sizes[1] + 1)};
+        for (int k = 0; k < 2; k++) {
+            for (size_t j = 0; j < sizes[k]; j++) {
+                bool nice = rng_chance(&rng, 850);
+                bytes[k][j] =
+                    nice ? (uint8_t)liked[rng_below(&rng, 9)] : (uint8_t)rng_below(&rng, 256);
+            }
+            bytes[k] = realloc(bytes[k], sizes[k] == 0 ? 1 : sizes[k]);
+        }
+        if (glob_check(slice_make(bytes[0], sizes[0]), NULL)) {
+            patterns++;
+            (void)glob_match(slice_make(bytes[0], sizes[0]), slice_make(bytes[1], sizes[1]));
+        }
+        free(bytes[0]);
+        free(bytes[1]);
+    }
+    ck_assert_int_gt(patterns, 10000);
+}
+END_TEST
+
+static Suite *glob_suite(void)
+{
+    Suite *suite = suite_create("watch glob");
+    TCase *tcase = tcase_create("glob");
+    tcase_add_test(tcase, plain_characters_match_themselves_and_the_whole_name);
+    tcase_add_test(tcase, a_star_matches_any_characters_also_none);
+    tcase_add_test(tcase, a_question_mark_matches_one_character_however_many_bytes_it_has);
+    tcase_add_test(tcase, a_class_matches_one_of_its_characters);
+    tcase_add_test(tcase, a_dash_at_the_edge_of_a_class_is_a_dash);
+    tcase_add_test(tcase, a_backslash_takes_its_meaning_from_the_next_character);
+    tcase_add_test(tcase, bytes_that_are_no_text_count_as_one_character_each);
+    tcase_add_test(tcase, what_is_no_pattern_is_told_with_its_place);
+    tcase_add_test(tcase, a_pattern_has_256_bytes_at_most);
+    tcase_add_test(tcase, many_stars_do_not_make_it_slow);
+    tcase_add_test(tcase, matches_as_a_naive_recursive_matcher_does);
+    tcase_add_test(tcase, any_bytes_are_a_pattern_or_refused_and_any_pattern_takes_any_bytes);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+int main(void)
+{
+    return check_main((check_suite_fn[]){glob_suite, NULL});
+}
