@@ -237,7 +237,7 @@ size_t track_advance(struct watch_hub *h, struct track *t, uint64_t until, size_
     size_t work = 0;
     while (work < budget && t->revision <= until && !list_empty(&t->watches)) {
         const struct change *c = history_at(log, t->position);
-        POST(c->revision == t->revision && c->sub == t->sub); /* no gap, nothing twice */
+        INVARIANT(23, c->revision == t->revision && c->sub == t->sub);
         struct offer o = {.track = t, .change = c};
         size_t pairs = t->pair_count;
         watch_index_find(&h->index, t->lane, c->space, c->path, offer, &o);
