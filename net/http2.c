@@ -15,6 +15,8 @@
 
 /* A stream keeps its buffer for the next use only if it is small. */
 #define HTTP2_OUT_KEPT_BYTES ((size_t)16 << 10)
+/* One that goes on for long gives a buffer of more than this back once all of it is sent. */
+#define HTTP2_OUT_IDLE_BYTES ((size_t)256 << 10)
 
 struct http2 {
     nghttp2_session *session;
@@ -27,6 +29,7 @@ struct http2 {
     size_t queued_bytes;
     struct http2_stream *recent; /* last looked up: what comes is mostly for it again */
     struct buf *taking;          /* during http2_take: DATA frames go there without a detour */
+    size_t take_limit;           /* how far it is to be filled */
 };
 
 /* ---- streams ---------------------------------------------------------------------------- */
@@ -268,6 +271,23 @@ static ssize_t data_read_cb(nghttp2_session *session, int32_t id, uint8_t *to, s
     return (ssize_t)queued;
 }
 
+/* Lets go of what has been sent. A stream that is written to as fast as it is read never runs
+ * dry: what is left moves to the front once it is the smaller half, so that this costs a byte no
+ * more than a copy. */
+static void out_compact(struct http2_stream *s)
+{
+    if (s->out_sent == s->out.size) {
+        s->out_sent = 0;
+        buf_clear(&s->out);
+        if (s->out.capacity > HTTP2_OUT_IDLE_BYTES) {
+            buf_close(&s->out);
+        }
+    } else if (s->out_sent >= HTTP2_OUT_KEPT_BYTES && s->out_sent >= s->out.size / 2) {
+        buf_consume(&s->out, s->out_sent);
+        s->out_sent = 0;
+    }
+}
+
 /* Moves the bytes that data_read_cb announced straight into the connection's output. */
 static int data_send_cb(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *header,
                         size_t bytes, nghttp2_data_source *source, void *context)
@@ -276,6 +296,9 @@ static int data_send_cb(nghttp2_session *session, nghttp2_frame *frame, const ui
     (void)frame;
     struct http2 *h = context;
     struct http2_stream *s = source->ptr;
+    if (h->taking->size >= h->take_limit) {
+        return NGHTTP2_ERR_WOULDBLOCK; /* nghttp2 would send all it has: it comes back to this */
+    }
     PRE(bytes <= http2_stream_queued(s)); /* and no padding: nobody asked for it */
     buf_append(h->taking, header, 9);
     if (bytes > 0) {
@@ -283,10 +306,7 @@ static int data_send_cb(nghttp2_session *session, nghttp2_frame *frame, const ui
     }
     s->out_sent += bytes;
     h->queued_bytes -= bytes;
-    if (s->out_sent == s->out.size) {
-        s->out_sent = 0;
-        buf_clear(&s->out);
-    }
+    out_compact(s);
     return 0;
 }
 
@@ -422,6 +442,7 @@ enum status http2_feed(struct http2 *h, struct slice bytes)
 bool http2_take(struct http2 *h, struct buf *out, size_t limit)
 {
     h->taking = out;
+    h->take_limit = limit;
     bool is_more = true;
     while (out->size < limit) {
         const uint8_t *piece = NULL;
