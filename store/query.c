@@ -17,6 +17,8 @@ struct walk {
     const struct tree *tree;
     uint32_t top;
     bool recursive;
+    uint32_t depth; /* how many levels down; 0: all */
+    uint32_t level; /* how far `parent` is below the top */
     uint32_t parent;
     struct children_position position;
     uint32_t last; /* TREE_NONE: nothing to descend into */
@@ -31,8 +33,10 @@ static const struct children *children_of(const struct tree *t, uint32_t slot)
 
 static uint32_t walk_next(struct walk *w)
 {
-    if (w->recursive && w->last != TREE_NONE && children_of(w->tree, w->last)->count > 0) {
+    bool descends = w->recursive && (w->depth == 0 || w->level + 1 < w->depth);
+    if (descends && w->last != TREE_NONE && children_of(w->tree, w->last)->count > 0) {
         w->parent = w->last;
+        w->level++;
         w->position = (struct children_position){0, 0};
     }
     for (;;) {
@@ -42,6 +46,7 @@ static uint32_t walk_next(struct walk *w)
         }
         const struct node *done = tree_node(w->tree, w->parent);
         w->parent = done->parent;
+        w->level--;
         w->position =
             children_seek(children_of(w->tree, w->parent), w->tree, node_name(done), true);
     }
@@ -70,6 +75,7 @@ static void walk_seek(struct walk *w, struct slice below)
             return; /* whatever was below it has gone */
         }
         w->parent = child;
+        w->level++;
         w->position = (struct children_position){0, 0};
         below = slice_make(slash + 1, below.size - size - 1);
     }
@@ -131,6 +137,7 @@ static bool page_add(struct page *p, const struct tree *t, uint32_t slot)
     if (q->with_data) {
         e->data = value_slice(n->value);
         e->null_data = n->value == NULL;
+        e->value = n->value;
     }
     tree_stat(t, slot, &e->stat);
     p->bytes += bytes;
@@ -172,7 +179,11 @@ static void query_list(const struct tree *t, uint32_t top, const struct query *q
                        struct query_result *result, struct arena *arena)
 {
     bool flat = space_is_flat(q->space);
-    struct walk w = {.tree = t, .top = top, .parent = top, .recursive = q->recursive && !flat};
+    struct walk w = {.tree = t,
+                     .top = top,
+                     .parent = top,
+                     .recursive = q->recursive && !flat,
+                     .depth = q->depth};
     result->outcome = (uint8_t)(flat ? seek_keys(&w, q) : seek_nodes(&w, q));
     if (result->outcome != OUTCOME_OK) {
         return;
@@ -224,7 +235,8 @@ void store_query(const struct store *s, const struct query *q, struct query_resu
     }
     tree_stat(t, slot, &result->stat);
     if (q->type == QUERY_GET) {
-        const struct value *v = tree_node(t, slot)->value;
+        struct value *v = tree_node(t, slot)->value;
+        result->value = v;
         result->data = value_slice(v);
         result->null_data = v == NULL;
     } else if (q->type == QUERY_LIST) {

@@ -7,6 +7,7 @@
 #include "store/types.h"
 
 struct store;
+struct value;
 
 enum query_type {
     QUERY_GET = 1,
@@ -30,6 +31,7 @@ struct query {
     bool with_stat;
     struct slice after; /* exclusive: continue behind this full path, empty = from the start */
     uint32_t limit;     /* entries, 0 = as many as fit a page of QUERY_PAGE_BYTES_MAX */
+    uint32_t depth;     /* recursive: levels below the path, 0 = all */
     /* get: the node as of this revision, 0 = now. COMPACTED below what is retained,
      * FUTURE_REVISION above the present. */
     uint64_t revision;
@@ -51,6 +53,7 @@ struct query_entry {
     struct slice path; /* full path; in the arena */
     struct slice data; /* with_data */
     bool null_data;
+    struct value *value;   /* with_data: what `data` points into; value_ref keeps it */
     struct node_stat stat; /* always filled */
 };
 
@@ -74,6 +77,7 @@ struct query_result {
     struct node_stat stat; /* of the node at `path` */
     struct slice data;
     bool null_data;
+    struct value *value; /* get: what `data` points into; value_ref keeps it */
     const struct query_entry *entries;
     uint32_t entry_count;
     bool more; /* the page ended before the list did */

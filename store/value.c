@@ -23,15 +23,15 @@ struct value *value_new(struct slice bytes)
 struct value *value_ref(struct value *v)
 {
     if (v != NULL) {
-        PRE(v->refs < UINT32_MAX);
-        v->refs++;
+        uint32_t before = __atomic_fetch_add(&v->refs, 1, __ATOMIC_RELAXED);
+        PRE(before < UINT32_MAX);
     }
     return v;
 }
 
 void value_unref(struct value *v)
 {
-    if (v != NULL && --v->refs == 0) {
+    if (v != NULL && __atomic_sub_fetch(&v->refs, 1, __ATOMIC_ACQ_REL) == 0) {
         mem_free(v);
     }
 }

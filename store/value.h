@@ -1,13 +1,14 @@
 /* Values: immutable bytes with a reference count, shared by records and the change log (and by
  * events that wait to be sent). NULL stands for "no value at all", which ZooKeeper tells apart from
- * an empty one. Loop thread, or the one thread that fills a store nobody else sees yet. */
+ * an empty one. Loop thread, or the one thread that fills a store nobody else sees yet, or frees
+ * one that has been replaced: some of its values may be held elsewhere, so the count is atomic. */
 #ifndef STORE_VALUE_H
 #define STORE_VALUE_H
 
 #include "base/slice.h"
 
 struct value {
-    uint32_t refs;
+    uint32_t refs; /* atomic */
     uint32_t size;
     uint8_t bytes[];
 };

@@ -109,16 +109,16 @@ void hub_park(struct watch_hub *h, struct watch *w, uint64_t revision, uint32_t 
 
 /* ---- start and stop ---------------------------------------------------------------------- */
 
-static size_t copied_bytes(const struct watch *w)
+static size_t copied_bytes(const struct watch_filter *f)
 {
-    return w->filter.path.size + w->filter.glob.size;
+    return f->path.size + f->glob.size;
 }
 
 /* Path and glob share one piece of memory. */
 static void keep_filter(struct watch_hub *h, struct watch *w, const struct watch_filter *f)
 {
     w->filter = *f;
-    size_t bytes = copied_bytes(w);
+    size_t bytes = copied_bytes(f);
     uint8_t *copy = bytes == 0 ? NULL : mem_alloc(bytes);
     if (f->path.size > 0) {
         memcpy(copy, f->path.data, f->path.size);
@@ -131,15 +131,16 @@ static void keep_filter(struct watch_hub *h, struct watch *w, const struct watch
     h->copied_bytes += bytes;
 }
 
-static void drop_filter(struct watch_hub *h, struct watch *w)
+/* Of a watch that is no more, or has another filter by now. */
+static void drop_filter(struct watch_hub *h, const struct watch_filter *f)
 {
+    size_t bytes = copied_bytes(f);
     union {
         const uint8_t *kept;
         void *memory;
-    } copy = {.kept = copied_bytes(w) == 0 ? NULL : w->filter.path.data};
-    h->copied_bytes -= copied_bytes(w);
+    } copy = {.kept = bytes == 0 ? NULL : f->path.data};
+    h->copied_bytes -= bytes;
     mem_free(copy.memory);
-    w->filter = (struct watch_filter){0};
 }
 
 /* Whether changes from `revision` on are no longer all there. Revision 1 is the empty tree, which
@@ -180,7 +181,8 @@ void watch_stop(struct watch_hub *h, struct watch *w)
     }
     leave(h, w);
     w->state = WATCH_STOPPED;
-    drop_filter(h, w);
+    drop_filter(h, &w->filter);
+    w->filter = (struct watch_filter){0};
     h->watch_count--;
 }
 
@@ -193,6 +195,17 @@ void watch_resume(struct watch_hub *h, struct watch *w)
 }
 
 /* ---- compaction -------------------------------------------------------------------------- */
+
+/* The owner still sees the filter, and may begin anew with it or free the watch. */
+static void stop_compacted(struct watch_hub *h, struct watch *w, uint64_t floor)
+{
+    const struct watch_filter filter = w->filter;
+    leave(h, w);
+    w->state = WATCH_STOPPED;
+    h->watch_count--;
+    w->ops->compacted(w, floor);
+    drop_filter(h, &filter);
+}
 
 /* The log does not reach back to the track: whoever needs what is gone is told, the others go on
  * from the floor. */
@@ -209,9 +222,7 @@ static void compact(struct watch_hub *h, struct track *t)
             list_push_back(&kept, node);
             continue;
         }
-        const struct watch_ops *ops = w->ops;
-        watch_stop(h, w);
-        ops->compacted(w, floor);
+        stop_compacted(h, w, floor);
     }
     while ((node = list_pop_front(&kept)) != NULL) {
         list_push_back(&t->watches, node);

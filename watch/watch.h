@@ -51,13 +51,13 @@ struct watch_filter {
 struct watch_ops {
     /* Changes of one revision that pass the filter, in order; `continued`: the revision's first
      * ones came before; `more`: the rest follows. Valid until return: what is needed longer is
-     * copied, values too (a replaced store is freed on another thread). Returns how many were
-     * taken: with less than `count` the watch is WAITING, and begins there after watch_resume. May
-     * stop this or any other watch, and start new ones. */
+     * copied, or referenced if it is a value. Returns how many were taken: with less than `count`
+     * the watch is WAITING, and begins there after watch_resume. May stop this or any other watch,
+     * and start new ones. */
     size_t (*deliver)(struct watch *w, const struct change *const *changes, size_t count,
                       bool continued, bool more);
     /* The log does not reach back to the cursor: `floor` is the first revision it still has. The
-     * watch has been stopped; its owner may start it anew. */
+     * watch has been stopped; its owner may start it anew, and sees its filter until return. */
     void (*compacted)(struct watch *w, uint64_t floor);
     /* BEHIND has become LIVE: everything up to hub_revision was delivered. May be NULL. */
     void (*caught_up)(struct watch *w);
