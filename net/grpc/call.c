@@ -246,6 +246,10 @@ void grpc_call_closed(struct grpc_call *call)
                           c->now_us - call->started_us);
         grpc_call_drop_input(call);
     }
+    if (call->route != NULL && call->route->method->ended != NULL &&
+        call->state != GRPC_CALL_FINISHED) {
+        call->route->method->ended(call);
+    }
     if (call->route != NULL && call->route->method->closed != NULL) {
         call->route->method->closed(call);
     }

@@ -15,7 +15,8 @@
  * A call is memory of its own from a pool that all connections share: the node pins the request
  * in it until completion, and a stream that closes before cancels it there, so that no
  * completion ever meets a dead stream. Handlers are flat: no call is made back into them from
- * what they call, except `closed` never before they return.
+ * what they call, except that `ended` comes from what ends the call, and `closed` never before they
+ * return.
  */
 #ifndef NET_GRPC_CALL_H
 #define NET_GRPC_CALL_H
@@ -38,7 +39,8 @@
 #define GRPC_IN_BYTES_MAX ((size_t)64 << 20)
 #define GRPC_OUT_BYTES_MAX ((size_t)32 << 20)
 #define GRPC_SHARED_BYTES_MAX ((size_t)256 << 20)
-/* A stream with more than this to send takes no further message until the client has read. */
+/* A stream with more than this to send takes no further message until the client has read; the
+ * streams of a connection none at all with more than GRPC_OUT_BYTES_MAX. */
 #define GRPC_STREAM_OUT_BYTES_MAX ((size_t)256 << 10)
 
 /* What all connections have in common. */
@@ -49,6 +51,7 @@ struct grpc_shared {
     struct list pool; /* of calls */
     size_t pool_count;
     struct pool session_memory; /* of nghttp2 */
+    struct grpc_watch_shared *watches;
     size_t in_bytes; /* sums over the connections */
     size_t out_bytes;
     size_t keepalives; /* that wait for a round */
@@ -180,6 +183,8 @@ bool grpc_call_is_full(struct grpc_call *call);
  * before it returns. */
 void grpc_call_hold(struct grpc_call *call);
 void grpc_call_resume(struct grpc_call *call);
+/* Goes on in `drained` as soon as there is room, which may be in the next turn. */
+void grpc_call_await_room(struct grpc_call *call);
 /* Calls the method's `woken` at that time; UINT64_MAX = not at all. */
 void grpc_call_wake_at(struct grpc_call *call, uint64_t at_ms);
 
@@ -192,6 +197,8 @@ void grpc_call_header(struct grpc_call *call, struct slice name, struct slice va
 void grpc_call_headers_end(struct grpc_call *call);
 void grpc_call_data(struct grpc_call *call, struct slice bytes);
 void grpc_call_half_closed(struct grpc_call *call);
+/* Little enough waits to be sent that those who waited for room go on. */
+bool grpc_call_has_room(const struct grpc_call *call);
 /* The client has read: hands over the messages that had to wait for that. */
 void grpc_call_drained(struct grpc_call *call);
 void grpc_call_timer(struct grpc_call *call);

@@ -36,6 +36,9 @@ void grpc_call_finished(struct grpc_call *call, enum grpc_code code)
                       env->now_us(env) - call->started_us);
     grpc_connection_account(c);
     c->env->sink.wake(c->env->sink.conn);
+    if (call->route != NULL && call->route->method->ended != NULL) {
+        call->route->method->ended(call);
+    }
 }
 
 static void trailer_add(struct grpc_call *call, size_t *count, const char *name,
@@ -183,14 +186,33 @@ void grpc_call_refuse_encoding(struct grpc_call *call)
 
 /* ---- answering --------------------------------------------------------------------------- */
 
-bool grpc_call_is_full(struct grpc_call *call)
+static void call_block(struct grpc_call *call)
 {
-    if (http2_stream_queued(&call->stream) <= GRPC_STREAM_OUT_BYTES_MAX) {
-        return false;
-    }
     list_remove(&call->link);
     list_push_back(&call->connection->blocked, &call->link);
+}
+
+bool grpc_call_is_full(struct grpc_call *call)
+{
+    if (http2_stream_queued(&call->stream) <= GRPC_STREAM_OUT_BYTES_MAX &&
+        http2_queued(call->connection->http2) <= GRPC_OUT_BYTES_MAX) {
+        return false;
+    }
+    call_block(call);
     return true;
+}
+
+void grpc_call_await_room(struct grpc_call *call)
+{
+    struct grpc_connection *c = call->connection;
+    call_block(call);
+    c->env->sink.wake(c->env->sink.conn);
+}
+
+bool grpc_call_has_room(const struct grpc_call *call)
+{
+    return http2_stream_queued(&call->stream) <= GRPC_STREAM_OUT_BYTES_MAX / 2 &&
+           http2_queued(call->connection->http2) <= GRPC_OUT_BYTES_MAX;
 }
 
 void grpc_call_hold(struct grpc_call *call)
@@ -201,12 +223,9 @@ void grpc_call_hold(struct grpc_call *call)
 /* It goes on as one does whose client has read. */
 void grpc_call_resume(struct grpc_call *call)
 {
-    struct grpc_connection *c = call->connection;
     PRE(call->state != GRPC_CALL_FINISHED);
     call->is_held = false;
-    list_remove(&call->link);
-    list_push_back(&c->blocked, &call->link);
-    c->env->sink.wake(c->env->sink.conn);
+    grpc_call_await_room(call);
 }
 
 struct buf *grpc_call_begin(struct grpc_call *call, size_t *begin)

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "net/grpc/call.h"
+#include "net/grpc/watch.h"
 
 /* Output is handed to the sink in pieces of about this size. */
 #define OUT_PIECE_BYTES ((size_t)256 << 10)
@@ -118,6 +119,7 @@ static void *grpc_shared_new(const struct front_env *env)
     list_init(&shared->pool);
     shared->session_memory.kept_bytes_max = SESSION_MEMORY_KEPT_BYTES;
     shared->routes = grpc_routes_new(env->metrics);
+    shared->watches = grpc_watch_shared_new(env->metrics);
     if (env->metrics != NULL) {
         shared->in_flight = metrics_gauge(env->metrics, "coord_grpc_in_flight", NULL,
                                           "Calls that are open now, streams included.");
@@ -132,6 +134,7 @@ static void grpc_shared_free(void *state)
     struct grpc_shared *shared = state;
     PRE(shared->in_bytes == 0 && shared->out_bytes == 0);
     grpc_calls_free(&shared->pool);
+    grpc_watch_shared_free(shared->watches);
     grpc_routes_free(shared->routes);
     pool_close(&shared->session_memory);
     arena_close(&shared->scratch);
@@ -186,7 +189,7 @@ static void blocked_resume(struct grpc_connection *c)
     list_init(&ready);
     LIST_EACH(it, tmp, &c->blocked) {
         struct grpc_call *call = LIST_OF(it, struct grpc_call, link);
-        if (http2_stream_queued(&call->stream) <= GRPC_STREAM_OUT_BYTES_MAX / 2) {
+        if (grpc_call_has_room(call)) {
             list_remove(it);
             list_push_back(&ready, it);
         }

@@ -9,6 +9,8 @@ const struct grpc_service *const grpc_services[] = {
     &grpc_tree_service,
     &grpc_lease_service,
     &grpc_session_service,
+    &grpc_watch_service,
+    &grpc_history_service,
     &grpc_cluster_service,
     &grpc_health_service,
     &grpc_reflection_service,

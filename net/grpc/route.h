@@ -32,8 +32,12 @@ struct grpc_method {
     void (*drained)(struct grpc_call *call);
     /* The time set by grpc_call_wake_at has come. May be NULL. */
     void (*woken)(struct grpc_call *call);
-    /* The call is over, for whatever reason, also before a message came: lets go of what the
-     * handler has attached to it. May be NULL. */
+    /* Nothing can be sent any more, for whatever reason, also before a message came: lets go of
+     * what the handler has attached to the call. Exactly once; from inside grpc_call_finish, _fail
+     * or _refuse if these ended it. May be NULL. */
+    void (*ended)(struct grpc_call *call);
+    /* The call is over, for whatever reason, also before a message came; not from inside another
+     * function of the handler. The client may be reading what was sent until then. May be NULL. */
     void (*closed)(struct grpc_call *call);
 };
 
@@ -46,6 +50,8 @@ struct grpc_service {
 extern const struct grpc_service grpc_tree_service;
 extern const struct grpc_service grpc_lease_service;
 extern const struct grpc_service grpc_session_service;
+extern const struct grpc_service grpc_watch_service;
+extern const struct grpc_service grpc_history_service;
 extern const struct grpc_service grpc_cluster_service;
 extern const struct grpc_service grpc_health_service;
 extern const struct grpc_service grpc_reflection_service;

@@ -242,7 +242,11 @@ static void get_got(struct grpc_call *call, const struct query_result *result)
 static void get_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
     const Coord__V1__GetRequest *request = (const Coord__V1__GetRequest *)message;
-    struct query query = {.type = QUERY_GET, .path = slice_str(request->path)};
+    struct query query = {
+        .type = QUERY_GET,
+        .path = slice_str(request->path),
+        .revision = request->revision,
+    };
     query_ask(call, request->header, &query, get_got);
 }
 

@@ -41,6 +41,6 @@ enum status wire_check(const ProtobufCMessageDescriptor *type, struct slice mess
 /* Appends `message` as field `number` of a message that is written piece by piece. */
 void wire_append_message(struct buf *out, uint32_t number, const ProtobufCMessage *message);
 void wire_append_bytes(struct buf *out, uint32_t number, struct slice bytes);
-void wire_append_number(struct buf *out, uint32_t number, uint64_t value);
+void wire_append_number(struct buf *out, uint32_t number, uint64_t value); /* also a bool */
 
 #endif

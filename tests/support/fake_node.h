@@ -243,12 +243,19 @@ void node_turn(struct node *n)
         }
     }
     fake_node_tell_all(n);
+    /* One that fails may cancel others. */
+    struct list due;
+    list_init(&due);
     LIST_EACH(it, tmp, &n->reads) {
+        list_remove(it);
+        list_push_back(&due, it);
+    }
+    while ((it = list_pop_front(&due)) != NULL) {
         struct node_read *r = LIST_OF(it, struct node_read, link);
         if (r->deadline_ms <= n->now_ms) {
             fake_node_fail_read(n, r, RC_TIMEOUT);
         } else if (n->is_held) {
-            continue;
+            list_push_back(&n->reads, it);
         } else if (n->finish_rc != RC_OK) {
             fake_node_fail_read(n, r, n->finish_rc);
         } else {

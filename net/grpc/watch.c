@@ -1,0 +1,521 @@
+/* coord.v1.Watch: requests, timers, the life of streams and of their watches. The states are in
+ * net/grpc/watch.h. */
+#include "net/grpc/watch.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "net/grpc/answer.h"
+#include "store/store.h"
+
+/* A node that must not serve any more lets go of its streams at most this much later. */
+#define SERVING_CHECK_MS 1000
+#define BUCKETS_MIN      8
+
+/* ---- all streams ------------------------------------------------------------------------- */
+
+struct grpc_watch_shared *grpc_watch_shared_new(struct metrics *metrics)
+{
+    struct grpc_watch_shared *shared = mem_zalloc(sizeof *shared);
+    if (metrics != NULL) {
+        shared->streams = metrics_gauge(metrics, "coord_watch_streams", NULL,
+                                        "gRPC watch streams that are open now.");
+        shared->events = metrics_counter(metrics, "coord_watch_events_sent_total", NULL,
+                                         "Events written to gRPC watch streams.");
+        shared->event_bytes =
+            metrics_counter(metrics, "coord_watch_sent_bytes_total", NULL,
+                            "Bytes of events and listings written to gRPC watch streams.");
+        shared->listed = metrics_counter(metrics, "coord_watch_listed_nodes_total", NULL,
+                                         "Nodes written to gRPC watch streams in listings.");
+    }
+    return shared;
+}
+
+void grpc_watch_shared_free(struct grpc_watch_shared *shared)
+{
+    PRE(shared->watch_count == 0 && shared->listing_bytes == 0);
+    mem_free(shared);
+}
+
+/* ---- the watches of a stream ------------------------------------------------------------- */
+
+static struct grpc_watch **bucket_of(const struct grpc_watch_stream *stream, uint64_t id)
+{
+    return &stream->buckets[hash_mix(id, 0) & (stream->bucket_count - 1)];
+}
+
+static struct grpc_watch *watch_find(const struct grpc_watch_stream *stream, uint64_t id)
+{
+    struct grpc_watch *w = *bucket_of(stream, id);
+    while (w != NULL && w->id != id) {
+        w = w->next;
+    }
+    return w;
+}
+
+static void watch_link(struct grpc_watch_stream *stream, struct grpc_watch *w)
+{
+    struct grpc_watch **bucket = bucket_of(stream, w->id);
+    w->next = *bucket;
+    *bucket = w;
+}
+
+static void buckets_grow(struct grpc_watch_stream *stream)
+{
+    struct grpc_watch **old = stream->buckets;
+    size_t old_count = stream->bucket_count;
+    stream->bucket_count = old_count * 2;
+    stream->buckets = mem_zalloc(stream->bucket_count * sizeof *stream->buckets);
+    for (size_t i = 0; i < old_count; i++) {
+        for (struct grpc_watch *w = old[i], *next; w != NULL; w = next) {
+            next = w->next;
+            watch_link(stream, w);
+        }
+    }
+    mem_free(old);
+}
+
+static struct grpc_watch *watch_new(struct grpc_watch_stream *stream, uint64_t id,
+                                    const Coord__V1__WatchCreate *request)
+{
+    struct grpc_watch *w = mem_zalloc(sizeof *w);
+    w->stream = stream;
+    w->id = id;
+    w->progress_ms = request->progress_ms;
+    w->is_once = request->once;
+    w->relists = request->relist;
+    w->keys_only = request->keys_only;
+    w->with_previous = request->with_previous;
+    list_init(&w->link);
+    if (stream->count == stream->bucket_count) {
+        buckets_grow(stream);
+    }
+    watch_link(stream, w);
+    stream->count++;
+    stream->shared->watch_count++;
+    return w;
+}
+
+/* Everything but its place in the bucket. */
+static void watch_free(struct grpc_watch *w)
+{
+    struct grpc_watch_stream *stream = w->stream;
+    watch_stop(grpc_watch_hub(stream), &w->watch);
+    grpc_watch_setup_free(w);
+    list_remove(&w->link);
+    heap_remove(&stream->timers, &w->timer);
+    stream->count--;
+    stream->shared->watch_count--;
+    mem_free(w);
+}
+
+static void watch_remove(struct grpc_watch *w)
+{
+    struct grpc_watch **at = bucket_of(w->stream, w->id);
+    while (*at != w) {
+        at = &(*at)->next;
+    }
+    *at = w->next;
+    watch_free(w);
+}
+
+/* ---- replies ----------------------------------------------------------------------------- */
+
+Coord__V1__WatchReply grpc_watch_reply(const struct grpc_watch_stream *stream,
+                                       Coord__V1__ReplyHeader *header, uint64_t id,
+                                       Coord__V1__WatchReply__Type type, uint64_t revision)
+{
+    Coord__V1__WatchReply reply;
+    *header = answer_header_of_now(stream->call);
+    coord__v1__watch_reply__init(&reply);
+    reply.header = header;
+    reply.watch_id = id;
+    reply.type = type;
+    reply.revision = revision;
+    return reply;
+}
+
+void grpc_watch_tell(struct grpc_watch_stream *stream, uint64_t id,
+                     Coord__V1__WatchReply__Type type, uint64_t revision)
+{
+    Coord__V1__ReplyHeader header;
+    Coord__V1__WatchReply reply = grpc_watch_reply(stream, &header, id, type, revision);
+    grpc_call_send(stream->call, &reply.base);
+}
+
+static void tell_canceled(struct grpc_watch_stream *stream, uint64_t id, enum outcome outcome,
+                          const char *format, va_list args)
+    __attribute__((format(printf, 4, 0)));
+
+static void tell_canceled(struct grpc_watch_stream *stream, uint64_t id, enum outcome outcome,
+                          const char *format, va_list args)
+{
+    char text[512];
+    Coord__V1__ReplyHeader header;
+    Coord__V1__WatchReply reply =
+        grpc_watch_reply(stream, &header, id, COORD__V1__WATCH_REPLY__TYPE__CANCELED, 0);
+    (void)vsnprintf(text, sizeof text, format, args);
+    reply.outcome = (Coord__V1__Outcome)outcome;
+    reply.text = text;
+    grpc_call_send(stream->call, &reply.base);
+}
+
+/* Refuses what is no watch. */
+static void refuse(struct grpc_watch_stream *stream, uint64_t id, enum outcome outcome,
+                   const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static void refuse(struct grpc_watch_stream *stream, uint64_t id, enum outcome outcome,
+                   const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    tell_canceled(stream, id, outcome, format, args);
+    va_end(args);
+}
+
+void grpc_watch_end(struct grpc_watch *w, enum outcome outcome, const char *format, ...)
+{
+    struct grpc_watch_stream *stream = w->stream;
+    va_list args;
+    va_start(args, format);
+    tell_canceled(stream, w->id, outcome, format, args);
+    va_end(args);
+    watch_remove(w);
+    if (stream->count == 0 && stream->call->state == GRPC_CALL_HANDLED) {
+        grpc_call_await_room(
+            stream->call); /* the call ends there, not under our callers' feet */
+    }
+}
+
+/* ---- timers ------------------------------------------------------------------------------ */
+
+static void timer_set(struct grpc_watch_stream *stream)
+{
+    const struct heap_node *first = heap_peek(&stream->timers);
+    uint64_t at = stream->check_ms;
+    grpc_call_wake_at(stream->call, first != NULL && first->key < at ? first->key : at);
+}
+
+void grpc_watch_postpone(struct grpc_watch *w)
+{
+    if (w->progress_ms > 0) {
+        struct env *env = w->stream->call->connection->env->env;
+        heap_update(&w->stream->timers, &w->timer, env->now_ms(env) + w->progress_ms);
+    }
+}
+
+/* Nothing is said about a watch whose client lacks the rest of a listing or of a revision, nor
+ * about one whose first revision lies ahead. */
+static void progress_tell(struct grpc_watch *w)
+{
+    const struct watch_hub *hub = grpc_watch_hub(w->stream);
+    if (w->setup != NULL || w->is_split || grpc_call_is_full(w->stream->call)) {
+        return;
+    }
+    if (w->first <= hub_revision(hub) + 1) {
+        grpc_watch_tell(w->stream, w->id, COORD__V1__WATCH_REPLY__TYPE__PROGRESS,
+                        watch_delivered(hub, &w->watch));
+    }
+}
+
+/* Whether the node takes requests at all: it does not while it stops, or when it must not serve. */
+static bool node_takes_reads(struct node *node)
+{
+    struct node_read probe = {.consistency = READ_LOCAL, .is_barrier = true};
+    if (node_read(node, &probe, UINT64_MAX) != RC_OK) {
+        return false;
+    }
+    node_read_cancel(node, &probe);
+    return true;
+}
+
+static void watch_woken(struct grpc_call *call)
+{
+    struct grpc_watch_stream *stream = call->data;
+    uint64_t now = call->connection->now_ms;
+    if (now >= stream->check_ms) {
+        stream->check_ms = now + SERVING_CHECK_MS;
+        struct node *node = grpc_call_node(call);
+        if (!node_is_serving(node) && !node_takes_reads(node)) {
+            grpc_call_fail(call, GRPC_UNAVAILABLE, "this node does not serve: watch elsewhere");
+            return;
+        }
+    }
+    struct heap_node *first;
+    while ((first = heap_peek(&stream->timers)) != NULL && first->key <= now) {
+        struct grpc_watch *w = HEAP_OF(first, struct grpc_watch, timer);
+        heap_update(&stream->timers, first, now + w->progress_ms);
+        progress_tell(w);
+    }
+    timer_set(stream);
+}
+
+/* ---- create ------------------------------------------------------------------------------ */
+
+/* OUTCOME_OK, or what is wrong with a field that has nothing to do with the filter. */
+static enum outcome create_check(const struct grpc_watch_stream *stream,
+                                 const Coord__V1__WatchCreate *request, struct errmsg *err)
+{
+    int consistency = request->header == NULL ? 0 : (int)request->header->consistency;
+    if (stream->count >= GRPC_STREAM_WATCHES_MAX) {
+        (void)errmsg_set(err, RC_TOO_LARGE, "more than %zu watches on one stream",
+                         GRPC_STREAM_WATCHES_MAX);
+        return OUTCOME_LIMIT;
+    }
+    if (stream->shared->watch_count >= GRPC_WATCHES_MAX) {
+        (void)errmsg_set(err, RC_TOO_LARGE, "more than %zu watches on this node",
+                         GRPC_WATCHES_MAX);
+        return OUTCOME_LIMIT;
+    }
+    if (request->list && request->from_revision != 0) {
+        (void)errmsg_set(err, RC_INVALID,
+                         "list, from_revision: a listing is of now, only one can be asked for");
+    } else if (request->progress_ms > 0 && request->progress_ms < GRPC_PROGRESS_MS_MIN) {
+        (void)errmsg_set(err, RC_INVALID, "progress_ms: %u is less than %u",
+                         request->progress_ms, GRPC_PROGRESS_MS_MIN);
+    } else if (consistency < 0 || consistency > COORD__V1__CONSISTENCY__LOCAL) {
+        (void)errmsg_set(err, RC_INVALID, "header.consistency: %d is none", consistency);
+    } else {
+        return OUTCOME_OK;
+    }
+    return OUTCOME_BAD_ARGUMENTS;
+}
+
+static enum outcome filter_fill(const Coord__V1__WatchCreate *request,
+                                struct watch_filter *filter, struct errmsg *err)
+{
+    int scope = (int)request->scope;
+    *filter = (struct watch_filter){
+        .space = SPACE_NODES,
+        .depth = request->depth,
+        .path = slice_str(request->path),
+        .glob = slice_str(request->glob),
+    };
+    switch (scope) {
+    case COORD__V1__WATCH_CREATE__SCOPE__NODE: filter->scope = WATCH_NODE; break;
+    case COORD__V1__WATCH_CREATE__SCOPE__CHILDREN: filter->scope = WATCH_CHILDREN; break;
+    case COORD__V1__WATCH_CREATE__SCOPE__SUBTREE: filter->scope = WATCH_SUBTREE; break;
+    case COORD__V1__WATCH_CREATE__SCOPE__PREFIX: filter->scope = WATCH_PREFIX; break;
+    default:
+        (void)errmsg_set(err, RC_INVALID, "scope: %d is none", scope);
+        return OUTCOME_BAD_ARGUMENTS;
+    }
+    if (request->depth > 0 && filter->scope != WATCH_SUBTREE) {
+        (void)errmsg_set(err, RC_INVALID, "depth: %u, but only a SUBTREE has levels",
+                         request->depth);
+        return OUTCOME_BAD_ARGUMENTS;
+    }
+    bool is_any = request->n_types == 0;
+    for (size_t i = 0; i < request->n_types; i++) {
+        int type = (int)request->types[i];
+        if (type < COORD__V1__EVENT_TYPE__ANY_EVENT ||
+            type > COORD__V1__EVENT_TYPE__DELETE_EVENT) {
+            (void)errmsg_set(err, RC_INVALID, "types[%zu]: %d is none", i, type);
+            return OUTCOME_BAD_ARGUMENTS;
+        }
+        is_any = is_any || type == COORD__V1__EVENT_TYPE__ANY_EVENT;
+        filter->types = (uint8_t)(filter->types | 1 << type);
+    }
+    filter->types = is_any ? 0 : filter->types;
+    return watch_filter_check(filter, err);
+}
+
+static uint64_t id_choose(struct grpc_watch_stream *stream)
+{
+    while (watch_find(stream, stream->next_id) != NULL || stream->next_id == 0) {
+        stream->next_id++;
+    }
+    return stream->next_id++;
+}
+
+static void create(struct grpc_watch_stream *stream, const Coord__V1__WatchCreate *request)
+{
+    uint64_t id = request->watch_id;
+    struct watch_filter filter;
+    struct errmsg err;
+    if (id != 0 && watch_find(stream, id) != NULL) {
+        /* Not by that id: its watch goes on. */
+        refuse(stream, 0, OUTCOME_BAD_ARGUMENTS,
+               "watch_id: %" PRIu64 " is in use on this stream", id);
+        return;
+    }
+    id = id != 0 ? id : id_choose(stream);
+    enum outcome outcome = create_check(stream, request, &err);
+    if (outcome == OUTCOME_OK) {
+        outcome = filter_fill(request, &filter, &err);
+    }
+    if (outcome != OUTCOME_OK) {
+        refuse(stream, id, outcome, "%s", err.text);
+        return;
+    }
+    const Coord__V1__RequestHeader *header = request->header;
+    if (header != NULL && header->session != NULL && header->session->id != 0) {
+        node_touch(grpc_call_node(stream->call), header->session->id);
+    }
+    struct grpc_watch *w = watch_new(stream, id, request);
+    grpc_watch_setup_new(w, &filter);
+    w->setup->lists = request->list;
+    w->setup->from_revision = request->from_revision;
+    grpc_watch_postpone(w);
+    timer_set(stream);
+    grpc_watch_start(w, header);
+}
+
+/* ---- cancel and progress ----------------------------------------------------------------- */
+
+static void cancel(struct grpc_watch_stream *stream, uint64_t id)
+{
+    struct grpc_watch *w = watch_find(stream, id);
+    if (w != NULL) {
+        grpc_watch_end(w, OUTCOME_OK, "canceled by the client");
+    } else {
+        refuse(stream, id, OUTCOME_BAD_ARGUMENTS,
+               "watch_id: there is no watch %" PRIu64 " on this stream", id);
+    }
+}
+
+/* Up to where everything has been sent, of all watches. One whose first revision lies ahead has
+ * nothing to say. */
+static uint64_t stream_delivered(const struct grpc_watch_stream *stream)
+{
+    const struct watch_hub *hub = grpc_watch_hub(stream);
+    uint64_t least = hub_revision(hub);
+    for (size_t i = 0; i < stream->bucket_count; i++) {
+        for (struct grpc_watch *w = stream->buckets[i]; w != NULL; w = w->next) {
+            if (w->setup == NULL) {
+                uint64_t delivered = watch_delivered(hub, &w->watch);
+                least = delivered < least ? delivered : least;
+            }
+        }
+    }
+    return least;
+}
+
+/* What a listing shows counts as sent only once all of it is. */
+static void progress_answer(struct grpc_watch_stream *stream)
+{
+    if (stream->progress_asked == 0 || !list_empty(&stream->listings)) {
+        return;
+    }
+    uint64_t revision = stream_delivered(stream);
+    while (stream->progress_asked > 0 && !grpc_call_is_full(stream->call)) {
+        stream->progress_asked--;
+        grpc_watch_tell(stream, 0, COORD__V1__WATCH_REPLY__TYPE__PROGRESS, revision);
+    }
+}
+
+/* ---- the stream -------------------------------------------------------------------------- */
+
+static struct grpc_watch_stream *stream_get(struct grpc_call *call)
+{
+    if (call->data != NULL) {
+        return call->data;
+    }
+    struct grpc_watch_stream *stream = mem_zalloc(sizeof *stream);
+    stream->call = call;
+    stream->shared = call->connection->shared->watches;
+    stream->next_id = 1;
+    stream->bucket_count = BUCKETS_MIN;
+    stream->buckets = mem_zalloc(stream->bucket_count * sizeof *stream->buckets);
+    stream->check_ms = call->connection->now_ms + SERVING_CHECK_MS;
+    list_init(&stream->waiting);
+    list_init(&stream->listings);
+    metric_add(stream->shared->streams, 1);
+    call->data = stream;
+    timer_set(stream);
+    return stream;
+}
+
+static void watch_ended(struct grpc_call *call)
+{
+    struct grpc_watch_stream *stream = call->data;
+    if (stream == NULL) {
+        return;
+    }
+    call->data = NULL;
+    for (size_t i = 0; i < stream->bucket_count; i++) {
+        for (struct grpc_watch *w = stream->buckets[i], *next; w != NULL; w = next) {
+            next = w->next;
+            watch_free(w);
+        }
+    }
+    POST(stream->count == 0);
+    heap_close(&stream->timers);
+    metric_add(stream->shared->streams, -1);
+    mem_free(stream->buckets);
+    mem_free(stream);
+}
+
+static void watch_message(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__WatchRequest *request = (const Coord__V1__WatchRequest *)message;
+    struct grpc_watch_stream *stream = stream_get(call);
+    switch (request->request_case) {
+    case COORD__V1__WATCH_REQUEST__REQUEST_CREATE: create(stream, request->create); break;
+    case COORD__V1__WATCH_REQUEST__REQUEST_CANCEL:
+        cancel(stream, request->cancel->watch_id);
+        break;
+    case COORD__V1__WATCH_REQUEST__REQUEST_PROGRESS:
+        /* Answered together with others that have come in at once, as it looks at all watches. */
+        stream->progress_asked++;
+        grpc_call_await_room(call);
+        break;
+    default:
+        refuse(stream, 0, OUTCOME_BAD_ARGUMENTS,
+               "request: none of create, cancel and progress");
+        break;
+    }
+}
+
+/* Watches go on after the client has said all it had to say. */
+static bool stream_is_over(const struct grpc_watch_stream *stream)
+{
+    return stream->call->state == GRPC_CALL_HANDLED && stream->count == 0 &&
+           stream->progress_asked == 0;
+}
+
+static void watch_half_closed(struct grpc_call *call)
+{
+    if (call->data == NULL || stream_is_over(call->data)) {
+        grpc_call_finish(call);
+    }
+}
+
+static void watch_drained(struct grpc_call *call)
+{
+    struct grpc_watch_stream *stream = call->data;
+    struct list *it;
+    if (stream == NULL) {
+        return;
+    }
+    while ((it = list_pop_front(&stream->waiting)) != NULL) {
+        watch_resume(grpc_watch_hub(stream), &LIST_OF(it, struct grpc_watch, link)->watch);
+    }
+    grpc_listing_step(stream);
+    progress_answer(stream);
+    if (stream_is_over(stream)) {
+        grpc_call_finish(call);
+    }
+}
+
+static const struct grpc_method methods[] = {
+    {.name = "Watch",
+     .request = &coord__v1__watch_request__descriptor,
+     .takes_stream = true,
+     .is_long = true,
+     .message = watch_message,
+     .half_closed = watch_half_closed,
+     .drained = watch_drained,
+     .woken = watch_woken,
+     .ended = watch_ended},
+};
+
+const struct grpc_service grpc_watch_service = {
+    .name = "coord.v1.Watch",
+    .methods = methods,
+    .method_count = sizeof methods / sizeof methods[0],
+};
