@@ -129,8 +129,13 @@ Coord__V1__WatchReply grpc_watch_reply(const struct grpc_watch_stream *stream,
                                        Coord__V1__ReplyHeader *header, uint64_t id,
                                        Coord__V1__WatchReply__Type type, uint64_t revision)
 {
+    const struct node *node = grpc_call_node(stream->call);
+    const struct store *store = node_store(node);
+    uint64_t age_ms = node_age_ms(node);
     Coord__V1__WatchReply reply;
-    *header = answer_header_of_now(stream->call);
+    *header = answer_header(stream->call, store_revision(store), store_applied_index(store));
+    header->age_known = age_ms != UINT64_MAX;
+    header->age_ms = header->age_known ? age_ms : 0;
     coord__v1__watch_reply__init(&reply);
     reply.header = header;
     reply.watch_id = id;
