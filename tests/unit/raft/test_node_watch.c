@@ -99,7 +99,7 @@ static void finish(struct fixture *x)
     mem_free(x);
 }
 
-/* A write is known by its revision: the watch has heard of it before anybody hears of its outcome. */
+/* A write is known by its revision: the watch has heard of it before anybody hears its outcome. */
 static void on_written(struct node_write *w, enum status rc, const struct reply *reply)
 {
     struct fixture *x = ((struct write *)w->owner)->x;
