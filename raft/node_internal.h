@@ -44,16 +44,16 @@ struct forward_mark {
 
 struct node_leases {
     struct keeper *keeper;
-    bool is_running;      /* this node leads, and an entry of its term is applied */
-    bool has_suspects;    /* or may have */
-    bool awaits_loop;     /* a single voter: the suspects also wait for a job's end */
+    bool is_running;   /* this node leads, and an entry of its term is applied */
+    bool has_suspects; /* or may have */
+    bool awaits_loop;  /* a single voter: the suspects also wait for a job's end */
     bool job_is_open;
-    uint64_t round;       /* this read round or a later one decides about suspects; 0 = none */
-    uint64_t retry_ms;    /* suspects are looked for from then on */
+    uint64_t round;    /* this read round or a later one decides about suspects; 0 = none */
+    uint64_t retry_ms; /* suspects are looked for from then on */
     struct env_queue *queue; /* NULL until it is needed */
     struct env_job job;
-    size_t reaps;         /* proposed, and not applied yet */
-    uint64_t reap_ms;     /* the next lot, not before */
+    size_t reaps;     /* proposed, and not applied yet */
+    uint64_t reap_ms; /* the next lot, not before */
 };
 
 struct node_ttls {

@@ -113,7 +113,8 @@ static void expire(struct node *n, uint64_t leader, uint64_t now_ms)
     list_init(&late);
     n->ttls.deadline_ms = UINT64_MAX;
     for (size_t i = 0; i < 2; i++) {
-        LIST_EACH (it, tmp, lists[i]) {
+        LIST_EACH(it, tmp, lists[i])
+        {
             if (of(it)->deadline_ms <= now_ms) {
                 list_remove(it);
                 list_push_back(&late, it);
@@ -177,7 +178,8 @@ void node_on_lease_tell(struct node *n, uint64_t from, const struct message_leas
     if (from != n->ttls.asked_of) {
         return;
     }
-    LIST_EACH (it, tmp, &n->ttls.asked) {
+    LIST_EACH(it, tmp, &n->ttls.asked)
+    {
         if (of(it)->token == m->token) {
             complete(n, of(it), RC_OK, m->found, m->remaining_ms);
             return;

@@ -250,7 +250,8 @@ static void take_waiting(struct read_index *ri)
         move_all(&ri->in_round, &ri->waiting);
         return;
     }
-    LIST_EACH (it, tmp, &ri->waiting) {
+    LIST_EACH(it, tmp, &ri->waiting)
+    {
         if (of(it)->touch == 0 || touches_has(&ri->touching, of(it)->touch)) {
             list_remove(it);
             list_push_back(&ri->in_round, it);

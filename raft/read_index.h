@@ -53,7 +53,7 @@ struct read_index_proof {
     uint64_t ms;
 };
 
-#define READ_INDEX_QUESTIONS_MAX 64 /* one per member at a time */
+#define READ_INDEX_QUESTIONS_MAX 64                /* one per member at a time */
 #define READ_INDEX_TOUCHES_MAX   ((size_t)1 << 20) /* that wait for a round */
 
 struct read_index {
@@ -88,9 +88,9 @@ struct read_index {
     uint64_t round_leader; /* whom it asks: itself when it leads */
     uint64_t round_commit;
     uint64_t round_began_ms;
-    uint64_t asked_ms;  /* last time that its questions went out */
-    uint32_t confirmed; /* bit per member of the configuration */
-    uint64_t wanted_round;    /* rounds are begun until one from this on is confirmed; 0 = none */
+    uint64_t asked_ms;     /* last time that its questions went out */
+    uint32_t confirmed;    /* bit per member of the configuration */
+    uint64_t wanted_round; /* rounds are begun until one from this on is confirmed; 0 = none */
     uint64_t confirmed_round; /* the newest that this node's leadership was confirmed by */
 
     /* Proofs in the order of time: what is applied, the first and the last that are not. */

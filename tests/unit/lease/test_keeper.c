@@ -284,11 +284,9 @@ static void model_compare(const struct model *m)
     for (size_t id = 0; id < LEASES; id++) {
         const struct model_lease *l = &m->leases[id];
         uint64_t left = 0;
-        uint64_t left_expected = l->state != ABSENT && l->deadline_ms > m->now_ms
-                                     ? l->deadline_ms - m->now_ms
-                                     : 0;
-        same = same &&
-               keeper_remaining(m->k, id, m->now_ms, &left) == (l->state != ABSENT) &&
+        uint64_t left_expected =
+            l->state != ABSENT && l->deadline_ms > m->now_ms ? l->deadline_ms - m->now_ms : 0;
+        same = same && keeper_remaining(m->k, id, m->now_ms, &left) == (l->state != ABSENT) &&
                left == left_expected &&
                keeper_is_proposed(m->k, id) == (l->state == MODEL_PROPOSED);
         count += l->state != ABSENT;

@@ -68,8 +68,7 @@ static void on_send(void *context, uint64_t to, const struct message *m)
     ck_assert_uint_lt(x->sent_count, SENT_MAX);
     x->sent_to[x->sent_count] = to;
     x->sent[x->sent_count] = *m;
-    bool has_ids =
-        m->type == MESSAGE_READ_INDEX || m->type == MESSAGE_READ_INDEX_RESULT;
+    bool has_ids = m->type == MESSAGE_READ_INDEX || m->type == MESSAGE_READ_INDEX_RESULT;
     for (uint32_t i = 0; has_ids && i < m->read_index.touch_count && i < IDS_MAX; i++) {
         x->ids[x->sent_count][i] = m->read_index.touches[i];
     }
@@ -100,8 +99,7 @@ static void on_done(struct node_read *r, enum status rc, const struct query_resu
     x->rc[i] = rc;
 }
 
-static const struct read_index_ops ops = {
-    .send = on_send, .now_ms = on_now, .renew = on_renew};
+static const struct read_index_ops ops = {.send = on_send, .now_ms = on_now, .renew = on_renew};
 
 /* Members 1 to 5, of which 4 and 5 have no vote; member 1 is asked. */
 static void init(struct fixture *x, uint64_t leader)
@@ -126,8 +124,8 @@ static void finish(struct fixture *x)
 
 static void add_touching(struct fixture *x, size_t i, uint64_t lease)
 {
-    x->reads[i] = (struct node_read){
-        .done = on_done, .owner = x, .deadline_ms = 9000, .touch = lease};
+    x->reads[i] =
+        (struct node_read){.done = on_done, .owner = x, .deadline_ms = 9000, .touch = lease};
     ck_assert_int_eq(read_index_add(&x->ri, &x->reads[i]), RC_OK);
 }
 
@@ -575,8 +573,7 @@ START_TEST(who_does_not_lead_in_the_term_of_the_question_renews_nothing)
     x.engine.term = 7;
     read_index_on_question(
         &x.ri, 2,
-        &(struct message_read_index){
-            .round = 78, .term = 6, .touches = ids, .touch_count = 1});
+        &(struct message_read_index){.round = 78, .term = 6, .touches = ids, .touch_count = 1});
     ck_assert(newest(&x)->read_index.refused);
     x.engine.leader = 3;
     question_touching(&x, 2, 79, ids, 1);
@@ -872,8 +869,8 @@ static Suite *read_index_suite(void)
     tcase_add_test(tcase, a_follower_is_told_which_of_its_touches_came_too_late);
     tcase_add_test(tcase, touches_without_a_read_wait_so_long_and_no_longer);
     tcase_add_test(tcase, touches_that_nobody_leads_to_renew_wait_without_a_deadline);
-    tcase_add_test(tcase,
-                   more_touches_than_a_message_holds_take_several_rounds_and_their_reads_with_them);
+    tcase_add_test(
+        tcase, more_touches_than_a_message_holds_take_several_rounds_and_their_reads_with_them);
     tcase_add_test(tcase, touches_beyond_the_bound_are_refused);
     tcase_add_test(tcase, a_wanted_round_is_begun_until_one_is_confirmed);
     tcase_add_test(tcase, another_leader_s_answer_confirms_nothing_about_this_one);
