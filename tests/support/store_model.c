@@ -49,12 +49,14 @@ struct model model_copy(const struct model *m)
     struct model copy = *m;
     copy.capacity = m->count;
     copy.records = mem_dup(m->records, m->count * sizeof *m->records);
+    model_leases_copy(&copy, m);
     return copy;
 }
 
 void model_free(struct model *m)
 {
     mem_free(m->records);
+    model_leases_free(m);
     *m = (struct model){0};
 }
 
@@ -122,6 +124,8 @@ static void expect(struct expected *e, uint8_t type, const struct record *after,
     ck_assert_uint_lt(e->count, MODEL_CHANGES_MAX);
     struct expected_change *c = &e->changes[e->count++];
     c->type = type;
+    c->reason = e->reason;
+    c->session = e->session;
     c->after = *after;
     c->before = before == NULL ? (struct record){.null = true} : *before;
 }
@@ -144,13 +148,15 @@ static struct record *model_add(struct model *m, struct expected *e, uint8_t spa
     uint64_t revision = m->revision + 1;
     strcpy(r.path, path);
     r.stat = (struct node_stat){.create_revision = revision,
-                           .modify_revision = revision,
-                           .children_revision = revision,
-                           .create_ms = m->wall_ms,
-                           .modify_ms = m->wall_ms};
+                                .modify_revision = revision,
+                                .children_revision = revision,
+                                .create_ms = m->wall_ms,
+                                .modify_ms = m->wall_ms};
     r.null = true;
     if (data != NULL) {
         record_set_data(&r, data);
+        r.stat.kind = data->type == OP_CREATE ? data->kind : 0;
+        r.stat.lease = r.stat.kind == NODE_EPHEMERAL ? data->lease : 0;
     }
     if (space == 'Z') {
         char parent[MODEL_PATH_BYTES];
@@ -177,6 +183,9 @@ enum outcome model_create(struct model *m, struct expected *e, const struct op *
         *made = model_add(m, e, 'M', path, op);
         return OUTCOME_OK;
     }
+    if (op->kind == NODE_EPHEMERAL && model_lease_find(m, op->lease) == NULL) {
+        return OUTCOME_NO_LEASE;
+    }
     if (path[0] != '/') {
         return OUTCOME_BAD_PATH;
     }
@@ -193,6 +202,15 @@ enum outcome model_create(struct model *m, struct expected *e, const struct op *
     }
     if (model_find(m, 'Z', path) != NULL) {
         return OUTCOME_NODE_EXISTS;
+    }
+    struct record *above = model_find(m, 'Z', parent);
+    for (; above == NULL; above = model_find(m, 'Z', parent)) {
+        char deeper[MODEL_PATH_BYTES];
+        strcpy(deeper, parent);
+        model_parent_path(deeper, parent);
+    }
+    if (above->stat.kind == NODE_EPHEMERAL) {
+        return OUTCOME_EPHEMERAL_PARENT;
     }
     for (size_t i = 1; path[i] != '\0'; i++) { /* ancestors, from the top */
         char ancestor[MODEL_PATH_BYTES];
@@ -229,7 +247,7 @@ enum outcome model_set(struct model *m, struct expected *e, const struct op *op,
     return OUTCOME_OK;
 }
 
-static void model_delete_one(struct model *m, struct expected *e, struct record *r)
+void model_delete_record(struct model *m, struct expected *e, struct record *r)
 {
     if (r->space == 'Z') {
         char parent[MODEL_PATH_BYTES];
@@ -291,7 +309,7 @@ enum outcome model_delete(struct model *m, struct expected *e, const struct op *
                 leaf = x;
             }
         }
-        model_delete_one(m, e, leaf);
+        model_delete_record(m, e, leaf);
     }
     return OUTCOME_OK;
 }

@@ -1,6 +1,7 @@
-/* A second, naive implementation of what commands do to nodes: an array sorted by space and path.
- * It shares no code with the store, and knows what the tests draw: ASCII paths, small values, no
- * kinds but persistent ones.
+/* A second, naive implementation of what commands do to nodes and leases: an array of nodes sorted
+ * by space and path, an array of leases, each with an array of remembered replies. It shares no code
+ * with the store, and knows what the tests draw: ASCII paths, small values, persistent and ephemeral
+ * nodes, windows that are bounded by numbers and not by bytes.
  *
  * A change is made of the record and appended to `expected`; rolling back is the caller's: it keeps
  * a copy. Assertions are Check's. */
@@ -8,6 +9,7 @@
 #define TESTS_SUPPORT_STORE_MODEL_H
 
 #include "store/command.h"
+#include "store/reply.h"
 
 #define MODEL_PATH_BYTES  200
 #define MODEL_DATA_BYTES  64
@@ -22,21 +24,47 @@ struct record {
     struct node_stat stat;
 };
 
+struct model_reply {
+    uint64_t sequence;
+    uint8_t *bytes;
+    size_t size;
+};
+
+struct model_lease {
+    uint64_t id;
+    uint64_t ttl_ms;
+    uint64_t generation;
+    uint64_t granted_ms;
+    uint8_t kind;
+    bool renewable;
+    char secret[17];
+    char owner[17];
+    uint64_t floor;
+    struct model_reply *replies; /* in the order in which they came */
+    size_t reply_count;
+};
+
 struct model {
     struct record *records;
     size_t count;
     size_t capacity;
+    struct model_lease *leases;
+    size_t lease_count;
     uint64_t revision;
     uint64_t wall_ms;
 };
 
 struct expected_change {
     uint8_t type;
+    uint8_t reason;
+    uint64_t session;
     struct record after; /* of a delete: as it was */
     struct record before;
 };
 
 struct expected {
+    uint8_t reason; /* of the changes to come, and in whose name they are made */
+    uint64_t session;
     struct expected_change changes[MODEL_CHANGES_MAX];
     uint32_t count;
 };
@@ -57,6 +85,26 @@ enum outcome model_delete(struct model *m, struct expected *e, const struct op *
                           const char *path, uint64_t *count);
 enum outcome model_check(struct model *m, const struct op *op, const char *path);
 bool model_guard(struct model *m, const struct guard *g);
+
+void model_delete_record(struct model *m, struct expected *e, struct record *r);
+
+/* ---- leases (store_model_lease.c) ---- */
+
+struct model_lease *model_lease_find(const struct model *m, uint64_t id);
+/* The one with the next higher id. */
+struct model_lease *model_lease_next(const struct model *m, uint64_t after);
+void model_leases_copy(struct model *to, const struct model *from);
+void model_leases_free(struct model *m);
+
+/* What the session decides before a command is executed. False: `outcome` is the answer, or, if
+ * `first` is not NULL, the reply remembered there. */
+bool model_begin(struct model *m, const struct command *c, enum outcome *outcome,
+                 const struct model_reply **first);
+/* A reply to a numbered command; forgotten at once if its session has ended. */
+void model_remember(struct model *m, const struct command *c, struct slice reply);
+/* GRANT, RESUME, REVOKE, EXPIRE. */
+enum outcome model_lease_command(struct model *m, struct expected *e, const struct command *c,
+                                 struct lease_result *result);
 
 /* Paths as text. */
 void model_parent_path(const char *path, char *out);

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "lease/table.h"
 #include "store/state.h"
 #include "tests/support/check_main.h"
 #include "tests/support/store_kit.h"
@@ -29,7 +30,8 @@ static void check_stat(const struct node_stat *real, const struct node_stat *mod
     ck_assert_uint_eq(real->data_bytes, model->data_bytes);
     ck_assert_uint_eq(real->child_count, model->child_count);
     ck_assert_uint_eq(real->kind, model->kind);
-    ck_assert_uint_eq(real->lease + real->ttl_ms + real->acl + real->acl_version, 0);
+    ck_assert_uint_eq(real->lease, model->lease);
+    ck_assert_uint_eq(real->ttl_ms + real->acl + real->acl_version, 0);
 }
 
 static void check_data(const struct record *r, struct slice data, bool null)
@@ -38,8 +40,96 @@ static void check_data(const struct record *r, struct slice data, bool null)
     ck_assert_int_eq(null, r->null);
 }
 
+static void check_window(struct store *s, const struct model_lease *l)
+{
+    const struct window *w = store_lease(s, l->id)->window;
+    ck_assert_uint_eq(w->floor, l->floor);
+    ck_assert_uint_eq(window_count(w), l->reply_count);
+    for (size_t i = 0; i < l->reply_count; i++) {
+        const struct window_reply *r = window_find(w, l->replies[i].sequence);
+        ck_assert_ptr_nonnull(r);
+        ck_assert(slice_equal(slice_make(r->bytes, r->size),
+                              slice_make(l->replies[i].bytes, l->replies[i].size)));
+    }
+}
+
+static void check_lease(const struct query_lease *real, const struct model_lease *l)
+{
+    ck_assert_uint_eq(real->id, l->id);
+    ck_assert_uint_eq(real->ttl_ms, l->ttl_ms);
+    ck_assert_uint_eq(real->generation, l->generation);
+    ck_assert_uint_eq(real->granted_ms, l->granted_ms);
+    ck_assert_uint_eq(real->kind, l->kind);
+    ck_assert_int_eq(real->renewable, l->renewable);
+    ck_assert(slice_is(real->secret, l->secret));
+    ck_assert(slice_is(real->owner, l->owner));
+}
+
+/* The nodes of a lease, by pages. */
+static void check_attached(const struct store *s, struct model *m, uint64_t id, struct rng *rng)
+{
+    char after[MODEL_PATH_BYTES] = "";
+    uint64_t seen = 0;
+    bool more = true;
+    while (more) {
+        struct arena arena = {0};
+        struct query_result result;
+        struct query query = {.type = QUERY_LEASE,
+                              .lease = id,
+                              .after = slice_str(after),
+                              .limit = (uint32_t)rng_range(rng, 1, 3)};
+        store_query(s, &query, &result, &arena);
+        ck_assert_int_eq(result.outcome, OUTCOME_OK);
+        check_lease(&result.leases[0], model_lease_find(m, id));
+        for (uint32_t i = 0; i < result.entry_count; i++, seen++) {
+            char path[MODEL_PATH_BYTES];
+            model_slice_text(result.entries[i].path, path);
+            ck_assert(after[0] == '\0' || model_path_order(after, path) < 0);
+            ck_assert_uint_eq(model_find(m, 'Z', path)->stat.lease, id);
+            strcpy(after, path);
+        }
+        more = result.more;
+        if (!more) {
+            ck_assert_uint_eq(result.leases[0].attached, seen);
+        }
+        arena_close(&arena);
+    }
+    uint64_t expected = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        expected += m->records[i].stat.lease == id;
+    }
+    ck_assert_uint_eq(seen, expected);
+}
+
+static void check_leases(struct store *s, struct model *m, struct rng *rng)
+{
+    const struct model_lease *l = model_lease_next(m, 0);
+    uint64_t after = 0;
+    bool more = true;
+    while (more) {
+        struct arena arena = {0};
+        struct query_result result;
+        struct query query = {
+            .type = QUERY_LEASES, .lease = after, .limit = (uint32_t)rng_range(rng, 1, 4)};
+        store_query(s, &query, &result, &arena);
+        for (uint32_t i = 0; i < result.lease_count; i++, l = model_lease_next(m, l->id)) {
+            ck_assert_ptr_nonnull(l);
+            check_lease(&result.leases[i], l);
+            check_attached(s, m, l->id, rng);
+            if (l->kind == LEASE_SESSION) {
+                check_window(s, l);
+            }
+            after = l->id;
+        }
+        more = result.more;
+        arena_close(&arena);
+    }
+    ck_assert_ptr_null(l);
+    ck_assert_uint_eq(store_lease_count(s), m->lease_count);
+}
+
 /* All records of a space by pages of random size; flat keys and children in order of name. */
-static void check_listing(const struct store *s, struct model *m, struct rng *rng)
+static void check_listing(struct store *s, struct model *m, struct rng *rng)
 {
     struct record *sorted = mem_dup(m->records, m->count * sizeof *sorted);
     size_t count = 0;
@@ -99,6 +189,7 @@ static void check_listing(const struct store *s, struct model *m, struct rng *rn
     }
     ck_assert_uint_eq(seen, keys.entry_count);
     arena_close(&arena);
+    check_leases(s, m, rng);
     ck_assert_uint_eq(store_node_count(s), m->count);
     ck_assert_uint_eq(store_revision(s), m->revision);
 }
@@ -114,6 +205,8 @@ static void check_changes(const struct store *s, uint64_t from, const struct exp
         ck_assert_uint_eq(real->revision, revision);
         ck_assert_uint_eq(real->sub, i);
         ck_assert_uint_eq(real->type, want->type);
+        ck_assert_uint_eq(real->reason, want->reason);
+        ck_assert_uint_eq(real->session, want->session);
         ck_assert_uint_eq(real->space, want->after.space);
         ck_assert(slice_is(real->path, want->after.path));
         check_stat(&real->stat, &want->after.stat);
@@ -214,7 +307,8 @@ static void model_txn(struct model *m, const struct txn *txn, const struct reply
         return;
     }
     ck_assert_uint_eq(real->result_count, count);
-    struct model before = model_copy(m);
+    struct record *before = mem_dup(m->records, m->count * sizeof *before);
+    size_t before_count = m->count;
     for (uint32_t i = 0; i < count; i++) {
         bool kept = real->outcome == OUTCOME_OK;
         enum outcome outcome = model_op(m, e, &ops[i], kept ? &real->results[i] : NULL);
@@ -229,13 +323,30 @@ static void model_txn(struct model *m, const struct txn *txn, const struct reply
             ck_assert_int_eq(real->results[j].outcome, OUTCOME_ROLLED_BACK);
         }
         mem_free(m->records);
-        *m = before;
+        m->records = before;
+        m->count = before_count;
+        m->capacity = before_count;
         e->count = 0;
         return;
     }
     ck_assert_int_eq(real->outcome, OUTCOME_OK);
     m->revision += e->count > 0;
-    model_free(&before);
+    mem_free(before);
+}
+
+static void model_lease_step(struct model *m, const struct command *c, const struct reply *real,
+                             struct expected *e)
+{
+    struct lease_result expected;
+    ck_assert_int_eq(real->outcome, model_lease_command(m, e, c, &expected));
+    ck_assert_int_eq(real->has_lease, real->outcome == OUTCOME_OK);
+    if (real->has_lease) {
+        ck_assert_uint_eq(real->lease.id, expected.id);
+        ck_assert_uint_eq(real->lease.ttl_ms, expected.ttl_ms);
+        ck_assert_uint_eq(real->lease.generation, expected.generation);
+        ck_assert_uint_eq(real->lease.removed, expected.removed);
+        ck_assert(slice_equal(real->lease.secret, expected.secret));
+    }
 }
 
 /* ---- random commands ---------------------------------------------------------------------- */
@@ -289,6 +400,79 @@ static void draw_key(struct rng *rng, struct draft *d, uint8_t *space, struct sl
     *path = slice_str(text);
 }
 
+/* Few, so that they are there, or were, or come again. */
+static uint64_t draw_lease_id(struct rng *rng)
+{
+    return rng_range(rng, 1, 12) * 1000;
+}
+
+static struct slice draw_secret(struct rng *rng)
+{
+    static const char *const secrets[] = {"0123456789abcdef",
+                                          "0123456789abcdef",
+                                          "0123456789abcdef",
+                                          "0123456789abcdeF",
+                                          "",
+                                          "short"};
+    return slice_str(secrets[rng_below(rng, rng_chance(rng, 900) ? 3 : 6)]);
+}
+
+static uint64_t draw_ttl(struct rng *rng)
+{
+    static const uint64_t odd[] = {0, 499, 500, 86400000, 86400001, UINT64_MAX};
+    return rng_chance(rng, 100) ? odd[rng_below(rng, 6)] : rng_range(rng, 500, 30000);
+}
+
+/* One of the four; right more often than wrong. */
+static void draw_lease(struct rng *rng, const struct model *m, struct command *c)
+{
+    static const uint8_t types[] = {COMMAND_GRANT,  COMMAND_GRANT,  COMMAND_GRANT,
+                                    COMMAND_RESUME, COMMAND_REVOKE, COMMAND_EXPIRE};
+    c->type = types[rng_below(rng, sizeof types)];
+    c->lease = (struct command_lease){.id = rng_chance(rng, 20) ? 0 : draw_lease_id(rng)};
+    if (c->type == COMMAND_EXPIRE) {
+        const struct model_lease *l = model_lease_find(m, c->lease.id);
+        c->lease.generation = l == NULL ? 0 : l->generation;
+        c->lease.generation += rng_chance(rng, 300) ? rng_below(rng, 3) - 1 : 0;
+        return;
+    }
+    c->lease.secret = draw_secret(rng);
+    if (c->type != COMMAND_REVOKE) {
+        c->lease.ttl_ms = draw_ttl(rng);
+    }
+    if (c->type == COMMAND_GRANT) {
+        c->lease.kind = (uint8_t)rng_range(rng, LEASE_PLAIN, LEASE_SESSION);
+        c->lease.renewable = rng_chance(rng, 500);
+        c->lease.owner = slice_str(rng_chance(rng, 500) ? "somebody" : "");
+    } else if (c->type == COMMAND_REVOKE) {
+        c->lease.kind = (uint8_t)rng_range(rng, 0, LEASE_SESSION);
+    }
+}
+
+/* A session, with a number that is new, repeated, late, or far ahead; or none. */
+static void draw_session(struct rng *rng, const struct model *m, struct command *c)
+{
+    c->session = draw_lease_id(rng);
+    for (int i = 0; i < 3 && model_lease_find(m, c->session) == NULL; i++) {
+        c->session = draw_lease_id(rng);
+    }
+    const struct model_lease *l = model_lease_find(m, c->session);
+    uint64_t floor = l == NULL ? 0 : l->floor;
+    switch (rng_below(rng, 10)) {
+    case 0: return;
+    case 1: c->sequence = floor + rng_range(rng, 900, 1100); break;
+    case 2: c->sequence = 1 + rng_below(rng, floor + 1); break;
+    default:
+        c->sequence = floor + rng_range(rng, 1, 20);
+        if (l != NULL && l->reply_count > 0 && rng_chance(rng, 300)) {
+            c->sequence = l->replies[rng_below(rng, l->reply_count)].sequence;
+        }
+    }
+    if (rng_chance(rng, 200)) {
+        c->answered_to = floor + rng_below(rng, 8);
+    }
+}
+
 static struct op draw_op(struct rng *rng, struct draft *d)
 {
     static const uint8_t types[] = {OP_CREATE, OP_CREATE, OP_CREATE, OP_CREATE, OP_SET, OP_SET,
@@ -303,6 +487,10 @@ static struct op draw_op(struct rng *rng, struct draft *d)
             op.flags = OP_NULL_DATA;
             op.data = slice_make(NULL, 0);
         }
+    }
+    if (op.type == OP_CREATE && tree && rng_chance(rng, 300)) {
+        op.kind = NODE_EPHEMERAL;
+        op.lease = draw_lease_id(rng);
     }
     if (op.type == OP_CREATE && tree) {
         op.flags |= (uint8_t)(rng_chance(rng, 250) ? OP_SEQUENTIAL : 0);
@@ -338,7 +526,8 @@ static struct guard draw_guard(struct rng *rng, struct draft *d, uint64_t revisi
     return g;
 }
 
-static struct command draw_command(struct rng *rng, struct draft *d, const struct kit *k)
+static struct command draw_command(struct rng *rng, struct draft *d, const struct kit *k,
+                                   const struct model *m)
 {
     d->used = 0;
     struct command c = {.type = COMMAND_TXN};
@@ -359,7 +548,12 @@ static struct command draw_command(struct rng *rng, struct draft *d, const struc
         c.txn.guards = d->guards;
         c.txn.else_ops = d->else_ops;
     }
+    if (rng_chance(rng, 200)) {
+        draw_lease(rng, m, &c);
+    }
     if (rng_chance(rng, 300)) {
+        draw_session(rng, m, &c);
+    } else if (rng_chance(rng, 300)) {
         c.request = (struct request_id){.issued_ms = k->cluster_ms - rng_below(rng, 50),
                                         .random = {rng_next(rng), rng_below(rng, 2)}};
     }
@@ -380,6 +574,7 @@ struct retry {
 
 struct entry { /* a command applied while a scan was under way */
     struct buf command;
+    uint64_t digest; /* after it */
     uint64_t cluster_ms;
     uint64_t wall_ms;
 };
@@ -410,20 +605,68 @@ static void remember_entry(struct run *r)
     buf_append_slice(&e->command, buf_slice(&r->kit.bytes));
 }
 
+/* Applies what is in k->bytes. */
+static void run_entry(struct run *r)
+{
+    remember_entry(r);
+    kit_run_encoded(&r->kit, buf_slice(&r->kit.bytes));
+    if (r->scan != NULL) {
+        r->entries[r->entry_count - 1].digest = store_digest(r->kit.store);
+    }
+}
+
+/* The first reply again, or a refusal: nothing was executed. */
+static void check_early(struct run *r, enum outcome outcome, const struct model_reply *first)
+{
+    struct reply *reply = &r->kit.reply;
+    ck_assert_int_eq(reply->repeated, first != NULL);
+    if (first == NULL) {
+        ck_assert_int_eq(reply->outcome, outcome);
+        ck_assert_uint_eq(reply->result_count, 0);
+        return;
+    }
+    struct buf again = {0};
+    reply->repeated = false;
+    reply_encode(&again, reply);
+    ck_assert(slice_equal(buf_slice(&again), slice_make(first->bytes, first->size)));
+    buf_close(&again);
+}
+
+/* What was executed on the store is executed on the model. */
+static void check_executed(struct run *r, const struct command *c)
+{
+    struct kit *k = &r->kit;
+    ck_assert(!k->reply.repeated);
+    if (c->type == COMMAND_TXN) {
+        model_txn(&r->model, &c->txn, &k->reply, &r->expected);
+    } else {
+        model_lease_step(&r->model, c, &k->reply, &r->expected);
+    }
+    ck_assert_uint_eq(k->reply.revision, r->model.revision);
+    struct buf reply = {0};
+    reply_encode(&reply, &k->reply);
+    model_remember(&r->model, c, buf_slice(&reply));
+    buf_close(&reply);
+}
+
 static void step_command(struct run *r)
 {
     struct kit *k = &r->kit;
-    struct command c = draw_command(&r->rng, &r->draft, k);
+    struct command c = draw_command(&r->rng, &r->draft, k, &r->model);
+    enum outcome outcome;
+    const struct model_reply *first;
     r->model.wall_ms = k->wall_ms;
     r->expected.count = 0;
+    r->expected.session = c.session;
     uint64_t end = k->store->history.end;
     buf_clear(&k->bytes);
     command_encode(&k->bytes, &c);
-    remember_entry(r);
-    kit_run_encoded(k, buf_slice(&k->bytes));
-    ck_assert(!k->reply.repeated);
-    model_txn(&r->model, &c.txn, &k->reply, &r->expected);
-    ck_assert_uint_eq(k->reply.revision, r->model.revision);
+    run_entry(r);
+    if (model_begin(&r->model, &c, &outcome, &first)) {
+        check_executed(r, &c);
+    } else {
+        check_early(r, outcome, first);
+    }
     ck_assert_uint_eq(store_revision(k->store), r->model.revision);
     check_changes(k->store, end, &r->expected, r->model.revision);
     if (request_id_is_set(&c.request)) {
@@ -448,8 +691,7 @@ static void step_retry(struct run *r)
     bool expired = retry->id.issued_ms + REPLIES_AGE_MS_MAX < k->cluster_ms;
     buf_clear(&k->bytes);
     buf_append_slice(&k->bytes, buf_slice(&retry->command));
-    remember_entry(r);
-    kit_run_encoded(k, buf_slice(&k->bytes));
+    run_entry(r);
     ck_assert_uint_eq(k->store->history.end, end);
     if (expired) {
         ck_assert_int_eq(k->reply.outcome, OUTCOME_REQUEST_EXPIRED);
@@ -532,6 +774,7 @@ static void step_scan(struct run *r)
         twin.cluster_ms = r->entries[i].cluster_ms;
         twin.wall_ms = r->entries[i].wall_ms;
         kit_run_encoded(&twin, buf_slice(&r->entries[i].command));
+        ck_assert_uint_eq(store_digest(twin.store), r->entries[i].digest);
     }
     ck_assert_uint_eq(store_digest(twin.store), store_digest(k->store));
     ck_assert_uint_eq(store_history_floor(twin.store), store_history_floor(k->store));
