@@ -400,9 +400,12 @@ static void draw_key(struct rng *rng, struct draft *d, uint8_t *space, struct sl
     *path = slice_str(text);
 }
 
-/* Few, so that they are there, or were, or come again. */
-static uint64_t draw_lease_id(struct rng *rng)
+/* Mostly one that is there; else one of few, that was, or comes again. */
+static uint64_t draw_lease_id(struct rng *rng, const struct model *m)
 {
+    if (m->lease_count > 0 && rng_chance(rng, 800)) {
+        return m->leases[rng_below(rng, m->lease_count)].id;
+    }
     return rng_range(rng, 1, 12) * 1000;
 }
 
@@ -427,9 +430,12 @@ static uint64_t draw_ttl(struct rng *rng)
 static void draw_lease(struct rng *rng, const struct model *m, struct command *c)
 {
     static const uint8_t types[] = {COMMAND_GRANT,  COMMAND_GRANT,  COMMAND_GRANT,
+                                    COMMAND_GRANT,  COMMAND_GRANT,  COMMAND_RESUME,
                                     COMMAND_RESUME, COMMAND_REVOKE, COMMAND_EXPIRE};
     c->type = types[rng_below(rng, sizeof types)];
-    c->lease = (struct command_lease){.id = rng_chance(rng, 20) ? 0 : draw_lease_id(rng)};
+    uint64_t id =
+        c->type == COMMAND_GRANT ? rng_range(rng, 1, 12) * 1000 : draw_lease_id(rng, m);
+    c->lease = (struct command_lease){.id = rng_chance(rng, 20) ? 0 : id};
     if (c->type == COMMAND_EXPIRE) {
         const struct model_lease *l = model_lease_find(m, c->lease.id);
         c->lease.generation = l == NULL ? 0 : l->generation;
@@ -452,15 +458,15 @@ static void draw_lease(struct rng *rng, const struct model *m, struct command *c
 /* A session, with a number that is new, repeated, late, or far ahead; or none. */
 static void draw_session(struct rng *rng, const struct model *m, struct command *c)
 {
-    c->session = draw_lease_id(rng);
-    for (int i = 0; i < 3 && model_lease_find(m, c->session) == NULL; i++) {
-        c->session = draw_lease_id(rng);
+    const struct model_lease *l = NULL;
+    for (int i = 0; i < 4 && (l == NULL || l->kind != LEASE_SESSION); i++) {
+        c->session = draw_lease_id(rng, m);
+        l = model_lease_find(m, c->session);
     }
-    const struct model_lease *l = model_lease_find(m, c->session);
     uint64_t floor = l == NULL ? 0 : l->floor;
     switch (rng_below(rng, 10)) {
     case 0: return;
-    case 1: c->sequence = floor + rng_range(rng, 900, 1100); break;
+    case 1: c->sequence = floor + rng_range(rng, 1020, 1028); break;
     case 2: c->sequence = 1 + rng_below(rng, floor + 1); break;
     default:
         c->sequence = floor + rng_range(rng, 1, 20);
@@ -473,7 +479,7 @@ static void draw_session(struct rng *rng, const struct model *m, struct command 
     }
 }
 
-static struct op draw_op(struct rng *rng, struct draft *d)
+static struct op draw_op(struct rng *rng, struct draft *d, const struct model *m)
 {
     static const uint8_t types[] = {OP_CREATE, OP_CREATE, OP_CREATE, OP_CREATE, OP_SET, OP_SET,
                                     OP_DELETE, OP_DELETE, OP_CHECK,  OP_GET,    OP_LIST};
@@ -490,7 +496,8 @@ static struct op draw_op(struct rng *rng, struct draft *d)
     }
     if (op.type == OP_CREATE && tree && rng_chance(rng, 300)) {
         op.kind = NODE_EPHEMERAL;
-        op.lease = draw_lease_id(rng);
+        op.lease = draw_lease_id(rng, m);
+        op.flags |= (uint8_t)(rng_chance(rng, 400) ? OP_SEQUENTIAL : 0);
     }
     if (op.type == OP_CREATE && tree) {
         op.flags |= (uint8_t)(rng_chance(rng, 250) ? OP_SEQUENTIAL : 0);
@@ -533,7 +540,7 @@ static struct command draw_command(struct rng *rng, struct draft *d, const struc
     struct command c = {.type = COMMAND_TXN};
     uint32_t then_count = rng_chance(rng, 700) ? 1 : (uint32_t)rng_below(rng, OPS_MAX + 1);
     for (uint32_t i = 0; i < then_count; i++) {
-        d->then_ops[i] = draw_op(rng, d);
+        d->then_ops[i] = draw_op(rng, d, m);
     }
     c.txn = (struct txn){.then_ops = d->then_ops, .then_count = then_count};
     if (rng_chance(rng, 150)) {
@@ -543,7 +550,7 @@ static struct command draw_command(struct rng *rng, struct draft *d, const struc
             d->guards[i] = draw_guard(rng, d, store_revision(k->store));
         }
         for (uint32_t i = 0; i < c.txn.else_count; i++) {
-            d->else_ops[i] = draw_op(rng, d);
+            d->else_ops[i] = draw_op(rng, d, m);
         }
         c.txn.guards = d->guards;
         c.txn.else_ops = d->else_ops;
