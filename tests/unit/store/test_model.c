@@ -498,6 +498,7 @@ static struct op draw_op(struct rng *rng, struct draft *d, const struct model *m
         op.kind = NODE_EPHEMERAL;
         op.lease = draw_lease_id(rng, m);
         op.flags |= (uint8_t)(rng_chance(rng, 400) ? OP_SEQUENTIAL : 0);
+        op.flags |= (uint8_t)(rng_chance(rng, 600) ? OP_MAKE_PARENTS : 0);
     }
     if (op.type == OP_CREATE && tree) {
         op.flags |= (uint8_t)(rng_chance(rng, 250) ? OP_SEQUENTIAL : 0);
