@@ -1,10 +1,10 @@
-/* A second, naive implementation of what commands do to nodes and leases: an array of nodes sorted
- * by space and path, an array of leases, each with an array of remembered replies. It shares no code
- * with the store, and knows what the tests draw: ASCII paths, small values, persistent and ephemeral
- * nodes, windows that are bounded by numbers and not by bytes.
+/* A second, naive implementation of what commands do to nodes and leases: an array of nodes
+ * sorted by space and path, an array of leases, each with an array of remembered replies. It
+ * shares no code with the store, and knows what the tests draw: ASCII paths, small values,
+ * persistent and ephemeral nodes, windows that are bounded by numbers and not by bytes.
  *
- * A change is made of the record and appended to `expected`; rolling back is the caller's: it keeps
- * a copy. Assertions are Check's. */
+ * A change is made of the record and appended to `expected`; rolling back is the caller's:
+ * it keeps a copy. Assertions are Check's. */
 #ifndef TESTS_SUPPORT_STORE_MODEL_H
 #define TESTS_SUPPORT_STORE_MODEL_H
 
@@ -75,8 +75,8 @@ void model_free(struct model *m);
 
 struct record *model_find(struct model *m, uint8_t space, const char *path);
 
-/* One operation. `path` is that of `op` as text; `made` is the node created or set, `count` what a
- * delete took. The revision of the changes is m->revision + 1. */
+/* One operation. `path` is that of `op` as text; `made` is the node created or set, `count`
+ * what a delete took. The revision of the changes is m->revision + 1. */
 enum outcome model_create(struct model *m, struct expected *e, const struct op *op,
                           const char *path, struct record **made);
 enum outcome model_set(struct model *m, struct expected *e, const struct op *op,
