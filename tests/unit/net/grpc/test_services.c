@@ -116,6 +116,42 @@ START_TEST(create_sequential_with_parents_answers_the_numbered_path)
 }
 END_TEST
 
+static const struct {
+    int kind;
+    uint64_t ttl_ms;
+    int code;
+    const char *text;
+} kinds[] = {
+    {COORD__V1__KIND__PERSISTENT, 0, GRPC_OK, ""},
+    {COORD__V1__KIND__CONTAINER, 0, GRPC_OK, ""},
+    {COORD__V1__KIND__TTL, 7000, GRPC_OK, ""},
+    {COORD__V1__KIND__TTL, 0, GRPC_OUT_OF_RANGE, "ttl_ms: 0"},
+    {COORD__V1__KIND__CONTAINER, 7000, GRPC_INVALID_ARGUMENT, "ttl_ms"},
+    {4, 0, GRPC_INVALID_ARGUMENT, "kind"},
+    {-1, 0, GRPC_INVALID_ARGUMENT, "kind"},
+};
+
+START_TEST(nodes_are_of_the_kind_that_was_asked_for)
+{
+    Coord__V1__CreateRequest request;
+    coord__v1__create_request__init(&request);
+    request.path = text("/k");
+    request.kind = (Coord__V1__Kind)kinds[_i].kind;
+    request.ttl_ms = kinds[_i].ttl_ms;
+    struct peer_call *call = peer_unary(peer, "/coord.v1.Tree/Create", &request.base);
+    ck_assert_int_eq(peer_call_code(call), kinds[_i].code);
+    ck_assert_ptr_nonnull(strstr(peer_call_text(call), kinds[_i].text));
+    if (kinds[_i].code == GRPC_OK) {
+        Coord__V1__CreateReply *reply =
+            peer_call_unpack(call, 0, &coord__v1__create_reply__descriptor);
+        ck_assert_int_eq((int)reply->stat->kind, kinds[_i].kind);
+        ck_assert_uint_eq(reply->stat->ttl_ms, kinds[_i].ttl_ms);
+        coord__v1__create_reply__free_unpacked(reply, NULL);
+    }
+    peer_call_free(call);
+}
+END_TEST
+
 START_TEST(a_repeated_request_id_is_executed_once)
 {
     Coord__V1__RequestId id;
@@ -585,6 +621,16 @@ START_TEST(every_guard_target_arrives)
     reply = txn(&t);
     ck_assert(reply->took_then);
     coord__v1__txn_reply__free_unpacked(reply, NULL);
+
+    /* A grant is held as long as the node with that epoch is there; the relation is ignored. */
+    t.guard.target_case = COORD__V1__GUARD__TARGET_GRANT;
+    t.guard.relation = COORD__V1__GUARD__RELATION__LESS;
+    for (uint64_t later = 0; later <= 1; later++) {
+        t.guard.grant = store_revision(node->store) + later;
+        reply = txn(&t);
+        ck_assert_int_eq(reply->took_then, later == 0);
+        coord__v1__txn_reply__free_unpacked(reply, NULL);
+    }
 }
 END_TEST
 
@@ -1030,6 +1076,8 @@ static Suite *services_suite(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, create_answers_the_path_and_stat_of_the_new_node);
     tcase_add_test(tcase, create_sequential_with_parents_answers_the_numbered_path);
+    tcase_add_loop_test(tcase, nodes_are_of_the_kind_that_was_asked_for, 0,
+                        (int)(sizeof kinds / sizeof kinds[0]));
     tcase_add_test(tcase, a_repeated_request_id_is_executed_once);
     tcase_add_test(tcase, get_answers_the_bytes_and_the_stat);
     tcase_add_test(tcase, a_refusal_names_path_and_outcome);
