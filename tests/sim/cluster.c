@@ -167,6 +167,9 @@ static void check_applied(struct cluster *c, struct cluster_node *n)
     }
     *known = (struct cluster_digest){.digest = digest, .revision = revision, .is_known = true};
     world_note(&c->world, NOTE_APPLIED, index << 8 | n->host.number, digest);
+    if (c->applied != NULL) {
+        c->applied(c->applied_context, n->host.number);
+    }
 }
 
 static void check_state(struct cluster *c, struct cluster_node *n)
@@ -190,6 +193,10 @@ static void check_state(struct cluster *c, struct cluster_node *n)
     }
     if (!is_new) {
         return;
+    }
+    if (state == 'l') {
+        n->has_won = true;
+        n->won_age_us = sim_host_age_us(&n->host);
     }
     world_note(&c->world, NOTE_STATE, (uint64_t)n->host.number << 8 | (uint8_t)state,
                status.term);

@@ -67,6 +67,8 @@ struct cluster_node {
     uint64_t term;
     bool has_changed; /* its log said that its state did */
     char state;       /* first letter of node_status.state */
+    bool has_won;     /* has been leader at some time */
+    uint64_t won_age_us; /* sim_host_age_us when it last won */
     struct world_event turn;
     struct world_event deadline;
     struct world_event restart;
@@ -91,6 +93,7 @@ struct cluster {
     size_t leader_count;
     struct cluster_digest *digests; /* by applied index */
     size_t digest_count;
+    uint64_t jumped_us; /* when a node's monotonic clock last jumped */
     uint64_t elections;
     uint64_t installs;
     uint64_t takes;
@@ -98,6 +101,9 @@ struct cluster {
     uint64_t deaths_in_job;
     uint64_t deaths_in_open;
     uint64_t disk_failures;
+    /* A node's applied index has risen. May be NULL. */
+    void (*applied)(void *context, uint32_t node);
+    void *applied_context;
     /* Called at a MOMENT_; may do nothing to the node but schedule. May be NULL. */
     void (*moment)(void *context, enum moment moment, uint32_t node);
     void *context;

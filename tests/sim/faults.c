@@ -109,6 +109,7 @@ static bool strike_node(struct faults *f, enum fault kind, uint32_t node)
         return false; /* counted when something is refused */
     case FAULT_DISK_ERROR: d->fail_after = (uint32_t)world_random(w, 1, 12); return false;
     case FAULT_CLOCK_JUMP:
+        c->jumped_us = w->now_us;
         sim_host_jump_clock(&c->nodes[node].host, world_random(w, 20 * MS, 4000 * MS));
         cluster_wake(c, node);
         return true;

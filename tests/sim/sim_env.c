@@ -158,6 +158,12 @@ void sim_host_boot_clock(struct sim_host *h)
 void sim_host_jump_clock(struct sim_host *h, uint64_t forward_us)
 {
     h->clock_base_us += forward_us;
+    h->jumped_us += forward_us;
+}
+
+uint64_t sim_host_age_us(const struct sim_host *h)
+{
+    return h->world->now_us * h->clock_rate_ppm / 1000000 + h->jumped_us;
 }
 
 uint64_t sim_host_now_us(const struct sim_host *h)

@@ -28,6 +28,7 @@ struct sim_host {
     uint64_t clock_base_us;
     uint64_t clock_anchor_us;
     uint64_t clock_rate_ppm;
+    uint64_t jumped_us; /* by all jumps so far */
     int64_t wall_offset_ms;
     uint64_t paused_until_us; /* nothing of its process is scheduled before */
     struct sim_env *process;  /* NULL: down */
@@ -53,6 +54,9 @@ void sim_host_close(struct sim_host *h);
 /* A reboot: the monotonic clock starts anew. */
 void sim_host_boot_clock(struct sim_host *h);
 void sim_host_jump_clock(struct sim_host *h, uint64_t forward_us);
+/* What the host's clock has counted since the world began, reboots left out: for the checks, which
+ * ask how much time has passed by it. */
+uint64_t sim_host_age_us(const struct sim_host *h);
 uint64_t sim_host_now_us(const struct sim_host *h);
 /* World time from now until the host's clock shows `local_us`; 0 if it does already. */
 uint64_t sim_host_delay_until(const struct sim_host *h, uint64_t local_us);

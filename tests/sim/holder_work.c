@@ -1,0 +1,291 @@
+#include "tests/sim/holder_work.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "coord/v1/tree.pb-c.h"
+
+#define WORK_LIMIT_US (600 * MS)
+#define ORPHANS       3
+
+static struct world *world_of(const struct holder *h)
+{
+    return &h->all->cluster->world;
+}
+
+static struct tenancy *tenancy_of(struct holder *h)
+{
+    return &h->all->tenancies[h->tenancy];
+}
+
+/* ---- requests ---------------------------------------------------------------------------- */
+
+struct words {
+    Coord__V1__RequestHeader header;
+    Coord__V1__SessionRef session;
+    Coord__V1__RequestId id;
+};
+
+/* In the name of the session, with a number; of a lease, with a request id. */
+static void words_fill(struct holder *h, struct words *w, uint64_t sequence)
+{
+    coord__v1__request_header__init(&w->header);
+    coord__v1__session_ref__init(&w->session);
+    coord__v1__request_id__init(&w->id);
+    if (!tenancy_of(h)->is_lease) {
+        w->session.id = tenancy_of(h)->id;
+        w->session.sequence = sequence;
+        w->session.answered_to = h->job_answered_to;
+        w->header.session = &w->session;
+    } else if (station_cluster_ms(h->stations[0]) > 0) {
+        w->id.issued_ms = station_cluster_ms(h->stations[0]);
+        w->id.high = rng_next(&world_of(h)->rng);
+        w->id.low = rng_next(&world_of(h)->rng);
+        w->header.request_id = &w->id;
+    }
+}
+
+static void pack(struct holder *h, const char *path, const ProtobufCMessage *message)
+{
+    h->work_path = path;
+    buf_clear(&h->request);
+    size_t bytes = protobuf_c_message_get_packed_size(message);
+    (void)protobuf_c_message_pack(message, buf_extend(&h->request, bytes));
+}
+
+static void pack_create(struct holder *h, struct words *w, Coord__V1__Kind kind,
+                        uint64_t ttl_ms)
+{
+    const struct tenancy *t = tenancy_of(h);
+    Coord__V1__CreateRequest m;
+    coord__v1__create_request__init(&m);
+    m.header = &w->header;
+    m.path = h->path;
+    m.kind = kind;
+    m.ttl_ms = ttl_ms;
+    m.sequential = h->path[strlen(h->path) - 1] == '-';
+    if (kind == COORD__V1__KIND__EPHEMERAL) {
+        /* Named, or left to be that of the header. */
+        m.lease = t->is_lease || world_chance(world_of(h), 500) ? t->id : 0;
+    }
+    pack(h, "/coord.v1.Tree/Create", &m.base);
+}
+
+static void pack_delete(struct holder *h, struct words *w)
+{
+    Coord__V1__DeleteRequest m;
+    coord__v1__delete_request__init(&m);
+    m.header = &w->header;
+    m.path = h->path;
+    pack(h, "/coord.v1.Tree/Delete", &m.base);
+}
+
+static void pack_set(struct holder *h, struct words *w)
+{
+    Coord__V1__SetRequest m;
+    coord__v1__set_request__init(&m);
+    m.header = &w->header;
+    m.path = h->path;
+    pack(h, "/coord.v1.Tree/Set", &m.base);
+}
+
+/* ---- what to do -------------------------------------------------------------------------- */
+
+static void take_number(struct holder *h)
+{
+    uint64_t session;
+    h->sequence = 0;
+    if (!tenancy_of(h)->is_lease &&
+        !holder_sequence_take(h, &session, &h->sequence, &h->job_answered_to)) {
+        h->sequence = 0;
+    }
+}
+
+static void begin_ephemeral(struct holder *h)
+{
+    struct words w;
+    const char *tail = world_chance(world_of(h), 300) ? "s-" : "";
+    take_number(h);
+    words_fill(h, &w, h->sequence);
+    (void)snprintf(h->path, sizeof h->path, "/e/h%u-%u%s", h->number, h->made_count++, tail);
+    pack_create(h, &w, COORD__V1__KIND__EPHEMERAL, 0);
+    h->job = JOB_EPHEMERAL;
+}
+
+static void begin_delete(struct holder *h)
+{
+    struct words w;
+    take_number(h);
+    words_fill(h, &w, h->sequence);
+    (void)snprintf(h->path, sizeof h->path, "%.39s", h->made);
+    pack_delete(h, &w);
+    h->job = JOB_DELETE;
+}
+
+/* A number that the client has said to have the answer of: whatever it names must not run. */
+static void begin_probe(struct holder *h)
+{
+    struct words w;
+    h->sequence = 0;
+    h->job_answered_to = h->acked_floor;
+    words_fill(h, &w, world_random(world_of(h), 1, h->acked_floor));
+    (void)snprintf(h->path, sizeof h->path, "/e/never-%u", h->number);
+    pack_create(h, &w, COORD__V1__KIND__PERSISTENT, 0);
+    h->job = JOB_PROBE;
+}
+
+/* Nodes that go by themselves, and what keeps them. */
+static void begin_orphan(struct holder *h)
+{
+    struct words w;
+    uint32_t n = (uint32_t)world_random(world_of(h), 0, ORPHANS - 1);
+    bool is_container = world_chance(world_of(h), 600);
+    uint64_t what = world_random(world_of(h), 0, 2);
+    bool is_child = is_container && what > 0;
+    h->sequence = 0;
+    coord__v1__request_header__init(&w.header);
+    (void)snprintf(h->path, sizeof h->path, is_container ? "/b/c%u-%u%s" : "/t/n%u-%u%s",
+                   h->number, n, is_child ? "/x" : "");
+    if (is_container && what == 2) {
+        pack_delete(h, &w);
+    } else if (!is_container && what == 2) {
+        pack_set(h, &w);
+    } else if (is_child) {
+        pack_create(h, &w, COORD__V1__KIND__PERSISTENT, 0);
+    } else if (is_container) {
+        pack_create(h, &w, COORD__V1__KIND__CONTAINER, 0);
+    } else {
+        pack_create(h, &w, COORD__V1__KIND__TTL, world_random(world_of(h), 200, 1500));
+    }
+    h->job = JOB_ORPHAN;
+}
+
+static void send_work(struct holder *h)
+{
+    struct remote *r = &h->stations[0]->remotes[station_pick(h->stations[0])];
+    (void)remote_call_packed(r, &h->work, h->work_path, buf_slice(&h->request), WORK_LIMIT_US);
+}
+
+static void end_work(struct holder *h)
+{
+    if (h->sequence != 0) {
+        holder_sequence_done(h, h->job_tenancy, h->sequence);
+    }
+    h->job = JOB_NONE;
+}
+
+void holder_work(struct holder *h)
+{
+    struct world *w = world_of(h);
+    if (remote_call_is_open(&h->work)) {
+        return;
+    }
+    if (h->job != JOB_NONE && h->job_tenancy != tenancy_of(h)->id) {
+        h->job = JOB_NONE; /* of a session that is gone */
+    }
+    if (h->job == JOB_NONE) {
+        h->job_tenancy = tenancy_of(h)->id;
+        uint64_t dice = world_random(w, 0, 99);
+        if (dice < 45) {
+            begin_ephemeral(h);
+        } else if (dice < 55 && h->made[0] != '\0') {
+            begin_delete(h);
+        } else if (dice < 62 && h->acked_floor > 0) {
+            begin_probe(h);
+        } else if (dice < 90) {
+            begin_orphan(h);
+        } else {
+            return;
+        }
+    }
+    send_work(h);
+}
+
+/* ---- what came of it --------------------------------------------------------------------- */
+
+static void created(struct holder *h, const Coord__V1__CreateReply *m)
+{
+    struct world *w = world_of(h);
+    bool is_again = h->job == JOB_AGAIN;
+    if (h->job == JOB_PROBE) {
+        world_fail(w, "a write with a spent number was executed: %s", m->path);
+        return;
+    }
+    if (!oracle_was_created(h->all->oracle, m->path, h->job_tenancy)) {
+        world_fail(w, "%s was acknowledged for lease %" PRIx64 ", but nobody created it",
+                   m->path, h->job_tenancy);
+    }
+    if (is_again && (!m->header->repeated || strcmp(m->path, h->made) != 0)) {
+        world_fail(w, "a write that was repeated after its answer was executed again: %s, then %s",
+                   h->made, m->path);
+    }
+    h->all->repeated += is_again;
+    (void)snprintf(h->made, sizeof h->made, "%s", m->path);
+    if (h->sequence != 0 && !is_again && world_chance(w, 250)) {
+        h->job = JOB_AGAIN; /* holder_work sends it once more */
+        return;
+    }
+    if (h->sequence != 0 && h->acked_floor < h->job_answered_to) {
+        h->acked_floor = h->job_answered_to;
+    }
+    end_work(h);
+}
+
+static bool refusal_is_expected(const struct holder *h, enum outcome outcome)
+{
+    switch (outcome) {
+    case OUTCOME_SEQUENCE_EXPIRED: return h->job == JOB_PROBE;
+    case OUTCOME_NO_NODE: return h->job == JOB_DELETE || h->job == JOB_ORPHAN;
+    case OUTCOME_NODE_EXISTS:
+    case OUTCOME_NO_PARENT: return h->job == JOB_ORPHAN || h->sequence == 0;
+    case OUTCOME_REQUEST_EXPIRED:
+    case OUTCOME_REQUEST_FUTURE: return h->sequence == 0;
+    default: return false;
+    }
+}
+
+static void refused(struct holder *h, const struct remote_answer *a)
+{
+    bool is_gone = a->outcome == OUTCOME_NO_SESSION || a->outcome == OUTCOME_NO_LEASE;
+    if (is_gone && h->job != JOB_ORPHAN) {
+        holders_told_gone(h->all, h->job_tenancy);
+        h->job = JOB_NONE;
+        if ((h->state == HOLDER_OPEN || h->state == HOLDER_SILENT) &&
+            tenancy_of(h)->id == h->job_tenancy) {
+            holder_is_gone(h);
+        }
+        return;
+    }
+    if (!refusal_is_expected(h, a->outcome)) {
+        world_fail(world_of(h), "holder %u: job %u on %s ended with \"%s\"", h->number, h->job,
+                   h->path, outcome_text(a->outcome));
+    }
+    h->all->refused += h->job == JOB_PROBE;
+    end_work(h);
+}
+
+void holder_worked(struct remote_call *call, const struct remote_answer *a)
+{
+    struct holder *h = call->owner;
+    world_trace(world_of(h), "holder %u: job %u on %s ended with %s %s", h->number, h->job,
+                h->path, a->end == REMOTE_ANSWERED ? grpc_code_name(a->code) : "loss", a->text);
+    if (a->end == REMOTE_ANSWERED && a->outcome != OUTCOME_COUNT) {
+        refused(h, a);
+    } else if (a->end != REMOTE_ANSWERED || a->code != GRPC_OK) {
+        holder_check_failure(h, a);
+        if (h->sequence == 0) {
+            h->job = JOB_NONE; /* else it is sent again with the next look */
+        }
+    } else if (strcmp(call->path, "/coord.v1.Tree/Create") == 0 && h->job != JOB_ORPHAN) {
+        Coord__V1__CreateReply *m =
+            remote_call_reply(call, &coord__v1__create_reply__descriptor);
+        created(h, m);
+        coord__v1__create_reply__free_unpacked(m, NULL);
+    } else {
+        if (h->job == JOB_DELETE) {
+            h->made[0] = '\0';
+        }
+        end_work(h);
+    }
+}
