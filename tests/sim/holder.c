@@ -278,7 +278,6 @@ static void opened(struct holder *h, uint64_t id, uint64_t ttl_ms, const uint8_t
     }
     h->asked.trusted_until_us += ttl_ms * TRUST_PER_MILLE * MS / 1000;
     t->proof = h->asked;
-    all->ttl_max_ms = ttl_ms > all->ttl_max_ms ? ttl_ms : all->ttl_max_ms;
     h->state = HOLDER_OPEN;
     h->next_sequence = 1;
     h->open_count = 0;

@@ -109,7 +109,6 @@ struct holders {
     uint64_t closed;
     uint64_t repeated;
     uint64_t refused;    /* wrong credentials, spent numbers */
-    uint64_t ttl_max_ms;
 };
 
 void holders_init(struct holders *h, struct cluster *c, struct oracle *o);

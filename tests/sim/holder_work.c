@@ -127,9 +127,10 @@ static void begin_delete(struct holder *h)
 static void begin_probe(struct holder *h)
 {
     struct words w;
+    uint64_t spent = world_random(world_of(h), 1, h->acked_floor);
     h->sequence = 0;
-    h->job_answered_to = h->acked_floor;
-    words_fill(h, &w, world_random(world_of(h), 1, h->acked_floor));
+    h->job_answered_to = spent - 1;
+    words_fill(h, &w, spent);
     (void)snprintf(h->path, sizeof h->path, "/e/never-%u", h->number);
     pack_create(h, &w, COORD__V1__KIND__PERSISTENT, 0);
     h->job = JOB_PROBE;

@@ -418,6 +418,16 @@ size_t oracle_lease_count(const struct oracle *o)
     return count;
 }
 
+uint64_t oracle_ttl_max_ms(const struct oracle *o)
+{
+    uint64_t max = 0;
+    for (size_t i = 0; i < o->lease_count; i++) {
+        const struct oracle_lease *l = &o->leases[i];
+        max = l->gone_index == 0 && l->ttl_ms > max ? l->ttl_ms : max;
+    }
+    return max;
+}
+
 void oracle_check_node(struct oracle *o, uint32_t node)
 {
     const struct store *s = node_store(o->cluster->nodes[node].node);

@@ -109,7 +109,9 @@ struct oracle_node *oracle_tree_at(const struct oracle *o, uint64_t revision, si
 
 /* Containers that have been emptied, and TTL nodes that are childless, are there. */
 size_t oracle_due_count(const struct oracle *o);
+/* Leases that are there, and the longest time that one of them has. */
 size_t oracle_lease_count(const struct oracle *o);
+uint64_t oracle_ttl_max_ms(const struct oracle *o);
 
 /* At a healthy end: the whole of what a node has is what the changes say. */
 void oracle_check_node(struct oracle *o, uint32_t node);

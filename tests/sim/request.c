@@ -36,16 +36,18 @@ static void pack(struct request *r, const ProtobufCMessage *message)
     (void)protobuf_c_message_pack(message, buf_extend(&r->packed, bytes));
 }
 
-/* Header and request id in one, as one points to the other. */
+/* In one, as the header points to the others. */
 struct header {
     Coord__V1__RequestHeader header;
     Coord__V1__RequestId id;
+    Coord__V1__SessionRef session;
 };
 
 static void header_fill(const struct request *r, struct header *h)
 {
     coord__v1__request_header__init(&h->header);
     coord__v1__request_id__init(&h->id);
+    coord__v1__session_ref__init(&h->session);
     h->header.consistency = r->consistency;
     h->header.min_index = r->min_index;
     h->header.bound_ms = r->bound_ms;
@@ -54,6 +56,12 @@ static void header_fill(const struct request *r, struct header *h)
         h->id.high = r->id[1];
         h->id.low = r->id[2];
         h->header.request_id = &h->id;
+    }
+    if (r->session != 0) {
+        h->session.id = r->session;
+        h->session.sequence = r->sequence;
+        h->session.answered_to = r->answered_to;
+        h->header.session = &h->session;
     }
 }
 

@@ -23,6 +23,10 @@ struct request {
     Coord__V1__Consistency consistency;
     uint64_t min_index;
     uint64_t bound_ms;
+    /* In the name of a session: 0 = none. A write has a number. */
+    uint64_t session;
+    uint64_t sequence;
+    uint64_t answered_to;
     struct buf packed;
 };
 

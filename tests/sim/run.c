@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "store/store.h"
 #include "tests/sim/journal.h"
+#include "tests/sim/oracle.h"
+#include "tests/sim/watcher.h"
 #include "tests/sim/workload.h"
 
 #define PHASE_LIMIT_US  (300 * SECOND)
@@ -18,6 +20,9 @@ struct run {
     struct journal journal;
     struct workload workload;
     struct faults faults;
+    struct oracle oracle;
+    struct holders holders;
+    struct watchers watchers;
     uint64_t phase_end_us;
     uint64_t acked_before[CLIENTS_MAX];
 };
@@ -41,6 +46,28 @@ static struct cluster_options run_options(uint64_t seed, bool trace)
         .trailing_log_bytes = rng_chance(&rng, 500) ? 1 : (size_t)rng_range(&rng, 1, 16) * 1024,
         .batch_bytes = rng_chance(&rng, 500) ? 0 : (size_t)rng_range(&rng, 1, 16) * 1024,
     };
+}
+
+/* On each station clients; and on each but the first a holder, whose session the clients use, and a
+ * watcher. */
+static void run_clients(struct run *r)
+{
+    struct cluster *c = &r->cluster;
+    struct workload *l = &r->workload;
+    oracle_init(&r->oracle, c);
+    workload_init(l, c, &r->journal, (uint32_t)world_random(&c->world, 4, CLIENTS_MAX));
+    holders_init(&r->holders, c, &r->oracle);
+    watchers_init(&r->watchers, c, &r->oracle, &r->journal);
+    for (uint32_t i = 0; i < l->station_count; i++) {
+        struct station *other = &l->stations[(i + 1) % l->station_count];
+        struct holder *h = holders_add(&r->holders, &l->stations[i], other);
+        for (uint32_t k = 0; k < l->client_count; k++) {
+            if (l->clients[k].station == &l->stations[i]) {
+                l->clients[k].holder = h;
+            }
+        }
+        (void)watchers_add(&r->watchers, &l->stations[i]);
+    }
 }
 
 /* Of nodes and clients alike. */
@@ -90,6 +117,33 @@ static bool nodes_are_equal(struct cluster *c, void *context)
     return cluster_is_equal(c);
 }
 
+static bool holders_are_done(struct cluster *c, void *context)
+{
+    (void)c;
+    return holders_are_idle(&((struct run *)context)->holders);
+}
+
+static bool nothing_is_left(struct cluster *c, void *context)
+{
+    (void)c;
+    return oracle_lease_count(&((struct run *)context)->oracle) == 0;
+}
+
+static bool watchers_have_seen_all(struct cluster *c, void *context)
+{
+    (void)c;
+    return watchers_are_current(&((struct run *)context)->watchers);
+}
+
+/* Once its owner is silent a session lives for its TTL, by a clock that may be 10 % slow; a touch
+ * takes up to 100 ms to the leader, the keeper looks every 100 ms, and the end has to be
+ * committed. */
+static uint64_t expiry_limit_us(const struct run *r)
+{
+    uint64_t commit_us = 4 * (uint64_t)r->cluster.options.heartbeat_ms * MS + 100 * MS;
+    return (oracle_ttl_max_ms(&r->oracle) + 200) * MS * 10 / 9 + commit_us;
+}
+
 static void describe_nodes(const struct cluster *c, char *text, size_t bytes)
 {
     size_t used = 0;
@@ -129,7 +183,12 @@ static void run_heal(struct run *r)
     }
     must_come(r, FINISH_LIMIT_US, clients_have_moved, "a client is stuck after healing");
     workload_end(&r->workload);
+    holders_end(&r->holders);
+    watchers_end(&r->watchers);
     must_come(r, FINISH_LIMIT_US, clients_are_done, "an operation does not end after healing");
+    must_come(r, FINISH_LIMIT_US, holders_are_done, "a session's owner is stuck after healing");
+    must_come(r, expiry_limit_us(r), nothing_is_left, "a session outlives its owner");
+    must_come(r, FINISH_LIMIT_US, watchers_have_seen_all, "a watcher lacks events after healing");
     must_come(r, FINISH_LIMIT_US, nodes_are_equal,
               "the members do not become equal after healing");
 }
@@ -139,6 +198,7 @@ static void run_judge(struct run *r)
     struct cluster *c = &r->cluster;
     for (uint32_t i = 0; i < c->options.nodes && !c->world.failed; i++) {
         store_check(node_store(c->nodes[i].node));
+        oracle_check_node(&r->oracle, i);
         journal_see_store(&r->journal, i);
     }
     if (!c->world.failed) {
@@ -173,8 +233,7 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
     struct cluster_options options = run_options(seed, trace);
     cluster_init(c, &options);
     journal_init(&r->journal, c);
-    workload_init(&r->workload, c, &r->journal,
-                  (uint32_t)world_random(&c->world, 4, CLIENTS_MAX));
+    run_clients(r);
     run_clocks(c);
     faults_init(&r->faults, c);
     for (uint32_t i = 0; i < r->workload.station_count; i++) {
@@ -185,6 +244,8 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
         must_come(r, 5 * SECOND, nodes_are_equal,
                   "a healthy new cluster does not become equal");
         workload_start(&r->workload);
+        holders_start(&r->holders);
+        watchers_start(&r->watchers);
         faults_start(&r->faults);
         r->phase_end_us = c->world.now_us + PHASE_US;
         must_come(r, PHASE_LIMIT_US, enough_has_happened, "too little is acknowledged");
@@ -197,6 +258,9 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
     }
     run_report(r, result);
     workload_close(&r->workload);
+    holders_close(&r->holders);
+    watchers_close(&r->watchers);
+    oracle_close(&r->oracle);
     cluster_close(c);
     /* Closing may find a leak: that counts too. */
     if (c->world.failed && !result->failed) {

@@ -86,14 +86,17 @@ static void client_fill(struct client *k, enum op_kind kind, uint32_t key)
     r->key = key;
     r->version = kind == DO_CAS ? k->versions[key] : 0;
     r->by_guard = kind == DO_CAS && world_chance(w, 500);
-    r->id[0] = 0;
+    r->id[0] = r->session = r->sequence = r->answered_to = 0;
     r->consistency = COORD__V1__CONSISTENCY__LINEARIZABLE;
     if (kind_is_write(kind)) {
         client_value(k);
         record->version = r->version;
         record->has_id = k->may_repeat && (kind == DO_COUNT || world_chance(w, 700)) &&
                          station_cluster_ms(k->station) > 0;
-        if (record->has_id) {
+        bool is_numbered = record->has_id && k->holder != NULL && world_chance(w, 500) &&
+                           holder_sequence_take(k->holder, &r->session, &r->sequence,
+                                                &r->answered_to);
+        if (record->has_id && !is_numbered) {
             r->id[0] = station_cluster_ms(k->station);
             r->id[1] = rng_next(&w->rng);
             r->id[2] = rng_next(&w->rng);
@@ -115,6 +118,10 @@ static void client_fill(struct client *k, enum op_kind kind, uint32_t key)
 static void client_finish(struct client *k)
 {
     struct workload *l = k->workload;
+    if (k->request.sequence != 0) {
+        holder_sequence_done(k->holder, k->request.session, k->request.sequence);
+        k->request.sequence = 0;
+    }
     k->is_idle = true;
     if (!l->is_ending) {
         world_at(&l->cluster->world, &k->event,
@@ -157,10 +164,17 @@ static bool outcome_is_expected(const struct record *r)
     }
 }
 
-/* The id is of no use: too old, or from a clock that runs ahead. Nothing was executed now. */
+/* The id is of no use: too old, from a clock that runs ahead, or of a session that is gone. Nothing
+ * was executed now. */
 static bool client_id_refused(struct client *k, enum outcome outcome)
 {
     struct journal *h = k->workload->journal;
+    if (outcome == OUTCOME_NO_SESSION && k->request.session != 0) {
+        holders_told_gone(k->holder->all, k->request.session);
+        journal_lost(h, k->operation, k->maybe_proposed ? FATE_UNKNOWN : FATE_NOT_PROPOSED);
+        client_finish(k);
+        return true;
+    }
     if (outcome == OUTCOME_REQUEST_FUTURE && k->maybe_proposed) {
         client_retry(k); /* later it will do; an earlier attempt may be under way */
         return true;
@@ -663,7 +677,7 @@ static bool has_leader(struct cluster *c, void *context)
 /* One transaction that creates the parents and the keys that are never deleted. */
 static bool setup_try(struct workload *l, struct setup *s)
 {
-    static const char *const parents[] = {"/k", "/c", "/v", "/p", "/q"};
+    static const char *const parents[] = {"/k", "/c", "/v", "/p", "/q", "/e", "/b", "/t"};
     enum { PARENTS = sizeof parents / sizeof parents[0] };
     Coord__V1__Operation ops[PARENTS + KEY_END];
     Coord__V1__CreateOp creates[PARENTS + KEY_END];

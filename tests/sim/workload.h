@@ -1,12 +1,14 @@
 /* Logical clients: each has one operation under way, at any node, and writes down what it was
  * told. They speak gRPC to the nodes (tests/sim/request.h), several of them from one station.
  *
- * A write with a request id is repeated, with the same id and at any node, until its outcome is
- * certain; one without is given up when its fate becomes unknown. Clients die too: some
+ * A write with a request id, or with a number in the session of the station's holder, is repeated,
+ * with the same id and at any node, until its outcome is certain; one without is given up when its
+ * fate becomes unknown. Clients die too: some
  * operations are cancelled. */
 #ifndef TESTS_SIM_WORKLOAD_H
 #define TESTS_SIM_WORKLOAD_H
 
+#include "tests/sim/holder.h"
 #include "tests/sim/journal.h"
 #include "tests/sim/request.h"
 #include "tests/sim/station.h"
@@ -19,6 +21,7 @@ struct workload;
 struct client {
     struct workload *workload;
     struct station *station;
+    struct holder *holder; /* whose session it may use; NULL: none */
     uint32_t number;
     bool is_idle;        /* has nothing under way and waits for its next operation */
     bool is_writing;     /* else reading */
