@@ -15,6 +15,11 @@
 #define PHASE_US        (1500 * MS) /* at least so long, however much is acknowledged */
 #define FINISH_LIMIT_US (20 * SECOND)
 
+const char *const count_names[COUNT_KINDS] = {
+    "kept-alive", "resumed",  "closed",        "expired",  "repeated",  "refused",
+    "reaped",     "events",   "listings", "watch-resumes", "progress", "compacted",
+};
+
 struct run {
     struct cluster cluster;
     struct journal journal;
@@ -224,6 +229,21 @@ static void run_report(struct run *r, struct run_result *out)
     };
     (void)snprintf(out->why, sizeof out->why, "%s", c->world.why);
     memcpy(out->hits, r->faults.hits, sizeof out->hits);
+    const uint64_t counts[COUNT_KINDS] = {
+        [COUNT_KEPT_ALIVE] = r->holders.kept_alive,
+        [COUNT_RESUMED] = r->holders.resumed,
+        [COUNT_CLOSED] = r->holders.closed,
+        [COUNT_EXPIRED] = r->oracle.expired,
+        [COUNT_REPEATED] = r->holders.repeated,
+        [COUNT_REFUSED] = r->holders.refused,
+        [COUNT_REAPED] = r->oracle.reaped,
+        [COUNT_EVENTS] = r->watchers.events,
+        [COUNT_LISTINGS] = r->watchers.listings,
+        [COUNT_WATCH_RESUMES] = r->watchers.resumes,
+        [COUNT_PROGRESSES] = r->watchers.progresses,
+        [COUNT_COMPACTED] = r->watchers.compactions,
+    };
+    memcpy(out->counts, counts, sizeof out->counts);
 }
 
 void run_seed(uint64_t seed, bool trace, struct run_result *result)

@@ -8,6 +8,25 @@
 #define RUN_ACKED_MIN  500
 #define RUN_FAULTS_MIN 20
 
+/* What sessions and watchers went through. */
+enum run_count {
+    COUNT_KEPT_ALIVE,
+    COUNT_RESUMED,
+    COUNT_CLOSED,
+    COUNT_EXPIRED,
+    COUNT_REPEATED,
+    COUNT_REFUSED,
+    COUNT_REAPED,
+    COUNT_EVENTS,
+    COUNT_LISTINGS,
+    COUNT_WATCH_RESUMES,
+    COUNT_PROGRESSES,
+    COUNT_COMPACTED,
+    COUNT_KINDS,
+};
+
+extern const char *const count_names[COUNT_KINDS];
+
 struct run_result {
     bool failed;
     char why[512];
@@ -21,6 +40,7 @@ struct run_result {
     uint64_t takes;
     uint64_t boots;
     uint64_t hits[FAULT_KINDS];
+    uint64_t counts[COUNT_KINDS];
 };
 
 void run_seed(uint64_t seed, bool trace, struct run_result *result);

@@ -166,6 +166,9 @@ static void sum_add(struct run_result *sum, const struct run_result *r)
     for (size_t i = 0; i < FAULT_KINDS; i++) {
         sum->hits[i] += r->hits[i];
     }
+    for (size_t i = 0; i < COUNT_KINDS; i++) {
+        sum->counts[i] += r->counts[i];
+    }
 }
 
 static void seed_failed(struct totals *t, uint64_t seed, const char *why)
@@ -316,10 +319,20 @@ static void print_sum(const struct options *o, struct totals *t, double seconds)
     for (size_t i = 0; i < FAULT_KINDS; i++) {
         printf(" %s=%" PRIu64, fault_names[i], sum->hits[i]);
     }
+    printf("\nsessions and watchers:");
+    for (size_t i = 0; i < COUNT_KINDS; i++) {
+        printf(" %s=%" PRIu64, count_names[i], sum->counts[i]);
+    }
     printf("\n");
     for (size_t i = 0; i < FAULT_KINDS && o->seeds >= COVERAGE_SEEDS && t->failed == 0; i++) {
         if (sum->hits[i] == 0) {
             printf("FAILED: fault %s never hit\n", fault_names[i]);
+            t->failed++;
+        }
+    }
+    for (size_t i = 0; i < COUNT_KINDS && o->seeds >= COVERAGE_SEEDS && t->failed == 0; i++) {
+        if (sum->counts[i] == 0) {
+            printf("FAILED: nothing was ever %s\n", count_names[i]);
             t->failed++;
         }
     }
