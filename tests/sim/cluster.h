@@ -41,6 +41,9 @@ enum moment {
     MOMENT_LEADING,   /* a node has just won */
     MOMENT_INSTALL,   /* a node has begun to receive a snapshot */
     MOMENT_TAKE,      /* a node has begun to take a snapshot */
+    MOMENT_EXPIRY,    /* a leader is about to let a session expire */
+    MOMENT_RESUME,    /* a node is asked to resume a session */
+    MOMENT_WATCH,     /* a node tells a watcher something */
 };
 
 struct cluster_node {

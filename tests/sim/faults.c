@@ -8,7 +8,8 @@ const char *const fault_names[FAULT_KINDS] = {
     "reset",        "reset-late", "slow-link",   "corrupt-bytes",  "disk-slow",
     "disk-full",    "disk-error", "clock-jump",  "wall-jump",      "client-cut",
     "client-break", "client-pause", "client-death", "at-submit",    "at-candidate",
-    "at-leading",   "at-install", "at-take",
+    "at-leading",   "at-install", "at-take",     "at-expiry",      "at-resume",
+    "at-watch",
 };
 
 #define FAULTS_ENOUGH 20
@@ -239,6 +240,9 @@ static enum fault moment_fault(enum moment moment)
     case MOMENT_CANDIDATE: return FAULT_AT_CANDIDATE;
     case MOMENT_LEADING: return FAULT_AT_LEADING;
     case MOMENT_INSTALL: return FAULT_AT_INSTALL;
+    case MOMENT_EXPIRY: return FAULT_AT_EXPIRY;
+    case MOMENT_RESUME: return FAULT_AT_RESUME;
+    case MOMENT_WATCH: return FAULT_AT_WATCH;
     default: return FAULT_AT_TAKE;
     }
 }

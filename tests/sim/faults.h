@@ -40,6 +40,9 @@ enum fault {
     FAULT_AT_LEADING,
     FAULT_AT_INSTALL,
     FAULT_AT_TAKE,
+    FAULT_AT_EXPIRY,
+    FAULT_AT_RESUME,
+    FAULT_AT_WATCH,
     FAULT_KINDS,
 };
 

@@ -335,7 +335,10 @@ static void resume_begin(struct holder *h, enum holder_act act)
         wrong[world_random(world_of(h), 0, sizeof wrong - 1)] ^= 1;
         m.secret.data = wrong;
     }
-    (void)act_call(h, act, "/coord.v1.Session/Resume", &m.base);
+    struct cluster *c = h->all->cluster;
+    if (act_call(h, act, "/coord.v1.Session/Resume", &m.base) && c->moment != NULL) {
+        c->moment(c->context, MOMENT_RESUME, h->main.remote->node);
+    }
 }
 
 static void close_begin(struct holder *h)
@@ -524,8 +527,22 @@ static void stream_send(struct holder *h)
 
 /* ---- what to do next --------------------------------------------------------------------- */
 
+static void expiry_cb(void *context)
+{
+    struct holder *h = context;
+    struct cluster *c = h->all->cluster;
+    int leader = cluster_leader(c);
+    if (h->state == HOLDER_SILENT && leader >= 0 && c->moment != NULL) {
+        c->moment(c->context, MOMENT_EXPIRY, (uint32_t)leader);
+    }
+}
+
 static void fall_silent(struct holder *h, uint64_t us)
 {
+    uint64_t ttl_us = tenancy_of(h)->ttl_ms * MS;
+    /* By the leader's clock, and with what still touches it. */
+    world_at(world_of(h), &h->expiry, world_random(world_of(h), ttl_us * 9 / 10, ttl_us * 13 / 10),
+             expiry_cb, h);
     h->state = HOLDER_SILENT;
     h->silent_until_us = station_now_us(h->stations[0]) + us;
     remote_call_give_up(&h->stream);
@@ -657,6 +674,7 @@ void holders_close(struct holders *all)
     for (uint32_t i = 0; i < all->count; i++) {
         struct holder *h = &all->items[i];
         world_cancel(&all->cluster->world, &h->tick);
+        world_cancel(&all->cluster->world, &h->expiry);
         remote_call_release(&h->main);
         remote_call_release(&h->work);
         remote_call_release(&h->stream);

@@ -94,6 +94,7 @@ struct holder {
     uint32_t open_count;
     uint64_t acked_floor; /* carried by a write that was answered */
     struct world_event tick;
+    struct world_event expiry; /* when the leader is about to act */
 };
 
 struct holders {

@@ -47,7 +47,7 @@ static struct cluster_options run_options(uint64_t seed, bool trace)
         .election_timeout_ms = (uint32_t)rng_range(&rng, 120, 300),
         .heartbeat_ms = (uint32_t)rng_range(&rng, 20, 50),
         .wal_segment_bytes = (size_t)rng_range(&rng, 4, 16) * 4096,
-        .snapshot_log_bytes = (size_t)rng_range(&rng, 8, 64) * 1024,
+        .snapshot_log_bytes = (size_t)rng_range(&rng, 12, rng_chance(&rng, 500) ? 40 : 128) * 1024,
         .trailing_log_bytes = rng_chance(&rng, 500) ? 1 : (size_t)rng_range(&rng, 1, 16) * 1024,
         .batch_bytes = rng_chance(&rng, 500) ? 0 : (size_t)rng_range(&rng, 1, 16) * 1024,
     };

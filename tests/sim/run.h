@@ -5,7 +5,7 @@
 
 #include "tests/sim/faults.h"
 
-#define RUN_ACKED_MIN  500
+#define RUN_ACKED_MIN  400
 #define RUN_FAULTS_MIN 20
 
 /* What sessions and watchers went through. */

@@ -167,6 +167,10 @@ static void stream_message(struct remote_call *call, struct slice message)
                 " %zu events %zu entries%s",
                 w->number, call->remote->node + 1, m->watch_id, (int)m->type, m->revision,
                 m->n_events, m->n_entries, m->more ? ", more" : "");
+    struct cluster *c = w->all->cluster;
+    if (c->moment != NULL && world_chance(world_of(w), 100)) {
+        c->moment(c->context, MOMENT_WATCH, call->remote->node);
+    }
     bool is_for_all = m->watch_id == 0 && m->type == COORD__V1__WATCH_REPLY__TYPE__PROGRESS;
     for (uint32_t i = 0; i < WATCHER_WATCHES_MAX; i++) {
         struct watched *d = &w->watches[i];
