@@ -1,11 +1,11 @@
 /* A cluster of production nodes over simulated machines.
  *
- * A node is started with the server of its clients as cmd/coordd/wire.c does it (node_open on the
- * host's disk, server_open with the real front ends), gets its turns like under the daemon's loop
- * (after every callback, and when a deadline says so), and dies by a kill, by loss of power, by
- * its own `fatal`, or is stopped in order. After every turn the checks that need
- * no history run: one leader per term, applied index and revision never back, and equal digests
- * at equal applied index over all nodes and all their lives. */
+ * A node is started with the server of its clients as cmd/coordd/wire.c does it (node_open
+ * on the host's disk, server_open with the real front ends), gets its turns like under the
+ * daemon's loop (after every callback, and when a deadline says so), and dies by a kill, by
+ * loss of power, by its own `fatal`, or is stopped in order. After every turn the checks
+ * that need no history run: one leader per term, applied index and revision never back, and
+ * equal digests at equal applied index over all nodes and all their lives. */
 #ifndef TESTS_SIM_CLUSTER_H
 #define TESTS_SIM_CLUSTER_H
 
@@ -68,9 +68,9 @@ struct cluster_node {
     uint64_t applied_index;
     uint64_t revision;
     uint64_t term;
-    bool has_changed; /* its log said that its state did */
-    char state;       /* first letter of node_status.state */
-    bool has_won;     /* has been leader at some time */
+    bool has_changed;    /* its log said that its state did */
+    char state;          /* first letter of node_status.state */
+    bool has_won;        /* has been leader at some time */
     uint64_t won_age_us; /* sim_host_age_us when it last won */
     struct world_event turn;
     struct world_event deadline;
@@ -92,7 +92,7 @@ struct cluster {
     struct cluster_node nodes[CLUSTER_NODES_MAX];
     /* what the checks know */
     uint64_t cluster_id; /* 0: nobody has said it yet */
-    uint32_t *leaders; /* by term: 1 + node */
+    uint32_t *leaders;   /* by term: 1 + node */
     size_t leader_count;
     struct cluster_digest *digests; /* by applied index */
     size_t digest_count;

@@ -3,12 +3,12 @@
 #include <stdio.h>
 
 const char *const fault_names[FAULT_KINDS] = {
-    "kill",         "power",      "power-all",   "power-in-write", "power-in-start",
-    "stop",         "pause",      "cut-one-way", "partition",      "isolate-leader",
-    "reset",        "reset-late", "slow-link",   "corrupt-bytes",  "disk-slow",
-    "disk-full",    "disk-error", "clock-jump",  "wall-jump",      "client-cut",
-    "client-break", "client-pause", "client-death", "at-submit",    "at-candidate",
-    "at-leading",   "at-install", "at-take",     "at-expiry",      "at-resume",
+    "kill",         "power",        "power-all",    "power-in-write", "power-in-start",
+    "stop",         "pause",        "cut-one-way",  "partition",      "isolate-leader",
+    "reset",        "reset-late",   "slow-link",    "corrupt-bytes",  "disk-slow",
+    "disk-full",    "disk-error",   "clock-jump",   "wall-jump",      "client-cut",
+    "client-break", "client-pause", "client-death", "at-submit",      "at-candidate",
+    "at-leading",   "at-install",   "at-take",      "at-expiry",      "at-resume",
     "at-watch",
 };
 
@@ -170,9 +170,7 @@ static bool strike_station(struct faults *f, enum fault kind)
         s->host.paused_until_us =
             w->now_us + world_random(w, 50 * MS, world_chance(w, 800) ? 500 * MS : 3000 * MS);
         return true;
-    default:
-        station_crash(s, world_chance(w, 500) ? DEATH_POWER : DEATH_KILL);
-        return true;
+    default: station_crash(s, world_chance(w, 500) ? DEATH_POWER : DEATH_KILL); return true;
     }
 }
 

@@ -48,7 +48,7 @@ enum fault {
 
 extern const char *const fault_names[FAULT_KINDS];
 
-#define FAULT_ENDS_MAX      64
+#define FAULT_ENDS_MAX     64
 #define FAULT_STATIONS_MAX 16
 
 struct faults;

@@ -9,10 +9,10 @@
 #include "coord/v1/session.pb-c.h"
 #include "tests/sim/holder_work.h"
 
-#define TICK_US          (40 * MS) /* between looks at what to do */
-#define CALL_LIMIT_US    (700 * MS)
-#define TRUST_PER_MILLE  800
-#define SILENCE_FACTOR   2 /* times the TTL */
+#define TICK_US         (40 * MS) /* between looks at what to do */
+#define CALL_LIMIT_US   (700 * MS)
+#define TRUST_PER_MILLE 800
+#define SILENCE_FACTOR  2 /* times the TTL */
 
 static void holder_tick(void *context);
 
@@ -35,8 +35,7 @@ static struct proof proof_now(const struct holder *h, uint64_t ttl_ms)
     for (uint32_t i = 0; i < c->options.nodes; i++) {
         p.ages_us[i] = sim_host_age_us(&c->nodes[i].host);
     }
-    p.trusted_until_us =
-        station_now_us(h->stations[0]) + ttl_ms * TRUST_PER_MILLE * MS / 1000;
+    p.trusted_until_us = station_now_us(h->stations[0]) + ttl_ms * TRUST_PER_MILLE * MS / 1000;
     return p;
 }
 
@@ -50,8 +49,8 @@ static struct tenancy *tenancy_find(struct holders *h, uint64_t id)
     return NULL;
 }
 
-/* Whether by the clock of some node that has led the TTL has passed since the client's last sign of
- * life and since that node won. */
+/* Whether by the clock of some node that has led the TTL has passed since the client's last
+ * sign of life and since that node won. */
 static bool ttl_has_passed(const struct cluster *c, const struct tenancy *t)
 {
     for (uint32_t i = 0; i < c->options.nodes; i++) {
@@ -74,8 +73,8 @@ static void gone_cb(void *context, const struct oracle_lease *lease)
     if (t == NULL) {
         return; /* whose opening nobody was told of */
     }
-    bool is_expiry = lease->end_revision != 0 ? lease->end_reason == REASON_EXPIRED
-                                              : !t->is_close_sent;
+    bool is_expiry =
+        lease->end_revision != 0 ? lease->end_reason == REASON_EXPIRED : !t->is_close_sent;
     uint8_t closed = t->is_lease ? REASON_REVOKED : REASON_CLOSED;
     if (lease->end_revision != 0 && !is_expiry &&
         (lease->end_reason != closed || !t->is_close_sent)) {
@@ -94,8 +93,9 @@ static void gone_cb(void *context, const struct oracle_lease *lease)
     if (c->jumped_us < t->proof.at_us &&
         station_now_us(t->proof.station) < t->proof.trusted_until_us) {
         world_fail(w,
-                   "lease %" PRIx64 " of %" PRIu64 " ms expired while its client trusted it: %"
-                   PRIu64 " us after sending a confirmed keepalive",
+                   "lease %" PRIx64 " of %" PRIu64
+                   " ms expired while its client trusted it: %" PRIu64
+                   " us after sending a confirmed keepalive",
                    t->id, t->ttl_ms, w->now_us - t->proof.at_us);
     }
 }
@@ -195,8 +195,8 @@ void holder_is_gone(struct holder *h)
 
 static bool is_gone(const struct holder *h, enum outcome outcome)
 {
-    return outcome == (h->all->tenancies[h->tenancy].is_lease ? OUTCOME_NO_LEASE
-                                                             : OUTCOME_NO_SESSION);
+    return outcome ==
+           (h->all->tenancies[h->tenancy].is_lease ? OUTCOME_NO_LEASE : OUTCOME_NO_SESSION);
 }
 
 void holder_check_failure(struct holder *h, const struct remote_answer *a)
@@ -541,8 +541,8 @@ static void fall_silent(struct holder *h, uint64_t us)
 {
     uint64_t ttl_us = tenancy_of(h)->ttl_ms * MS;
     /* By the leader's clock, and with what still touches it. */
-    world_at(world_of(h), &h->expiry, world_random(world_of(h), ttl_us * 9 / 10, ttl_us * 13 / 10),
-             expiry_cb, h);
+    world_at(world_of(h), &h->expiry,
+             world_random(world_of(h), ttl_us * 9 / 10, ttl_us * 13 / 10), expiry_cb, h);
     h->state = HOLDER_SILENT;
     h->silent_until_us = station_now_us(h->stations[0]) + us;
     remote_call_give_up(&h->stream);

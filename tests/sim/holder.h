@@ -1,18 +1,19 @@
-/* Holders of sessions and leases: they open one, keep it alive by a stream, attach ephemeral nodes,
- * resume it elsewhere, hand it to another machine, close it, or fall silent; and then begin anew.
- * Clients of the same station write in the name of the session (holder_sequence_take).
+/* Holders of sessions and leases: they open one, keep it alive by a stream, attach ephemeral
+ * nodes, resume it elsewhere, hand it to another machine, close it, or fall silent; and then
+ * begin anew. Clients of the same station write in the name of the session
+ * (holder_sequence_take).
  *
  * What a holder was told is judged here, together with what the oracle saw:
  *
- *   - within 0.8 of the TTL after sending the last keepalive that was confirmed, by the client's own
- *     clock, nobody sees the session expired (unless a node's clock jumped)
+ *   - within 0.8 of the TTL after sending the last keepalive that was confirmed, by the client's
+ *     own clock, nobody sees the session expired (unless a node's clock jumped)
  *   - no session expires before its TTL has passed, since that keepalive was sent and since the
  *     leader won, by the clock of any node that has led: jumps or not
  *   - it ends with a reason that fits: closed only if its owner asked for that, else expired
- *   - "it does not exist" is said only once it is gone, and then for ever; wrong credentials are
- *     told as such and change nothing
- *   - a numbered write repeated after its answer is answered the same, and not executed again; one
- *     at or below what the client has the answers of is refused by name
+ *   - "it does not exist" is said only once it is gone, and then for ever; wrong credentials
+ *     are told as such and change nothing
+ *   - a numbered write repeated after its answer is answered the same, and not executed again;
+ *     one at or below what the client has the answers of is refused by name
  */
 #ifndef TESTS_SIM_HOLDER_H
 #define TESTS_SIM_HOLDER_H
@@ -20,8 +21,8 @@
 #include "tests/sim/oracle.h"
 #include "tests/sim/station.h"
 
-#define HOLDERS_MAX        4
-#define HOLDER_PENDING_MAX 16
+#define HOLDERS_MAX         4
+#define HOLDER_PENDING_MAX  16
 #define HOLDER_SECRET_BYTES 16
 
 struct holders;
@@ -54,10 +55,10 @@ enum holder_act { ACT_NONE, ACT_OPEN, ACT_RESUME, ACT_CLOSE, ACT_WRONG_SECRET };
 enum holder_job {
     JOB_NONE,
     JOB_EPHEMERAL,
-    JOB_AGAIN,   /* the same request once more after its answer */
-    JOB_PROBE,   /* a sequence number that must be refused */
-    JOB_DELETE,  /* an ephemeral of its own */
-    JOB_ORPHAN,  /* a container, a TTL node, or a child of one */
+    JOB_AGAIN,  /* the same request once more after its answer */
+    JOB_PROBE,  /* a sequence number that must be refused */
+    JOB_DELETE, /* an ephemeral of its own */
+    JOB_ORPHAN, /* a container, a TTL node, or a child of one */
 };
 
 struct holder {
@@ -109,7 +110,7 @@ struct holders {
     uint64_t resumed;
     uint64_t closed;
     uint64_t repeated;
-    uint64_t refused;    /* wrong credentials, spent numbers */
+    uint64_t refused; /* wrong credentials, spent numbers */
 };
 
 void holders_init(struct holders *h, struct cluster *c, struct oracle *o);
@@ -126,7 +127,8 @@ static inline size_t holder_openings(const struct holders *h)
     return h->tenancy_count;
 }
 
-/* For writes of others in the name of the holder's session: its id and a fresh number, or false. */
+/* For writes of others in the name of the holder's session: its id and a fresh number, or
+ * false. */
 bool holder_sequence_take(struct holder *h, uint64_t *session, uint64_t *sequence,
                           uint64_t *answered_to);
 /* The write has its answer, or nobody waits for it any more. */

@@ -218,7 +218,8 @@ static void created(struct holder *h, const Coord__V1__CreateReply *m)
                    m->path, h->job_tenancy);
     }
     if (is_again && (!m->header->repeated || strcmp(m->path, h->made) != 0)) {
-        world_fail(w, "a write that was repeated after its answer was executed again: %s, then %s",
+        world_fail(w,
+                   "a write that was repeated after its answer was executed again: %s, then %s",
                    h->made, m->path);
     }
     h->all->repeated += is_again;

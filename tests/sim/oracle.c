@@ -20,9 +20,9 @@ static void *grow(void *array, size_t count, size_t size)
 
 struct oracle_value oracle_value_of(struct slice bytes)
 {
-    return (struct oracle_value){.hash = bytes.size == 0 ? 0
-                                                         : hash_bytes(0, bytes.data, bytes.size),
-                                 .bytes = bytes.size};
+    return (struct oracle_value){
+        .hash = bytes.size == 0 ? 0 : hash_bytes(0, bytes.data, bytes.size),
+        .bytes = bytes.size};
 }
 
 /* ---- the tree ---------------------------------------------------------------------------- */
@@ -230,7 +230,8 @@ static void check_leases(struct oracle *o, const struct store *s, uint64_t index
             world_fail(w, "lease %" PRIx64 " has come back at index %" PRIu64, l->id, index);
         }
         if (known->end_revision != 0) {
-            world_fail(w, "the nodes of lease %" PRIx64 " are gone, but it is there at %" PRIu64,
+            world_fail(w,
+                       "the nodes of lease %" PRIx64 " are gone, but it is there at %" PRIu64,
                        l->id, index);
         }
         if (known->attached != l->attached_count) {
@@ -272,12 +273,12 @@ static void check_reaped(struct oracle *o, const struct oracle_change *c)
         is_due = n->kind == NODE_EPHEMERAL && n->lease == c->lease;
     }
     if (!is_due) {
-        world_fail(w,
-                   "%.*s of kind %u went (%s) in revision %" PRIu64 " with %u children at %" PRIu64
-                   " ms, modified at %" PRIu64 " ms, ttl %" PRIu64 " ms",
-                   (int)c->path.size, (const char *)c->path.data, n->kind,
-                   reason_names[c->reason], c->revision, n->children, c->cluster_ms,
-                   n->modified_ms, n->ttl_ms);
+        world_fail(
+            w,
+            "%.*s of kind %u went (%s) in revision %" PRIu64 " with %u children at %" PRIu64
+            " ms, modified at %" PRIu64 " ms, ttl %" PRIu64 " ms",
+            (int)c->path.size, (const char *)c->path.data, n->kind, reason_names[c->reason],
+            c->revision, n->children, c->cluster_ms, n->modified_ms, n->ttl_ms);
     }
 }
 
@@ -438,10 +439,10 @@ void oracle_check_node(struct oracle *o, uint32_t node)
         struct query_result result;
         store_query(s, &q, &result, &arena);
         if (result.outcome != OUTCOME_OK || !oracle_value_is(&n->data, result.data) ||
-            result.stat.modify_revision != n->modify_revision || result.stat.lease != n->lease ||
-            result.stat.child_count != n->children) {
-            world_fail(&o->cluster->world, "n%u: %.*s is not what its changes made it", node + 1,
-                       (int)n->path.size, (const char *)n->path.data);
+            result.stat.modify_revision != n->modify_revision ||
+            result.stat.lease != n->lease || result.stat.child_count != n->children) {
+            world_fail(&o->cluster->world, "n%u: %.*s is not what its changes made it",
+                       node + 1, (int)n->path.size, (const char *)n->path.data);
         }
         arena_clear(&arena);
     }

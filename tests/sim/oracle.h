@@ -6,9 +6,9 @@
  * have the same state at the same index is checked in cluster.c; so one look at each is enough.
  *
  *   - a lease that is gone never comes back
- *   - at every index looked at, a lease has just the ephemeral nodes that the changes gave it, and
- *     ephemeral nodes whose lease is gone do not exist
- *   - what is attached to a lease goes in one revision, with one reason, and only with the lease
+ *   - at every index looked at, a lease has just the ephemeral nodes that the changes gave it,
+ *     and ephemeral nodes whose lease is gone do not exist
+ *   - what is attached to a lease goes in one revision, with one reason, and only with it
  *   - a container goes only once it is emptied, a TTL node only childless and past its time
  */
 #ifndef TESTS_SIM_ORACLE_H

@@ -185,8 +185,8 @@ static void remote_connect(struct remote *r)
     r->is_up = r->is_full = r->is_to_close = false;
     r->http2 = http2_new(false, STREAMS_MAX, &http2_events, r);
     PRE(r->http2 != NULL);
-    r->stream = r->process->env.net->connect(&r->process->env, host, CLIENT_PORT,
-                                             &stream_events, r);
+    r->stream =
+        r->process->env.net->connect(&r->process->env, host, CLIENT_PORT, &stream_events, r);
 }
 
 static void write_out(struct remote *r)
@@ -285,8 +285,8 @@ static size_t headers_fill(struct remote_call *call, struct http2_header *h, boo
         h[count++] = fixed[i];
     }
     if (has_limit) {
-        h[count++] = (struct http2_header){slice_str("grpc-timeout"), slice_str(call->timeout),
-                                           true};
+        h[count++] =
+            (struct http2_header){slice_str("grpc-timeout"), slice_str(call->timeout), true};
     }
     /* The pseudo headers come first. */
     struct http2_header path = h[0];
@@ -368,7 +368,8 @@ bool remote_call_packed(struct remote *r, struct remote_call *call, const char *
     return true;
 }
 
-/* The server may have ended the stream meanwhile: what is sent then is lost, as on any network. */
+/* The server may have ended the stream meanwhile: what is sent then is lost, as on any
+ * network. */
 static bool call_takes_more(const struct remote_call *call)
 {
     return call->remote != NULL && call->stream.is_open && !call->stream.is_finished &&

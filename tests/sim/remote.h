@@ -1,15 +1,16 @@
 /* One gRPC connection of a simulated client's process to one node, and the calls on it.
  *
  * Asynchronous, and as real as the server's side: HTTP/2 by net/http2.h, frames by
- * net/grpc/frame.h, bytes over the simulated network. A connection is made when a call needs one.
- * When it breaks, every call on it ends, and how says what its sender may think:
+ * net/grpc/frame.h, bytes over the simulated network. A connection is made when a call needs
+ * one. When it breaks, every call on it ends, and how says what its sender may think:
  *
  *   REMOTE_ANSWERED  a status came
  *   REMOTE_REFUSED   for certain nothing was processed: no connection, or the server said so
  *   REMOTE_LOST      anything may have happened
  *
- * A call is its owner's memory, pinned from remote_call until `ended`, which comes exactly once and
- * never from inside a function called here. `message` may come before, once per message. */
+ * A call is its owner's memory, pinned from remote_call until `ended`, which comes exactly
+ * once and never from inside a function called here. `message` may come before, once per
+ * message. */
 #ifndef TESTS_SIM_REMOTE_H
 #define TESTS_SIM_REMOTE_H
 
@@ -21,8 +22,6 @@
 #include "store/types.h"
 #include "tests/sim/sim_net.h"
 
-
-
 enum remote_end { REMOTE_ANSWERED, REMOTE_REFUSED, REMOTE_LOST };
 
 struct remote {
@@ -31,21 +30,21 @@ struct remote {
     struct env_stream *stream; /* NULL: neither connected nor connecting */
     struct http2 *http2;
     struct buf out;
-    struct list ended;  /* calls whose owners have not been told yet */
-    bool is_up;         /* connected at some time: bytes may have gone out */
-    bool is_full;       /* the stream takes no more for now */
-    bool is_busy;       /* inside http2.h */
-    bool is_to_close;   /* once it is not busy any more */
+    struct list ended; /* calls whose owners have not been told yet */
+    bool is_up;        /* connected at some time: bytes may have gone out */
+    bool is_full;      /* the stream takes no more for now */
+    bool is_busy;      /* inside http2.h */
+    bool is_to_close;  /* once it is not busy any more */
     struct world_event settle;
     uint64_t connected; /* how often, for the trace */
 };
 
 struct remote_answer {
     enum remote_end end;
-    enum grpc_code code;   /* REMOTE_ANSWERED */
-    enum outcome outcome;  /* by the trailer coord-outcome, OUTCOME_COUNT = none came */
-    uint64_t revision;     /* by coord-revision, 0 = none */
-    char text[120];        /* by grpc-message */
+    enum grpc_code code;  /* REMOTE_ANSWERED */
+    enum outcome outcome; /* by the trailer coord-outcome, OUTCOME_COUNT = none came */
+    uint64_t revision;    /* by coord-revision, 0 = none */
+    char text[120];       /* by grpc-message */
 };
 
 #define REMOTE_PATH_BYTES 64
@@ -55,7 +54,7 @@ struct remote_call {
     struct remote *remote;      /* NULL: not under way */
     struct list link;
     struct buf in;
-    bool hoards; /* a slow reader: gives no room back until remote_call_read */
+    bool hoards;     /* a slow reader: gives no room back until remote_call_read */
     bool has_code;   /* grpc-status has come */
     bool has_status; /* and all the trailers with it */
     bool is_given_up;
@@ -73,9 +72,10 @@ void remote_init(struct remote *r, struct sim_env *process, uint32_t node);
 /* Ends every call as lost or refused, at once, their owners being told from inside. */
 void remote_close(struct remote *r);
 
-/* Begins a call: "/coord.v1.Tree/Get". With `message` NULL nothing is sent yet. A stream stays open
- * for remote_call_send. After `limit_us` by the host's clock the server ends it, and soon after the
- * client; 0 = never. False: no new calls on this connection, which is going away. */
+/* Begins a call: "/coord.v1.Tree/Get". With `message` NULL nothing is sent yet. A stream
+ * stays open for remote_call_send. After `limit_us` by the host's clock the server ends it,
+ * and soon after the client; 0 = never. False: no new calls on this connection, which is
+ * going away. */
 bool remote_call(struct remote *r, struct remote_call *call, const char *path,
                  const ProtobufCMessage *message, bool is_stream, uint64_t limit_us);
 /* The same with a message that is packed already. */
@@ -84,7 +84,8 @@ bool remote_call_packed(struct remote *r, struct remote_call *call, const char *
 void remote_call_send(struct remote_call *call, const ProtobufCMessage *message);
 /* The client sends nothing more. */
 void remote_call_half_close(struct remote_call *call);
-/* The client goes away without waiting: `ended` follows soon. Nothing if it is not under way. */
+/* The client goes away without waiting: `ended` follows soon. Nothing if it is not under
+ * way. */
 void remote_call_give_up(struct remote_call *call);
 /* A slow reader has read all that came. */
 void remote_call_read(struct remote_call *call);

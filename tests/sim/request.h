@@ -1,7 +1,7 @@
 /* Operations of the journal as messages of coord.v1.Tree, and what their replies say.
  *
- * Single operations go out as calls of their own or as transactions of one, at random: both ways
- * must mean the same. */
+ * Single operations go out as calls of their own or as transactions of one, at random: both
+ * ways must mean the same. */
 #ifndef TESTS_SIM_REQUEST_H
 #define TESTS_SIM_REQUEST_H
 

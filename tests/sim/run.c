@@ -16,8 +16,8 @@
 #define FINISH_LIMIT_US (20 * SECOND)
 
 const char *const count_names[COUNT_KINDS] = {
-    "kept-alive", "resumed",  "closed",        "expired",  "repeated",  "refused",
-    "reaped",     "events",   "listings", "watch-resumes", "progress", "compacted",
+    "kept-alive", "resumed", "closed",   "expired",       "repeated", "refused",
+    "reaped",     "events",  "listings", "watch-resumes", "progress", "compacted",
 };
 
 struct run {
@@ -47,14 +47,15 @@ static struct cluster_options run_options(uint64_t seed, bool trace)
         .election_timeout_ms = (uint32_t)rng_range(&rng, 120, 300),
         .heartbeat_ms = (uint32_t)rng_range(&rng, 20, 50),
         .wal_segment_bytes = (size_t)rng_range(&rng, 4, 16) * 4096,
-        .snapshot_log_bytes = (size_t)rng_range(&rng, 12, rng_chance(&rng, 500) ? 40 : 128) * 1024,
+        .snapshot_log_bytes =
+            (size_t)rng_range(&rng, 12, rng_chance(&rng, 500) ? 40 : 128) * 1024,
         .trailing_log_bytes = rng_chance(&rng, 500) ? 1 : (size_t)rng_range(&rng, 1, 16) * 1024,
         .batch_bytes = rng_chance(&rng, 500) ? 0 : (size_t)rng_range(&rng, 1, 16) * 1024,
     };
 }
 
-/* On each station clients; and on each but the first a holder, whose session the clients use, and a
- * watcher. */
+/* On each station clients; and on each but the first a holder, whose session the clients
+ * use, and a watcher. */
 static void run_clients(struct run *r)
 {
     struct cluster *c = &r->cluster;
@@ -140,9 +141,9 @@ static bool watchers_have_seen_all(struct cluster *c, void *context)
     return watchers_are_current(&((struct run *)context)->watchers);
 }
 
-/* Once its owner is silent a session lives for its TTL, by a clock that may be 10 % slow; a touch
- * takes up to 100 ms to the leader, the keeper looks every 100 ms, and the end has to be
- * committed. */
+/* Once its owner is silent a session lives for its TTL, by a clock that may be 10 % slow; a
+ * touch takes up to 100 ms to the leader, the keeper looks every 100 ms, and the end has to
+ * be committed. */
 static uint64_t expiry_limit_us(const struct run *r)
 {
     uint64_t commit_us = 4 * (uint64_t)r->cluster.options.heartbeat_ms * MS + 100 * MS;
@@ -193,7 +194,8 @@ static void run_heal(struct run *r)
     must_come(r, FINISH_LIMIT_US, clients_are_done, "an operation does not end after healing");
     must_come(r, FINISH_LIMIT_US, holders_are_done, "a session's owner is stuck after healing");
     must_come(r, expiry_limit_us(r), nothing_is_left, "a session outlives its owner");
-    must_come(r, FINISH_LIMIT_US, watchers_have_seen_all, "a watcher lacks events after healing");
+    must_come(r, FINISH_LIMIT_US, watchers_have_seen_all,
+              "a watcher lacks events after healing");
     must_come(r, FINISH_LIMIT_US, nodes_are_equal,
               "the members do not become equal after healing");
 }

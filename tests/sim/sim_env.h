@@ -54,8 +54,8 @@ void sim_host_close(struct sim_host *h);
 /* A reboot: the monotonic clock starts anew. */
 void sim_host_boot_clock(struct sim_host *h);
 void sim_host_jump_clock(struct sim_host *h, uint64_t forward_us);
-/* What the host's clock has counted since the world began, reboots left out: for the checks, which
- * ask how much time has passed by it. */
+/* What the host's clock has counted since the world began, reboots left out: for the checks,
+ * which ask how much time has passed by it. */
 uint64_t sim_host_age_us(const struct sim_host *h);
 uint64_t sim_host_now_us(const struct sim_host *h);
 /* World time from now until the host's clock shows `local_us`; 0 if it does already. */

@@ -96,7 +96,8 @@ void station_hear(struct station *s, uint32_t node, const Coord__V1__ReplyHeader
 {
     struct cluster *c = s->cluster;
     if (header == NULL || strcmp(header->node, c->nodes[node].name) != 0 ||
-        header->cluster_id == 0 || (c->cluster_id != 0 && header->cluster_id != c->cluster_id)) {
+        header->cluster_id == 0 ||
+        (c->cluster_id != 0 && header->cluster_id != c->cluster_id)) {
         world_fail(&c->world, "n%u answers with a header that is not its own", node + 1);
         return;
     }
@@ -114,6 +115,5 @@ uint64_t station_now_us(const struct station *s)
 
 uint64_t station_cluster_ms(const struct station *s)
 {
-    return s->cluster_ms == 0 ? 0
-                              : s->cluster_ms + (station_now_us(s) - s->heard_us) / MS;
+    return s->cluster_ms == 0 ? 0 : s->cluster_ms + (station_now_us(s) - s->heard_us) / MS;
 }

@@ -1,9 +1,9 @@
 /* The machine of simulated clients: a process of its own with its own clock, and one connection
  * to each node, made when it is needed.
  *
- * Several clients may share one: then their calls are pipelined on the same connections, and die
- * together. Stations have no place in the cluster's own network: cluster_isolate leaves them
- * alone, faults cut them off as well. */
+ * Several clients may share one: then their calls are pipelined on the same connections, and
+ * die together. Stations have no place in the cluster's own network: cluster_isolate leaves
+ * them alone, faults cut them off as well. */
 #ifndef TESTS_SIM_STATION_H
 #define TESTS_SIM_STATION_H
 
@@ -27,8 +27,8 @@ struct station {
 void station_init(struct station *s, struct cluster *c);
 void station_close(struct station *s);
 
-/* The process is killed, or its machine loses power: calls end, connections break. It is started
- * again at once; who owned the calls goes on as if it remembered all. */
+/* The process is killed, or its machine loses power: calls end, connections break. It is
+ * started again at once; who owned the calls goes on as if it remembered all. */
 void station_crash(struct station *s, enum death how);
 /* The connection to one node goes away, and with it the calls. */
 void station_drop(struct station *s, uint32_t node);
@@ -37,7 +37,8 @@ void station_drop(struct station *s, uint32_t node);
 uint32_t station_pick(struct station *s);
 bool station_is_paused(const struct station *s);
 
-/* Every reply's header passes here: it must be of this cluster and of the node that was asked. */
+/* Every reply's header passes here: it must be of this cluster and of the node that was
+ * asked. */
 void station_hear(struct station *s, uint32_t node, const Coord__V1__ReplyHeader *header);
 /* cluster_ms by this client's reckoning; 0: not known yet. */
 uint64_t station_cluster_ms(const struct station *s);

@@ -89,7 +89,8 @@ static void fail(struct watcher *w, const struct watched *d, const char *what, u
 {
     const struct watch_spec *s = &d->spec;
     world_fail(world_of(w),
-               "watch %" PRIu64 " of %s (scope %u, glob '%s', types %u, depth %u) at next %" PRIu64
+               "watch %" PRIu64
+               " of %s (scope %u, glob '%s', types %u, depth %u) at next %" PRIu64
                ": %s (%" PRIu64 ", %" PRIu64 ")",
                d->id, s->path, s->scope, s->glob, s->types, s->depth, d->next, what, a, b);
 }
@@ -207,8 +208,8 @@ void watched_events(struct watcher *w, struct watched *d, const Coord__V1__Watch
         const Coord__V1__Event *e = m->events[i];
         if (c == NULL || m->revision != c->revision || !event_is(&d->spec, e, c)) {
             world_trace(world_of(w), "event %" PRIu64 ".%u %s", e->revision, e->sub, e->path);
-            fail(w, d, "an event is missing, doubled or wrong: expected, told", c == NULL ? 0 : c->revision,
-                 e->revision);
+            fail(w, d, "an event is missing, doubled or wrong: expected, told",
+                 c == NULL ? 0 : c->revision, e->revision);
             return;
         }
         d->at = next_shown(o, &d->spec, d->at + 1);
@@ -238,7 +239,8 @@ void watched_progress(struct watcher *w, struct watched *d, uint64_t revision)
     size_t at = next_shown(o, &d->spec, oracle_seek(o, d->next));
     if (revision > o->revision) {
         fail(w, d, "a progress mark is of the future", revision, o->revision);
-    } else if (d->partial != 0 || (at < o->change_count && o->changes[at].revision <= revision)) {
+    } else if (d->partial != 0 ||
+               (at < o->change_count && o->changes[at].revision <= revision)) {
         fail(w, d, "a progress mark passes by an event", revision,
              at < o->change_count ? o->changes[at].revision : 0);
     }

@@ -21,9 +21,8 @@ static struct world *world_of(const struct watcher *w)
 
 static void spec_pick(struct world *w, struct watch_spec *s)
 {
-    static const char *const paths[] = {"/k",   "/k/0", "/k/3", "/c", "/c/1", "/v",
-                                        "/p",   "/p/0", "/q",   "/e", "/b",   "/t",
-                                        "/b/c0-0"};
+    static const char *const paths[] = {"/k",   "/k/0", "/k/3", "/c", "/c/1", "/v",     "/p",
+                                        "/p/0", "/q",   "/e",   "/b", "/t",   "/b/c0-0"};
     static const char *const prefixes[] = {"/k/", "/e/h0", "/q/i-00000000", "/b/c1", "/", "/p"};
     static const char *const globs[] = {"*", "?", "[0-2]", "[!0]", "h0*", "*-1", "c?-0"};
     *s = (struct watch_spec){.scope = (uint8_t)world_random(w, 0, 3)};
@@ -159,8 +158,7 @@ static void heard(struct watcher *w, struct watched *d, const Coord__V1__WatchRe
 static void stream_message(struct remote_call *call, struct slice message)
 {
     struct watcher *w = call->owner;
-    Coord__V1__WatchReply *m =
-        coord__v1__watch_reply__unpack(NULL, message.size, message.data);
+    Coord__V1__WatchReply *m = coord__v1__watch_reply__unpack(NULL, message.size, message.data);
     station_hear(w->station, call->remote->node, m->header);
     world_trace(world_of(w),
                 "watcher %u: n%u: watch %" PRIu64 " type %d revision %" PRIu64

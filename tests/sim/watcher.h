@@ -1,10 +1,10 @@
-/* Watchers: streams of coord.v1.Watch, each with a few watches of all kinds, resumed on any node
- * when the stream breaks.
+/* Watchers: streams of coord.v1.Watch, each with a few watches of all kinds, resumed on any
+ * node when the stream breaks.
  *
- * Every message is compared with what the oracle says that it must be: events are just the changes
- * that pass the filter, of each revision all together and in order, none missing, none twice, across
- * resumes; a listing is the tree at its revision; a progress mark leaves nothing behind; COMPACTED
- * comes only when the log does not reach back. */
+ * Every message is compared with what the oracle says that it must be: events are just the
+ * changes that pass the filter, of each revision all together and in order, none missing,
+ * none twice, across resumes; a listing is the tree at its revision; a progress mark leaves
+ * nothing behind; COMPACTED comes only when the log does not reach back. */
 #ifndef TESTS_SIM_WATCHER_H
 #define TESTS_SIM_WATCHER_H
 
@@ -46,11 +46,11 @@ struct watched {
     struct watch_spec spec;
     uint8_t state; /* enum watched_state */
     uint64_t id;
-    uint64_t asked_revision; /* what had been confirmed to anybody when it was asked for */
-    uint64_t from;           /* as asked for; 0: now */
-    uint64_t next;           /* all before it has been seen; 0: nothing yet */
-    uint64_t partial;        /* a revision of which more is to come */
-    size_t at;               /* of the oracle's changes, within it */
+    uint64_t asked_revision;     /* what had been confirmed to anybody when it was asked for */
+    uint64_t from;               /* as asked for; 0: now */
+    uint64_t next;               /* all before it has been seen; 0: nothing yet */
+    uint64_t partial;            /* a revision of which more is to come */
+    size_t at;                   /* of the oracle's changes, within it */
     struct oracle_node *listing; /* what is to come */
     size_t listing_count;
     size_t listing_at;

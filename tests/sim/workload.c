@@ -93,9 +93,9 @@ static void client_fill(struct client *k, enum op_kind kind, uint32_t key)
         record->version = r->version;
         record->has_id = k->may_repeat && (kind == DO_COUNT || world_chance(w, 700)) &&
                          station_cluster_ms(k->station) > 0;
-        bool is_numbered = record->has_id && k->holder != NULL && world_chance(w, 500) &&
-                           holder_sequence_take(k->holder, &r->session, &r->sequence,
-                                                &r->answered_to);
+        bool is_numbered =
+            record->has_id && k->holder != NULL && world_chance(w, 500) &&
+            holder_sequence_take(k->holder, &r->session, &r->sequence, &r->answered_to);
         if (record->has_id && !is_numbered) {
             r->id[0] = station_cluster_ms(k->station);
             r->id[1] = rng_next(&w->rng);
@@ -164,8 +164,8 @@ static bool outcome_is_expected(const struct record *r)
     }
 }
 
-/* The id is of no use: too old, from a clock that runs ahead, or of a session that is gone. Nothing
- * was executed now. */
+/* The id is of no use: too old, from a clock that runs ahead, or of a session that is gone.
+ * Nothing was executed now. */
 static bool client_id_refused(struct client *k, enum outcome outcome)
 {
     struct journal *h = k->workload->journal;
@@ -223,9 +223,9 @@ static void client_write_failed(struct client *k, const struct remote_answer *a)
         world_fail(&l->cluster->world, "operation #%" PRIu64 " ended with %s: %s", k->operation,
                    grpc_code_name(a->code), a->text);
     }
-    k->maybe_proposed |= a->end == REMOTE_LOST ||
-                         (was_told && (a->code == GRPC_UNKNOWN ||
-                                       a->code == GRPC_DEADLINE_EXCEEDED));
+    k->maybe_proposed |=
+        a->end == REMOTE_LOST ||
+        (was_told && (a->code == GRPC_UNKNOWN || a->code == GRPC_DEADLINE_EXCEEDED));
     if (r->has_id) {
         client_retry(k);
         return;
@@ -278,16 +278,16 @@ static void client_see_list(struct client *k, uint32_t first, const struct respo
     }
 }
 
-/* A read that may be old says how old: everything that had been confirmed to anybody before is in
- * it. */
+/* A read that may be old says how old: everything that had been confirmed to anybody before
+ * is in it. */
 static void check_age(struct client *k, const struct record *r, const struct response *q)
 {
     struct world *w = &k->workload->cluster->world;
     if (r->kind == DO_BOUNDED_GET && q->told.index != 0 &&
         (!q->age_known || q->age_ms > k->request.bound_ms)) {
-        world_fail(w, "read #%" PRIu64 " is bounded by %" PRIu64 " ms, but its age is %s%" PRIu64,
-                   k->operation, k->request.bound_ms, q->age_known ? "" : "not known, ",
-                   q->age_ms);
+        world_fail(
+            w, "read #%" PRIu64 " is bounded by %" PRIu64 " ms, but its age is %s%" PRIu64,
+            k->operation, k->request.bound_ms, q->age_known ? "" : "not known, ", q->age_ms);
     }
     uint64_t age_us = (q->age_ms + 1) * MS * 1000000 / SLOWEST_PPM;
     if (!q->age_known || q->told.index == 0 || age_us >= k->asked_us) {
@@ -295,8 +295,9 @@ static void check_age(struct client *k, const struct record *r, const struct res
     }
     uint64_t confirmed = journal_confirmed_at(k->workload->journal, k->asked_us - age_us);
     if (q->told.index < confirmed) {
-        world_fail(w, "read #%" PRIu64 " is of index %" PRIu64 " and says that it is %" PRIu64
-                      " ms old, but %" PRIu64 " was confirmed before",
+        world_fail(w,
+                   "read #%" PRIu64 " is of index %" PRIu64 " and says that it is %" PRIu64
+                   " ms old, but %" PRIu64 " was confirmed before",
                    k->operation, q->told.index, q->age_ms, confirmed);
     }
 }
@@ -317,8 +318,8 @@ static void check_session(struct client *k, const struct record *r, const struct
 static void client_got(struct client *k, const struct response *q)
 {
     struct record *r = journal_record(k->workload->journal, k->operation);
-    bool is_linearizable = r->kind != DO_SESSION_GET && r->kind != DO_LOCAL_GET &&
-                           r->kind != DO_BOUNDED_GET;
+    bool is_linearizable =
+        r->kind != DO_SESSION_GET && r->kind != DO_LOCAL_GET && r->kind != DO_BOUNDED_GET;
     if (q->told.outcome != OUTCOME_OK && q->told.outcome != OUTCOME_NO_NODE) {
         world_fail(&k->workload->cluster->world, "read #%" PRIu64 ": outcome \"%s\"",
                    k->operation, outcome_text((enum outcome)q->told.outcome));
@@ -396,8 +397,8 @@ static bool client_ask(struct client *k, uint64_t limit_us)
     struct remote *r = &k->station->remotes[k->node];
     k->asked_us = c->world.now_us;
     k->asked_revision = k->seen_revision;
-    return remote_call_packed(r, &k->call, rpc_path(k->request.rpc), buf_slice(&k->request.packed),
-                              limit_us);
+    return remote_call_packed(r, &k->call, rpc_path(k->request.rpc),
+                              buf_slice(&k->request.packed), limit_us);
 }
 
 /* The moment comes when the request does, about. */
@@ -654,9 +655,9 @@ static void setup_ended(struct remote_call *call, const struct remote_answer *an
     struct setup *s = call->owner;
     Coord__V1__TxnReply *m = remote_call_reply(call, &coord__v1__txn_reply__descriptor);
     /* "Exists already": an attempt that seemed lost was not. */
-    s->is_ok = answer->end == REMOTE_ANSWERED && m != NULL &&
-               (m->outcome == COORD__V1__OUTCOME__OK ||
-                m->outcome == COORD__V1__OUTCOME__NODE_EXISTS);
+    s->is_ok =
+        answer->end == REMOTE_ANSWERED && m != NULL &&
+        (m->outcome == COORD__V1__OUTCOME__OK || m->outcome == COORD__V1__OUTCOME__NODE_EXISTS);
     if (m != NULL) {
         coord__v1__txn_reply__free_unpacked(m, NULL);
     }

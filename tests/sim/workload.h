@@ -1,10 +1,9 @@
 /* Logical clients: each has one operation under way, at any node, and writes down what it was
  * told. They speak gRPC to the nodes (tests/sim/request.h), several of them from one station.
  *
- * A write with a request id, or with a number in the session of the station's holder, is repeated,
- * with the same id and at any node, until its outcome is certain; one without is given up when its
- * fate becomes unknown. Clients die too: some
- * operations are cancelled. */
+ * A write with a request id, or with a number in the session of the station's holder, is
+ * repeated, with the same id and at any node, until its outcome is certain; one without is
+ * given up when its fate becomes unknown. Clients die too: some operations are cancelled. */
 #ifndef TESTS_SIM_WORKLOAD_H
 #define TESTS_SIM_WORKLOAD_H
 
@@ -29,9 +28,9 @@ struct client {
     bool maybe_proposed; /* an attempt may have got into the log */
     bool is_syncing;     /* DO_BARRIER: the sync is done, the read comes */
     uint64_t sync_connection;
-    uint64_t operation;  /* number, 0 = none */
-    uint32_t node;       /* of the attempt */
-    uint64_t asked_us;   /* when it began */
+    uint64_t operation; /* number, 0 = none */
+    uint32_t node;      /* of the attempt */
+    uint64_t asked_us;  /* when it began */
     uint64_t asked_revision;
     uint64_t seen_index; /* session: highest index told */
     uint64_t seen_revision;
@@ -42,7 +41,8 @@ struct client {
     struct world_event event;
     struct world_event moment;
     uint32_t moment_node;
-    uint32_t booted[CLUSTER_NODES_MAX]; /* stories: starts of each node when it was last asked */
+    uint32_t
+        booted[CLUSTER_NODES_MAX]; /* stories: starts of each node when it was last asked */
 };
 
 struct workload {
