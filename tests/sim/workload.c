@@ -22,8 +22,8 @@ static const struct {
     uint32_t weight;
 } mix[] = {
     {DO_CREATE, 10},     {DO_SET, 14},    {DO_DELETE, 6},      {DO_COUNT, 10}, {DO_CAS, 10},
-    {DO_SEQUENTIAL, 6},  {DO_PAIR, 8},    {DO_ROLLED_BACK, 3}, {DO_GET, 14},   {DO_LIST, 5},
-    {DO_SESSION_GET, 6}, {DO_BARRIER, 4}, {DO_LOCAL_GET, 4},
+    {DO_SEQUENTIAL, 6},  {DO_PAIR, 8},    {DO_ROLLED_BACK, 3}, {DO_GET, 11},   {DO_LIST, 5},
+    {DO_SESSION_GET, 6}, {DO_BARRIER, 4}, {DO_LOCAL_GET, 4},  {DO_BOUNDED_GET, 3},
 };
 
 static enum op_kind kind_pick(struct world *w)
@@ -366,6 +366,10 @@ static void client_ended(struct remote_call *call, const struct remote_answer *a
         client_got(k, &q);
     } else if (k->is_writing) {
         client_write_failed(k, answer);
+    } else if (k->request.kind == DO_BOUNDED_GET && answer->end == REMOTE_ANSWERED) {
+        /* The node cannot prove that it is so fresh. */
+        journal_lost(l->journal, k->operation, FATE_NOT_PROPOSED);
+        client_finish(k);
     } else {
         client_retry(k);
     }
