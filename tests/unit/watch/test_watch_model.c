@@ -201,6 +201,14 @@ static void on_compacted(struct watch *w, uint64_t floor)
     EXPECT(floor == store_history_floor(x->kit.store));
     EXPECT(c->known + 1 < floor);
     x->compacted++;
+    if (rng_chance(&x->rng, 300)) { /* anew, with the filter that it had */
+        const struct watch_filter filter = w->filter;
+        EXPECT(watch_start(x->hub, w, &filter, w->ops, floor) == OUTCOME_OK);
+        c->start = floor;
+        c->taken_revision = 0;
+        c->known = watch_delivered(x->hub, w);
+        return;
+    }
     x->clients[c->slot] = NULL;
     mem_free(c);
     if (rng_chance(&x->rng, 500)) {
