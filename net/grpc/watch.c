@@ -38,6 +38,7 @@ struct grpc_watch_shared *grpc_watch_shared_new(struct metrics *metrics)
 void grpc_watch_shared_free(struct grpc_watch_shared *shared)
 {
     PRE(shared->watch_count == 0 && shared->listing_bytes == 0);
+    buf_close(&shared->cache.bytes);
     mem_free(shared);
 }
 

@@ -37,10 +37,23 @@
 #define GRPC_LISTING_BYTES_MAX ((size_t)256 << 20)
 #define GRPC_PROGRESS_MS_MIN   100u
 
+/* An event as it was encoded last: of a thousand watchers of one change all but the first get a
+ * copy. Only of small ones, so that no value is copied twice. */
+struct grpc_event_cache {
+    struct buf bytes; /* empty: none */
+    uint64_t revision;
+    uint32_t sub;
+    bool with_values;
+    bool with_previous;
+};
+
+#define GRPC_EVENT_CACHE_BYTES ((size_t)2 << 10)
+
 /* What all streams have in common. */
 struct grpc_watch_shared {
     size_t watch_count;
     size_t listing_bytes;
+    struct grpc_event_cache cache;
     struct metric *streams;
     struct metric *events;
     struct metric *event_bytes;

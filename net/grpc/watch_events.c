@@ -55,6 +55,37 @@ size_t grpc_event_bytes(const struct change *change, bool with_values, bool with
     return bytes;
 }
 
+static void event_encode(struct grpc_watch *w, const struct change *change, struct buf *out)
+{
+    Coord__V1__Event event;
+    Coord__V1__Stat stat;
+    grpc_event_fill(w->stream->call, change, !w->keys_only, w->with_previous, &event, &stat);
+    wire_append_message(out, WATCH_REPLY_EVENTS, &event.base);
+}
+
+/* A change is known by its place: what is applied at a revision is the same for ever. */
+static void event_append(struct grpc_watch *w, const struct change *change, size_t bytes,
+                         struct buf *out)
+{
+    struct grpc_event_cache *cache = &w->stream->shared->cache;
+    if (bytes > GRPC_EVENT_CACHE_BYTES) {
+        event_encode(w, change, out);
+        return;
+    }
+    bool is_cached = cache->bytes.size > 0 && cache->revision == change->revision &&
+                     cache->sub == change->sub && cache->with_values == !w->keys_only &&
+                     cache->with_previous == w->with_previous;
+    if (!is_cached) {
+        buf_clear(&cache->bytes);
+        event_encode(w, change, &cache->bytes);
+        cache->revision = change->revision;
+        cache->sub = change->sub;
+        cache->with_values = !w->keys_only;
+        cache->with_previous = w->with_previous;
+    }
+    buf_append_slice(out, buf_slice(&cache->bytes));
+}
+
 /* ---- messages ---------------------------------------------------------------------------- */
 
 /* Sends a message of the first of `count` changes, at least one of them; returns how many. */
@@ -75,14 +106,12 @@ static size_t piece_send(struct grpc_watch *w, const struct change *const *chang
     size_t total = bytes;
     while (sent < count) {
         const struct change *change = changes[sent];
-        total += grpc_event_bytes(change, with_values, w->with_previous);
+        bytes = grpc_event_bytes(change, with_values, w->with_previous);
+        total += bytes;
         if (sent > 0 && total > GRPC_EVENTS_BYTES_MAX) {
             break;
         }
-        Coord__V1__Event event;
-        Coord__V1__Stat stat;
-        grpc_event_fill(call, change, with_values, w->with_previous, &event, &stat);
-        wire_append_message(out, WATCH_REPLY_EVENTS, &event.base);
+        event_append(w, change, bytes, out);
         sent++;
     }
     w->is_split = more || sent < count;
