@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "net/grpc/answer.h"
 #include "store/store.h"
@@ -44,42 +43,6 @@ void grpc_watch_shared_free(struct grpc_watch_shared *shared)
 
 /* ---- the watches of a stream ------------------------------------------------------------- */
 
-static struct grpc_watch **bucket_of(const struct grpc_watch_stream *stream, uint64_t id)
-{
-    return &stream->buckets[hash_mix(id, 0) & (stream->bucket_count - 1)];
-}
-
-static struct grpc_watch *watch_find(const struct grpc_watch_stream *stream, uint64_t id)
-{
-    struct grpc_watch *w = *bucket_of(stream, id);
-    while (w != NULL && w->id != id) {
-        w = w->next;
-    }
-    return w;
-}
-
-static void watch_link(struct grpc_watch_stream *stream, struct grpc_watch *w)
-{
-    struct grpc_watch **bucket = bucket_of(stream, w->id);
-    w->next = *bucket;
-    *bucket = w;
-}
-
-static void buckets_grow(struct grpc_watch_stream *stream)
-{
-    struct grpc_watch **old = stream->buckets;
-    size_t old_count = stream->bucket_count;
-    stream->bucket_count = old_count * 2;
-    stream->buckets = mem_zalloc(stream->bucket_count * sizeof *stream->buckets);
-    for (size_t i = 0; i < old_count; i++) {
-        for (struct grpc_watch *w = old[i], *next; w != NULL; w = next) {
-            next = w->next;
-            watch_link(stream, w);
-        }
-    }
-    mem_free(old);
-}
-
 static struct grpc_watch *watch_new(struct grpc_watch_stream *stream, uint64_t id,
                                     const Coord__V1__WatchCreate *request)
 {
@@ -92,16 +55,12 @@ static struct grpc_watch *watch_new(struct grpc_watch_stream *stream, uint64_t i
     w->keys_only = request->keys_only;
     w->with_previous = request->with_previous;
     list_init(&w->link);
-    if (stream->count == stream->bucket_count) {
-        buckets_grow(stream);
-    }
-    watch_link(stream, w);
-    stream->count++;
+    grpc_watch_table_add(&stream->watches, w);
     stream->shared->watch_count++;
     return w;
 }
 
-/* Everything but its place in the bucket. */
+/* Everything but its place in the table. */
 static void watch_free(struct grpc_watch *w)
 {
     struct grpc_watch_stream *stream = w->stream;
@@ -109,19 +68,8 @@ static void watch_free(struct grpc_watch *w)
     grpc_watch_setup_free(w);
     list_remove(&w->link);
     heap_remove(&stream->timers, &w->timer);
-    stream->count--;
     stream->shared->watch_count--;
     mem_free(w);
-}
-
-static void watch_remove(struct grpc_watch *w)
-{
-    struct grpc_watch **at = bucket_of(w->stream, w->id);
-    while (*at != w) {
-        at = &(*at)->next;
-    }
-    *at = w->next;
-    watch_free(w);
 }
 
 /* ---- replies ----------------------------------------------------------------------------- */
@@ -190,10 +138,11 @@ void grpc_watch_end(struct grpc_watch *w, enum outcome outcome, const char *form
     va_start(args, format);
     tell_canceled(stream, w->id, outcome, format, args);
     va_end(args);
-    watch_remove(w);
-    if (stream->count == 0 && stream->call->state == GRPC_CALL_HANDLED) {
-        grpc_call_await_room(
-            stream->call); /* the call ends there, not under our callers' feet */
+    grpc_watch_table_remove(&stream->watches, w);
+    watch_free(w);
+    if (stream->watches.count == 0 && stream->call->state == GRPC_CALL_HANDLED) {
+        /* The call ends in `drained`, not under the feet of whoever called. */
+        grpc_call_await_room(stream->call);
     }
 }
 
@@ -219,10 +168,14 @@ void grpc_watch_postpone(struct grpc_watch *w)
 static void progress_tell(struct grpc_watch *w)
 {
     const struct watch_hub *hub = grpc_watch_hub(w->stream);
-    if (w->setup != NULL || w->is_split || grpc_call_is_full(w->stream->call)) {
+    bool is_ahead = grpc_watch_is_ahead(w);
+    if ((w->setup != NULL && !is_ahead) || w->is_split) {
         return;
     }
-    if (w->first <= hub_revision(hub) + 1) {
+    if (is_ahead && hub_revision(hub) + 1 < w->setup->from_revision) {
+        return;
+    }
+    if (!grpc_call_is_full(w->stream->call)) {
         grpc_watch_tell(w->stream, w->id, COORD__V1__WATCH_REPLY__TYPE__PROGRESS,
                         watch_delivered(hub, &w->watch));
     }
@@ -267,7 +220,7 @@ static enum outcome create_check(const struct grpc_watch_stream *stream,
                                  const Coord__V1__WatchCreate *request, struct errmsg *err)
 {
     int consistency = request->header == NULL ? 0 : (int)request->header->consistency;
-    if (stream->count >= GRPC_STREAM_WATCHES_MAX) {
+    if (stream->watches.count >= GRPC_STREAM_WATCHES_MAX) {
         (void)errmsg_set(err, RC_TOO_LARGE, "more than %zu watches on one stream",
                          GRPC_STREAM_WATCHES_MAX);
         return OUTCOME_LIMIT;
@@ -332,7 +285,8 @@ static enum outcome filter_fill(const Coord__V1__WatchCreate *request,
 
 static uint64_t id_choose(struct grpc_watch_stream *stream)
 {
-    while (watch_find(stream, stream->next_id) != NULL || stream->next_id == 0) {
+    while (grpc_watch_table_find(&stream->watches, stream->next_id) != NULL ||
+           stream->next_id == 0) {
         stream->next_id++;
     }
     return stream->next_id++;
@@ -343,7 +297,7 @@ static void create(struct grpc_watch_stream *stream, const Coord__V1__WatchCreat
     uint64_t id = request->watch_id;
     struct watch_filter filter;
     struct errmsg err;
-    if (id != 0 && watch_find(stream, id) != NULL) {
+    if (id != 0 && grpc_watch_table_find(&stream->watches, id) != NULL) {
         /* Not by that id: its watch goes on. */
         refuse(stream, 0, OUTCOME_BAD_ARGUMENTS,
                "watch_id: %" PRIu64 " is in use on this stream", id);
@@ -375,7 +329,7 @@ static void create(struct grpc_watch_stream *stream, const Coord__V1__WatchCreat
 
 static void cancel(struct grpc_watch_stream *stream, uint64_t id)
 {
-    struct grpc_watch *w = watch_find(stream, id);
+    struct grpc_watch *w = grpc_watch_table_find(&stream->watches, id);
     if (w != NULL) {
         grpc_watch_end(w, OUTCOME_OK, "canceled by the client");
     } else {
@@ -390,12 +344,11 @@ static uint64_t stream_delivered(const struct grpc_watch_stream *stream)
 {
     const struct watch_hub *hub = grpc_watch_hub(stream);
     uint64_t least = hub_revision(hub);
-    for (size_t i = 0; i < stream->bucket_count; i++) {
-        for (struct grpc_watch *w = stream->buckets[i]; w != NULL; w = w->next) {
-            if (w->setup == NULL) {
-                uint64_t delivered = watch_delivered(hub, &w->watch);
-                least = delivered < least ? delivered : least;
-            }
+    for (size_t i = 0; i < stream->watches.capacity; i++) {
+        const struct grpc_watch *w = stream->watches.slots[i];
+        if (w != NULL && w->watch.state != WATCH_STOPPED) {
+            uint64_t delivered = watch_delivered(hub, &w->watch);
+            least = delivered < least ? delivered : least;
         }
     }
     return least;
@@ -425,8 +378,6 @@ static struct grpc_watch_stream *stream_get(struct grpc_call *call)
     stream->call = call;
     stream->shared = call->connection->shared->watches;
     stream->next_id = 1;
-    stream->bucket_count = BUCKETS_MIN;
-    stream->buckets = mem_zalloc(stream->bucket_count * sizeof *stream->buckets);
     stream->check_ms = call->connection->now_ms + SERVING_CHECK_MS;
     list_init(&stream->waiting);
     list_init(&stream->listings);
@@ -443,16 +394,14 @@ static void watch_ended(struct grpc_call *call)
         return;
     }
     call->data = NULL;
-    for (size_t i = 0; i < stream->bucket_count; i++) {
-        for (struct grpc_watch *w = stream->buckets[i], *next; w != NULL; w = next) {
-            next = w->next;
-            watch_free(w);
+    for (size_t i = 0; i < stream->watches.capacity; i++) {
+        if (stream->watches.slots[i] != NULL) {
+            watch_free(stream->watches.slots[i]);
         }
     }
-    POST(stream->count == 0);
+    grpc_watch_table_close(&stream->watches);
     heap_close(&stream->timers);
     metric_add(stream->shared->streams, -1);
-    mem_free(stream->buckets);
     mem_free(stream);
 }
 
@@ -480,7 +429,7 @@ static void watch_message(struct grpc_call *call, const ProtobufCMessage *messag
 /* Watches go on after the client has said all it had to say. */
 static bool stream_is_over(const struct grpc_watch_stream *stream)
 {
-    return stream->call->state == GRPC_CALL_HANDLED && stream->count == 0 &&
+    return stream->call->state == GRPC_CALL_HANDLED && stream->watches.count == 0 &&
            stream->progress_asked == 0;
 }
 

@@ -6,6 +6,8 @@
  *     |                          ^                   |
  *     +--(LOCAL)--> as if fresh  +--(compacted, relist)
  *
+ * A watch that begins with a revision in the future is AHEAD until then.
+ *
  *   watch.c          requests, timers, the life of a stream and of its watches
  *   watch_start.c    BARRIER, and how a watch begins
  *   watch_listing.c  QUEUED, LISTING: the state of one revision, captured at once, sent in pages
@@ -13,7 +15,7 @@
  *
  * Whatever a watch needs before it is RUNNING lies in a `struct grpc_watch_setup`, which then goes:
  * an idle watch is small. Room is what bounds a stream's memory: events, pages and answers to
- * progress requests are put out while grpc_call_is_full says no, and go on in `drained`.
+ * progress requests go out only as long as grpc_call_is_full says no, and go on in `drained`.
  *
  * What the hub calls (deliver, compacted) and what the node completes (barriers) never ends the
  * call, except that a barrier that fails does: no other function here has lost its stream when it
@@ -23,6 +25,7 @@
 
 #include "coord/v1/watch.pb-c.h"
 #include "net/grpc/call.h"
+#include "net/grpc/watch_table.h"
 #include "watch/watch.h"
 
 #define GRPC_WATCHES_MAX        ((size_t)1000000) /* on all streams of this node */
@@ -66,10 +69,8 @@ struct grpc_watch {
     struct watch watch;
     struct grpc_watch_stream *stream;
     struct grpc_watch_setup *setup; /* NULL: RUNNING */
-    struct grpc_watch *next;        /* in its bucket */
     struct list link;               /* among those that wait for room */
     uint64_t id;
-    uint64_t first;         /* revision it began with, which may lie ahead */
     struct heap_node timer; /* of its next PROGRESS */
     uint32_t progress_ms;   /* 0: none */
     bool is_once : 1;
@@ -79,7 +80,7 @@ struct grpc_watch {
     bool is_split : 1; /* the rest of a revision is to come: nothing may come between */
 };
 
-_Static_assert(sizeof(struct grpc_watch) <= sizeof(struct watch) + 80,
+_Static_assert(sizeof(struct grpc_watch) <= sizeof(struct watch) + 64,
                "idle watches are small");
 
 enum grpc_watch_stage {
@@ -87,6 +88,7 @@ enum grpc_watch_stage {
     GRPC_WATCH_BARRIER, /* the node has `read` */
     GRPC_WATCH_QUEUED,
     GRPC_WATCH_LISTING,
+    GRPC_WATCH_AHEAD,
 };
 
 struct grpc_listing_entry {
@@ -117,9 +119,7 @@ struct grpc_watch_setup {
 struct grpc_watch_stream {
     struct grpc_call *call;
     struct grpc_watch_shared *shared;
-    struct grpc_watch **buckets; /* by id */
-    size_t bucket_count;         /* a power of two */
-    size_t count;
+    struct grpc_watch_table watches;
     uint64_t next_id;      /* to choose */
     uint64_t check_ms;     /* when to ask again whether the node still serves */
     struct heap timers;    /* of watches */
@@ -152,6 +152,12 @@ void grpc_watch_end(struct grpc_watch *w, enum outcome outcome, const char *form
 void grpc_watch_postpone(struct grpc_watch *w);
 
 /* ---- watch_start.c ---- */
+
+/* RUNNING in all but that its first revision had not come when it began. */
+static inline bool grpc_watch_is_ahead(const struct grpc_watch *w)
+{
+    return w->setup != NULL && w->setup->stage == GRPC_WATCH_AHEAD;
+}
 
 /* Takes what the setup needs from the request, whose filter has been checked. */
 void grpc_watch_setup_new(struct grpc_watch *w, const struct watch_filter *filter);

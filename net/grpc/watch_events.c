@@ -132,6 +132,9 @@ static size_t events_deliver(struct watch *base, const struct change *const *cha
 {
     (void)continued;
     struct grpc_watch *w = LIST_OF(base, struct grpc_watch, watch);
+    if (grpc_watch_is_ahead(w)) {
+        grpc_watch_setup_free(w);
+    }
     if (w->setup != NULL) {
         return 0; /* its listing comes first, and resumes it */
     }

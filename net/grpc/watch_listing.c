@@ -184,7 +184,6 @@ static bool capture(struct grpc_watch *w)
         return false;
     }
     setup->revision = store_revision(c.store);
-    w->first = setup->revision + 1;
     setup->stage = GRPC_WATCH_LISTING;
     if (!setup->is_created) {
         setup->is_created = true;

@@ -76,12 +76,13 @@ static void begin(struct grpc_watch *w)
         return;
     }
     uint64_t from = setup->from_revision > 0 ? setup->from_revision : revision + 1;
-    w->first = from;
     grpc_watch_tell(w->stream, w->id, COORD__V1__WATCH_REPLY__TYPE__CREATED, from);
     enum outcome outcome = watch_start(grpc_watch_hub(w->stream), &w->watch, &setup->filter,
                                        &grpc_watch_ops, from);
     if (outcome == OUTCOME_COMPACTED) {
         begin_compacted(w);
+    } else if (from > revision + 1) {
+        setup->stage = GRPC_WATCH_AHEAD;
     } else {
         grpc_watch_setup_free(w);
     }
