@@ -279,8 +279,8 @@ enum coord_code coord_session_attach(struct coord_client *client, uint64_t id,
 
 /* Keeps it alive: call it every third of the TTL (coord_session_due_ms), from the thread that
  * uses the client. COORD_OK: the cluster has confirmed it. Goes on to other endpoints when one
- * fails; COORD_TIMEOUT or COORD_UNAVAILABLE: not confirmed within the client's timeout, try
- * again as long as it is trusted. COORD_SESSION_ENDED: it is over. */
+ * fails. COORD_TIMEOUT or COORD_UNAVAILABLE: not confirmed within the client's timeout, or
+ * before trust ended if that was sooner; try again. COORD_SESSION_ENDED: it is over. */
 enum coord_code coord_session_keepalive(struct coord_client *client, struct coord_error *error);
 /* How long from now the session certainly lives: 0.8 of the TTL, which covers clocks that run
  * 10 % apart, counted from the sending of what was last confirmed. 0: no session, or it may

@@ -52,12 +52,13 @@ static enum stream_result try_once(struct coord_client *client, struct keepalive
 
 enum coord_code keepalive_ask(struct coord_client *client, struct keepalive *k,
                               enum client_method method, const ProtobufCMessage *request,
-                              uint64_t attempt_ms, ProtobufCMessage **reply, uint64_t *sent_ms,
+                              uint64_t attempt_ms, uint64_t deadline_ms,
+                              ProtobufCMessage **reply, uint64_t *sent_ms,
                               struct coord_error *error)
 {
     struct asking a = {.method = method,
                        .request = request,
-                       .deadline_ms = socket_now_ms() + client->timeout_ms,
+                       .deadline_ms = deadline_ms,
                        .attempt_ms = attempt_ms,
                        .error = error};
     if (!k->is_begun) {

@@ -14,13 +14,14 @@ struct keepalive {
     bool is_begun;   /* `endpoint` means something */
 };
 
-/* Sends `request` until it is answered or the client's timeout has passed. A try takes
+/* Sends `request` until it is answered or `deadline_ms` (monotonic) has passed. A try takes
  * `attempt_ms` at first, and twice as long in every further round over the endpoints. On COORD_OK
  * `reply` is the caller's, client_reply_free, and `sent_ms` (monotonic) is when that was sent
  * which it answers. `error` is not NULL. */
 enum coord_code keepalive_ask(struct coord_client *client, struct keepalive *k,
                               enum client_method method, const ProtobufCMessage *request,
-                              uint64_t attempt_ms, ProtobufCMessage **reply, uint64_t *sent_ms,
+                              uint64_t attempt_ms, uint64_t deadline_ms,
+                              ProtobufCMessage **reply, uint64_t *sent_ms,
                               struct coord_error *error);
 void keepalive_close(struct keepalive *k);
 

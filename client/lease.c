@@ -5,6 +5,7 @@
 #include "client/call.h"
 #include "client/client_internal.h"
 #include "client/convert.h"
+#include "client/socket.h"
 #include "coord/v1/lease.pb-c.h"
 
 #define ATTEMPT_MS 500 /* leases may be short, and which is how long is not known here */
@@ -36,8 +37,9 @@ enum coord_code coord_lease_keepalive(struct coord_client *client, uint64_t id,
     uint64_t sent_ms;
     error = error != NULL ? error : &scratch;
     request.id = id;
-    enum coord_code code = keepalive_ask(client, &client->lease_keepalive, CLIENT_KEEP_LEASE,
-                                         &request.base, ATTEMPT_MS, &m, &sent_ms, error);
+    enum coord_code code =
+        keepalive_ask(client, &client->lease_keepalive, CLIENT_KEEP_LEASE, &request.base,
+                      ATTEMPT_MS, socket_now_ms() + client->timeout_ms, &m, &sent_ms, error);
     if (code != COORD_OK) {
         return code;
     }

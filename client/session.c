@@ -134,6 +134,14 @@ static uint64_t first_attempt_ms(const struct client_session *s)
     return ms > ATTEMPT_MS_MIN ? ms : ATTEMPT_MS_MIN;
 }
 
+/* Whoever holds the session must learn in time that it can no longer be trusted. */
+static uint64_t deadline_ms(const struct coord_client *client)
+{
+    uint64_t trusted_ms = coord_session_trusted_ms(client);
+    bool is_less = trusted_ms > 0 && trusted_ms < client->timeout_ms;
+    return socket_now_ms() + (is_less ? trusted_ms : client->timeout_ms);
+}
+
 static enum coord_code judge(struct client_session *s,
                              const Coord__V1__SessionKeepAliveReply *reply, uint64_t sent_ms,
                              struct coord_error *error)
@@ -169,7 +177,7 @@ enum coord_code coord_session_keepalive(struct coord_client *client, struct coor
     request.secret = convert_bytes(s->secret, sizeof s->secret);
     enum coord_code code =
         keepalive_ask(client, &s->keepalive, CLIENT_KEEP_SESSION, &request.base,
-                      first_attempt_ms(s), &m, &sent_ms, error);
+                      first_attempt_ms(s), deadline_ms(client), &m, &sent_ms, error);
     if (code == COORD_OK) {
         code = judge(s, (const Coord__V1__SessionKeepAliveReply *)m, sent_ms, error);
         client_reply_free(m);

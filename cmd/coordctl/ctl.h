@@ -22,11 +22,13 @@ enum ctl_exit {
     EXIT_EXISTS = 5,
     EXIT_TIMEOUT = 6,
     EXIT_UNREACHABLE = 7,
+    EXIT_DENIED = 8,
+    EXIT_SIGNAL = 128, /* plus the signal's number */
 };
 
-enum ctl_output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_RAW };
+enum ctl_output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL, OUTPUT_RAW };
 
-#define CTL_WORDS_MAX 2
+#define CTL_WORDS_MAX 3
 
 struct command;
 
@@ -37,33 +39,74 @@ struct ctl {
     const struct command *command;
     const char *words[CTL_WORDS_MAX + 1]; /* of the command behind its name, without options */
     size_t word_count;
+    const char *subject; /* what messages are about; NULL: the first word */
+    char **program;      /* what stands behind --, of a command that takes that; else NULL */
     /* options of single commands */
     bool sequential;
     bool parents;
     bool recursive;
     bool long_format;
     bool dry_run;
+    bool ephemeral;
+    bool container;
+    bool children;
+    bool prefix;
+    bool prev;
+    bool once;
+    bool list;
+    bool keys_only;
+    bool reverse;
+    bool paths;
+    bool not_renewable;
+    bool has_session;   /* --session, COORD_SESSION */
+    bool has_revisions; /* --revisions, which may be 0 */
     bool wants_help;
     bool wants_version;
     long long version; /* COORD_ANY_VERSION if not given */
     const char *file;
+    const char *owner;
+    const char *glob;
+    unsigned types; /* COORD_WATCH_CREATED, ...; 0 = all */
+    uint64_t limit; /* these: 0 = not given */
+    uint64_t depth;
+    uint64_t from_revision;
+    uint64_t revision;
+    uint64_t lease;
+    uint64_t ttl_ms;
+    uint64_t session_ttl_ms;
+    uint64_t bytes;
+    uint64_t age_ms;
+    uint64_t revisions;
+    struct coord_session session;
 };
 
 typedef int (*ctl_command_fn)(struct ctl *ctl);
 
+/* What may begin with a dash in what it takes. */
+enum command_tail {
+    BEHIND_NOTHING,
+    BEHIND_DATA,    /* its last word, which then goes behind -- */
+    BEHIND_PROGRAM, /* a program and its arguments, behind -- */
+};
+
 struct command {
-    const char *name;
+    const char *name; /* "get", or a noun and a verb: "session open" */
     ctl_command_fn run;
     size_t words_min;
     size_t words_max;
+    enum command_tail tail;
     const char *options; /* long names of those it takes, separated by blanks */
     const char *usage;
     const char *help;
-    const char *details; /* lines, each with its newline */
+    const char *details; /* lines, each with its newline; the last ones are examples */
 };
 
-const struct command *command_find(const char *name); /* NULL if there is none */
+/* NULL if there is none. `verb` NULL: of one word. */
+const struct command *command_find(const char *name, const char *verb);
+bool command_is_noun(const char *word);
+/* Prints the help of everything, or of a noun. */
 void command_help_all(void);
+void command_help_noun(const char *noun);
 void command_help(const struct command *c);
 
 /* Reads COORD_* and the command line into `ctl`. EXIT_DONE, or EXIT_USAGE after a message. */
@@ -87,8 +130,14 @@ int ctl_call(const struct ctl *ctl, enum client_method method, ProtobufCMessage 
  * Reports what goes wrong and returns its exit code. */
 int ctl_read_data(const struct ctl *ctl, const char *word, struct buf *out);
 
-/* Prints and frees. */
-void ctl_print_json(json_t *value);
+/* client_fail's counterpart for the typed calls: EXIT_DONE, or reports and returns the code. */
+int ctl_check(const struct ctl *ctl, enum coord_code code, const struct coord_error *error);
+/* A signal that asks to end: its number goes into the exit code. */
+int ctl_signal_exit(int number);
+
+bool ctl_is_json(const struct ctl *ctl);
+/* Prints and frees. With jsonl on one line, and the elements of an array on one each. */
+void ctl_print_json(const struct ctl *ctl, json_t *value);
 /* Bytes as a JSON string if they are UTF-8, else {"base64": "..."}. */
 json_t *ctl_json_bytes(const void *data, size_t bytes);
 json_t *ctl_json_stat(const Coord__V1__Stat *stat); /* null for NULL */
@@ -110,5 +159,21 @@ int ctl_stat(struct ctl *ctl);
 int ctl_sync(struct ctl *ctl);
 int ctl_txn(struct ctl *ctl);
 int ctl_status(struct ctl *ctl);
+int ctl_session_open(struct ctl *ctl);
+int ctl_session_list(struct ctl *ctl);
+int ctl_session_keepalive(struct ctl *ctl);
+int ctl_session_close(struct ctl *ctl);
+int ctl_lease_grant(struct ctl *ctl);
+int ctl_lease_keepalive(struct ctl *ctl);
+int ctl_lease_revoke(struct ctl *ctl);
+int ctl_lease_ttl(struct ctl *ctl);
+int ctl_lease_list(struct ctl *ctl);
+int ctl_watch(struct ctl *ctl);
+int ctl_history(struct ctl *ctl);
+int ctl_diff(struct ctl *ctl);
+int ctl_policy_list(struct ctl *ctl);
+int ctl_policy_set(struct ctl *ctl);
+int ctl_policy_unset(struct ctl *ctl);
+int ctl_policy_retention(struct ctl *ctl);
 
 #endif

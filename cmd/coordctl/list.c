@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/coordctl/ctl.h"
+#include "cmd/coordctl/values.h"
 #include "coord/v1/tree.pb-c.h"
 
 typedef void (*print_fn)(struct ctl *ctl, const Coord__V1__ListEntry *entry, void *context);
@@ -49,6 +50,18 @@ static const char *shown_name(const struct ctl *ctl, const Coord__V1__ListEntry 
     return ctl->recursive || slash == NULL ? entry->path : slash + 1;
 }
 
+/* What ends the node by itself, behind its name. */
+static void print_life(const Coord__V1__Stat *s)
+{
+    char ttl[24];
+    if (s->lease != 0) {
+        printf("  (lease %016" PRIx64 ")", s->lease);
+    } else if (s->ttl_ms != 0) {
+        value_format_duration(s->ttl_ms, ttl, sizeof ttl);
+        printf("  (ttl %s)", ttl);
+    }
+}
+
 static void print_entry(struct ctl *ctl, const Coord__V1__ListEntry *entry, void *context)
 {
     if (context != NULL) {
@@ -61,10 +74,12 @@ static void print_entry(struct ctl *ctl, const Coord__V1__ListEntry *entry, void
     } else if (ctl->long_format && entry->stat != NULL) {
         char modified[32];
         ctl_format_time(entry->stat->modify_time_ms, modified, sizeof modified);
-        printf("%-10s v%-6" PRIu32 " %9" PRIu32 " B %8" PRIu32 " children  %s  %s\n",
+        printf("%-10s v%-6" PRIu32 " %9" PRIu32 " B %8" PRIu32 " children  %s  %s",
                ctl_kind_name((int)entry->stat->kind), entry->stat->version,
                entry->stat->data_bytes, entry->stat->child_count, modified,
                shown_name(ctl, entry));
+        print_life(entry->stat);
+        putchar('\n');
     } else {
         puts(shown_name(ctl, entry));
     }
@@ -72,10 +87,10 @@ static void print_entry(struct ctl *ctl, const Coord__V1__ListEntry *entry, void
 
 int ctl_ls(struct ctl *ctl)
 {
-    json_t *array = ctl->output == OUTPUT_JSON ? json_array() : NULL;
+    json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
     int exit_code = each_entry(ctl, ctl->recursive, ctl->long_format, print_entry, array);
     if (array != NULL && exit_code == EXIT_DONE) {
-        ctl_print_json(array);
+        ctl_print_json(ctl, array);
     } else {
         json_decref(array);
     }
@@ -113,13 +128,13 @@ int ctl_tree(struct ctl *ctl)
 {
     const char *root = root_path(ctl);
     struct drawing d = {.base_depth = depth_of(root),
-                        .array = ctl->output == OUTPUT_JSON ? json_array() : NULL};
+                        .array = ctl_is_json(ctl) ? json_array() : NULL};
     if (d.array == NULL) {
         puts(root);
     }
     int exit_code = each_entry(ctl, true, false, draw_entry, &d);
     if (d.array != NULL && exit_code == EXIT_DONE) {
-        ctl_print_json(d.array);
+        ctl_print_json(ctl, d.array);
     } else {
         json_decref(d.array);
     }

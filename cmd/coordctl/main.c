@@ -5,17 +5,21 @@
 #include "base/version.h"
 #include "cmd/coordctl/ctl.h"
 
-/* "help", "help COMMAND" */
+/* "help", "help COMMAND", "help NOUN", "help NOUN VERB" */
 static int help(const struct ctl *ctl)
 {
-    const struct command *c = ctl->word_count > 0 ? command_find(ctl->words[0]) : NULL;
-    if (ctl->word_count > 0 && c == NULL) {
-        return ctl_usage("unknown command \"%s\", see coordctl help", ctl->words[0]);
-    }
+    const char *word = ctl->word_count > 0 ? ctl->words[0] : NULL;
+    const char *verb = ctl->word_count > 1 ? ctl->words[1] : NULL;
+    const struct command *c = word != NULL ? command_find(word, verb) : NULL;
     if (c != NULL) {
         command_help(c);
-    } else {
+    } else if (word == NULL) {
         command_help_all();
+    } else if (command_is_noun(word) && verb == NULL) {
+        command_help_noun(word);
+    } else {
+        return ctl_usage("unknown command \"%s%s%s\", see coordctl help", word,
+                         verb != NULL ? " " : "", verb != NULL ? verb : "");
     }
     return EXIT_DONE;
 }

@@ -4,7 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/coordctl/ctl.h"
+#include "cmd/coordctl/session.h"
+#include "cmd/coordctl/values.h"
 #include "coord/v1/tree.pb-c.h"
 
 /* The version of the command line, or NULL for any. */
@@ -19,14 +20,42 @@ static Coord__V1__Expect *expect_version(const struct ctl *ctl, Coord__V1__Expec
 }
 
 /* What `create` and `set` print as JSON. */
-static void print_written(const char *path, const Coord__V1__ReplyHeader *header,
-                          const Coord__V1__Stat *stat)
+static void print_written(const struct ctl *ctl, const char *path,
+                          const Coord__V1__ReplyHeader *header, const Coord__V1__Stat *stat)
 {
-    ctl_print_json(json_pack("{s:s, s:I, s:o}", "path", path, "revision",
-                             (json_int_t)header->revision, "stat", ctl_json_stat(stat)));
+    ctl_print_json(ctl, json_pack("{s:s, s:I, s:o}", "path", path, "revision",
+                                  (json_int_t)header->revision, "stat", ctl_json_stat(stat)));
 }
 
-int ctl_create(struct ctl *ctl)
+/* ---- create ----------------------------------------------------------------------------- */
+
+/* One kind at most, and to each kind what belongs to it. */
+static int check_kind(const struct ctl *ctl)
+{
+    if (ctl->ephemeral + ctl->container + (ctl->ttl_ms != 0) > 1) {
+        return ctl_usage("create: --ephemeral, --container and --ttl exclude each other");
+    }
+    if (!ctl->ephemeral && (ctl->lease != 0 || ctl->session_ttl_ms != 0)) {
+        return ctl_usage("create: --%s goes with --ephemeral",
+                         ctl->lease != 0 ? "lease" : "session-ttl");
+    }
+    if (ctl->session_ttl_ms != 0 && (ctl->lease != 0 || ctl->has_session)) {
+        return ctl_usage(
+            "create: --session-ttl is of a session that is opened; it goes without "
+            "--session and --lease");
+    }
+    return EXIT_DONE;
+}
+
+static Coord__V1__Kind kind_of(const struct ctl *ctl)
+{
+    return ctl->ephemeral     ? COORD__V1__KIND__EPHEMERAL
+           : ctl->container   ? COORD__V1__KIND__CONTAINER
+           : ctl->ttl_ms != 0 ? COORD__V1__KIND__TTL
+                              : COORD__V1__KIND__PERSISTENT;
+}
+
+static int create_node(struct ctl *ctl)
 {
     struct buf data = {0};
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
@@ -37,8 +66,11 @@ int ctl_create(struct ctl *ctl)
         request.header = &header;
         request.path = ctl_text(ctl->words[0]);
         request.data = (ProtobufCBinaryData){.data = data.data, .len = data.size};
+        request.kind = kind_of(ctl);
         request.sequential = ctl->sequential;
         request.make_parents = ctl->parents;
+        request.lease = ctl->lease;
+        request.ttl_ms = ctl->ttl_ms;
         exit_code = ctl_call(ctl, CLIENT_CREATE, &request.base, &header, &m);
     }
     buf_close(&data);
@@ -46,14 +78,28 @@ int ctl_create(struct ctl *ctl)
         return exit_code;
     }
     const Coord__V1__CreateReply *reply = (const Coord__V1__CreateReply *)m;
-    if (ctl->output == OUTPUT_JSON) {
-        print_written(reply->path, reply->header, reply->stat);
+    if (ctl_is_json(ctl)) {
+        print_written(ctl, reply->path, reply->header, reply->stat);
     } else {
         puts(reply->path);
     }
     client_reply_free(m);
     return EXIT_DONE;
 }
+
+int ctl_create(struct ctl *ctl)
+{
+    int exit_code = check_kind(ctl);
+    if (exit_code == EXIT_DONE && ctl->ephemeral && ctl->lease == 0 && !ctl->has_session) {
+        return session_foreground(ctl, create_node);
+    }
+    if (exit_code == EXIT_DONE) {
+        exit_code = session_attach(ctl);
+    }
+    return exit_code == EXIT_DONE ? create_node(ctl) : exit_code;
+}
+
+/* ---- get, set, rm, stat, sync ----------------------------------------------------------- */
 
 int ctl_get(struct ctl *ctl)
 {
@@ -62,16 +108,17 @@ int ctl_get(struct ctl *ctl)
     ProtobufCMessage *m;
     request.header = &header;
     request.path = ctl_text(ctl->words[0]);
+    request.revision = ctl->revision;
     int exit_code = ctl_call(ctl, CLIENT_GET, &request.base, &header, &m);
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
     const Coord__V1__GetReply *reply = (const Coord__V1__GetReply *)m;
-    if (ctl->output == OUTPUT_JSON) {
-        ctl_print_json(json_pack("{s:s, s:o, s:I, s:o}", "path", ctl->words[0], "data",
-                                 ctl_json_bytes(reply->data.data, reply->data.len), "revision",
-                                 (json_int_t)reply->header->revision, "stat",
-                                 ctl_json_stat(reply->stat)));
+    if (ctl_is_json(ctl)) {
+        ctl_print_json(ctl, json_pack("{s:s, s:o, s:I, s:o}", "path", ctl->words[0], "data",
+                                      ctl_json_bytes(reply->data.data, reply->data.len),
+                                      "revision", (json_int_t)reply->header->revision, "stat",
+                                      ctl_json_stat(reply->stat)));
     } else {
         if (reply->data.len > 0) {
             fwrite(reply->data.data, 1, reply->data.len, stdout);
@@ -91,7 +138,10 @@ int ctl_set(struct ctl *ctl)
     Coord__V1__SetRequest request = COORD__V1__SET_REQUEST__INIT;
     Coord__V1__Expect expect;
     ProtobufCMessage *m = NULL;
-    int exit_code = ctl_read_data(ctl, ctl->words[1], &data);
+    int exit_code = session_attach(ctl);
+    if (exit_code == EXIT_DONE) {
+        exit_code = ctl_read_data(ctl, ctl->words[1], &data);
+    }
     if (exit_code == EXIT_DONE) {
         request.header = &header;
         request.path = ctl_text(ctl->words[0]);
@@ -104,8 +154,8 @@ int ctl_set(struct ctl *ctl)
         return exit_code;
     }
     const Coord__V1__SetReply *reply = (const Coord__V1__SetReply *)m;
-    if (ctl->output == OUTPUT_JSON) {
-        print_written(ctl->words[0], reply->header, reply->stat);
+    if (ctl_is_json(ctl)) {
+        print_written(ctl, ctl->words[0], reply->header, reply->stat);
     }
     client_reply_free(m);
     return EXIT_DONE;
@@ -125,15 +175,18 @@ int ctl_rm(struct ctl *ctl)
     request.recursive = ctl->recursive;
     request.dry_run = ctl->dry_run;
     request.expect = expect_version(ctl, &expect);
-    int exit_code = ctl_call(ctl, CLIENT_DELETE, &request.base, &header, &m);
+    int exit_code = session_attach(ctl);
+    if (exit_code == EXIT_DONE) {
+        exit_code = ctl_call(ctl, CLIENT_DELETE, &request.base, &header, &m);
+    }
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
     const Coord__V1__DeleteReply *reply = (const Coord__V1__DeleteReply *)m;
-    if (ctl->output == OUTPUT_JSON) {
-        ctl_print_json(json_pack("{s:s, s:I, s:I}", "path", ctl->words[0], "count",
-                                 (json_int_t)reply->count, "revision",
-                                 (json_int_t)reply->header->revision));
+    if (ctl_is_json(ctl)) {
+        ctl_print_json(ctl, json_pack("{s:s, s:I, s:I}", "path", ctl->words[0], "count",
+                                      (json_int_t)reply->count, "revision",
+                                      (json_int_t)reply->header->revision));
     } else if (ctl->recursive) {
         printf("%" PRIu64 " node%s %s\n", reply->count, reply->count == 1 ? "" : "s",
                ctl->dry_run ? "would be deleted" : "deleted");
@@ -165,7 +218,9 @@ static void print_stat(const Coord__V1__Stat *s)
         printf("lease              %016" PRIx64 "\n", s->lease);
     }
     if (s->ttl_ms != 0) {
-        printf("ttl_ms             %" PRIu64 "\n", s->ttl_ms);
+        char ttl[24];
+        value_format_duration(s->ttl_ms, ttl, sizeof ttl);
+        printf("ttl                %s\n", ttl);
     }
 }
 
@@ -186,8 +241,8 @@ int ctl_stat(struct ctl *ctl)
         static const struct coord_error error = {
             .code = COORD_NOT_FOUND, .outcome = "NO_NODE", .message = "node does not exist"};
         exit_code = ctl_failed(ctl, &error);
-    } else if (ctl->output == OUTPUT_JSON) {
-        ctl_print_json(ctl_json_stat(reply->stat));
+    } else if (ctl_is_json(ctl)) {
+        ctl_print_json(ctl, ctl_json_stat(reply->stat));
     } else {
         print_stat(reply->stat);
     }
@@ -206,8 +261,9 @@ int ctl_sync(struct ctl *ctl)
         return exit_code;
     }
     const Coord__V1__SyncReply *reply = (const Coord__V1__SyncReply *)m;
-    if (ctl->output == OUTPUT_JSON) {
-        ctl_print_json(json_pack("{s:s, s:I, s:I}", "node", reply->header->node, "revision",
+    if (ctl_is_json(ctl)) {
+        ctl_print_json(ctl,
+                       json_pack("{s:s, s:I, s:I}", "node", reply->header->node, "revision",
                                  (json_int_t)reply->header->revision, "applied_index",
                                  (json_int_t)reply->header->applied_index));
     } else {

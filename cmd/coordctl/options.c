@@ -1,5 +1,5 @@
-/* Options of the command line and of the environment, from one table. They may stand before or
- * behind the command. A negative number is a word, not an option, as no option's letter is a
+/* The command line and the environment, by the table of option_table.c. Options may stand before
+ * or behind the command. A negative number is a word, not an option, as no option's letter is a
  * digit. */
 #include <ctype.h>
 #include <stddef.h>
@@ -8,190 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/coordctl/ctl.h"
-
-struct option {
-    const char *name;
-    char letter;             /* 0: none */
-    const char *value;       /* what it is called; NULL: takes none */
-    const char *environment; /* only of options that all commands take */
-    const char *help;
-    const char *expected; /* completes "--timeout \"x\" is not ..." */
-    bool (*take)(struct ctl *ctl, const char *value); /* of one with a value */
-    size_t flag;    /* of one without: the bool in struct ctl that it sets */
-    bool is_common; /* all commands take it */
-};
-
-/* ---- values ----------------------------------------------------------------------------- */
-
-/* "2" (seconds), "1.5s", "200ms", "1m"; up to a day. */
-static bool parse_duration(const char *text, uint64_t *out_ms)
-{
-    char *end;
-    if (!isdigit((unsigned char)text[0])) {
-        return false;
-    }
-    double value = strtod(text, &end);
-    double unit_ms = 0;
-    if (*end == '\0' || strcmp(end, "s") == 0) {
-        unit_ms = 1000;
-    } else if (strcmp(end, "ms") == 0) {
-        unit_ms = 1;
-    } else if (strcmp(end, "m") == 0) {
-        unit_ms = 60000;
-    }
-    double ms = value * unit_ms;
-    if (!(ms >= 1 && ms <= 86400000)) {
-        return false;
-    }
-    *out_ms = (uint64_t)ms;
-    return true;
-}
-
-static bool find_name(const char *text, const char *const *names, size_t count, int *out)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (names[i] != NULL && strcmp(names[i], text) == 0) {
-            *out = (int)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool take_endpoints(struct ctl *ctl, const char *value)
-{
-    ctl->options.endpoints = value;
-    return true; /* coord_open looks at it */
-}
-
-static bool take_timeout(struct ctl *ctl, const char *value)
-{
-    uint64_t ms = 0;
-    bool ok = parse_duration(value, &ms);
-    ctl->options.timeout_ms = (uint32_t)ms;
-    return ok;
-}
-
-static bool take_consistency(struct ctl *ctl, const char *value)
-{
-    static const char *const names[] = {[COORD_LINEARIZABLE] = "linearizable",
-                                        [COORD_SESSION] = "session",
-                                        [COORD_LOCAL] = "local"};
-    static const char bounded[] = "bounded=";
-    int number = COORD_BOUNDED;
-    if (strncmp(value, bounded, sizeof bounded - 1) == 0) {
-        if (!parse_duration(value + sizeof bounded - 1, &ctl->options.bound_ms)) {
-            return false;
-        }
-    } else if (!find_name(value, names, sizeof names / sizeof names[0], &number)) {
-        return false;
-    }
-    ctl->options.consistency = (enum coord_consistency)number;
-    return true;
-}
-
-static bool take_output(struct ctl *ctl, const char *value)
-{
-    static const char *const names[] = {
-        [OUTPUT_TABLE] = "table", [OUTPUT_JSON] = "json", [OUTPUT_RAW] = "raw"};
-    int number = 0;
-    bool ok = find_name(value, names, sizeof names / sizeof names[0], &number);
-    ctl->output = (enum ctl_output)number;
-    return ok;
-}
-
-static bool take_note(struct ctl *ctl, const char *value)
-{
-    ctl->options.note = value;
-    return true;
-}
-
-static bool take_version(struct ctl *ctl, const char *value)
-{
-    size_t size = strlen(value);
-    if (strcmp(value, "-1") == 0) {
-        ctl->version = COORD_ANY_VERSION;
-        return true;
-    }
-    if (size == 0 || size > 10 || strspn(value, "0123456789") != size) {
-        return false;
-    }
-    ctl->version = strtoll(value, NULL, 10);
-    return ctl->version < UINT32_MAX;
-}
-
-static bool take_file(struct ctl *ctl, const char *value)
-{
-    ctl->file = value;
-    return value[0] != '\0';
-}
-
-#define FLAG(field) .flag = offsetof(struct ctl, field)
-
-static const struct option options[] = {
-    {.name = "endpoints",
-     .value = "HOST:PORT,...",
-     .environment = "COORD_ENDPOINTS",
-     .help = "members to talk to, default 127.0.0.1:7400",
-     .take = take_endpoints,
-     .is_common = true},
-    {.name = "timeout",
-     .value = "TIME",
-     .environment = "COORD_TIMEOUT",
-     .help = "of the whole call, default 5s; 500ms, 2s, 1m are fine",
-     .expected = "a time such as 500ms, 2s or 1m",
-     .take = take_timeout,
-     .is_common = true},
-    {.name = "consistency",
-     .value = "HOW",
-     .environment = "COORD_CONSISTENCY",
-     .help = "of reads: linearizable (default), session, bounded=TIME, local",
-     .expected = "linearizable, session, bounded=TIME or local",
-     .take = take_consistency,
-     .is_common = true},
-    {.name = "output",
-     .letter = 'o',
-     .value = "FORMAT",
-     .environment = "COORD_OUTPUT",
-     .help = "table (default), json, raw",
-     .expected = "table, json or raw",
-     .take = take_output,
-     .is_common = true},
-    {.name = "note",
-     .value = "TEXT",
-     .help = "why; kept in the history of what is written",
-     .take = take_note,
-     .is_common = true},
-    {.name = "help",
-     .letter = 'h',
-     .help = "explain coordctl, or the command",
-     .is_common = true,
-     FLAG(wants_help)},
-    {.name = "sequential", .help = "append the parent's counter to the path", FLAG(sequential)},
-    {.name = "parents",
-     .letter = 'p',
-     .help = "create missing ancestors, empty",
-     FLAG(parents)},
-    {.name = "recursive", .letter = 'r', .help = "with all that is below", FLAG(recursive)},
-    {.name = "dry-run", .letter = 'n', .help = "only count", FLAG(dry_run)},
-    {.name = "long",
-     .letter = 'l',
-     .help = "with kind, version, size, children and time of change",
-     FLAG(long_format)},
-    {.name = "version",
-     .value = "N",
-     .help = "only if the node has this version; -1 for any",
-     .expected = "a version: a number from 0, or -1 for any",
-     .take = take_version},
-    {.name = "file",
-     .letter = 'f',
-     .value = "FILE",
-     .help = "what to do; - for standard input",
-     .expected = "a file",
-     .take = take_file},
-};
-#define OPTION_COUNT (sizeof options / sizeof options[0])
+#include "cmd/coordctl/options.h"
 
 /* ---- help ------------------------------------------------------------------------------- */
 
@@ -211,7 +28,7 @@ static bool is_named(const char *names, const char *name)
 
 void options_help(const char *names)
 {
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
+    for (size_t i = 0; i < option_count; i++) {
         const struct option *o = &options[i];
         if (names == NULL ? !o->is_common : !is_named(names, o->name)) {
             continue;
@@ -235,7 +52,7 @@ void options_help(const char *names)
 
 static int take_environment(struct ctl *ctl)
 {
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
+    for (size_t i = 0; i < option_count; i++) {
         const struct option *o = &options[i];
         const char *value = o->environment != NULL ? getenv(o->environment) : NULL;
         if (value != NULL && value[0] != '\0' && !o->take(ctl, value)) {
@@ -252,13 +69,14 @@ struct parser {
     int argc;
     char **argv;
     int at;
-    bool given[OPTION_COUNT];
-    bool seen_help; /* the word "help" in place of a command */
+    bool given[OPTIONS_MAX];
+    bool seen_help;   /* the word "help" in place of a command */
+    const char *noun; /* the first word of a command of two */
 };
 
 static const struct option *find_long(const char *name, size_t size)
 {
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
+    for (size_t i = 0; i < option_count; i++) {
         if (strlen(options[i].name) == size && memcmp(options[i].name, name, size) == 0) {
             return &options[i];
         }
@@ -268,7 +86,7 @@ static const struct option *find_long(const char *name, size_t size)
 
 static const struct option *find_letter(char letter)
 {
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
+    for (size_t i = 0; i < option_count; i++) {
         if (options[i].letter == letter) {
             return &options[i];
         }
@@ -279,7 +97,7 @@ static const struct option *find_letter(char letter)
 static int unknown_option(const struct parser *p, const char *word)
 {
     const struct command *c = p->ctl->command;
-    if (c != NULL && c->words_max == 2) {
+    if (c != NULL && c->tail == BEHIND_DATA) {
         return ctl_usage("unknown option %s; data that begins with - goes behind --, as in: "
                          "coordctl %s PATH -- %s",
                          word, c->name, word);
@@ -312,7 +130,7 @@ static int take_long_option(struct parser *p, const char *word)
     if (o == NULL) {
         return unknown_option(p, word);
     }
-    if (o->take == take_version && p->ctl->command == NULL && p->at == p->argc &&
+    if (strcmp(o->name, "version") == 0 && p->ctl->command == NULL && p->at == p->argc &&
         name[size] == '\0') {
         p->ctl->wants_version = true;
         return EXIT_DONE;
@@ -337,15 +155,30 @@ static int take_letters(struct parser *p, const char *word)
     return EXIT_DONE;
 }
 
+/* The command itself: one word, or a noun and a verb. */
+static int take_command(struct parser *p, const char *word)
+{
+    struct ctl *ctl = p->ctl;
+    if (p->noun != NULL) {
+        ctl->command = command_find(p->noun, word);
+        return ctl->command != NULL
+                   ? EXIT_DONE
+                   : ctl_usage("unknown command \"%s %s\", see coordctl help %s", p->noun, word,
+                               p->noun);
+    }
+    ctl->command = command_find(word, NULL);
+    p->noun = ctl->command == NULL && command_is_noun(word) ? word : NULL;
+    p->seen_help = ctl->command == NULL && strcmp(word, "help") == 0;
+    return ctl->command != NULL || p->noun != NULL || p->seen_help
+               ? EXIT_DONE
+               : ctl_usage("unknown command \"%s\", see coordctl help", word);
+}
+
 static int take_word(struct parser *p, const char *word)
 {
     struct ctl *ctl = p->ctl;
     if (ctl->command == NULL && !p->seen_help) {
-        ctl->command = command_find(word);
-        p->seen_help = ctl->command == NULL && strcmp(word, "help") == 0;
-        return ctl->command != NULL || p->seen_help
-                   ? EXIT_DONE
-                   : ctl_usage("unknown command \"%s\", see coordctl help", word);
+        return take_command(p, word);
     }
     if (ctl->word_count < CTL_WORDS_MAX) {
         ctl->words[ctl->word_count++] = word;
@@ -373,16 +206,23 @@ static int check(const struct parser *p)
     if (ctl->wants_help || ctl->wants_version) {
         return EXIT_DONE;
     }
+    if (c == NULL && p->noun != NULL) {
+        return ctl_usage("%s needs a verb, see coordctl help %s", p->noun, p->noun);
+    }
     if (c == NULL) {
         return ctl_usage("a command is missing, see coordctl help");
     }
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
+    for (size_t i = 0; i < option_count; i++) {
         if (p->given[i] && !options[i].is_common && !is_named(c->options, options[i].name)) {
             return ctl_usage("%s does not take --%s; usage: coordctl %s", c->name,
                              options[i].name, c->usage);
         }
     }
-    if (ctl->word_count < c->words_min || ctl->word_count > c->words_max) {
+    if (ctl->word_count > c->words_max) {
+        return ctl_usage("\"%s\" is one word too many; usage: coordctl %s",
+                         ctl->words[c->words_max], c->usage);
+    }
+    if (ctl->word_count < c->words_min) {
         return ctl_usage("usage: coordctl %s", c->usage);
     }
     return EXIT_DONE;
@@ -397,6 +237,10 @@ int options_parse(struct ctl *ctl, int argc, char **argv)
         const char *word = argv[p.at++];
         if (only_words || word[0] != '-' || word[1] == '\0' || is_number(word)) {
             exit_code = take_word(&p, word);
+        } else if (strcmp(word, "--") == 0 && ctl->command != NULL &&
+                   ctl->command->tail == BEHIND_PROGRAM) {
+            ctl->program = &argv[p.at];
+            p.at = argc;
         } else if (strcmp(word, "--") == 0) {
             only_words = true;
         } else if (word[1] == '-') {
@@ -406,5 +250,8 @@ int options_parse(struct ctl *ctl, int argc, char **argv)
         }
     }
     ctl->wants_help = ctl->wants_help || p.seen_help;
+    if (ctl->wants_help && p.noun != NULL && ctl->command == NULL) { /* session --help */
+        ctl->words[ctl->word_count++] = p.noun;
+    }
     return exit_code == EXIT_DONE ? check(&p) : exit_code;
 }

@@ -19,12 +19,15 @@ static int exit_code_of(enum coord_code code)
 {
     switch (code) {
     case COORD_OK: return EXIT_DONE;
-    case COORD_NOT_FOUND: return EXIT_NOT_FOUND;
+    case COORD_NOT_FOUND:
+    case COORD_SESSION_ENDED: return EXIT_NOT_FOUND;
     case COORD_BAD_VERSION: return EXIT_VERSION;
     case COORD_EXISTS: return EXIT_EXISTS;
     case COORD_TIMEOUT:
     case COORD_UNKNOWN: return EXIT_TIMEOUT;
     case COORD_UNAVAILABLE: return EXIT_UNREACHABLE;
+    case COORD_DENIED:
+    case COORD_BAD_SECRET: return EXIT_DENIED;
     default: return EXIT_GENERAL;
     }
 }
@@ -43,8 +46,9 @@ static void say(const struct ctl *ctl, const char *message, const char *code,
 {
     const char *command = ctl->command != NULL ? ctl->command->name : "";
     const char *path = ctl->word_count > 0 ? ctl->words[0] : "";
+    path = ctl->subject != NULL ? ctl->subject : path;
     message = without_path(message, path);
-    if (ctl->output == OUTPUT_JSON) {
+    if (ctl_is_json(ctl)) {
         json_t *o = json_pack("{s:s, s:o, s:o, s:s, s:s}", "command", command, "path",
                               ctl_json_bytes(path, strlen(path)), "error",
                               ctl_json_bytes(message, strlen(message)), "code", code, "outcome",
@@ -87,6 +91,11 @@ int ctl_usage(const char *format, ...)
     return EXIT_USAGE;
 }
 
+int ctl_signal_exit(int number)
+{
+    return EXIT_SIGNAL + number;
+}
+
 /* ---- calls ------------------------------------------------------------------------------ */
 
 int ctl_call(const struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
@@ -95,6 +104,11 @@ int ctl_call(const struct ctl *ctl, enum client_method method, ProtobufCMessage 
     struct coord_error error;
     enum coord_code code = client_call(ctl->client, method, request, header, reply, &error);
     return code == COORD_OK ? EXIT_DONE : ctl_failed(ctl, &error);
+}
+
+int ctl_check(const struct ctl *ctl, enum coord_code code, const struct coord_error *error)
+{
+    return code == COORD_OK ? EXIT_DONE : ctl_failed(ctl, error);
 }
 
 /* ---- DATA ------------------------------------------------------------------------------- */
@@ -133,10 +147,32 @@ int ctl_read_data(const struct ctl *ctl, const char *word, struct buf *out)
 
 /* ---- output ----------------------------------------------------------------------------- */
 
-void ctl_print_json(json_t *value)
+bool ctl_is_json(const struct ctl *ctl)
 {
-    json_dumpf(value, stdout, JSON_INDENT(2));
+    return ctl->output == OUTPUT_JSON || ctl->output == OUTPUT_JSONL;
+}
+
+static void print_line(const json_t *value)
+{
+    json_dumpf(value, stdout, JSON_ENCODE_ANY);
     putchar('\n');
+}
+
+void ctl_print_json(const struct ctl *ctl, json_t *value)
+{
+    size_t i;
+    json_t *element;
+    if (ctl->output == OUTPUT_JSON) {
+        json_dumpf(value, stdout, JSON_INDENT(2));
+        putchar('\n');
+    } else if (json_is_array(value)) {
+        json_array_foreach(value, i, element)
+        {
+            print_line(element);
+        }
+    } else {
+        print_line(value);
+    }
     json_decref(value);
 }
 

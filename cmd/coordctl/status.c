@@ -93,8 +93,8 @@ int ctl_status(struct ctl *ctl)
         return exit_code;
     }
     const Coord__V1__StatusReply *reply = (const Coord__V1__StatusReply *)m;
-    if (ctl->output == OUTPUT_JSON) {
-        ctl_print_json(status_json(reply, client_endpoint(ctl->client)));
+    if (ctl_is_json(ctl)) {
+        ctl_print_json(ctl, status_json(reply, client_endpoint(ctl->client)));
     } else {
         print_table(reply, client_endpoint(ctl->client));
     }

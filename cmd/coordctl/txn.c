@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/coordctl/ctl.h"
+#include "cmd/coordctl/session.h"
 #include "cmd/coordctl/txn_parse.h"
 
 static const char *outcome_name(Coord__V1__Outcome outcome)
@@ -43,7 +43,9 @@ static int exit_code_of(const Coord__V1__TxnReply *reply)
     switch (reply->outcome) {
     case COORD__V1__OUTCOME__OK: return EXIT_DONE;
     case COORD__V1__OUTCOME__NO_NODE:
-    case COORD__V1__OUTCOME__NO_PARENT: return EXIT_NOT_FOUND;
+    case COORD__V1__OUTCOME__NO_PARENT:
+    case COORD__V1__OUTCOME__NO_LEASE:
+    case COORD__V1__OUTCOME__NO_SESSION: return EXIT_NOT_FOUND;
     case COORD__V1__OUTCOME__GUARD_REFUSED:
     case COORD__V1__OUTCOME__BAD_VERSION: return EXIT_VERSION;
     case COORD__V1__OUTCOME__NODE_EXISTS: return EXIT_EXISTS;
@@ -54,7 +56,7 @@ static int exit_code_of(const Coord__V1__TxnReply *reply)
 static void print_reply(const struct ctl *ctl, const Coord__V1__TxnReply *reply)
 {
     const char *branch = reply->took_then ? "then" : "else";
-    if (ctl->output == OUTPUT_JSON) {
+    if (ctl_is_json(ctl)) {
         json_t *results = json_array();
         for (size_t i = 0; i < reply->n_results; i++) {
             json_array_append_new(results, result_json(reply->results[i]));
@@ -65,7 +67,7 @@ static void print_reply(const struct ctl *ctl, const Coord__V1__TxnReply *reply)
         if (reply->outcome != COORD__V1__OUTCOME__OK) {
             json_object_set_new(o, "failed_op", json_integer(reply->failed_op));
         }
-        ctl_print_json(o);
+        ctl_print_json(ctl, o);
         return;
     }
     if (reply->outcome == COORD__V1__OUTCOME__GUARD_REFUSED) { /* and there was no "else" */
@@ -97,7 +99,10 @@ static int run(struct ctl *ctl, Coord__V1__TxnRequest *request)
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     ProtobufCMessage *m;
     request->header = &header;
-    int exit_code = ctl_call(ctl, CLIENT_TXN, &request->base, &header, &m);
+    int exit_code = session_attach(ctl);
+    if (exit_code == EXIT_DONE) {
+        exit_code = ctl_call(ctl, CLIENT_TXN, &request->base, &header, &m);
+    }
     if (exit_code == EXIT_DONE) {
         const Coord__V1__TxnReply *reply = (const Coord__V1__TxnReply *)m;
         print_reply(ctl, reply);

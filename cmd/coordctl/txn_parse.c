@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "cmd/coordctl/base64.h"
 #include "cmd/coordctl/ctl.h"
+#include "cmd/coordctl/values.h"
 
 /* ---- fields ----------------------------------------------------------------------------- */
 
@@ -164,8 +165,8 @@ static bool take_relation(struct fields *f, Coord__V1__Guard__Relation *out)
     return value == NULL || wrong(f->p, "\"is\" must be \"=\", \"!=\", \"<\" or \">\"");
 }
 
-/* Takes "version", "children_version", "create_revision", "modify_revision": all at once, as
- * which of them are there is for the caller to count. */
+/* Takes "version", "children_version", "create_revision", "modify_revision", "grant": all at
+ * once, as which of them are there is for the caller to count. */
 static bool take_numbers(struct fields *f, Coord__V1__Guard *g, size_t *targets)
 {
     static const struct {
@@ -177,6 +178,7 @@ static bool take_numbers(struct fields *f, Coord__V1__Guard *g, size_t *targets)
         {"children_version", COORD__V1__GUARD__TARGET_CHILDREN_VERSION, INT64_MAX},
         {"create_revision", COORD__V1__GUARD__TARGET_CREATE_REVISION, INT64_MAX},
         {"modify_revision", COORD__V1__GUARD__TARGET_MODIFY_REVISION, INT64_MAX},
+        {"grant", COORD__V1__GUARD__TARGET_GRANT, INT64_MAX},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         uint64_t number;
@@ -193,6 +195,7 @@ static bool take_numbers(struct fields *f, Coord__V1__Guard *g, size_t *targets)
         case COORD__V1__GUARD__TARGET_VERSION: g->version = (uint32_t)number; break;
         case COORD__V1__GUARD__TARGET_CHILDREN_VERSION: g->children_version = number; break;
         case COORD__V1__GUARD__TARGET_CREATE_REVISION: g->create_revision = number; break;
+        case COORD__V1__GUARD__TARGET_GRANT: g->grant = number; break;
         default: g->modify_revision = number; break;
         }
     }
@@ -243,16 +246,50 @@ static bool parse_guard(struct txn_parse *p, json_t *object, Coord__V1__Guard *g
         !take_value(&f, g, &targets) || !take_exists(&f, g, &targets) || !take_no_more(&f)) {
         return false;
     }
-    if (g->target_case == COORD__V1__GUARD__TARGET_EXISTS &&
-        json_object_get(object, "is") != NULL) {
-        return wrong(p, "\"is\" says nothing about \"exists\"");
+    bool is_yes_or_no = g->target_case == COORD__V1__GUARD__TARGET_EXISTS ||
+                        g->target_case == COORD__V1__GUARD__TARGET_GRANT;
+    if (is_yes_or_no && json_object_get(object, "is") != NULL) {
+        return wrong(p, "\"is\" says nothing about \"%s\"",
+                     g->target_case == COORD__V1__GUARD__TARGET_GRANT ? "grant" : "exists");
     }
     return targets == 1 ||
            wrong(p, "needs exactly one of exists, version, children_version, create_revision, "
-                    "modify_revision, value, value_base64");
+                    "modify_revision, grant, value, value_base64");
 }
 
 /* ---- operations ------------------------------------------------------------------------- */
+
+/* "kind", and to each kind what belongs to it. */
+static bool take_kind(struct fields *f, Coord__V1__CreateOp *c)
+{
+    const json_t *kind = field_take(f, "kind");
+    const json_t *lease = field_take(f, "lease");
+    const json_t *ttl = field_take(f, "ttl");
+    const char *name = kind != NULL ? json_string_value(kind) : ctl_kind_name(0);
+    int number = 0;
+    while (name != NULL && number < 4 && strcmp(ctl_kind_name(number), name) != 0) {
+        number++;
+    }
+    if (name == NULL || number == 4) {
+        return wrong(f->p, "\"kind\" must be persistent, ephemeral, container or ttl");
+    }
+    c->kind = (Coord__V1__Kind)number;
+    if (lease != NULL &&
+        (!json_is_string(lease) || !value_parse_id(json_string_value(lease), &c->lease))) {
+        return wrong(f->p, "\"lease\" must be a lease's id: a string of hexadecimal digits");
+    }
+    if (ttl != NULL && (!json_is_string(ttl) ||
+                        !value_parse_duration(json_string_value(ttl), DAY_MS, &c->ttl_ms))) {
+        return wrong(f->p, "\"ttl\" must be a time such as \"30s\"");
+    }
+    if (lease != NULL && c->kind != COORD__V1__KIND__EPHEMERAL) {
+        return wrong(f->p, "\"lease\" goes with \"kind\": \"ephemeral\"");
+    }
+    if ((ttl != NULL) != (c->kind == COORD__V1__KIND__TTL)) {
+        return wrong(f->p, "\"ttl\" goes with \"kind\": \"ttl\", each needs the other");
+    }
+    return true;
+}
 
 static bool take_create(struct fields *f, const char *path, Coord__V1__Operation *op)
 {
@@ -262,7 +299,7 @@ static bool take_create(struct fields *f, const char *path, Coord__V1__Operation
     op->op_case = COORD__V1__OPERATION__OP_CREATE;
     op->create = c;
     return take_data(f, &c->data) && take_flag(f, "sequential", &c->sequential) &&
-           take_flag(f, "parents", &c->make_parents);
+           take_flag(f, "parents", &c->make_parents) && take_kind(f, c);
 }
 
 static bool take_set(struct fields *f, const char *path, Coord__V1__Operation *op)

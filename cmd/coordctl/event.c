@@ -1,0 +1,83 @@
+#include "cmd/coordctl/event.h"
+
+#include <string.h>
+
+#include "base/utf8.h"
+
+#define VALUE_SHOWN_BYTES 200
+
+const char *event_type_name(enum coord_event_type type)
+{
+    static const char *const names[] = {
+        [COORD_EVENT_CREATED] = "created", [COORD_EVENT_SET] = "set",
+        [COORD_EVENT_DELETED] = "deleted", [COORD_EVENT_LISTING] = "listing",
+        [COORD_EVENT_ENTRY] = "entry",     [COORD_EVENT_LISTED] = "listed",
+        [COORD_EVENT_END] = "end"};
+    return type >= COORD_EVENT_CREATED && type <= COORD_EVENT_END ? names[type] : "unknown";
+}
+
+const char *event_reason_name(enum coord_reason reason)
+{
+    static const char *const names[] = {
+        [COORD_REASON_REQUESTED] = "requested",       [COORD_REASON_LEASE_EXPIRED] = "expired",
+        [COORD_REASON_LEASE_REVOKED] = "revoked",     [COORD_REASON_SESSION_CLOSED] = "closed",
+        [COORD_REASON_CONTAINER_EMPTIED] = "emptied", [COORD_REASON_TTL_PASSED] = "ttl"};
+    return (unsigned)reason <= COORD_REASON_TTL_PASSED ? names[reason] : "unknown";
+}
+
+static json_t *stat_json(const struct coord_stat *s)
+{
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:I}", "kind", ctl_kind_name(s->kind),
+                     "version", (json_int_t)s->version, "data_bytes", (json_int_t)s->data_bytes,
+                     "child_count", (json_int_t)s->child_count, "create_revision",
+                     (json_int_t)s->create_revision, "modify_revision",
+                     (json_int_t)s->modify_revision, "lease", ctl_json_hex(s->lease), "ttl_ms",
+                     (json_int_t)s->ttl_ms);
+}
+
+json_t *event_json(const struct ctl *ctl, const struct coord_event *e)
+{
+    json_t *o = json_pack("{s:s, s:o, s:I}", "type", event_type_name(e->type), "path",
+                          ctl_json_bytes(e->path, strlen(e->path)), "revision",
+                          (json_int_t)e->revision);
+    bool is_change = e->type <= COORD_EVENT_DELETED;
+    if (!is_change && e->type != COORD_EVENT_ENTRY) {
+        return o;
+    }
+    if (!ctl->keys_only && e->type != COORD_EVENT_DELETED) {
+        json_object_set_new(o, "data", ctl_json_bytes(e->data, e->bytes));
+    }
+    json_object_set_new(o, "stat", stat_json(&e->stat));
+    if (!is_change) {
+        return o;
+    }
+    if (ctl->prev && e->type != COORD_EVENT_CREATED) {
+        json_object_set_new(o, "previous", ctl_json_bytes(e->previous, e->previous_bytes));
+    }
+    json_object_set_new(o, "sub", json_integer((json_int_t)e->sub));
+    json_object_set_new(o, "reason", json_string(event_reason_name(e->reason)));
+    json_object_set_new(o, "session", ctl_json_hex(e->session));
+    json_object_set_new(o, "note", ctl_json_bytes(e->note, strlen(e->note)));
+    json_object_set_new(o, "time_ms", json_integer((json_int_t)e->time_ms));
+    return o;
+}
+
+bool event_is_text(const void *data, size_t bytes)
+{
+    return bytes == 0 ||
+           (memchr(data, 0, bytes) == NULL && utf8_is_valid(slice_make(data, bytes)));
+}
+
+void event_append_value(struct buf *out, const void *data, size_t bytes)
+{
+    const unsigned char *at = data;
+    bool is_shown = bytes <= VALUE_SHOWN_BYTES && event_is_text(data, bytes);
+    for (size_t i = 0; is_shown && i < bytes; i++) {
+        is_shown = at[i] >= 0x20 && at[i] != 0x7f;
+    }
+    if (is_shown) {
+        buf_append(out, data, bytes);
+    } else {
+        buf_printf(out, "(%zu bytes)", bytes);
+    }
+}

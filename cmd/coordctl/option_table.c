@@ -1,0 +1,324 @@
+/* What options there are, and what their values may be. */
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "cmd/coordctl/options.h"
+#include "cmd/coordctl/values.h"
+
+static bool find_name(const char *text, const char *const *names, size_t count, int *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (names[i] != NULL && strcmp(names[i], text) == 0) {
+            *out = (int)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_endpoints(struct ctl *ctl, const char *value)
+{
+    ctl->options.endpoints = value;
+    return true; /* coord_open looks at it */
+}
+
+static bool take_timeout(struct ctl *ctl, const char *value)
+{
+    uint64_t ms = 0;
+    bool ok = value_parse_duration(value, DAY_MS, &ms);
+    ctl->options.timeout_ms = (uint32_t)ms;
+    return ok;
+}
+
+static bool take_consistency(struct ctl *ctl, const char *value)
+{
+    static const char *const names[] = {[COORD_LINEARIZABLE] = "linearizable",
+                                        [COORD_SESSION] = "session",
+                                        [COORD_LOCAL] = "local"};
+    static const char bounded[] = "bounded=";
+    int number = COORD_BOUNDED;
+    if (strncmp(value, bounded, sizeof bounded - 1) == 0) {
+        if (!value_parse_duration(value + sizeof bounded - 1, DAY_MS, &ctl->options.bound_ms)) {
+            return false;
+        }
+    } else if (!find_name(value, names, sizeof names / sizeof names[0], &number)) {
+        return false;
+    }
+    ctl->options.consistency = (enum coord_consistency)number;
+    return true;
+}
+
+static bool take_output(struct ctl *ctl, const char *value)
+{
+    static const char *const names[] = {[OUTPUT_TABLE] = "table",
+                                        [OUTPUT_JSON] = "json",
+                                        [OUTPUT_JSONL] = "jsonl",
+                                        [OUTPUT_RAW] = "raw"};
+    int number = 0;
+    bool ok = find_name(value, names, sizeof names / sizeof names[0], &number);
+    ctl->output = (enum ctl_output)number;
+    return ok;
+}
+
+static bool take_note(struct ctl *ctl, const char *value)
+{
+    ctl->options.note = value;
+    return true;
+}
+
+static bool take_version(struct ctl *ctl, const char *value)
+{
+    size_t size = strlen(value);
+    if (strcmp(value, "-1") == 0) {
+        ctl->version = COORD_ANY_VERSION;
+        return true;
+    }
+    if (size == 0 || size > 10 || strspn(value, "0123456789") != size) {
+        return false;
+    }
+    ctl->version = strtoll(value, NULL, 10);
+    return ctl->version < UINT32_MAX;
+}
+
+static bool take_file(struct ctl *ctl, const char *value)
+{
+    ctl->file = value;
+    return value[0] != '\0';
+}
+
+static bool take_session(struct ctl *ctl, const char *value)
+{
+    ctl->has_session = true;
+    return value_parse_session(value, &ctl->session);
+}
+
+static bool take_owner(struct ctl *ctl, const char *value)
+{
+    ctl->owner = value;
+    return true; /* the server knows how long it may be */
+}
+
+static bool take_glob(struct ctl *ctl, const char *value)
+{
+    ctl->glob = value;
+    return value[0] != '\0';
+}
+
+static bool take_types(struct ctl *ctl, const char *value)
+{
+    static const char *const names[] = {"created", "set", "deleted"};
+    ctl->types = 0;
+    for (const char *at = value; *at != '\0';) {
+        size_t size = strcspn(at, ",");
+        size_t i = 0;
+        while (i < 3 && (strlen(names[i]) != size || memcmp(names[i], at, size) != 0)) {
+            i++;
+        }
+        if (i == 3) {
+            return false;
+        }
+        ctl->types |= 1u << i;
+        at += size + (at[size] == ',');
+    }
+    return ctl->types != 0;
+}
+
+static bool take_limit(struct ctl *ctl, const char *value)
+{
+    return value_parse_number(value, UINT32_MAX, &ctl->limit) && ctl->limit > 0;
+}
+
+static bool take_depth(struct ctl *ctl, const char *value)
+{
+    return value_parse_number(value, UINT32_MAX, &ctl->depth) && ctl->depth > 0;
+}
+
+static bool take_from_revision(struct ctl *ctl, const char *value)
+{
+    return value_parse_number(value, INT64_MAX, &ctl->from_revision) && ctl->from_revision > 0;
+}
+
+static bool take_rev(struct ctl *ctl, const char *value)
+{
+    return value_parse_number(value, INT64_MAX, &ctl->revision) && ctl->revision > 0;
+}
+
+static bool take_lease(struct ctl *ctl, const char *value)
+{
+    return value_parse_id(value, &ctl->lease);
+}
+
+static bool take_ttl(struct ctl *ctl, const char *value)
+{
+    return value_parse_duration(value, DAY_MS, &ctl->ttl_ms);
+}
+
+static bool take_session_ttl(struct ctl *ctl, const char *value)
+{
+    return value_parse_duration(value, DAY_MS, &ctl->session_ttl_ms);
+}
+
+static bool take_bytes(struct ctl *ctl, const char *value)
+{
+    return value_parse_size(value, &ctl->bytes);
+}
+
+static bool take_age(struct ctl *ctl, const char *value)
+{
+    return value_parse_duration(value, 30 * DAY_MS, &ctl->age_ms);
+}
+
+static bool take_revisions(struct ctl *ctl, const char *value)
+{
+    ctl->has_revisions = true;
+    return value_parse_number(value, INT64_MAX, &ctl->revisions);
+}
+
+#define FLAG(field) .flag = offsetof(struct ctl, field)
+
+const struct option options[] = {
+    {.name = "endpoints",
+     .value = "HOST:PORT,...",
+     .environment = "COORD_ENDPOINTS",
+     .help = "members to talk to, default 127.0.0.1:7400",
+     .take = take_endpoints,
+     .is_common = true},
+    {.name = "timeout",
+     .value = "TIME",
+     .environment = "COORD_TIMEOUT",
+     .help = "of the whole call, default 5s; 500ms, 2s, 1m, 1h are fine",
+     .expected = "a time such as 500ms, 2s or 1m",
+     .take = take_timeout,
+     .is_common = true},
+    {.name = "consistency",
+     .value = "HOW",
+     .environment = "COORD_CONSISTENCY",
+     .help = "of reads: linearizable (default), session, bounded=TIME, local",
+     .expected = "linearizable, session, bounded=TIME or local",
+     .take = take_consistency,
+     .is_common = true},
+    {.name = "output",
+     .letter = 'o',
+     .value = "FORMAT",
+     .environment = "COORD_OUTPUT",
+     .help = "table (default), json, jsonl, raw",
+     .expected = "table, json, jsonl or raw",
+     .take = take_output,
+     .is_common = true},
+    {.name = "note",
+     .value = "TEXT",
+     .help = "why; kept in the history of what is written",
+     .take = take_note,
+     .is_common = true},
+    {.name = "help",
+     .letter = 'h',
+     .help = "explain coordctl, or the command",
+     .is_common = true,
+     FLAG(wants_help)},
+    {.name = "sequential", .help = "append the parent's counter to the path", FLAG(sequential)},
+    {.name = "parents",
+     .letter = 'p',
+     .help = "create missing ancestors, empty",
+     FLAG(parents)},
+    {.name = "recursive", .letter = 'r', .help = "with all that is below", FLAG(recursive)},
+    {.name = "dry-run", .letter = 'n', .help = "only count", FLAG(dry_run)},
+    {.name = "long",
+     .letter = 'l',
+     .help = "with kind, version, size, children and time of change",
+     FLAG(long_format)},
+    {.name = "version",
+     .value = "N",
+     .help = "only if the node has this version; -1 for any",
+     .expected = "a version: a number from 0, or -1 for any",
+     .take = take_version},
+    {.name = "file",
+     .letter = 'f',
+     .value = "FILE",
+     .help = "what to do; - for standard input",
+     .expected = "a file",
+     .take = take_file},
+    {.name = "ephemeral",
+     .letter = 'e',
+     .help = "goes with its session or lease",
+     FLAG(ephemeral)},
+    {.name = "container", .help = "goes when its last child has gone", FLAG(container)},
+    {.name = "children", .help = "the children of PATH, not itself", FLAG(children)},
+    {.name = "prefix", .help = "every path that begins like PATH", FLAG(prefix)},
+    {.name = "prev", .help = "with the value before", FLAG(prev)},
+    {.name = "once", .help = "end after the first", FLAG(once)},
+    {.name = "list", .help = "first what there is, then what changes", FLAG(list)},
+    {.name = "keys-only", .help = "without values", FLAG(keys_only)},
+    {.name = "reverse", .help = "the newest first", FLAG(reverse)},
+    {.name = "paths", .help = "with the nodes attached to it", FLAG(paths)},
+    {.name = "not-renewable", .help = "lives for its TTL and not longer", FLAG(not_renewable)},
+    {.name = "limit",
+     .value = "N",
+     .help = "at most so many",
+     .expected = "a number from 1",
+     .take = take_limit},
+    {.name = "depth",
+     .value = "N",
+     .help = "levels below PATH, with --recursive",
+     .expected = "a number from 1",
+     .take = take_depth},
+    {.name = "from-revision",
+     .value = "N",
+     .help = "from this revision on",
+     .expected = "a revision: a number from 1",
+     .take = take_from_revision},
+    {.name = "rev",
+     .value = "N",
+     .help = "as it was at this revision",
+     .expected = "a revision: a number from 1",
+     .take = take_rev},
+    {.name = "lease",
+     .value = "ID",
+     .help = "the lease that it belongs to",
+     .expected = "a lease's id: hexadecimal digits",
+     .take = take_lease},
+    {.name = "ttl",
+     .value = "TIME",
+     .help = "how long it lives",
+     .expected = "a time such as 500ms, 10s, 2m or 1h",
+     .take = take_ttl},
+    {.name = "session-ttl",
+     .value = "TIME",
+     .help = "of the session that is opened, default 10s",
+     .expected = "a time such as 500ms, 10s, 2m or 1h",
+     .take = take_session_ttl},
+    {.name = "bytes",
+     .value = "SIZE",
+     .help = "keep at most so much: 64M",
+     .expected = "a size such as 1048576, 64M or 1G",
+     .take = take_bytes},
+    {.name = "age",
+     .value = "TIME",
+     .help = "keep what is at most so old: 1h",
+     .expected = "a time such as 10m or 24h",
+     .take = take_age},
+    {.name = "revisions",
+     .value = "N",
+     .help = "but at least so many revisions",
+     .expected = "a number",
+     .take = take_revisions},
+    {.name = "session",
+     .value = "ID:SECRET",
+     .environment = "COORD_SESSION",
+     .help = "an open session, as session open prints it",
+     .expected = "a session as session open prints it: ID:SECRET",
+     .take = take_session},
+    {.name = "owner", .value = "TEXT", .help = "who it is for, for people", .take = take_owner},
+    {.name = "glob",
+     .value = "PATTERN",
+     .help = "only names that match: * ? [a-z] [!a-z]",
+     .expected = "a pattern",
+     .take = take_glob},
+    {.name = "types",
+     .value = "TYPE,...",
+     .help = "only these: created, set, deleted",
+     .expected = "a list of created, set, deleted",
+     .take = take_types},
+};
+const size_t option_count = sizeof options / sizeof options[0];
+static_assert(sizeof options / sizeof options[0] <= OPTIONS_MAX, "options of one command line");

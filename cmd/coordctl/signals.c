@@ -1,0 +1,47 @@
+#include "cmd/coordctl/signals.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <stddef.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+bool signals_open(struct signals *s)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGHUP);
+    (void)sigaddset(&set, SIGCHLD); /* only wakes: whose child it was, waitpid says */
+    (void)signal(SIGCHLD, SIG_DFL);
+    if (sigprocmask(SIG_BLOCK, &set, &s->before) != 0) {
+        return false;
+    }
+    s->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return s->fd >= 0;
+}
+
+void signals_close(struct signals *s)
+{
+    (void)close(s->fd);
+    (void)sigprocmask(SIG_SETMASK, &s->before, NULL);
+}
+
+int signals_take(struct signals *s)
+{
+    struct signalfd_siginfo info;
+    while (read(s->fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo != SIGCHLD) {
+            return (int)info.ssi_signo;
+        }
+    }
+    return 0;
+}
+
+int signals_wait(struct signals *s, int fd, uint64_t timeout_ms)
+{
+    struct pollfd polls[] = {{.fd = s->fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+    (void)poll(polls, 2, timeout_ms < INT_MAX ? (int)timeout_ms : INT_MAX);
+    return signals_take(s);
+}
