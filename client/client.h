@@ -221,7 +221,7 @@ enum coord_code coord_get_at(struct coord_client *client, const char *path, uint
                              void **data, size_t *bytes, struct coord_stat *stat,
                              struct coord_error *error);
 
-struct coord_changes_options {
+struct coord_change_options {
     bool recursive; /* with all descendants */
     bool newest_first;
     bool keys_only;          /* without values */
@@ -231,7 +231,7 @@ struct coord_changes_options {
     uint64_t after_revision; /* the next_ of the page before */
     uint32_t after_sub;
 };
-struct coord_changes {
+struct coord_change_list {
     struct coord_event *events; /* with the values before */
     size_t count;
     uint64_t next_revision; /* 0: this was the last page */
@@ -241,9 +241,9 @@ struct coord_changes {
 };
 /* A page of what happened to a node. `options` may be NULL. Free with coord_changes_clear. */
 enum coord_code coord_changes(struct coord_client *client, const char *path,
-                              const struct coord_changes_options *options,
-                              struct coord_changes *changes, struct coord_error *error);
-void coord_changes_clear(struct coord_changes *changes);
+                              const struct coord_change_options *options,
+                              struct coord_change_list *changes, struct coord_error *error);
+void coord_changes_clear(struct coord_change_list *changes);
 
 /* ---- sessions --------------------------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 #include "coord/v1/history.pb-c.h"
 
 /* `m` is kept: the events point into it. */
-static enum coord_code take_changes(ProtobufCMessage *m, struct coord_changes *changes,
+static enum coord_code take_changes(ProtobufCMessage *m, struct coord_change_list *changes,
                                     struct coord_error *error)
 {
     const Coord__V1__ChangesReply *reply = (const Coord__V1__ChangesReply *)m;
@@ -18,7 +18,7 @@ static enum coord_code take_changes(ProtobufCMessage *m, struct coord_changes *c
     for (size_t i = 0; i < reply->n_changes; i++) {
         events[i] = convert_event(reply->changes[i]);
     }
-    *changes = (struct coord_changes){
+    *changes = (struct coord_change_list){
         .events = events,
         .count = reply->n_changes,
         .next_revision = reply->next_revision,
@@ -30,11 +30,11 @@ static enum coord_code take_changes(ProtobufCMessage *m, struct coord_changes *c
 }
 
 enum coord_code coord_changes(struct coord_client *client, const char *path,
-                              const struct coord_changes_options *options,
-                              struct coord_changes *changes, struct coord_error *error)
+                              const struct coord_change_options *options,
+                              struct coord_change_list *changes, struct coord_error *error)
 {
-    static const struct coord_changes_options defaults = {.recursive = false};
-    const struct coord_changes_options *o = options != NULL ? options : &defaults;
+    static const struct coord_change_options defaults = {.recursive = false};
+    const struct coord_change_options *o = options != NULL ? options : &defaults;
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ChangesRequest request = COORD__V1__CHANGES_REQUEST__INIT;
     ProtobufCMessage *m;
@@ -59,9 +59,9 @@ enum coord_code coord_changes(struct coord_client *client, const char *path,
     return code;
 }
 
-void coord_changes_clear(struct coord_changes *changes)
+void coord_changes_clear(struct coord_change_list *changes)
 {
     free(changes->events);
     client_reply_free(changes->memory);
-    *changes = (struct coord_changes){.count = 0};
+    *changes = (struct coord_change_list){.count = 0};
 }

@@ -111,7 +111,7 @@ static int diff_node(struct ctl *ctl, const struct revisions *r, json_t *array)
 /* ---- a subtree -------------------------------------------------------------------------- */
 
 struct changes {
-    struct coord_changes *pages; /* hold what the events point to */
+    struct coord_change_list *pages; /* hold what the events point to */
     size_t page_count;
     const struct coord_event **events;
     size_t event_count;
@@ -130,12 +130,12 @@ static int by_path(const void *a, const void *b)
 
 static int read_changes(struct ctl *ctl, const struct revisions *r, struct changes *all)
 {
-    struct coord_changes_options o = {
+    struct coord_change_options o = {
         .recursive = true, .from_revision = r->from + 1, .to_revision = r->to};
     do {
         struct coord_error error;
         all->pages = mem_resize(all->pages, (all->page_count + 1) * sizeof *all->pages);
-        struct coord_changes *page = &all->pages[all->page_count];
+        struct coord_change_list *page = &all->pages[all->page_count];
         enum coord_code code = coord_changes(ctl->client, ctl->words[0], &o, page, &error);
         if (code != COORD_OK) {
             return ctl_failed(ctl, &error);

@@ -50,7 +50,8 @@ static void print_change(const struct ctl *ctl, const struct coord_event *e)
     buf_close(&line);
 }
 
-static void print_page(const struct ctl *ctl, const struct coord_changes *page, json_t *array)
+static void print_page(const struct ctl *ctl, const struct coord_change_list *page,
+                       json_t *array)
 {
     for (size_t i = 0; i < page->count; i++) {
         if (array != NULL) {
@@ -63,13 +64,13 @@ static void print_page(const struct ctl *ctl, const struct coord_changes *page, 
 
 static int print_pages(struct ctl *ctl, json_t *array)
 {
-    struct coord_changes_options o = {.recursive = ctl->recursive,
-                                      .newest_first = ctl->reverse,
-                                      .keys_only = ctl->keys_only,
-                                      .from_revision = ctl->from_revision};
+    struct coord_change_options o = {.recursive = ctl->recursive,
+                                     .newest_first = ctl->reverse,
+                                     .keys_only = ctl->keys_only,
+                                     .from_revision = ctl->from_revision};
     uint64_t left = ctl->limit != 0 ? ctl->limit : UINT64_MAX;
     do {
-        struct coord_changes page;
+        struct coord_change_list page;
         struct coord_error error;
         o.limit = left < UINT32_MAX ? (uint32_t)left : 0;
         enum coord_code code = coord_changes(ctl->client, ctl->words[0], &o, &page, &error);

@@ -190,6 +190,9 @@ def test_json(scratch):
     expect(got["data"] == {"base64": "//4="} and got["stat"]["data_bytes"] == 2, "get: %r" % got)
     expect(json.loads(ctl_ok(node, "stat", "/j", "--output=json")) == got["stat"], "stat")
     expect(json.loads(ctl_ok(node, "sync", "-o", "json"))["node"] == "coord", "sync")
+    lines = ctl_ok(node, "-o", "jsonl", "ls", "/").splitlines()
+    expect({"name": "j", "path": "/j"} in [json.loads(line) for line in lines], "an object a line: %r" % lines)
+    expect(len(ctl_ok(node, "get", "/j", "-o", "jsonl").splitlines()) == 1, "on one line")
     expect(json.loads(ctl_ok(node, "rm", "/j", "-o", "json"))["count"] == 1, "rm")
     code, out, error = ctl(node, "rm", "/j", "-o", "json")
     expect(code == 3 and out == b"" and json.loads(error) == {
@@ -278,20 +281,32 @@ def test_usage(scratch):
     check(node, [
         ([], 2, b"", complaint("a command is missing, see coordctl help")),
         (["frob"], 2, b"", complaint('unknown command "frob", see coordctl help')),
-        (["get"], 2, b"", complaint("usage: coordctl get PATH")),
-        (["get", "/a", "/b"], 2, b"", complaint("usage: coordctl get PATH")),
+        (["get"], 2, b"", complaint("usage: coordctl get PATH .*")),
+        (["get", "/a", "/b"], 2, b"", complaint('"/b" is one word too many; usage: coordctl get PATH .*')),
+        (["status", "1", "2", "3", "4"], 2, b"", complaint('"4" is one word too many; usage: coordctl status')),
+        (["session"], 2, b"", complaint("session needs a verb, see coordctl help session")),
+        (["lease", "frob", "1"], 2, b"", complaint('unknown command "lease frob", see coordctl help lease')),
+        (["grant"], 2, b"", complaint('unknown command "grant", see coordctl help')),
         (["set", "/a", "b", "c"], 2, b"", complaint('"c" is one word too many; usage: coordctl set .*')),
-        (["get", "/a", "--recursive"], 2, b"", complaint("get does not take --recursive; usage: coordctl get PATH")),
+        (["get", "/a", "--recursive"], 2, b"", complaint("get does not take --recursive; usage: coordctl get PATH .*")),
+        (["policy", "list", "--age", "1h"], 2, b"",
+         complaint("policy list does not take --age; usage: coordctl policy list")),
+        (["get", "/a", "--rev", "0"], 2, b"", complaint('--rev "0" is not a revision: a number from 1')),
+        (["history", "/a", "--limit", "x"], 2, b"", complaint('--limit "x" is not a number from 1')),
+        (["diff", "/a", "x"], 2, b"", complaint('diff: "x" is not a revision: a number from 1')),
+        (["diff", "/a", "5", "4"], 2, b"", complaint("diff: revision 4 is before 5")),
+        (["policy", "set", "/a", "0"], 2, b"", complaint('policy set: "0" is not a number of versions from 1')),
+        (["policy", "retention", "--bytes", "5T"], 2, b"", complaint('--bytes "5T" is not a size such as .*')),
         (["rm", "/a", "-n"], 2, b"", complaint("rm: --dry-run counts what --recursive would delete; give both")),
         (["get", "/a", "-x"], 2, b"", complaint("unknown option -x, see coordctl help")),
         (["get", "/a", "--time", "3"], 2, b"", complaint("unknown option --time, see coordctl help")),
         (["get", "/a", "--timeout"], 2, b"", complaint("--timeout needs a value: --timeout TIME")),
         (["rm", "/a", "--recursive=yes"], 2, b"", complaint("--recursive takes no value")),
-        (["get", "/a", "-o", "yaml"], 2, b"", complaint('--output "yaml" is not table, json or raw')),
+        (["get", "/a", "-o", "yaml"], 2, b"", complaint('--output "yaml" is not table, json, jsonl or raw')),
         (["get", "/a", "--consistency", "strong"], 2, b"", complaint('--consistency "strong" is not linearizable, .*')),
         (["get", "/a", "--consistency", "bounded="], 2, b"", complaint('--consistency "bounded=" is not .*')),
         *[(["get", "/a", "--timeout", time], 2, b"", complaint('--timeout "%s" is not a time such .*' % time))
-          for time in ("0", "-1", "5h", "inf", "nan", "x", "", "1e9", " 1", "0.0001")],
+          for time in ("0", "-1", "25h", "1d", "inf", "nan", "x", "", "1e9", " 1", "0.0001")],
         *[(["set", "/a", "x", "--version", version], 2, b"", complaint('--version ".*" is not a version: .*'))
           for version in ("-2", "1.5", "x", "", "4294967295", "99999999999999999999", "+1")],
         (["get", "/a", "--endpoints", "nope:x"], 2, b"", complaint('endpoint "nope:x" is not HOST:PORT')),
@@ -310,13 +325,24 @@ def test_help_and_version(scratch):
         text = ctl_ok(nobody, *arguments).decode()
         expect(text.startswith("usage: coordctl ") and "COORD_ENDPOINTS" in text and "7 no quorum" in text,
                "%r: %s" % (arguments, text))
-    for command in "create", "get", "set", "rm", "ls", "tree", "stat", "txn", "sync", "status":
-        text = ctl_ok(nobody, "help", command)
-        expect(text.startswith(b"usage: coordctl %s" % command.encode()), "help %s: %r" % (command, text))
-        expect(ctl_ok(nobody, command, "--help") == text, "%s --help is the same" % command)
-        expect(b"  " + text.splitlines()[0][len("usage: coordctl "):] in ctl_ok(nobody, "help"),
+    listed = ctl_ok(nobody, "help").decode().split("Commands:\n")[1].split("\n\n")[0].splitlines()
+    commands = [re.match(r"  ([a-z]+( [a-z]+)?)", line).group(1) for line in listed if " --help " not in line]
+    commands = [re.match(r"(session|lease|policy) [a-z]+|[a-z]+", command).group(0) for command in commands]
+    expect(len(commands) == len(set(commands)) == 26, "commands: %r" % commands)
+    for command in commands:
+        text = ctl_ok(nobody, "help", *command.split()).decode()
+        expect(text.startswith("usage: coordctl " + command), "help %s: %r" % (command, text))
+        expect(ctl_ok(nobody, *command.split(), "--help").decode() == text, "%s --help is the same" % command)
+        expect(re.search(r"^  .*coordctl %s" % command, text, re.M), "help %s has an example: %s" % (command, text))
+        expect(any(line.startswith("  " + text.splitlines()[0][len("usage: coordctl "):]) for line in listed),
                "the list has the usage of " + command)
-    check(nobody, [(["help", "frob"], 2, b"", complaint('unknown command "frob", see coordctl help'))])
+    for noun in "session", "lease", "policy":
+        text = ctl_ok(nobody, "help", noun).decode()
+        expect(text == ctl_ok(nobody, noun, "--help").decode(), "%s --help is the same" % noun)
+        for command in commands:
+            expect((noun == command.split()[0]) == ("  " + command in text), "help %s: %s" % (noun, text))
+    check(nobody, [(["help", "frob"], 2, b"", complaint('unknown command "frob", see coordctl help')),
+                   (["help", "lease", "frob"], 2, b"", complaint('unknown command "lease frob", see coordctl help'))])
 
 
 def with_environment(arguments, **environment):

@@ -286,6 +286,46 @@ def ctl_ok(endpoints, *arguments, stdin=b""):
     return out
 
 
+class Ctl:
+    """A coordctl that goes on: its output is read while it runs."""
+
+    def __init__(self, scratch, endpoints, *arguments, out=None, **environment):
+        if isinstance(endpoints, Node):
+            endpoints = endpoints.endpoint
+        self.name = "coordctl " + " ".join(arguments)
+        base = os.path.join(scratch, "ctl-%d" % len(_processes))
+        self.out_path, self.error_path = out or base + ".out", base + ".err"
+        with open(self.out_path, "wb") as to_out, open(self.error_path, "wb") as to_error:
+            self.process = subprocess.Popen([COORDCTL, "--endpoints", endpoints, *arguments],
+                                            stdin=subprocess.DEVNULL, stdout=to_out, stderr=to_error,
+                                            env={**clean_environment(), **environment})
+        _processes.append(self.process)
+
+    def printed(self):
+        with open(self.out_path, encoding="utf-8") as out:
+            return out.read()
+
+    def complained(self):
+        with open(self.error_path, encoding="utf-8") as error:
+            return error.read()
+
+    def lines(self, count, seconds=10):
+        """The lines printed so far, once there are so many."""
+        def enough():
+            lines = self.printed().splitlines()
+            expect(self.process.poll() is None or len(lines) >= count, "%s ended with %r after %r: %s" %
+                   (self.name, self.process.returncode, lines, self.complained()))
+            return lines if len(lines) >= count else None
+        return until(enough, "%s prints %d lines" % (self.name, count), seconds)
+
+    def send_signal(self, number):
+        self.process.send_signal(number)
+
+    def wait(self, seconds=10):
+        until(lambda: self.process.poll() is not None, self.name + " ends", seconds)
+        return self.process.returncode
+
+
 def run_coordd(*arguments, environment=None, seconds=10):
     """Runs a coordd that is expected to end by itself; returns exit code and standard error."""
     done = subprocess.run([COORDD, *arguments], stdin=subprocess.DEVNULL, capture_output=True,

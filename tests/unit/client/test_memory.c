@@ -94,7 +94,7 @@ static void run_session(struct coord_client *client, struct outcome *o)
 {
     struct coord_lease_info info;
     struct coord_leases leases;
-    struct coord_changes changes;
+    struct coord_change_list changes;
     struct coord_session session;
     o->session = coord_session_open(client, 0, "owner", &o->error);
     if (o->session == COORD_OK) {

@@ -370,7 +370,7 @@ END_TEST
 
 START_TEST(a_page_of_history_is_told_whole)
 {
-    struct coord_changes changes;
+    struct coord_change_list changes;
     begin(NULL, 5000);
     ck_assert_int_eq(coord_changes(kit.client, "/parent", NULL, &changes, &kit.error),
                      COORD_OK);
