@@ -7,18 +7,10 @@ scratch=$(mktemp -d)
 # shellcheck disable=SC1091
 . "$root/tests/compat/lib.sh"
 
-plugin=$(command -v grpc_python_plugin) || give_up "no grpc_python_plugin"
-# Usage: stubs FOLDER FILE...
-stubs() {
-    folder=$1
-    shift
-    protoc --proto_path="$folder" --python_out="$scratch" --grpc_python_out="$scratch" \
-        --plugin=protoc-gen-grpc_python="$plugin" "$@" || give_up "no stubs"
-}
-stubs "$root/proto" coord/v1/types.proto coord/v1/tree.proto coord/v1/cluster.proto \
+python_stubs "$root/proto" coord/v1/types.proto coord/v1/tree.proto coord/v1/cluster.proto \
     coord/v1/lease.proto coord/v1/session.proto
 # Under names that do not hide the grpc module itself.
-stubs "$root/proto/grpc" health/v1/health.proto reflection/v1/reflection.proto \
+python_stubs "$root/proto/grpc" health/v1/health.proto reflection/v1/reflection.proto \
     reflection/v1alpha/reflection.proto
 start_server
 PYTHONPATH=$scratch /usr/bin/python3 "$root/tests/compat/python/client.py" "$COORD_ENDPOINT"
