@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 
-from harness import (BUILD, COORDCTL, HOST, PATIENCE, Cluster, Node, clean_environment, ctl, ctl_ok, expect,
+from harness import (BUILD, COORDCTL, HOST, PATIENCE, Cluster, Node, Program, clean_environment, ctl, ctl_ok, expect,
                      main, until)
 
 
@@ -505,28 +505,40 @@ def test_the_header_and_the_example_program(scratch):
     include = os.path.join(scratch, "include", "coord")
     os.makedirs(include)
     shutil.copy("client/client.h", include)
-    source = os.path.join(scratch, "example.c")
-    program = os.path.join(scratch, "example")
-    with open(source, "w", encoding="utf-8") as out:
-        out.write(blocks("libcoord.md", "c")[0])
+    programs = []
+    for text in blocks("libcoord.md", "c"):
+        programs.append(os.path.join(scratch, "example-%d" % len(programs)))
+        with open(programs[-1] + ".c", "w", encoding="utf-8") as out:
+            out.write(text)
     with open(os.path.join(scratch, "alone.c"), "w", encoding="utf-8") as out:
         out.write("#include <coord/client.h>\n#include <coord/client.h>\n"
                   "enum coord_code f(void);\nenum coord_code f(void)\n{\n    return COORD_OK;\n}\n")
     flags = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror", "-I",
              os.path.join(scratch, "include")]
     compiler = os.environ.get("CC", "cc")
-    builds = [[compiler, "-std=c11", *flags, source, BUILD + "/libcoord.a", "-lnghttp2", "-lprotobuf-c", "-o",
-               program, *SANITIZE.get(os.environ.get("VARIANT", "release"), [])],
+    builds = [*[[compiler, "-std=c11", *flags, program + ".c", BUILD + "/libcoord.a", "-lnghttp2", "-lprotobuf-c",
+                 "-o", program, *SANITIZE.get(os.environ.get("VARIANT", "release"), [])] for program in programs],
               [compiler, "-std=c11", *flags, "-fsyntax-only", scratch + "/alone.c"]]
     if shutil.which("c++"):
         builds.append(["c++", "-x", "c++", "-std=c++11", *flags, "-fsyntax-only", scratch + "/alone.c"])
     for build in builds:
         done = subprocess.run(build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         expect(done.returncode == 0, "%s: %s" % (" ".join(build), done.stdout))
+    expect(len(programs) == 2, "two examples")
     for run in 1, 2, 3:
-        done = subprocess.run([program], capture_output=True, timeout=30 * PATIENCE, check=False,
+        done = subprocess.run([programs[0]], capture_output=True, timeout=30 * PATIENCE, check=False,
                               env={**clean_environment(), "COORD_ENDPOINTS": node.endpoint})
         expect(done.returncode == 0 and done.stdout == b"run %d\n" % run, "run %d: %r" % (run, done))
+
+    anna = Program(scratch, programs[1], "anna", COORD_ENDPOINTS=node.endpoint)
+    expect(anna.lines(1) == ["+ anna"], "a member sees itself: %s" % anna.complained())
+    bob = Program(scratch, programs[1], "bob", COORD_ENDPOINTS=node.endpoint)
+    expect(sorted(bob.lines(2)) == ["+ anna", "+ bob"], "and the others")
+    expect(anna.lines(2)[1] == "+ bob", "who come")
+    bob.process.kill()
+    expect(anna.lines(3)[2] == "- bob (expired)", "and go: %s" % anna.complained())
+    node.kill()
+    expect(anna.wait() == 1 and anna.complained().startswith("the session is lost: "), anna.complained())
 
     symbols = subprocess.run(["nm", "-g", "--defined-only", BUILD + "/libcoord.a"], stdout=subprocess.PIPE,
                              text=True, check=True).stdout

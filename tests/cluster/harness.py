@@ -286,18 +286,15 @@ def ctl_ok(endpoints, *arguments, stdin=b""):
     return out
 
 
-class Ctl:
-    """A coordctl that goes on: its output is read while it runs."""
+class Program:
+    """A program that goes on: its output is read while it runs."""
 
-    def __init__(self, scratch, endpoints, *arguments, out=None, **environment):
-        if isinstance(endpoints, Node):
-            endpoints = endpoints.endpoint
-        self.name = "coordctl " + " ".join(arguments)
-        base = os.path.join(scratch, "ctl-%d" % len(_processes))
+    def __init__(self, scratch, *arguments, out=None, **environment):
+        self.name = " ".join(os.path.basename(word) if word is arguments[0] else word for word in arguments)
+        base = os.path.join(scratch, "program-%d" % len(_processes))
         self.out_path, self.error_path = out or base + ".out", base + ".err"
         with open(self.out_path, "wb") as to_out, open(self.error_path, "wb") as to_error:
-            self.process = subprocess.Popen([COORDCTL, "--endpoints", endpoints, *arguments],
-                                            stdin=subprocess.DEVNULL, stdout=to_out, stderr=to_error,
+            self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=to_out, stderr=to_error,
                                             env={**clean_environment(), **environment})
         _processes.append(self.process)
 
@@ -324,6 +321,15 @@ class Ctl:
     def wait(self, seconds=10):
         until(lambda: self.process.poll() is not None, self.name + " ends", seconds)
         return self.process.returncode
+
+
+class Ctl(Program):
+    """A coordctl that goes on."""
+
+    def __init__(self, scratch, endpoints, *arguments, out=None, **environment):
+        if isinstance(endpoints, Node):
+            endpoints = endpoints.endpoint
+        super().__init__(scratch, COORDCTL, "--endpoints", endpoints, *arguments, out=out, **environment)
 
 
 def run_coordd(*arguments, environment=None, seconds=10):
