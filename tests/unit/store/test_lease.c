@@ -133,6 +133,18 @@ START_TEST(a_repeated_grant_answers_the_first_lease)
 }
 END_TEST
 
+START_TEST(more_leases_than_the_limit_are_not_granted)
+{
+    grant(7, LEASE_PLAIN);
+    k.store->leases.count = LEASE_COUNT_MAX; /* as if the others were there */
+    ck_assert_int_eq(grant(8, LEASE_PLAIN), OUTCOME_LIMIT);
+    ck_assert_int_eq(grant(7, LEASE_PLAIN), OUTCOME_LEASE_EXISTS);
+    k.store->leases.count = 1;
+    ck_assert_ptr_null(store_lease(k.store, 8));
+    ck_assert_int_eq(grant(8, LEASE_PLAIN), OUTCOME_OK);
+}
+END_TEST
+
 START_TEST(leases_are_walked_in_order_of_id)
 {
     static const uint64_t ids[] = {500, 3, LEASE_ID_MAX, 77};
@@ -441,6 +453,7 @@ static Suite *lease_suite(void)
     tcase_add_test(tcase, the_grant_of_a_session_answers_its_secret);
     tcase_add_test(tcase, an_id_that_is_taken_is_not_granted_again);
     tcase_add_test(tcase, a_repeated_grant_answers_the_first_lease);
+    tcase_add_test(tcase, more_leases_than_the_limit_are_not_granted);
     tcase_add_test(tcase, leases_are_walked_in_order_of_id);
     tcase_add_test(tcase, an_ephemeral_needs_its_lease);
     tcase_add_test(tcase, an_ephemeral_has_no_children);

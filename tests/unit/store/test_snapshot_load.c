@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "lease/lease.h"
 #include "store/store.h"
 #include "tests/support/check_main.h"
 #include "tests/support/fault_env.h"
@@ -14,8 +15,7 @@
 
 #define PATH "dir/snapshot.db"
 
-/* One operation as a command of its own. */
-static void apply_op(struct store *s, const struct op *op, uint64_t index, bool remember)
+static void apply(struct store *s, const struct command *c, uint64_t index)
 {
     struct apply_context context = {
         .index = index,
@@ -23,16 +23,51 @@ static void apply_op(struct store *s, const struct op *op, uint64_t index, bool 
         .wall_ms = 1700000000000 + index,
         .last_of_entry = true,
     };
+    struct reply reply;
+    store_apply(s, &context, c, &reply);
+}
+
+/* A few sessions, each with a node and two remembered replies. */
+static void run_sessions(struct store *s, uint64_t index)
+{
+    char path[32];
+    for (uint64_t id = 1; id <= 20; id++) {
+        struct command grant = {.type = COMMAND_GRANT,
+                                .lease = {.id = id << 40,
+                                          .ttl_ms = 1000 * id,
+                                          .kind = LEASE_SESSION,
+                                          .renewable = true,
+                                          .secret = slice_str("\xff 23456789abcdef"),
+                                          .owner = slice_str("s\xc3\xa4gewerk")}};
+        (void)snprintf(path, sizeof path, "/session-%u", (unsigned)id);
+        struct op op = {.type = OP_CREATE,
+                        .space = SPACE_NODES,
+                        .kind = NODE_EPHEMERAL,
+                        .path = slice_str(path),
+                        .lease = id << 40};
+        struct command create = {.type = COMMAND_TXN,
+                                 .session = id << 40,
+                                 .answered_to = 2,
+                                 .txn = {.then_ops = &op, .then_count = 1}};
+        apply(s, &grant, index++);
+        for (create.sequence = 5; create.sequence >= 4; create.sequence--) {
+            apply(s, &create, index++);
+        }
+    }
+}
+
+/* One operation as a command of its own. */
+static void apply_op(struct store *s, const struct op *op, uint64_t index, bool remember)
+{
     struct command c = {
         .type = COMMAND_TXN,
         .note = slice_str("because"),
         .txn = {.then_ops = op, .then_count = 1},
     };
-    struct reply reply;
     if (remember) {
         c.request = (struct request_id){.issued_ms = 1000 + index, .random = {index, 1}};
     }
-    store_apply(s, &context, &c, &reply);
+    apply(s, &c, index);
 }
 
 /* Creates, sets and deletes of all kinds there are. */
@@ -105,6 +140,7 @@ static enum status take(struct store *s, struct env *env, void (*between)(struct
 
 static void run_more(struct store *s)
 {
+    run_sessions(s, 4000); /* the ids are taken, the numbers repeated */
     run_ops(s, 99, 5000, 300, 100);
 }
 
@@ -117,7 +153,8 @@ START_TEST(a_store_comes_back_as_it_was_when_the_scan_began)
     struct snapshot_meta meta;
     struct errmsg err = {.rc = RC_OK};
     mem_env_init(&m);
-    run_ops(s, 1, 1, 800, 300);
+    run_sessions(s, 1);
+    run_ops(s, 1, 101, 700, 300);
     uint64_t digest = store_digest(s);
     uint64_t nodes = store_node_count(s);
     ck_assert_int_eq(take(s, &m.env, run_more, &taken, &err), RC_OK);
@@ -128,6 +165,7 @@ START_TEST(a_store_comes_back_as_it_was_when_the_scan_began)
     store_check(loaded);
     ck_assert_uint_eq(store_digest(loaded), digest);
     ck_assert_uint_eq(store_node_count(loaded), nodes);
+    ck_assert_uint_eq(store_lease_count(loaded), 20);
     ck_assert_uint_eq(store_applied_index(loaded), 800);
     ck_assert_uint_eq(store_revision(loaded), taken.revision);
     ck_assert_uint_eq(meta.index, 800);
@@ -155,7 +193,8 @@ START_TEST(no_flipped_byte_loads_another_store_or_crashes)
     size_t flips = 0;
     size_t found = 0;
     mem_env_init(&m);
-    run_ops(s, 2, 1, 250, 40);
+    run_sessions(s, 1);
+    run_ops(s, 2, 101, 150, 40);
     ck_assert_int_eq(take(s, &m.env, NULL, &meta, NULL), RC_OK);
     snapshot_meta_close(&meta);
     struct buf *file = mem_env_find(&m, PATH);
