@@ -81,7 +81,7 @@ static inline bool request_id_is_set(const struct request_id *id)
     X(OUTCOME_NO_LEASE, "lease does not exist")                                                    \
     X(OUTCOME_REQUEST_EXPIRED, "request id is older than the deduplication window")                \
     X(OUTCOME_REQUEST_FUTURE, "request id was issued in the future")                               \
-    X(OUTCOME_LIMIT, "more nodes than the limit of this request")                                  \
+    X(OUTCOME_LIMIT, "more than the limit allows")                                                 \
     X(OUTCOME_UNSUPPORTED, "not supported at this feature level")                                  \
     X(OUTCOME_COMPACTED, "revision is no longer retained")                                         \
     X(OUTCOME_FUTURE_REVISION, "revision is in the future")                                        \

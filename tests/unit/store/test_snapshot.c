@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "lease/lease.h"
 #include "store/db.h"
 #include "store/snapshot_table.h"
 #include "tests/support/check_main.h"
@@ -547,6 +548,13 @@ START_TEST(the_sqlite3_shell_opens_a_snapshot)
     row.node.stat.version = 4;
     row.node.stat.data_bytes = 5;
     row_encode(&rows, &row);
+    row = (struct row){.table = ROW_LEASE,
+                       .lease = {.id = 4711,
+                                 .kind = LEASE_SESSION,
+                                 .ttl_ms = 10000,
+                                 .secret = slice_str("\xff 23456789abcdef"),
+                                 .owner = slice_str("somebody")}};
+    row_encode(&rows, &row);
     write_ok(&m.env, buf_slice(&rows), 77);
 
     int fd = mkstemp(name);
@@ -562,6 +570,11 @@ START_TEST(the_sqlite3_shell_opens_a_snapshot)
     ck_assert_str_eq(answer, "hello|4\n");
     ask_shell(name, "SELECT value FROM meta WHERE name = 'index'", answer, sizeof answer);
     ck_assert_str_eq(answer, "77\n");
+    ask_shell(name,
+              "SELECT kind, ttl_ms, owner, typeof(secret), hex(secret) FROM leases "
+              "WHERE id = 4711",
+              answer, sizeof answer);
+    ck_assert_str_eq(answer, "2|10000|somebody|blob|FF203233343536373839616263646566\n");
     ck_assert_int_eq(unlink(name), 0);
     buf_close(&rows);
     mem_env_close(&m);
