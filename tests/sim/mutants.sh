@@ -16,7 +16,7 @@ passed=0
 failed=0
 
 mapfile -t names < <(sed -n 's/^ *\(MUTANT_[A-Z_]*\)\( = 1\)\{0,1\},.*/\1/p' base/mutant.h)
-mapfile -t touched < <(grep -l -r --include='*.c' 'MUTANT_IS(' base store raft | LC_ALL=C sort)
+mapfile -t touched < <(grep -l -r --include='*.c' 'MUTANT_IS(' base lease store watch raft net | LC_ALL=C sort)
 if [ "${#names[@]}" -eq 0 ] || [ "${#touched[@]}" -eq 0 ]; then
     echo "0 passed, 1 failed"
     exit 1

@@ -198,6 +198,8 @@ static void lease_change(struct oracle *o, const struct oracle_change *c)
     l->attached--;
     if (reason_is_of_lease(c->reason)) {
         check_lease_end(o, l, c);
+    } else if (l->kind == LEASE_SESSION && c->session != l->id) {
+        world_fail(w, "a node of session %" PRIx64 " went, but nobody asked for it", l->id);
     } else if (l->end_revision != 0) {
         world_fail(w, "a node of lease %" PRIx64 " outlived it", l->id);
     }
