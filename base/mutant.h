@@ -19,6 +19,23 @@ enum mutant {
     MUTANT_NO_NOOP,
     MUTANT_SNAPSHOT_NO_REPLIES,    /* store/scan.c leaves the reply cache out of snapshots */
     MUTANT_COW_MISSED,             /* store/scan.c saves no old version while a cursor walks */
+    MUTANT_EXPIRY_BY_WALL_CLOCK,   /* raft/node_lease.c keeps deadlines in time of the wall clock */
+    MUTANT_SNAPSHOT_NO_LEASES,     /* store/scan.c leaves leases out of snapshots */
+    MUTANT_SNAPSHOT_NO_WINDOW,     /* store/scan.c leaves sessions' replies out of snapshots */
+    MUTANT_ANY_GENERATION,         /* store/apply_lease.c expires a session resumed meanwhile */
+    MUTANT_LEASE_IN_PIECES,        /* store/apply_lease.c ends a lease in a revision per node */
+    MUTANT_REASON_LOST,            /* store/apply_lease.c does not say why its nodes go */
+    MUTANT_KEEPALIVE_UNCONFIRMED,  /* net/grpc/keepalive.c answers without asking the leader */
+    MUTANT_KEEPER_STALE,           /* raft/node_lease.c: who leads again goes by its old deadlines */
+    MUTANT_TOUCHES_KEPT_BACK,      /* raft/read_index.c: a follower tells the leader of no touch */
+    MUTANT_PROPOSED_RENEWED,       /* raft/node_lease.c confirms what it has given up already */
+    MUTANT_SPENT_NUMBER_RUNS,      /* store/apply.c executes a number below the window again */
+    MUTANT_REAP_UNSEEN,            /* store/reap.c does not look again at what it reaps */
+    MUTANT_WATCH_GAP,              /* net/grpc/watch_start.c resumes one revision late */
+    MUTANT_WATCH_TWICE,            /* net/grpc/watch_start.c resumes one revision early */
+    MUTANT_LISTING_GAP,            /* net/grpc/watch_listing.c follows one revision late */
+    MUTANT_REVISION_IN_PIECES,     /* net/grpc/watch_events.c tells each change by itself */
+    MUTANT_COMPACTED_UNTOLD,       /* watch/hub.c begins at the floor, not where it was asked to */
 };
 
 #ifdef MUTANT

@@ -17,12 +17,20 @@
 #include <inttypes.h>
 
 #include "lease/table.h"
+#include "base/mutant.h"
 #include "raft/node_internal.h"
 
 #define EXPIRIES_IN_FLIGHT_MAX ((size_t)1000)
 #define EXPIRE_RETRY_MS        100 /* while nothing can be proposed */
 #define REAP_EVERY_MS          1000
 #define REAPS_MAX              ((size_t)1000) /* in one lot; the next when these are applied */
+
+/* The keeper's clock. */
+static uint64_t lease_now_ms(const struct node *n)
+{
+    struct env *env = n->env;
+    return MUTANT_IS(MUTANT_EXPIRY_BY_WALL_CLOCK) ? env->wall_ms(env) : env->now_ms(env);
+}
 
 void node_lease_open(struct node *n)
 {
@@ -43,10 +51,17 @@ void node_lease_close(struct node *n)
 void node_lease_lead(struct node *n)
 {
     struct node_leases *l = &n->leases;
-    uint64_t now = n->env->now_ms(n->env);
-    keeper_clear(l->keeper);
+    uint64_t now = lease_now_ms(n);
+    if (!MUTANT_IS(MUTANT_KEEPER_STALE)) {
+        keeper_clear(l->keeper);
+    }
     for (const struct lease *lease = store_lease_next(n->store, 0); lease != NULL;
          lease = store_lease_next(n->store, lease->id)) {
+        uint64_t left;
+        if (MUTANT_IS(MUTANT_KEEPER_STALE) &&
+            keeper_remaining(l->keeper, lease->id, now, &left)) {
+            continue;
+        }
         keeper_add(l->keeper, lease->id, lease->generation, lease->ttl_ms, lease->renewable,
                    now);
     }
@@ -64,7 +79,9 @@ void node_lease_unlead(struct node *n)
     if (!l->is_running) {
         return;
     }
-    keeper_clear(l->keeper);
+    if (!MUTANT_IS(MUTANT_KEEPER_STALE)) {
+        keeper_clear(l->keeper);
+    }
     read_index_unwant_round(&n->reads);
     l->is_running = false;
     l->has_suspects = false;
@@ -81,7 +98,7 @@ static void keep(struct node *n, uint64_t id)
         return;
     }
     keeper_add(n->leases.keeper, id, lease->generation, lease->ttl_ms, lease->renewable,
-               n->env->now_ms(n->env));
+               lease_now_ms(n));
 }
 
 /* A repeated GRANT or RESUME was not executed: it renews nothing. */
@@ -131,11 +148,12 @@ bool node_lease_renew(struct node *n, uint64_t lease)
     if (!n->leases.is_running) {
         return true; /* all begin anew when it starts, which is later */
     }
-    if (keeper_touch(n->leases.keeper, lease, n->env->now_ms(n->env))) {
+    if (keeper_touch(n->leases.keeper, lease, lease_now_ms(n))) {
         metric_add(n->metrics.lease_touches, 1);
         return true;
     }
-    return !keeper_is_proposed(n->leases.keeper, lease);
+    return MUTANT_IS(MUTANT_PROPOSED_RENEWED) ||
+           !keeper_is_proposed(n->leases.keeper, lease);
 }
 
 /* ---- the end of leases ------------------------------------------------------------------- */
@@ -266,7 +284,7 @@ static uint64_t reap_deadline_ms(const struct node *n)
 void node_lease_turn(struct node *n, uint64_t now_ms)
 {
     if (n->leases.is_running) {
-        expire_turn(n, now_ms);
+        expire_turn(n, MUTANT_IS(MUTANT_EXPIRY_BY_WALL_CLOCK) ? lease_now_ms(n) : now_ms);
         reap_turn(n, now_ms);
     }
     metric_set(n->metrics.leases_kept, (int64_t)keeper_count(n->leases.keeper));

@@ -193,6 +193,9 @@ static void ask(struct read_index *ri, uint64_t now_ms)
         m.read_index.term = ri->round_term;
         m.read_index.touches = ri->touching.ids;
         m.read_index.touch_count = (uint32_t)ri->touching.count;
+        if (MUTANT_IS(MUTANT_TOUCHES_KEPT_BACK)) {
+            m.read_index.touch_count = 0;
+        }
         ri->ops->send(ri->context, ri->round_leader, &m);
         return;
     }

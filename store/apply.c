@@ -6,6 +6,7 @@
 #include "store/apply.h"
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "store/state.h"
 
 /* What a request id alone decides. True: the reply is there, nothing is executed. */
@@ -50,7 +51,7 @@ static bool answer_session(struct store *s, const struct command *c, struct repl
     if (store_remembered(s, c->session, c->sequence, &c->request, reply)) {
         return true;
     }
-    if (c->sequence <= session->window->floor) {
+    if (c->sequence <= session->window->floor && !MUTANT_IS(MUTANT_SPENT_NUMBER_RUNS)) {
         reply->outcome = OUTCOME_SEQUENCE_EXPIRED;
         return true;
     }
@@ -84,7 +85,9 @@ static void reply_remember(struct store *s, const struct command *c, const struc
     buf_clear(&s->scratch);
     if (c->sequence != 0) {
         struct lease *session = session_find(s, c->session);
-        if (session != NULL) { /* it has not ended itself */
+        bool is_spent = MUTANT_IS(MUTANT_SPENT_NUMBER_RUNS) && session != NULL &&
+                        c->sequence <= session->window->floor;
+        if (session != NULL && !is_spent) { /* it has not ended itself */
             reply_encode(&s->scratch, reply);
             window_add(&s->leases.windows, session->window, c->sequence, reply->index,
                        buf_slice(&s->scratch));

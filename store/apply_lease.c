@@ -5,6 +5,7 @@
 #include "store/apply.h"
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "store/attached.h"
 #include "store/scan.h"
 #include "store/state.h"
@@ -76,8 +77,16 @@ static void end(struct store *s, struct lease *l, const struct lease_end *how,
     uint32_t count = attached_in_order(&s->tree, l, slice_make(NULL, 0), &s->arena, &attached);
     edit_begin(s, how->context, how->command);
     s->edit.reason = (uint8_t)how->reason;
+    if (MUTANT_IS(MUTANT_REASON_LOST)) {
+        s->edit.reason = REASON_REQUEST;
+    }
     for (uint32_t i = 0; i < count; i++) {
         edit_delete(s, attached[i].slot);
+        if (MUTANT_IS(MUTANT_LEASE_IN_PIECES)) {
+            edit_commit(s);
+            edit_begin(s, how->context, how->command);
+            s->edit.reason = (uint8_t)how->reason;
+        }
     }
     edit_commit(s);
     reply->has_lease = true;
@@ -120,7 +129,7 @@ static enum outcome expire(struct store *s, const struct apply_context *context,
     if (l == NULL) {
         return OUTCOME_NO_LEASE;
     }
-    if (l->generation != c->lease.generation) {
+    if (l->generation != c->lease.generation && !MUTANT_IS(MUTANT_ANY_GENERATION)) {
         return OUTCOME_GENERATION_MOVED;
     }
     struct lease_end how = {.context = context, .command = c, .reason = REASON_EXPIRED};

@@ -1,6 +1,7 @@
 #include "store/reap.h"
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "store/apply.h"
 #include "store/state.h"
 
@@ -124,7 +125,8 @@ void apply_reap(struct store *s, const struct apply_context *context, const stru
     uint32_t slot = tree_find(&s->tree, SPACE_NODES, reap->path);
     const struct node *n = tree_node(&s->tree, slot);
     uint64_t due_ms = slot == TREE_NONE ? NEVER : node_due_ms(n);
-    if (due_ms == NEVER || due_ms > s->cluster_ms || n->create_revision != reap->revision) {
+    bool is_early = due_ms > s->cluster_ms && !MUTANT_IS(MUTANT_REAP_UNSEEN);
+    if (due_ms == NEVER || is_early || n->create_revision != reap->revision) {
         reply->outcome = OUTCOME_NOT_DUE;
         return;
     }

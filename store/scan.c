@@ -254,6 +254,7 @@ struct store_scan *store_scan_begin(struct store *s, struct snapshot_meta *meta)
     history_set_hold(&s->history, scan->change);
     scan->reply_serial_end = s->replies.serial_next;
     scan->replies_done = MUTANT_IS(MUTANT_SNAPSHOT_NO_REPLIES);
+    scan->leases_done = MUTANT_IS(MUTANT_SNAPSHOT_NO_LEASES);
     s->replies.evict = scan_reply_evicted;
     s->replies.evict_context = scan;
     scan->number = ++s->scan_count;
@@ -320,7 +321,9 @@ static bool step_window(struct store_scan *scan, struct buf *rows)
 {
     const struct lease *l = lease_table_find(&scan->store->leases, scan->lease);
     const struct window_reply *r =
-        l == NULL || l->window == NULL ? NULL : window_next(l->window, scan->sequence);
+        l == NULL || l->window == NULL || MUTANT_IS(MUTANT_SNAPSHOT_NO_WINDOW)
+            ? NULL
+            : window_next(l->window, scan->sequence);
     if (r == NULL) {
         scan->sequence = UINT64_MAX;
         return false;

@@ -1,5 +1,6 @@
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "store/store.h"
 #include "watch/track.h"
 
@@ -148,7 +149,7 @@ static void drop_filter(struct watch_hub *h, const struct watch_filter *f)
 static bool is_compacted(const struct watch_hub *h, uint64_t revision)
 {
     uint64_t floor = log_of(h)->floor;
-    return revision < floor && floor > 2;
+    return revision < floor && floor > 2 && !MUTANT_IS(MUTANT_COMPACTED_UNTOLD);
 }
 
 enum outcome watch_start(struct watch_hub *h, struct watch *w, const struct watch_filter *f,

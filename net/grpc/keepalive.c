@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "lease/table.h"
 #include "store/store.h"
 
@@ -21,7 +22,7 @@ struct keepalive {
 struct keepalives {
     struct list waiting;
     uint32_t count;
-    uint8_t kind; /* enum lease_kind */
+    uint8_t kind;   /* enum lease_kind */
     bool has_ended; /* the client sends nothing more */
     keepalive_answer_fn answer;
 };
@@ -63,8 +64,7 @@ static void keepalive_fail(struct keepalive *k)
 {
     const struct keepalives *all = k->call->data;
     grpc_call_fail(k->call, GRPC_UNAVAILABLE, "%s %016" PRIx64 ": keepalive not confirmed: %s",
-                   all->kind == LEASE_SESSION ? "session" : "lease", k->id,
-                   status_text(k->rc));
+                   all->kind == LEASE_SESSION ? "session" : "lease", k->id, status_text(k->rc));
 }
 
 /* Answers what is at the front of the queue and done. */
@@ -127,10 +127,14 @@ static enum status keepalive_begin(struct keepalive *k, uint8_t kind)
     k->read = (struct node_read){
         .done = keepalive_confirmed_cb,
         .owner = k,
-        .consistency = READ_LINEARIZABLE,
+        .consistency = MUTANT_IS(MUTANT_KEEPALIVE_UNCONFIRMED) ? READ_LOCAL : READ_LINEARIZABLE,
         .is_barrier = true,
         .touch = is_strange ? 0 : k->id,
     };
+    if (MUTANT_IS(MUTANT_KEEPALIVE_UNCONFIRMED)) {
+        node_touch(node, k->id);
+        k->read.touch = 0;
+    }
     return node_read(node, &k->read, env->now_ms(env) + KEEPALIVE_TIMEOUT_MS);
 }
 

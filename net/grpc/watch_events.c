@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "net/grpc/answer.h"
 #include "net/grpc/watch.h"
 #include "net/grpc/wire.h"
@@ -108,13 +109,14 @@ static size_t piece_send(struct grpc_watch *w, const struct change *const *chang
         const struct change *change = changes[sent];
         bytes = grpc_event_bytes(change, with_values, w->with_previous);
         total += bytes;
-        if (sent > 0 && total > GRPC_EVENTS_BYTES_MAX) {
+        if (sent > 0 &&
+            (total > GRPC_EVENTS_BYTES_MAX || MUTANT_IS(MUTANT_REVISION_IN_PIECES))) {
             break;
         }
         event_append(w, change, bytes, out);
         sent++;
     }
-    w->is_split = more || sent < count;
+    w->is_split = (more || sent < count) && !MUTANT_IS(MUTANT_REVISION_IN_PIECES);
     if (w->is_split) {
         wire_append_number(out, WATCH_REPLY_MORE, 1);
     }

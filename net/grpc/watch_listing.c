@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "net/grpc/answer.h"
 #include "net/grpc/watch.h"
 #include "net/grpc/wire.h"
@@ -190,8 +191,9 @@ static bool capture(struct grpc_watch *w)
         grpc_watch_tell(w->stream, w->id, COORD__V1__WATCH_REPLY__TYPE__CREATED,
                         setup->revision + 1);
     }
+    uint64_t follow = setup->revision + (MUTANT_IS(MUTANT_LISTING_GAP) ? 2 : 1);
     enum outcome outcome = watch_start(grpc_watch_hub(w->stream), &w->watch, &setup->filter,
-                                       &grpc_watch_ops, setup->revision + 1);
+                                       &grpc_watch_ops, follow);
     POST(outcome == OUTCOME_OK); /* nothing can have been trimmed that has not happened yet */
     return true;
 }

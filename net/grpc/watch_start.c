@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "net/grpc/watch.h"
 #include "store/store.h"
 
@@ -77,6 +78,11 @@ static void begin(struct grpc_watch *w)
     }
     uint64_t from = setup->from_revision > 0 ? setup->from_revision : revision + 1;
     grpc_watch_tell(w->stream, w->id, COORD__V1__WATCH_REPLY__TYPE__CREATED, from);
+    if (MUTANT_IS(MUTANT_WATCH_GAP) && setup->from_revision > 0) {
+        from++;
+    } else if (MUTANT_IS(MUTANT_WATCH_TWICE) && setup->from_revision > 2) {
+        from--;
+    }
     enum outcome outcome = watch_start(grpc_watch_hub(w->stream), &w->watch, &setup->filter,
                                        &grpc_watch_ops, from);
     if (outcome == OUTCOME_COMPACTED) {

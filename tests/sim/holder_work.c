@@ -1,4 +1,4 @@
-#include "tests/sim/holder_work.h"
+#include "tests/sim/holder_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,16 +8,6 @@
 
 #define WORK_LIMIT_US (600 * MS)
 #define ORPHANS       3
-
-static struct world *world_of(const struct holder *h)
-{
-    return &h->all->cluster->world;
-}
-
-static struct tenancy *tenancy_of(struct holder *h)
-{
-    return &h->all->tenancies[h->tenancy];
-}
 
 /* ---- requests ---------------------------------------------------------------------------- */
 
@@ -33,15 +23,15 @@ static void words_fill(struct holder *h, struct words *w, uint64_t sequence)
     coord__v1__request_header__init(&w->header);
     coord__v1__session_ref__init(&w->session);
     coord__v1__request_id__init(&w->id);
-    if (!tenancy_of(h)->is_lease) {
-        w->session.id = tenancy_of(h)->id;
+    if (!holder_tenancy(h)->is_lease) {
+        w->session.id = holder_tenancy(h)->id;
         w->session.sequence = sequence;
         w->session.answered_to = h->job_answered_to;
         w->header.session = &w->session;
     } else if (station_cluster_ms(h->stations[0]) > 0) {
         w->id.issued_ms = station_cluster_ms(h->stations[0]);
-        w->id.high = rng_next(&world_of(h)->rng);
-        w->id.low = rng_next(&world_of(h)->rng);
+        w->id.high = rng_next(&holder_world(h)->rng);
+        w->id.low = rng_next(&holder_world(h)->rng);
         w->header.request_id = &w->id;
     }
 }
@@ -57,7 +47,7 @@ static void pack(struct holder *h, const char *path, const ProtobufCMessage *mes
 static void pack_create(struct holder *h, struct words *w, Coord__V1__Kind kind,
                         uint64_t ttl_ms)
 {
-    const struct tenancy *t = tenancy_of(h);
+    const struct tenancy *t = holder_tenancy(h);
     Coord__V1__CreateRequest m;
     coord__v1__create_request__init(&m);
     m.header = &w->header;
@@ -67,7 +57,7 @@ static void pack_create(struct holder *h, struct words *w, Coord__V1__Kind kind,
     m.sequential = h->path[strlen(h->path) - 1] == '-';
     if (kind == COORD__V1__KIND__EPHEMERAL) {
         /* Named, or left to be that of the header. */
-        m.lease = t->is_lease || world_chance(world_of(h), 500) ? t->id : 0;
+        m.lease = t->is_lease || world_chance(holder_world(h), 500) ? t->id : 0;
     }
     pack(h, "/coord.v1.Tree/Create", &m.base);
 }
@@ -96,7 +86,7 @@ static void take_number(struct holder *h)
 {
     uint64_t session;
     h->sequence = 0;
-    if (!tenancy_of(h)->is_lease &&
+    if (!holder_tenancy(h)->is_lease &&
         !holder_sequence_take(h, &session, &h->sequence, &h->job_answered_to)) {
         h->sequence = 0;
     }
@@ -105,7 +95,7 @@ static void take_number(struct holder *h)
 static void begin_ephemeral(struct holder *h)
 {
     struct words w;
-    const char *tail = world_chance(world_of(h), 300) ? "s-" : "";
+    const char *tail = world_chance(holder_world(h), 300) ? "s-" : "";
     take_number(h);
     words_fill(h, &w, h->sequence);
     (void)snprintf(h->path, sizeof h->path, "/e/h%u-%u%s", h->number, h->made_count++, tail);
@@ -127,7 +117,7 @@ static void begin_delete(struct holder *h)
 static void begin_probe(struct holder *h)
 {
     struct words w;
-    uint64_t spent = world_random(world_of(h), 1, h->acked_floor);
+    uint64_t spent = world_random(holder_world(h), 1, h->acked_floor);
     h->sequence = 0;
     h->job_answered_to = spent - 1;
     words_fill(h, &w, spent);
@@ -140,9 +130,9 @@ static void begin_probe(struct holder *h)
 static void begin_orphan(struct holder *h)
 {
     struct words w;
-    uint32_t n = (uint32_t)world_random(world_of(h), 0, ORPHANS - 1);
-    bool is_container = world_chance(world_of(h), 600);
-    uint64_t what = world_random(world_of(h), 0, 2);
+    uint32_t n = (uint32_t)world_random(holder_world(h), 0, ORPHANS - 1);
+    bool is_container = world_chance(holder_world(h), 600);
+    uint64_t what = world_random(holder_world(h), 0, 2);
     bool is_child = is_container && what > 0;
     h->sequence = 0;
     coord__v1__request_header__init(&w.header);
@@ -157,7 +147,7 @@ static void begin_orphan(struct holder *h)
     } else if (is_container) {
         pack_create(h, &w, COORD__V1__KIND__CONTAINER, 0);
     } else {
-        pack_create(h, &w, COORD__V1__KIND__TTL, world_random(world_of(h), 200, 1500));
+        pack_create(h, &w, COORD__V1__KIND__TTL, world_random(holder_world(h), 200, 1500));
     }
     h->job = JOB_ORPHAN;
 }
@@ -178,15 +168,15 @@ static void end_work(struct holder *h)
 
 void holder_work(struct holder *h)
 {
-    struct world *w = world_of(h);
+    struct world *w = holder_world(h);
     if (remote_call_is_open(&h->work)) {
         return;
     }
-    if (h->job != JOB_NONE && h->job_tenancy != tenancy_of(h)->id) {
+    if (h->job != JOB_NONE && h->job_tenancy != holder_tenancy(h)->id) {
         h->job = JOB_NONE; /* of a session that is gone */
     }
     if (h->job == JOB_NONE) {
-        h->job_tenancy = tenancy_of(h)->id;
+        h->job_tenancy = holder_tenancy(h)->id;
         uint64_t dice = world_random(w, 0, 99);
         if (dice < 45) {
             begin_ephemeral(h);
@@ -207,7 +197,7 @@ void holder_work(struct holder *h)
 
 static void created(struct holder *h, const Coord__V1__CreateReply *m)
 {
-    struct world *w = world_of(h);
+    struct world *w = holder_world(h);
     bool is_again = h->job == JOB_AGAIN;
     if (h->job == JOB_PROBE) {
         world_fail(w, "a write with a spent number was executed: %s", m->path);
@@ -254,14 +244,14 @@ static void refused(struct holder *h, const struct remote_answer *a)
         holders_told_gone(h->all, h->job_tenancy);
         h->job = JOB_NONE;
         if ((h->state == HOLDER_OPEN || h->state == HOLDER_SILENT) &&
-            tenancy_of(h)->id == h->job_tenancy) {
+            holder_tenancy(h)->id == h->job_tenancy) {
             holder_is_gone(h);
         }
         return;
     }
     if (!refusal_is_expected(h, a->outcome)) {
-        world_fail(world_of(h), "holder %u: job %u on %s ended with \"%s\"", h->number, h->job,
-                   h->path, outcome_text(a->outcome));
+        world_fail(holder_world(h), "holder %u: job %u on %s ended with \"%s\"", h->number,
+                   h->job, h->path, outcome_text(a->outcome));
     }
     h->all->refused += h->job == JOB_PROBE;
     end_work(h);
@@ -270,7 +260,7 @@ static void refused(struct holder *h, const struct remote_answer *a)
 void holder_worked(struct remote_call *call, const struct remote_answer *a)
 {
     struct holder *h = call->owner;
-    world_trace(world_of(h), "holder %u: job %u on %s ended with %s %s", h->number, h->job,
+    world_trace(holder_world(h), "holder %u: job %u on %s ended with %s %s", h->number, h->job,
                 h->path, a->end == REMOTE_ANSWERED ? grpc_code_name(a->code) : "loss", a->text);
     if (a->end == REMOTE_ANSWERED && a->outcome != OUTCOME_COUNT) {
         refused(h, a);

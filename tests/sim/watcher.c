@@ -212,6 +212,13 @@ static void stream_ended(struct remote_call *call, const struct remote_answer *a
 
 /* ---- what to do next --------------------------------------------------------------------- */
 
+static void ask_progress(struct watcher *w)
+{
+    Coord__V1__WatchProgress m;
+    coord__v1__watch_progress__init(&m);
+    send_request(w, NULL, NULL, &m);
+}
+
 static void act_at_random(struct watcher *w)
 {
     uint32_t place = (uint32_t)world_random(world_of(w), 0, WATCHER_WATCHES_MAX - 1);
@@ -221,11 +228,7 @@ static void act_at_random(struct watcher *w)
         watch_new(w, place);
     } else if (dice < 6 && d->state == WATCHED_FOLLOWING) {
         cancel(w, d);
-    } else if (dice < 16) {
-        Coord__V1__WatchProgress m;
-        coord__v1__watch_progress__init(&m);
-        send_request(w, NULL, NULL, &m);
-    } else if (dice < 19) {
+    } else if (dice < 9) {
         remote_call_give_up(&w->stream); /* to go on elsewhere */
     }
 }
@@ -248,6 +251,9 @@ static void watcher_tick(void *context)
     }
     if (!w->all->is_ending) {
         act_at_random(w);
+    }
+    if (world_chance(world_of(w), 100)) {
+        ask_progress(w); /* so also a node that went without a word is missed */
     }
     for (uint32_t i = 0; i < WATCHER_WATCHES_MAX; i++) {
         if (w->watches[i].state == WATCHED_WANTED) {

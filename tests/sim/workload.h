@@ -81,4 +81,12 @@ enum status workload_read(struct workload *l, uint32_t node, uint32_t key, uint6
 /* Creates the parents and the keys that are never deleted. */
 bool workload_set_up(struct workload *l);
 
+/* ---- workload.c, for workload_story.c ---- */
+
+void client_begin(struct client *k, enum op_kind kind, uint32_t key);
+/* Sends the request to k->node. False: nothing was sent. */
+bool client_ask(struct client *k, uint64_t limit_us);
+/* Nothing of the client is under way any more: for stories that go on without it. */
+void client_drop(struct client *k);
+
 #endif

@@ -1,0 +1,60 @@
+/* What the files of tests/sim/holder*.c share.
+ *
+ *   holder.c        what to do next, and numbers of writes
+ *   holder_calls.c  Open, Resume, Close, keepalives
+ *   holder_work.c   writes in the name of the session or lease
+ *   holder_judge.c  what must hold
+ */
+#ifndef TESTS_SIM_HOLDER_INTERNAL_H
+#define TESTS_SIM_HOLDER_INTERNAL_H
+
+#include "tests/sim/holder.h"
+
+static inline struct world *holder_world(const struct holder *h)
+{
+    return &h->all->cluster->world;
+}
+
+static inline struct tenancy *holder_tenancy(struct holder *h)
+{
+    return &h->all->tenancies[h->tenancy];
+}
+
+/* ---- holder.c ---- */
+
+void holder_tick_in(struct holder *h, uint64_t us);
+
+/* ---- holder_calls.c ---- */
+
+void holder_open_begin(struct holder *h);
+void holder_resume_begin(struct holder *h, enum holder_act act);
+void holder_close_begin(struct holder *h);
+/* Sends a keepalive, on a new stream if there is none. */
+void holder_keep_alive(struct holder *h);
+void holder_main_ended(struct remote_call *call, const struct remote_answer *a);
+void holder_stream_message(struct remote_call *call, struct slice message);
+void holder_stream_ended(struct remote_call *call, const struct remote_answer *a);
+/* The owner has been told that its session does not exist. */
+void holder_is_gone(struct holder *h);
+/* Fails if the answer is none that a client should ever see. */
+void holder_check_failure(struct holder *h, const struct remote_answer *a);
+
+/* ---- holder_work.c ---- */
+
+/* Begins a write, or goes on with the one that has no answer yet. */
+void holder_work(struct holder *h);
+void holder_worked(struct remote_call *call, const struct remote_answer *a);
+
+/* ---- holder_judge.c ---- */
+
+/* For so long a client trusts a keepalive that was confirmed, from sending it. */
+uint64_t holder_trust_us(uint64_t ttl_ms);
+struct proof holder_proof_now(const struct holder *h, uint64_t ttl_ms);
+struct tenancy *holders_find(struct holders *h, uint64_t id);
+/* What was sent then has been confirmed. */
+void holder_confirmed(struct holder *h, struct tenancy *t, const struct proof *sent,
+                      uint64_t ttl_ms);
+/* For the oracle. */
+void holders_lease_gone(void *context, const struct oracle_lease *lease);
+
+#endif
