@@ -125,6 +125,9 @@ static void holder_tick(void *context)
 {
     struct holder *h = context;
     struct world *w = holder_world(h);
+    if (h->all->is_told) {
+        return;
+    }
     uint64_t pause = sim_host_pause_left(&h->stations[0]->host);
     if (pause > 0) {
         holder_tick_in(h, pause);

@@ -106,6 +106,7 @@ struct holders {
     struct tenancy *tenancies;
     size_t tenancy_count;
     bool is_ending;
+    bool is_told; /* what to do, by a story */
     uint64_t kept_alive; /* confirmations */
     uint64_t resumed;
     uint64_t closed;

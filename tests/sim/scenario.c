@@ -21,6 +21,11 @@ const struct scenario scenarios[] = {
     {"a_member_left_behind_catches_up_by_snapshot_under_load", scenario_lagging, 3, 8192},
     {"a_write_whose_entry_a_snapshot_skipped_runs_once", scenario_skipped_write, 3, 8192},
     {"a_snapshot_is_of_one_moment_though_writes_go_on", scenario_write_during_scan, 1, 900000},
+    {"a_resume_in_the_log_beats_the_expiry_behind_it", scenario_resume_first, 3, 0},
+    {"a_keepalive_is_not_confirmed_once_the_end_is_proposed", scenario_keepalive_late, 3, 0},
+    {"a_leader_that_was_stopped_expires_nobody", scenario_stopped_leader, 3, 0},
+    {"a_removal_looks_again_at_what_was_due", scenario_reap_looks_again, 3, 0},
+    {"a_slow_watcher_holds_nobody_and_misses_nothing", scenario_slow_watcher, 3, 0},
 };
 const size_t scenario_count = sizeof scenarios / sizeof scenarios[0];
 
@@ -40,11 +45,17 @@ bool scenario_run(const struct scenario *scenario, bool trace, char *why, size_t
     };
     cluster_init(&s->cluster, &options);
     journal_init(&s->journal, &s->cluster);
+    oracle_init(&s->oracle, &s->cluster);
+    holders_init(&s->holders, &s->cluster, &s->oracle);
+    watchers_init(&s->watchers, &s->cluster, &s->oracle, &s->journal);
     workload_init(&s->workload, &s->cluster, &s->journal, 4);
     workload_stay_near(&s->workload);
     scenario->run(s);
     workload_end(&s->workload);
     workload_close(&s->workload);
+    holders_close(&s->holders);
+    watchers_close(&s->watchers);
+    oracle_close(&s->oracle);
     cluster_close(&s->cluster);
     bool ok = !s->cluster.world.failed;
     (void)snprintf(why, bytes, "%s", s->cluster.world.why);

@@ -8,13 +8,19 @@
 #define TESTS_SIM_SCENARIO_H
 
 #include "tests/sim/cluster.h"
+#include "tests/sim/holder.h"
 #include "tests/sim/journal.h"
+#include "tests/sim/oracle.h"
+#include "tests/sim/watcher.h"
 #include "tests/sim/workload.h"
 
 struct story {
     struct cluster cluster;
     struct journal journal;
     struct workload workload;
+    struct oracle oracle;
+    struct holders holders;
+    struct watchers watchers;
 };
 
 struct scenario {
@@ -76,5 +82,10 @@ void scenario_disk_full(struct story *s);
 void scenario_lagging(struct story *s);
 void scenario_skipped_write(struct story *s);
 void scenario_write_during_scan(struct story *s);
+void scenario_resume_first(struct story *s);
+void scenario_keepalive_late(struct story *s);
+void scenario_stopped_leader(struct story *s);
+void scenario_reap_looks_again(struct story *s);
+void scenario_slow_watcher(struct story *s);
 
 #endif
