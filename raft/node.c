@@ -183,6 +183,12 @@ void node_read_cancel(struct node *n, struct node_read *r)
 
 static void serve_read(struct node *n, struct node_read *r)
 {
+    /* It was young enough when the read came, or a round was asked for; meanwhile the process may
+     * not have been scheduled, or the round took its time. */
+    if (r->consistency == READ_BOUNDED && node_age_ms(n) > r->bound_ms) {
+        r->done(r, RC_STALE, NULL);
+        return;
+    }
     if (r->is_barrier) {
         r->done(r, RC_OK, NULL);
         return;

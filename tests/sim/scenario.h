@@ -87,5 +87,6 @@ void scenario_keepalive_late(struct story *s);
 void scenario_stopped_leader(struct story *s);
 void scenario_reap_looks_again(struct story *s);
 void scenario_slow_watcher(struct story *s);
+void scenario_bounded_read_waits(struct story *s);
 
 #endif

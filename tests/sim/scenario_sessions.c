@@ -120,6 +120,29 @@ void scenario_stopped_leader(struct story *s)
     story_end(s);
 }
 
+/* ---- reads with a bound ------------------------------------------------------------------ */
+
+/* A node takes a bounded read while it is fresh enough, and is then not scheduled for long: what it
+ * has when it goes on is too old. The reads of the workload hold the age against the bound. */
+void scenario_bounded_read_waits(struct story *s)
+{
+    struct cluster *c = &s->cluster;
+    int leader = story_begin(s);
+    if (leader < 0) {
+        return;
+    }
+    uint32_t node = ((uint32_t)leader + 1) % 3;
+    for (int i = 0; i < 40 && !c->world.failed; i++) {
+        (void)workload_read(&s->workload, node, KEY_PAIR, SECOND);
+        (void)workload_submit(&s->workload, 0, node, DO_BOUNDED_GET, KEY_PAIR);
+        cluster_run(c, 27); /* it has arrived, its turn has not come */
+        cluster_pause(c, node, 700 * MS);
+        cluster_run(c, SECOND);
+        workload_give_up(&s->workload, 0);
+    }
+    story_end(s);
+}
+
 /* ---- nodes that go by themselves --------------------------------------------------------- */
 
 struct asked {
