@@ -26,7 +26,7 @@ enum mutant {
     MUTANT_LEASE_IN_PIECES,        /* store/apply_lease.c ends a lease in a revision per node */
     MUTANT_REASON_LOST,            /* store/apply_lease.c does not say why its nodes go */
     MUTANT_KEEPALIVE_UNCONFIRMED,  /* net/grpc/keepalive.c answers without asking the leader */
-    MUTANT_KEEPER_STALE,           /* raft/node_lease.c: who leads again goes by its old deadlines */
+    MUTANT_KEEPER_STALE,           /* raft/node_lease.c keeps old deadlines over leaderships */
     MUTANT_TOUCHES_KEPT_BACK,      /* raft/read_index.c: a follower tells the leader of no touch */
     MUTANT_PROPOSED_RENEWED,       /* raft/node_lease.c confirms what it has given up already */
     MUTANT_SPENT_NUMBER_RUNS,      /* store/apply.c executes a number below the window again */
