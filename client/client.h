@@ -248,8 +248,8 @@ void coord_changes_clear(struct coord_change_list *changes);
 /* ---- sessions --------------------------------------------------------------------------- */
 
 /* A session is how a process says that it is alive: as long as it is kept alive, its ephemeral
- * nodes exist; when it ends they go, all in one revision. A client has one session at most. From
- * then on its writes are made in the session's name, each once, by sequence numbers.
+ * nodes exist; when it ends they go, all in one revision. A client has one session at most.
+ * From then on its writes are made in the session's name, each once, by sequence numbers.
  *
  * Whoever acts on what the session protects must stop when coord_session_trusted_ms has come
  * down to 0: by then the cluster may have given the session up. */
@@ -267,8 +267,8 @@ struct coord_session {
  * one already that has not ended. */
 enum coord_code coord_session_open(struct coord_client *client, uint64_t ttl_ms,
                                    const char *owner, struct coord_error *error);
-/* Takes a session over, with its full TTL: after a restart, or from another process, whose writes
- * are then refused. `ttl_ms` 0 = as before. COORD_SESSION_ENDED, COORD_BAD_SECRET. */
+/* Takes a session over, with its full TTL: after a restart, or from another process, whose
+ * writes are then refused. `ttl_ms` 0 = as before. COORD_SESSION_ENDED, COORD_BAD_SECRET. */
 enum coord_code coord_session_resume(struct coord_client *client, uint64_t id,
                                      const void *secret, uint64_t ttl_ms,
                                      struct coord_error *error);
@@ -344,9 +344,9 @@ void coord_leases_clear(struct coord_leases *list);
 
 /* ---- watches ---------------------------------------------------------------------------- */
 
-/* A watch is told of every change, in order, once. It has a connection of its own; when that, or
- * the member behind it, fails, it goes on at another endpoint behind the last event it handed
- * out. */
+/* A watch is told of every change, in order, once. It has a connection of its own; when
+ * that, or the member behind it, fails, it goes on at another endpoint behind the last event
+ * it handed out. */
 struct coord_watch;
 
 enum coord_scope {
@@ -377,16 +377,17 @@ struct coord_watch_options {
     uint32_t progress_ms;
 };
 
-/* From when this has returned COORD_OK, nothing is missed. `options` may be NULL. The client must
- * outlive its watches. COORD_INVALID: path or pattern; free with coord_watch_close. */
+/* From when this has returned COORD_OK, nothing is missed. `options` may be NULL. The client
+ * must outlive its watches. COORD_INVALID: path or pattern; free with coord_watch_close. */
 enum coord_code coord_watch_open(struct coord_client *client, const char *path,
                                  const struct coord_watch_options *options,
                                  struct coord_watch **watch, struct coord_error *error);
-/* The next event; what it points to is valid until the next call for this watch. COORD_TIMEOUT:
- * none came in time, all is well. COORD_UNAVAILABLE: none of the endpoints could be reached in
- * time; call again to go on trying. With `timeout_ms` 0 it only looks at what has arrived, except
- * while it reconnects, which may take a second at a time. COORD_COMPACTED (without relist) and
- * everything else but COORD_NO_MEMORY are the end of the watch. */
+/* The next event; what it points to is valid until the next call for this watch.
+ * COORD_TIMEOUT: none came in time, all is well. COORD_UNAVAILABLE: none of the endpoints
+ * could be reached in time; call again to go on trying. With `timeout_ms` 0 it only looks at
+ * what has arrived, except while it reconnects, which may take a second at a time.
+ * COORD_COMPACTED (without relist) and everything else but COORD_NO_MEMORY are the end of
+ * the watch. */
 enum coord_code coord_watch_next(struct coord_watch *watch, uint32_t timeout_ms,
                                  struct coord_event *event, struct coord_error *error);
 /* Every event up to this revision has been handed out: a later watch may go on at this + 1. */

@@ -59,18 +59,18 @@ enum connection_result connection_call(struct connection *c, const char *authori
                                        struct connection_times times,
                                        struct connection_answer *answer);
 
-/* A stream of messages in both directions, until the server ends it or the connection is closed:
- * nothing else may be done with the connection from here on. CONNECTION_MESSAGE: it is open;
- * `answer` is pinned until the close. */
+/* A stream of messages in both directions, until the server ends it or the connection is
+ * closed: nothing else may be done with the connection from here on. CONNECTION_MESSAGE: it
+ * is open; `answer` is pinned until the close. */
 enum connection_result connection_begin(struct connection *c, const char *authority,
                                         const char *path, struct connection_answer *answer);
 /* Hands a message over, without waiting until it went out. CONNECTION_MESSAGE or
  * CONNECTION_NO_MEMORY; what else may be wrong, connection_receive tells. */
 enum connection_result connection_send(struct connection *c, struct slice message);
-/* CONNECTION_MESSAGE: the next message, borrowed until the next call. CONNECTION_TIMEOUT: none
- * came, and the stream lives; what has arrived is looked at however early the deadline is.
- * Everything else is the end of the stream: CONNECTION_ANSWERED, with what the server said, or a
- * failure. */
+/* CONNECTION_MESSAGE: the next message, borrowed until the next call. CONNECTION_TIMEOUT:
+ * none came, and the stream lives; what has arrived is looked at however early the deadline
+ * is. Everything else is the end of the stream: CONNECTION_ANSWERED, with what the server
+ * said, or a failure. */
 enum connection_result connection_receive(struct connection *c, uint64_t deadline_ms,
                                           struct slice *message);
 /* When bytes arrived last, or the stream was begun. */

@@ -1,15 +1,15 @@
 /* Sessions: who holds one, how long it may be trusted, how its writes are numbered.
  *
- * Trust. A keepalive is confirmed only by a leader that was one after the keepalive had arrived,
- * and then the session lives for its TTL at least. So counted from the sending of a confirmed
- * keepalive, 0.8 of the TTL is certain whatever clocks do within 10 % of each other. Opening and
- * resuming count from the beginning of the call, as one of its first tries may be the one that
- * was executed.
+ * Trust. A keepalive is confirmed only by a leader that was one after the keepalive had
+ * arrived, and then the session lives for its TTL at least. So counted from the sending of a
+ * confirmed keepalive, 0.8 of the TTL is certain whatever clocks do within 10 % of each other.
+ * Opening and resuming count from the beginning of the call, as one of its first tries may be
+ * the one that was executed.
  *
- * Numbers. Whoever opened a session counts its writes from 1. Each resume moves the session's
- * generation, and its holder counts on from generation x 2^40, above anything that holders before
- * it can have used; their writes then fall below the window and are refused. Whoever is attached
- * only does not count: its writes have request ids. */
+ * Numbers. Whoever opened a session counts its writes from 1. Each resume moves the
+ * session's generation, and its holder counts on from generation x 2^40, above anything that
+ * holders before it can have used; their writes then fall below the window and are refused.
+ * Whoever is attached only does not count: its writes have request ids. */
 #include "client/session.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
-/* A stream of messages with one endpoint, on a connection of its own, so that neither a call that
- * times out nor another stream disturbs it. No repeats here: whoever owns a stream knows what
- * must be said to the next endpoint. */
+/* A stream of messages with one endpoint, on a connection of its own, so that neither a call
+ * that times out nor another stream disturbs it. No repeats here: whoever owns a stream
+ * knows what must be said to the next endpoint. */
 #ifndef CLIENT_STREAM_H
 #define CLIENT_STREAM_H
 
@@ -16,9 +16,9 @@ enum stream_result {
     STREAM_NO_MEMORY, /* over */
 };
 
-/* Connects to endpoint number `endpoint` of the client until `deadline_ms` (monotonic) and opens
- * `method` there. STREAM_MESSAGE: `out` is the caller's, stream_close. Else `error` says why. The
- * client must outlive the stream. */
+/* Connects to endpoint number `endpoint` of the client until `deadline_ms` (monotonic) and
+ * opens `method` there. STREAM_MESSAGE: `out` is the caller's, stream_close. Else `error`
+ * says why. The client must outlive the stream. */
 enum stream_result stream_open(struct coord_client *client, size_t endpoint,
                                enum client_method method, uint64_t deadline_ms,
                                struct stream **out, struct coord_error *error);

@@ -124,8 +124,8 @@ static void drop_stream(struct coord_watch *w)
     w->stream = NULL;
 }
 
-/* `trouble` is filled in. The first failure is followed at once by the next endpoint; a round of
- * failures by a pause. */
+/* `trouble` is filled in. The first failure is followed at once by the next endpoint; a
+ * round of failures by a pause. */
 static void go_down(struct coord_watch *w)
 {
     size_t count = w->client->endpoint_count;

@@ -87,7 +87,8 @@ static void compare(struct script *s, const struct slice *a, size_t n, const str
 
 /* ---- hunks ------------------------------------------------------------------------------ */
 
-/* The end of the hunk that begins at `begin`: behind its last change and the lines around it. */
+/* The end of the hunk that begins at `begin`: behind its last change and the lines around
+ * it. */
 static size_t hunk_end(const struct script *s, size_t begin)
 {
     size_t last = begin;

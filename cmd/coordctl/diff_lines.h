@@ -4,9 +4,9 @@
 
 #include "base/buf.h"
 
-/* Appends hunks with three lines around each change: "@@ -1,3 +1,4 @@", then lines that begin with
- * ' ', '-' or '+'. Nothing if the texts are equal. Texts of very many different lines are shown as
- * replaced whole. */
+/* Appends hunks with three lines around each change: "@@ -1,3 +1,4 @@", then lines that
+ * begin with ' ', '-' or '+'. Nothing if the texts are equal. Texts of very many different
+ * lines are shown as replaced whole. */
 void diff_lines(struct buf *out, struct slice before, struct slice after);
 
 #endif

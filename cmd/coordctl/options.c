@@ -1,6 +1,6 @@
-/* The command line and the environment, by the table of option_table.c. Options may stand before
- * or behind the command. A negative number is a word, not an option, as no option's letter is a
- * digit. */
+/* The command line and the environment, by the table of option_table.c. Options may stand
+ * before or behind the command. A negative number is a word, not an option, as no option's
+ * letter is a digit. */
 #include <ctype.h>
 #include <stddef.h>
 #include <stdint.h>

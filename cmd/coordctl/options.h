@@ -1,7 +1,7 @@
 /* The table of options (option_table.c), for the parser and the help (options.c).
  *
- * To add one: a field in struct ctl, a row in the table, its name in the row of each command that
- * takes it (command.c), and in docs/coordctl.md and packaging/completion.bash. */
+ * To add one: a field in struct ctl, a row in the table, its name in the row of each command
+ * that takes it (command.c), and in docs/coordctl.md and packaging/completion.bash. */
 #ifndef CMD_COORDCTL_OPTIONS_H
 #define CMD_COORDCTL_OPTIONS_H
 

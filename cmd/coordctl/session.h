@@ -5,13 +5,13 @@
 #include "cmd/coordctl/ctl.h"
 #include "cmd/coordctl/signals.h"
 
-/* Attaches to the session of --session or COORD_SESSION, if there is one. Reports what goes wrong
- * and returns its exit code. */
+/* Attaches to the session of --session or COORD_SESSION, if there is one. Reports what goes
+ * wrong and returns its exit code. */
 int session_attach(struct ctl *ctl);
 
 typedef int (*session_create_fn)(struct ctl *ctl);
-/* Opens a session, calls `create`, keeps the session alive until a signal asks to end, and closes
- * it. Returns the exit code: also when the session is lost. */
+/* Opens a session, calls `create`, keeps the session alive until a signal asks to end, and
+ * closes it. Returns the exit code: also when the session is lost. */
 int session_foreground(struct ctl *ctl, session_create_fn create);
 
 /* Keeps the client's session alive until a signal comes (EXIT_DONE, `number`) or it is lost. */

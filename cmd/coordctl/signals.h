@@ -18,8 +18,8 @@ void signals_close(struct signals *s);
 
 /* The number of a signal that came, or 0. */
 int signals_take(struct signals *s);
-/* Waits for a signal, for `fd` (-1: none) to be readable, for a child to end, or the time to pass.
- * The number of a signal, else 0. */
+/* Waits for a signal, for `fd` (-1: none) to be readable, for a child to end, or the time to
+ * pass. The number of a signal, else 0. */
 int signals_wait(struct signals *s, int fd, uint64_t timeout_ms);
 
 #endif

@@ -12,8 +12,8 @@
 #define SCRIPTED_LEASE      ((uint64_t)88)
 
 void scripted_append(struct buf *out, const ProtobufCMessage *message);
-/* The reply to a call of `path`. The replies that tests look into carry something; for the others
- * a header is enough, and all replies have it as field 1. */
+/* The reply to a call of `path`. The replies that tests look into carry something; for the
+ * others a header is enough, and all replies have it as field 1. */
 void scripted_reply(struct buf *out, const char *path, uint64_t cluster_ms, uint64_t ttl_ms);
 void scripted_keepalive(struct buf *out, const char *path, uint64_t ttl_ms, int outcome);
 /* Events "/w/REVISION-SUB", entries "/w/0", "/w/1", ... */

@@ -2,8 +2,8 @@
  * its own, no store. It knows what a cluster must know here: which request ids were executed,
  * so that a repeated one is not executed twice. Several servers may share one cluster.
  *
- * Each unary call, of whatever kind but Status, and each message on a stream takes the next step
- * of the script; behind the end of the script all is well. */
+ * Each unary call, of whatever kind but Status, and each message on a stream takes the next
+ * step of the script; behind the end of the script all is well. */
 #ifndef TESTS_SUPPORT_SCRIPTED_SERVER_H
 #define TESTS_SUPPORT_SCRIPTED_SERVER_H
 
