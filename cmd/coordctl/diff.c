@@ -46,7 +46,11 @@ static void print_text(const struct pair *p, const struct revisions *r)
     append_side(&out, "+++", p, p->is, r->to);
     if (event_is_text(p->before.data, p->before.size) &&
         event_is_text(p->after.data, p->after.size)) {
+        size_t head = out.size;
         diff_lines(&out, p->before, p->after);
+        if (out.size == head && p->was == p->is) {
+            buf_append_str(&out, "only the newline at the end differs\n");
+        }
     } else {
         buf_printf(&out, "%zu bytes and %zu bytes, not text\n", p->before.size, p->after.size);
     }

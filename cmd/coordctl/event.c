@@ -1,5 +1,6 @@
 #include "cmd/coordctl/event.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -68,16 +69,40 @@ bool event_is_text(const void *data, size_t bytes)
            (memchr(data, 0, bytes) == NULL && utf8_is_valid(slice_make(data, bytes)));
 }
 
+/* Quoted, with its control characters as JSON has them, and cut where a character ends. */
+static void append_quoted(struct buf *out, const char *text, size_t bytes)
+{
+    size_t size = bytes;
+    if (size > VALUE_SHOWN_BYTES) {
+        size = VALUE_SHOWN_BYTES;
+        while (size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80) {
+            size--;
+        }
+    }
+    json_t *value = json_stringn(text, size);
+    char *quoted = json_dumps(value, JSON_ENCODE_ANY);
+    buf_append_str(out, quoted != NULL ? quoted : "");
+    if (size < bytes) {
+        buf_printf(out, "... (%zu bytes)", bytes);
+    }
+    free(quoted);
+    json_decref(value);
+}
+
 void event_append_value(struct buf *out, const void *data, size_t bytes)
 {
     const unsigned char *at = data;
-    bool is_shown = bytes <= VALUE_SHOWN_BYTES && event_is_text(data, bytes);
-    for (size_t i = 0; is_shown && i < bytes; i++) {
-        is_shown = at[i] >= 0x20 && at[i] != 0x7f;
+    if (!event_is_text(data, bytes)) {
+        buf_printf(out, "(%zu bytes)", bytes);
+        return;
     }
-    if (is_shown) {
+    bool is_plain = bytes <= VALUE_SHOWN_BYTES;
+    for (size_t i = 0; is_plain && i < bytes; i++) {
+        is_plain = at[i] >= 0x20 && at[i] != 0x7f;
+    }
+    if (is_plain) {
         buf_append(out, data, bytes);
     } else {
-        buf_printf(out, "(%zu bytes)", bytes);
+        append_quoted(out, data, bytes);
     }
 }

@@ -10,7 +10,8 @@ const char *event_reason_name(enum coord_reason reason); /* "requested", "expire
 
 json_t *event_json(const struct ctl *ctl, const struct coord_event *e);
 
-/* A value on a line: as it is if it is short text without control characters, else its size. */
+/* A value on a line: as it is if it is short and without control characters; other text quoted, and
+ * cut if it is long; of what is no text the size. */
 void event_append_value(struct buf *out, const void *data, size_t bytes);
 bool event_is_text(const void *data, size_t bytes); /* UTF-8 without a zero byte */
 

@@ -301,7 +301,7 @@ def test_watch_prints_changes(scratch):
     lines = {
         (): ["%d created /w one" % at, "%d set /w two" % (at + 1)],
         ("--prev",): ["%d created /w one" % at, "%d set /w two (was one)" % (at + 1)],
-        ("--children",): ["%d created /w/kid.txt (10 bytes)" % (at + 2), "%d created /w/kid.bin (2 bytes)" % (at + 3),
+        ("--children",): ["%d created /w/kid.txt \"line\\nbreak\"" % (at + 2), "%d created /w/kid.bin (2 bytes)" % (at + 3),
                           "%d deleted /w/kid.bin" % (at + 6)],
         ("--recursive", "--keys-only"): [
             "%d created /w" % at, "%d set /w" % (at + 1), "%d created /w/kid.txt" % (at + 2),
