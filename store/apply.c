@@ -44,6 +44,10 @@ static bool answer_session(struct store *s, const struct command *c, struct repl
         reply->outcome = OUTCOME_NO_SESSION;
         return true;
     }
+    if (c->by_owner && c->generation != session->generation) {
+        reply->outcome = OUTCOME_GENERATION_MOVED;
+        return true;
+    }
     window_raise(&s->leases.windows, session->window, c->answered_to);
     if (c->sequence == 0) {
         return answer_request(s, c, reply);
@@ -60,7 +64,7 @@ static bool answer_session(struct store *s, const struct command *c, struct repl
 
 static bool answer_early(struct store *s, const struct command *c, struct reply *reply)
 {
-    bool in_session = (c->session | c->sequence | c->answered_to) != 0;
+    bool in_session = c->by_owner || (c->session | c->sequence | c->answered_to) != 0;
     return in_session ? answer_session(s, c, reply) : answer_request(s, c, reply);
 }
 

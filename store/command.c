@@ -3,6 +3,7 @@
  *   command  u32 bytes that follow | u8 type | u64 origin boot | u64 origin counter | u8 presence
  *            | presence & 1: u64 session | u64 sequence | u64 answered_to
  *            | presence & 2: u64 issued_ms | u64 random | u64 random
+ *            | presence & 4: u64 generation
  *            | bytes identities | bytes note | body
  *   txn      u32 guards | u32 then | u32 else | guards | operations of then | of else
  *   guard    u8 target | u8 relation | u8 space | bytes path | u64 number | bytes value
@@ -29,7 +30,9 @@
 #define OP_FLAGS_ALL \
     (OP_SEQUENTIAL | OP_MAKE_PARENTS | OP_RECURSIVE | OP_NULL_DATA | OP_DRY_RUN | OP_STAT_ONLY)
 
-enum presence { PRESENCE_SESSION = 1, PRESENCE_REQUEST = 2 };
+enum presence { PRESENCE_SESSION = 1, PRESENCE_REQUEST = 2, PRESENCE_OWNER = 4 };
+
+#define PRESENCE_ALL (PRESENCE_SESSION | PRESENCE_REQUEST | PRESENCE_OWNER)
 
 /* ---- batch -------------------------------------------------------------------------------- */
 
@@ -153,7 +156,8 @@ void command_encode(struct buf *b, const struct command *c)
     pack_u8(b, c->type);
     pack_u64(b, c->origin_boot);
     pack_u64(b, c->origin_counter);
-    pack_u8(b, (uint8_t)((session ? PRESENCE_SESSION : 0) | (request ? PRESENCE_REQUEST : 0)));
+    pack_u8(b, (uint8_t)((session ? PRESENCE_SESSION : 0) | (request ? PRESENCE_REQUEST : 0) |
+                         (c->by_owner ? PRESENCE_OWNER : 0)));
     if (session) {
         pack_u64(b, c->session);
         pack_u64(b, c->sequence);
@@ -163,6 +167,9 @@ void command_encode(struct buf *b, const struct command *c)
         pack_u64(b, c->request.issued_ms);
         pack_u64(b, c->request.random[0]);
         pack_u64(b, c->request.random[1]);
+    }
+    if (c->by_owner) {
+        pack_u64(b, c->generation);
     }
     pack_bytes(b, c->identities);
     pack_bytes(b, c->note);
@@ -309,7 +316,11 @@ static void head_decode(struct unpack *u, struct command *c)
         c->request.random[0] = unpack_u64(u);
         c->request.random[1] = unpack_u64(u);
     }
-    if ((presence & ~(PRESENCE_SESSION | PRESENCE_REQUEST)) != 0 ||
+    if (presence & PRESENCE_OWNER) {
+        c->by_owner = true;
+        c->generation = unpack_u64(u);
+    }
+    if ((presence & ~PRESENCE_ALL) != 0 ||
         ((presence & PRESENCE_SESSION) != 0) != command_has_session(c) ||
         ((presence & PRESENCE_REQUEST) != 0) != request_id_is_set(&c->request)) {
         u->failed = true;

@@ -144,6 +144,9 @@ struct command {
     uint64_t session;
     uint64_t sequence;
     uint64_t answered_to;
+    /* By the session's owner: nothing is executed if it has another generation by now. */
+    bool by_owner;
+    uint64_t generation;
     struct request_id request;
     struct slice identities; /* of the caller, as authenticated by the front end; opaque for now */
     struct slice note;       /* the caller's "why", kept in the history */

@@ -259,6 +259,9 @@ static enum outcome repeat_check(const struct command *c, struct errmsg *err)
     if (c->session == 0 && (c->sequence | c->answered_to) != 0) {
         return refuse(err, "session", "a sequence number without one");
     }
+    if (c->session == 0 && c->by_owner) {
+        return refuse(err, "session", "an owner without one");
+    }
     if (c->sequence != 0 && c->answered_to >= c->sequence) {
         (void)errmsg_set(err, RC_INVALID,
                          "answered_to: %" PRIu64 ", must be below the sequence number %" PRIu64,

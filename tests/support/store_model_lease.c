@@ -88,6 +88,10 @@ bool model_begin(struct model *m, const struct command *c, enum outcome *outcome
         *outcome = OUTCOME_NO_SESSION;
         return false;
     }
+    if (c->by_owner && c->generation != l->generation) {
+        *outcome = OUTCOME_GENERATION_MOVED;
+        return false;
+    }
     floor_raise(l, c->answered_to);
     for (size_t i = 0; i < l->reply_count && c->sequence != 0; i++) {
         if (l->replies[i].sequence == c->sequence) {

@@ -110,6 +110,8 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
         c->session = draw_u64(rng);
         c->sequence = draw_u64(rng);
         c->answered_to = draw_u64(rng);
+        c->by_owner = rng_chance(rng, 500);
+        c->generation = c->by_owner ? draw_u64(rng) : 0;
     }
     if (rng_chance(rng, 500)) {
         c->request = (struct request_id){draw_u64(rng), {draw_u64(rng), draw_u64(rng)}};

@@ -477,6 +477,10 @@ static void draw_session(struct rng *rng, const struct model *m, struct command 
     if (rng_chance(rng, 200)) {
         c->answered_to = floor + rng_below(rng, 8);
     }
+    if (l != NULL && rng_chance(rng, 200)) {
+        c->by_owner = true;
+        c->generation = l->generation + rng_below(rng, 2);
+    }
 }
 
 static struct op draw_op(struct rng *rng, struct draft *d, const struct model *m)

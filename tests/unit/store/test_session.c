@@ -128,12 +128,14 @@ START_TEST(what_cannot_be_meant_is_refused_by_name)
 {
     static const struct {
         uint64_t session, sequence, answered_to, issued_ms;
+        bool by_owner;
         const char *text;
     } cases[] = {
-        {0, 1, 0, 0, "session: a sequence number without one"},
-        {0, 0, 1, 0, "session: a sequence number without one"},
-        {5, 3, 3, 0, "answered_to: 3, must be below the sequence number 3"},
-        {5, 3, 2, 900, "request id: a write with a sequence number takes none"},
+        {0, 1, 0, 0, false, "session: a sequence number without one"},
+        {0, 0, 1, 0, false, "session: a sequence number without one"},
+        {0, 0, 0, 0, true, "session: an owner without one"},
+        {5, 3, 3, 0, false, "answered_to: 3, must be below the sequence number 3"},
+        {5, 3, 2, 900, false, "request id: a write with a sequence number takes none"},
     };
     struct op op = kit_op(OP_CREATE, "/a", "");
     struct command c = {.type = COMMAND_TXN, .txn = {.then_ops = &op, .then_count = 1}};
@@ -143,9 +145,32 @@ START_TEST(what_cannot_be_meant_is_refused_by_name)
         c.sequence = cases[i].sequence;
         c.answered_to = cases[i].answered_to;
         c.request.issued_ms = cases[i].issued_ms;
+        c.by_owner = cases[i].by_owner;
         ck_assert_int_eq(command_check(&c, &err), OUTCOME_BAD_ARGUMENTS);
         ck_assert_str_eq(err.text, cases[i].text);
     }
+}
+END_TEST
+
+START_TEST(who_has_lost_the_session_writes_nothing_any_more)
+{
+    struct op op = kit_op(OP_CREATE, "/n-", "x");
+    op.flags = OP_SEQUENTIAL;
+    struct command c = {.type = COMMAND_TXN,
+                        .session = 5,
+                        .by_owner = true,
+                        .generation = store_lease(k.store, 5)->generation,
+                        .txn = {.then_ops = &op, .then_count = 1}};
+    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
+    struct command resume = {
+        .type = COMMAND_RESUME,
+        .lease = {.id = 5, .ttl_ms = 1000, .secret = slice_str("0123456789abcdef")}};
+    ck_assert_int_eq(kit_run(&k, &resume), OUTCOME_OK);
+    uint64_t revision = store_revision(k.store);
+    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_GENERATION_MOVED);
+    ck_assert_uint_eq(store_revision(k.store), revision);
+    c.generation = store_lease(k.store, 5)->generation;
+    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
 }
 END_TEST
 
@@ -382,6 +407,7 @@ static Suite *session_suite(void)
     tcase_add_test(tcase, a_dead_session_stops_commands_of_every_type);
     tcase_add_test(tcase, a_change_says_in_whose_name_it_was_made);
     tcase_add_test(tcase, what_cannot_be_meant_is_refused_by_name);
+    tcase_add_test(tcase, who_has_lost_the_session_writes_nothing_any_more);
     tcase_add_test(tcase, a_repeated_number_answers_the_first_outcome);
     tcase_add_test(tcase, a_failure_is_remembered_as_well);
     tcase_add_test(tcase, sessions_number_on_their_own);
