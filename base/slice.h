@@ -43,4 +43,22 @@ static inline int slice_compare(struct slice a, struct slice b)
     return a.size < b.size ? -1 : a.size > b.size;
 }
 
+/* A decimal number as one prints it: no sign, no leading zero, no space. */
+static inline bool slice_number(struct slice text, uint64_t *out)
+{
+    uint64_t number = 0;
+    if (text.size == 0 || (text.size > 1 && text.data[0] == '0')) {
+        return false;
+    }
+    for (size_t i = 0; i < text.size; i++) {
+        uint64_t digit = (uint64_t)text.data[i] - '0';
+        if (digit > 9 || number > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        number = number * 10 + digit;
+    }
+    *out = number;
+    return true;
+}
+
 #endif

@@ -125,6 +125,7 @@ void store_apply(struct store *s, const struct apply_context *context, const str
         reply->index = context->index;
     }
     history_trim(&s->history, s->revision, s->cluster_ms);
+    versions_sweep(&s->versions, &s->policies);
     if (context->last_of_entry) {
         s->applied_index = context->index;
     }

@@ -52,6 +52,9 @@ static enum outcome flat_create(struct store *s, const struct op *op, struct op_
     if (tree_find_hashed(&s->tree, op->space, op->path, key.hash) != TREE_NONE) {
         return OUTCOME_NODE_EXISTS;
     }
+    if (op->space == SPACE_META && policy_is_history(op->path) && policies_are_full(&s->tree)) {
+        return OUTCOME_LIMIT;
+    }
     (void)create_at(s, &key, op_value(op), result);
     return OUTCOME_OK;
 }

@@ -51,6 +51,7 @@ void edit_begin(struct store *s, const struct apply_context *context, const stru
     e->revision = s->revision + 1;
     e->sub = 0;
     e->reason = REASON_REQUEST;
+    e->policies = false;
     e->history_end = s->history.end;
     e->node_sum = s->node_sum;
 }
@@ -82,6 +83,11 @@ void edit_commit(struct store *s)
     }
     if (e->undo_count > 0) {
         s->revision = e->revision;
+    }
+    if (e->policies) {
+        bool valid = policies_changed(s);
+        PRE(valid); /* op_check let no other values in */
+        versions_sweep_begin(&s->versions);
     }
     edit_end(e);
 }
@@ -130,6 +136,8 @@ static void edit_log(struct store *s, const struct edit_change *what)
         .data = what->data,
         .old_data = what->old_data,
         .stat = told->stat,
+        .old_modify_revision = what->before == NULL ? 0 : what->before->stat.modify_revision,
+        .old_modify_ms = what->before == NULL ? 0 : what->before->stat.modify_ms,
         .session = e->command->session,
         .cluster_ms = s->cluster_ms,
         .wall_ms = e->context->wall_ms,
@@ -141,6 +149,9 @@ static void edit_log(struct store *s, const struct edit_change *what)
         buf_clear(&s->scratch);
         tree_path_write(&s->tree, what->slot, buf_extend(&s->scratch, size));
         change.path = buf_slice(&s->scratch);
+    }
+    if (n->space == SPACE_META && policy_is_key(change.path)) {
+        e->policies = true;
     }
     struct change_hashes hashes = {
         .path = n->path_hash,

@@ -21,6 +21,7 @@ struct edit {
     uint64_t revision; /* of the changes, should the command be kept */
     uint32_t sub;
     uint8_t reason; /* of the changes, enum change_reason: REASON_REQUEST unless set anew */
+    bool policies; /* a key that is a policy has changed */
     struct undo *undo;
     size_t undo_count;
     size_t undo_capacity;

@@ -54,9 +54,14 @@ static uint8_t *chunk_take(struct history *h, size_t bytes)
     return piece;
 }
 
-static struct change **history_cell(const struct history *h, uint64_t position)
+static struct history_cell *history_cell(const struct history *h, uint64_t position)
 {
     return &h->ring[position & (h->capacity - 1)];
+}
+
+static struct change *history_change(const struct history *h, uint64_t position)
+{
+    return history_cell(h, position)->change;
 }
 
 static uint64_t change_cost(const struct change *c)
@@ -95,13 +100,23 @@ static uint64_t change_hash(const struct change *c, const struct change_hashes *
         optional_hash(c->identities),
         optional_hash(c->note),
         hashes->stat,
+        c->old_modify_revision,
+        c->old_modify_ms,
     };
     return digest_words(HISTORY_SEED, words, sizeof words / sizeof words[0]);
 }
 
+void change_seal(struct change *c, const struct change_hashes *hashes)
+{
+    c->path_hash = hashes->path;
+    c->hash = change_hash(c, hashes);
+    c->cost = change_cost(c);
+}
+
 void history_init(struct history *h, uint64_t floor)
 {
-    *h = (struct history){.floor = floor, .hold = UINT64_MAX};
+    *h = (struct history){
+        .floor = floor, .hold = UINT64_MAX, .retention = RETENTION_DEFAULT};
 }
 
 static void change_free(struct history *h, struct change *c)
@@ -114,7 +129,7 @@ static void change_free(struct history *h, struct change *c)
 void history_close(struct history *h)
 {
     for (uint64_t p = h->kept; p < h->end; p++) {
-        change_free(h, *history_cell(h, p));
+        change_free(h, history_change(h, p));
     }
     mem_free(h->chunk);
     mem_free(h->ring);
@@ -127,7 +142,7 @@ static void history_reserve(struct history *h)
         return;
     }
     uint64_t capacity = h->capacity == 0 ? HISTORY_CAPACITY_MIN : h->capacity * 2;
-    struct change **ring = mem_alloc(capacity * sizeof(struct change *));
+    struct history_cell *ring = mem_alloc(capacity * sizeof *ring);
     for (uint64_t p = h->kept; p < h->end; p++) {
         ring[p & (capacity - 1)] = *history_cell(h, p);
     }
@@ -162,9 +177,8 @@ void history_append(struct history *h, const struct change *change,
     c->note = put_bytes(&at, change->note);
     (void)value_ref(c->data);
     (void)value_ref(c->old_data);
-    c->hash = change_hash(c, hashes);
-    c->cost = change_cost(c);
-    *history_cell(h, h->end++) = c;
+    change_seal(c, hashes);
+    *history_cell(h, h->end++) = (struct history_cell){c->path_hash, c};
     h->bytes += c->cost;
     h->sum += c->hash;
 }
@@ -172,7 +186,7 @@ void history_append(struct history *h, const struct change *change,
 void history_pop(struct history *h, uint64_t end)
 {
     while (h->end > end) {
-        struct change *c = *history_cell(h, --h->end);
+        struct change *c = history_change(h, --h->end);
         h->bytes -= c->cost;
         h->sum -= c->hash;
         change_free(h, c);
@@ -184,7 +198,7 @@ static void history_release(struct history *h)
 {
     uint64_t until = h->begin < h->hold ? h->begin : h->hold;
     while (h->kept < until) {
-        change_free(h, *history_cell(h, h->kept++));
+        change_free(h, history_change(h, h->kept++));
     }
 }
 
@@ -199,10 +213,10 @@ void history_set_hold(struct history *h, uint64_t position)
 static void history_prefetch(const struct history *h)
 {
     if (h->begin + 1 < h->end) {
-        const struct change *next = *history_cell(h, h->begin);
+        const struct change *next = history_change(h, h->begin);
         __builtin_prefetch(next->data, 1);
         __builtin_prefetch(next->old_data, 1);
-        __builtin_prefetch(*history_cell(h, h->begin + 1));
+        __builtin_prefetch(history_change(h, h->begin + 1));
     }
 }
 
@@ -213,27 +227,32 @@ static bool history_is_over(const struct history *h, const struct change *c, uin
     if (h->bytes > HISTORY_BYTES_HARD_MAX) {
         return true;
     }
-    if (revision - c->revision < HISTORY_REVISIONS_MIN) {
+    if (revision - c->revision < h->retention.revisions) {
         return false;
     }
-    return h->bytes > HISTORY_BYTES_MAX || cluster_ms - c->cluster_ms > HISTORY_AGE_MS_MAX;
+    return h->bytes > h->retention.bytes || cluster_ms - c->cluster_ms > h->retention.age_ms;
 }
 
 void history_trim(struct history *h, uint64_t revision, uint64_t cluster_ms)
 {
-    while (h->begin < h->end) {
-        const struct change *first = *history_cell(h, h->begin);
+    uint64_t stop = h->begin + HISTORY_TRIM_MAX + 2 * (h->end - h->trimmed);
+    h->trimmed = h->end;
+    while (h->begin < h->end && h->begin < stop) {
+        const struct change *first = history_change(h, h->begin);
         uint64_t gone = first->revision;
         if (!history_is_over(h, first, revision, cluster_ms)) {
             break;
         }
         for (; h->begin < h->end; h->begin++) {
-            const struct change *c = *history_cell(h, h->begin);
+            const struct change *c = history_change(h, h->begin);
             if (c->revision != gone) {
                 break;
             }
             h->bytes -= c->cost;
             h->sum -= c->hash;
+            if (h->leave != NULL) {
+                h->leave(h->leave_context, c);
+            }
         }
         h->floor = gone + 1;
     }
@@ -244,7 +263,7 @@ void history_trim(struct history *h, uint64_t revision, uint64_t cluster_ms)
 const struct change *history_at(const struct history *h, uint64_t position)
 {
     PRE(position >= h->kept && position < h->end);
-    return *history_cell(h, position);
+    return history_change(h, position);
 }
 
 uint64_t history_seek(const struct history *h, uint64_t revision)
@@ -253,7 +272,7 @@ uint64_t history_seek(const struct history *h, uint64_t revision)
     uint64_t high = h->end;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        if ((*history_cell(h, middle))->revision < revision) {
+        if (history_change(h, middle)->revision < revision) {
             low = middle + 1;
         } else {
             high = middle;
@@ -262,12 +281,29 @@ uint64_t history_seek(const struct history *h, uint64_t revision)
     return low;
 }
 
+uint64_t history_find(const struct history *h, uint64_t from, uint64_t to, uint64_t path_hash)
+{
+    while (from < to && history_cell(h, from)->path_hash != path_hash) {
+        from++;
+    }
+    return from;
+}
+
+uint64_t history_find_back(const struct history *h, uint64_t from, uint64_t to,
+                           uint64_t path_hash)
+{
+    while (from < to && history_cell(h, to - 1)->path_hash != path_hash) {
+        to--;
+    }
+    return to;
+}
+
 /* ---- loading ------------------------------------------------------------------------------ */
 
-static int change_order(const void *left, const void *right)
+static int cell_order(const void *left, const void *right)
 {
-    const struct change *a = *(struct change *const *)left;
-    const struct change *b = *(struct change *const *)right;
+    const struct change *a = ((const struct history_cell *)left)->change;
+    const struct change *b = ((const struct history_cell *)right)->change;
     if (a->revision != b->revision) {
         return a->revision < b->revision ? -1 : 1;
     }
@@ -277,15 +313,16 @@ static int change_order(const void *left, const void *right)
 bool history_sort(struct history *h)
 {
     PRE(h->begin == 0 && h->kept == 0);
+    h->trimmed = h->end;
     bool sorted = true;
     bool distinct = true;
     for (uint64_t p = 1; p < h->end; p++) {
-        sorted = sorted && change_order(&h->ring[p - 1], &h->ring[p]) < 0;
+        sorted = sorted && cell_order(&h->ring[p - 1], &h->ring[p]) < 0;
     }
     if (!sorted) {
-        qsort(h->ring, h->end, sizeof(struct change *), change_order);
+        qsort(h->ring, h->end, sizeof h->ring[0], cell_order);
         for (uint64_t p = 1; p < h->end; p++) {
-            distinct = distinct && change_order(&h->ring[p - 1], &h->ring[p]) < 0;
+            distinct = distinct && cell_order(&h->ring[p - 1], &h->ring[p]) < 0;
         }
     }
     return distinct;
@@ -296,7 +333,7 @@ bool history_is_contiguous(const struct history *h, uint64_t revision)
     uint64_t expected = h->floor;
     uint32_t sub = 0;
     for (uint64_t p = h->begin; p < h->end; p++) {
-        const struct change *c = *history_cell(h, p);
+        const struct change *c = history_change(h, p);
         if (sub > 0 && c->revision == expected + 1) {
             expected++;
             sub = 0;
@@ -318,10 +355,11 @@ void history_share(struct history *h)
     /* By key, the last change so far: open addressing, only ever filled. */
     struct change **last = mem_zalloc(size * sizeof(struct change *));
     for (uint64_t p = h->begin; p < h->end; p++) {
-        struct change *c = *history_cell(h, p);
-        uint64_t at = hash_bytes(c->space, c->path.data, c->path.size) & (size - 1);
+        struct change *c = history_change(h, p);
+        uint64_t at = c->path_hash & (size - 1);
         while (last[at] != NULL &&
-               (last[at]->space != c->space || !slice_equal(last[at]->path, c->path))) {
+               (last[at]->path_hash != c->path_hash || last[at]->space != c->space ||
+                !slice_equal(last[at]->path, c->path))) {
             at = (at + 1) & (size - 1);
         }
         struct value *before = last[at] == NULL ? NULL : last[at]->data;
@@ -341,7 +379,7 @@ uint64_t history_sum(const struct history *h)
 {
     uint64_t sum = 0;
     for (uint64_t p = h->begin; p < h->end; p++) {
-        const struct change *c = *history_cell(h, p);
+        const struct change *c = history_change(h, p);
         struct change_hashes hashes = change_hashes_make(c);
         sum += change_hash(c, &hashes);
     }
@@ -352,7 +390,7 @@ uint64_t history_cost(const struct history *h)
 {
     uint64_t bytes = 0;
     for (uint64_t p = h->begin; p < h->end; p++) {
-        bytes += change_cost(*history_cell(h, p));
+        bytes += change_cost(history_change(h, p));
     }
     return bytes;
 }

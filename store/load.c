@@ -21,6 +21,8 @@ static const char *const single_names[SINGLE_COUNT] = {
     [SINGLE_FLOOR_0] = "replies_floor_random_0",
     [SINGLE_FLOOR_1] = "replies_floor_random_1",
     [SINGLE_WINDOW_SERIAL] = "window_serial",
+    [SINGLE_SWEEP_REVISION] = "versions_sweep_revision",
+    [SINGLE_SWEEP_SUB] = "versions_sweep_sub",
 };
 
 #define DIVERGED_PREFIX "diverged_"
@@ -34,28 +36,10 @@ struct store *store_new_empty(void)
 
 /* ---- single values ------------------------------------------------------------------------ */
 
-/* Decimal, as emitted: no sign, no leading zero. */
-static bool parse_number(struct slice text, uint64_t *out)
-{
-    uint64_t number = 0;
-    if (text.size == 0 || (text.size > 1 && text.data[0] == '0')) {
-        return false;
-    }
-    for (size_t i = 0; i < text.size; i++) {
-        uint64_t digit = (uint64_t)text.data[i] - '0';
-        if (digit > 9 || number > (UINT64_MAX - digit) / 10) {
-            return false;
-        }
-        number = number * 10 + digit;
-    }
-    *out = number;
-    return true;
-}
-
 static enum status load_diverged(struct store *s, struct slice member_text, uint64_t index)
 {
     uint64_t member;
-    if (!parse_number(member_text, &member) || index == 0 ||
+    if (!slice_number(member_text, &member) || index == 0 ||
         s->diverged_count == DIVERGED_MAX || store_diverged(s, member) != 0) {
         return RC_CORRUPT;
     }
@@ -66,7 +50,7 @@ static enum status load_diverged(struct store *s, struct slice member_text, uint
 static enum status load_meta(struct store *s, const struct row_meta *row)
 {
     uint64_t number;
-    if (!parse_number(row->value, &number)) {
+    if (!slice_number(row->value, &number)) {
         return RC_CORRUPT;
     }
     for (size_t i = 0; i < SINGLE_COUNT; i++) {
@@ -202,12 +186,15 @@ static enum status load_node(struct store *s, const struct row_node *row)
 
 /* ---- changes, replies --------------------------------------------------------------------- */
 
-static enum status load_change(struct store *s, const struct row_change *row)
+/* Of the change log, or of a version chain. */
+static enum status load_change(struct store *s, uint8_t table, const struct row_change *row)
 {
     if (row->path.size == 0 || row->path.size > STORE_PATH_BYTES_MAX ||
         row->data.size > STORE_VALUE_BYTES_MAX || row->old_data.size > STORE_VALUE_BYTES_MAX ||
         row->identities.size > COMMAND_IDENTITIES_BYTES_MAX ||
-        row->note.size > COMMAND_NOTE_BYTES_MAX) {
+        row->note.size > COMMAND_NOTE_BYTES_MAX ||
+        (table == ROW_VERSION && (row->space != SPACE_NODES ||
+                                  path_check(row->path, false, NULL) != OUTCOME_OK))) {
         return RC_CORRUPT;
     }
     struct change change = {
@@ -220,6 +207,8 @@ static enum status load_change(struct store *s, const struct row_change *row)
         .data = row->null_data ? NULL : value_new(row->data),
         .old_data = row->null_old_data ? NULL : value_new(row->old_data),
         .stat = row->stat,
+        .old_modify_revision = row->old_modify_revision,
+        .old_modify_ms = row->old_modify_ms,
         .session = row->session,
         .cluster_ms = row->cluster_ms,
         .wall_ms = row->wall_ms,
@@ -227,7 +216,12 @@ static enum status load_change(struct store *s, const struct row_change *row)
         .note = row->note,
     };
     struct change_hashes hashes = change_hashes_make(&change);
-    history_append(&s->history, &change, &hashes);
+    if (table == ROW_CHANGE) {
+        history_append(&s->history, &change, &hashes);
+    } else {
+        change_seal(&change, &hashes);
+        versions_load(&s->versions, &change);
+    }
     value_unref(change.data);
     value_unref(change.old_data);
     return RC_OK;
@@ -255,7 +249,8 @@ enum status store_load_row(struct store *s, const struct row *row)
     switch (row->table) {
     case ROW_META: return load_meta(s, &row->meta);
     case ROW_NODE: return load_node(s, &row->node);
-    case ROW_CHANGE: return load_change(s, &row->change);
+    case ROW_CHANGE:
+    case ROW_VERSION: return load_change(s, row->table, &row->change);
     case ROW_REPLY: return load_reply(s, &row->reply);
     case ROW_LEASE: return load_lease(s, &row->lease);
     default: return RC_MALFORMED;
@@ -280,6 +275,12 @@ static enum status seal_singles(struct store *s, struct errmsg *err)
     s->replies.floor.issued_ms = singles[SINGLE_FLOOR_MS];
     s->replies.floor.random[0] = singles[SINGLE_FLOOR_0];
     s->replies.floor.random[1] = singles[SINGLE_FLOOR_1];
+    if (singles[SINGLE_SWEEP_SUB] > UINT32_MAX) {
+        return errmsg_set(err, RC_CORRUPT, "versions_sweep_sub %" PRIu64,
+                          singles[SINGLE_SWEEP_SUB]);
+    }
+    s->versions.sweep = (struct version_key){singles[SINGLE_SWEEP_REVISION],
+                                             (uint32_t)singles[SINGLE_SWEEP_SUB]};
     return RC_OK;
 }
 
@@ -307,6 +308,12 @@ static enum status seal_logs(struct store *s, struct errmsg *err)
     if (!history_sort(&s->history) || !history_is_contiguous(&s->history, s->revision)) {
         return errmsg_set(err, RC_CORRUPT, "the change log has a gap");
     }
+    if (!versions_seal(&s->versions, s->history.floor)) {
+        return errmsg_set(err, RC_CORRUPT, "a version chain has a gap, or there are too many");
+    }
+    if (!policies_changed(s)) {
+        return errmsg_set(err, RC_CORRUPT, "a history policy is not valid");
+    }
     const struct replies *r = &s->replies;
     if (replies_count(r) > REPLIES_COUNT_MAX || r->bytes > REPLIES_BYTES_MAX ||
         (replies_count(r) > 0 &&
@@ -316,20 +323,30 @@ static enum status seal_logs(struct store *s, struct errmsg *err)
     return RC_OK;
 }
 
-/* Rows came with copies: records and the change log share what is the same value again. */
+/* A change and the record it made share the value again. */
+static void share_record(struct store *s, const struct change *c)
+{
+    uint32_t slot = tree_find_hashed(&s->tree, c->space, c->path, c->path_hash);
+    const struct node *n = slot == TREE_NONE ? NULL : tree_node(&s->tree, slot);
+    if (n != NULL && c->data != NULL && n->value != NULL &&
+        n->modify_revision == c->revision &&
+        slice_equal(value_slice(n->value), value_slice(c->data))) {
+        tree_set_value(&s->tree, slot, value_ref(c->data));
+    }
+}
+
+/* Rows came with copies: records, version chains and the change log share what is the same value
+ * again. */
 static void seal_share(struct store *s)
 {
     struct history *h = &s->history;
     history_share(h);
+    versions_share(&s->versions, h);
+    for (size_t i = s->versions.begin; i < s->versions.end; i++) {
+        share_record(s, versions_at(&s->versions, i));
+    }
     for (uint64_t p = h->begin; p < h->end; p++) {
-        const struct change *c = history_at(h, p);
-        uint32_t slot = tree_find(&s->tree, c->space, c->path);
-        const struct node *n = slot == TREE_NONE ? NULL : tree_node(&s->tree, slot);
-        if (n != NULL && c->data != NULL && n->value != NULL &&
-            n->modify_revision == c->revision &&
-            slice_equal(value_slice(n->value), value_slice(c->data))) {
-            tree_set_value(&s->tree, slot, value_ref(c->data));
-        }
+        share_record(s, history_at(h, p));
     }
 }
 

@@ -2,6 +2,7 @@
  * that no node has (as in ZooKeeper). */
 #include "store/query.h"
 
+#include "store/query_history.h"
 #include "store/query_lease.h"
 #include "store/stat.h"
 #include "store/state.h"
@@ -220,8 +221,20 @@ void store_query(const struct store *s, const struct query *q, struct query_resu
         query_leases(s, q, result, arena);
         return;
     }
+    if (q->type == QUERY_HISTORY && space_is_valid(q->space)) {
+        query_history(s, q, result, arena);
+        return;
+    }
     if (!space_is_valid(q->space) || q->type < QUERY_GET || q->type > QUERY_LIST) {
         result->outcome = OUTCOME_BAD_ARGUMENTS;
+        return;
+    }
+    if (q->revision != 0) {
+        if (q->type == QUERY_LIST) {
+            result->outcome = OUTCOME_BAD_ARGUMENTS;
+        } else {
+            query_get_at(s, q, result);
+        }
         return;
     }
     if (q->type == QUERY_LIST && space_is_flat(q->space)) {

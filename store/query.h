@@ -32,8 +32,11 @@ struct query {
     struct slice after; /* exclusive: continue behind this full path, empty = from the start */
     uint32_t limit;     /* entries, 0 = as many as fit a page of QUERY_PAGE_BYTES_MAX */
     uint32_t depth;     /* recursive: levels below the path, 0 = all */
-    /* get: the node as of this revision, 0 = now. COMPACTED below what is retained,
-     * FUTURE_REVISION above the present. */
+    /* get, exists: the node as of this revision, behind all its changes; 0 = now. COMPACTED when
+     * it cannot be known any more: neither the change log nor a version chain reaches back so far,
+     * nor is the node unchanged since. FUTURE_REVISION above the present. In the stat of then
+     * children_revision, sequence_next and child_count are 0: history keeps the versions of a node,
+     * not how many children it had meanwhile. */
     uint64_t revision;
     /* lease: its id. leases: those with an id above it, 0 = from the start. */
     uint64_t lease;
@@ -41,7 +44,9 @@ struct query {
     bool lease_only;    /* lease: without its nodes, which cost time to bring in order */
     /* history: of the changes with revisions in [from_revision, to_revision] (0 = open), the
      * newest first when `newest_first`. A page begins behind (after_revision, after_sub) when
-     * after_revision is not 0. `recursive` takes all descendants too. */
+     * after_revision is not 0. `recursive` takes all descendants too (of a flat key: all that begin
+     * with it). COMPACTED when to_revision is below the floor and no history policy covers the
+     * path; FUTURE_REVISION when either lies above the present. */
     uint64_t from_revision;
     uint64_t to_revision;
     uint64_t after_revision;
@@ -88,6 +93,11 @@ struct query_result {
     const struct change *const *changes;
     uint32_t change_count;
     uint64_t floor; /* history: below this revision only version chains are complete */
+    /* history, if there is `more`: where the next page goes on, for after_revision and after_sub.
+     * What a page looks at is bounded, so it may have few changes or none and yet not be the
+     * last. */
+    uint64_t next_revision;
+    uint32_t next_sub;
 };
 
 void store_query(const struct store *s, const struct query *q, struct query_result *result,

@@ -4,12 +4,14 @@
  *   node    u8 space | u8 bits: 1 null data | bytes path | bytes data | stat
  *           | u64 touched_ms
  *   change  u64 revision | u32 sub | u8 type | u8 space | u8 reason | u8 bits: 1 null data,
- *           2 null old data | bytes path | bytes data | bytes old data | stat | u64 session
- *           | u64 cluster_ms | u64 wall_ms | bytes identities | bytes note
+ *           2 null old data | bytes path | bytes data | bytes old data | stat
+ *           | u64 old modify revision | u64 old modify_ms | u64 session | u64 cluster_ms
+ *           | u64 wall_ms | bytes identities | bytes note
  *   reply   u64 issued_ms | u64 random | u64 random | u64 session | u64 sequence | u64 serial
  *           | u64 index | bytes reply
  *   lease   u64 id | u8 kind | u8 bits: 1 renewable | u64 ttl_ms | u64 generation | u64 granted_ms
  *           | u64 window floor | bytes secret | bytes owner
+ *   version as change
  */
 #include "store/row.h"
 
@@ -45,6 +47,8 @@ static void change_encode(struct buf *b, const struct row_change *c)
     pack_bytes(b, c->data);
     pack_bytes(b, c->old_data);
     stat_pack(b, &c->stat);
+    pack_u64(b, c->old_modify_revision);
+    pack_u64(b, c->old_modify_ms);
     pack_u64(b, c->session);
     pack_u64(b, c->cluster_ms);
     pack_u64(b, c->wall_ms);
@@ -88,7 +92,8 @@ void row_encode(struct buf *b, const struct row *row)
         pack_bytes(b, row->meta.value);
         break;
     case ROW_NODE: node_encode(b, &row->node); break;
-    case ROW_CHANGE: change_encode(b, &row->change); break;
+    case ROW_CHANGE:
+    case ROW_VERSION: change_encode(b, &row->change); break;
     case ROW_REPLY: row_reply_encode(b, &row->reply); break;
     case ROW_LEASE: row_lease_encode(b, &row->lease); break;
     default: UNREACHABLE();
@@ -125,6 +130,8 @@ static void change_decode(struct unpack *u, struct row_change *c)
     c->data = unpack_bytes(u);
     c->old_data = unpack_bytes(u);
     stat_unpack(u, &c->stat);
+    c->old_modify_revision = unpack_u64(u);
+    c->old_modify_ms = unpack_u64(u);
     c->session = unpack_u64(u);
     c->cluster_ms = unpack_u64(u);
     c->wall_ms = unpack_u64(u);
@@ -177,7 +184,8 @@ enum status row_decode(struct unpack *rows, struct row *out)
         out->meta.value = unpack_bytes(&u);
         break;
     case ROW_NODE: node_decode(&u, &out->node); break;
-    case ROW_CHANGE: change_decode(&u, &out->change); break;
+    case ROW_CHANGE:
+    case ROW_VERSION: change_decode(&u, &out->change); break;
     case ROW_REPLY: row_reply_decode(&u, &out->reply); break;
     case ROW_LEASE: row_lease_decode(&u, &out->lease); break;
     default: u.failed = true; break;

@@ -47,6 +47,8 @@ struct row_change {
     struct slice data;
     struct slice old_data;
     struct node_stat stat; /* after; of a delete: as it was */
+    uint64_t old_modify_revision;
+    uint64_t old_modify_ms;
     uint64_t session;
     uint64_t cluster_ms;
     uint64_t wall_ms;
@@ -80,7 +82,7 @@ struct row {
     union {
         struct row_meta meta;
         struct row_node node;
-        struct row_change change;
+        struct row_change change; /* ROW_CHANGE, ROW_VERSION */
         struct row_reply reply;
         struct row_lease lease;
     };

@@ -4,8 +4,8 @@
  * has a clear bit in `done`; before such a node changes or goes its row is saved in `pending` and
  * the bit set. Slots taken since the beginning are done from the start, so a node never appears
  * that was not there. Changes and replies never change, they only go: the change log is held in
- * memory from the cursor on, and a reply that is evicted before the cursor came by is saved. The
- * single values are saved at the beginning.
+ * memory from the cursor on, and a reply or an entry of a version chain that goes before the cursor
+ * came by is saved. The single values are saved at the beginning.
  *
  * Leases are walked by id, each followed by the replies in its window. A lease bears the number of
  * the scan that has its row, or need not have it because the lease is younger; before a lease in
@@ -35,6 +35,9 @@ struct store_scan {
     struct request_id reply; /* the last one visited */
     uint64_t reply_serial_end;
     bool replies_done;
+    struct version_key version; /* the next one to visit */
+    struct version_key version_end;
+    bool versions_done;
     uint64_t number;   /* what a lease bears that needs no more saving */
     uint64_t lease;    /* the last one visited */
     uint64_t sequence; /* of the last reply of its window that was */
@@ -75,6 +78,8 @@ static void emit_singles(struct buf *rows, const struct store *s)
     emit_meta(rows, "replies_floor_ms", s->replies.floor.issued_ms);
     emit_meta(rows, "replies_floor_random_0", s->replies.floor.random[0]);
     emit_meta(rows, "replies_floor_random_1", s->replies.floor.random[1]);
+    emit_meta(rows, "versions_sweep_revision", s->versions.sweep.revision);
+    emit_meta(rows, "versions_sweep_sub", s->versions.sweep.sub);
     emit_meta(rows, "window_serial", s->leases.windows.serial_next);
     for (uint32_t i = 0; i < s->diverged_count; i++) {
         char name[40];
@@ -100,10 +105,10 @@ static void emit_node(struct buf *rows, const struct tree *t, uint32_t slot)
     row_encode(rows, &row);
 }
 
-static void emit_change(struct buf *rows, const struct change *c)
+static void emit_change(struct buf *rows, enum row_table table, const struct change *c)
 {
     struct row row = {
-        .table = ROW_CHANGE,
+        .table = (uint8_t)table,
         .change =
             {
                 .revision = c->revision,
@@ -117,6 +122,8 @@ static void emit_change(struct buf *rows, const struct change *c)
                 .data = value_slice(c->data),
                 .old_data = value_slice(c->old_data),
                 .stat = c->stat,
+                .old_modify_revision = c->old_modify_revision,
+                .old_modify_ms = c->old_modify_ms,
                 .session = c->session,
                 .cluster_ms = c->cluster_ms,
                 .wall_ms = c->wall_ms,
@@ -197,6 +204,16 @@ static void scan_reply_evicted(void *context, const struct remembered *e)
     }
 }
 
+static void scan_version_evicted(void *context, const struct change *c)
+{
+    struct store_scan *scan = context;
+    struct version_key key = {c->revision, c->sub};
+    if (version_key_compare(key, scan->version) >= 0 &&
+        version_key_compare(key, scan->version_end) < 0) {
+        emit_change(&scan->pending, ROW_VERSION, c);
+    }
+}
+
 void scan_before_lease(struct store *s, struct lease *l)
 {
     struct store_scan *scan = s->scan;
@@ -257,6 +274,9 @@ struct store_scan *store_scan_begin(struct store *s, struct snapshot_meta *meta)
     scan->leases_done = MUTANT_IS(MUTANT_SNAPSHOT_NO_LEASES);
     s->replies.evict = scan_reply_evicted;
     s->replies.evict_context = scan;
+    scan->version_end = (struct version_key){s->history.floor, 0};
+    s->versions.evict = scan_version_evicted;
+    s->versions.evict_context = scan;
     scan->number = ++s->scan_count;
     scan->sequence = UINT64_MAX;
     scan->window_serial_end = s->leases.windows.serial_next;
@@ -298,7 +318,7 @@ static void step_slot(struct store_scan *scan, struct buf *rows)
 static void step_change(struct store_scan *scan, struct buf *rows)
 {
     struct history *h = &scan->store->history;
-    emit_change(rows, history_at(h, scan->change++));
+    emit_change(rows, ROW_CHANGE, history_at(h, scan->change++));
     history_set_hold(h, scan->change);
 }
 
@@ -313,6 +333,22 @@ static void step_reply(struct store_scan *scan, struct buf *rows)
     scan->reply = e->id;
     if (e->serial < scan->reply_serial_end) {
         emit_reply(rows, e);
+    }
+}
+
+/* Changes that left the log since the beginning are behind the end. */
+static void step_version(struct store_scan *scan, struct buf *rows)
+{
+    const struct versions *v = &scan->store->versions;
+    size_t at = versions_seek(v, scan->version);
+    if (at == v->end || version_key_compare(v->cells[at].key, scan->version_end) >= 0) {
+        scan->version = scan->version_end;
+        scan->versions_done = true;
+        return;
+    }
+    scan->version = (struct version_key){v->cells[at].key.revision, v->cells[at].key.sub + 1};
+    if (versions_at(v, at) != NULL) {
+        emit_change(rows, ROW_VERSION, versions_at(v, at));
     }
 }
 
@@ -363,6 +399,8 @@ bool store_scan_step(struct store_scan *scan, size_t budget_bytes, struct buf *r
             step_slot(scan, rows);
         } else if (scan->change < scan->change_end) {
             step_change(scan, rows);
+        } else if (!scan->versions_done) {
+            step_version(scan, rows);
         } else if (!scan->replies_done) {
             step_reply(scan, rows);
         } else if (!scan->leases_done) {
@@ -380,6 +418,7 @@ void store_scan_end(struct store_scan *scan)
     struct store *s = scan->store;
     history_set_hold(&s->history, UINT64_MAX);
     s->replies.evict = NULL;
+    s->versions.evict = NULL;
     s->leases.windows.observer = NULL;
     s->scan = NULL;
     mem_free(scan->done);

@@ -50,6 +50,7 @@ static const struct header_number {
     {"change_rows", offsetof(struct header, rows[ROW_CHANGE])},
     {"reply_rows", offsetof(struct header, rows[ROW_REPLY])},
     {"lease_rows", offsetof(struct header, rows[ROW_LEASE])},
+    {"version_rows", offsetof(struct header, rows[ROW_VERSION])},
     {"content_checksum", offsetof(struct header, content_checksum)},
 };
 #define HEADER_NUMBERS (sizeof header_numbers / sizeof header_numbers[0])

@@ -16,6 +16,14 @@
     "ttl_ms INTEGER, acl INTEGER"
 #define STAT_COUNT 14
 
+/* Of a change, in the log or in a version chain. */
+#define CHANGE_COLUMNS                                                                  \
+    "revision INTEGER, sub INTEGER, type INTEGER, reason INTEGER, session INTEGER, "    \
+    "cluster_ms INTEGER, wall_ms INTEGER, space BLOB, path BLOB, data BLOB, "           \
+    "old_data BLOB, " STAT_COLUMNS                                                      \
+    ", old_modify_revision INTEGER, old_modify_ms INTEGER, identities BLOB, note BLOB"
+#define CHANGE_COUNT (15 + STAT_COUNT)
+
 /* Columns that may hold TEXT or BLOB are declared BLOB: that is the affinity which converts
  * nothing. There are no keys and no indexes: rows arrive in no order, and keeping a tree of paths
  * sorted on disk would cost many times the writing itself. */
@@ -26,12 +34,7 @@ const struct snapshot_table snapshot_tables[SNAPSHOT_TABLE_COUNT] = {
                   "CREATE TABLE nodes(space BLOB, path BLOB, data BLOB, " STAT_COLUMNS
                   ", touched_ms INTEGER)",
                   4 + STAT_COUNT},
-    [ROW_CHANGE] = {"changes",
-                    "CREATE TABLE changes(revision INTEGER, sub INTEGER, type INTEGER, "
-                    "reason INTEGER, session INTEGER, cluster_ms INTEGER, wall_ms INTEGER, "
-                    "space BLOB, path BLOB, data BLOB, old_data BLOB, " STAT_COLUMNS ", "
-                    "identities BLOB, note BLOB)",
-                    13 + STAT_COUNT},
+    [ROW_CHANGE] = {"changes", "CREATE TABLE changes(" CHANGE_COLUMNS ")", CHANGE_COUNT},
     [ROW_REPLY] = {"replies",
                    "CREATE TABLE replies(session INTEGER, sequence INTEGER, serial INTEGER, "
                    "issued_ms INTEGER, random_0 INTEGER, random_1 INTEGER, log_index INTEGER, "
@@ -42,9 +45,10 @@ const struct snapshot_table snapshot_tables[SNAPSHOT_TABLE_COUNT] = {
                    "ttl_ms INTEGER, generation INTEGER, granted_ms INTEGER, "
                    "window_floor INTEGER, secret BLOB, owner BLOB)",
                    9},
+    [ROW_VERSION] = {"versions", "CREATE TABLE versions(" CHANGE_COLUMNS ")", CHANGE_COUNT},
 };
 
-static_assert(SNAPSHOT_CELLS_MAX >= 13 + STAT_COUNT, "the widest table fits");
+static_assert(SNAPSHOT_CELLS_MAX >= CHANGE_COUNT, "the widest table fits");
 
 /* ---- cells ------------------------------------------------------------------------------- */
 
@@ -215,6 +219,8 @@ static void put_change(struct snapshot_cells *c, const struct row_change *h)
     put_blob(c, h->null_data, h->data);
     put_blob(c, h->null_old_data, h->old_data);
     put_stat(c, &h->stat);
+    put_number(c, h->old_modify_revision);
+    put_number(c, h->old_modify_ms);
     put_blob(c, false, h->identities);
     put_text(c, h->note);
 }
@@ -233,6 +239,8 @@ static void take_change(struct snapshot_cells *c, struct row_change *h)
     h->data = take_data(c, &h->null_data);
     h->old_data = take_data(c, &h->null_old_data);
     take_stat(c, &h->stat);
+    h->old_modify_revision = take_number(c, UINT64_MAX);
+    h->old_modify_ms = take_number(c, UINT64_MAX);
     h->identities = take_bytes(c);
     h->note = take_bytes(c);
 }
@@ -298,7 +306,8 @@ void snapshot_cells_from_row(struct snapshot_cells *c, const struct row *row)
         put_text(c, row->meta.value);
         break;
     case ROW_NODE: put_node(c, &row->node); break;
-    case ROW_CHANGE: put_change(c, &row->change); break;
+    case ROW_CHANGE:
+    case ROW_VERSION: put_change(c, &row->change); break;
     case ROW_REPLY: put_reply(c, &row->reply); break;
     case ROW_LEASE: put_lease(c, &row->lease); break;
     default: UNREACHABLE();
@@ -317,7 +326,8 @@ enum status snapshot_cells_to_row(struct snapshot_cells *c, uint8_t table, struc
         row->meta.value = take_bytes(c);
         break;
     case ROW_NODE: take_node(c, &row->node); break;
-    case ROW_CHANGE: take_change(c, &row->change); break;
+    case ROW_CHANGE:
+    case ROW_VERSION: take_change(c, &row->change); break;
     case ROW_REPLY: take_reply(c, &row->reply); break;
     case ROW_LEASE: take_lease(c, &row->lease); break;
     default: UNREACHABLE();

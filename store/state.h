@@ -5,9 +5,11 @@
 #include "lease/table.h"
 #include "store/edit.h"
 #include "store/history.h"
+#include "store/policy.h"
 #include "store/replies.h"
 #include "store/store.h"
 #include "store/tree.h"
+#include "store/versions.h"
 
 /* More members than this cannot disagree before somebody replaced them all. */
 #define DIVERGED_MAX ((uint32_t)1024)
@@ -23,6 +25,7 @@ struct store {
     /* Replicated: all of it is in the digest and in snapshots. */
     struct tree tree;
     struct history history;
+    struct versions versions;
     struct replies replies;
     struct lease_table leases; /* with the reply windows of sessions */
     uint64_t revision;
@@ -35,6 +38,7 @@ struct store {
     /* Local. */
     uint64_t node_sum; /* of the digest items of all nodes */
     struct heap reap; /* nodes to be removed, by the cluster_ms at which they are due */
+    struct policies policies; /* what keys of SPACE_META mean */
     struct edit edit;
     struct store_scan *scan; /* NULL: none is under way */
     uint64_t scan_count;     /* scans that were begun */
@@ -45,6 +49,10 @@ struct store {
 
 /* An empty store, not even with a root. */
 struct store *store_alloc(void);
+
+/* Keys that are policies have changed: what they mean is read anew. False: they are not valid,
+ * which only damaged rows can make them. */
+bool policies_changed(struct store *s) MUST_USE;
 
 /* The member's cell, or where it belongs. */
 uint32_t diverged_seek(const struct store *s, uint64_t member);

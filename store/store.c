@@ -10,11 +10,34 @@
 
 #define REVISION_FIRST 1
 
+/* A change that left the log goes on in its version chain, if a policy wants it. */
+static void change_leaves(void *context, const struct change *c)
+{
+    struct store *s = context;
+    uint32_t keep = policies_versions(&s->policies, c->space, c->path);
+    if (keep > 0) {
+        versions_add(&s->versions, c, keep);
+    }
+}
+
+bool policies_changed(struct store *s)
+{
+    if (!policies_read(&s->policies, &s->tree)) {
+        return false;
+    }
+    s->history.retention = s->policies.retention;
+    return true;
+}
+
 struct store *store_alloc(void)
 {
     struct store *s = mem_zalloc(sizeof *s);
     tree_init(&s->tree);
     history_init(&s->history, REVISION_FIRST + 1);
+    s->history.leave = change_leaves;
+    s->history.leave_context = s;
+    versions_init(&s->versions);
+    policies_init(&s->policies);
     lease_table_init(&s->leases);
     s->level = 1;
     return s;
@@ -61,6 +84,8 @@ void store_free(struct store *s)
     }
     PRE(s->scan == NULL);
     history_close(&s->history);
+    versions_close(&s->versions);
+    policies_close(&s->policies);
     replies_close(&s->replies);
     heap_close(&s->reap);
     lease_table_free(&s->leases);
@@ -98,7 +123,7 @@ uint64_t store_cluster_ms(const struct store *s)
 
 uint64_t store_digest(const struct store *s)
 {
-    return s->node_sum + s->history.sum + s->replies.sum + s->leases.sum +
+    return s->node_sum + s->history.sum + s->versions.sum + s->replies.sum + s->leases.sum +
            s->leases.windows.sum + digest_singles(s);
 }
 
@@ -130,6 +155,16 @@ uint64_t store_history_bytes(const struct store *s)
 const struct history *store_history(const struct store *s)
 {
     return &s->history;
+}
+
+uint64_t store_versions_bytes(const struct store *s)
+{
+    return s->versions.bytes;
+}
+
+const struct policies *store_policies(const struct store *s)
+{
+    return &s->policies;
 }
 
 uint64_t store_diverged(const struct store *s, uint64_t member)
@@ -217,6 +252,7 @@ void store_check(const struct store *s)
     INVARIANT(15, history_is_contiguous(&s->history, s->revision));
     POST(history_cost(&s->history) == s->history.bytes);
     POST(history_sum(&s->history) == s->history.sum);
+    versions_check(&s->versions);
     INVARIANT(16, digest_items(s) == s->node_sum);
     for (uint32_t i = 1; i < s->diverged_count; i++) {
         POST(s->diverged[i - 1].member < s->diverged[i].member);

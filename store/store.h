@@ -41,6 +41,12 @@ uint64_t store_bytes(const struct store *s);      /* approximate memory of nodes
 uint32_t store_level(const struct store *s);      /* replicated feature level */
 uint64_t store_history_floor(const struct store *s); /* oldest revision still in the change log */
 uint64_t store_history_bytes(const struct store *s);
+uint64_t store_versions_bytes(const struct store *s); /* of all version chains */
+
+/* How much of the past is kept (store/policy.h says how it is set); valid until the next
+ * store_apply. */
+struct policies;
+const struct policies *store_policies(const struct store *s);
 struct history;
 const struct history *store_history(const struct store *s); /* the change log, to be read */
 

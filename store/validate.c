@@ -4,6 +4,7 @@
 
 #include "base/utf8.h"
 #include "lease/lease.h"
+#include "store/policy.h"
 #include "store/tree.h"
 
 /* ---- one operation ------------------------------------------------------------------------ */
@@ -84,7 +85,9 @@ static enum outcome flat_op_check(const struct op *op, struct errmsg *err)
     if (op->path.size == 0 && op->type != OP_LIST) {
         return refuse(err, op_name(op->type), "empty key");
     }
-    return OUTCOME_OK;
+    bool writes = op->type == OP_CREATE || op->type == OP_SET;
+    return op->space == SPACE_META && writes ? policy_check(op->path, op->data, err)
+                                             : OUTCOME_OK;
 }
 
 enum outcome op_check(const struct op *op, struct errmsg *err)

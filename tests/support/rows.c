@@ -69,7 +69,7 @@ void rows_make(struct buf *rows, uint64_t seed, int count, size_t value_bytes)
     char path[64];
     rng_init(&rng, seed);
     for (int i = 0; i < count; i++) {
-        struct row row = {.table = (uint8_t)(ROW_META + rng_next(&rng) % ROW_LEASE)};
+        struct row row = {.table = (uint8_t)(ROW_META + rng_next(&rng) % ROW_VERSION)};
         uint8_t space = rng_next(&rng) % 4 == 0 ? SPACE_META : SPACE_NODES;
         struct slice key = make_path(&rng, space, i, path, sizeof path);
         struct slice value = make_value(&rng, values[0], value_bytes);
@@ -88,6 +88,7 @@ void rows_make(struct buf *rows, uint64_t seed, int count, size_t value_bytes)
             row.node.touched_ms = edge_number(&rng);
             break;
         case ROW_CHANGE:
+        case ROW_VERSION:
             row.change = (struct row_change){
                 .revision = edge_number(&rng),
                 .sub = (uint32_t)i % 2,
@@ -106,6 +107,8 @@ void rows_make(struct buf *rows, uint64_t seed, int count, size_t value_bytes)
                 .note = slice_str(i % 2 == 0 ? "" : "why not"),
             };
             make_stat(&rng, &row.change.stat);
+            row.change.old_modify_revision = edge_number(&rng);
+            row.change.old_modify_ms = edge_number(&rng);
             break;
         case ROW_LEASE:
             row.lease = (struct row_lease){

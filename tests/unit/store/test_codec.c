@@ -206,7 +206,7 @@ static void draw_reply(struct rng *rng, struct arena *a, struct reply *r)
 
 static void draw_row(struct rng *rng, struct arena *a, struct row *row)
 {
-    *row = (struct row){.table = (uint8_t)rng_range(rng, ROW_META, ROW_LEASE)};
+    *row = (struct row){.table = (uint8_t)rng_range(rng, ROW_META, ROW_VERSION)};
     if (row->table == ROW_META) {
         row->meta.name = draw_bytes(rng, a, 20);
         row->meta.value = draw_bytes(rng, a, 20);
@@ -217,7 +217,7 @@ static void draw_row(struct rng *rng, struct arena *a, struct row *row)
                                       .stat = draw_stat(rng),
                                       .touched_ms = draw_u64(rng)};
         row->node.null_data = row->node.data.size == 0 && rng_chance(rng, 500);
-    } else if (row->table == ROW_CHANGE) {
+    } else if (row->table == ROW_CHANGE || row->table == ROW_VERSION) {
         row->change = (struct row_change){
             .revision = rng_next(rng),
             .sub = (uint32_t)rng_next(rng),
@@ -228,6 +228,8 @@ static void draw_row(struct rng *rng, struct arena *a, struct row *row)
             .data = draw_bytes(rng, a, 40),
             .old_data = draw_bytes(rng, a, 40),
             .stat = draw_stat(rng),
+            .old_modify_revision = draw_u64(rng),
+            .old_modify_ms = draw_u64(rng),
             .session = rng_next(rng),
             .cluster_ms = rng_next(rng),
             .wall_ms = rng_next(rng),
