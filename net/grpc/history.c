@@ -1,10 +1,13 @@
-/* coord.v1.History: the change log as a client may page through it. */
+/* coord.v1.History: the change log as a client may page through it, and how much of the past is
+ * kept. The latter are keys of SPACE_META (store/policy.h), which only these calls write. */
 #include <inttypes.h>
 
 #include "coord/v1/history.pb-c.h"
 #include "net/grpc/answer.h"
 #include "net/grpc/watch.h"
 #include "net/grpc/wire.h"
+#include "store/policy.h"
+#include "store/store.h"
 
 /* ---- changes ----------------------------------------------------------------------------- */
 
@@ -50,10 +53,13 @@ static void changes_got(struct grpc_call *call, const struct query_result *resul
     size_t bytes = protobuf_c_message_get_packed_size(&message.base);
     (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
     uint32_t count = changes_append(call, out, result);
-    if (count > 0 && (count < result->change_count || result->more)) {
+    if (count < result->change_count) {
         const struct change *last = result->changes[count - 1];
         wire_append_number(out, CHANGES_REPLY_NEXT_REVISION, last->revision);
         wire_append_number(out, CHANGES_REPLY_NEXT_SUB, last->sub);
+    } else if (result->more) {
+        wire_append_number(out, CHANGES_REPLY_NEXT_REVISION, result->next_revision);
+        wire_append_number(out, CHANGES_REPLY_NEXT_SUB, result->next_sub);
     }
     grpc_call_end(call, begin);
     grpc_call_finish(call);
@@ -107,12 +113,172 @@ static void changes_call(struct grpc_call *call, const ProtobufCMessage *message
     grpc_call_read(call, changes_got);
 }
 
+/* ---- policies ---------------------------------------------------------------------------- */
+
+/* Field number of GetPoliciesReply, which is written piece by piece. */
+enum { GET_POLICIES_REPLY_POLICIES = 2 };
+
+static void get_policies_got(struct grpc_call *call, const struct query_result *result)
+{
+    (void)result; /* a barrier has none */
+    const struct policies *policies = store_policies(node_store(grpc_call_node(call)));
+    Coord__V1__ReplyHeader header = answer_header_of_barrier(call);
+    Coord__V1__Retention retention;
+    Coord__V1__GetPoliciesReply message;
+    coord__v1__retention__init(&retention);
+    coord__v1__get_policies_reply__init(&message);
+    retention.bytes = policies->retention.bytes;
+    retention.age_ms = policies->retention.age_ms;
+    retention.revisions = policies->retention.revisions;
+    message.header = &header;
+    message.retention = &retention;
+
+    size_t begin;
+    struct buf *out = grpc_call_begin(call, &begin);
+    size_t bytes = protobuf_c_message_get_packed_size(&message.base);
+    (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
+    for (uint32_t i = 0; i < policies->count; i++) {
+        Coord__V1__HistoryPolicy policy;
+        coord__v1__history_policy__init(&policy);
+        policy.path = answer_copy(call, policies->items[i].path);
+        policy.versions = policies->items[i].versions;
+        wire_append_message(out, GET_POLICIES_REPLY_POLICIES, &policy.base);
+    }
+    grpc_call_end(call, begin);
+    grpc_call_finish(call);
+}
+
+static void get_policies_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__GetPoliciesRequest *request =
+        (const Coord__V1__GetPoliciesRequest *)message;
+    if (answer_read_prepare(call, request->header)) {
+        call->read.is_barrier = true;
+        grpc_call_read(call, get_policies_got);
+    }
+}
+
+/* Writes a key of SPACE_META, whether it is there or not; without a value, deletes it. */
+static void meta_propose(struct grpc_call *call, struct command *c, struct slice key,
+                         struct slice value,
+                         void (*written)(struct grpc_call *call, const struct reply *reply))
+{
+    const struct guard guard = {.target = GUARD_EXISTS,
+                                .relation = GUARD_EQUAL,
+                                .space = SPACE_META,
+                                .path = key,
+                                .number = 1};
+    struct op present = {.type = value.size > 0 ? OP_SET : OP_DELETE,
+                         .space = SPACE_META,
+                         .path = key,
+                         .data = value,
+                         .version = VERSION_ANY};
+    struct op absent = present;
+    absent.type = OP_CREATE;
+    c->type = COMMAND_TXN;
+    c->txn = (struct txn){
+        .guards = &guard,
+        .guard_count = 1,
+        .then_ops = &present,
+        .then_count = 1,
+        .else_ops = &absent,
+        .else_count = value.size > 0 ? 1 : 0,
+    };
+    answer_propose(call, c, written);
+}
+
+/* False, and the call is refused. That there was nothing to delete is no refusal. */
+static bool meta_is_written(struct grpc_call *call, const char *what, const struct reply *reply)
+{
+    bool is_written = reply->outcome == OUTCOME_OK || reply->outcome == OUTCOME_GUARD_REFUSED;
+    if (!is_written) {
+        answer_refuse(call, slice_str(what), reply->outcome, reply->revision);
+    }
+    return is_written;
+}
+
+static void set_policy_written(struct grpc_call *call, const struct reply *reply)
+{
+    if (!meta_is_written(call, "history policy", reply)) {
+        return;
+    }
+    Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
+    Coord__V1__SetPolicyReply message;
+    coord__v1__set_policy_reply__init(&message);
+    message.header = &header;
+    grpc_call_reply(call, &message.base);
+}
+
+static void set_policy_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__SetPolicyRequest *request = (const Coord__V1__SetPolicyRequest *)message;
+    struct command c = {.type = COMMAND_TXN};
+    uint8_t key[POLICY_KEY_BYTES_MAX];
+    uint8_t value[POLICY_VALUE_BYTES_MAX];
+    struct errmsg err;
+    if (!answer_write_prepare(call, request->header, &c)) {
+        return;
+    }
+    const Coord__V1__HistoryPolicy *policy = request->policy;
+    struct slice path = slice_str(policy == NULL ? "" : policy->path);
+    enum outcome outcome = path_check(path, false, &err);
+    if (outcome != OUTCOME_OK) {
+        answer_refuse_early(call, outcome, &err);
+        return;
+    }
+    meta_propose(call, &c, policy_key(path, key),
+                 policy->versions > 0 ? policy_value(policy->versions, value)
+                                      : slice_make(NULL, 0),
+                 set_policy_written);
+}
+
+static void set_retention_written(struct grpc_call *call, const struct reply *reply)
+{
+    if (!meta_is_written(call, POLICY_RETENTION_KEY, reply)) {
+        return;
+    }
+    Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
+    Coord__V1__SetRetentionReply message;
+    coord__v1__set_retention_reply__init(&message);
+    message.header = &header;
+    grpc_call_reply(call, &message.base);
+}
+
+static void set_retention_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__SetRetentionRequest *request =
+        (const Coord__V1__SetRetentionRequest *)message;
+    struct command c = {.type = COMMAND_TXN};
+    uint8_t value[POLICY_VALUE_BYTES_MAX];
+    struct retention retention = RETENTION_DEFAULT;
+    if (!answer_write_prepare(call, request->header, &c)) {
+        return;
+    }
+    const Coord__V1__Retention *from = request->retention;
+    if (from != NULL) {
+        retention.bytes = from->bytes > 0 ? from->bytes : retention.bytes;
+        retention.age_ms = from->age_ms > 0 ? from->age_ms : retention.age_ms;
+        retention.revisions = from->revisions > 0 ? from->revisions : retention.revisions;
+    }
+    meta_propose(call, &c, slice_str(POLICY_RETENTION_KEY), retention_value(&retention, value),
+                 set_retention_written);
+}
+
 /* ---- the service ------------------------------------------------------------------------- */
 
 static const struct grpc_method methods[] = {
     {.name = "Changes",
      .request = &coord__v1__changes_request__descriptor,
      .message = changes_call},
+    {.name = "GetPolicies",
+     .request = &coord__v1__get_policies_request__descriptor,
+     .message = get_policies_call},
+    {.name = "SetPolicy",
+     .request = &coord__v1__set_policy_request__descriptor,
+     .message = set_policy_call},
+    {.name = "SetRetention",
+     .request = &coord__v1__set_retention_request__descriptor,
+     .message = set_retention_call},
 };
 
 const struct grpc_service grpc_history_service = {
