@@ -183,6 +183,24 @@ def a_thousand_watches_share_a_stream(w):
     stream.close()
 
 
+@test
+def history_tells_what_the_watch_told(w):
+    first = w.create(1, "h", b"one")
+    last = w.set(2, "h", b"two")
+    request = history_pb2.ChangesRequest(path=w.path("h"))
+    reply = w.history.Changes(request, timeout=TIMEOUT)
+    assert [e.revision for e in reply.changes] == [first, last]
+    assert [e.data for e in reply.changes] == [b"one", b"two"]
+    assert [e.previous for e in reply.changes] == [b"", b"one"]
+    for revision, value in ((first, b"one"), (last, b"two")):
+        get = tree_pb2.GetRequest(path=w.path("h"), revision=revision)
+        assert w.trees[1].Get(get, timeout=TIMEOUT).data == value
+    policy = history_pb2.HistoryPolicy(path=w.base, versions=10)
+    w.history.SetPolicy(history_pb2.SetPolicyRequest(policy=policy), timeout=TIMEOUT)
+    reply = w.history.GetPolicies(history_pb2.GetPoliciesRequest(), timeout=TIMEOUT)
+    assert policy in reply.policies and reply.retention.revisions == 10000
+
+
 def main():
     world = World(sys.argv[1].split(","))
     failed = 0
