@@ -91,6 +91,36 @@ START_TEST(descendants_come_depth_first)
 }
 END_TEST
 
+START_TEST(a_list_goes_so_deep_and_no_deeper_page_by_page_too)
+{
+    static const char *const wanted[] = {
+        "/a /a-b /b /zookeeper",
+        "/a /a/b /a/b-c /a-b /b /zookeeper /zookeeper/config /zookeeper/quota",
+        "/a /a/b /a/b/c /a/b/d /a/b-c /a-b /b /zookeeper /zookeeper/config /zookeeper/quota",
+    };
+    for (uint32_t depth = 1; depth <= 3; depth++) {
+        struct query q = {.type = QUERY_LIST,
+                          .space = SPACE_NODES,
+                          .path = slice_str("/"),
+                          .recursive = true,
+                          .with_data = true,
+                          .depth = depth};
+        store_query(k.store, &q, &result, &arena);
+        ck_assert_str_eq(listed(), wanted[depth - 1]);
+        ck_assert(slice_equal(value_slice(result.entries[0].value), result.entries[0].data));
+        char joined[1000] = "";
+        q.limit = 1;
+        do {
+            store_query(k.store, &q, &result, &arena);
+            size_t at = strlen(joined);
+            snprintf(joined + at, sizeof joined - at, "%s%s", at == 0 ? "" : " ", listed());
+            q.after = result.entries[0].path;
+        } while (result.more);
+        ck_assert_str_eq(joined, wanted[depth - 1]);
+    }
+}
+END_TEST
+
 START_TEST(a_page_goes_on_behind_any_path_of_the_last_whether_or_not_it_still_exists)
 {
     list("/", true, "/a/b", 0);
@@ -205,6 +235,7 @@ static Suite *query_suite(void)
     tcase_add_test(tcase, get_and_exists_answer_with_the_stores_position);
     tcase_add_test(tcase, children_come_in_order_of_name);
     tcase_add_test(tcase, descendants_come_depth_first);
+    tcase_add_test(tcase, a_list_goes_so_deep_and_no_deeper_page_by_page_too);
     tcase_add_test(tcase,
                    a_page_goes_on_behind_any_path_of_the_last_whether_or_not_it_still_exists);
     tcase_add_test(tcase, a_cursor_outside_the_listing_is_refused);

@@ -60,10 +60,8 @@ START_TEST(changes_say_what_was_before_and_after_and_why)
         ck_assert_int_eq(event->type, (int)i + 1);
         ck_assert_str_eq(event->path, "/a");
         ck_assert_uint_eq(event->revision, revisions[i]);
-        ck_assert_uint_eq(event->data.len, strlen(data[i]));
-        ck_assert_mem_eq(event->data.data, data[i], strlen(data[i]));
-        ck_assert_uint_eq(event->previous.len, strlen(previous[i]));
-        ck_assert_mem_eq(event->previous.data, previous[i], strlen(previous[i]));
+        ck_assert(slice_is(slice_make(event->data.data, event->data.len), data[i]));
+        ck_assert(slice_is(slice_make(event->previous.data, event->previous.len), previous[i]));
         ck_assert_str_eq(event->note, "because");
         ck_assert_uint_eq(event->time_ms, 12345);
     }
