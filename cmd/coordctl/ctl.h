@@ -59,7 +59,6 @@ struct ctl {
     bool paths;
     bool not_renewable;
     bool has_session;   /* --session, COORD_SESSION */
-    bool has_revisions; /* --revisions, which may be 0 */
     bool wants_help;
     bool wants_version;
     long long version; /* COORD_ANY_VERSION if not given */

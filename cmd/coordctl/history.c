@@ -174,8 +174,8 @@ static void print_retention(const struct ctl *ctl, const Coord__V1__Retention *r
                        json_pack("{s:I, s:I, s:I}", "bytes", (json_int_t)r->bytes, "age_ms",
                                  (json_int_t)r->age_ms, "revisions", (json_int_t)r->revisions));
     } else {
-        printf("at most %" PRIu64 " MiB and %s, at least %" PRIu64 " revisions\n",
-               r->bytes >> 20, age, r->revisions);
+        printf("at most %" PRIu64 " MiB and %s, at least %" PRIu64 " revision%s\n",
+               r->bytes >> 20, age, r->revisions, r->revisions == 1 ? "" : "s");
     }
 }
 
@@ -187,7 +187,7 @@ static int set_retention(struct ctl *ctl, Coord__V1__Retention *r)
     ProtobufCMessage *m;
     r->bytes = ctl->bytes != 0 ? ctl->bytes : r->bytes;
     r->age_ms = ctl->age_ms != 0 ? ctl->age_ms : r->age_ms;
-    r->revisions = ctl->has_revisions ? ctl->revisions : r->revisions;
+    r->revisions = ctl->revisions != 0 ? ctl->revisions : r->revisions;
     request.header = &header;
     request.retention = r;
     int exit_code = ctl_call(ctl, CLIENT_SET_RETENTION, &request.base, &header, &m);
@@ -205,7 +205,7 @@ int ctl_policy_retention(struct ctl *ctl)
     Coord__V1__Retention *retention = ((Coord__V1__GetPoliciesReply *)m)->retention;
     if (retention == NULL) {
         exit_code = ctl_general(ctl, "the reply tells of no retention");
-    } else if (ctl->bytes != 0 || ctl->age_ms != 0 || ctl->has_revisions) {
+    } else if (ctl->bytes != 0 || ctl->age_ms != 0 || ctl->revisions != 0) {
         exit_code = set_retention(ctl, retention);
     } else {
         print_retention(ctl, retention);

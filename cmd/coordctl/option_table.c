@@ -171,8 +171,7 @@ static bool take_age(struct ctl *ctl, const char *value)
 
 static bool take_revisions(struct ctl *ctl, const char *value)
 {
-    ctl->has_revisions = true;
-    return value_parse_number(value, INT64_MAX, &ctl->revisions);
+    return value_parse_number(value, INT64_MAX, &ctl->revisions) && ctl->revisions > 0;
 }
 
 #define FLAG(field) .flag = offsetof(struct ctl, field)
@@ -300,7 +299,7 @@ const struct option options[] = {
     {.name = "revisions",
      .value = "N",
      .help = "but at least so many revisions",
-     .expected = "a number",
+     .expected = "a number from 1",
      .take = take_revisions},
     {.name = "session",
      .value = "ID:SECRET",
