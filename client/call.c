@@ -66,15 +66,20 @@ static const Coord__V1__ReplyHeader *reply_header(const ProtobufCMessage *reply)
     return header;
 }
 
-static void learn(struct coord_client *client, const ProtobufCMessage *reply)
+void client_learn(struct coord_client *client, const Coord__V1__ReplyHeader *header)
 {
-    const Coord__V1__ReplyHeader *header = reply_header(reply); /* there: unpack saw to it */
     if (header->applied_index > client->applied_index) {
         client->applied_index = header->applied_index;
     }
     if (header->revision > client->revision) {
         client->revision = header->revision;
     }
+}
+
+static void learn(struct coord_client *client, const ProtobufCMessage *reply)
+{
+    const Coord__V1__ReplyHeader *header = reply_header(reply); /* there: unpack saw to it */
+    client_learn(client, header);
     client->cluster_ms = header->cluster_ms;
     client->cluster_ms_at = socket_now_ms();
     client->knows_time = true;

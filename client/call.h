@@ -17,6 +17,9 @@ enum coord_code client_call(struct coord_client *client, enum client_method meth
                             ProtobufCMessage **reply, struct coord_error *error);
 void client_reply_free(ProtobufCMessage *reply); /* NULL is fine */
 
+/* Position of the store as a reply tells it: what COORD_SESSION reads must not fall behind. */
+void client_learn(struct coord_client *client, const Coord__V1__ReplyHeader *header);
+
 /* The endpoint that the next call begins with, after a successful one the one that answered:
  * "host:port". */
 const char *client_endpoint(const struct coord_client *client);

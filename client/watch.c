@@ -223,16 +223,6 @@ static size_t item_count(const Coord__V1__WatchReply *reply)
                                                                 : reply->n_events;
 }
 
-static void learn(struct coord_client *client, const Coord__V1__ReplyHeader *header)
-{
-    if (header != NULL && header->applied_index > client->applied_index) {
-        client->applied_index = header->applied_index;
-    }
-    if (header != NULL && header->revision > client->revision) {
-        client->revision = header->revision;
-    }
-}
-
 /* All of a reply has been handed out: the position moves. */
 static void finish_reply(struct coord_watch *w)
 {
@@ -251,7 +241,9 @@ static void finish_reply(struct coord_watch *w)
 
 static void take_reply(struct coord_watch *w, Coord__V1__WatchReply *reply)
 {
-    learn(w->client, reply->header);
+    if (reply->header != NULL) {
+        client_learn(w->client, reply->header);
+    }
     switch (reply->type) {
     case COORD__V1__WATCH_REPLY__TYPE__LISTING:
     case COORD__V1__WATCH_REPLY__TYPE__EVENTS: w->reply = reply; return;
