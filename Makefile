@@ -173,7 +173,7 @@ $(BUILD)/base/version.o: $(BUILD)/version.stamp
 # --- tests ----------------------------------------------------------------------------------
 # Every test program ends with the line "N passed, M failed"; tests/run.sh adds these up.
 SEED         ?= 1
-SEEDS        ?= 1000
+SEEDS        ?= 2000
 FUZZ_SECONDS ?= 30
 TEST_LOGS    := $(BUILD)/test-logs
 TEST_ENV     := CK_DEFAULT_TIMEOUT=60 COORD_BUILD=$(BUILD) COORDD=$(BUILD)/coordd COORDCTL=$(BUILD)/coordctl VARIANT=$(VARIANT)
