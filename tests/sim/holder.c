@@ -34,6 +34,15 @@ bool holder_sequence_take(struct holder *h, uint64_t *session, uint64_t *sequenc
     return true;
 }
 
+uint64_t holder_session(const struct holder *h)
+{
+    if (h->state != HOLDER_OPEN) {
+        return 0;
+    }
+    const struct tenancy *t = &h->all->tenancies[h->tenancy];
+    return t->is_lease ? 0 : t->id;
+}
+
 void holder_sequence_done(struct holder *h, uint64_t session, uint64_t sequence)
 {
     for (uint32_t i = 0; i < h->open_count; i++) {

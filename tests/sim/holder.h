@@ -33,6 +33,7 @@ struct proof {
     uint64_t ages_us[CLUSTER_NODES_MAX];
     uint64_t trusted_until_us; /* by the clock of `station` */
     const struct station *station;
+    bool is_wrong; /* sent with credentials that are not right */
 };
 
 /* One session or lease, for as long as the run: what its owner knows of it. */
@@ -132,6 +133,8 @@ static inline size_t holder_openings(const struct holders *h)
  * false. */
 bool holder_sequence_take(struct holder *h, uint64_t *session, uint64_t *sequence,
                           uint64_t *answered_to);
+/* The session that is open now, 0: none. */
+uint64_t holder_session(const struct holder *h);
 /* The write has its answer, or nobody waits for it any more. */
 void holder_sequence_done(struct holder *h, uint64_t session, uint64_t sequence);
 /* Somebody was told that a session does not exist. Fails unless it is gone. */

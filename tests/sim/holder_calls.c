@@ -157,17 +157,38 @@ static ProtobufCBinaryData secret_of(struct tenancy *t)
     return (ProtobufCBinaryData){.len = sizeof t->secret, .data = t->secret};
 }
 
+static void secret_spoil(struct holder *h, uint8_t secret[HOLDER_SECRET_BYTES])
+{
+    memcpy(secret, holder_tenancy(h)->secret, HOLDER_SECRET_BYTES);
+    secret[world_random(holder_world(h), 0, HOLDER_SECRET_BYTES - 1)] ^= 1;
+}
+
+/* Somebody who guesses closes the session, if he can. */
+static void wrong_close_begin(struct holder *h)
+{
+    uint8_t wrong[HOLDER_SECRET_BYTES];
+    Coord__V1__SessionCloseRequest m;
+    coord__v1__session_close_request__init(&m);
+    secret_spoil(h, wrong);
+    m.id = holder_tenancy(h)->id;
+    m.secret = (ProtobufCBinaryData){.len = sizeof wrong, .data = wrong};
+    (void)act_call(h, ACT_WRONG_SECRET, "/coord.v1.Session/Close", &m.base);
+}
+
 void holder_resume_begin(struct holder *h, enum holder_act act)
 {
     struct tenancy *t = holder_tenancy(h);
     uint8_t wrong[HOLDER_SECRET_BYTES];
+    if (act == ACT_WRONG_SECRET && world_chance(holder_world(h), 500)) {
+        wrong_close_begin(h);
+        return;
+    }
     Coord__V1__SessionResumeRequest m;
     coord__v1__session_resume_request__init(&m);
     m.id = t->id;
     m.secret = secret_of(t);
     if (act == ACT_WRONG_SECRET) {
-        memcpy(wrong, t->secret, sizeof wrong);
-        wrong[world_random(holder_world(h), 0, sizeof wrong - 1)] ^= 1;
+        secret_spoil(h, wrong);
         m.secret.data = wrong;
     }
     struct cluster *c = h->all->cluster;
@@ -227,7 +248,7 @@ static void wrong_secret_ended(struct holder *h, const struct remote_answer *a)
         return;
     }
     if (a->code == GRPC_OK) {
-        world_fail(holder_world(h), "wrong credentials resume a session");
+        world_fail(holder_world(h), "wrong credentials resume or close a session");
     } else if (is_gone(h, a->outcome)) {
         holder_is_gone(h);
     } else if (a->outcome == OUTCOME_BAD_SECRET) {
@@ -280,7 +301,11 @@ static void kept_alive(struct holder *h, uint64_t id, uint64_t ttl_ms, enum outc
     if (t == NULL || h->state == HOLDER_NONE || t != holder_tenancy(h)) {
         return; /* of the one before */
     }
-    if (ttl_ms > 0 && outcome == OUTCOME_OK) {
+    if (sent.is_wrong && outcome == OUTCOME_BAD_SECRET && ttl_ms == 0) {
+        h->all->refused++;
+    } else if (sent.is_wrong && outcome == OUTCOME_OK) {
+        world_fail(holder_world(h), "wrong credentials keep a session alive");
+    } else if (ttl_ms > 0 && outcome == OUTCOME_OK) {
         sent.trusted_until_us += holder_trust_us(ttl_ms);
         holder_confirmed(h, t, &sent, ttl_ms);
         h->all->kept_alive++;
@@ -324,6 +349,28 @@ void holder_stream_ended(struct remote_call *call, const struct remote_answer *a
     }
 }
 
+static void keepalive_send(struct holder *h, bool is_wrong)
+{
+    struct tenancy *t = holder_tenancy(h);
+    uint8_t wrong[HOLDER_SECRET_BYTES];
+    if (t->is_lease) {
+        Coord__V1__LeaseKeepAliveRequest m;
+        coord__v1__lease_keep_alive_request__init(&m);
+        m.id = t->id;
+        remote_call_send(&h->stream, &m.base);
+        return;
+    }
+    Coord__V1__SessionKeepAliveRequest m;
+    coord__v1__session_keep_alive_request__init(&m);
+    m.id = t->id;
+    m.secret = secret_of(t);
+    if (is_wrong) {
+        secret_spoil(h, wrong);
+        m.secret.data = wrong;
+    }
+    remote_call_send(&h->stream, &m.base);
+}
+
 void holder_keep_alive(struct holder *h)
 {
     struct tenancy *t = holder_tenancy(h);
@@ -340,19 +387,10 @@ void holder_keep_alive(struct holder *h)
         remote_call_give_up(&h->stream); /* nobody answers: elsewhere */
         return;
     }
-    h->pending[h->pending_count++] = holder_proof_now(h, 0);
-    if (t->is_lease) {
-        Coord__V1__LeaseKeepAliveRequest m;
-        coord__v1__lease_keep_alive_request__init(&m);
-        m.id = t->id;
-        remote_call_send(&h->stream, &m.base);
-    } else {
-        Coord__V1__SessionKeepAliveRequest m;
-        coord__v1__session_keep_alive_request__init(&m);
-        m.id = t->id;
-        m.secret = secret_of(t);
-        remote_call_send(&h->stream, &m.base);
-    }
+    struct proof *sent = &h->pending[h->pending_count++];
+    *sent = holder_proof_now(h, 0);
+    sent->is_wrong = !t->is_lease && !h->all->is_told && world_chance(holder_world(h), 20);
+    keepalive_send(h, sent->is_wrong);
     /* A stream that answers nothing for half the TTL is given up. */
     const struct proof *oldest = &h->pending[0];
     if (holder_world(h)->now_us - oldest->at_us > t->ttl_ms * MS / 2) {

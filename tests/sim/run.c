@@ -14,6 +14,7 @@
 #define PHASE_LIMIT_US  (300 * SECOND)
 #define PHASE_US        (1500 * MS) /* at least so long, however much is acknowledged */
 #define FINISH_LIMIT_US (20 * SECOND)
+#define REAP_LIMIT_US   (4 * SECOND) /* the longest ttl, a look each second, slow clocks */
 
 const char *const count_names[COUNT_KINDS] = {
     "kept-alive", "resumed", "closed",   "expired",       "repeated", "refused",
@@ -135,6 +136,12 @@ static bool nothing_is_left(struct cluster *c, void *context)
     return oracle_lease_count(&((struct run *)context)->oracle) == 0;
 }
 
+static bool nothing_is_due(struct cluster *c, void *context)
+{
+    (void)c;
+    return oracle_due_count(&((struct run *)context)->oracle) == 0;
+}
+
 static bool watchers_have_seen_all(struct cluster *c, void *context)
 {
     (void)c;
@@ -194,6 +201,7 @@ static void run_heal(struct run *r)
     must_come(r, FINISH_LIMIT_US, clients_are_done, "an operation does not end after healing");
     must_come(r, FINISH_LIMIT_US, holders_are_done, "a session's owner is stuck after healing");
     must_come(r, expiry_limit_us(r), nothing_is_left, "a session outlives its owner");
+    must_come(r, REAP_LIMIT_US, nothing_is_due, "a node whose time has passed stays");
     must_come(r, FINISH_LIMIT_US, watchers_have_seen_all,
               "a watcher lacks events after healing");
     must_come(r, FINISH_LIMIT_US, nodes_are_equal,

@@ -24,6 +24,7 @@ const struct scenario scenarios[] = {
     {"a_resume_in_the_log_beats_the_expiry_behind_it", scenario_resume_first, 3, 0},
     {"a_keepalive_is_not_confirmed_once_the_end_is_proposed", scenario_keepalive_late, 3, 0},
     {"a_leader_that_was_stopped_expires_nobody", scenario_stopped_leader, 3, 0},
+    {"reads_through_a_follower_keep_a_session_alive", scenario_reads_alone, 3, 0},
     {"a_removal_looks_again_at_what_was_due", scenario_reap_looks_again, 3, 0},
     {"a_bounded_read_that_had_to_wait_is_not_too_old", scenario_bounded_read_waits, 3, 0},
     {"a_slow_watcher_holds_nobody_and_misses_nothing", scenario_slow_watcher, 3, 0},

@@ -85,6 +85,7 @@ void scenario_write_during_scan(struct story *s);
 void scenario_resume_first(struct story *s);
 void scenario_keepalive_late(struct story *s);
 void scenario_stopped_leader(struct story *s);
+void scenario_reads_alone(struct story *s);
 void scenario_reap_looks_again(struct story *s);
 void scenario_slow_watcher(struct story *s);
 void scenario_bounded_read_waits(struct story *s);

@@ -16,6 +16,37 @@ static void slow_disks(struct story *s, uint64_t us)
     }
 }
 
+/* ---- one call ---------------------------------------------------------------------------- */
+
+struct asked {
+    struct remote_call call;
+    bool is_ok;
+};
+
+static void asked_ended(struct remote_call *call, const struct remote_answer *a)
+{
+    ((struct asked *)call->owner)->is_ok = a->end == REMOTE_ANSWERED && a->code == GRPC_OK;
+}
+
+static bool asked_is_done(struct cluster *c, void *context)
+{
+    (void)c;
+    return !remote_call_is_open(&((struct asked *)context)->call);
+}
+
+/* One call to a node; waits for its end. */
+static bool story_ask(struct story *s, uint32_t node, const char *path,
+                      const ProtobufCMessage *message)
+{
+    struct asked a = {.call = {.ended = asked_ended}};
+    struct station *from = &s->workload.stations[0];
+    a.call.owner = &a;
+    bool ok = remote_call(&from->remotes[node], &a.call, path, message, false, 3 * SECOND) &&
+              cluster_run_until(&s->cluster, 4 * SECOND, asked_is_done, &a) && a.is_ok;
+    remote_call_release(&a.call);
+    return story_expect(s, ok, "a call does not succeed");
+}
+
 /* ---- sessions ---------------------------------------------------------------------------- */
 
 static bool holder_is_open(struct cluster *c, void *context)
@@ -120,6 +151,38 @@ void scenario_stopped_leader(struct story *s)
     story_end(s);
 }
 
+/* A client that only reads, through a follower, is as alive as any other. */
+void scenario_reads_alone(struct story *s)
+{
+    struct cluster *c = &s->cluster;
+    char path[] = "/p/0";
+    Coord__V1__GetRequest get;
+    Coord__V1__RequestHeader header;
+    Coord__V1__SessionRef session;
+    struct holder *h = story_session(s);
+    if (h == NULL) {
+        return;
+    }
+    const struct tenancy *t = holder_tenancy(h);
+    uint32_t follower = ((uint32_t)cluster_leader(c) + 1) % 3;
+    coord__v1__get_request__init(&get);
+    coord__v1__request_header__init(&header);
+    coord__v1__session_ref__init(&session);
+    session.id = t->id;
+    header.session = &session;
+    get.header = &header;
+    get.path = path;
+    for (int i = 0; i < 40 && !c->world.failed; i++) {
+        header.consistency =
+            i % 2 == 0 ? COORD__V1__CONSISTENCY__LOCAL : COORD__V1__CONSISTENCY__LINEARIZABLE;
+        (void)story_ask(s, follower, "/coord.v1.Tree/Get", &get.base);
+        cluster_run(c, t->ttl_ms * MS / 3);
+    }
+    (void)story_expect(s, oracle_lease(&s->oracle, t->id)->gone_index == 0,
+                       "reads do not keep a session alive");
+    story_end(s);
+}
+
 /* ---- reads with a bound ------------------------------------------------------------------ */
 
 /* A node takes a bounded read while it is fresh enough, and is then not scheduled for long: what it
@@ -145,36 +208,6 @@ void scenario_bounded_read_waits(struct story *s)
 
 /* ---- nodes that go by themselves --------------------------------------------------------- */
 
-struct asked {
-    struct remote_call call;
-    bool is_ok;
-};
-
-static void asked_ended(struct remote_call *call, const struct remote_answer *a)
-{
-    ((struct asked *)call->owner)->is_ok = a->end == REMOTE_ANSWERED && a->code == GRPC_OK;
-}
-
-static bool asked_is_done(struct cluster *c, void *context)
-{
-    (void)c;
-    return !remote_call_is_open(&((struct asked *)context)->call);
-}
-
-/* One call to the leader; waits for its end. */
-static bool story_ask(struct story *s, const char *path, const ProtobufCMessage *message)
-{
-    struct asked a = {.call = {.ended = asked_ended}};
-    struct station *from = &s->workload.stations[0];
-    int leader = cluster_leader(&s->cluster);
-    a.call.owner = &a;
-    bool ok = leader >= 0 &&
-              remote_call(&from->remotes[leader], &a.call, path, message, false, 3 * SECOND) &&
-              cluster_run_until(&s->cluster, 4 * SECOND, asked_is_done, &a) && a.is_ok;
-    remote_call_release(&a.call);
-    return story_expect(s, ok, "a call does not succeed");
-}
-
 /* A TTL node is due, and the leader proposes its removal; but in front of that in the log
  * somebody has written to it. */
 void scenario_reap_looks_again(struct story *s)
@@ -183,7 +216,8 @@ void scenario_reap_looks_again(struct story *s)
     char path[] = "/t/n";
     Coord__V1__CreateRequest create;
     Coord__V1__SetRequest set;
-    if (story_begin(s) < 0) {
+    int leader = story_begin(s);
+    if (leader < 0) {
         return;
     }
     coord__v1__create_request__init(&create);
@@ -192,12 +226,12 @@ void scenario_reap_looks_again(struct story *s)
     create.ttl_ms = 1000;
     coord__v1__set_request__init(&set);
     set.path = path;
-    if (!story_ask(s, "/coord.v1.Tree/Create", &create.base)) {
+    if (!story_ask(s, (uint32_t)leader, "/coord.v1.Tree/Create", &create.base)) {
         return;
     }
     cluster_run(c, SECOND - SLOW_US / 2);
     slow_disks(s, SLOW_US);
-    (void)story_ask(s, "/coord.v1.Tree/Set", &set.base);
+    (void)story_ask(s, (uint32_t)leader, "/coord.v1.Tree/Set", &set.base);
     cluster_run(c, SLOW_US + SLOW_US / 2);
     slow_disks(s, 0);
     (void)story_expect(s, oracle_due_count(&s->oracle) == 1 && s->oracle.reaped == 0,

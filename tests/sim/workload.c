@@ -102,7 +102,10 @@ static void client_fill(struct client *k, enum op_kind kind, uint32_t key)
             r->id[1] = rng_next(&w->rng);
             r->id[2] = rng_next(&w->rng);
         }
-    } else if (kind == DO_SESSION_GET) {
+    } else if (k->holder != NULL && world_chance(w, 200)) {
+        r->session = holder_session(k->holder); /* which it keeps alive */
+    }
+    if (kind == DO_SESSION_GET) {
         r->consistency = COORD__V1__CONSISTENCY__SESSION;
         r->min_index = k->seen_index;
     } else if (kind == DO_LOCAL_GET) {
