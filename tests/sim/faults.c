@@ -362,13 +362,16 @@ void faults_heal(struct faults *f)
         n->host.disk.fail_after = 0;
         n->host.disk.die_after = 0;
         n->host.disk.slow_us = 0;
-        n->host.paused_until_us = 0;
     }
-    for (uint32_t i = 0; i < f->station_count; i++) {
-        f->stations[i]->host.paused_until_us = 0;
-    }
-    world_trace(&c->world, "all is healed");
     cluster_start_all(c);
+    /* Who is not scheduled has everything put off until then: it comes back when it was to. */
+    uint64_t pause = 0;
+    for (size_t i = 0; i < c->net.host_count; i++) {
+        uint64_t left = sim_host_pause_left(c->net.hosts[i]);
+        pause = left > pause ? left : pause;
+    }
+    cluster_run(c, pause);
+    world_trace(&c->world, "all is healed");
 }
 
 uint64_t faults_count(struct faults *f)
