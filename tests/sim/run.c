@@ -77,6 +77,16 @@ static void run_clients(struct run *r)
     }
 }
 
+static bool run_set_up(struct run *r)
+{
+    struct world *w = &r->cluster.world;
+    if (!workload_set_up(&r->workload)) {
+        return false;
+    }
+    return world_chance(w, 400) || workload_keep_little(&r->workload, world_random(w, 5, 60),
+                                                        (uint32_t)world_random(w, 1, 5));
+}
+
 /* Of nodes and clients alike. */
 static void run_clocks(struct cluster *c)
 {
@@ -270,7 +280,7 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
         faults_add_station(&r->faults, &r->workload.stations[i]);
     }
     cluster_start_all(c);
-    if (!c->world.failed && workload_set_up(&r->workload)) {
+    if (!c->world.failed && run_set_up(r)) {
         must_come(r, 5 * SECOND, nodes_are_equal,
                   "a healthy new cluster does not become equal");
         workload_start(&r->workload);

@@ -80,6 +80,9 @@ enum status workload_write(struct workload *l, uint32_t node, enum op_kind kind,
 enum status workload_read(struct workload *l, uint32_t node, uint32_t key, uint64_t limit_us);
 /* Creates the parents and the keys that are never deleted. */
 bool workload_set_up(struct workload *l);
+/* The change log reaches back a second, or so many revisions; nodes below /k have a few versions
+ * besides. So watchers meet the end of the log. */
+bool workload_keep_little(struct workload *l, uint64_t revisions, uint32_t versions);
 
 /* ---- workload.c, for workload_story.c ---- */
 

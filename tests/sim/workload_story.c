@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "coord/v1/history.pb-c.h"
+#include "store/policy.h"
 #include "tests/sim/workload.h"
 
 /* ---- one at a time ----------------------------------------------------------------------- */
@@ -114,17 +116,23 @@ struct setup {
     bool is_ok;
 };
 
-static void setup_ended(struct remote_call *call, const struct remote_answer *answer)
+/* A transaction that finds its nodes there: an attempt that seemed lost was not. */
+static bool txn_is_done(const struct remote_call *call)
 {
-    struct setup *s = call->owner;
     Coord__V1__TxnReply *m = remote_call_reply(call, &coord__v1__txn_reply__descriptor);
-    /* "Exists already": an attempt that seemed lost was not. */
-    s->is_ok =
-        answer->end == REMOTE_ANSWERED && m != NULL &&
-        (m->outcome == COORD__V1__OUTCOME__OK || m->outcome == COORD__V1__OUTCOME__NODE_EXISTS);
+    bool is_done = m != NULL && (m->outcome == COORD__V1__OUTCOME__OK ||
+                                 m->outcome == COORD__V1__OUTCOME__NODE_EXISTS);
     if (m != NULL) {
         coord__v1__txn_reply__free_unpacked(m, NULL);
     }
+    return is_done;
+}
+
+static void setup_ended(struct remote_call *call, const struct remote_answer *answer)
+{
+    struct setup *s = call->owner;
+    s->is_ok = answer->end == REMOTE_ANSWERED && answer->code == GRPC_OK &&
+               (strcmp(call->path, rpc_path(RPC_TXN)) != 0 || txn_is_done(call));
 }
 
 static bool setup_is_done(struct cluster *c, void *context)
@@ -139,8 +147,34 @@ static bool has_leader(struct cluster *c, void *context)
     return cluster_leader(c) >= 0;
 }
 
-/* One transaction that creates the parents and the keys that are never deleted. */
-static bool setup_try(struct workload *l, struct setup *s)
+/* Asks the leader, whichever that is, until it has done so. */
+static bool setup_ask(struct workload *l, const char *path, const ProtobufCMessage *message)
+{
+    struct cluster *c = l->cluster;
+    struct setup s = {.call = {.ended = setup_ended}};
+    s.call.owner = &s;
+    for (int attempt = 0; attempt < 20 && !s.is_ok && !c->world.failed; attempt++) {
+        if (!cluster_run_until(c, 5 * SECOND, has_leader, NULL)) {
+            continue;
+        }
+        struct remote *r = &l->stations[0].remotes[cluster_leader(c)];
+        if (!remote_call_is_open(&s.call) &&
+            !remote_call(r, &s.call, path, message, false, 2 * SECOND)) {
+            station_drop(&l->stations[0], r->node);
+        }
+        (void)cluster_run_until(c, 5 * SECOND, setup_is_done, &s);
+    }
+    if (remote_call_is_open(&s.call)) {
+        remote_close(s.call.remote);
+    }
+    remote_call_release(&s.call);
+    if (!s.is_ok) {
+        world_fail(&c->world, "a healthy new cluster does not do %s", path);
+    }
+    return s.is_ok;
+}
+
+bool workload_set_up(struct workload *l)
 {
     static const char *const parents[] = {"/k", "/c", "/v", "/p", "/q", "/e", "/b", "/t"};
     enum { PARENTS = sizeof parents / sizeof parents[0] };
@@ -148,7 +182,6 @@ static bool setup_try(struct workload *l, struct setup *s)
     Coord__V1__CreateOp creates[PARENTS + KEY_END];
     Coord__V1__Operation *all[PARENTS + KEY_END];
     char paths[PARENTS + KEY_END][16];
-    struct cluster *c = l->cluster;
     Coord__V1__TxnRequest m;
     coord__v1__txn_request__init(&m);
     m.then_ops = all;
@@ -165,26 +198,27 @@ static bool setup_try(struct workload *l, struct setup *s)
         ops[i].create = &creates[i];
         all[m.n_then_ops++] = &ops[i];
     }
-    struct remote *r = &l->stations[0].remotes[cluster_leader(c)];
-    return remote_call(r, &s->call, rpc_path(RPC_TXN), &m.base, false, 2 * SECOND) &&
-           cluster_run_until(c, 5 * SECOND, setup_is_done, s) && s->is_ok;
+    return setup_ask(l, rpc_path(RPC_TXN), &m.base);
 }
 
-bool workload_set_up(struct workload *l)
+bool workload_keep_little(struct workload *l, uint64_t revisions, uint32_t versions)
 {
-    struct cluster *c = l->cluster;
-    struct setup s = {.call = {.ended = setup_ended}};
-    bool is_ok = false;
-    s.call.owner = &s;
-    for (int attempt = 0; attempt < 20 && !is_ok && !c->world.failed; attempt++) {
-        is_ok = cluster_run_until(c, 5 * SECOND, has_leader, NULL) && setup_try(l, &s);
-    }
-    if (remote_call_is_open(&s.call)) {
-        remote_close(s.call.remote);
-    }
-    remote_call_release(&s.call);
-    if (!is_ok) {
-        world_fail(&c->world, "a healthy new cluster takes no write");
-    }
-    return is_ok;
+    char path[] = "/k";
+    Coord__V1__Retention retention;
+    Coord__V1__SetRetentionRequest m;
+    Coord__V1__HistoryPolicy policy;
+    Coord__V1__SetPolicyRequest p;
+    coord__v1__retention__init(&retention);
+    coord__v1__set_retention_request__init(&m);
+    coord__v1__history_policy__init(&policy);
+    coord__v1__set_policy_request__init(&p);
+    retention.bytes = RETENTION_BYTES_MIN;
+    retention.age_ms = RETENTION_AGE_MS_MIN;
+    retention.revisions = revisions;
+    m.retention = &retention;
+    policy.path = path;
+    policy.versions = versions;
+    p.policy = &policy;
+    return setup_ask(l, "/coord.v1.History/SetRetention", &m.base) &&
+           setup_ask(l, "/coord.v1.History/SetPolicy", &p.base);
 }
