@@ -54,7 +54,6 @@ static struct grpc_watch *watch_new(struct grpc_watch_stream *stream, uint64_t i
     w->relists = request->relist;
     w->keys_only = request->keys_only;
     w->with_previous = request->with_previous;
-    list_init(&w->link);
     grpc_watch_table_add(&stream->watches, w);
     stream->shared->watch_count++;
     return w;
@@ -66,7 +65,6 @@ static void watch_free(struct grpc_watch *w)
     struct grpc_watch_stream *stream = w->stream;
     watch_stop(grpc_watch_hub(stream), &w->watch);
     grpc_watch_setup_free(w);
-    list_remove(&w->link);
     heap_remove(&stream->timers, &w->timer);
     stream->shared->watch_count--;
     mem_free(w);
@@ -379,7 +377,6 @@ static struct grpc_watch_stream *stream_get(struct grpc_call *call)
     stream->shared = call->connection->shared->watches;
     stream->next_id = 1;
     stream->check_ms = call->connection->now_ms + SERVING_CHECK_MS;
-    list_init(&stream->waiting);
     list_init(&stream->listings);
     metric_add(stream->shared->streams, 1);
     call->data = stream;
@@ -402,6 +399,7 @@ static void watch_ended(struct grpc_call *call)
     grpc_watch_table_close(&stream->watches);
     heap_close(&stream->timers);
     metric_add(stream->shared->streams, -1);
+    buf_close(&stream->waiting);
     mem_free(stream);
 }
 
@@ -440,16 +438,29 @@ static void watch_half_closed(struct grpc_call *call)
     }
 }
 
+/* An id may be gone, or that of another watch by now. */
+static void resume_waiting(struct grpc_watch_stream *stream)
+{
+    size_t count = stream->waiting.size / sizeof(uint64_t);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t id;
+        memcpy(&id, stream->waiting.data + i * sizeof id, sizeof id);
+        struct grpc_watch *w = grpc_watch_table_find(&stream->watches, id);
+        if (w != NULL && w->is_waiting) {
+            w->is_waiting = false;
+            watch_resume(grpc_watch_hub(stream), &w->watch);
+        }
+    }
+    buf_clear(&stream->waiting);
+}
+
 static void watch_drained(struct grpc_call *call)
 {
     struct grpc_watch_stream *stream = call->data;
-    struct list *it;
     if (stream == NULL) {
         return;
     }
-    while ((it = list_pop_front(&stream->waiting)) != NULL) {
-        watch_resume(grpc_watch_hub(stream), &LIST_OF(it, struct grpc_watch, link)->watch);
-    }
+    resume_waiting(stream);
     grpc_listing_step(stream);
     progress_answer(stream);
     if (stream_is_over(stream)) {

@@ -69,7 +69,6 @@ struct grpc_watch {
     struct watch watch;
     struct grpc_watch_stream *stream;
     struct grpc_watch_setup *setup; /* NULL: RUNNING */
-    struct list link;               /* among those that wait for room */
     uint64_t id;
     struct heap_node timer; /* of its next PROGRESS */
     uint32_t progress_ms;   /* 0: none */
@@ -77,10 +76,11 @@ struct grpc_watch {
     bool relists : 1;
     bool keys_only : 1;
     bool with_previous : 1;
+    bool is_waiting : 1; /* for room: among its stream's `waiting` */
     bool is_split : 1; /* the rest of a revision is to come: nothing may come between */
 };
 
-_Static_assert(sizeof(struct grpc_watch) <= sizeof(struct watch) + 64,
+_Static_assert(sizeof(struct grpc_watch) <= sizeof(struct watch) + 48,
                "idle watches are small");
 
 enum grpc_watch_stage {
@@ -123,7 +123,7 @@ struct grpc_watch_stream {
     uint64_t next_id;      /* to choose */
     uint64_t check_ms;     /* when to ask again whether the node still serves */
     struct heap timers;    /* of watches */
-    struct list waiting;   /* watches that found the stream full, in that order */
+    struct buf waiting;    /* ids (uint64_t) of watches that found the stream full, in that order */
     struct list listings;  /* setups, QUEUED; the first may be LISTING */
     size_t progress_asked; /* requests not answered yet */
 };

@@ -148,8 +148,10 @@ static size_t events_deliver(struct watch *base, const struct change *const *cha
         grpc_watch_postpone(w);
     }
     if (taken < count) {
-        list_remove(&w->link);
-        list_push_back(&w->stream->waiting, &w->link);
+        if (!w->is_waiting) {
+            w->is_waiting = true;
+            buf_append(&w->stream->waiting, &w->id, sizeof w->id);
+        }
     } else if (w->is_once && !more) {
         grpc_watch_end(w, OUTCOME_OK, "once");
     }
@@ -159,7 +161,7 @@ static size_t events_deliver(struct watch *base, const struct change *const *cha
 static void events_compacted(struct watch *base, uint64_t floor)
 {
     struct grpc_watch *w = LIST_OF(base, struct grpc_watch, watch);
-    list_remove(&w->link);
+    w->is_waiting = false;
     w->is_split = false;
     grpc_watch_tell(w->stream, w->id, COORD__V1__WATCH_REPLY__TYPE__COMPACTED, floor);
     if (!w->relists) {

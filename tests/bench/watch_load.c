@@ -142,7 +142,7 @@ static void create_watch(struct bench *b, size_t i)
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     header.consistency = COORD__V1__CONSISTENCY__LOCAL; /* the point is not the barrier */
     if (b->settings.idle) {
-        (void)snprintf(path, sizeof path, "/services/search/shard-%03zu/replica-%08zu", i % 1000,
+        (void)snprintf(path, sizeof path, "/services/shard-%03zu/node-%08zu", i % 1000,
                        i);
     } else {
         (void)snprintf(path, sizeof path, "%s", WATCHED);
@@ -229,9 +229,10 @@ static void report_idle(const struct bench *b, uint64_t before, double seconds)
     uint64_t after = process_rss_bytes(b->settings.pid);
     printf("{\"bench\":\"idle watches\",\"watches\":%zu,\"connections\":%zu,"
            "\"created_per_s\":%.0f,\"rss_before_bytes\":%" PRIu64 ",\"rss_after_bytes\":%" PRIu64
-           ",\"bytes_per_watch\":%.0f}\n",
+           ",\"path_bytes\":%zu,\"bytes_per_watch\":%.0f}\n",
            b->settings.watches, b->settings.connections, (double)b->settings.watches / seconds,
-           before, after, ((double)after - (double)before) / (double)b->settings.watches);
+           before, after, sizeof "/services/shard-000/node-00000000" - 1,
+           ((double)after - (double)before) / (double)b->settings.watches);
 }
 
 static int run(struct bench *b)
