@@ -30,7 +30,7 @@
 
 /* Changes that leave per command, besides two for each that the command made. A revision leaves
  * whole. */
-#define HISTORY_TRIM_MAX ((uint64_t)4096)
+#define HISTORY_TRIM_MAX ((uint64_t)2048)
 
 /* What a change is said to cost besides its bytes. Replicated behaviour: not sizeof. */
 #define CHANGE_COST_BYTES ((uint64_t)256)

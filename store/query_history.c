@@ -13,7 +13,7 @@
 
 /* What one page may look at, so that it takes a few milliseconds however little it finds: a change
  * that the hash of its path passes over costs 1, one whose path is read more. */
-#define LOOK_BUDGET    ((uint64_t)4 << 20)
+#define LOOK_BUDGET    ((uint64_t)2 << 20)
 #define LOOK_COST_PATH ((uint64_t)32)
 
 /* ---- a node as it was --------------------------------------------------------------------- */

@@ -219,7 +219,7 @@ static struct version *entry_new(struct versions *v, const struct change *c)
     e->change.note = copy_bytes(&at, c->note);
     (void)value_ref(e->change.data);
     (void)value_ref(e->change.old_data);
-    v->bytes += c->cost;
+    v->bytes += c->cost + VERSION_COST_BYTES;
     v->sum += entry_hash(c);
     return e;
 }
@@ -239,7 +239,7 @@ static void entry_drop(struct versions *v, struct version *e, size_t at)
     if (v->evict != NULL) {
         v->evict(v->evict_context, &e->change);
     }
-    v->bytes -= e->change.cost;
+    v->bytes -= e->change.cost + VERSION_COST_BYTES;
     v->sum -= entry_hash(&e->change);
     cells_remove(v, at);
     c->begin++;
@@ -457,7 +457,7 @@ void versions_check(const struct versions *v)
         const struct change *c = &cell->version->change;
         POST(version_key_compare(cell->key, key_of(c)) == 0);
         POST(chain_find(v, c->space, c->path, c->path_hash) == cell->version->chain);
-        bytes += c->cost;
+        bytes += c->cost + VERSION_COST_BYTES;
         sum += entry_hash(c);
         entries++;
     }

@@ -18,8 +18,11 @@
 struct policies;
 
 #define VERSIONS_BYTES_MAX ((uint64_t)256 << 20)
+/* What an entry is said to cost besides what the change did in the log: its place in the chain, in
+ * the order of all, and its share of both. Replicated behaviour: not sizeof. */
+#define VERSION_COST_BYTES ((uint64_t)128)
 /* Entries that the sweep looks at per command: about a millisecond. */
-#define VERSIONS_SWEEP_MAX ((uint32_t)4096)
+#define VERSIONS_SWEEP_MAX ((uint32_t)1024)
 #define VERSIONS_SWEPT     UINT64_MAX /* no sweep is under way */
 
 /* Order of all changes: by revision, then sub. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/rng.h"
+#include "store/policy.h"
 #include "store/row.h"
 #include "store/store.h"
 
@@ -231,6 +232,138 @@ static void bench_scan(struct bench *b, uint32_t nodes)
     buf_close(&rows);
 }
 
+/* How long the loop stands still for one thing, in real time. */
+static void report_stop(const char *what, uint64_t size, uint64_t ns)
+{
+    printf("{\"bench\":\"%s\",\"size\":%" PRIu64 ",\"us\":%" PRIu64 "}\n", what, size, ns / 1000);
+    fflush(stdout);
+}
+
+/* Everything below "/bench" in one command. */
+static void bench_delete_tree(struct bench *b)
+{
+    uint64_t nodes = store_node_count(b->store);
+    struct op op = make_op(OP_DELETE, "/bench", slice_make(NULL, 0));
+    op.flags = OP_RECURSIVE | OP_DRY_RUN;
+    uint64_t begin = now_ns();
+    apply(b, &op);
+    report_stop("count of a tree", nodes, now_ns() - begin);
+    op.flags = OP_RECURSIVE;
+    begin = now_ns();
+    apply(b, &op);
+    report_stop("delete of a tree", nodes, now_ns() - begin);
+    begin = now_ns();
+    op = make_op(OP_CREATE, "/after", slice_make(NULL, 0));
+    apply(b, &op);
+    report_stop("the command after it", nodes, now_ns() - begin);
+}
+
+/* One transaction of as many operations as fit. */
+static void bench_transaction(const char *what, uint8_t type)
+{
+    enum { OPS = 100000 };
+    struct bench b = {.store = store_new(), .cluster_ms = 1000000};
+    static char paths[OPS][PATH_BYTES];
+    static struct op ops[OPS];
+    for (uint32_t i = 0; i < OPS; i++) {
+        snprintf(paths[i], PATH_BYTES, "/%x", i);
+        ops[i] = make_op(type, type == OP_SET ? "/" : paths[i], slice_make(NULL, 0));
+    }
+    struct command c = {.type = COMMAND_TXN, .txn = {.then_ops = ops, .then_count = OPS}};
+    struct apply_context context = {.index = 1, .cluster_ms = 1000000, .last_of_entry = true};
+    struct reply reply;
+    uint64_t begin = now_ns();
+    store_apply(b.store, &context, &c, &reply);
+    report_stop(what, OPS, now_ns() - begin);
+    if (reply.outcome != OUTCOME_OK) {
+        fprintf(stderr, "%s: %s\n", what, outcome_text((enum outcome)reply.outcome));
+        exit(1);
+    }
+    store_free(b.store);
+}
+
+static uint64_t ask(struct bench *b, const struct query *q)
+{
+    struct arena arena = {0};
+    struct query_result result;
+    uint64_t begin = now_ns();
+    store_query(b->store, q, &result, &arena);
+    uint64_t ns = now_ns() - begin;
+    if (result.outcome != OUTCOME_OK) {
+        fprintf(stderr, "query: %s\n", outcome_text((enum outcome)result.outcome));
+        exit(1);
+    }
+    arena_close(&arena);
+    return ns;
+}
+
+/* Questions that go through the whole of a full log, of small changes. */
+static void bench_past(void)
+{
+    struct bench b = {.store = store_new(), .cluster_ms = 1000000};
+    struct op op = make_op(OP_CREATE, "/seldom", slice_str("x"));
+    apply(&b, &op);
+    fill(&b, 250000, slice_make(NULL, 0));
+    uint64_t changes = store_revision(b.store) - store_history_floor(b.store);
+    struct query get = {.type = QUERY_GET,
+                        .space = SPACE_NODES,
+                        .path = slice_str("/seldom"),
+                        .revision = store_history_floor(b.store)};
+    report_stop("get at the oldest revision", changes, ask(&b, &get));
+    struct query history = {
+        .type = QUERY_HISTORY, .space = SPACE_NODES, .path = slice_str("/seldom")};
+    report_stop("history of a node", changes, ask(&b, &history));
+    history.newest_first = true;
+    report_stop("history of a node, newest first", changes, ask(&b, &history));
+    history.recursive = true;
+    report_stop("history of a subtree, a page", changes, ask(&b, &history));
+    history.newest_first = false;
+    history.path = slice_str("/");
+    report_stop("history of all, a page", changes, ask(&b, &history));
+    store_free(b.store);
+}
+
+/* 256 MiB of chains that all go, since their policy ends. */
+static void bench_versions(void)
+{
+    struct bench b = {.store = store_new(), .cluster_ms = 1000000};
+    uint8_t key[POLICY_KEY_BYTES_MAX];
+    uint8_t value[POLICY_VALUE_BYTES_MAX];
+    struct retention least = {RETENTION_BYTES_MIN, RETENTION_AGE_MS_MIN, 0};
+    struct op op = {.type = OP_SET,
+                    .space = SPACE_META,
+                    .path = slice_str(POLICY_RETENTION_KEY),
+                    .data = retention_value(&least, value),
+                    .version = VERSION_ANY};
+    apply(&b, &op);
+    op.path = policy_key(slice_str("/"), key);
+    op.data = policy_value(10, value);
+    apply(&b, &op);
+    uint64_t begin = cpu_ns();
+    fill(&b, 900000, slice_make(NULL, 0));
+    report("create, into version chains", 900000, cpu_ns() - begin);
+    printf("{\"bench\":\"memory of chains\",\"versions_bytes\":%" PRIu64
+           ",\"rss_bytes\":%" PRIu64 "}\n",
+           store_versions_bytes(b.store), rss_bytes());
+    struct query history = {.type = QUERY_HISTORY,
+                            .space = SPACE_NODES,
+                            .path = slice_str("/seldom"),
+                            .recursive = true};
+    report_stop("history in chains, a page", store_versions_bytes(b.store), ask(&b, &history));
+    uint64_t worst = 0;
+    uint64_t commands = 0;
+    op.type = OP_DELETE;
+    op.data = slice_make(NULL, 0);
+    for (; commands == 0 || store_versions_bytes(b.store) > 0; commands++) {
+        begin = now_ns();
+        apply(&b, &op);
+        worst = now_ns() - begin > worst ? now_ns() - begin : worst;
+        op = make_op(OP_SET, "/", slice_make(NULL, 0));
+    }
+    report_stop("a piece of a sweep, the worst", commands, worst);
+    store_free(b.store);
+}
+
 static void bench_memory(uint32_t nodes)
 {
     struct bench b = {.store = store_new(), .cluster_ms = 1000000};
@@ -246,6 +379,7 @@ static void bench_memory(uint32_t nodes)
            store_bytes(b.store));
     fflush(stdout);
     bench_scan(&b, nodes);
+    bench_delete_tree(&b);
     store_free(b.store);
 }
 
@@ -253,6 +387,10 @@ int main(int argc, char **argv)
 {
     uint32_t nodes = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 1000000;
     bench_memory(nodes);
+    bench_past();
+    bench_versions();
+    bench_transaction("transaction of creates", OP_CREATE);
+    bench_transaction("transaction of sets", OP_SET);
     bench_writes(false);
     bench_writes(true);
     return 0;

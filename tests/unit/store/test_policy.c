@@ -1,4 +1,4 @@
-/* Policies as keys of the metadata space: what they may be, and that what they mean follows them. */
+/* Policies as keys of the metadata space: what they may be, and that their meaning follows. */
 #include "store/policy.h"
 
 #include "store/digest.h"
