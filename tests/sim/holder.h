@@ -59,6 +59,7 @@ enum holder_job {
     JOB_AGAIN,  /* the same request once more after its answer */
     JOB_PROBE,  /* a sequence number that must be refused */
     JOB_DELETE, /* an ephemeral of its own */
+    JOB_PAST,   /* not a write: a node as it was */
     JOB_ORPHAN, /* a container, a TTL node, or a child of one */
 };
 
@@ -90,6 +91,7 @@ struct holder {
     char made[64]; /* what the store made of it */
     uint64_t job_tenancy;
     uint32_t made_count;
+    uint64_t past_revision;
     /* numbered writes */
     uint64_t next_sequence;
     uint64_t open_sequences[HOLDER_PENDING_MAX];
@@ -107,12 +109,13 @@ struct holders {
     struct tenancy *tenancies;
     size_t tenancy_count;
     bool is_ending;
-    bool is_told; /* what to do, by a story */
+    bool is_told;        /* what to do, by a story */
     uint64_t kept_alive; /* confirmations */
     uint64_t resumed;
     uint64_t closed;
     uint64_t repeated;
-    uint64_t refused; /* wrong credentials, spent numbers */
+    uint64_t recalled; /* nodes as they were */
+    uint64_t refused;  /* wrong credentials, spent numbers */
 };
 
 void holders_init(struct holders *h, struct cluster *c, struct oracle *o);

@@ -4,10 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "coord/v1/tree.pb-c.h"
 
 #define WORK_LIMIT_US (600 * MS)
 #define ORPHANS       3
+#define PAST_MAX      200 /* revisions */
+#define PAST_KEYS     6
 
 /* ---- requests ---------------------------------------------------------------------------- */
 
@@ -126,6 +129,23 @@ static void begin_probe(struct holder *h)
     h->job = JOB_PROBE;
 }
 
+/* A node as it was at some revision, that the log or the node's own versions may still tell. */
+static void begin_past(struct holder *h)
+{
+    const struct oracle *o = h->all->oracle;
+    uint64_t back = world_random(holder_world(h), 0, PAST_MAX);
+    Coord__V1__GetRequest m;
+    h->sequence = 0;
+    h->past_revision = o->revision > back ? o->revision - back : 1;
+    (void)snprintf(h->path, sizeof h->path, "/k/%u",
+                   (unsigned)world_random(holder_world(h), 0, PAST_KEYS - 1));
+    coord__v1__get_request__init(&m);
+    m.path = h->path;
+    m.revision = h->past_revision;
+    pack(h, "/coord.v1.Tree/Get", &m.base);
+    h->job = JOB_PAST;
+}
+
 /* Nodes that go by themselves, and what keeps them. */
 static void begin_orphan(struct holder *h)
 {
@@ -184,8 +204,10 @@ void holder_work(struct holder *h)
             begin_delete(h);
         } else if (dice < 62 && h->acked_floor > 0) {
             begin_probe(h);
-        } else if (dice < 90) {
+        } else if (dice < 85) {
             begin_orphan(h);
+        } else if (dice < 97) {
+            begin_past(h);
         } else {
             return;
         }
@@ -224,8 +246,41 @@ static void created(struct holder *h, const Coord__V1__CreateReply *m)
     end_work(h);
 }
 
-static bool refusal_is_expected(const struct holder *h, enum outcome outcome)
+/* What the node was then, by the changes; NULL: it was not there. */
+static void check_past(struct holder *h, const Coord__V1__GetReply *m)
 {
+    size_t count = 0;
+    struct oracle_node *tree = oracle_tree_at(h->all->oracle, h->past_revision, &count);
+    const struct oracle_node *n = NULL;
+    for (size_t i = 0; i < count; i++) {
+        n = slice_is(tree[i].path, h->path) ? &tree[i] : n;
+    }
+    bool is_right = m == NULL || n == NULL
+                        ? m == NULL && n == NULL
+                        : m->stat->modify_revision == n->modify_revision &&
+                              oracle_value_is(&n->data, slice_make(m->data.data, m->data.len));
+    if (!is_right) {
+        world_fail(holder_world(h), "%s at revision %" PRIu64 " is told as it never was",
+                   h->path, h->past_revision);
+    }
+    h->all->recalled++;
+    mem_free(tree);
+}
+
+static bool past_is_refused(struct holder *h, enum outcome outcome)
+{
+    if (outcome == OUTCOME_NO_NODE) {
+        check_past(h, NULL);
+        return true;
+    }
+    return outcome == OUTCOME_COMPACTED && h->past_revision < h->all->oracle->floor;
+}
+
+static bool refusal_is_expected(struct holder *h, enum outcome outcome)
+{
+    if (h->job == JOB_PAST) {
+        return past_is_refused(h, outcome);
+    }
     switch (outcome) {
     case OUTCOME_SEQUENCE_EXPIRED: return h->job == JOB_PROBE;
     case OUTCOME_NO_NODE: return h->job == JOB_DELETE || h->job == JOB_ORPHAN;
@@ -269,6 +324,11 @@ void holder_worked(struct remote_call *call, const struct remote_answer *a)
         if (h->sequence == 0) {
             h->job = JOB_NONE; /* else it is sent again with the next look */
         }
+    } else if (h->job == JOB_PAST) {
+        Coord__V1__GetReply *m = remote_call_reply(call, &coord__v1__get_reply__descriptor);
+        check_past(h, m);
+        coord__v1__get_reply__free_unpacked(m, NULL);
+        end_work(h);
     } else if (strcmp(call->path, "/coord.v1.Tree/Create") == 0 && h->job != JOB_ORPHAN) {
         Coord__V1__CreateReply *m =
             remote_call_reply(call, &coord__v1__create_reply__descriptor);

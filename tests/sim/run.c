@@ -17,8 +17,8 @@
 #define REAP_LIMIT_US   (4 * SECOND) /* the longest ttl, a look each second, slow clocks */
 
 const char *const count_names[COUNT_KINDS] = {
-    "kept-alive", "resumed", "closed",   "expired",       "repeated", "refused",
-    "reaped",     "events",  "listings", "watch-resumes", "progress", "compacted",
+    "kept-alive", "resumed", "closed",   "expired",       "repeated", "refused",   "reaped",
+    "recalled",   "events",  "listings", "watch-resumes", "progress", "compacted",
 };
 
 struct run {
@@ -257,6 +257,7 @@ static void run_report(struct run *r, struct run_result *out)
         [COUNT_REPEATED] = r->holders.repeated,
         [COUNT_REFUSED] = r->holders.refused,
         [COUNT_REAPED] = r->oracle.reaped,
+        [COUNT_RECALLED] = r->holders.recalled,
         [COUNT_EVENTS] = r->watchers.events,
         [COUNT_LISTINGS] = r->watchers.listings,
         [COUNT_WATCH_RESUMES] = r->watchers.resumes,
