@@ -107,6 +107,7 @@ void cluster_close(struct cluster *c)
     world_close(&c->world);
     mem_free(c->leaders);
     mem_free(c->digests);
+    mem_free(c->reigns);
 }
 
 /* ---- checks after every turn ------------------------------------------------------------- */
@@ -172,6 +173,23 @@ static void check_applied(struct cluster *c, struct cluster_node *n)
     }
 }
 
+static void reign_end(struct cluster *c, const struct cluster_node *n)
+{
+    for (size_t i = 0; i < c->reign_count; i++) {
+        struct reign *r = &c->reigns[i];
+        if (r->node == n->host.number && r->lost_us == UINT64_MAX) {
+            r->lost_us = sim_host_age_us(&n->host);
+        }
+    }
+}
+
+static void reign_begin(struct cluster *c, const struct cluster_node *n)
+{
+    c->reigns = mem_resize(c->reigns, (c->reign_count + 1) * sizeof *c->reigns);
+    c->reigns[c->reign_count++] = (struct reign){
+        .node = n->host.number, .won_us = sim_host_age_us(&n->host), .lost_us = UINT64_MAX};
+}
+
 static void check_state(struct cluster *c, struct cluster_node *n)
 {
     struct node_status status;
@@ -194,9 +212,9 @@ static void check_state(struct cluster *c, struct cluster_node *n)
     if (!is_new) {
         return;
     }
+    reign_end(c, n);
     if (state == 'l') {
-        n->has_won = true;
-        n->won_age_us = sim_host_age_us(&n->host);
+        reign_begin(c, n);
     }
     world_note(&c->world, NOTE_STATE, (uint64_t)n->host.number << 8 | (uint8_t)state,
                status.term);
@@ -412,6 +430,7 @@ static void node_release(struct cluster *c, struct cluster_node *n)
 {
     world_cancel(&c->world, &n->turn);
     world_cancel(&c->world, &n->deadline);
+    reign_end(c, n);
     server_close(n->server);
     node_close(n->node);
     n->server = NULL;

@@ -70,12 +70,17 @@ struct cluster_node {
     uint64_t term;
     bool has_changed;    /* its log said that its state did */
     char state;          /* first letter of node_status.state */
-    bool has_won;        /* has been leader at some time */
-    uint64_t won_age_us; /* sim_host_age_us when it last won */
     struct world_event turn;
     struct world_event deadline;
     struct world_event restart;
     struct world_event event; /* faults.c: what ends a fault of this node */
+};
+
+/* A time of leadership, by the leader's own clock (sim_host_age_us). */
+struct reign {
+    uint32_t node;
+    uint64_t won_us;
+    uint64_t lost_us; /* UINT64_MAX: it goes on */
 };
 
 struct cluster_digest {
@@ -96,6 +101,8 @@ struct cluster {
     size_t leader_count;
     struct cluster_digest *digests; /* by applied index */
     size_t digest_count;
+    struct reign *reigns;
+    size_t reign_count;
     uint64_t jumped_us; /* when a node's monotonic clock last jumped */
     uint64_t elections;
     uint64_t installs;

@@ -7,8 +7,8 @@
  *
  *   - within 0.8 of the TTL after sending the last keepalive that was confirmed, by the client's
  *     own clock, nobody sees the session expired (unless a node's clock jumped)
- *   - no session expires before its TTL has passed, since that keepalive was sent and since the
- *     leader won, by the clock of any node that has led: jumps or not
+ *   - no session expires before its TTL has passed since that keepalive was sent, by the clock
+ *     and within the time of one leader: jumps or not
  *   - it ends with a reason that fits: closed only if its owner asked for that, else expired
  *   - "it does not exist" is said only once it is gone, and then for ever; wrong credentials
  *     are told as such and change nothing

@@ -31,15 +31,18 @@ struct tenancy *holders_find(struct holders *h, uint64_t id)
     return NULL;
 }
 
-/* Whether by the clock of some node that has led the TTL has passed since the client's last
- * sign of life and since that node won. */
+/* Whether in some time of leadership the TTL has passed, by the leader's clock, since it began and
+ * since the client's last sign of life. What the leader of then proposed may be applied much
+ * later. */
 static bool ttl_has_passed(const struct cluster *c, const struct tenancy *t)
 {
-    for (uint32_t i = 0; i < c->options.nodes; i++) {
-        const struct cluster_node *n = &c->nodes[i];
-        uint64_t since = t->proof.ages_us[i];
-        since = n->has_won && n->won_age_us > since ? n->won_age_us : since;
-        if (n->has_won && sim_host_age_us(&n->host) - since + MS >= t->ttl_ms * MS) {
+    for (size_t i = 0; i < c->reign_count; i++) {
+        const struct reign *r = &c->reigns[i];
+        uint64_t proved = t->proof.ages_us[r->node];
+        uint64_t since = r->won_us > proved ? r->won_us : proved;
+        uint64_t end =
+            r->lost_us != UINT64_MAX ? r->lost_us : sim_host_age_us(&c->nodes[r->node].host);
+        if (end + MS >= since + t->ttl_ms * MS) {
             return true;
         }
     }
