@@ -31,7 +31,8 @@ struct connection {
     struct buf text;
     struct connection_answer *answer;
     long http_status;
-    bool has_status;
+    bool has_code;   /* a grpc-status has come */
+    bool has_status; /* and the whole list that it was in */
     bool is_closed;
     bool was_refused; /* the server did not process it */
     bool is_too_large;
@@ -76,7 +77,7 @@ static void on_header(void *owner, struct http2_stream *s, struct slice name,
     struct connection *c = owner;
     (void)s;
     if (slice_is(name, "grpc-status")) {
-        c->has_status = true;
+        c->has_code = true;
         c->answer->code = grpc_code_parse(value);
     } else if (slice_is(name, "grpc-message") && reserve(&c->text, value.size)) {
         buf_clear(&c->text);
@@ -91,11 +92,13 @@ static void on_header(void *owner, struct http2_stream *s, struct slice name,
     }
 }
 
+/* Headers come one by one, as their bytes do. A connection that breaks amid the trailers has
+ * brought a code, but not what it was about: that is no answer. */
 static void on_headers_end(void *owner, struct http2_stream *s, bool is_last)
 {
-    (void)owner;
+    struct connection *c = owner;
     (void)s;
-    (void)is_last;
+    c->has_status = is_last && c->has_code;
 }
 
 static struct slice unread(const struct connection *c)
@@ -266,6 +269,7 @@ static void reset_call(struct connection *c, struct connection_answer *answer, b
     *answer = (struct connection_answer){.code = GRPC_UNKNOWN};
     c->answer = answer;
     c->http_status = HTTP_STATUS_OK;
+    c->has_code = false;
     c->has_status = false;
     c->is_closed = false;
     c->was_refused = false;
