@@ -9,8 +9,9 @@
  *   REMOTE_LOST      anything may have happened
  *
  * A call is its owner's memory, pinned from remote_call until `ended`, which comes exactly
- * once and never from inside a function called here. `message` may come before, once per
- * message. */
+ * once and never from inside a function called here (but remote_close). In `ended` an owner
+ * notes and schedules: its process may be about to end, so that it calls nobody. `message` may
+ * come before, once per message. */
 #ifndef TESTS_SIM_REMOTE_H
 #define TESTS_SIM_REMOTE_H
 
