@@ -109,6 +109,7 @@ void store_apply(struct store *s, const struct apply_context *context, const str
     PRE(s->load == NULL);
     INVARIANT(14, context->index > s->applied_index);
     arena_clear(&s->arena);
+    s->caller = c->identities;
     *reply = (struct reply){.outcome = OUTCOME_OK};
     if (context->cluster_ms > s->cluster_ms) { /* never back, whoever leads */
         s->cluster_ms = context->cluster_ms;

@@ -5,11 +5,12 @@
 #include "store/store.h"
 
 /* apply_node.c: one change of one node, between edit_begin and its end. On any outcome but
- * OUTCOME_OK nothing has been changed by this operation. Arguments have passed op_check; paths are
- * checked here, in ZooKeeper's order. */
+ * OUTCOME_OK nothing has been changed by this operation. Arguments have passed op_check; paths,
+ * lists and permissions are checked here, in ZooKeeper's order. */
 enum outcome apply_create(struct store *s, const struct op *op, struct op_result *result);
 enum outcome apply_set(struct store *s, const struct op *op, struct op_result *result);
 enum outcome apply_delete(struct store *s, const struct op *op, struct op_result *result);
+enum outcome apply_set_acl(struct store *s, const struct op *op, struct op_result *result);
 enum outcome apply_check_version(struct store *s, const struct op *op);
 
 /* apply_read.c: reads and guards within a transaction. `room` is what the reply may still hold. */
@@ -17,7 +18,8 @@ enum outcome apply_get(struct store *s, const struct op *op, struct op_result *r
                        size_t *room);
 enum outcome apply_list(struct store *s, const struct op *op, struct op_result *result,
                         size_t *room);
-bool guard_holds(const struct store *s, const struct guard *g);
+/* OUTCOME_OK, or OUTCOME_NO_AUTH: what a guard tells, only those may know who may read the node. */
+enum outcome guard_ask(const struct store *s, const struct guard *g, bool *holds);
 
 /* apply_txn.c */
 void apply_txn(struct store *s, const struct apply_context *context, const struct command *c,

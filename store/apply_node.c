@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "store/state.h"
+#include "store/validate.h"
 
 /* Ancestors that one create may make: what a short request can cost stays bounded. */
 #define PARENTS_MADE_MAX    128
@@ -17,9 +18,22 @@ static struct value *op_value(const struct op *op)
     return op->flags & OP_NULL_DATA ? NULL : value_new(op->data);
 }
 
+static enum outcome caller_may(const struct store *s, uint32_t slot,
+                               enum acl_permission permission)
+{
+    return node_allows(s, slot, permission, s->caller) ? OUTCOME_OK : OUTCOME_NO_AUTH;
+}
+
 static void result_fill(struct store *s, uint32_t slot, struct op_result *result)
 {
     tree_stat(&s->tree, slot, &result->stat);
+}
+
+/* The id of the operation's list, which has been checked. */
+static enum outcome list_intern(struct store *s, const struct op *op, uint32_t *acl)
+{
+    *acl = op->acl.size == 0 ? 0 : acl_table_intern(&s->acls, op->acl);
+    return *acl == ACL_ID_NONE ? OUTCOME_LIMIT : OUTCOME_OK;
 }
 
 /* ---- create ------------------------------------------------------------------------------- */
@@ -108,34 +122,45 @@ static struct slice sequential_path(struct store *s, struct slice path, uint32_t
     return slice_make(whole, path.size + (size_t)digits);
 }
 
-enum outcome apply_create(struct store *s, const struct op *op, struct op_result *result)
+/* The parent, or what is missing of it: the part of the checks that comes before the name. */
+static enum outcome create_find_parent(const struct store *s, const struct op *op,
+                                       struct missing *missing)
 {
-    struct tree *t = &s->tree;
-    if (space_is_flat(op->space)) {
-        return flat_create(s, op, result);
-    }
     if (op->kind == NODE_EPHEMERAL && lease_table_find(&s->leases, op->lease) == NULL) {
         return OUTCOME_NO_LEASE;
     }
     enum outcome outcome = path_check_first(op->path);
+    if (outcome == OUTCOME_OK) {
+        outcome = op_acl_check(op, NULL);
+    }
     if (outcome != OUTCOME_OK) {
         return outcome;
     }
-    struct slice parent_path = op->path.size == 1 ? op->path : path_parent(op->space, op->path);
-    struct missing missing; /* not cleared: it is large, and rarely used */
-    missing.count = 0;
-    missing.ancestor = tree_find(t, op->space, parent_path);
-    if (missing.ancestor == TREE_NONE) {
+    struct slice parent = op->path.size == 1 ? op->path : path_parent(op->space, op->path);
+    missing->count = 0;
+    missing->ancestor = tree_find(&s->tree, op->space, parent);
+    if (missing->ancestor == TREE_NONE) {
         if ((op->flags & OP_MAKE_PARENTS) == 0) {
             return OUTCOME_NO_PARENT;
         }
         outcome = path_check(op->path, (op->flags & OP_SEQUENTIAL) != 0, NULL);
         if (outcome == OUTCOME_OK) {
-            outcome = missing_find(s, parent_path, &missing);
+            outcome = missing_find(s, parent, missing);
         }
-        if (outcome != OUTCOME_OK) {
-            return outcome;
-        }
+    }
+    return outcome == OUTCOME_OK ? caller_may(s, missing->ancestor, ACL_CREATE) : outcome;
+}
+
+enum outcome apply_create(struct store *s, const struct op *op, struct op_result *result)
+{
+    struct tree *t = &s->tree;
+    struct missing missing; /* not cleared: it is large, and rarely used */
+    if (space_is_flat(op->space)) {
+        return flat_create(s, op, result);
+    }
+    enum outcome outcome = create_find_parent(s, op, &missing);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
     }
     uint32_t parent = missing.count == 0 ? missing.ancestor : TREE_NONE;
     struct tree_key key = {
@@ -160,12 +185,16 @@ enum outcome apply_create(struct store *s, const struct op *op, struct op_result
     if (node_kind_of(tree_node(t, missing.ancestor)) == NODE_EPHEMERAL) {
         return OUTCOME_EPHEMERAL_PARENT;
     }
+    outcome = list_intern(s, op, &key.acl);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
+    }
     key.parent = missing_make(s, &missing);
     (void)create_at(s, &key, op_value(op), result);
     return OUTCOME_OK;
 }
 
-/* ---- set, check --------------------------------------------------------------------------- */
+/* ---- set, set_acl, check ------------------------------------------------------------------ */
 
 /* Finds a node that a write is about. A path that is found is well-formed; of the others only the
  * writes say how they are wrong. */
@@ -191,6 +220,9 @@ enum outcome apply_check_version(struct store *s, const struct op *op)
 {
     uint32_t slot;
     enum outcome outcome = op_find(s, op, &slot);
+    if (outcome == OUTCOME_OK) {
+        outcome = caller_may(s, slot, ACL_READ);
+    }
     if (outcome != OUTCOME_OK) {
         return outcome;
     }
@@ -205,6 +237,9 @@ enum outcome apply_set(struct store *s, const struct op *op, struct op_result *r
     if (outcome == OUTCOME_NO_NODE && space_is_flat(op->space) && op->version == VERSION_ANY) {
         return flat_create(s, op, result);
     }
+    if (outcome == OUTCOME_OK) {
+        outcome = caller_may(s, slot, ACL_WRITE);
+    }
     if (outcome != OUTCOME_OK) {
         return outcome;
     }
@@ -216,6 +251,34 @@ enum outcome apply_set(struct store *s, const struct op *op, struct op_result *r
     return OUTCOME_OK;
 }
 
+enum outcome apply_set_acl(struct store *s, const struct op *op, struct op_result *result)
+{
+    uint32_t slot;
+    uint32_t acl;
+    enum outcome outcome = path_check_first(op->path);
+    if (outcome == OUTCOME_OK) {
+        outcome = op_acl_check(op, NULL);
+    }
+    if (outcome == OUTCOME_OK) {
+        outcome = op_find(s, op, &slot);
+    }
+    if (outcome == OUTCOME_OK) {
+        outcome = caller_may(s, slot, ACL_ADMIN);
+    }
+    if (outcome != OUTCOME_OK) {
+        return outcome;
+    }
+    if (op->version != VERSION_ANY && op->version != tree_node(&s->tree, slot)->acl_version) {
+        return OUTCOME_BAD_VERSION;
+    }
+    outcome = list_intern(s, op, &acl);
+    if (outcome == OUTCOME_OK) {
+        edit_set_acl(s, slot, acl);
+        result_fill(s, slot, result);
+    }
+    return outcome;
+}
+
 /* ---- delete ------------------------------------------------------------------------------- */
 
 static bool is_protected(uint8_t space, struct slice path)
@@ -225,13 +288,15 @@ static bool is_protected(uint8_t space, struct slice path)
             slice_is(path, "/zookeeper/quota") || slice_is(path, "/zookeeper/config"));
 }
 
-/* The slots of a subtree, each before its descendants, siblings in reverse order of name: read from
- * the end it is the order of deletion. At most limit + 1 of them. */
-static const uint32_t *subtree_collect(struct store *s, uint32_t top, uint64_t limit,
-                                       uint64_t *count)
+/* The slots of a subtree in s->scratch, each before its descendants, siblings in reverse order of
+ * name: read from the end it is the order of deletion. At most `limit`, else OUTCOME_LIMIT; and the
+ * caller must be allowed to delete below every node that has something below it. */
+static enum outcome subtree_collect(struct store *s, uint32_t top, uint64_t limit,
+                                    uint64_t *count)
 {
     struct buf *list = &s->scratch;
     struct buf stack = {0};
+    bool may = true;
     buf_clear(list);
     buf_append(&stack, &top, sizeof top);
     *count = 0;
@@ -246,6 +311,9 @@ static const uint32_t *subtree_collect(struct store *s, uint32_t top, uint64_t l
             *count = limit + 1;
             break;
         }
+        if (dir != NULL && dir->children.count > 0) {
+            may = may && caller_may(s, slot, ACL_DELETE) == OUTCOME_OK;
+        }
         struct children_position p = {0, 0};
         uint32_t child = dir == NULL ? TREE_NONE : children_next(&dir->children, &p);
         for (; child != TREE_NONE; child = children_next(&dir->children, &p)) {
@@ -253,7 +321,7 @@ static const uint32_t *subtree_collect(struct store *s, uint32_t top, uint64_t l
         }
     }
     buf_close(&stack);
-    return (const uint32_t *)(const void *)list->data;
+    return *count > limit ? OUTCOME_LIMIT : may ? OUTCOME_OK : OUTCOME_NO_AUTH;
 }
 
 static enum outcome delete_subtree(struct store *s, const struct op *op, uint32_t top,
@@ -261,9 +329,9 @@ static enum outcome delete_subtree(struct store *s, const struct op *op, uint32_
 {
     uint64_t limit = op->limit == 0 ? UINT32_MAX : op->limit;
     uint64_t count;
-    const uint32_t *collected = subtree_collect(s, top, limit, &count);
-    if (count > limit) {
-        return OUTCOME_LIMIT;
+    enum outcome outcome = subtree_collect(s, top, limit, &count);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
     }
     result->count = count;
     if (op->flags & OP_DRY_RUN) {
@@ -271,6 +339,7 @@ static enum outcome delete_subtree(struct store *s, const struct op *op, uint32_
     }
     /* The changes use the scratch memory that the list is in. */
     struct buf taken = s->scratch;
+    const uint32_t *collected = (const uint32_t *)(const void *)taken.data;
     s->scratch = (struct buf){0};
     for (uint64_t i = count; i-- > 0;) {
         edit_delete(s, collected[i]);
@@ -279,13 +348,24 @@ static enum outcome delete_subtree(struct store *s, const struct op *op, uint32_
     return OUTCOME_OK;
 }
 
+/* Who may not delete below the parent is told so, whether or not the node is there. */
+static enum outcome delete_find(const struct store *s, const struct op *op, uint32_t *slot)
+{
+    enum outcome outcome = op_find(s, op, slot);
+    uint32_t parent = *slot == TREE_NONE
+                          ? tree_find(&s->tree, op->space, path_parent(op->space, op->path))
+                          : tree_node(&s->tree, *slot)->parent;
+    enum outcome may = caller_may(s, parent, ACL_DELETE);
+    return may == OUTCOME_OK ? outcome : may;
+}
+
 enum outcome apply_delete(struct store *s, const struct op *op, struct op_result *result)
 {
     uint32_t slot;
     if (is_protected(op->space, op->path)) {
         return OUTCOME_PROTECTED;
     }
-    enum outcome outcome = op_find(s, op, &slot);
+    enum outcome outcome = delete_find(s, op, &slot);
     if (outcome != OUTCOME_OK) {
         return outcome;
     }

@@ -22,6 +22,9 @@ enum outcome apply_get(struct store *s, const struct op *op, struct op_result *r
     if (slot == TREE_NONE) {
         return OUTCOME_NO_NODE;
     }
+    if (!node_allows(s, slot, ACL_READ, s->caller)) {
+        return OUTCOME_NO_AUTH;
+    }
     tree_stat(&s->tree, slot, &result->stat);
     if (op->flags & OP_STAT_ONLY) {
         return OUTCOME_OK;
@@ -40,7 +43,8 @@ static bool name_has_prefix(struct slice name, struct slice prefix)
     return name.size >= prefix.size && slice_equal(slice_make(name.data, prefix.size), prefix);
 }
 
-/* The children of a node, or the keys with a prefix: the first `limit`, or all, if they fit. */
+/* The children of a node, or the keys with a prefix: the first `limit`, or all, if they fit. Of
+ * children whom the caller may not read there is only the name. */
 enum outcome apply_list(struct store *s, const struct op *op, struct op_result *result,
                         size_t *room)
 {
@@ -50,6 +54,9 @@ enum outcome apply_list(struct store *s, const struct op *op, struct op_result *
     uint32_t top = flat ? tree_root(t, op->space) : tree_find(t, op->space, op->path);
     if (top == TREE_NONE) {
         return OUTCOME_NO_NODE;
+    }
+    if (!node_allows(s, top, ACL_READ, s->caller)) {
+        return OUTCOME_NO_AUTH;
     }
     if (!flat) {
         tree_stat(t, top, &result->stat);
@@ -81,7 +88,7 @@ enum outcome apply_list(struct store *s, const struct op *op, struct op_result *
             break;
         }
         struct op_list_entry entry = {.name = arena_copy(&s->arena, name)};
-        if (op->flags & OP_STAT_ONLY) {
+        if ((op->flags & OP_STAT_ONLY) != 0 && node_allows(s, child, ACL_READ, s->caller)) {
             tree_stat(t, child, &entry.stat);
         }
         buf_append(&entries, &entry, sizeof entry);
@@ -110,9 +117,8 @@ static int compare_numbers(uint64_t a, uint64_t b)
     return a < b ? -1 : a > b;
 }
 
-bool guard_holds(const struct store *s, const struct guard *g)
+static bool guard_holds(const struct store *s, const struct guard *g, uint32_t slot)
 {
-    uint32_t slot = tree_find(&s->tree, g->space, g->path);
     if (g->target == GUARD_EXISTS) {
         return relation_holds(g->relation, compare_numbers(slot != TREE_NONE, g->number));
     }
@@ -132,4 +138,14 @@ bool guard_holds(const struct store *s, const struct guard *g)
                       : g->target == GUARD_MODIFY_REVISION  ? stat.modify_revision
                                                             : stat.create_revision;
     return relation_holds(g->relation, compare_numbers(number, g->number));
+}
+
+enum outcome guard_ask(const struct store *s, const struct guard *g, bool *holds)
+{
+    uint32_t slot = tree_find(&s->tree, g->space, g->path);
+    if (!node_allows(s, slot, ACL_READ, s->caller)) {
+        return OUTCOME_NO_AUTH;
+    }
+    *holds = guard_holds(s, g, slot);
+    return OUTCOME_OK;
 }

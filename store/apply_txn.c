@@ -25,6 +25,7 @@ static enum outcome op_apply(struct store *s, const struct op *op, struct op_res
     case OP_CHECK: return apply_check_version(s, op);
     case OP_GET: return apply_get(s, op, result, room);
     case OP_LIST: return apply_list(s, op, result, room);
+    case OP_SET_ACL: return apply_set_acl(s, op, result);
     }
     return OUTCOME_BAD_ARGUMENTS;
 }
@@ -33,8 +34,12 @@ static enum outcome op_apply(struct store *s, const struct op *op, struct op_res
 static bool guards_hold(const struct store *s, const struct txn *txn, struct reply *reply)
 {
     for (uint32_t i = 0; i < txn->guard_count; i++) {
-        reply->outcome = guard_check(&txn->guards[i], NULL);
-        if (reply->outcome != OUTCOME_OK || !guard_holds(s, &txn->guards[i])) {
+        bool holds = false;
+        reply->outcome = (uint8_t)guard_check(&txn->guards[i], NULL);
+        if (reply->outcome == OUTCOME_OK) {
+            reply->outcome = (uint8_t)guard_ask(s, &txn->guards[i], &holds);
+        }
+        if (!holds) {
             reply->failed_op = i;
             return false;
         }

@@ -7,8 +7,8 @@
  *            | bytes identities | bytes note | body
  *   txn      u32 guards | u32 then | u32 else | guards | operations of then | of else
  *   guard    u8 target | u8 relation | u8 space | bytes path | u64 number | bytes value
- *   op       u8 type | u8 flags | u8 space | u8 kind | bytes path | bytes data | u32 version
- *            | u32 limit | u64 lease | u64 ttl_ms
+ *   op       u8 type | u8 flags | u8 space | u8 kind | bytes path | bytes data | bytes acl
+ *            | u32 version | u32 limit | u64 lease | u64 ttl_ms
  *   check    u64 index | u32 count | count times: u64 member | u64 digest
  *   level    u32 level
  *   reap     bytes path | u64 create revision
@@ -77,6 +77,7 @@ static void op_encode(struct buf *b, const struct op *op)
     pack_u8(b, op->kind);
     pack_bytes(b, op->path);
     pack_bytes(b, op->data);
+    pack_bytes(b, op->acl);
     pack_u32(b, op->version);
     pack_u32(b, op->limit);
     pack_u64(b, op->lease);
@@ -208,11 +209,12 @@ static void op_decode(struct unpack *u, struct op *op)
     op->kind = unpack_u8(u);
     op->path = unpack_bytes(u);
     op->data = unpack_bytes(u);
+    op->acl = unpack_bytes(u);
     op->version = unpack_u32(u);
     op->limit = unpack_u32(u);
     op->lease = unpack_u64(u);
     op->ttl_ms = unpack_u64(u);
-    if (op->type < OP_CREATE || op->type > OP_LIST || (op->flags & ~OP_FLAGS_ALL) != 0 ||
+    if (op->type < OP_CREATE || op->type > OP_SET_ACL || (op->flags & ~OP_FLAGS_ALL) != 0 ||
         !space_is_valid(op->space) || op->kind > NODE_TTL) {
         u->failed = true;
     }

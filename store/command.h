@@ -39,6 +39,7 @@ enum op_type {
     OP_CHECK = 4, /* changes nothing; fails the transaction unless the version matches */
     OP_GET = 5,   /* a read inside a transaction: sees the operations before it */
     OP_LIST = 6,
+    OP_SET_ACL = 7,
 };
 
 enum op_flags {
@@ -53,9 +54,9 @@ enum op_flags {
 #define VERSION_ANY UINT32_MAX
 #define COMMAND_IDENTITIES_BYTES_MAX ((size_t)64 << 10)
 #define COMMAND_NOTE_BYTES_MAX ((size_t)4096)
-/* An encoded guard without path and value, an encoded operation without path and data. */
+/* An encoded guard without path and value, an encoded operation without path, data and ACL. */
 #define COMMAND_GUARD_BYTES_MIN ((size_t)19)
-#define COMMAND_OP_BYTES_MIN ((size_t)36)
+#define COMMAND_OP_BYTES_MIN ((size_t)40)
 /* What command_check lets through is at most so long when it is encoded. */
 #define COMMAND_BYTES_MAX                                                            \
     (STORE_REQUEST_BYTES_MAX + COMMAND_IDENTITIES_BYTES_MAX + COMMAND_NOTE_BYTES_MAX + \
@@ -68,7 +69,9 @@ struct op {
     uint8_t kind;  /* create: enum node_kind */
     struct slice path;
     struct slice data;
-    uint32_t version; /* set, delete, check: expected, or VERSION_ANY */
+    struct slice acl; /* create: the node's list (store/acl.h), empty = open to the world; set_acl:
+                       * the new list */
+    uint32_t version; /* set, delete, check: expected, or VERSION_ANY; set_acl: the acl_version */
     uint32_t limit;
     uint64_t lease;  /* create: owner of an ephemeral */
     uint64_t ttl_ms; /* create: of a TTL node */
@@ -148,7 +151,7 @@ struct command {
     bool by_owner;
     uint64_t generation;
     struct request_id request;
-    struct slice identities; /* of the caller, as authenticated by the front end; opaque for now */
+    struct slice identities; /* of the caller, as authenticated by the front end (store/acl.h) */
     struct slice note;       /* the caller's "why", kept in the history */
     union {
         struct txn txn;

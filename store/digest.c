@@ -53,6 +53,7 @@ uint64_t digest_singles(const struct store *s)
         s->leases.windows.serial_next,
         s->versions.sweep.revision,
         s->versions.sweep.sub,
+        s->acls.next,
     };
     uint64_t sum = digest_words(DIGEST_SINGLES_SEED, words, sizeof words / sizeof words[0]);
     for (uint32_t i = 0; i < s->diverged_count; i++) {

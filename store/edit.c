@@ -11,7 +11,7 @@
 /* A command with more changes than this gives its undo log back afterwards. */
 #define EDIT_UNDO_KEPT ((size_t)4096)
 
-enum undo_type { UNDO_CREATE, UNDO_SET, UNDO_DELETE };
+enum undo_type { UNDO_CREATE, UNDO_SET, UNDO_SET_ACL, UNDO_DELETE };
 
 struct undo {
     enum undo_type type;
@@ -27,6 +27,10 @@ struct undo {
             uint64_t modify_ms;
             uint64_t touched_ms;
             uint32_t version;
+        };
+        struct {
+            uint32_t acl;
+            uint32_t acl_version;
         };
     };
 };
@@ -54,6 +58,7 @@ void edit_begin(struct store *s, const struct apply_context *context, const stru
     e->policies = false;
     e->history_end = s->history.end;
     e->node_sum = s->node_sum;
+    e->acl_next = s->acls.next;
 }
 
 static void edit_end(struct edit *e)
@@ -89,6 +94,7 @@ void edit_commit(struct store *s)
         PRE(valid); /* op_check let no other values in */
         versions_sweep_begin(&s->versions);
     }
+    acl_table_settle(&s->acls);
     edit_end(e);
 }
 
@@ -138,6 +144,7 @@ static void edit_log(struct store *s, const struct edit_change *what)
         .stat = told->stat,
         .old_modify_revision = what->before == NULL ? 0 : what->before->stat.modify_revision,
         .old_modify_ms = what->before == NULL ? 0 : what->before->stat.modify_ms,
+        .acl = acl_table_find(&s->acls, told->stat.acl),
         .session = e->command->session,
         .cluster_ms = s->cluster_ms,
         .wall_ms = e->context->wall_ms,
@@ -230,6 +237,8 @@ uint32_t edit_create(struct store *s, const struct tree_key *key, struct value *
     n->modify_revision = e->revision;
     n->create_ms = e->context->wall_ms;
     n->modify_ms = e->context->wall_ms;
+    n->acl = key->acl;
+    acl_table_attach(&s->acls, n->acl);
     tree_set_value(t, slot, value);
     if (key->kind == NODE_TTL) {
         struct dir *own = tree_dir(t, slot);
@@ -291,6 +300,38 @@ void edit_set(struct store *s, uint32_t slot, struct value *value)
                                       .after = &after});
 }
 
+static void node_change_acl(struct store *s, struct node *n, uint32_t acl)
+{
+    acl_table_attach(&s->acls, acl);
+    acl_table_detach(&s->acls, n->acl);
+    n->acl = acl;
+}
+
+/* In the change log the value stands before and after: a node as of then has it from there. */
+void edit_set_acl(struct store *s, uint32_t slot, uint32_t acl)
+{
+    scan_before_change(s, slot);
+    struct node *n = tree_node(&s->tree, slot);
+    struct view before;
+    view_take(s, slot, &before);
+
+    struct undo *u = undo_push(&s->edit, UNDO_SET_ACL, slot);
+    u->acl = n->acl;
+    u->acl_version = n->acl_version;
+
+    node_change_acl(s, n, acl);
+    n->acl_version = n->acl_version >= VERSION_ANY - 1 ? 0 : n->acl_version + 1;
+    struct view after;
+    view_take(s, slot, &after);
+    s->node_sum += after.item - before.item;
+    edit_log(s, &(struct edit_change){.type = CHANGE_ACL,
+                                      .slot = slot,
+                                      .data = n->value,
+                                      .old_data = n->value,
+                                      .before = &before,
+                                      .after = &after});
+}
+
 void edit_delete(struct store *s, uint32_t slot)
 {
     struct edit *e = &s->edit;
@@ -312,6 +353,7 @@ void edit_delete(struct store *s, uint32_t slot)
     u->sequence_next = dir->sequence_next;
     u->children_revision = dir->children_revision;
     owner_detach(s, slot);
+    acl_table_detach(&s->acls, n->acl);
     tree_unlink(t, slot);
     reap_forget(s, slot);
     dir->children_revision = e->revision;
@@ -335,17 +377,24 @@ static void undo_one(struct store *s, const struct undo *u)
         }
         return;
     }
+    if (u->type == UNDO_SET_ACL) {
+        node_change_acl(s, n, u->acl);
+        n->acl_version = u->acl_version;
+        return;
+    }
     uint32_t parent = n->parent;
     struct dir *dir = tree_dir(t, parent);
     dir->sequence_next = u->sequence_next;
     dir->children_revision = u->children_revision;
     if (u->type == UNDO_CREATE) {
         owner_detach(s, u->slot);
+        acl_table_detach(&s->acls, n->acl);
         tree_unlink(t, u->slot);
         reap_forget(s, u->slot);
         tree_release(t, u->slot);
     } else {
         tree_relink(t, u->slot);
+        acl_table_attach(&s->acls, n->acl);
         reap_note(s, u->slot);
         owner_attach(s, u->slot);
     }
@@ -360,5 +409,7 @@ void edit_rollback(struct store *s)
     }
     history_pop(&s->history, e->history_end);
     s->node_sum = e->node_sum;
+    acl_table_settle(&s->acls);
+    s->acls.next = e->acl_next;
     edit_end(e);
 }

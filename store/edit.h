@@ -28,6 +28,7 @@ struct edit {
     /* What rollback puts back as a whole. */
     uint64_t history_end;
     uint64_t node_sum;
+    uint32_t acl_next;
 };
 
 void edit_begin(struct store *s, const struct apply_context *context, const struct command *c);
@@ -37,10 +38,13 @@ void edit_commit(struct store *s);
 void edit_rollback(struct store *s);
 void edit_close(struct store *s);
 
-/* `key->parent` exists and may have children, the name is free. Takes `value`; returns the slot. */
+/* `key->parent` exists and may have children, the name is free, the list is in the table. Takes
+ * `value`; returns the slot. */
 uint32_t edit_create(struct store *s, const struct tree_key *key, struct value *value);
 /* Takes `value`. */
 void edit_set(struct store *s, uint32_t slot, struct value *value);
+/* `acl` is in the table, or 0. Moves neither the node's version nor its modify_revision. */
+void edit_set_acl(struct store *s, uint32_t slot, uint32_t acl);
 /* The node has no children. */
 void edit_delete(struct store *s, uint32_t slot);
 

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "store/acl_table.h"
 #include "store/digest.h"
 #include "store/stat.h"
 #include "store/tree.h"
@@ -67,7 +68,8 @@ static struct change *history_change(const struct history *h, uint64_t position)
 static uint64_t change_cost(const struct change *c)
 {
     return CHANGE_COST_BYTES + c->path.size + c->identities.size + c->note.size +
-           value_slice(c->data).size + value_slice(c->old_data).size;
+           value_slice(c->data).size + value_slice(c->old_data).size +
+           acl_list_slice(c->acl).size;
 }
 
 struct change_hashes change_hashes_make(const struct change *c)
@@ -102,6 +104,7 @@ static uint64_t change_hash(const struct change *c, const struct change_hashes *
         hashes->stat,
         c->old_modify_revision,
         c->old_modify_ms,
+        c->acl == NULL ? 0 : c->acl->hash,
     };
     return digest_words(HISTORY_SEED, words, sizeof words / sizeof words[0]);
 }
@@ -123,6 +126,7 @@ static void change_free(struct history *h, struct change *c)
 {
     value_unref(c->data);
     value_unref(c->old_data);
+    acl_list_unref(c->acl);
     chunk_drop(h, c->chunk);
 }
 
@@ -177,6 +181,7 @@ void history_append(struct history *h, const struct change *change,
     c->note = put_bytes(&at, change->note);
     (void)value_ref(c->data);
     (void)value_ref(c->old_data);
+    (void)acl_list_ref(c->acl);
     change_seal(c, hashes);
     *history_cell(h, h->end++) = (struct history_cell){c->path_hash, c};
     h->bytes += c->cost;
@@ -367,6 +372,10 @@ void history_share(struct history *h)
             slice_equal(value_slice(before), value_slice(c->old_data))) {
             value_unref(c->old_data);
             c->old_data = value_ref(before);
+        }
+        if (c->type == CHANGE_ACL) {
+            value_unref(c->data);
+            c->data = value_ref(c->old_data);
         }
         last[at] = c;
     }

@@ -10,7 +10,8 @@
  * What is beyond leaves a bounded piece per command, so that neither time that passed at once nor a
  * policy that became much smaller stops the loop.
  *
- * Values are shared with the records. Changes are immutable once their command is committed.
+ * Values are shared with the records, lists with the table of lists: who might see a change is
+ * known for as long as the change. Changes are immutable once their command is committed.
  * Positions count changes since the start of the store's life in this process: they are local,
  * dense and never reused, so that a reader of the log can keep one.
  */
@@ -35,7 +36,8 @@
 /* What a change is said to cost besides its bytes. Replicated behaviour: not sizeof. */
 #define CHANGE_COST_BYTES ((uint64_t)256)
 
-enum change_type { CHANGE_CREATE = 1, CHANGE_SET = 2, CHANGE_DELETE = 3 };
+/* CHANGE_ACL: the node has another list; its value is the same before and after. */
+enum change_type { CHANGE_CREATE = 1, CHANGE_SET = 2, CHANGE_DELETE = 3, CHANGE_ACL = 4 };
 
 /* Why it happened. In rows: append only. */
 enum change_reason {
@@ -57,6 +59,7 @@ struct retention {
 #define RETENTION_DEFAULT \
     ((struct retention){HISTORY_BYTES_MAX, HISTORY_AGE_MS_MAX, HISTORY_REVISIONS_MIN})
 
+struct acl_list;
 struct history_chunk;
 
 struct change {
@@ -69,6 +72,7 @@ struct change {
     struct slice path;
     struct value *data;     /* after; of a delete NULL */
     struct value *old_data; /* before; of a create NULL */
+    struct acl_list *acl;   /* that goes with `stat` (store/acl_table.h); NULL: open */
     struct node_stat stat;  /* after; of a delete: as it was */
     /* What the stat before cannot be told from `stat` without; of a create 0, of a delete as in
      * `stat`. The change of this node before this one is thus known by its revision. */
@@ -127,7 +131,7 @@ struct change_hashes change_hashes_make(const struct change *change);
 /* Fills in what a change has besides its content: path hash, hash, cost. */
 void change_seal(struct change *c, const struct change_hashes *hashes);
 
-/* Appends a copy of `change`: bytes are copied, values referenced. */
+/* Appends a copy of `change`: bytes are copied, values and list referenced. */
 void history_append(struct history *h, const struct change *change,
                     const struct change_hashes *hashes);
 /* Takes back the changes from `end` on: of a command that failed. */

@@ -23,6 +23,7 @@ static const char *const single_names[SINGLE_COUNT] = {
     [SINGLE_WINDOW_SERIAL] = "window_serial",
     [SINGLE_SWEEP_REVISION] = "versions_sweep_revision",
     [SINGLE_SWEEP_SUB] = "versions_sweep_sub",
+    [SINGLE_ACL_NEXT] = "acl_next",
 };
 
 #define DIVERGED_PREFIX "diverged_"
@@ -86,7 +87,8 @@ static bool node_row_is_sound(const struct row_node *row)
                         stat->children_revision != stat->create_revision;
     if (space_is_flat(row->space)) {
         return row->path.size > 0 && row->path.size <= STORE_PATH_BYTES_MAX && !has_children &&
-               stat->kind == NODE_PERSISTENT && stat->lease == 0 && stat->ttl_ms == 0;
+               stat->kind == NODE_PERSISTENT && stat->lease == 0 && stat->ttl_ms == 0 &&
+               stat->acl == 0;
     }
     return path_check(row->path, false, NULL) == OUTCOME_OK &&
            (stat->lease != 0) == (stat->kind == NODE_EPHEMERAL) &&
@@ -186,16 +188,31 @@ static enum status load_node(struct store *s, const struct row_node *row)
 
 /* ---- changes, replies --------------------------------------------------------------------- */
 
+static bool change_row_is_sound(const struct row_change *row)
+{
+    bool same = row->null_data == row->null_old_data && slice_equal(row->data, row->old_data);
+    if (row->type == CHANGE_ACL && !same) {
+        return false;
+    }
+    return row->path.size > 0 && row->path.size <= STORE_PATH_BYTES_MAX &&
+           row->data.size <= STORE_VALUE_BYTES_MAX &&
+           row->old_data.size <= STORE_VALUE_BYTES_MAX &&
+           row->identities.size <= COMMAND_IDENTITIES_BYTES_MAX &&
+           row->note.size <= COMMAND_NOTE_BYTES_MAX;
+}
+
 /* Of the change log, or of a version chain. */
 static enum status load_change(struct store *s, uint8_t table, const struct row_change *row)
 {
-    if (row->path.size == 0 || row->path.size > STORE_PATH_BYTES_MAX ||
-        row->data.size > STORE_VALUE_BYTES_MAX || row->old_data.size > STORE_VALUE_BYTES_MAX ||
-        row->identities.size > COMMAND_IDENTITIES_BYTES_MAX ||
-        row->note.size > COMMAND_NOTE_BYTES_MAX ||
-        (table == ROW_VERSION && (row->space != SPACE_NODES ||
-                                  path_check(row->path, false, NULL) != OUTCOME_OK))) {
+    bool is_node =
+        row->space == SPACE_NODES && path_check(row->path, false, NULL) == OUTCOME_OK;
+    if (!change_row_is_sound(row) || (table == ROW_VERSION && !is_node)) {
         return RC_CORRUPT;
+    }
+    struct acl_list *acl;
+    enum status rc = load_change_list(row, &acl);
+    if (rc != RC_OK) {
+        return rc;
     }
     struct change change = {
         .revision = row->revision,
@@ -209,6 +226,7 @@ static enum status load_change(struct store *s, uint8_t table, const struct row_
         .stat = row->stat,
         .old_modify_revision = row->old_modify_revision,
         .old_modify_ms = row->old_modify_ms,
+        .acl = acl,
         .session = row->session,
         .cluster_ms = row->cluster_ms,
         .wall_ms = row->wall_ms,
@@ -224,6 +242,7 @@ static enum status load_change(struct store *s, uint8_t table, const struct row_
     }
     value_unref(change.data);
     value_unref(change.old_data);
+    acl_list_unref(acl);
     return RC_OK;
 }
 
@@ -253,6 +272,7 @@ enum status store_load_row(struct store *s, const struct row *row)
     case ROW_VERSION: return load_change(s, row->table, &row->change);
     case ROW_REPLY: return load_reply(s, &row->reply);
     case ROW_LEASE: return load_lease(s, &row->lease);
+    case ROW_ACL: return load_acl(s, &row->acl);
     default: return RC_MALFORMED;
     }
 }
@@ -329,7 +349,7 @@ static void share_record(struct store *s, const struct change *c)
     uint32_t slot = tree_find_hashed(&s->tree, c->space, c->path, c->path_hash);
     const struct node *n = slot == TREE_NONE ? NULL : tree_node(&s->tree, slot);
     if (n != NULL && c->data != NULL && n->value != NULL &&
-        n->modify_revision == c->revision &&
+        n->modify_revision == c->stat.modify_revision &&
         slice_equal(value_slice(n->value), value_slice(c->data))) {
         tree_set_value(&s->tree, slot, value_ref(c->data));
     }
@@ -365,12 +385,16 @@ enum status store_load_seal(struct store *s, const struct snapshot_meta *meta,
         rc = seal_logs(s, err);
     }
     if (rc == RC_OK) {
+        rc = seal_acls(s, err);
+    }
+    if (rc == RC_OK) {
         rc = seal_leases(s, err);
     }
     if (rc != RC_OK) {
         return rc;
     }
     seal_share(s);
+    share_acls(s);
     reap_rebuild(s);
     s->node_sum = digest_items(s);
     if (store_digest(s) != meta->digest) {

@@ -5,6 +5,8 @@
 #include "store/row.h"
 #include "store/store.h"
 
+struct acl_list;
+
 enum single {
     SINGLE_LEVEL,
     SINGLE_HISTORY_FLOOR,
@@ -14,6 +16,7 @@ enum single {
     SINGLE_WINDOW_SERIAL,
     SINGLE_SWEEP_REVISION,
     SINGLE_SWEEP_SUB,
+    SINGLE_ACL_NEXT,
     SINGLE_COUNT
 };
 
@@ -37,6 +40,16 @@ struct store_load {
 };
 
 void load_free(struct store_load *load); /* NULL is fine */
+
+/* load_acl.c */
+enum status load_acl(struct store *s, const struct row_acl *row) MUST_USE;
+/* Of a change: as long as it is not known whether the table has it, the list is a copy. RC_CORRUPT
+ * if it is no list that a node may have. */
+enum status load_change_list(const struct row_change *row, struct acl_list **out) MUST_USE;
+/* Nodes find their lists. After all nodes were looked at. */
+enum status seal_acls(struct store *s, struct errmsg *err) MUST_USE;
+/* Changes share their lists with the table, and with each other. */
+void share_acls(struct store *s);
 
 /* load_lease.c */
 enum status load_lease(struct store *s, const struct row_lease *row) MUST_USE;

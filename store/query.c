@@ -15,7 +15,9 @@
 /* Depth first below `top`, or its children only: `parent` and `position` say where the next sibling
  * is, `last` whose children come before it. */
 struct walk {
+    const struct store *store;
     const struct tree *tree;
+    struct slice identities; /* who may read what: other nodes are not descended into */
     uint32_t top;
     bool recursive;
     uint32_t depth; /* how many levels down; 0: all */
@@ -32,10 +34,16 @@ static const struct children *children_of(const struct tree *t, uint32_t slot)
     return dir == NULL ? &none : &dir->children;
 }
 
+static bool walk_may_read(const struct walk *w, uint32_t slot)
+{
+    return node_allows(w->store, slot, ACL_READ, w->identities);
+}
+
 static uint32_t walk_next(struct walk *w)
 {
     bool descends = w->recursive && (w->depth == 0 || w->level + 1 < w->depth);
-    if (descends && w->last != TREE_NONE && children_of(w->tree, w->last)->count > 0) {
+    if (descends && w->last != TREE_NONE && children_of(w->tree, w->last)->count > 0 &&
+        walk_may_read(w, w->last)) {
         w->parent = w->last;
         w->level++;
         w->position = (struct children_position){0, 0};
@@ -72,8 +80,8 @@ static void walk_seek(struct walk *w, struct slice below)
             w->last = child;
             return;
         }
-        if (children_of(w->tree, child)->count == 0) {
-            return; /* whatever was below it has gone */
+        if (children_of(w->tree, child)->count == 0 || !walk_may_read(w, child)) {
+            return; /* whatever was below it has gone, or may no longer be read */
         }
         w->parent = child;
         w->level++;
@@ -118,13 +126,16 @@ static void page_grow(struct page *p)
 }
 
 /* False: the page is full. The first entry always fits. */
-static bool page_add(struct page *p, const struct tree *t, uint32_t slot)
+static bool page_add(struct page *p, const struct walk *w, uint32_t slot)
 {
     const struct query *q = p->query;
+    const struct tree *t = w->tree;
     const struct node *n = tree_node(t, slot);
+    bool readable = walk_may_read(w, slot);
+    bool with_data = q->with_data && readable;
     size_t path_bytes = tree_path_bytes(t, slot);
     size_t bytes = path_bytes + ENTRY_COST_BYTES + (q->with_stat ? STAT_PACKED_BYTES : 0) +
-                   (q->with_data ? value_slice(n->value).size : 0);
+                   (with_data ? value_slice(n->value).size : 0);
     if (p->count == p->limit || (p->count > 0 && p->bytes + bytes > QUERY_PAGE_BYTES_MAX)) {
         return false;
     }
@@ -134,13 +145,15 @@ static bool page_add(struct page *p, const struct tree *t, uint32_t slot)
     uint8_t *path = arena_alloc(p->arena, path_bytes);
     tree_path_write(t, slot, path);
     struct query_entry *e = &p->entries[p->count++];
-    *e = (struct query_entry){.path = slice_make(path, path_bytes)};
-    if (q->with_data) {
+    *e = (struct query_entry){.path = slice_make(path, path_bytes), .unreadable = !readable};
+    if (with_data) {
         e->data = value_slice(n->value);
         e->null_data = n->value == NULL;
         e->value = n->value;
     }
-    tree_stat(t, slot, &e->stat);
+    if (readable) {
+        tree_stat(t, slot, &e->stat);
+    }
     p->bytes += bytes;
     return true;
 }
@@ -176,11 +189,14 @@ static enum outcome seek_nodes(struct walk *w, const struct query *q)
     return OUTCOME_OK;
 }
 
-static void query_list(const struct tree *t, uint32_t top, const struct query *q,
+static void query_list(const struct store *s, uint32_t top, const struct query *q,
                        struct query_result *result, struct arena *arena)
 {
     bool flat = space_is_flat(q->space);
-    struct walk w = {.tree = t,
+    const struct tree *t = &s->tree;
+    struct walk w = {.store = s,
+                     .tree = t,
+                     .identities = q->identities,
                      .top = top,
                      .parent = top,
                      .recursive = q->recursive && !flat,
@@ -198,13 +214,50 @@ static void query_list(const struct tree *t, uint32_t top, const struct query *q
         if (slot == TREE_NONE || (flat && !name_has_prefix(t, slot, q->path))) {
             break;
         }
-        if (!page_add(&page, t, slot)) {
+        if (!page_add(&page, &w, slot)) {
             result->more = true;
             break;
         }
     }
     result->entries = page.entries;
     result->entry_count = page.count;
+}
+
+static void query_acl(const struct store *s, uint32_t slot, const struct query *q,
+                      struct query_result *result, struct arena *arena)
+{
+    const struct acl_list *l = acl_table_find(&s->acls, tree_node(&s->tree, slot)->acl);
+    result->may_admin = node_allows(s, slot, ACL_ADMIN, q->identities);
+    if (l != NULL) {
+        result->acl = arena_copy(arena, acl_list_slice(l));
+        return;
+    }
+    struct buf open = {0};
+    acl_encode_open(&open);
+    result->acl = arena_copy(arena, buf_slice(&open));
+    buf_close(&open);
+}
+
+/* What asks about one node that is there. */
+static void query_node(const struct store *s, uint32_t slot, const struct query *q,
+                       struct query_result *result, struct arena *arena)
+{
+    uint32_t permissions = q->type == QUERY_ACL ? ACL_READ | ACL_ADMIN : ACL_READ;
+    if (!node_allows(s, slot, permissions, q->identities)) {
+        result->outcome = OUTCOME_NO_AUTH;
+        return;
+    }
+    tree_stat(&s->tree, slot, &result->stat);
+    if (q->type == QUERY_GET) {
+        struct value *v = tree_node(&s->tree, slot)->value;
+        result->value = v;
+        result->data = value_slice(v);
+        result->null_data = v == NULL;
+    } else if (q->type == QUERY_LIST) {
+        query_list(s, slot, q, result, arena);
+    } else if (q->type == QUERY_ACL) {
+        query_acl(s, slot, q, result, arena);
+    }
 }
 
 void store_query(const struct store *s, const struct query *q, struct query_result *result,
@@ -225,7 +278,8 @@ void store_query(const struct store *s, const struct query *q, struct query_resu
         query_history(s, q, result, arena);
         return;
     }
-    if (!space_is_valid(q->space) || q->type < QUERY_GET || q->type > QUERY_LIST) {
+    bool is_known = (q->type >= QUERY_GET && q->type <= QUERY_LIST) || q->type == QUERY_ACL;
+    if (!space_is_valid(q->space) || !is_known) {
         result->outcome = OUTCOME_BAD_ARGUMENTS;
         return;
     }
@@ -238,7 +292,7 @@ void store_query(const struct store *s, const struct query *q, struct query_resu
         return;
     }
     if (q->type == QUERY_LIST && space_is_flat(q->space)) {
-        query_list(t, tree_root(t, q->space), q, result, arena);
+        query_list(s, tree_root(t, q->space), q, result, arena);
         return;
     }
     uint32_t slot = tree_find(t, q->space, q->path);
@@ -246,13 +300,5 @@ void store_query(const struct store *s, const struct query *q, struct query_resu
         result->outcome = OUTCOME_NO_NODE;
         return;
     }
-    tree_stat(t, slot, &result->stat);
-    if (q->type == QUERY_GET) {
-        struct value *v = tree_node(t, slot)->value;
-        result->value = v;
-        result->data = value_slice(v);
-        result->null_data = v == NULL;
-    } else if (q->type == QUERY_LIST) {
-        query_list(t, slot, q, result, arena);
-    }
+    query_node(s, slot, q, result, arena);
 }

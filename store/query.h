@@ -16,6 +16,7 @@ enum query_type {
     QUERY_LEASE = 4,   /* one lease, with the nodes attached to it, a page of them */
     QUERY_LEASES = 5,  /* leases in order of id, a page of them */
     QUERY_HISTORY = 6, /* changes of a node or subtree, a page of them */
+    QUERY_ACL = 7,     /* a node's access control list */
 };
 
 #define QUERY_PAGE_BYTES_MAX ((size_t)2 << 20)
@@ -25,7 +26,12 @@ struct query {
     uint8_t type;  /* enum query_type */
     uint8_t space; /* enum space */
     struct slice path;
-    /* list: */
+    /* Who asks (store/acl.h). get, exists, list and history take ACL_READ on the node, or the
+     * outcome is NO_AUTH; acl takes ACL_READ or ACL_ADMIN. The past is for those who may read the
+     * node now, if it is still there, and by the list that the change had; history leaves out what
+     * they may not see. */
+    struct slice identities;
+    /* list: nodes below that the caller may not read are there by name, and not descended into */
     bool recursive; /* all descendants, depth first, in path order; else children in name order */
     bool with_data;
     bool with_stat;
@@ -59,7 +65,8 @@ struct query_entry {
     struct slice data; /* with_data */
     bool null_data;
     struct value *value;   /* with_data: what `data` points into; value_ref keeps it */
-    struct node_stat stat; /* always filled */
+    struct node_stat stat; /* always filled, unless unreadable */
+    bool unreadable;       /* list: the caller may know the name, and nothing more */
 };
 
 struct query_lease {
@@ -98,6 +105,10 @@ struct query_result {
      * last. */
     uint64_t next_revision;
     uint32_t next_sub;
+    /* acl: the list (store/acl.h), in the arena. Who may not administer it is not shown the hashes
+     * of digests in it. */
+    struct slice acl;
+    bool may_admin;
 };
 
 void store_query(const struct store *s, const struct query *q, struct query_result *result,

@@ -74,6 +74,9 @@ static void answer_before(struct query_result *result, const struct change *c)
         result->stat.version = version == 0 ? VERSION_ANY - 1 : version - 1;
         result->stat.modify_revision = c->old_modify_revision;
         result->stat.modify_ms = c->old_modify_ms;
+    } else if (c->type == CHANGE_ACL) {
+        uint32_t version = c->stat.acl_version;
+        result->stat.acl_version = version == 0 ? VERSION_ANY - 1 : version - 1;
     }
     answer_value(result, c->old_data);
 }
@@ -96,13 +99,24 @@ static void answer_present(const struct store *s, const struct query *q, uint64_
     answer_value(result, n->value);
 }
 
+/* Of a node that is there, whoever asks for its past must be allowed to read it now. */
+static bool may_read_now(const struct store *s, const struct query *q, uint64_t hash)
+{
+    uint32_t slot = tree_find_hashed(&s->tree, q->space, q->path, hash);
+    return node_allows(s, slot, ACL_READ, q->identities);
+}
+
 void query_get_at(const struct store *s, const struct query *q, struct query_result *result)
 {
+    uint64_t hash = tree_hash(q->space, q->path);
     if (q->revision > s->revision) {
         result->outcome = OUTCOME_FUTURE_REVISION;
         return;
     }
-    uint64_t hash = tree_hash(q->space, q->path);
+    if (!may_read_now(s, q, hash)) {
+        result->outcome = OUTCOME_NO_AUTH;
+        return;
+    }
     struct sides sides = sides_find(s, q, hash);
     const struct change *after = sides.after;
     /* Whether no change of the node since then has been forgotten. */
@@ -111,6 +125,8 @@ void query_get_at(const struct store *s, const struct query *q, struct query_res
         answer_present(s, q, hash, complete, result);
     } else if (after->type == CHANGE_CREATE) {
         result->outcome = complete ? OUTCOME_NO_NODE : OUTCOME_COMPACTED;
+    } else if (!acl_list_may(after->acl, ACL_READ, q->identities)) {
+        result->outcome = OUTCOME_NO_AUTH;
     } else if (complete || after->old_modify_revision <= q->revision) {
         answer_before(result, after); /* what it replaced was there already, or still */
     } else {
@@ -121,6 +137,7 @@ void query_get_at(const struct store *s, const struct query *q, struct query_res
 /* ---- a page of changes -------------------------------------------------------------------- */
 
 struct changes_page {
+    const struct store *store;
     const struct query *query;
     struct query_result *result;
     struct arena *arena;
@@ -144,11 +161,9 @@ static bool page_wants(const struct changes_page *page, const struct change *c)
         !slice_equal(slice_make(c->path.data, head), q->path)) {
         return false;
     }
-    if (c->path.size == head) {
-        return true;
-    }
-    return q->recursive &&
-           (space_is_flat(q->space) || head == 1 || c->path.data[head] == '/');
+    bool below = q->recursive &&
+                 (space_is_flat(q->space) || head == 1 || c->path.data[head] == '/');
+    return (c->path.size == head || below) && store_may_see(page->store, c, q->identities);
 }
 
 static void page_grow(struct changes_page *page)
@@ -345,6 +360,7 @@ void query_history(const struct store *s, const struct query *q, struct query_re
         return;
     }
     struct changes_page page = {
+        .store = s,
         .query = q,
         .result = result,
         .arena = arena,
@@ -353,6 +369,10 @@ void query_history(const struct store *s, const struct query *q, struct query_re
     };
     if (q->limit > 0 && q->limit < page.limit) {
         page.limit = q->limit;
+    }
+    if (!may_read_now(s, q, page.hash)) {
+        result->outcome = OUTCOME_NO_AUTH;
+        return;
     }
     range_set(&page, s->revision);
     if (q->newest_first) {

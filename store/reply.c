@@ -133,7 +133,7 @@ static void result_decode(struct unpack *u, struct op_result *r, struct arena *a
 {
     *r = (struct op_result){.type = unpack_u8(u), .outcome = unpack_u8(u)};
     uint8_t presence = unpack_u8(u);
-    if (r->type < OP_CREATE || r->type > OP_LIST || r->outcome >= OUTCOME_COUNT ||
+    if (r->type < OP_CREATE || r->type > OP_SET_ACL || r->outcome >= OUTCOME_COUNT ||
         presence > RESULT_ALL) {
         u->failed = true;
         return;

@@ -5,13 +5,14 @@
  *           | u64 touched_ms
  *   change  u64 revision | u32 sub | u8 type | u8 space | u8 reason | u8 bits: 1 null data,
  *           2 null old data | bytes path | bytes data | bytes old data | stat
- *           | u64 old modify revision | u64 old modify_ms | u64 session | u64 cluster_ms
- *           | u64 wall_ms | bytes identities | bytes note
+ *           | u64 old modify revision | u64 old modify_ms | bytes acl | u64 session
+ *           | u64 cluster_ms | u64 wall_ms | bytes identities | bytes note
  *   reply   u64 issued_ms | u64 random | u64 random | u64 session | u64 sequence | u64 serial
  *           | u64 index | bytes reply
  *   lease   u64 id | u8 kind | u8 bits: 1 renewable | u64 ttl_ms | u64 generation | u64 granted_ms
  *           | u64 window floor | bytes secret | bytes owner
  *   version as change
+ *   acl     u32 id | bytes list
  */
 #include "store/row.h"
 
@@ -49,6 +50,7 @@ static void change_encode(struct buf *b, const struct row_change *c)
     stat_pack(b, &c->stat);
     pack_u64(b, c->old_modify_revision);
     pack_u64(b, c->old_modify_ms);
+    pack_bytes(b, c->acl);
     pack_u64(b, c->session);
     pack_u64(b, c->cluster_ms);
     pack_u64(b, c->wall_ms);
@@ -96,6 +98,10 @@ void row_encode(struct buf *b, const struct row *row)
     case ROW_VERSION: change_encode(b, &row->change); break;
     case ROW_REPLY: row_reply_encode(b, &row->reply); break;
     case ROW_LEASE: row_lease_encode(b, &row->lease); break;
+    case ROW_ACL:
+        pack_u32(b, row->acl.id);
+        pack_bytes(b, row->acl.list);
+        break;
     default: UNREACHABLE();
     }
     pack_u32_at(b, begin, (uint32_t)(b->size - begin - sizeof(uint32_t)));
@@ -132,13 +138,14 @@ static void change_decode(struct unpack *u, struct row_change *c)
     stat_unpack(u, &c->stat);
     c->old_modify_revision = unpack_u64(u);
     c->old_modify_ms = unpack_u64(u);
+    c->acl = unpack_bytes(u);
     c->session = unpack_u64(u);
     c->cluster_ms = unpack_u64(u);
     c->wall_ms = unpack_u64(u);
     c->identities = unpack_bytes(u);
     c->note = unpack_bytes(u);
     if (bits > (ROW_NULL_DATA | ROW_NULL_OLD_DATA) || c->type < CHANGE_CREATE ||
-        c->type > CHANGE_DELETE || c->reason > REASON_AGED || !space_is_valid(c->space) ||
+        c->type > CHANGE_ACL || c->reason > REASON_AGED || !space_is_valid(c->space) ||
         (c->null_data && c->data.size > 0) || (c->null_old_data && c->old_data.size > 0)) {
         u->failed = true;
     }
@@ -188,6 +195,10 @@ enum status row_decode(struct unpack *rows, struct row *out)
     case ROW_VERSION: change_decode(&u, &out->change); break;
     case ROW_REPLY: row_reply_decode(&u, &out->reply); break;
     case ROW_LEASE: row_lease_decode(&u, &out->lease); break;
+    case ROW_ACL:
+        out->acl.id = unpack_u32(&u);
+        out->acl.list = unpack_bytes(&u);
+        break;
     default: u.failed = true; break;
     }
     return rows->failed || !unpack_done(&u) ? RC_MALFORMED : RC_OK;

@@ -19,6 +19,7 @@ enum row_table {
     ROW_REPLY = 4,  /* one remembered reply */
     ROW_LEASE = 5,  /* one lease or session */
     ROW_VERSION = 6, /* one change kept in a version chain */
+    ROW_ACL = 7,     /* one access control list that nodes have */
 };
 
 struct row_meta {
@@ -49,6 +50,7 @@ struct row_change {
     struct node_stat stat; /* after; of a delete: as it was */
     uint64_t old_modify_revision;
     uint64_t old_modify_ms;
+    struct slice acl;      /* the list with the id in `stat`, which the table may no longer have */
     uint64_t session;
     uint64_t cluster_ms;
     uint64_t wall_ms;
@@ -77,6 +79,11 @@ struct row_lease {
     struct slice owner;
 };
 
+struct row_acl {
+    uint32_t id;
+    struct slice list; /* as in store/acl.h */
+};
+
 struct row {
     uint8_t table; /* enum row_table */
     union {
@@ -85,6 +92,7 @@ struct row {
         struct row_change change; /* ROW_CHANGE, ROW_VERSION */
         struct row_reply reply;
         struct row_lease lease;
+        struct row_acl acl;
     };
 };
 

@@ -10,6 +10,9 @@
  * Leases are walked by id, each followed by the replies in its window. A lease bears the number of
  * the scan that has its row, or need not have it because the lease is younger; before a lease in
  * front of the cursor changes or goes, or the floor of its window moves, its row is saved.
+ *
+ * Access control lists never change either. They are walked by their slot in the table, those that
+ * are younger than the scan bear its number, and one that goes before its turn is saved.
  */
 #include "store/scan.h"
 
@@ -44,6 +47,8 @@ struct store_scan {
     uint64_t window_serial_end;
     bool leases_done;
     struct window_observer observer;
+    uint32_t acl; /* slot of the next list to visit */
+    uint32_t acl_end;
     struct buf pending; /* rows saved before their turn */
     size_t pending_sent;
 };
@@ -81,6 +86,7 @@ static void emit_singles(struct buf *rows, const struct store *s)
     emit_meta(rows, "versions_sweep_revision", s->versions.sweep.revision);
     emit_meta(rows, "versions_sweep_sub", s->versions.sweep.sub);
     emit_meta(rows, "window_serial", s->leases.windows.serial_next);
+    emit_meta(rows, "acl_next", s->acls.next);
     for (uint32_t i = 0; i < s->diverged_count; i++) {
         char name[40];
         snprintf(name, sizeof name, "diverged_%" PRIu64, s->diverged[i].member);
@@ -124,6 +130,7 @@ static void emit_change(struct buf *rows, enum row_table table, const struct cha
                 .stat = c->stat,
                 .old_modify_revision = c->old_modify_revision,
                 .old_modify_ms = c->old_modify_ms,
+                .acl = acl_list_slice(c->acl),
                 .session = c->session,
                 .cluster_ms = c->cluster_ms,
                 .wall_ms = c->wall_ms,
@@ -172,6 +179,15 @@ static void emit_window_reply(struct buf *rows, const struct window_reply *r)
                   .serial = r->serial,
                   .index = r->index,
                   .reply = slice_make(r->bytes, r->size)},
+    };
+    row_encode(rows, &row);
+}
+
+static void emit_acl(struct buf *rows, const struct acl_list *l)
+{
+    struct row row = {
+        .table = ROW_ACL,
+        .acl = {.id = l->id, .list = acl_list_slice(l)},
     };
     row_encode(rows, &row);
 }
@@ -248,6 +264,19 @@ static void scan_window_reply_goes(void *context, const struct window_reply *r)
     }
 }
 
+static bool acl_is_wanted(const struct store_scan *scan, const struct acl_list *l)
+{
+    return l->scan != scan->number && l->slot >= scan->acl && l->slot < scan->acl_end;
+}
+
+static void scan_acl_evicted(void *context, const struct acl_list *l)
+{
+    struct store_scan *scan = context;
+    if (acl_is_wanted(scan, l)) {
+        emit_acl(&scan->pending, l);
+    }
+}
+
 /* ---- the walk ----------------------------------------------------------------------------- */
 
 struct store_scan *store_scan_begin(struct store *s, struct snapshot_meta *meta)
@@ -286,6 +315,11 @@ struct store_scan *store_scan_begin(struct store *s, struct snapshot_meta *meta)
         .context = scan,
     };
     s->leases.windows.observer = &scan->observer;
+    scan->acl = 1;
+    scan->acl_end = s->acls.slot_end;
+    s->acls.scan = scan->number;
+    s->acls.evict = scan_acl_evicted;
+    s->acls.evict_context = scan;
     emit_singles(&scan->pending, s);
     s->scan = scan;
     return scan;
@@ -388,6 +422,15 @@ static void step_lease(struct store_scan *scan, struct buf *rows)
     }
 }
 
+static void step_acl(struct store_scan *scan, struct buf *rows)
+{
+    const struct acl_list *l = scan->store->acls.slots[scan->acl].list;
+    if (l != NULL && acl_is_wanted(scan, l)) {
+        emit_acl(rows, l);
+    }
+    scan->acl++;
+}
+
 bool store_scan_step(struct store_scan *scan, size_t budget_bytes, struct buf *rows)
 {
     size_t spent = 0;
@@ -405,6 +448,8 @@ bool store_scan_step(struct store_scan *scan, size_t budget_bytes, struct buf *r
             step_reply(scan, rows);
         } else if (!scan->leases_done) {
             step_lease(scan, rows);
+        } else if (scan->acl < scan->acl_end) {
+            step_acl(scan, rows);
         } else {
             return false;
         }
@@ -420,6 +465,8 @@ void store_scan_end(struct store_scan *scan)
     s->replies.evict = NULL;
     s->versions.evict = NULL;
     s->leases.windows.observer = NULL;
+    s->acls.scan = 0;
+    s->acls.evict = NULL;
     s->scan = NULL;
     mem_free(scan->done);
     buf_close(&scan->pending);

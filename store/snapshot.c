@@ -51,6 +51,7 @@ static const struct header_number {
     {"reply_rows", offsetof(struct header, rows[ROW_REPLY])},
     {"lease_rows", offsetof(struct header, rows[ROW_LEASE])},
     {"version_rows", offsetof(struct header, rows[ROW_VERSION])},
+    {"acl_rows", offsetof(struct header, rows[ROW_ACL])},
     {"content_checksum", offsetof(struct header, content_checksum)},
 };
 #define HEADER_NUMBERS (sizeof header_numbers / sizeof header_numbers[0])

@@ -21,8 +21,9 @@
     "revision INTEGER, sub INTEGER, type INTEGER, reason INTEGER, session INTEGER, "    \
     "cluster_ms INTEGER, wall_ms INTEGER, space BLOB, path BLOB, data BLOB, "           \
     "old_data BLOB, " STAT_COLUMNS                                                      \
-    ", old_modify_revision INTEGER, old_modify_ms INTEGER, identities BLOB, note BLOB"
-#define CHANGE_COUNT (15 + STAT_COUNT)
+    ", old_modify_revision INTEGER, old_modify_ms INTEGER, list BLOB, identities BLOB, " \
+    "note BLOB"
+#define CHANGE_COUNT (16 + STAT_COUNT)
 
 /* Columns that may hold TEXT or BLOB are declared BLOB: that is the affinity which converts
  * nothing. There are no keys and no indexes: rows arrive in no order, and keeping a tree of paths
@@ -46,6 +47,7 @@ const struct snapshot_table snapshot_tables[SNAPSHOT_TABLE_COUNT] = {
                    "window_floor INTEGER, secret BLOB, owner BLOB)",
                    9},
     [ROW_VERSION] = {"versions", "CREATE TABLE versions(" CHANGE_COLUMNS ")", CHANGE_COUNT},
+    [ROW_ACL] = {"acls", "CREATE TABLE acls(id INTEGER, list BLOB)", 2},
 };
 
 static_assert(SNAPSHOT_CELLS_MAX >= CHANGE_COUNT, "the widest table fits");
@@ -221,6 +223,7 @@ static void put_change(struct snapshot_cells *c, const struct row_change *h)
     put_stat(c, &h->stat);
     put_number(c, h->old_modify_revision);
     put_number(c, h->old_modify_ms);
+    put_blob(c, false, h->acl);
     put_blob(c, false, h->identities);
     put_text(c, h->note);
 }
@@ -241,6 +244,7 @@ static void take_change(struct snapshot_cells *c, struct row_change *h)
     take_stat(c, &h->stat);
     h->old_modify_revision = take_number(c, UINT64_MAX);
     h->old_modify_ms = take_number(c, UINT64_MAX);
+    h->acl = take_bytes(c);
     h->identities = take_bytes(c);
     h->note = take_bytes(c);
 }
@@ -310,6 +314,10 @@ void snapshot_cells_from_row(struct snapshot_cells *c, const struct row *row)
     case ROW_VERSION: put_change(c, &row->change); break;
     case ROW_REPLY: put_reply(c, &row->reply); break;
     case ROW_LEASE: put_lease(c, &row->lease); break;
+    case ROW_ACL:
+        put_number(c, row->acl.id);
+        put_blob(c, false, row->acl.list);
+        break;
     default: UNREACHABLE();
     }
     POST(c->count == snapshot_tables[row->table].columns);
@@ -330,6 +338,10 @@ enum status snapshot_cells_to_row(struct snapshot_cells *c, uint8_t table, struc
     case ROW_VERSION: take_change(c, &row->change); break;
     case ROW_REPLY: take_reply(c, &row->reply); break;
     case ROW_LEASE: take_lease(c, &row->lease); break;
+    case ROW_ACL:
+        row->acl.id = (uint32_t)take_number(c, UINT32_MAX);
+        row->acl.list = take_bytes(c);
+        break;
     default: UNREACHABLE();
     }
     return c->failed || c->next != c->count ? RC_CORRUPT : RC_OK;

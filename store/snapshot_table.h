@@ -16,7 +16,7 @@
 #define SNAPSHOT_CELLS_MAX 32
 
 /* The numbers of enum row_table; 0 is the file's own table. They go into row checksums. */
-enum { SNAPSHOT_TABLE_FILE = 0, SNAPSHOT_TABLE_COUNT = ROW_VERSION + 1 };
+enum { SNAPSHOT_TABLE_FILE = 0, SNAPSHOT_TABLE_COUNT = ROW_ACL + 1 };
 
 struct snapshot_table {
     const char *name;

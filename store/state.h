@@ -3,6 +3,8 @@
 #define STORE_STATE_H
 
 #include "lease/table.h"
+#include "store/acl.h"
+#include "store/acl_table.h"
 #include "store/edit.h"
 #include "store/history.h"
 #include "store/policy.h"
@@ -28,6 +30,7 @@ struct store {
     struct versions versions;
     struct replies replies;
     struct lease_table leases; /* with the reply windows of sessions */
+    struct acl_table acls;
     uint64_t revision;
     uint64_t cluster_ms;
     uint32_t level;
@@ -39,6 +42,7 @@ struct store {
     uint64_t node_sum; /* of the digest items of all nodes */
     struct heap reap; /* nodes to be removed, by the cluster_ms at which they are due */
     struct policies policies; /* what keys of SPACE_META mean */
+    struct slice caller; /* the identities of the command that is being applied */
     struct edit edit;
     struct store_scan *scan; /* NULL: none is under way */
     uint64_t scan_count;     /* scans that were begun */
@@ -53,6 +57,23 @@ struct store *store_alloc(void);
 /* Keys that are policies have changed: what they mean is read anew. False: they are not valid,
  * which only damaged rows can make them. */
 bool policies_changed(struct store *s) MUST_USE;
+
+/* Whether these identities may do one of these things to a node; to an open one everybody may do
+ * everything, which is said without a call. TREE_NONE is open, as are roots of flat spaces. */
+bool node_list_allows(const struct store *s, uint32_t acl, uint32_t permissions,
+                      struct slice identities);
+/* The same of a list, NULL being the open one. */
+static inline bool acl_list_may(const struct acl_list *l, uint32_t permissions,
+                                struct slice identities)
+{
+    return l == NULL || acl_allows(acl_list_slice(l), permissions, identities);
+}
+static inline bool node_allows(const struct store *s, uint32_t slot, uint32_t permissions,
+                               struct slice identities)
+{
+    uint32_t acl = tree_node(&s->tree, slot)->acl;
+    return acl == 0 || node_list_allows(s, acl, permissions, identities);
+}
 
 /* The member's cell, or where it belongs. */
 uint32_t diverged_seek(const struct store *s, uint64_t member);

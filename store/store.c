@@ -39,6 +39,7 @@ struct store *store_alloc(void)
     versions_init(&s->versions);
     policies_init(&s->policies);
     lease_table_init(&s->leases);
+    acl_table_init(&s->acls);
     s->level = 1;
     return s;
 }
@@ -89,6 +90,7 @@ void store_free(struct store *s)
     replies_close(&s->replies);
     heap_close(&s->reap);
     lease_table_free(&s->leases);
+    acl_table_close(&s->acls);
     tree_close(&s->tree);
     edit_close(s);
     arena_close(&s->arena);
@@ -124,7 +126,7 @@ uint64_t store_cluster_ms(const struct store *s)
 uint64_t store_digest(const struct store *s)
 {
     return s->node_sum + s->history.sum + s->versions.sum + s->replies.sum + s->leases.sum +
-           s->leases.windows.sum + digest_singles(s);
+           s->leases.windows.sum + s->acls.sum + digest_singles(s);
 }
 
 uint64_t store_node_count(const struct store *s)
@@ -134,7 +136,7 @@ uint64_t store_node_count(const struct store *s)
 
 uint64_t store_bytes(const struct store *s)
 {
-    return s->tree.bytes;
+    return s->tree.bytes + s->acls.bytes;
 }
 
 uint32_t store_level(const struct store *s)
@@ -216,7 +218,54 @@ uint64_t store_lease_count(const struct store *s)
     return s->leases.count;
 }
 
+/* ---- who may what ------------------------------------------------------------------------- */
+
+bool node_list_allows(const struct store *s, uint32_t acl, uint32_t permissions,
+                      struct slice identities)
+{
+    const struct acl_list *l = acl_table_find(&s->acls, acl);
+    return l != NULL && acl_allows(acl_list_slice(l), permissions, identities);
+}
+
+bool store_may_read(const struct store *s, uint32_t acl_id, struct slice identities)
+{
+    return acl_id == 0 || node_list_allows(s, acl_id, ACL_READ, identities);
+}
+
+bool store_may_see(const struct store *s, const struct change *c, struct slice identities)
+{
+    if (!acl_list_may(c->acl, ACL_READ, identities)) {
+        return false;
+    }
+    if (s->acls.count == 0) {
+        return true;
+    }
+    uint32_t slot = tree_find_hashed(&s->tree, c->space, c->path, c->path_hash);
+    const struct node *n = tree_node(&s->tree, slot);
+    return slot == TREE_NONE || n->create_revision != c->stat.create_revision ||
+           node_allows(s, slot, ACL_READ, identities);
+}
+
 /* ---- invariants --------------------------------------------------------------------------- */
+
+/* Every list of a node is in the table, which knows how many nodes have it. */
+static void check_lists(const struct store *s)
+{
+    uint64_t *nodes = mem_zalloc(s->acls.slot_end * sizeof *nodes);
+    for (uint32_t slot = 1; slot < s->tree.slot_end; slot++) {
+        const struct node *n = tree_node(&s->tree, slot);
+        if ((n->bits & (NODE_FREE | NODE_HIDDEN)) == 0 && n->acl != 0) {
+            const struct acl_list *l = acl_table_find(&s->acls, n->acl);
+            INVARIANT(24, l != NULL);
+            nodes[l->slot]++;
+        }
+    }
+    for (uint32_t slot = 1; slot < s->acls.slot_end; slot++) {
+        const struct acl_list *l = s->acls.slots[slot].list;
+        INVARIANT(24, l == NULL || l->nodes == nodes[slot]);
+    }
+    mem_free(nodes);
+}
 
 /* Every ephemeral is attached to its lease, and nothing else is attached to any. */
 static void check_attached(const struct store *s)
@@ -247,6 +296,8 @@ void store_check(const struct store *s)
     replies_check(&s->replies);
     lease_table_check(&s->leases);
     check_attached(s);
+    acl_table_check(&s->acls);
+    check_lists(s);
     POST(s->edit.undo_count == 0);
     POST(tree_root(&s->tree, SPACE_NODES) != TREE_NONE);
     INVARIANT(15, history_is_contiguous(&s->history, s->revision));

@@ -66,6 +66,14 @@ const struct lease *store_lease(const struct store *s, uint64_t id);
 /* The lease with the next higher id, for a walk from 0; NULL at the end. */
 const struct lease *store_lease_next(const struct store *s, uint64_t after);
 
+/* Whether somebody with these identities (store/acl.h) may read a node with this list now. An id
+ * that no node has any more nobody may read: of changes in the log ask store_may_see. */
+bool store_may_read(const struct store *s, uint32_t acl_id, struct slice identities);
+/* Whether they may see a change of the log: the list that the node had then allows to read, and, if
+ * the node is still there, the one that it has now. A compare or two while no node has a list. */
+struct change;
+bool store_may_see(const struct store *s, const struct change *c, struct slice identities);
+
 /* Nodes whose time has come: emptied containers, and TTL nodes without children that have not been
  * modified for their ttl. The leader proposes a REAP for each, and apply decides. */
 struct store_due {

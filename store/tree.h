@@ -129,6 +129,7 @@ struct tree_key {
     uint64_t hash;     /* tree_hash of it */
     uint64_t lease;    /* of a NODE_EPHEMERAL, else 0 */
     uint64_t ttl_ms;   /* of a NODE_TTL, for store/edit.c */
+    uint32_t acl;      /* the id of its list, for store/edit.c */
 };
 uint32_t tree_add(struct tree *t, const struct tree_key *key);
 

@@ -94,7 +94,9 @@ static inline bool request_id_is_set(const struct request_id *id)
     X(OUTCOME_SEQUENCE_EXPIRED, "sequence number is below the session's window")                   \
     X(OUTCOME_GENERATION_MOVED, "lease was taken over meanwhile")                                  \
     X(OUTCOME_NOT_DUE, "node is not due for removal")                                              \
-    X(OUTCOME_BAD_PATTERN, "pattern is not valid")
+    X(OUTCOME_BAD_PATTERN, "pattern is not valid")                                                 \
+    X(OUTCOME_NO_AUTH, "the node's access control list does not allow it")                         \
+    X(OUTCOME_INVALID_ACL, "access control list is not valid")
 
 enum outcome {
 #define OUTCOME_ENUM(name, text) name,

@@ -4,6 +4,7 @@
 
 #include "base/utf8.h"
 #include "lease/lease.h"
+#include "store/acl.h"
 #include "store/policy.h"
 #include "store/tree.h"
 
@@ -30,6 +31,7 @@ static const char *op_name(uint8_t type)
     case OP_CHECK: return "check";
     case OP_GET: return "get";
     case OP_LIST: return "list";
+    case OP_SET_ACL: return "set_acl";
     default: return "operation";
     }
 }
@@ -79,8 +81,9 @@ static enum outcome kind_check(const struct op *op, struct errmsg *err)
 static enum outcome flat_op_check(const struct op *op, struct errmsg *err)
 {
     if ((op->flags & (OP_SEQUENTIAL | OP_MAKE_PARENTS | OP_RECURSIVE)) != 0 ||
-        op->kind != NODE_PERSISTENT) {
-        return refuse(err, op_name(op->type), "flat keys are plain: no tree flags, no kinds");
+        op->kind != NODE_PERSISTENT || op->acl.size > 0 || op->type == OP_SET_ACL) {
+        return refuse(err, op_name(op->type),
+                      "flat keys are plain: no tree flags, no kinds, no ACL");
     }
     if (op->path.size == 0 && op->type != OP_LIST) {
         return refuse(err, op_name(op->type), "empty key");
@@ -93,7 +96,7 @@ static enum outcome flat_op_check(const struct op *op, struct errmsg *err)
 enum outcome op_check(const struct op *op, struct errmsg *err)
 {
     const char *name = op_name(op->type);
-    if (op->type < OP_CREATE || op->type > OP_LIST || !space_is_valid(op->space) ||
+    if (op->type < OP_CREATE || op->type > OP_SET_ACL || !space_is_valid(op->space) ||
         op->kind > NODE_TTL) {
         return refuse(err, name, "unknown type, space or kind");
     }
@@ -107,6 +110,9 @@ enum outcome op_check(const struct op *op, struct errmsg *err)
     if (op->data.size > 0 && (!writes || (op->flags & OP_NULL_DATA) != 0)) {
         return refuse(err, name, "data where there can be none");
     }
+    if (op->acl.size > 0 && op->type != OP_CREATE && op->type != OP_SET_ACL) {
+        return refuse(err, name, "an ACL where there can be none");
+    }
     enum outcome outcome = key_check(name, op->space, op->path, err);
     if (outcome == OUTCOME_OK && op->type == OP_CREATE) {
         outcome = kind_check(op, err);
@@ -117,6 +123,12 @@ enum outcome op_check(const struct op *op, struct errmsg *err)
         outcome = flat_op_check(op, err);
     }
     return outcome;
+}
+
+enum outcome op_acl_check(const struct op *op, struct errmsg *err)
+{
+    bool has_list = op->type == OP_SET_ACL || (op->type == OP_CREATE && op->acl.size > 0);
+    return has_list ? acl_check(op->acl, err) : OUTCOME_OK;
 }
 
 enum outcome guard_check(const struct guard *g, struct errmsg *err)
@@ -204,7 +216,7 @@ static size_t ops_bytes(const struct op *ops, uint32_t count)
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
-        bytes += COMMAND_OP_BYTES_MIN + ops[i].path.size + ops[i].data.size;
+        bytes += COMMAND_OP_BYTES_MIN + ops[i].path.size + ops[i].data.size + ops[i].acl.size;
     }
     return bytes;
 }
@@ -217,8 +229,9 @@ enum outcome command_check_bytes(const struct command *c, struct errmsg *err)
     if (c->note.size > COMMAND_NOTE_BYTES_MAX) {
         return too_large(err, "note", c->note.size, COMMAND_NOTE_BYTES_MAX);
     }
-    if (c->type != COMMAND_TXN) {
-        return OUTCOME_OK;
+    enum outcome outcome = identities_check(c->identities, err);
+    if (outcome != OUTCOME_OK || c->type != COMMAND_TXN) {
+        return outcome;
     }
     size_t bytes = ops_bytes(c->txn.then_ops, c->txn.then_count) +
                    ops_bytes(c->txn.else_ops, c->txn.else_count);
@@ -245,6 +258,9 @@ static enum outcome ops_check(const struct op *ops, uint32_t count, struct errms
         if (outcome == OUTCOME_OK) {
             outcome = znode_path_check(ops[i].space, ops[i].path,
                                        (ops[i].flags & OP_SEQUENTIAL) != 0, err);
+        }
+        if (outcome == OUTCOME_OK) {
+            outcome = op_acl_check(&ops[i], err);
         }
         if (outcome != OUTCOME_OK) {
             if (count > 1 && err != NULL) {

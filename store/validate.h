@@ -9,11 +9,13 @@
 #define NODE_TTL_MS_MAX (((uint64_t)1 << 40) - 1)
 
 /* Everything but the syntax of a znode's path, which ZooKeeper checks later than the existence of
- * the parent. `err` may be NULL. */
+ * the parent, and the list of op_acl_check, which comes between. `err` may be NULL. */
 enum outcome op_check(const struct op *op, struct errmsg *err);
+/* The list of a create, or of a set_acl. */
+enum outcome op_acl_check(const struct op *op, struct errmsg *err);
 enum outcome guard_check(const struct guard *g, struct errmsg *err);
 
-/* The limits on the command as a whole. */
+/* The limits on the command as a whole, and who is said to have sent it. */
 enum outcome command_check_bytes(const struct command *c, struct errmsg *err);
 
 /* The fields of a GRANT, RESUME, REVOKE or EXPIRE. */

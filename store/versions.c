@@ -5,6 +5,8 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "store/acl_table.h"
+#include "store/command.h"
 #include "store/policy.h"
 #include "store/tree.h"
 
@@ -219,6 +221,7 @@ static struct version *entry_new(struct versions *v, const struct change *c)
     e->change.note = copy_bytes(&at, c->note);
     (void)value_ref(e->change.data);
     (void)value_ref(e->change.old_data);
+    (void)acl_list_ref(e->change.acl);
     v->bytes += c->cost + VERSION_COST_BYTES;
     v->sum += entry_hash(c);
     return e;
@@ -228,6 +231,7 @@ static void entry_free(struct version *e)
 {
     value_unref(e->change.data);
     value_unref(e->change.old_data);
+    acl_list_unref(e->change.acl);
     mem_free(e);
 }
 
@@ -370,7 +374,12 @@ static bool change_follows(const struct change *before, const struct change *c)
     if (c->type == CHANGE_CREATE) {
         return before->type == CHANGE_DELETE;
     }
-    return before->type != CHANGE_DELETE && c->old_modify_revision == before->revision;
+    uint32_t acl_version = before->stat.acl_version;
+    if (c->type == CHANGE_ACL) {
+        acl_version = acl_version >= VERSION_ANY - 1 ? 0 : acl_version + 1;
+    }
+    return before->type != CHANGE_DELETE && c->stat.acl_version == acl_version &&
+           c->old_modify_revision == before->stat.modify_revision;
 }
 
 static bool chain_is_sound(const struct version_chain *c)
@@ -418,6 +427,10 @@ static void share_value(const struct change *before, struct change *c)
         value_unref(c->old_data);
         c->old_data = value_ref(before->data);
     }
+    if (c->type == CHANGE_ACL) {
+        value_unref(c->data);
+        c->data = value_ref(c->old_data);
+    }
 }
 
 void versions_share(struct versions *v, struct history *h)
@@ -433,7 +446,8 @@ void versions_share(struct versions *v, struct history *h)
         struct change *c = h->ring[p & (h->capacity - 1)].change;
         const struct version_chain *chain = chain_find(v, c->space, c->path, c->path_hash);
         if (chain != NULL &&
-            c->old_modify_revision == chain->entries[chain->end - 1]->change.revision) {
+            c->old_modify_revision ==
+                chain->entries[chain->end - 1]->change.stat.modify_revision) {
             share_value(&chain->entries[chain->end - 1]->change, c);
         }
     }

@@ -4,7 +4,7 @@
 #include "watch/glob.h"
 #include "watch/watch.h"
 
-#define WATCH_TYPES_ALL ((uint8_t)(1 << CHANGE_CREATE | 1 << CHANGE_SET | 1 << CHANGE_DELETE))
+#define WATCH_TYPES_ALL ((uint8_t)(WATCH_TYPES_DEFAULT | 1 << CHANGE_ACL))
 
 static enum outcome arguments_check(const struct watch_filter *f, struct errmsg *err)
 {

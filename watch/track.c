@@ -102,9 +102,10 @@ static void offer(void *context, struct watch *w, uint32_t level)
         (c->revision == w->revision && c->sub < w->sub)) {
         return;
     }
-    if ((f->types != 0 && (f->types >> c->type & 1) == 0) ||
-        (f->depth != 0 && level > f->depth) ||
-        (f->glob.size != 0 && !glob_match(f->glob, path_last(c->space, c->path)))) {
+    uint8_t types = f->types != 0 ? f->types : WATCH_TYPES_DEFAULT;
+    if ((types >> c->type & 1) == 0 || (f->depth != 0 && level > f->depth) ||
+        (f->glob.size != 0 && !glob_match(f->glob, path_last(c->space, c->path))) ||
+        (w->ops->may_see != NULL && !w->ops->may_see(w, c))) {
         return;
     }
     struct track *t = o->track;

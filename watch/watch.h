@@ -39,10 +39,14 @@ enum watch_scope {
     WATCH_PREFIX = 4,   /* every path that begins with these bytes; also in flat spaces */
 };
 
+/* What nodes are and hold. That a list changed hears only who asks for it. */
+#define WATCH_TYPES_DEFAULT \
+    ((uint8_t)(1 << CHANGE_CREATE | 1 << CHANGE_SET | 1 << CHANGE_DELETE))
+
 struct watch_filter {
     uint8_t scope; /* enum watch_scope */
     uint8_t space; /* enum space */
-    uint8_t types; /* a bit 1 << enum change_type for each wanted; 0 = all */
+    uint8_t types; /* a bit 1 << enum change_type for each wanted; 0 = WATCH_TYPES_DEFAULT */
     uint32_t depth; /* SUBTREE: 0 = all levels, 1 = itself and its children, ... */
     struct slice path;
     struct slice glob; /* of the last component (watch/glob.h); empty = all */
@@ -61,6 +65,9 @@ struct watch_ops {
     void (*compacted)(struct watch *w, uint64_t floor);
     /* BEHIND has become LIVE: everything up to hub_revision was delivered. May be NULL. */
     void (*caught_up)(struct watch *w);
+    /* Asked about each change that passes the filter: false, and it is passed over. The owner knows
+     * who is behind the watch (store_may_see). Starts and stops nothing. NULL: all are seen. */
+    bool (*may_see)(struct watch *w, const struct change *change);
 };
 
 enum watch_state { WATCH_STOPPED = 0, WATCH_BEHIND, WATCH_LIVE, WATCH_WAITING };

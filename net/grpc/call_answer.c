@@ -146,6 +146,7 @@ enum grpc_code grpc_code_of_outcome(enum outcome outcome)
     case OUTCOME_NO_SESSION: return GRPC_NOT_FOUND;
     case OUTCOME_NODE_EXISTS:
     case OUTCOME_LEASE_EXISTS: return GRPC_ALREADY_EXISTS;
+    case OUTCOME_NO_AUTH:
     case OUTCOME_BAD_SECRET: return GRPC_PERMISSION_DENIED;
     case OUTCOME_BAD_VERSION:
     case OUTCOME_ROLLED_BACK: return GRPC_ABORTED;
@@ -162,6 +163,7 @@ enum grpc_code grpc_code_of_outcome(enum outcome outcome)
     case OUTCOME_BAD_PATH:
     case OUTCOME_BAD_ARGUMENTS:
     case OUTCOME_BAD_PATTERN:
+    case OUTCOME_INVALID_ACL:
     case OUTCOME_BAD_CURSOR: return GRPC_INVALID_ARGUMENT;
     case OUTCOME_TOO_LARGE:
     case OUTCOME_LIMIT: return GRPC_RESOURCE_EXHAUSTED;

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "lease/lease.h"
+#include "store/history.h"
 
 static uint64_t edge_number(struct rng *rng)
 {
@@ -69,7 +70,7 @@ void rows_make(struct buf *rows, uint64_t seed, int count, size_t value_bytes)
     char path[64];
     rng_init(&rng, seed);
     for (int i = 0; i < count; i++) {
-        struct row row = {.table = (uint8_t)(ROW_META + rng_next(&rng) % ROW_VERSION)};
+        struct row row = {.table = (uint8_t)(ROW_META + rng_next(&rng) % ROW_ACL)};
         uint8_t space = rng_next(&rng) % 4 == 0 ? SPACE_META : SPACE_NODES;
         struct slice key = make_path(&rng, space, i, path, sizeof path);
         struct slice value = make_value(&rng, values[0], value_bytes);
@@ -92,7 +93,7 @@ void rows_make(struct buf *rows, uint64_t seed, int count, size_t value_bytes)
             row.change = (struct row_change){
                 .revision = edge_number(&rng),
                 .sub = (uint32_t)i % 2,
-                .type = (uint8_t)(1 + rng_next(&rng) % 3),
+                .type = (uint8_t)(1 + rng_next(&rng) % CHANGE_ACL),
                 .space = space,
                 .reason = (uint8_t)i % 6,
                 .null_data = is_null,
@@ -100,6 +101,7 @@ void rows_make(struct buf *rows, uint64_t seed, int count, size_t value_bytes)
                 .path = key,
                 .data = value,
                 .old_data = other,
+                .acl = i % 3 == 0 ? value : slice_str(""),
                 .session = edge_number(&rng),
                 .cluster_ms = edge_number(&rng),
                 .wall_ms = edge_number(&rng),
@@ -122,6 +124,9 @@ void rows_make(struct buf *rows, uint64_t seed, int count, size_t value_bytes)
                 .secret = slice_make("\0\xff 3456789abcdef", LEASE_SECRET_BYTES),
                 .owner = key,
             };
+            break;
+        case ROW_ACL:
+            row.acl = (struct row_acl){.id = (uint32_t)edge_number(&rng), .list = value};
             break;
         default:
             row.reply = (struct row_reply){

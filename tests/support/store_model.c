@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "store/acl.h"
 #include "store/history.h"
 
 static int record_order(const struct record *r, uint8_t space, const char *path)
@@ -157,6 +158,7 @@ static struct record *model_add(struct model *m, struct expected *e, uint8_t spa
         record_set_data(&r, data);
         r.stat.kind = data->type == OP_CREATE ? data->kind : 0;
         r.stat.lease = r.stat.kind == NODE_EPHEMERAL ? data->lease : 0;
+        r.list = model_list_of(data->acl);
     }
     if (space == 'Z') {
         char parent[MODEL_PATH_BYTES];
@@ -189,6 +191,9 @@ enum outcome model_create(struct model *m, struct expected *e, const struct op *
     if (path[0] != '/') {
         return OUTCOME_BAD_PATH;
     }
+    if (model_list_of(op->acl) == MODEL_LISTS) {
+        return OUTCOME_INVALID_ACL;
+    }
     model_parent_path(path, parent);
     struct record *p = model_find(m, 'Z', parent);
     if (p == NULL && (op->flags & OP_MAKE_PARENTS) == 0) {
@@ -197,17 +202,23 @@ enum outcome model_create(struct model *m, struct expected *e, const struct op *
     if (op->flags & OP_SEQUENTIAL) {
         sprintf(path + strlen(path), "%010u", p == NULL ? 0 : (unsigned)p->stat.sequence_next);
     }
+    if (p == NULL && !path_is_valid(path)) {
+        return OUTCOME_BAD_PATH;
+    }
+    struct record *above = p;
+    for (; above == NULL; above = model_find(m, 'Z', parent)) {
+        char deeper[MODEL_PATH_BYTES];
+        strcpy(deeper, parent);
+        model_parent_path(deeper, parent);
+    }
+    if (!model_may(m, above, ACL_CREATE)) {
+        return OUTCOME_NO_AUTH;
+    }
     if (!path_is_valid(path)) {
         return OUTCOME_BAD_PATH;
     }
     if (model_find(m, 'Z', path) != NULL) {
         return OUTCOME_NODE_EXISTS;
-    }
-    struct record *above = model_find(m, 'Z', parent);
-    for (; above == NULL; above = model_find(m, 'Z', parent)) {
-        char deeper[MODEL_PATH_BYTES];
-        strcpy(deeper, parent);
-        model_parent_path(deeper, parent);
     }
     if (above->stat.kind == NODE_EPHEMERAL) {
         return OUTCOME_EPHEMERAL_PARENT;
@@ -234,6 +245,9 @@ enum outcome model_set(struct model *m, struct expected *e, const struct op *op,
     if (r == NULL) {
         return op->space == 'Z' && !path_is_valid(path) ? OUTCOME_BAD_PATH : OUTCOME_NO_NODE;
     }
+    if (!model_may(m, r, ACL_WRITE)) {
+        return OUTCOME_NO_AUTH;
+    }
     if (op->version != VERSION_ANY && op->version != r->stat.version) {
         return OUTCOME_BAD_VERSION;
     }
@@ -243,6 +257,36 @@ enum outcome model_set(struct model *m, struct expected *e, const struct op *op,
     r->stat.modify_revision = m->revision + 1;
     r->stat.modify_ms = m->wall_ms;
     expect(e, CHANGE_SET, r, &before);
+    *made = r;
+    return OUTCOME_OK;
+}
+
+enum outcome model_set_acl(struct model *m, struct expected *e, const struct op *op,
+                           const char *path, struct record **made)
+{
+    uint8_t list = model_list_of(op->acl);
+    if (op->space == 'M') {
+        return OUTCOME_BAD_ARGUMENTS;
+    }
+    if (path[0] != '/') {
+        return OUTCOME_BAD_PATH;
+    }
+    if (op->acl.size == 0 || list == MODEL_LISTS) {
+        return OUTCOME_INVALID_ACL;
+    }
+    struct record *r = model_find(m, 'Z', path);
+    if (r == NULL) {
+        return !path_is_valid(path) ? OUTCOME_BAD_PATH : OUTCOME_NO_NODE;
+    }
+    if (!model_may(m, r, ACL_ADMIN)) {
+        return OUTCOME_NO_AUTH;
+    }
+    if (op->version != VERSION_ANY && op->version != r->stat.acl_version) {
+        return OUTCOME_BAD_VERSION;
+    }
+    r->list = list;
+    r->stat.acl_version++;
+    expect(e, CHANGE_ACL, r, r);
     *made = r;
     return OUTCOME_OK;
 }
@@ -279,22 +323,37 @@ enum outcome model_delete(struct model *m, struct expected *e, const struct op *
         return OUTCOME_PROTECTED;
     }
     struct record *r = model_find(m, op->space, path);
+    if (op->space == 'Z' && strchr(path, '/') != NULL) {
+        char parent[MODEL_PATH_BYTES];
+        model_parent_path(path, parent);
+        if (!model_may(m, model_find(m, 'Z', parent), ACL_DELETE)) {
+            return OUTCOME_NO_AUTH;
+        }
+    }
     if (r == NULL) {
         return op->space == 'Z' && !path_is_valid(path) ? OUTCOME_BAD_PATH : OUTCOME_NO_NODE;
     }
     if (op->version != VERSION_ANY && op->version != r->stat.version) {
         return OUTCOME_BAD_VERSION;
     }
+    bool may = true;
     *count = 1;
     for (size_t i = 0; i < m->count; i++) {
-        *count += op->space == 'Z' && m->records[i].space == 'Z' &&
-                  is_below(m->records[i].path, path);
+        struct record *x = &m->records[i];
+        bool below = x->space == 'Z' && op->space == 'Z' && is_below(x->path, path);
+        *count += below;
+        if ((below || x == r) && x->stat.child_count > 0) {
+            may = may && model_may(m, x, ACL_DELETE);
+        }
     }
     if (*count > 1 && (op->flags & OP_RECURSIVE) == 0) {
         return OUTCOME_NOT_EMPTY;
     }
     if (*count > 1 && op->limit != 0 && *count > op->limit) {
         return OUTCOME_LIMIT;
+    }
+    if (!may) {
+        return OUTCOME_NO_AUTH;
     }
     if (op->flags & OP_DRY_RUN) {
         return OUTCOME_OK;
@@ -320,15 +379,15 @@ enum outcome model_check(struct model *m, const struct op *op, const char *path)
     if (r == NULL) {
         return op->space == 'Z' && !path_is_valid(path) ? OUTCOME_BAD_PATH : OUTCOME_NO_NODE;
     }
+    if (!model_may(m, r, ACL_READ)) {
+        return OUTCOME_NO_AUTH;
+    }
     return op->version == VERSION_ANY || op->version == r->stat.version ? OUTCOME_OK
                                                                         : OUTCOME_BAD_VERSION;
 }
 
-bool model_guard(struct model *m, const struct guard *g)
+static bool guard_holds(const struct record *r, const struct guard *g)
 {
-    char path[MODEL_PATH_BYTES];
-    model_slice_text(g->path, path);
-    struct record *r = model_find(m, g->space, path);
     if (g->target == GUARD_EXISTS) {
         return ((r != NULL) == (g->number == 1)) == (g->relation == GUARD_EQUAL);
     }
@@ -350,4 +409,17 @@ bool model_guard(struct model *m, const struct guard *g)
            : g->relation == GUARD_NOT_EQUAL ? order != 0
            : g->relation == GUARD_LESS      ? order < 0
                                             : order > 0;
+}
+
+enum outcome model_guard(struct model *m, const struct guard *g, bool *holds)
+{
+    char path[MODEL_PATH_BYTES];
+    model_slice_text(g->path, path);
+    const struct record *r = model_find(m, g->space, path);
+    *holds = false;
+    if (!model_may(m, r, ACL_READ)) {
+        return OUTCOME_NO_AUTH;
+    }
+    *holds = guard_holds(r, g);
+    return OUTCOME_OK;
 }

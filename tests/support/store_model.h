@@ -21,7 +21,8 @@ struct record {
     char data[MODEL_DATA_BYTES];
     size_t size;
     bool null;
-    struct node_stat stat;
+    uint8_t list; /* of MODEL_LISTS; 0: open */
+    struct node_stat stat; /* without the id of the list, which is the store's matter */
 };
 
 struct model_reply {
@@ -52,6 +53,7 @@ struct model {
     size_t lease_count;
     uint64_t revision;
     uint64_t wall_ms;
+    uint8_t caller; /* of MODEL_CALLERS: of the command that is executed */
 };
 
 struct expected_change {
@@ -83,10 +85,26 @@ enum outcome model_set(struct model *m, struct expected *e, const struct op *op,
                        const char *path, struct record **made);
 enum outcome model_delete(struct model *m, struct expected *e, const struct op *op,
                           const char *path, uint64_t *count);
+enum outcome model_set_acl(struct model *m, struct expected *e, const struct op *op,
+                           const char *path, struct record **made);
 enum outcome model_check(struct model *m, const struct op *op, const char *path);
-bool model_guard(struct model *m, const struct guard *g);
+enum outcome model_guard(struct model *m, const struct guard *g, bool *holds);
 
 void model_delete_record(struct model *m, struct expected *e, struct record *r);
+
+/* ---- who may what (store_model_acl.c) ---- */
+
+/* A few lists and a few callers, and a table of what each of these may do where. */
+#define MODEL_LISTS   7 /* 0: open; from 1: valid; MODEL_LISTS itself: not valid */
+#define MODEL_CALLERS 5
+#define MODEL_SUPER   4
+
+void model_list_encode(uint8_t list, struct buf *out);     /* of 0: open, as a list */
+void model_caller_encode(uint8_t caller, struct buf *out); /* of 0: nobody, nothing */
+/* The number of a list; of no bytes 0, of others MODEL_LISTS. */
+uint8_t model_list_of(struct slice encoded);
+/* ACL_READ and so on. NULL, a node that is not there, is open. */
+bool model_may(const struct model *m, const struct record *r, uint32_t permission);
 
 /* ---- leases (store_model_lease.c) ---- */
 

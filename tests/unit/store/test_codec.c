@@ -61,12 +61,13 @@ static const struct op *draw_ops(struct rng *rng, struct arena *a, uint32_t *cou
     struct op *ops = arena_alloc(a, *count * sizeof *ops);
     for (uint32_t i = 0; i < *count; i++) {
         ops[i] = (struct op){
-            .type = (uint8_t)rng_range(rng, OP_CREATE, OP_LIST),
+            .type = (uint8_t)rng_range(rng, OP_CREATE, OP_SET_ACL),
             .flags = (uint8_t)rng_below(rng, 64),
             .space = draw_space(rng),
             .kind = (uint8_t)rng_below(rng, 4),
             .path = draw_bytes(rng, a, 50),
             .data = draw_bytes(rng, a, 100),
+            .acl = draw_bytes(rng, a, 30),
             .version = (uint32_t)draw_u64(rng),
             .limit = (uint32_t)draw_u64(rng),
             .lease = draw_u64(rng),
@@ -153,7 +154,7 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
 static void draw_result(struct rng *rng, struct arena *a, struct op_result *r)
 {
     *r = (struct op_result){
-        .type = (uint8_t)rng_range(rng, OP_CREATE, OP_LIST),
+        .type = (uint8_t)rng_range(rng, OP_CREATE, OP_SET_ACL),
         .outcome = (uint8_t)rng_below(rng, OUTCOME_COUNT),
         .null_data = rng_chance(rng, 500),
         .path = draw_bytes(rng, a, 40),
@@ -206,7 +207,7 @@ static void draw_reply(struct rng *rng, struct arena *a, struct reply *r)
 
 static void draw_row(struct rng *rng, struct arena *a, struct row *row)
 {
-    *row = (struct row){.table = (uint8_t)rng_range(rng, ROW_META, ROW_VERSION)};
+    *row = (struct row){.table = (uint8_t)rng_range(rng, ROW_META, ROW_ACL)};
     if (row->table == ROW_META) {
         row->meta.name = draw_bytes(rng, a, 20);
         row->meta.value = draw_bytes(rng, a, 20);
@@ -221,7 +222,7 @@ static void draw_row(struct rng *rng, struct arena *a, struct row *row)
         row->change = (struct row_change){
             .revision = rng_next(rng),
             .sub = (uint32_t)rng_next(rng),
-            .type = (uint8_t)rng_range(rng, CHANGE_CREATE, CHANGE_DELETE),
+            .type = (uint8_t)rng_range(rng, CHANGE_CREATE, CHANGE_ACL),
             .space = draw_space(rng),
             .reason = (uint8_t)rng_range(rng, REASON_REQUEST, REASON_AGED),
             .path = draw_bytes(rng, a, 40),
@@ -230,6 +231,7 @@ static void draw_row(struct rng *rng, struct arena *a, struct row *row)
             .stat = draw_stat(rng),
             .old_modify_revision = draw_u64(rng),
             .old_modify_ms = draw_u64(rng),
+            .acl = draw_bytes(rng, a, 30),
             .session = rng_next(rng),
             .cluster_ms = rng_next(rng),
             .wall_ms = rng_next(rng),
@@ -252,6 +254,8 @@ static void draw_row(struct rng *rng, struct arena *a, struct row *row)
             .secret = slice_make(secret, LEASE_SECRET_BYTES),
             .owner = draw_bytes(rng, a, 20),
         };
+    } else if (row->table == ROW_ACL) {
+        row->acl = (struct row_acl){.id = (uint32_t)rng_next(rng), .list = draw_bytes(rng, a, 30)};
     } else {
         row->reply = (struct row_reply){.request = {rng_next(rng), {rng_next(rng), 1}},
                                         .session = draw_u64(rng),
@@ -436,7 +440,7 @@ START_TEST(a_count_is_not_believed_beyond_the_bytes_behind_it)
     struct command c = {.type = COMMAND_TXN, .txn = {.then_ops = &op, .then_count = 1}};
     struct buf bytes = {0};
     command_encode(&bytes, &c);
-    size_t counts = bytes.size - 12 - (36 + 2);
+    size_t counts = bytes.size - 12 - (COMMAND_OP_BYTES_MIN + 2);
     for (size_t i = 0; i < 3; i++) {
         struct arena arena = {0};
         struct command decoded;

@@ -353,16 +353,19 @@ END_TEST
 START_TEST(changes_say_who_when_and_why)
 {
     struct op op = kit_op(OP_CREATE, "/a", "x");
+    struct buf me = {0};
+    identity_encode(&me, slice_str("digest"), slice_str("me:x"));
     struct command c = {.type = COMMAND_TXN,
                         .note = slice_str("because"),
-                        .identities = slice_str("me"),
+                        .identities = buf_slice(&me),
                         .txn = {.then_ops = &op, .then_count = 1}};
     uint64_t wall_ms = k.wall_ms;
     ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
     struct query q = history_of("/a");
     ck_assert_int_eq(history(&q), OUTCOME_OK);
     ck_assert(slice_is(result.changes[0]->note, "because"));
-    ck_assert(slice_is(result.changes[0]->identities, "me"));
+    ck_assert(slice_equal(result.changes[0]->identities, buf_slice(&me)));
+    buf_close(&me);
     ck_assert_uint_eq(result.changes[0]->wall_ms, wall_ms);
 }
 END_TEST

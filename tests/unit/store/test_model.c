@@ -18,6 +18,7 @@
 
 /* ---- equality ----------------------------------------------------------------------------- */
 
+/* The id of a list means nothing by itself; check_lists looks at what it stands for. */
 static void check_stat(const struct node_stat *real, const struct node_stat *model)
 {
     ck_assert_uint_eq(real->create_revision, model->create_revision);
@@ -31,7 +32,8 @@ static void check_stat(const struct node_stat *real, const struct node_stat *mod
     ck_assert_uint_eq(real->child_count, model->child_count);
     ck_assert_uint_eq(real->kind, model->kind);
     ck_assert_uint_eq(real->lease, model->lease);
-    ck_assert_uint_eq(real->ttl_ms + real->acl + real->acl_version, 0);
+    ck_assert_uint_eq(real->acl_version, model->acl_version);
+    ck_assert_uint_eq(real->ttl_ms, 0);
 }
 
 static void check_data(const struct record *r, struct slice data, bool null)
@@ -128,13 +130,73 @@ static void check_leases(struct store *s, struct model *m, struct rng *rng)
     ck_assert_uint_eq(store_lease_count(s), m->lease_count);
 }
 
+/* Every node's list, as one sees it who may see all. */
+static void check_lists(const struct store *s, const struct model *m)
+{
+    struct buf super = {0};
+    model_caller_encode(MODEL_SUPER, &super);
+    for (size_t i = 0; i < m->count; i++) {
+        const struct record *r = &m->records[i];
+        struct arena arena = {0};
+        struct buf list = {0};
+        struct query_result result;
+        struct query query = {.type = QUERY_ACL,
+                              .space = r->space,
+                              .path = slice_str(r->path),
+                              .identities = buf_slice(&super)};
+        store_query(s, &query, &result, &arena);
+        model_list_encode(r->list, &list);
+        ck_assert_int_eq(result.outcome, OUTCOME_OK);
+        ck_assert(result.may_admin);
+        ck_assert(slice_equal(result.acl, buf_slice(&list)));
+        check_stat(&result.stat, &r->stat);
+        ck_assert_int_eq(result.stat.acl == 0, r->list == 0);
+        buf_close(&list);
+        arena_close(&arena);
+    }
+    buf_close(&super);
+}
+
+/* Whether the caller may read everything above. */
+static bool is_reachable(struct model *m, const struct record *r)
+{
+    char path[MODEL_PATH_BYTES];
+    char parent[MODEL_PATH_BYTES];
+    strcpy(path, r->path);
+    while (strcmp(path, "/") != 0) {
+        model_parent_path(path, parent);
+        if (!model_may(m, model_find(m, 'Z', parent), ACL_READ)) {
+            return false;
+        }
+        strcpy(path, parent);
+    }
+    return true;
+}
+
+static void check_entry(const struct query_entry *real, const struct record *r, bool readable)
+{
+    static const struct node_stat none;
+    ck_assert_int_eq(real->unreadable, !readable);
+    check_stat(&real->stat, readable ? &r->stat : &none);
+    if (readable) {
+        check_data(r, real->data, real->null_data);
+    } else {
+        ck_assert_uint_eq(real->data.size, 0);
+        ck_assert_ptr_null(real->value);
+    }
+}
+
 /* All records of a space by pages of random size; flat keys and children in order of name. */
 static void check_listing(struct store *s, struct model *m, struct rng *rng)
 {
     struct record *sorted = mem_dup(m->records, m->count * sizeof *sorted);
+    struct buf caller = {0};
     size_t count = 0;
+    m->caller = (uint8_t)(rng_chance(rng, 300) ? MODEL_SUPER : rng_below(rng, MODEL_CALLERS));
+    model_caller_encode(m->caller, &caller);
     for (size_t i = 0; i < m->count; i++) { /* by insertion, in component order, without "/" */
-        if (m->records[i].space == 'Z' && strcmp(m->records[i].path, "/") != 0) {
+        if (m->records[i].space == 'Z' && strcmp(m->records[i].path, "/") != 0 &&
+            is_reachable(m, &m->records[i])) {
             size_t at = count++;
             while (at > 0 && model_path_order(m->records[i].path, sorted[at - 1].path) < 0) {
                 sorted[at] = sorted[at - 1];
@@ -155,16 +217,19 @@ static void check_listing(struct store *s, struct model *m, struct rng *rng)
                               .recursive = true,
                               .with_data = true,
                               .with_stat = true,
+                              .identities = buf_slice(&caller),
                               .after = slice_str(after),
                               .limit = (uint32_t)rng_range(rng, 1, 9)};
         store_query(s, &query, &result, &arena);
-        ck_assert_int_eq(result.outcome, OUTCOME_OK);
+        ck_assert_int_eq(result.outcome, model_may(m, model_find(m, 'Z', "/"), ACL_READ)
+                                             ? OUTCOME_OK
+                                             : OUTCOME_NO_AUTH);
         for (uint32_t i = 0; i < result.entry_count; i++, seen++) {
             ck_assert_uint_lt(seen, count);
             model_slice_text(result.entries[i].path, after);
             ck_assert_str_eq(after, sorted[seen].path);
-            check_stat(&result.entries[i].stat, &sorted[seen].stat);
-            check_data(&sorted[seen], result.entries[i].data, result.entries[i].null_data);
+            check_entry(&result.entries[i], &sorted[seen],
+                        model_may(m, &sorted[seen], ACL_READ));
         }
         more = result.more;
         ck_assert(!more || result.entry_count == query.limit);
@@ -172,6 +237,7 @@ static void check_listing(struct store *s, struct model *m, struct rng *rng)
     }
     ck_assert_uint_eq(seen, count);
     mem_free(sorted);
+    buf_close(&caller);
 
     struct arena arena = {0};
     struct query_result keys;
@@ -190,8 +256,17 @@ static void check_listing(struct store *s, struct model *m, struct rng *rng)
     ck_assert_uint_eq(seen, keys.entry_count);
     arena_close(&arena);
     check_leases(s, m, rng);
+    check_lists(s, m);
     ck_assert_uint_eq(store_node_count(s), m->count);
     ck_assert_uint_eq(store_revision(s), m->revision);
+}
+
+static void check_list(const struct acl_list *real, uint8_t list)
+{
+    struct buf bytes = {0};
+    model_list_encode(list, &bytes);
+    ck_assert(list == 0 ? real == NULL : slice_equal(acl_list_slice(real), buf_slice(&bytes)));
+    buf_close(&bytes);
 }
 
 static void check_changes(const struct store *s, uint64_t from, const struct expected *e,
@@ -210,6 +285,7 @@ static void check_changes(const struct store *s, uint64_t from, const struct exp
         ck_assert_uint_eq(real->space, want->after.space);
         ck_assert(slice_is(real->path, want->after.path));
         check_stat(&real->stat, &want->after.stat);
+        check_list(real->acl, want->after.list);
         check_data(&want->before, value_slice(real->old_data), real->old_data == NULL);
         if (want->type != CHANGE_DELETE) {
             check_data(&want->after, value_slice(real->data), real->data == NULL);
@@ -243,7 +319,9 @@ static void check_list_result(struct model *m, const struct op *op, const char *
             ck_assert_uint_lt(seen, real->entry_count);
             ck_assert(slice_is(real->entries[seen].name, name));
             if (op->flags & OP_STAT_ONLY) {
-                check_stat(&real->entries[seen].stat, &r->stat);
+                static const struct node_stat none;
+                check_stat(&real->entries[seen].stat,
+                           model_may(m, r, ACL_READ) ? &r->stat : &none);
             }
             seen++;
         }
@@ -264,9 +342,11 @@ static enum outcome model_op(struct model *m, struct expected *e, const struct o
     case OP_SET: outcome = model_set(m, e, op, path, &r); break;
     case OP_DELETE: outcome = model_delete(m, e, op, path, &count); break;
     case OP_CHECK: outcome = model_check(m, op, path); break;
+    case OP_SET_ACL: outcome = model_set_acl(m, e, op, path, &r); break;
     default:
         r = model_find(m, op->space, path);
         outcome = r == NULL && (op->space == 'Z' || op->type == OP_GET) ? OUTCOME_NO_NODE
+                  : !model_may(m, r, ACL_READ)                          ? OUTCOME_NO_AUTH
                                                                         : OUTCOME_OK;
     }
     if (outcome != OUTCOME_OK || real == NULL) {
@@ -294,8 +374,14 @@ static void model_txn(struct model *m, const struct txn *txn, const struct reply
     bool took_then = true;
     uint32_t refused = 0;
     for (uint32_t i = 0; i < txn->guard_count && took_then; i++) {
-        took_then = model_guard(m, &txn->guards[i]);
+        enum outcome outcome = model_guard(m, &txn->guards[i], &took_then);
         refused = i;
+        if (outcome != OUTCOME_OK) {
+            ck_assert_int_eq(real->outcome, outcome);
+            ck_assert_uint_eq(real->failed_op, i);
+            ck_assert_uint_eq(real->result_count, 0);
+            return;
+        }
     }
     ck_assert_int_eq(real->took_then, took_then);
     const struct op *ops = took_then ? txn->then_ops : txn->else_ops;
@@ -354,6 +440,9 @@ static void model_lease_step(struct model *m, const struct command *c, const str
 struct draft { /* the memory of a random command */
     char paths[3 * OPS_MAX][MODEL_PATH_BYTES];
     char data[3 * OPS_MAX][MODEL_DATA_BYTES];
+    struct buf lists[MODEL_LISTS + 1];
+    struct buf callers[MODEL_CALLERS];
+    uint8_t caller;
     uint32_t used;
     struct op then_ops[OPS_MAX];
     struct op else_ops[OPS_MAX];
@@ -486,7 +575,8 @@ static void draw_session(struct rng *rng, const struct model *m, struct command 
 static struct op draw_op(struct rng *rng, struct draft *d, const struct model *m)
 {
     static const uint8_t types[] = {OP_CREATE, OP_CREATE, OP_CREATE, OP_CREATE, OP_SET, OP_SET,
-                                    OP_DELETE, OP_DELETE, OP_CHECK,  OP_GET,    OP_LIST};
+                                    OP_DELETE, OP_DELETE, OP_CHECK,  OP_GET,    OP_LIST,
+                                    OP_SET_ACL};
     struct op op = {.type = types[rng_below(rng, sizeof types)], .version = VERSION_ANY};
     char *data = d->data[d->used];
     draw_key(rng, d, &op.space, &op.path);
@@ -503,6 +593,13 @@ static struct op draw_op(struct rng *rng, struct draft *d, const struct model *m
         op.lease = draw_lease_id(rng, m);
         op.flags |= (uint8_t)(rng_chance(rng, 400) ? OP_SEQUENTIAL : 0);
         op.flags |= (uint8_t)(rng_chance(rng, 600) ? OP_MAKE_PARENTS : 0);
+    }
+    bool with_list = op.type == OP_SET_ACL || (op.type == OP_CREATE && rng_chance(rng, 200));
+    if (tree && with_list) {
+        /* Most are such that the others can go on. */
+        uint8_t list = (uint8_t)(rng_chance(rng, 400) ? 0 : rng_below(rng, MODEL_LISTS));
+        list = rng_chance(rng, 50) ? MODEL_LISTS : list;
+        op.acl = buf_slice(&d->lists[list]);
     }
     if (op.type == OP_CREATE && tree) {
         op.flags |= (uint8_t)(rng_chance(rng, 250) ? OP_SEQUENTIAL : 0);
@@ -569,10 +666,9 @@ static struct command draw_command(struct rng *rng, struct draft *d, const struc
         c.request = (struct request_id){.issued_ms = k->cluster_ms - rng_below(rng, 50),
                                         .random = {rng_next(rng), rng_below(rng, 2)}};
     }
-    if (rng_chance(rng, 200)) {
-        c.note = slice_str("why");
-        c.identities = slice_str("who");
-    }
+    c.note = slice_str(rng_chance(rng, 200) ? "why" : "");
+    d->caller = (uint8_t)(rng_chance(rng, 300) ? MODEL_SUPER : rng_below(rng, MODEL_CALLERS));
+    c.identities = buf_slice(&d->callers[d->caller]);
     return c;
 }
 
@@ -668,6 +764,7 @@ static void step_command(struct run *r)
     enum outcome outcome;
     const struct model_reply *first;
     r->model.wall_ms = k->wall_ms;
+    r->model.caller = r->draft.caller;
     r->expected.count = 0;
     r->expected.session = c.session;
     uint64_t end = k->store->history.end;
@@ -800,6 +897,12 @@ static void step_scan(struct run *r)
 static void run_sequence(struct run *r, uint64_t seed)
 {
     rng_init(&r->rng, seed);
+    for (uint8_t i = 0; i <= MODEL_LISTS; i++) {
+        model_list_encode(i, &r->draft.lists[i]);
+    }
+    for (uint8_t i = 0; i < MODEL_CALLERS; i++) {
+        model_caller_encode(i, &r->draft.callers[i]);
+    }
     kit_open(&r->kit);
     model_init(&r->model);
     for (int i = 0; i < COMMANDS; i++) {
@@ -828,6 +931,12 @@ static void run_sequence(struct run *r, uint64_t seed)
     for (size_t i = 0; i < RETRIES; i++) {
         buf_close(&r->retries[i].command);
         buf_close(&r->retries[i].reply);
+    }
+    for (uint8_t i = 0; i <= MODEL_LISTS; i++) {
+        buf_close(&r->draft.lists[i]);
+    }
+    for (uint8_t i = 0; i < MODEL_CALLERS; i++) {
+        buf_close(&r->draft.callers[i]);
     }
     kit_close(&r->kit);
     model_free(&r->model);

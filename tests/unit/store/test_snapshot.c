@@ -302,7 +302,7 @@ START_TEST(no_flipped_byte_changes_content_unnoticed)
     size_t flips = 0;
     size_t found = 0;
     mem_env_init(&m);
-    rows_make(&rows, 10, 150, 60);
+    rows_make(&rows, 10, 200, 60);
     rows_make(&rows, 11, 3, 30000);
     rows_hashes(buf_slice(&rows), &want);
     write_ok(&m.env, buf_slice(&rows), 1);

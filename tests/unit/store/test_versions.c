@@ -334,6 +334,7 @@ static struct change change_of(const char *path, uint64_t revision, struct value
                        .path = slice_str(path),
                        .data = v,
                        .old_data = v,
+                       .stat = {.modify_revision = revision},
                        .old_modify_revision = revision - 1};
     struct change_hashes hashes = change_hashes_make(&c);
     change_seal(&c, &hashes);

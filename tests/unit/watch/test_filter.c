@@ -66,9 +66,11 @@ START_TEST(types_are_those_of_changes)
 {
     struct watch_filter f = node_filter("/a");
     f.types = 1;
-    expect(&f, OUTCOME_BAD_ARGUMENTS, "types: 0x01 has bits beyond 0x0e");
-    f.types = 0x1e;
-    expect(&f, OUTCOME_BAD_ARGUMENTS, "types: 0x1e has bits beyond 0x0e");
+    expect(&f, OUTCOME_BAD_ARGUMENTS, "types: 0x01 has bits beyond 0x1e");
+    f.types = 0x3e;
+    expect(&f, OUTCOME_BAD_ARGUMENTS, "types: 0x3e has bits beyond 0x1e");
+    f.types = 1 << CHANGE_ACL;
+    expect(&f, OUTCOME_OK, "");
 }
 END_TEST
 

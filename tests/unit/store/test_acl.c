@@ -1,0 +1,897 @@
+/* Access control lists: their bytes, whom they let do what, and that apply and queries ask them. */
+#include "store/acl.h"
+
+#include "base/rng.h"
+#include "store/state.h"
+#include "tests/support/check_main.h"
+#include "tests/support/store_kit.h"
+
+#define ALICE "alice:aGFzaA=="
+#define BOB   "bob:b3RoZXI="
+
+static struct kit k;
+static struct arena arena;
+static struct buf memory[64]; /* of lists and identities, freed with the test */
+static size_t memory_used;
+static struct slice nobody;
+
+static void setup(void)
+{
+    kit_open(&k);
+    memory_used = 0;
+}
+
+static void teardown(void)
+{
+    store_check(k.store);
+    kit_close(&k);
+    arena_close(&arena);
+    for (size_t i = 0; i < memory_used; i++) {
+        buf_close(&memory[i]);
+    }
+}
+
+static struct slice list_of(const struct acl_entry *entries, size_t count)
+{
+    struct buf *b = &memory[memory_used++];
+    *b = (struct buf){0};
+    acl_encode(b, entries, count);
+    return buf_slice(b);
+}
+
+static struct slice list(uint32_t permissions, const char *scheme, const char *id)
+{
+    struct acl_entry e = {permissions, slice_str(scheme), slice_str(id)};
+    return list_of(&e, 1);
+}
+
+static struct slice who(const char *scheme, const char *id)
+{
+    struct buf *b = &memory[memory_used++];
+    *b = (struct buf){0};
+    identity_encode(b, slice_str(scheme), slice_str(id));
+    return buf_slice(b);
+}
+
+static enum outcome run_as(struct slice identities, const struct op *ops, uint32_t count)
+{
+    struct command c = {.type = COMMAND_TXN,
+                        .identities = identities,
+                        .txn = {.then_ops = ops, .then_count = count}};
+    return kit_run(&k, &c);
+}
+
+static enum outcome do_as(struct slice identities, enum op_type type, const char *path)
+{
+    struct op op = kit_op(type, path, type == OP_CREATE || type == OP_SET ? "" : NULL);
+    return run_as(identities, &op, 1);
+}
+
+static enum outcome create_with(const char *path, struct slice acl)
+{
+    struct op op = kit_op(OP_CREATE, path, "value");
+    op.acl = acl;
+    return kit_ops(&k, &op, 1);
+}
+
+static enum outcome set_acl_as(struct slice identities, const char *path, struct slice acl,
+                               uint32_t version)
+{
+    struct op op = kit_op(OP_SET_ACL, path, NULL);
+    op.acl = acl;
+    op.version = version;
+    return run_as(identities, &op, 1);
+}
+
+static struct query_result ask_as(struct slice identities, enum query_type type,
+                                  const char *path)
+{
+    struct query q = {.type = (uint8_t)type,
+                      .space = SPACE_NODES,
+                      .path = slice_str(path),
+                      .identities = identities};
+    struct query_result result;
+    store_query(k.store, &q, &result, &arena);
+    return result;
+}
+
+/* ---- bytes -------------------------------------------------------------------------------- */
+
+START_TEST(a_list_decodes_to_what_was_encoded_without_duplicates)
+{
+    const struct acl_entry entries[] = {
+        {ACL_READ, slice_str("world"), slice_str("anyone")},
+        {ACL_ALL, slice_str("digest"), slice_str(ALICE)},
+        {ACL_READ, slice_str("world"), slice_str("anyone")},
+        {ACL_WRITE, slice_str("world"), slice_str("anyone")},
+    };
+    struct acl_entry *decoded;
+    size_t count;
+    ck_assert_int_eq(acl_decode(list_of(entries, 4), &decoded, &count, &arena), RC_OK);
+    ck_assert_uint_eq(count, 3);
+    ck_assert_uint_eq(decoded[0].permissions, ACL_READ);
+    ck_assert(slice_is(decoded[1].scheme, "digest"));
+    ck_assert(slice_is(decoded[1].id, ALICE));
+    ck_assert_uint_eq(decoded[2].permissions, ACL_WRITE);
+}
+END_TEST
+
+START_TEST(any_bytes_decode_or_are_malformed_and_what_decodes_encodes_again)
+{
+    struct rng rng;
+    rng_init(&rng, 1);
+    for (int round = 0; round < 20000; round++) {
+        const struct acl_entry entries[] = {
+            {(uint32_t)rng_below(&rng, 40), slice_str("world"), slice_str("anyone")},
+            {31, slice_str("digest"), slice_str(ALICE)},
+            {1, slice_str("ip"), slice_str("10.0.0.0/8")},
+        };
+        struct buf bytes = {0};
+        struct buf again = {0};
+        acl_encode(&bytes, entries, rng_below(&rng, 4));
+        for (uint64_t i = rng_below(&rng, 4); i > 0; i--) {
+            bytes.data[rng_below(&rng, bytes.size)] = (uint8_t)rng_next(&rng);
+        }
+        if (rng_chance(&rng, 200)) {
+            bytes.size = rng_below(&rng, bytes.size + 1);
+        }
+        struct acl_entry *decoded;
+        size_t count;
+        enum status rc = acl_decode(buf_slice(&bytes), &decoded, &count, &arena);
+        bool valid = acl_check(buf_slice(&bytes), NULL) == OUTCOME_OK;
+        if (rc == RC_OK) {
+            acl_encode(&again, decoded, count);
+            ck_assert(!valid || slice_equal(buf_slice(&again), buf_slice(&bytes)));
+        } else {
+            ck_assert_int_eq(rc, RC_MALFORMED);
+            ck_assert(!valid);
+        }
+        (void)acl_allows(buf_slice(&bytes), ACL_READ, buf_slice(&again));
+        (void)identities_check(buf_slice(&bytes), NULL);
+        (void)acl_is_open(buf_slice(&bytes));
+        buf_close(&bytes);
+        buf_close(&again);
+        arena_clear(&arena);
+    }
+}
+END_TEST
+
+static void expect_invalid(uint32_t permissions, const char *scheme, const char *id,
+                           const char *text)
+{
+    struct errmsg err = {0};
+    ck_assert_int_eq(acl_check(list(permissions, scheme, id), &err), OUTCOME_INVALID_ACL);
+    ck_assert_str_eq(err.text, text);
+}
+
+START_TEST(entries_that_are_wrong_are_named)
+{
+    expect_invalid(32, "world", "anyone", "acl entry 0: permissions beyond 31");
+    expect_invalid(1, "world", "me", "acl entry 0: scheme world has only the id anyone");
+    expect_invalid(1, "digest", "alice",
+                   "acl entry 0: a digest is name:hash, with exactly one colon");
+    expect_invalid(1, "digest", "a:b:c",
+                   "acl entry 0: a digest is name:hash, with exactly one colon");
+    expect_invalid(1, "ip", "10.0.0.0/33", "acl entry 0: not an address or address/bits");
+    expect_invalid(1, "ip", "10.0.0.0/", "acl entry 0: not an address or address/bits");
+    expect_invalid(1, "ip", "10.0.0", "acl entry 0: not an address or address/bits");
+    expect_invalid(1, "ip", "::1/129", "acl entry 0: not an address or address/bits");
+    expect_invalid(1, "sasl", "", "acl entry 0: the id is empty");
+    expect_invalid(1, "x509", "\xff", "acl entry 0: the id is not valid UTF-8");
+    expect_invalid(1, "auth", "",
+                   "acl entry 0: unknown scheme; there are world, digest, ip, x509 and sasl");
+    expect_invalid(1, "super", "x",
+                   "acl entry 0: unknown scheme; there are world, digest, ip, x509 and sasl");
+    ck_assert_int_eq(acl_check(list_of(NULL, 0), NULL), OUTCOME_INVALID_ACL);
+    ck_assert_int_eq(acl_check(slice_str("?"), NULL), OUTCOME_INVALID_ACL);
+}
+END_TEST
+
+START_TEST(an_entry_may_grant_nothing_as_in_zookeeper)
+{
+    ck_assert_int_eq(acl_check(list(0, "world", "anyone"), NULL), OUTCOME_OK);
+    ck_assert(!acl_allows(list(0, "world", "anyone"), ACL_ALL, who("ip", "10.1.1.1")));
+}
+END_TEST
+
+START_TEST(lists_are_bounded)
+{
+    struct acl_entry entries[ACL_ENTRIES_MAX + 1];
+    char ids[ACL_ENTRIES_MAX + 1][24];
+    for (size_t i = 0; i <= ACL_ENTRIES_MAX; i++) {
+        ck_assert_int_gt(snprintf(ids[i], sizeof ids[i], "user%zu", i), 0);
+        entries[i] = (struct acl_entry){ACL_READ, slice_str("sasl"), slice_str(ids[i])};
+    }
+    ck_assert_int_eq(acl_check(list_of(entries, ACL_ENTRIES_MAX), NULL), OUTCOME_OK);
+    struct errmsg err;
+    ck_assert_int_eq(acl_check(list_of(entries, ACL_ENTRIES_MAX + 1), &err),
+                     OUTCOME_INVALID_ACL);
+    ck_assert_str_eq(err.text, "acl: 257 entries, the limit is 256");
+}
+END_TEST
+
+START_TEST(a_list_with_an_entry_twice_is_not_as_encoded)
+{
+    struct buf *b = &memory[memory_used++];
+    *b = (struct buf){0};
+    pack_u32(b, 2);
+    for (int i = 0; i < 2; i++) {
+        pack_u32(b, ACL_READ);
+        pack_bytes(b, slice_str("world"));
+        pack_bytes(b, slice_str("anyone"));
+    }
+    struct errmsg err;
+    ck_assert_int_eq(acl_check(buf_slice(b), &err), OUTCOME_INVALID_ACL);
+    ck_assert_str_eq(err.text, "acl: an entry twice");
+}
+END_TEST
+
+START_TEST(identities_are_whole_pairs_and_not_too_many)
+{
+    struct buf *b = &memory[memory_used++];
+    *b = (struct buf){0};
+    for (size_t i = 0; i < IDENTITIES_MAX; i++) {
+        identity_encode(b, slice_str("sasl"), slice_str("x"));
+    }
+    ck_assert_int_eq(identities_check(buf_slice(b), NULL), OUTCOME_OK);
+    identity_encode(b, slice_str("sasl"), slice_str("x"));
+    struct errmsg err;
+    ck_assert_int_eq(identities_check(buf_slice(b), &err), OUTCOME_BAD_ARGUMENTS);
+    ck_assert_str_eq(err.text, "identities: 65, the limit is 64");
+    ck_assert_int_eq(identities_check(slice_str("who"), &err), OUTCOME_BAD_ARGUMENTS);
+    struct command c = {.type = COMMAND_TXN, .identities = slice_str("who")};
+    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_BAD_ARGUMENTS);
+}
+END_TEST
+
+/* ---- matching ----------------------------------------------------------------------------- */
+
+static bool ip_matches(const char *entry, const char *peer)
+{
+    struct slice l = list(ACL_READ, "ip", entry);
+    ck_assert_int_eq(acl_check(l, NULL), OUTCOME_OK);
+    return acl_allows(l, ACL_READ, who("ip", peer));
+}
+
+START_TEST(addresses_match_by_prefix)
+{
+    ck_assert(ip_matches("10.1.2.3", "10.1.2.3"));
+    ck_assert(!ip_matches("10.1.2.3", "10.1.2.4"));
+    ck_assert(ip_matches("10.1.2.3/8", "10.9.9.9"));
+    ck_assert(!ip_matches("10.0.0.0/8", "11.0.0.0"));
+    ck_assert(ip_matches("10.1.2.0/23", "10.1.3.255"));
+    ck_assert(!ip_matches("10.1.2.0/23", "10.1.4.0"));
+    ck_assert(ip_matches("0.0.0.0/0", "203.0.113.7"));
+    ck_assert(!ip_matches("0.0.0.0/0", "2001:db8::1"));
+    ck_assert(ip_matches("2001:db8::/32", "2001:db8:ffff::1"));
+    ck_assert(!ip_matches("2001:db8::/33", "2001:db8:8000::1"));
+    ck_assert(ip_matches("2001:db8::1", "2001:db8:0:0::1"));
+    ck_assert(ip_matches("10.0.0.0/8", "::ffff:10.1.2.3"));
+    ck_assert(ip_matches("::ffff:10.0.0.0/104", "10.1.2.3"));
+    ck_assert(!ip_matches("10.1.2.3", "not an address"));
+}
+END_TEST
+
+START_TEST(others_match_by_scheme_and_id)
+{
+    struct slice l = list(ACL_READ, "digest", ALICE);
+    ck_assert(acl_allows(l, ACL_READ, who("digest", ALICE)));
+    ck_assert(!acl_allows(l, ACL_WRITE, who("digest", ALICE)));
+    ck_assert(!acl_allows(l, ACL_READ, who("digest", BOB)));
+    ck_assert(!acl_allows(l, ACL_READ, who("sasl", ALICE)));
+    ck_assert(!acl_allows(l, ACL_READ, nobody));
+    ck_assert(acl_allows(l, ACL_ADMIN, who("super", "")));
+    ck_assert(acl_allows(list(ACL_READ, "x509", "CN=a"), ACL_READ, who("x509", "CN=a")));
+}
+END_TEST
+
+/* ---- every permission --------------------------------------------------------------------- */
+
+/* A node "/p" whose list grants alice one thing, with a child and a grandchild. */
+static void make_node_granting(uint32_t permission)
+{
+    ck_assert_int_eq(kit_create(&k, "/p", "value"), OUTCOME_OK);
+    ck_assert_int_eq(kit_create(&k, "/p/c", ""), OUTCOME_OK);
+    ck_assert_int_eq(kit_create(&k, "/p/c/d", ""), OUTCOME_OK);
+    ck_assert_int_eq(set_acl_as(nobody, "/p", list(permission, "digest", ALICE), VERSION_ANY),
+                     OUTCOME_OK);
+}
+
+static const struct allowed {
+    enum op_type type;
+    const char *path;
+    uint32_t permission;
+} allowed[] = {
+    {OP_CREATE, "/p/new", ACL_CREATE},  {OP_DELETE, "/p/c/d", 0},
+    {OP_DELETE, "/p/c", ACL_DELETE},    {OP_SET, "/p", ACL_WRITE},
+    {OP_CHECK, "/p", ACL_READ},         {OP_GET, "/p", ACL_READ},
+    {OP_LIST, "/p", ACL_READ},          {OP_SET_ACL, "/p", ACL_ADMIN},
+};
+#define ALLOWED (sizeof allowed / sizeof allowed[0])
+
+static struct op allowed_op(size_t i, struct slice new_list)
+{
+    uint8_t type = allowed[i].type;
+    bool writes = type == OP_CREATE || type == OP_SET;
+    struct op op = kit_op(type, allowed[i].path, writes ? "" : NULL);
+    op.acl = type == OP_SET_ACL ? new_list : nobody;
+    return op;
+}
+
+START_TEST(each_operation_takes_its_permission_and_no_other)
+{
+    uint32_t granted = (uint32_t)1 << _i;
+    struct slice open = list(ACL_ALL, "world", "anyone");
+    make_node_granting(granted);
+    for (size_t i = 0; i < ALLOWED; i++) {
+        bool may = allowed[i].permission == 0 || allowed[i].permission == granted;
+        struct op op = allowed_op(i, open);
+        ck_assert_int_eq(run_as(who("digest", BOB), &op, 1),
+                         allowed[i].permission == 0 ? OUTCOME_OK : OUTCOME_NO_AUTH);
+        if (allowed[i].permission == 0) {
+            continue; /* it is gone now */
+        }
+        ck_assert_int_eq(run_as(who("digest", ALICE), &op, 1),
+                         may ? OUTCOME_OK : OUTCOME_NO_AUTH);
+    }
+}
+END_TEST
+
+START_TEST(who_is_super_may_everything)
+{
+    make_node_granting(0);
+    for (size_t i = 0; i < ALLOWED; i++) {
+        struct op op = allowed_op(i, list(0, "world", "anyone"));
+        ck_assert_int_eq(run_as(who("super", ""), &op, 1), OUTCOME_OK);
+    }
+}
+END_TEST
+
+START_TEST(each_query_takes_read_and_the_list_takes_admin_as_well)
+{
+    make_node_granting(_i == 0 ? ACL_READ : _i == 1 ? ACL_ADMIN : ACL_WRITE);
+    struct slice alice = who("digest", ALICE);
+    enum outcome read = _i == 0 ? OUTCOME_OK : OUTCOME_NO_AUTH;
+    ck_assert_int_eq(ask_as(alice, QUERY_GET, "/p").outcome, read);
+    ck_assert_int_eq(ask_as(alice, QUERY_EXISTS, "/p").outcome, read);
+    ck_assert_int_eq(ask_as(alice, QUERY_LIST, "/p").outcome, read);
+    ck_assert_int_eq(ask_as(alice, QUERY_HISTORY, "/p").outcome, read);
+    struct query_result acl = ask_as(alice, QUERY_ACL, "/p");
+    ck_assert_int_eq(acl.outcome, _i < 2 ? OUTCOME_OK : OUTCOME_NO_AUTH);
+    ck_assert_int_eq(acl.may_admin, _i == 1);
+    ck_assert_int_eq(ask_as(nobody, QUERY_ACL, "/p").outcome, OUTCOME_NO_AUTH);
+    ck_assert_int_eq(ask_as(nobody, QUERY_EXISTS, "/p/missing").outcome, OUTCOME_NO_NODE);
+}
+END_TEST
+
+START_TEST(an_open_node_has_the_list_that_grants_the_world_everything)
+{
+    ck_assert_int_eq(create_with("/a", list(ACL_ALL, "world", "anyone")), OUTCOME_OK);
+    struct query_result acl = ask_as(nobody, QUERY_ACL, "/a");
+    ck_assert_int_eq(acl.outcome, OUTCOME_OK);
+    ck_assert(acl_is_open(acl.acl));
+    ck_assert(acl.may_admin);
+    ck_assert_uint_eq(acl.stat.acl, 0);
+    ck_assert_uint_eq(k.store->acls.count, 0);
+}
+END_TEST
+
+/* ---- order of the checks ------------------------------------------------------------------- */
+
+START_TEST(a_create_fails_in_the_order_of_zookeeper)
+{
+    struct slice closed = list(0, "world", "anyone");
+    ck_assert_int_eq(create_with("/p", closed), OUTCOME_OK);
+    /* no slash, list, parent, permission, whole path, name taken */
+    ck_assert_int_eq(create_with("p", slice_str("bad")), OUTCOME_BAD_PATH);
+    ck_assert_int_eq(create_with("/missing/a", slice_str("bad")), OUTCOME_INVALID_ACL);
+    ck_assert_int_eq(create_with("/missing/a", closed), OUTCOME_NO_PARENT);
+    ck_assert_int_eq(create_with("/p/.", closed), OUTCOME_NO_AUTH);
+    ck_assert_int_eq(do_as(who("super", ""), OP_CREATE, "/p/."), OUTCOME_BAD_PATH);
+}
+END_TEST
+
+START_TEST(permission_comes_before_version_and_after_existence)
+{
+    ck_assert_int_eq(create_with("/p", list(0, "world", "anyone")), OUTCOME_OK);
+    struct op op = kit_op(OP_SET, "/p", "");
+    op.version = 7;
+    ck_assert_int_eq(run_as(nobody, &op, 1), OUTCOME_NO_AUTH);
+    ck_assert_int_eq(run_as(who("super", ""), &op, 1), OUTCOME_BAD_VERSION);
+    op = kit_op(OP_CHECK, "/p", NULL);
+    op.version = 7;
+    ck_assert_int_eq(run_as(nobody, &op, 1), OUTCOME_NO_AUTH);
+    ck_assert_int_eq(do_as(nobody, OP_SET, "/missing"), OUTCOME_NO_NODE);
+    ck_assert_int_eq(set_acl_as(nobody, "/missing", slice_str("bad"), VERSION_ANY),
+                     OUTCOME_INVALID_ACL);
+    ck_assert_int_eq(set_acl_as(nobody, "/p", list_of(NULL, 0), VERSION_ANY),
+                     OUTCOME_INVALID_ACL);
+    ck_assert_int_eq(set_acl_as(nobody, "/p", list(1, "world", "anyone"), 7), OUTCOME_NO_AUTH);
+    ck_assert_int_eq(set_acl_as(who("super", ""), "/p", list(1, "world", "anyone"), 7),
+                     OUTCOME_BAD_VERSION);
+}
+END_TEST
+
+START_TEST(who_may_not_delete_below_the_parent_does_not_learn_what_is_there)
+{
+    make_node_granting(ACL_READ);
+    ck_assert_int_eq(do_as(nobody, OP_DELETE, "/p/missing"), OUTCOME_NO_AUTH);
+    ck_assert_int_eq(do_as(nobody, OP_DELETE, "/p/c"), OUTCOME_NO_AUTH);
+    ck_assert_int_eq(do_as(who("super", ""), OP_DELETE, "/p/missing"), OUTCOME_NO_NODE);
+}
+END_TEST
+
+START_TEST(a_recursive_delete_needs_permission_on_every_parent)
+{
+    make_node_granting(ACL_READ);
+    struct op op = kit_op(OP_DELETE, "/p", NULL);
+    op.flags = OP_RECURSIVE;
+    ck_assert_int_eq(run_as(nobody, &op, 1), OUTCOME_NO_AUTH);
+    op.flags |= OP_DRY_RUN;
+    ck_assert_int_eq(run_as(nobody, &op, 1), OUTCOME_NO_AUTH);
+    op.path = slice_str("/p/c"); /* which is open, but not its parent */
+    ck_assert_int_eq(run_as(nobody, &op, 1), OUTCOME_NO_AUTH);
+    set_acl_as(who("super", ""), "/p", list(ACL_DELETE, "world", "anyone"), VERSION_ANY);
+    op.path = slice_str("/p");
+    op.flags = OP_RECURSIVE;
+    ck_assert_int_eq(run_as(nobody, &op, 1), OUTCOME_OK);
+    ck_assert_uint_eq(k.reply.results[0].count, 3);
+}
+END_TEST
+
+START_TEST(a_guard_is_for_those_who_may_read)
+{
+    make_node_granting(ACL_READ);
+    struct guard g = {.target = GUARD_EXISTS,
+                      .relation = GUARD_EQUAL,
+                      .space = SPACE_NODES,
+                      .path = slice_str("/p"),
+                      .number = 1};
+    struct command c = {.type = COMMAND_TXN, .txn = {.guards = &g, .guard_count = 1}};
+    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_NO_AUTH);
+    ck_assert_uint_eq(k.reply.failed_op, 0);
+    ck_assert_uint_eq(k.reply.result_count, 0);
+    c.identities = who("digest", ALICE);
+    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
+}
+END_TEST
+
+START_TEST(parents_that_are_made_are_open_and_need_create_above)
+{
+    make_node_granting(ACL_CREATE);
+    struct op op = kit_op(OP_CREATE, "/p/x/y", "");
+    op.flags = OP_MAKE_PARENTS;
+    op.acl = list(ACL_READ, "world", "anyone");
+    ck_assert_int_eq(run_as(nobody, &op, 1), OUTCOME_NO_AUTH);
+    ck_assert_int_eq(run_as(who("digest", ALICE), &op, 1), OUTCOME_OK);
+    ck_assert_uint_eq(ask_as(nobody, QUERY_EXISTS, "/p/x").stat.acl, 0);
+    ck_assert_uint_ne(ask_as(nobody, QUERY_EXISTS, "/p/x/y").stat.acl, 0);
+}
+END_TEST
+
+START_TEST(flat_keys_have_no_lists)
+{
+    struct op op = {.type = OP_SET_ACL,
+                    .space = SPACE_META,
+                    .path = slice_str("key"),
+                    .acl = list(1, "world", "anyone"),
+                    .version = VERSION_ANY};
+    ck_assert_int_eq(kit_ops(&k, &op, 1), OUTCOME_BAD_ARGUMENTS);
+    op.type = OP_CREATE;
+    ck_assert_int_eq(kit_ops(&k, &op, 1), OUTCOME_BAD_ARGUMENTS);
+    op = kit_op(OP_SET, "/zookeeper", "");
+    op.acl = list(1, "world", "anyone");
+    ck_assert_int_eq(kit_ops(&k, &op, 1), OUTCOME_BAD_ARGUMENTS);
+}
+END_TEST
+
+/* ---- what a new list moves ------------------------------------------------------------------ */
+
+START_TEST(a_new_list_moves_its_own_version_and_the_revision_only)
+{
+    ck_assert_int_eq(kit_create(&k, "/a", "value"), OUTCOME_OK);
+    struct node_stat before = ask_as(nobody, QUERY_EXISTS, "/a").stat;
+    uint64_t revision = store_revision(k.store);
+    ck_assert_int_eq(set_acl_as(nobody, "/a", list(ACL_READ, "world", "anyone"), 0), OUTCOME_OK);
+    struct node_stat after = ask_as(nobody, QUERY_EXISTS, "/a").stat;
+    ck_assert_uint_eq(store_revision(k.store), revision + 1);
+    ck_assert_uint_eq(after.acl_version, 1);
+    ck_assert_uint_eq(k.reply.results[0].stat.acl_version, 1);
+    ck_assert_uint_eq(after.version, before.version);
+    ck_assert_uint_eq(after.modify_revision, before.modify_revision);
+    ck_assert_uint_eq(after.modify_ms, before.modify_ms);
+    const struct history *h = store_history(k.store);
+    const struct change *c = history_at(h, h->end - 1);
+    ck_assert_uint_eq(c->type, CHANGE_ACL);
+    ck_assert_uint_eq(c->revision, revision + 1);
+    ck_assert_ptr_eq(c->data, c->old_data);
+    ck_assert(slice_is(value_slice(c->data), "value"));
+    ck_assert_uint_eq(c->stat.acl, after.acl);
+}
+END_TEST
+
+START_TEST(what_leases_and_the_reaper_remove_needs_no_permission)
+{
+    struct slice closed = list(0, "world", "anyone");
+    struct command c = {.type = COMMAND_GRANT,
+                        .lease = {.id = 7,
+                                  .ttl_ms = 1000,
+                                  .kind = LEASE_PLAIN,
+                                  .secret = slice_str("0123456789abcdef")}};
+    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
+    ck_assert_int_eq(kit_create(&k, "/p", ""), OUTCOME_OK);
+    struct op op = kit_op(OP_CREATE, "/p/e", "");
+    op.kind = NODE_EPHEMERAL;
+    op.lease = 7;
+    op.acl = closed;
+    ck_assert_int_eq(kit_ops(&k, &op, 1), OUTCOME_OK);
+    op = kit_op(OP_CREATE, "/p/t", "");
+    op.kind = NODE_TTL;
+    op.ttl_ms = 1;
+    op.acl = closed;
+    ck_assert_int_eq(kit_ops(&k, &op, 1), OUTCOME_OK);
+    uint64_t revision = k.reply.results[0].stat.create_revision;
+    ck_assert_int_eq(set_acl_as(nobody, "/p", closed, VERSION_ANY), OUTCOME_OK);
+    c = (struct command){.type = COMMAND_EXPIRE, .lease = {.id = 7}};
+    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
+    ck_assert_uint_eq(k.reply.lease.removed, 1);
+    k.cluster_ms += 1000;
+    c = (struct command){.type = COMMAND_REAP, .reap = {slice_str("/p/t"), revision}};
+    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
+    ck_assert_uint_eq(k.store->acls.count, 1);
+}
+END_TEST
+
+/* ---- the table ------------------------------------------------------------------------------ */
+
+START_TEST(equal_lists_are_one_and_go_with_their_last_node)
+{
+    struct slice l = list(ACL_READ, "world", "anyone");
+    ck_assert_int_eq(create_with("/a", l), OUTCOME_OK);
+    ck_assert_int_eq(create_with("/b", l), OUTCOME_OK);
+    ck_assert_uint_eq(k.store->acls.count, 1);
+    uint32_t id = ask_as(nobody, QUERY_EXISTS, "/a").stat.acl;
+    ck_assert_uint_eq(ask_as(nobody, QUERY_EXISTS, "/b").stat.acl, id);
+    ck_assert_int_eq(kit_delete(&k, "/a"), OUTCOME_OK);
+    ck_assert_uint_eq(k.store->acls.count, 1);
+    ck_assert_int_eq(set_acl_as(who("super", ""), "/b", list(31, "world", "anyone"), 0),
+                     OUTCOME_OK);
+    ck_assert_uint_eq(k.store->acls.count, 0);
+    ck_assert(!store_may_read(k.store, id, nobody));
+    ck_assert(store_may_read(k.store, 0, nobody));
+    ck_assert_int_eq(create_with("/c", l), OUTCOME_OK);
+    ck_assert_uint_eq(ask_as(nobody, QUERY_EXISTS, "/c").stat.acl, id + 1);
+}
+END_TEST
+
+START_TEST(a_transaction_that_fails_takes_lists_back)
+{
+    struct slice first = list(ACL_ALL, "digest", ALICE);
+    struct slice second = list(ACL_ALL, "digest", BOB);
+    ck_assert_int_eq(create_with("/a", first), OUTCOME_OK);
+    ck_assert_int_eq(kit_create(&k, "/b", ""), OUTCOME_OK);
+    uint64_t digest = store_digest(k.store);
+    uint64_t cluster_ms = k.cluster_ms;
+    struct op ops[] = {
+        kit_op(OP_SET_ACL, "/b", NULL), kit_op(OP_SET_ACL, "/b", NULL),
+        kit_op(OP_DELETE, "/a", NULL),  kit_op(OP_CREATE, "/c", ""),
+        kit_op(OP_CREATE, "/a", ""),    kit_op(OP_DELETE, "/missing", NULL),
+    };
+    ops[0].acl = first;
+    ops[1].acl = second;
+    ops[3].acl = second;
+    k.cluster_ms = store_cluster_ms(k.store);
+    ck_assert_int_eq(run_as(who("super", ""), ops, 6), OUTCOME_NO_NODE);
+    ck_assert_uint_eq(store_digest(k.store), digest);
+    ck_assert_uint_eq(k.store->acls.count, 1);
+    k.cluster_ms = cluster_ms;
+    store_check(k.store);
+    /* And one that does not fail keeps what it leaves. */
+    ck_assert_int_eq(run_as(who("super", ""), ops, 5), OUTCOME_OK);
+    ck_assert_uint_eq(k.store->acls.count, 1);
+    ck_assert_uint_eq(ask_as(who("digest", BOB), QUERY_EXISTS, "/b").stat.acl_version, 2);
+}
+END_TEST
+
+START_TEST(a_transaction_is_checked_against_what_it_did_before)
+{
+    ck_assert_int_eq(kit_create(&k, "/a", ""), OUTCOME_OK);
+    struct op ops[] = {kit_op(OP_SET_ACL, "/a", NULL), kit_op(OP_SET, "/a", "x")};
+    ops[0].acl = list(ACL_READ, "world", "anyone");
+    ck_assert_int_eq(kit_ops(&k, ops, 2), OUTCOME_NO_AUTH);
+    ck_assert_uint_eq(k.reply.failed_op, 1);
+    ck_assert_uint_eq(ask_as(nobody, QUERY_EXISTS, "/a").stat.acl, 0);
+}
+END_TEST
+
+START_TEST(the_digest_depends_on_what_a_list_says)
+{
+    struct kit other;
+    kit_open(&other);
+    struct op op = kit_op(OP_CREATE, "/a", "");
+    op.acl = list(ACL_READ, "world", "anyone");
+    ck_assert_int_eq(kit_ops(&k, &op, 1), OUTCOME_OK);
+    op.acl = list(ACL_WRITE, "world", "anyone");
+    ck_assert_int_eq(kit_ops(&other, &op, 1), OUTCOME_OK);
+    ck_assert_uint_eq(k.store->node_sum, other.store->node_sum);
+    ck_assert_uint_ne(k.store->acls.sum, other.store->acls.sum);
+    ck_assert_uint_ne(store_digest(k.store), store_digest(other.store));
+    kit_close(&other);
+}
+END_TEST
+
+START_TEST(a_snapshot_brings_lists_back_those_of_the_past_too)
+{
+    struct slice l = list(ACL_ALL, "digest", ALICE);
+    ck_assert_int_eq(create_with("/a", l), OUTCOME_OK);
+    ck_assert_int_eq(create_with("/gone", list(ACL_READ, "ip", "10.0.0.0/8")), OUTCOME_OK);
+    ck_assert_int_eq(kit_delete(&k, "/gone"), OUTCOME_OK);
+    struct snapshot_meta meta = {0};
+    struct buf rows = {0};
+    enum status rc;
+    kit_rows(k.store, &meta, &rows);
+    struct store *loaded = kit_load(buf_slice(&rows), &meta, &rc);
+    ck_assert_int_eq(rc, RC_OK);
+    store_check(loaded);
+    ck_assert_uint_eq(store_digest(loaded), store_digest(k.store));
+    ck_assert_uint_eq(loaded->acls.next, k.store->acls.next);
+    const struct history *h = store_history(loaded);
+    const struct change *gone = history_at(h, h->end - 1);
+    ck_assert_uint_eq(gone->type, CHANGE_DELETE);
+    ck_assert(!store_may_read(loaded, gone->stat.acl, who("ip", "10.1.1.1")));
+    ck_assert(store_may_see(loaded, gone, who("ip", "10.1.1.1")));
+    ck_assert(!store_may_see(loaded, gone, who("ip", "11.1.1.1")));
+    /* The create and the delete share one piece of memory, and so do node and change. */
+    ck_assert_ptr_eq(history_at(h, h->end - 2)->acl, gone->acl);
+    ck_assert_ptr_eq(history_at(h, h->end - 3)->acl, acl_table_find(&loaded->acls, 1));
+    store_free(loaded);
+    buf_close(&rows);
+}
+END_TEST
+
+START_TEST(lists_that_go_or_come_while_a_scan_walks_are_those_of_its_beginning)
+{
+    for (int i = 0; i < 8; i++) {
+        char path[8];
+        char id[24];
+        snprintf(path, sizeof path, "/n%d", i);
+        snprintf(id, sizeof id, "10.0.0.%d", i);
+        struct op op = kit_op(OP_CREATE, path, "");
+        struct acl_entry e = {ACL_ALL, slice_str("ip"), slice_str(id)};
+        op.acl = list_of(&e, 1);
+        ck_assert_int_eq(kit_ops(&k, &op, 1), OUTCOME_OK);
+    }
+    struct snapshot_meta meta = {0};
+    struct buf rows = {0};
+    struct store_scan *scan = store_scan_begin(k.store, &meta);
+    bool more = true;
+    for (int i = 0; more; i++) {
+        char path[8];
+        snprintf(path, sizeof path, "/n%d", i);
+        if (i < 8) {
+            struct slice other = list(ACL_ALL, "sasl", path);
+            ck_assert_int_eq(set_acl_as(who("super", ""), path, other, VERSION_ANY), OUTCOME_OK);
+        }
+        more = store_scan_step(scan, 1, &rows);
+    }
+    store_scan_end(scan);
+    enum status rc;
+    struct store *loaded = kit_load(buf_slice(&rows), &meta, &rc);
+    ck_assert_int_eq(rc, RC_OK);
+    ck_assert_uint_eq(loaded->acls.count, 8);
+    ck_assert_uint_eq(store_digest(loaded), meta.digest);
+    store_check(loaded);
+    store_free(loaded);
+    buf_close(&rows);
+}
+END_TEST
+
+static void add_row(struct buf *rows, uint32_t id, struct slice l)
+{
+    struct row row = {.table = ROW_ACL, .acl = {id, l}};
+    row_encode(rows, &row);
+}
+
+START_TEST(rows_that_no_store_gave_are_corrupt)
+{
+    ck_assert_int_eq(create_with("/a", list(ACL_ALL, "digest", ALICE)), OUTCOME_OK);
+    struct slice wrong[] = {list(ACL_ALL, "digest", BOB), list(ACL_ALL, "digest", ALICE),
+                            list(ACL_ALL, "world", "anyone"), slice_str("?")};
+    for (size_t i = 0; i < 4; i++) { /* nobody's, there already, open, no list */
+        struct snapshot_meta meta = {0};
+        struct buf rows = {0};
+        enum status rc;
+        kit_rows(k.store, &meta, &rows);
+        add_row(&rows, 9, wrong[i]);
+        ck_assert_ptr_null(kit_load(buf_slice(&rows), &meta, &rc));
+        ck_assert_int_eq(rc, RC_CORRUPT);
+        buf_close(&rows);
+    }
+}
+END_TEST
+
+START_TEST(a_node_whose_list_is_missing_is_corrupt)
+{
+    ck_assert_int_eq(create_with("/a", list(ACL_ALL, "digest", ALICE)), OUTCOME_OK);
+    struct snapshot_meta meta = {0};
+    struct buf rows = {0};
+    struct buf kept = {0};
+    kit_rows(k.store, &meta, &rows);
+    struct unpack u = unpack_make(buf_slice(&rows));
+    while (u.rest.size > 0) {
+        struct row row;
+        ck_assert_int_eq(row_decode(&u, &row), RC_OK);
+        if (row.table != ROW_ACL) {
+            row_encode(&kept, &row);
+        }
+    }
+    enum status rc;
+    ck_assert_ptr_null(kit_load(buf_slice(&kept), &meta, &rc));
+    ck_assert_int_eq(rc, RC_CORRUPT);
+    buf_close(&rows);
+    buf_close(&kept);
+}
+END_TEST
+
+START_TEST(ids_begin_anew_after_the_last_and_pass_over_those_in_use)
+{
+    ck_assert_int_eq(create_with("/a", list(ACL_ALL, "digest", ALICE)), OUTCOME_OK);
+    k.store->acls.next = ACL_ID_NONE - 1;
+    ck_assert_int_eq(create_with("/b", list(ACL_ALL, "digest", BOB)), OUTCOME_OK);
+    ck_assert_int_eq(create_with("/c", list(ACL_ALL, "sasl", "c")), OUTCOME_OK);
+    struct slice super = who("super", "");
+    ck_assert_uint_eq(ask_as(super, QUERY_EXISTS, "/b").stat.acl, ACL_ID_NONE - 1);
+    ck_assert_uint_eq(ask_as(super, QUERY_EXISTS, "/c").stat.acl, 2);
+}
+END_TEST
+
+/* ---- listings and the past ------------------------------------------------------------------ */
+
+START_TEST(what_may_not_be_read_is_listed_by_name_and_not_entered)
+{
+    struct slice alice = who("digest", ALICE);
+    kit_create(&k, "/a", "");
+    kit_create(&k, "/a/b", "secret");
+    kit_create(&k, "/a/b/c", "");
+    kit_create(&k, "/a/d", "public");
+    set_acl_as(nobody, "/a/b", list(ACL_ALL, "digest", ALICE), VERSION_ANY);
+    struct query q = {.type = QUERY_LIST,
+                      .space = SPACE_NODES,
+                      .path = slice_str("/a"),
+                      .recursive = true,
+                      .with_data = true};
+    struct query_result result;
+    store_query(k.store, &q, &result, &arena);
+    ck_assert_uint_eq(result.entry_count, 2);
+    ck_assert(slice_is(result.entries[0].path, "/a/b"));
+    ck_assert(result.entries[0].unreadable);
+    ck_assert_uint_eq(result.entries[0].data.size, 0);
+    ck_assert_uint_eq(result.entries[0].stat.create_revision, 0);
+    ck_assert(slice_is(result.entries[1].data, "public"));
+    ck_assert(!result.entries[1].unreadable);
+    q.after = slice_str("/a/b/c"); /* behind what is not shown any more */
+    store_query(k.store, &q, &result, &arena);
+    ck_assert_uint_eq(result.entry_count, 1);
+    q.after = nobody;
+    q.identities = alice;
+    store_query(k.store, &q, &result, &arena);
+    ck_assert_uint_eq(result.entry_count, 3);
+    ck_assert(slice_is(result.entries[0].data, "secret"));
+}
+END_TEST
+
+START_TEST(a_listing_in_a_transaction_tells_names_and_readable_stats)
+{
+    kit_create(&k, "/a", "");
+    create_with("/a/b", list(0, "world", "anyone"));
+    kit_create(&k, "/a/c", "");
+    struct op op = kit_op(OP_LIST, "/a", NULL);
+    op.flags = OP_STAT_ONLY;
+    ck_assert_int_eq(kit_ops(&k, &op, 1), OUTCOME_OK);
+    ck_assert_uint_eq(k.reply.results[0].entry_count, 2);
+    ck_assert(slice_is(k.reply.results[0].entries[0].name, "b"));
+    ck_assert_uint_eq(k.reply.results[0].entries[0].stat.create_revision, 0);
+    ck_assert_uint_ne(k.reply.results[0].entries[1].stat.create_revision, 0);
+}
+END_TEST
+
+START_TEST(the_past_is_for_who_may_read_now_and_might_then)
+{
+    struct slice alice = who("digest", ALICE);
+    kit_create(&k, "/a", "");
+    kit_create(&k, "/a/b", "old");
+    uint64_t open_at = store_revision(k.store);
+    set_acl_as(nobody, "/a/b", list(ACL_ALL, "digest", ALICE), VERSION_ANY);
+    struct query q = {.type = QUERY_GET,
+                      .space = SPACE_NODES,
+                      .path = slice_str("/a/b"),
+                      .revision = open_at};
+    struct query_result result;
+    store_query(k.store, &q, &result, &arena);
+    ck_assert_int_eq(result.outcome, OUTCOME_NO_AUTH); /* not any more */
+    q.identities = alice;
+    store_query(k.store, &q, &result, &arena);
+    ck_assert_int_eq(result.outcome, OUTCOME_OK);
+    ck_assert(slice_is(result.data, "old"));
+    ck_assert_uint_eq(result.stat.acl_version, 0);
+    q = (struct query){.type = QUERY_HISTORY,
+                       .space = SPACE_NODES,
+                       .path = slice_str("/a"),
+                       .recursive = true};
+    store_query(k.store, &q, &result, &arena);
+    ck_assert_uint_eq(result.change_count, 1); /* of "/a" itself */
+    q.identities = alice;
+    store_query(k.store, &q, &result, &arena);
+    ck_assert_uint_eq(result.change_count, 3);
+    do_as(who("super", ""), OP_DELETE, "/a/b"); /* what was hidden stays so */
+    q.identities = nobody;
+    store_query(k.store, &q, &result, &arena);
+    ck_assert_uint_eq(result.change_count, 2); /* "/a", and the create, when it was open */
+}
+END_TEST
+
+static Suite *list_suite(void)
+{
+    Suite *suite = suite_create("acl");
+    TCase *tcase = tcase_create("lists");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, a_list_decodes_to_what_was_encoded_without_duplicates);
+    tcase_add_test(tcase, any_bytes_decode_or_are_malformed_and_what_decodes_encodes_again);
+    tcase_add_test(tcase, entries_that_are_wrong_are_named);
+    tcase_add_test(tcase, an_entry_may_grant_nothing_as_in_zookeeper);
+    tcase_add_test(tcase, lists_are_bounded);
+    tcase_add_test(tcase, a_list_with_an_entry_twice_is_not_as_encoded);
+    tcase_add_test(tcase, identities_are_whole_pairs_and_not_too_many);
+    tcase_add_test(tcase, addresses_match_by_prefix);
+    tcase_add_test(tcase, others_match_by_scheme_and_id);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+static Suite *enforcement_suite(void)
+{
+    Suite *suite = suite_create("enforcement");
+    TCase *tcase = tcase_create("enforcement");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_loop_test(tcase, each_operation_takes_its_permission_and_no_other, 0, 5);
+    tcase_add_test(tcase, who_is_super_may_everything);
+    tcase_add_loop_test(tcase, each_query_takes_read_and_the_list_takes_admin_as_well, 0, 3);
+    tcase_add_test(tcase, an_open_node_has_the_list_that_grants_the_world_everything);
+    tcase_add_test(tcase, a_create_fails_in_the_order_of_zookeeper);
+    tcase_add_test(tcase, permission_comes_before_version_and_after_existence);
+    tcase_add_test(tcase, who_may_not_delete_below_the_parent_does_not_learn_what_is_there);
+    tcase_add_test(tcase, a_recursive_delete_needs_permission_on_every_parent);
+    tcase_add_test(tcase, a_guard_is_for_those_who_may_read);
+    tcase_add_test(tcase, parents_that_are_made_are_open_and_need_create_above);
+    tcase_add_test(tcase, flat_keys_have_no_lists);
+    tcase_add_test(tcase, a_new_list_moves_its_own_version_and_the_revision_only);
+    tcase_add_test(tcase, what_leases_and_the_reaper_remove_needs_no_permission);
+    tcase_add_test(tcase, what_may_not_be_read_is_listed_by_name_and_not_entered);
+    tcase_add_test(tcase, a_listing_in_a_transaction_tells_names_and_readable_stats);
+    tcase_add_test(tcase, the_past_is_for_who_may_read_now_and_might_then);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+static Suite *table_suite(void)
+{
+    Suite *suite = suite_create("acl table");
+    TCase *tcase = tcase_create("table");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, equal_lists_are_one_and_go_with_their_last_node);
+    tcase_add_test(tcase, a_transaction_that_fails_takes_lists_back);
+    tcase_add_test(tcase, a_transaction_is_checked_against_what_it_did_before);
+    tcase_add_test(tcase, the_digest_depends_on_what_a_list_says);
+    tcase_add_test(tcase, a_snapshot_brings_lists_back_those_of_the_past_too);
+    tcase_add_test(tcase, lists_that_go_or_come_while_a_scan_walks_are_those_of_its_beginning);
+    tcase_add_test(tcase, rows_that_no_store_gave_are_corrupt);
+    tcase_add_test(tcase, a_node_whose_list_is_missing_is_corrupt);
+    tcase_add_test(tcase, ids_begin_anew_after_the_last_and_pass_over_those_in_use);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+int main(void)
+{
+    return check_main((check_suite_fn[]){list_suite, enforcement_suite, table_suite, NULL});
+}
