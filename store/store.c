@@ -10,11 +10,17 @@
 
 #define REVISION_FIRST 1
 
-/* A change that left the log goes on in its version chain, if a policy wants it. */
+/* A change that left the log goes on in its version chain, if a policy wants it. A chain that none
+ * wants any more is the sweep's matter: until that comes by it goes on too, since a policy that is
+ * given back meanwhile must find no gap in it. */
 static void change_leaves(void *context, const struct change *c)
 {
     struct store *s = context;
     uint32_t keep = policies_versions(&s->policies, c->space, c->path);
+    if (keep == 0 &&
+        versions_chain(&s->versions, c->space, c->path, c->path_hash) != NULL) {
+        keep = POLICY_VERSIONS_MAX;
+    }
     if (keep > 0) {
         versions_add(&s->versions, c, keep);
     }

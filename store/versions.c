@@ -299,6 +299,17 @@ void versions_sweep_begin(struct versions *v)
     }
 }
 
+/* Holes are local: a store that was loaded has none. So they are not looked at, or the sweep would
+ * be elsewhere on each member. They never are many more than the entries. */
+static size_t seek_entry(const struct versions *v, struct version_key key)
+{
+    size_t at = versions_seek(v, key);
+    while (at < v->end && v->cells[at].version == NULL) {
+        at++;
+    }
+    return at;
+}
+
 /* From the oldest entry to the youngest: whatever is its chain's oldest, while there are too many,
  * goes; when the youngest has been looked at, no chain has too many. */
 void versions_sweep(struct versions *v, const struct policies *p)
@@ -307,14 +318,14 @@ void versions_sweep(struct versions *v, const struct policies *p)
         return;
     }
     for (uint32_t looked = 0; looked < VERSIONS_SWEEP_MAX; looked++) {
-        size_t at = versions_seek(v, v->sweep);
+        size_t at = seek_entry(v, v->sweep);
         if (at == v->end) {
             v->sweep = (struct version_key){VERSIONS_SWEPT, 0};
             return;
         }
         struct version *e = v->cells[at].version;
         struct version_key key = v->cells[at].key;
-        if (e != NULL && e->chain->entries[e->chain->begin] == e &&
+        if (e->chain->entries[e->chain->begin] == e &&
             version_chain_count(e->chain) >
                 policies_versions(p, e->change.space, e->change.path)) {
             entry_drop(v, e, at);
