@@ -201,6 +201,7 @@ static void on_compacted(struct coord_watch *w, uint64_t floor)
 {
     if (w->options.relist) {
         w->must_list = true;
+        w->is_listing = false; /* of one that was under way no more comes */
         return;
     }
     (void)client_fail(&w->trouble, COORD_COMPACTED,

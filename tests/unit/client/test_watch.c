@@ -322,6 +322,26 @@ START_TEST(a_listing_that_breaks_begins_anew_and_says_so)
 }
 END_TEST
 
+/* As when the node that is being listed gets a snapshot from its leader meanwhile. */
+START_TEST(a_listing_that_is_compacted_begins_anew_and_says_so)
+{
+    const struct coord_watch_options list = {.list = true, .relist = true};
+    begin(SCRIPT(SENDS(SERVE, CREATED(9), LISTING(8, 0, 2, true), COMPACTED(50),
+                       LISTING(60, 0, 1, true), LISTING(60, 1, 1, false),
+                       EVENTS(61, 0, 1, false))),
+          &list);
+    expect_type(COORD_EVENT_LISTING);
+    expect_path("/w/0");
+    expect_path("/w/1");
+    expect_type(COORD_EVENT_LISTING);
+    ck_assert_uint_eq(event.revision, 60);
+    expect_path("/w/0");
+    expect_path("/w/1");
+    expect_type(COORD_EVENT_LISTED);
+    expect_path("/w/61-0");
+}
+END_TEST
+
 /* ---- the end ---------------------------------------------------------------------------- */
 
 START_TEST(compacted_history_is_told_and_ends_the_watch)
@@ -405,6 +425,7 @@ static Suite *watch_suite(void)
     tcase_add_test(t, without_any_server_it_is_unavailable_and_goes_on_later);
     tcase_add_test(t, opening_without_any_server_ends_with_the_time);
     tcase_add_test(t, a_listing_that_breaks_begins_anew_and_says_so);
+    tcase_add_test(t, a_listing_that_is_compacted_begins_anew_and_says_so);
     tcase_add_test(t, compacted_history_is_told_and_ends_the_watch);
     tcase_add_loop_test(t, compacted_history_is_listed_anew_if_asked_for, 0, 2);
     tcase_add_loop_test(t, a_refused_watch_says_why, 0, 2);
