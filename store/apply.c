@@ -9,14 +9,11 @@
 #include "base/mutant.h"
 #include "store/state.h"
 
-/* What a request id alone decides. True: the reply is there, nothing is executed. */
+/* What a request id that is not remembered decides. True: the reply is there, nothing is executed. */
 static bool answer_request(struct store *s, const struct command *c, struct reply *reply)
 {
     if (!request_id_is_set(&c->request)) {
         return false;
-    }
-    if (store_remembered(s, 0, 0, &c->request, reply)) {
-        return true;
     }
     if (request_id_compare(&c->request, &s->replies.floor) <= 0) {
         reply->outcome = OUTCOME_REQUEST_EXPIRED;
@@ -62,8 +59,13 @@ static bool answer_session(struct store *s, const struct command *c, struct repl
     return false;
 }
 
+/* A remembered request was executed, whatever has become of its session since. */
 static bool answer_early(struct store *s, const struct command *c, struct reply *reply)
 {
+    if (c->sequence == 0 && request_id_is_set(&c->request) &&
+        store_remembered(s, 0, 0, &c->request, reply)) {
+        return true;
+    }
     bool in_session = c->by_owner || (c->session | c->sequence | c->answered_to) != 0;
     return in_session ? answer_session(s, c, reply) : answer_request(s, c, reply);
 }

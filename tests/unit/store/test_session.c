@@ -236,6 +236,30 @@ START_TEST(without_a_number_a_session_may_use_a_request_id)
 }
 END_TEST
 
+/* Else a retry of what was executed would be told that it was refused. */
+START_TEST(a_remembered_request_is_answered_after_its_session_has_ended)
+{
+    struct op op = kit_op(OP_CREATE, "/n-", "x");
+    op.flags = OP_SEQUENTIAL;
+    struct command create = {.type = COMMAND_TXN,
+                             .session = 5,
+                             .request = {.issued_ms = 900, .random = {1, 1}},
+                             .txn = {.then_ops = &op, .then_count = 1}};
+    struct command close = {.type = COMMAND_REVOKE,
+                            .session = 5,
+                            .request = {.issued_ms = 900, .random = {1, 2}},
+                            .lease = {.id = 5, .secret = slice_str(SECRET)}};
+    ck_assert_int_eq(kit_run(&k, &create), OUTCOME_OK);
+    ck_assert_int_eq(kit_run(&k, &close), OUTCOME_OK);
+    ck_assert_int_eq(kit_run(&k, &create), OUTCOME_OK);
+    ck_assert(k.reply.repeated && answered("/n-0000000001"));
+    ck_assert_int_eq(kit_run(&k, &close), OUTCOME_OK);
+    ck_assert(k.reply.repeated);
+    create.request.random[1] = 3;
+    ck_assert_int_eq(kit_run(&k, &create), OUTCOME_NO_SESSION);
+}
+END_TEST
+
 START_TEST(numbers_may_come_in_any_order)
 {
     ck_assert_int_eq(add(900, 0), OUTCOME_OK);
@@ -413,6 +437,7 @@ static Suite *session_suite(void)
     tcase_add_test(tcase, sessions_number_on_their_own);
     tcase_add_test(tcase, without_a_number_a_write_is_executed_each_time);
     tcase_add_test(tcase, without_a_number_a_session_may_use_a_request_id);
+    tcase_add_test(tcase, a_remembered_request_is_answered_after_its_session_has_ended);
     tcase_add_test(tcase, numbers_may_come_in_any_order);
     tcase_add_test(tcase, an_answered_number_is_never_executed_again);
     tcase_add_test(tcase, the_window_slides_before_the_highest_number);
