@@ -9,7 +9,8 @@
 #include "base/mutant.h"
 #include "store/state.h"
 
-/* What a request id that is not remembered decides. True: the reply is there, nothing is executed. */
+/* What a request id alone decides, if it is not remembered. True: the reply is there, nothing is
+ * executed. */
 static bool answer_request(struct store *s, const struct command *c, struct reply *reply)
 {
     if (!request_id_is_set(&c->request)) {

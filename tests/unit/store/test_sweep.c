@@ -109,12 +109,12 @@ START_TEST(a_sweep_is_as_far_on_a_member_that_loaded_a_snapshot)
     set_policy(&k, "/kept", 9999);
     set_policy(&other, "/kept", 9999);
     ck_assert(is_sweeping(&k));
-    for (int i = 0; i < 5; i++) {
+    while (is_sweeping(&k) || is_sweeping(&other)) {
         ck_assert_uint_eq(store_digest(k.store), store_digest(other.store));
         kit_set(&k, "/", NULL);
         kit_set(&other, "/", NULL);
     }
-    ck_assert(!is_sweeping(&k) && !is_sweeping(&other));
+    ck_assert_uint_eq(store_digest(k.store), store_digest(other.store));
     kit_close(&other);
 }
 END_TEST
