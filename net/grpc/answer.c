@@ -274,3 +274,12 @@ void answer_refuse_early(struct grpc_call *call, enum outcome outcome,
     grpc_call_refuse(call, outcome, store_revision(node_store(grpc_call_node(call))), "%s",
                      err->text);
 }
+
+bool answer_fits(struct grpc_call *call, const struct reply *reply, bool fits)
+{
+    if (!fits) {
+        grpc_call_refuse(call, OUTCOME_BAD_ARGUMENTS, reply->revision,
+                         "header: this number or request id was that of another write");
+    }
+    return fits;
+}

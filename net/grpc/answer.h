@@ -54,5 +54,8 @@ void answer_refuse_lease(struct grpc_call *call, enum lease_kind kind, uint64_t 
 /* The same for what was refused here, before the node was asked. */
 void answer_refuse_early(struct grpc_call *call, enum outcome outcome,
                          const struct errmsg *err);
+/* Whether a reply that says OK has the parts that this kind of write is answered with. If not, it
+ * is what another kind of write has left under this number or request id: the call is refused. */
+bool answer_fits(struct grpc_call *call, const struct reply *reply, bool fits);
 
 #endif

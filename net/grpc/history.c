@@ -194,7 +194,7 @@ static bool meta_is_written(struct grpc_call *call, const char *what, const stru
     if (!is_written) {
         answer_refuse(call, slice_str(what), reply->outcome, reply->revision);
     }
-    return is_written;
+    return is_written && answer_fits(call, reply, !reply->has_lease);
 }
 
 static void set_policy_written(struct grpc_call *call, const struct reply *reply)

@@ -4,7 +4,9 @@
 
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "coord/v1/lease.pb-c.h"
 #include "lease/table.h"
+#include "net/grpc/answer.h"
 #include "store/store.h"
 
 struct keepalive {
@@ -24,7 +26,6 @@ struct keepalives {
     uint32_t count;
     uint8_t kind;   /* enum lease_kind */
     bool has_ended; /* the client sends nothing more */
-    keepalive_answer_fn answer;
 };
 
 /* By the state that this node has now. */
@@ -50,13 +51,21 @@ static void keepalive_free(struct keepalive *k)
     mem_free(k);
 }
 
+/* In both services the answers are the same on the wire. */
 static void keepalive_answer(struct keepalive *k)
 {
     struct grpc_call *call = k->call;
     const struct keepalives *all = call->data;
     const struct lease *lease = store_lease(node_store(grpc_call_node(call)), k->id);
     enum outcome outcome = keepalive_outcome(k, lease, all->kind);
-    all->answer(call, k->id, outcome, outcome == OUTCOME_OK ? lease->ttl_ms : 0);
+    Coord__V1__ReplyHeader header = answer_header_of_now(call);
+    Coord__V1__LeaseKeepAliveReply message;
+    coord__v1__lease_keep_alive_reply__init(&message);
+    message.header = &header;
+    message.id = k->id;
+    message.ttl_ms = outcome == OUTCOME_OK ? lease->ttl_ms : 0;
+    message.outcome = (Coord__V1__Outcome)outcome;
+    grpc_call_send(call, &message.base);
 }
 
 /* Ends the call, and so frees it with all the others, at once or when the call closes. */
@@ -139,12 +148,11 @@ static enum status keepalive_begin(struct keepalive *k, uint8_t kind)
 }
 
 void keepalive_add(struct grpc_call *call, enum lease_kind kind, uint64_t id,
-                   struct slice secret, keepalive_answer_fn answer)
+                   struct slice secret)
 {
     struct keepalives *all = keepalives_of(call);
     struct keepalive *k = mem_zalloc(sizeof *k);
     all->kind = (uint8_t)kind;
-    all->answer = answer;
     k->call = call;
     k->id = id;
     if (secret.size == LEASE_SECRET_BYTES) { /* else it matches nothing */

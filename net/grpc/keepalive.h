@@ -15,14 +15,10 @@
 #define KEEPALIVE_SHARED_MAX 65536 /* on all streams of this node: then streams end */
 #define KEEPALIVE_TIMEOUT_MS 5000  /* of a round */
 
-/* Sends the answer; `ttl_ms` is 0 unless the outcome is OK. */
-typedef void (*keepalive_answer_fn)(struct grpc_call *call, uint64_t id, enum outcome outcome,
-                                    uint64_t ttl_ms);
-
 /* A lease of `kind` and its credentials, which only a session has. All on one stream are of one
- * kind and are answered by one function. */
+ * kind. */
 void keepalive_add(struct grpc_call *call, enum lease_kind kind, uint64_t id,
-                   struct slice secret, keepalive_answer_fn answer);
+                   struct slice secret);
 
 /* Two events of a method's table. */
 void keepalive_half_closed(struct grpc_call *call);

@@ -37,7 +37,10 @@ void lease_grant(struct grpc_call *call, const struct command *c,
     answer_propose(call, c, written);
 }
 
-bool lease_grant_again(struct grpc_call *call, const struct reply *reply)
+/* That a random id is taken is most unlikely. True: it was, and the method's handler has the
+ * request again, to draw another. What was refused under a request id or a sequence number stays
+ * refused under it. */
+static bool grant_again(struct grpc_call *call, const struct reply *reply)
 {
     if (reply->outcome != OUTCOME_LEASE_EXISTS || reply->repeated || call->word >= DRAWS_MAX) {
         return false;
@@ -51,14 +54,55 @@ bool lease_grant_again(struct grpc_call *call, const struct reply *reply)
     return true;
 }
 
+bool lease_is_granted(struct grpc_call *call, enum lease_kind kind, const struct reply *reply)
+{
+    if (reply->outcome == OUTCOME_OK) {
+        bool has_secret = reply->has_lease && reply->lease.secret.size > 0;
+        return answer_fits(call, reply,
+                           reply->has_lease && has_secret == (kind == LEASE_SESSION));
+    }
+    if (!grant_again(call, reply)) {
+        answer_refuse(call, slice_str(kind == LEASE_SESSION ? "session" : "lease"),
+                      reply->outcome, reply->revision);
+    }
+    return false;
+}
+
+bool lease_is_changed(struct grpc_call *call, enum lease_kind kind, const struct reply *reply)
+{
+    enum outcome outcome = (enum outcome)reply->outcome;
+    if (outcome == OUTCOME_OK) {
+        return answer_fits(call, reply, reply->has_lease && reply->lease.id == call->word);
+    }
+    bool is_session = kind == LEASE_SESSION; /* else it is the header's that does not exist */
+    if (outcome == OUTCOME_NO_LEASE || outcome == OUTCOME_BAD_SECRET ||
+        (outcome == OUTCOME_NO_SESSION && is_session)) {
+        answer_refuse_lease(call, kind, call->word, outcome, reply->revision);
+    } else {
+        answer_refuse(call, slice_str(is_session ? "session" : "lease"), outcome,
+                      reply->revision);
+    }
+    return false;
+}
+
+void lease_answer_end(struct grpc_call *call, enum lease_kind kind, const struct reply *reply)
+{
+    if (!lease_is_changed(call, kind, reply)) {
+        return;
+    }
+    Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
+    Coord__V1__LeaseRevokeReply message;
+    coord__v1__lease_revoke_reply__init(&message);
+    message.header = &header;
+    message.removed = reply->lease.removed;
+    grpc_call_reply(call, &message.base);
+}
+
 /* ---- Grant ------------------------------------------------------------------------------- */
 
 static void grant_written(struct grpc_call *call, const struct reply *reply)
 {
-    if (reply->outcome != OUTCOME_OK) {
-        if (!lease_grant_again(call, reply)) {
-            answer_refuse(call, slice_str("lease"), reply->outcome, reply->revision);
-        }
+    if (!lease_is_granted(call, LEASE_PLAIN, reply)) {
         return;
     }
     Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
@@ -108,20 +152,7 @@ static void grant_call(struct grpc_call *call, const ProtobufCMessage *message)
 
 static void revoke_written(struct grpc_call *call, const struct reply *reply)
 {
-    if (reply->outcome == OUTCOME_NO_LEASE) {
-        answer_refuse_lease(call, LEASE_PLAIN, call->word, reply->outcome, reply->revision);
-        return;
-    }
-    if (reply->outcome != OUTCOME_OK) {
-        answer_refuse(call, slice_str("lease"), reply->outcome, reply->revision);
-        return;
-    }
-    Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
-    Coord__V1__LeaseRevokeReply message;
-    coord__v1__lease_revoke_reply__init(&message);
-    message.header = &header;
-    message.removed = reply->lease.removed;
-    grpc_call_reply(call, &message.base);
+    lease_answer_end(call, LEASE_PLAIN, reply);
 }
 
 static void revoke_call(struct grpc_call *call, const ProtobufCMessage *message)
@@ -297,24 +328,11 @@ static void list_call(struct grpc_call *call, const ProtobufCMessage *message)
 
 /* ---- KeepAlive --------------------------------------------------------------------------- */
 
-static void keepalive_answer(struct grpc_call *call, uint64_t id, enum outcome outcome,
-                             uint64_t ttl_ms)
-{
-    Coord__V1__ReplyHeader header = answer_header_of_now(call);
-    Coord__V1__LeaseKeepAliveReply message;
-    coord__v1__lease_keep_alive_reply__init(&message);
-    message.header = &header;
-    message.id = id;
-    message.ttl_ms = ttl_ms;
-    message.outcome = (Coord__V1__Outcome)outcome;
-    grpc_call_send(call, &message.base);
-}
-
 static void keepalive_message(struct grpc_call *call, const ProtobufCMessage *message)
 {
     const Coord__V1__LeaseKeepAliveRequest *request =
         (const Coord__V1__LeaseKeepAliveRequest *)message;
-    keepalive_add(call, LEASE_PLAIN, request->id, slice_make(NULL, 0), keepalive_answer);
+    keepalive_add(call, LEASE_PLAIN, request->id, slice_make(NULL, 0));
 }
 
 /* ---- the service ------------------------------------------------------------------------- */

@@ -14,9 +14,12 @@ void lease_grant(struct grpc_call *call, const struct command *c,
                  const ProtobufCMessage *request,
                  void (*written)(struct grpc_call *call, const struct reply *reply));
 
-/* That a random id is taken is most unlikely. True: it was, and the method's handler has the
- * request again, to draw another. What was refused under a request id or a sequence number stays
- * refused under it. */
-bool lease_grant_again(struct grpc_call *call, const struct reply *reply);
+/* How that ended. False: the call is refused, or another id was drawn and this is asked again. */
+bool lease_is_granted(struct grpc_call *call, enum lease_kind kind, const struct reply *reply);
+
+/* Whether a command about the lease call->word was executed. False: the call is refused. */
+bool lease_is_changed(struct grpc_call *call, enum lease_kind kind, const struct reply *reply);
+/* Answers Revoke and Close, whose replies are the same on the wire. */
+void lease_answer_end(struct grpc_call *call, enum lease_kind kind, const struct reply *reply);
 
 #endif

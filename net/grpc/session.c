@@ -24,10 +24,7 @@ static struct slice secret_of(ProtobufCBinaryData secret)
 
 static void open_written(struct grpc_call *call, const struct reply *reply)
 {
-    if (reply->outcome != OUTCOME_OK) {
-        if (!lease_grant_again(call, reply)) {
-            answer_refuse(call, slice_str("session"), reply->outcome, reply->revision);
-        }
+    if (!lease_is_granted(call, LEASE_SESSION, reply)) {
         return;
     }
     Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
@@ -59,23 +56,9 @@ static void open_call(struct grpc_call *call, const ProtobufCMessage *message)
 
 /* ---- Resume and Close -------------------------------------------------------------------- */
 
-/* Refuses the call if the command was; its session is call->word. */
-static bool command_succeeded(struct grpc_call *call, const struct reply *reply)
-{
-    if (reply->outcome == OUTCOME_OK) {
-        return true;
-    }
-    if (reply->outcome == OUTCOME_NO_SESSION || reply->outcome == OUTCOME_BAD_SECRET) {
-        answer_refuse_lease(call, LEASE_SESSION, call->word, reply->outcome, reply->revision);
-    } else {
-        answer_refuse(call, slice_str("session"), reply->outcome, reply->revision);
-    }
-    return false;
-}
-
 static void resume_written(struct grpc_call *call, const struct reply *reply)
 {
-    if (!command_succeeded(call, reply)) {
+    if (!lease_is_changed(call, LEASE_SESSION, reply)) {
         return;
     }
     Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
@@ -105,15 +88,7 @@ static void resume_call(struct grpc_call *call, const ProtobufCMessage *message)
 
 static void close_written(struct grpc_call *call, const struct reply *reply)
 {
-    if (!command_succeeded(call, reply)) {
-        return;
-    }
-    Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
-    Coord__V1__SessionCloseReply message;
-    coord__v1__session_close_reply__init(&message);
-    message.header = &header;
-    message.removed = reply->lease.removed;
-    grpc_call_reply(call, &message.base);
+    lease_answer_end(call, LEASE_SESSION, reply);
 }
 
 static void close_call(struct grpc_call *call, const ProtobufCMessage *message)
@@ -134,25 +109,11 @@ static void close_call(struct grpc_call *call, const ProtobufCMessage *message)
 
 /* ---- KeepAlive --------------------------------------------------------------------------- */
 
-static void keepalive_answer(struct grpc_call *call, uint64_t id, enum outcome outcome,
-                             uint64_t ttl_ms)
-{
-    Coord__V1__ReplyHeader header = answer_header_of_now(call);
-    Coord__V1__SessionKeepAliveReply message;
-    coord__v1__session_keep_alive_reply__init(&message);
-    message.header = &header;
-    message.id = id;
-    message.ttl_ms = ttl_ms;
-    message.outcome = (Coord__V1__Outcome)outcome;
-    grpc_call_send(call, &message.base);
-}
-
 static void keepalive_message(struct grpc_call *call, const ProtobufCMessage *message)
 {
     const Coord__V1__SessionKeepAliveRequest *request =
         (const Coord__V1__SessionKeepAliveRequest *)message;
-    keepalive_add(call, LEASE_SESSION, request->id, secret_of(request->secret),
-                  keepalive_answer);
+    keepalive_add(call, LEASE_SESSION, request->id, secret_of(request->secret));
 }
 
 /* ---- the service ------------------------------------------------------------------------- */

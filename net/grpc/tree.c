@@ -5,7 +5,6 @@
  * encodes the reply or refuses with the outcome. */
 #include "net/grpc/tree.h"
 
-#include "base/assert.h"
 #include "coord/v1/tree.pb-c.h"
 #include "net/grpc/answer.h"
 #include "net/grpc/wire.h"
@@ -72,7 +71,8 @@ static void version_refuse(struct grpc_call *call)
 }
 
 /* The result of the one operation, or NULL: it was refused, and the call is. */
-static const struct op_result *op_result_of(struct grpc_call *call, const struct reply *reply)
+static const struct op_result *op_result_of(struct grpc_call *call, const struct reply *reply,
+                                            enum op_type type)
 {
     if (reply->outcome == OUTCOME_NO_LEASE) {
         answer_refuse_lease(call, LEASE_PLAIN, call->word, OUTCOME_NO_LEASE, reply->revision);
@@ -82,13 +82,13 @@ static const struct op_result *op_result_of(struct grpc_call *call, const struct
         answer_refuse(call, buf_slice(&call->path), reply->outcome, reply->revision);
         return NULL;
     }
-    PRE(reply->result_count == 1);
-    return &reply->results[0];
+    bool fits = reply->result_count == 1 && reply->results[0].type == type;
+    return answer_fits(call, reply, fits) ? &reply->results[0] : NULL;
 }
 
 static void create_written(struct grpc_call *call, const struct reply *reply)
 {
-    const struct op_result *result = op_result_of(call, reply);
+    const struct op_result *result = op_result_of(call, reply, OP_CREATE);
     if (result == NULL) {
         return;
     }
@@ -123,7 +123,7 @@ static void create_call(struct grpc_call *call, const ProtobufCMessage *message)
 
 static void set_written(struct grpc_call *call, const struct reply *reply)
 {
-    const struct op_result *result = op_result_of(call, reply);
+    const struct op_result *result = op_result_of(call, reply, OP_SET);
     if (result == NULL) {
         return;
     }
@@ -154,7 +154,7 @@ static void set_call(struct grpc_call *call, const ProtobufCMessage *message)
 
 static void delete_written(struct grpc_call *call, const struct reply *reply)
 {
-    const struct op_result *result = op_result_of(call, reply);
+    const struct op_result *result = op_result_of(call, reply, OP_DELETE);
     if (result == NULL) {
         return;
     }

@@ -186,6 +186,9 @@ static void txn_written(struct grpc_call *call, const struct reply *reply)
         answer_refuse(call, slice_str("transaction"), reply->outcome, reply->revision);
         return;
     }
+    if (!answer_fits(call, reply, !reply->has_lease)) {
+        return;
+    }
     Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
     Coord__V1__TxnReply message;
     coord__v1__txn_reply__init(&message);

@@ -1,5 +1,6 @@
 /* coord.v1.Session, and sessions in the headers of all other calls, over a real store. */
 #include "coord/v1/cluster.pb-c.h"
+#include "coord/v1/history.pb-c.h"
 #include "lease/table.h"
 #include "net/grpc/call.h"
 #include "tests/support/check_main.h"
@@ -12,7 +13,14 @@
 #define KEEPALIVE "/coord.v1.Session/KeepAlive"
 #define CREATE    "/coord.v1.Tree/Create"
 #define GET       "/coord.v1.Tree/Get"
+#define SET       "/coord.v1.Tree/Set"
+#define DELETE    "/coord.v1.Tree/Delete"
 #define TXN       "/coord.v1.Tree/Txn"
+#define GRANT     "/coord.v1.Lease/Grant"
+#define REVOKE    "/coord.v1.Lease/Revoke"
+
+#define SET_POLICY    "/coord.v1.History/SetPolicy"
+#define SET_RETENTION "/coord.v1.History/SetRetention"
 
 static struct node *node;
 static struct peer *peer;
@@ -488,6 +496,80 @@ START_TEST(a_number_below_the_window_is_refused_by_the_sessions_name)
 }
 END_TEST
 
+/* What is remembered under the number is no answer to it, and of another shape. */
+START_TEST(a_number_that_was_used_for_another_kind_of_write_is_refused)
+{
+    static const char text[] = "header: this number or request id was that of another write";
+    bool was_repeated;
+    struct write w;
+    struct ask_session session = ask_open(peer, 0);
+    write_init(&w, session.id);
+
+    Coord__V1__TxnRequest txn;
+    coord__v1__txn_request__init(&txn);
+    txn.header = &w.header;
+    w.ref.sequence = 1;
+    ask_done(peer, TXN, &txn.base, &coord__v1__txn_reply__descriptor);
+    w.ref.sequence = 2;
+    (void)write_send(&w, &was_repeated);
+    w.ref.sequence = 3;
+    Coord__V1__LeaseGrantRequest grant;
+    coord__v1__lease_grant_request__init(&grant);
+    grant.header = &w.header;
+    grant.ttl_ms = 1000;
+    ask_done(peer, GRANT, &grant.base, &coord__v1__lease_grant_reply__descriptor);
+
+    Coord__V1__SetRequest set;
+    Coord__V1__DeleteRequest delete_;
+    Coord__V1__LeaseRevokeRequest revoke;
+    Coord__V1__SessionOpenRequest open;
+    Coord__V1__SessionResumeRequest resume;
+    Coord__V1__SessionCloseRequest close;
+    Coord__V1__SetPolicyRequest policy;
+    Coord__V1__SetRetentionRequest retention;
+    Coord__V1__HistoryPolicy kept;
+    coord__v1__set_request__init(&set);
+    coord__v1__delete_request__init(&delete_);
+    coord__v1__lease_revoke_request__init(&revoke);
+    coord__v1__session_open_request__init(&open);
+    coord__v1__session_resume_request__init(&resume);
+    coord__v1__session_close_request__init(&close);
+    coord__v1__set_policy_request__init(&policy);
+    coord__v1__set_retention_request__init(&retention);
+    coord__v1__history_policy__init(&kept);
+    set.path = delete_.path = kept.path = ask_text("/n-");
+    kept.versions = 1;
+    policy.policy = &kept;
+    revoke.id = 1;
+    resume.id = close.id = session.id;
+    resume.secret = close.secret = secret_of(&session);
+    set.header = delete_.header = revoke.header = open.header = &w.header;
+    resume.header = close.header = policy.header = retention.header = &w.header;
+    const struct {
+        uint64_t sequence; /* 1: that of a transaction, 2: of a create, 3: of a lease */
+        const char *path;
+        const ProtobufCMessage *request;
+    } calls[] = {
+        {1, CREATE, &w.request.base}, {3, CREATE, &w.request.base},
+        {1, SET, &set.base},          {2, SET, &set.base},
+        {1, DELETE, &delete_.base},   {2, DELETE, &delete_.base},
+        {3, TXN, &txn.base},          {1, GRANT, &grant.base},
+        {2, GRANT, &grant.base},      {1, REVOKE, &revoke.base},
+        {2, OPEN, &open.base},        {3, OPEN, &open.base},
+        {1, RESUME, &resume.base},    {2, CLOSE, &close.base},
+        {3, SET_POLICY, &policy.base}, {3, SET_RETENTION, &retention.base},
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        w.ref.sequence = calls[i].sequence;
+        ask_refused(peer, calls[i].path, calls[i].request, GRPC_INVALID_ARGUMENT,
+                    "BAD_ARGUMENTS", text);
+    }
+    w.ref.sequence = 2;
+    (void)write_send(&w, &was_repeated);
+    ck_assert(was_repeated);
+}
+END_TEST
+
 START_TEST(a_session_that_has_ended_writes_nothing_and_may_be_read_in)
 {
     struct ask_session session = ask_open(peer, 0);
@@ -666,6 +748,7 @@ static Suite *header_suite(void)
                         (int)(sizeof refs / sizeof refs[0]));
     tcase_add_test(tcase, a_write_with_a_sequence_number_is_executed_once);
     tcase_add_test(tcase, a_number_below_the_window_is_refused_by_the_sessions_name);
+    tcase_add_test(tcase, a_number_that_was_used_for_another_kind_of_write_is_refused);
     tcase_add_test(tcase, a_session_that_has_ended_writes_nothing_and_may_be_read_in);
     tcase_add_test(tcase, an_ephemeral_node_is_the_headers_sessions_unless_a_lease_is_named);
     tcase_add_test(tcase, transactions_attach_to_the_headers_session_too);
