@@ -45,7 +45,12 @@ enum coord_code coord_lease_keepalive(struct coord_client *client, uint64_t id,
     }
     const Coord__V1__LeaseKeepAliveReply *reply = (const Coord__V1__LeaseKeepAliveReply *)m;
     if (reply->outcome != COORD__V1__OUTCOME__OK) {
-        code = client_fail_outcome(error, (int)reply->outcome, "");
+        code = client_fail_outcome(error, (int)reply->outcome,
+                                   reply->outcome == COORD__V1__OUTCOME__NO_LEASE
+                                       ? "lease does not exist or has ended"
+                                   : reply->outcome == COORD__V1__OUTCOME__NOT_RENEWABLE
+                                       ? "lease is not renewable"
+                                       : "");
     } else if (reply->ttl_ms == 0) {
         code = client_fail(error, COORD_NOT_FOUND, "the lease has ended");
     } else {

@@ -319,6 +319,9 @@ enum outcome command_check(const struct command *c, struct errmsg *err)
         if (outcome == OUTCOME_OK) {
             outcome = znode_path_check(g->space, g->path, false, err);
         }
+        if (outcome != OUTCOME_OK && c->txn.guard_count > 1 && err != NULL) {
+            (void)errmsg_wrap(err, "guard %" PRIu32, i);
+        }
     }
     if (outcome == OUTCOME_OK) {
         outcome = ops_check(c->txn.then_ops, c->txn.then_count, err);

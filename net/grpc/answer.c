@@ -260,6 +260,24 @@ void answer_refuse(struct grpc_call *call, struct slice path, enum outcome outco
                      (size_t)bytes < path.size ? "..." : "", outcome_text(outcome));
 }
 
+void answer_refuse_revision(struct grpc_call *call, struct slice path, uint64_t revision,
+                            const struct query_result *result)
+{
+    bool is_compacted = result->outcome == OUTCOME_COMPACTED;
+    if (!is_compacted && result->outcome != OUTCOME_FUTURE_REVISION) {
+        answer_refuse(call, path, result->outcome, result->revision);
+        return;
+    }
+    int bytes = path_shown_bytes(path);
+    grpc_call_refuse(call, result->outcome, result->revision,
+                     "%.*s%s: revision %" PRIu64 " is %s %" PRIu64, bytes,
+                     (const char *)path.data, (size_t)bytes < path.size ? "..." : "", revision,
+                     is_compacted ? "no longer retained, the change log begins with"
+                                  : "in the future, the last is",
+                     is_compacted ? store_history_floor(node_store(grpc_call_node(call)))
+                                  : result->revision);
+}
+
 /* People see ids as sixteen digits in base 16, as coordctl shows them. */
 void answer_refuse_lease(struct grpc_call *call, enum lease_kind kind, uint64_t id,
                          enum outcome outcome, uint64_t revision)

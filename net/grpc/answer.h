@@ -51,6 +51,9 @@ void answer_refuse(struct grpc_call *call, struct slice path, enum outcome outco
  * match". */
 void answer_refuse_lease(struct grpc_call *call, enum lease_kind kind, uint64_t id,
                          enum outcome outcome, uint64_t revision);
+/* The same for a read of the past: what was asked for, and what there is. */
+void answer_refuse_revision(struct grpc_call *call, struct slice path, uint64_t revision,
+                            const struct query_result *result);
 /* The same for what was refused here, before the node was asked. */
 void answer_refuse_early(struct grpc_call *call, enum outcome outcome,
                          const struct errmsg *err);

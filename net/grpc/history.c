@@ -39,7 +39,10 @@ static uint32_t changes_append(struct grpc_call *call, struct buf *out,
 static void changes_got(struct grpc_call *call, const struct query_result *result)
 {
     if (result->outcome != OUTCOME_OK) {
-        answer_refuse(call, call->read.query.path, result->outcome, result->revision);
+        const struct query *q = &call->read.query;
+        bool is_from = q->from_revision > result->revision; /* else it is the other bound */
+        answer_refuse_revision(call, q->path, is_from ? q->from_revision : q->to_revision,
+                               result);
         return;
     }
     Coord__V1__ReplyHeader header = answer_header_of_read(call, result);

@@ -218,7 +218,7 @@ static void query_ask(struct grpc_call *call, const Coord__V1__RequestHeader *he
 static bool query_has_node(struct grpc_call *call, const struct query_result *result)
 {
     if (result->outcome != OUTCOME_OK) {
-        answer_refuse(call, call->read.query.path, result->outcome, result->revision);
+        answer_refuse_revision(call, call->read.query.path, call->read.query.revision, result);
         return false;
     }
     return true;

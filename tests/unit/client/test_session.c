@@ -363,7 +363,9 @@ START_TEST(a_lease_that_has_ended_is_not_found)
 {
     begin(SCRIPT(OUTCOME(NO_LEASE), OUTCOME(NOT_RENEWABLE)), 5000);
     ck_assert_int_eq(coord_lease_keepalive(kit.client, 5, NULL, &kit.error), COORD_NOT_FOUND);
+    ck_assert_str_eq(kit.error.message, "lease does not exist or has ended");
     ck_assert_int_eq(coord_lease_keepalive(kit.client, 5, NULL, &kit.error), COORD_REFUSED);
+    ck_assert_str_eq(kit.error.message, "lease is not renewable");
     ck_assert_str_eq(kit.error.outcome, "NOT_RENEWABLE");
 }
 END_TEST

@@ -213,6 +213,22 @@ START_TEST(data_read_in_a_transaction_outlives_its_deletion)
 }
 END_TEST
 
+START_TEST(of_several_guards_the_one_that_cannot_be_is_named)
+{
+    struct guard guards[] = {
+        {.target = GUARD_EXISTS, .relation = GUARD_EQUAL, .space = SPACE_NODES,
+         .path = slice_str("/a"), .number = 1},
+        {.target = GUARD_GRANT, .relation = GUARD_EQUAL, .space = SPACE_NODES,
+         .path = slice_str("/a")},
+    };
+    struct command c = {.type = COMMAND_TXN, .txn = {.guards = guards, .guard_count = 2}};
+    struct errmsg err;
+    ck_assert_int_eq(command_check(&c, &err), OUTCOME_BAD_ARGUMENTS);
+    ck_assert_ptr_nonnull(strstr(err.text, "guard 1: "));
+    ck_assert_ptr_nonnull(strstr(err.text, "a grant has an epoch above 0"));
+}
+END_TEST
+
 static Suite *txn_suite(void)
 {
     Suite *suite = suite_create("txn");
@@ -226,6 +242,7 @@ static Suite *txn_suite(void)
     tcase_add_test(tcase, a_missing_node_satisfies_only_absence_and_inequality);
     tcase_add_test(tcase, guards_choose_the_branch);
     tcase_add_test(tcase, a_refused_guard_without_an_else_branch_is_an_outcome);
+    tcase_add_test(tcase, of_several_guards_the_one_that_cannot_be_is_named);
     tcase_add_test(tcase, what_the_reads_of_a_transaction_return_is_bounded);
     tcase_add_test(tcase, data_read_in_a_transaction_outlives_its_deletion);
     suite_add_tcase(suite, tcase);

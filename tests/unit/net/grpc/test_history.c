@@ -160,7 +160,12 @@ START_TEST(requests_for_changes_that_cannot_be_are_refused_by_name)
     refused(UNARY("Changes", request), GRPC_INVALID_ARGUMENT, "BAD_CURSOR", "after_sub");
     request = about("/a");
     request.from_revision = 1000;
-    refused(UNARY("Changes", request), GRPC_OUT_OF_RANGE, "FUTURE_REVISION", "/a");
+    refused(UNARY("Changes", request), GRPC_OUT_OF_RANGE, "FUTURE_REVISION",
+            "/a: revision 1000 is in the future, the last is 1");
+    request = about("/a");
+    request.to_revision = 7;
+    refused(UNARY("Changes", request), GRPC_OUT_OF_RANGE, "FUTURE_REVISION",
+            "/a: revision 7 is in the future, the last is 1");
 }
 END_TEST
 
@@ -194,9 +199,15 @@ START_TEST(get_shows_a_node_as_it_was)
     }
     refused(get_at("/a", first - 1), GRPC_NOT_FOUND, "NO_NODE", "/a");
     refused(get_at("/a", first + 2), GRPC_NOT_FOUND, "NO_NODE", "/a");
-    refused(get_at("/a", first + 3), GRPC_OUT_OF_RANGE, "FUTURE_REVISION", "/a");
+    char why[128];
+    snprintf(why, sizeof why, "/a: revision %d is in the future, the last is %d",
+             (int)first + 3, (int)first + 2);
+    refused(get_at("/a", first + 3), GRPC_OUT_OF_RANGE, "FUTURE_REVISION", why);
     compact();
-    refused(get_at("/a", first), GRPC_OUT_OF_RANGE, "COMPACTED", "/a");
+    snprintf(why, sizeof why,
+             "/a: revision %d is no longer retained, the change log begins with %d", (int)first,
+             (int)store_history_floor(node->store));
+    refused(get_at("/a", first), GRPC_OUT_OF_RANGE, "COMPACTED", why);
 }
 END_TEST
 
