@@ -40,6 +40,15 @@ static enum coord_code refuse_second(struct coord_client *client, struct coord_e
                : client_fail(error, COORD_INVALID, "the client has a session already");
 }
 
+/* A call that brings a session, unless there is one already. */
+static enum coord_code bring(struct coord_client *client, enum client_method method,
+                             ProtobufCMessage *request, Coord__V1__RequestHeader *header,
+                             ProtobufCMessage **reply, struct coord_error *error)
+{
+    enum coord_code code = refuse_second(client, error);
+    return code == COORD_OK ? client_call(client, method, request, header, reply, error) : code;
+}
+
 static void hold(struct coord_client *client, uint64_t id, const void *secret, uint64_t ttl_ms,
                  uint64_t confirmed_ms)
 {
@@ -57,14 +66,11 @@ enum coord_code coord_session_open(struct coord_client *client, uint64_t ttl_ms,
     Coord__V1__SessionOpenRequest request = COORD__V1__SESSION_OPEN_REQUEST__INIT;
     ProtobufCMessage *m;
     uint64_t begun_ms = socket_now_ms();
-    enum coord_code code = refuse_second(client, error);
-    if (code != COORD_OK) {
-        return code;
-    }
     request.header = &header;
     request.ttl_ms = ttl_ms;
     request.owner = convert_text(owner != NULL ? owner : "");
-    code = client_call(client, CLIENT_SESSION_OPEN, &request.base, &header, &m, error);
+    enum coord_code code =
+        bring(client, CLIENT_SESSION_OPEN, &request.base, &header, &m, error);
     if (code != COORD_OK) {
         return code;
     }
@@ -87,15 +93,12 @@ enum coord_code coord_session_resume(struct coord_client *client, uint64_t id,
     Coord__V1__SessionResumeRequest request = COORD__V1__SESSION_RESUME_REQUEST__INIT;
     ProtobufCMessage *m;
     uint64_t begun_ms = socket_now_ms();
-    enum coord_code code = refuse_second(client, error);
-    if (code != COORD_OK) {
-        return code;
-    }
     request.header = &header;
     request.id = id;
     request.secret = convert_bytes(secret, COORD_SECRET_BYTES);
     request.ttl_ms = ttl_ms;
-    code = client_call(client, CLIENT_SESSION_RESUME, &request.base, &header, &m, error);
+    enum coord_code code =
+        bring(client, CLIENT_SESSION_RESUME, &request.base, &header, &m, error);
     if (code != COORD_OK) {
         return code;
     }

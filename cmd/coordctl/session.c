@@ -148,20 +148,26 @@ int ctl_session_list(struct ctl *ctl)
     return leases_list(ctl, true);
 }
 
-int ctl_session_keepalive(struct ctl *ctl)
+/* To the session that the command names, for messages in `subject`. */
+static int attach(struct ctl *ctl, char subject[20])
 {
-    char subject[20];
     struct coord_error error;
-    struct signals signals;
-    int number;
     int exit_code = take_session(ctl);
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
     be_about_session(ctl, subject);
-    exit_code = ctl_check(
+    return ctl_check(
         ctl, coord_session_attach(ctl->client, ctl->session.id, ctl->session.secret, &error),
         &error);
+}
+
+int ctl_session_keepalive(struct ctl *ctl)
+{
+    char subject[20];
+    struct signals signals;
+    int number;
+    int exit_code = attach(ctl, subject);
     if (exit_code != EXIT_DONE || ctl->once) {
         return exit_code;
     }
@@ -176,16 +182,8 @@ int ctl_session_keepalive(struct ctl *ctl)
 int ctl_session_close(struct ctl *ctl)
 {
     char subject[20];
-    struct coord_error error;
     uint64_t removed = 0;
-    int exit_code = take_session(ctl);
-    if (exit_code != EXIT_DONE) {
-        return exit_code;
-    }
-    be_about_session(ctl, subject);
-    exit_code = ctl_check(
-        ctl, coord_session_attach(ctl->client, ctl->session.id, ctl->session.secret, &error),
-        &error);
+    int exit_code = attach(ctl, subject);
     if (exit_code == EXIT_DONE) {
         exit_code = close_session(ctl, &removed);
     }

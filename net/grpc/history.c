@@ -190,19 +190,15 @@ static void meta_propose(struct grpc_call *call, struct command *c, struct slice
     answer_propose(call, c, written);
 }
 
-/* False, and the call is refused. That there was nothing to delete is no refusal. */
-static bool meta_is_written(struct grpc_call *call, const char *what, const struct reply *reply)
+/* That there was nothing to delete is no refusal. The replies of both calls are the same on the
+ * wire. */
+static void meta_answer(struct grpc_call *call, const char *what, const struct reply *reply)
 {
-    bool is_written = reply->outcome == OUTCOME_OK || reply->outcome == OUTCOME_GUARD_REFUSED;
-    if (!is_written) {
+    if (reply->outcome != OUTCOME_OK && reply->outcome != OUTCOME_GUARD_REFUSED) {
         answer_refuse(call, slice_str(what), reply->outcome, reply->revision);
+        return;
     }
-    return is_written && answer_fits(call, reply, !reply->has_lease);
-}
-
-static void set_policy_written(struct grpc_call *call, const struct reply *reply)
-{
-    if (!meta_is_written(call, "history policy", reply)) {
+    if (!answer_fits(call, reply, !reply->has_lease)) {
         return;
     }
     Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
@@ -210,6 +206,11 @@ static void set_policy_written(struct grpc_call *call, const struct reply *reply
     coord__v1__set_policy_reply__init(&message);
     message.header = &header;
     grpc_call_reply(call, &message.base);
+}
+
+static void set_policy_written(struct grpc_call *call, const struct reply *reply)
+{
+    meta_answer(call, "history policy", reply);
 }
 
 static void set_policy_call(struct grpc_call *call, const ProtobufCMessage *message)
@@ -237,14 +238,7 @@ static void set_policy_call(struct grpc_call *call, const ProtobufCMessage *mess
 
 static void set_retention_written(struct grpc_call *call, const struct reply *reply)
 {
-    if (!meta_is_written(call, POLICY_RETENTION_KEY, reply)) {
-        return;
-    }
-    Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
-    Coord__V1__SetRetentionReply message;
-    coord__v1__set_retention_reply__init(&message);
-    message.header = &header;
-    grpc_call_reply(call, &message.base);
+    meta_answer(call, POLICY_RETENTION_KEY, reply);
 }
 
 static void set_retention_call(struct grpc_call *call, const ProtobufCMessage *message)
