@@ -20,7 +20,7 @@ CC := gcc
 endif
 PKG_CONFIG   ?= pkg-config
 INSTALL_DEPS := cmd/coordd/packaging/install-deps.sh
-PKGS         := libuv sqlite3 jansson libnghttp2 libprotobuf-c
+PKGS         := libuv sqlite3 jansson libnghttp2 libprotobuf-c libcrypto
 TEST_PKGS    := check
 
 OPT_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong

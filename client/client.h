@@ -189,6 +189,7 @@ enum coord_event_type {
     COORD_EVENT_ENTRY = 5,
     COORD_EVENT_LISTED = 6,
     COORD_EVENT_END = 7, /* of a watch with `once`, after its events: nothing more will come */
+    COORD_EVENT_ACL = 8, /* of history alone: another access control list, the value is as before */
 };
 
 enum coord_reason {

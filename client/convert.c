@@ -52,11 +52,18 @@ char *convert_copy(const void *data, size_t bytes)
     return copy;
 }
 
-/* Both sides count types and reasons alike. */
+/* Types of changes are counted alike, but for the one that came after those of listings. */
+static enum coord_event_type convert_type(Coord__V1__EventType type)
+{
+    return type == COORD__V1__EVENT_TYPE__ACL_EVENT ? COORD_EVENT_ACL
+                                                    : (enum coord_event_type)type;
+}
+
+/* Both sides count reasons alike. */
 struct coord_event convert_event(const Coord__V1__Event *from)
 {
     struct coord_event event = {
-        .type = (enum coord_event_type)from->type,
+        .type = convert_type(from->type),
         .reason = (enum coord_reason)from->reason,
         .path = from->path,
         .data = from->data.data,

@@ -234,6 +234,7 @@ void conn_new(struct server *s, struct env_stream *stream)
                                       .env = s->env,
                                       .log = s->log,
                                       .metrics = s->options.metrics,
+                                      .super_digest = s->options.super_digest,
                                       .limits = &s->options.limits,
                                       .sink = {.conn = c,
                                                .write = sink_write,

@@ -119,6 +119,7 @@ static void server_open_fronts(struct server *s)
                                   .env = s->env,
                                   .log = s->log,
                                   .metrics = s->options.metrics,
+                                  .super_digest = s->options.super_digest,
                                   .limits = &s->options.limits};
     for (int i = 0; i < SERVER_PROTOCOLS; i++) {
         const struct front *front = s->options.fronts[i];

@@ -36,6 +36,7 @@ struct server_options {
     uint16_t port; /* 0: any, see server_port */
     /* By protocol. NULL: connections of that protocol are closed. */
     const struct front *fronts[SERVER_PROTOCOLS];
+    const char *super_digest; /* who may do everything (net/identity.h); NULL or "": nobody */
     /* 0 everywhere = the defaults above; no idle timeout. */
     uint32_t connections_max;
     uint64_t handshake_ms;
@@ -43,7 +44,8 @@ struct server_options {
     struct front_limits limits;
 };
 
-/* Listens. Borrows env, node, log, metrics until server_close. Errors of env_net.listen. */
+/* Listens. Borrows env, node, log, metrics, super_digest until server_close. Errors of
+ * env_net.listen. */
 enum status server_open(const struct server_options *options, struct server **out,
                         struct errmsg *err) MUST_USE;
 

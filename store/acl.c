@@ -203,6 +203,9 @@ static const char *entry_wrong(const struct acl_entry *e)
     if (slice_is(e->scheme, "ip")) {
         return address_parse(e->id, &address) ? NULL : "not an address or address/bits";
     }
+    if (slice_is(e->scheme, "auth")) {
+        return "scheme auth stands for what the caller has proved to be, which is nothing";
+    }
     if (slice_is(e->scheme, "x509") || slice_is(e->scheme, "sasl")) {
         return e->id.size > 0 ? NULL : "the id is empty";
     }

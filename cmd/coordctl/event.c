@@ -13,8 +13,8 @@ const char *event_type_name(enum coord_event_type type)
         [COORD_EVENT_CREATED] = "created", [COORD_EVENT_SET] = "set",
         [COORD_EVENT_DELETED] = "deleted", [COORD_EVENT_LISTING] = "listing",
         [COORD_EVENT_ENTRY] = "entry",     [COORD_EVENT_LISTED] = "listed",
-        [COORD_EVENT_END] = "end"};
-    return type >= COORD_EVENT_CREATED && type <= COORD_EVENT_END ? names[type] : "unknown";
+        [COORD_EVENT_END] = "end",         [COORD_EVENT_ACL] = "acl"};
+    return type >= COORD_EVENT_CREATED && type <= COORD_EVENT_ACL ? names[type] : "unknown";
 }
 
 const char *event_reason_name(enum coord_reason reason)
@@ -41,7 +41,7 @@ json_t *event_json(const struct ctl *ctl, const struct coord_event *e)
     json_t *o = json_pack("{s:s, s:o, s:I}", "type", event_type_name(e->type), "path",
                           ctl_json_bytes(e->path, strlen(e->path)), "revision",
                           (json_int_t)e->revision);
-    bool is_change = e->type <= COORD_EVENT_DELETED;
+    bool is_change = e->type <= COORD_EVENT_DELETED || e->type == COORD_EVENT_ACL;
     if (!is_change && e->type != COORD_EVENT_ENTRY) {
         return o;
     }

@@ -20,7 +20,8 @@ enum kind {
     KIND_MEMBERS,
     KIND_LEVEL,
     KIND_SWITCH,
-    KIND_NUMBER
+    KIND_NUMBER,
+    KIND_DIGEST
 };
 
 struct option {
@@ -87,6 +88,8 @@ static const struct option options[] = {
            "requests in flight on one client connection"),
     NUMBER("idle-timeout-ms", idle_timeout_ms, 0, UINT32_MAX, 0,
            "close client connections that are silent for so long; 0: never"),
+    WORD("super-digest", "NAME:HASH", KIND_DIGEST, super_digest, NULL,
+         "who may do everything: NAME:base64(sha1(NAME:PASSWORD)), as in ZooKeeper"),
     SWITCH("help", help, "this text"),
     SWITCH("version", version, "the version"),
 };
@@ -233,6 +236,7 @@ static enum status set_value(const struct loader *l, const struct option *o, con
         why = log_level_parse(value, field) ? NULL : "is not error, warn, info or debug";
         break;
     case KIND_SWITCH: why = config_parse_switch(value, field); break;
+    case KIND_DIGEST: why = config_parse_digest(value, field, o->size); break;
     case KIND_NUMBER: return set_number(l, o, value, field);
     }
     return why == NULL ? RC_OK : refuse(l, o, value, why);

@@ -13,7 +13,8 @@
 #include "base/status.h"
 #include "raft/node.h"
 
-#define CONFIG_PATH_BYTES_MAX 2048
+#define CONFIG_PATH_BYTES_MAX   2048
+#define CONFIG_DIGEST_BYTES_MAX 256
 
 struct config_address {
     char host[256]; /* "" = not given */
@@ -40,6 +41,7 @@ struct config {
     uint64_t connections_max;
     uint64_t requests_max;
     uint64_t idle_timeout_ms;
+    char super_digest[CONFIG_DIGEST_BYTES_MAX]; /* "" = nobody */
     bool help;    /* asked for: nothing else was looked at */
     bool version; /* likewise */
 };

@@ -15,6 +15,7 @@ const char *config_parse_address(const char *text, char *host, size_t host_bytes
 /* Likewise. `out` has NODE_NAME_BYTES_MAX bytes. */
 const char *config_parse_name(const char *text, char *out);
 const char *config_parse_switch(const char *text, bool *out);
+const char *config_parse_digest(const char *text, char *out, size_t out_bytes);
 /* Plain, or in units of 1024: 64k, 32m, 1g. */
 bool config_parse_number(const char *text, uint64_t *out);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/coordd/config_internal.h"
+#include "net/identity.h"
 
 static bool parse_port(const char *text, uint16_t *out)
 {
@@ -98,4 +99,16 @@ const char *config_parse_switch(const char *text, bool *out)
         }
     }
     return "is neither true nor false";
+}
+
+const char *config_parse_digest(const char *text, char *out, size_t out_bytes)
+{
+    if (!identity_digest_is_valid(slice_str(text))) {
+        return "is not NAME:HASH, with exactly one colon";
+    }
+    if (strlen(text) >= out_bytes) {
+        return "is too long";
+    }
+    memcpy(out, text, strlen(text) + 1);
+    return NULL;
 }

@@ -173,6 +173,7 @@ static enum status open_server(struct daemon *d, struct errmsg *err)
         .metrics = d->metrics,
         .host = c->listen.host,
         .port = c->listen.port,
+        .super_digest = c->super_digest,
         .fronts = {[SERVER_HTTP1] = &http_front, [SERVER_HTTP2] = &grpc_front},
         .connections_max = (uint32_t)c->connections_max,
         .limits = {.requests_max = (uint32_t)c->requests_max,

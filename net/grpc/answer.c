@@ -205,6 +205,7 @@ bool answer_write_prepare(struct grpc_call *call, const Coord__V1__RequestHeader
     if (!answer_session(call, header)) {
         return false;
     }
+    c->identities = grpc_call_identities(call);
     if (header == NULL) {
         return true;
     }

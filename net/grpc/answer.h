@@ -33,7 +33,7 @@ Coord__V1__Stat answer_stat(const struct node_stat *stat);
 
 /* Takes the request's wish for freshness into call->read, which is zeroed first. */
 bool answer_read_prepare(struct grpc_call *call, const Coord__V1__RequestHeader *header);
-/* Takes session, request id and note into the command. */
+/* Takes session, request id and note into the command, and who the caller is. */
 bool answer_write_prepare(struct grpc_call *call, const Coord__V1__RequestHeader *header,
                           struct command *c);
 /* For what is neither. */

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "net/grpc/call_internal.h"
+#include "net/identity.h"
 
 #define CALLS_POOLED_MAX 4096
 /* A pooled call keeps its buffers only if they are small. */
@@ -49,6 +50,7 @@ struct grpc_call *grpc_call_new(struct grpc_connection *c)
     call->has_timeout = false;
     call->bad_timeout = false;
     call->bad_encoding = false;
+    call->bad_identity = false;
     call->is_held = false;
     call->content = GRPC_CONTENT_NONE;
     call->started_us = c->now_us;
@@ -69,6 +71,7 @@ static void call_free(struct grpc_call *call)
     buf_close(&call->in);
     buf_close(&call->text);
     buf_close(&call->path);
+    buf_close(&call->identities);
     mem_free(call);
 }
 
@@ -129,6 +132,17 @@ void grpc_call_timer(struct grpc_call *call)
 
 /* ---- headers ----------------------------------------------------------------------------- */
 
+/* name:password, as often as there are. */
+static void digest_take(struct grpc_call *call, struct slice value)
+{
+    struct buf *identities = &call->identities;
+    if (identities->size == 0) {
+        buf_append_slice(identities, buf_slice(&call->connection->identities));
+    }
+    call->bad_identity = call->bad_identity || !identity_add_digest(identities, value) ||
+                         !identity_add_super(identities, call->connection->env->super_digest);
+}
+
 /* In order of the lengths of the names, so that most headers cost one comparison of numbers. */
 void grpc_call_header(struct grpc_call *call, struct slice name, struct slice value)
 {
@@ -155,6 +169,8 @@ void grpc_call_header(struct grpc_call *call, struct slice name, struct slice va
         } else if (slice_is(name, "grpc-timeout")) {
             call->has_timeout = true;
             call->bad_timeout = !grpc_timeout_parse(value, &call->timeout_ms);
+        } else if (slice_is(name, "coord-digest")) {
+            digest_take(call, value);
         }
         break;
     case 13:
@@ -213,6 +229,10 @@ void grpc_call_headers_end(struct grpc_call *call)
         grpc_call_refuse_encoding(call);
     } else if (call->bad_timeout) {
         grpc_call_fail(call, GRPC_INTERNAL, "malformed grpc-timeout");
+    } else if (call->bad_identity) {
+        grpc_call_fail(call, GRPC_INVALID_ARGUMENT,
+                       "coord-digest: more than %zu identities, or more than %zu bytes of them",
+                       IDENTITIES_MAX, COMMAND_IDENTITIES_BYTES_MAX);
     } else if (call->has_timeout && call->timeout_ms == 0) {
         grpc_call_fail(call, GRPC_DEADLINE_EXCEEDED, "deadline exceeded");
     } else {
@@ -258,6 +278,7 @@ void grpc_call_closed(struct grpc_call *call)
     metric_add(shared->in_flight, -1);
     buf_reuse(&call->text);
     buf_reuse(&call->path);
+    buf_reuse(&call->identities);
     if (shared->pool_count < CALLS_POOLED_MAX) {
         list_push_back(&shared->pool, &call->link);
         shared->pool_count++;

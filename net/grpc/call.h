@@ -74,6 +74,7 @@ struct grpc_connection {
     struct list blocked; /* streaming calls that wait for their client to read */
     uint64_t now_ms;     /* at the last feed, turn or tick */
     uint64_t now_us;
+    struct buf identities;  /* of the peer, net/identity.h */
     size_t in_bytes;        /* of incomplete requests */
     size_t out_bytes;       /* of http2_queued, as added to the shared sum */
     uint64_t fed_ms;        /* something came in */
@@ -106,6 +107,7 @@ struct grpc_call {
     bool has_timeout;
     bool bad_timeout;
     bool bad_encoding;
+    bool bad_identity;
     bool is_held;             /* hands over no further message: grpc_call_hold */
     uint8_t content;          /* enum grpc_content */
     uint64_t timeout_ms;      /* as the client set it */
@@ -118,6 +120,7 @@ struct grpc_call {
     struct buf in;            /* of the request: not yet handed over */
     struct buf text;          /* what headers and trailers point to */
     struct buf path;          /* of a request with the node, for the reply's error text */
+    struct buf identities;    /* with those of its metadata; empty: the connection's */
     struct http2_header trailers[GRPC_TRAILERS_MAX];
     union {
         struct node_write write;
@@ -142,6 +145,13 @@ static inline struct node *grpc_call_node(const struct grpc_call *call)
     return call->connection->env->node;
 }
 
+/* Who makes the call, for commands and queries; valid as long as the call. */
+static inline struct slice grpc_call_identities(const struct grpc_call *call)
+{
+    return buf_slice(call->identities.size > 0 ? &call->identities
+                                               : &call->connection->identities);
+}
+
 /* Zeroed or not, gone when the handler or completion returns. */
 void *grpc_call_scratch(struct grpc_call *call, size_t bytes);
 
@@ -149,8 +159,8 @@ void *grpc_call_scratch(struct grpc_call *call, size_t bytes);
  * there. */
 void grpc_call_write(struct grpc_call *call, const struct command *c,
                      void (*written)(struct grpc_call *call, const struct reply *reply));
-/* The same for a read: call->read.query, or .is_barrier, is filled; what it points to stays
- * with the call. */
+/* The same for a read: call->read.query, or .is_barrier, is filled but for who asks; what it
+ * points to stays with the call. */
 void grpc_call_read(struct grpc_call *call, void (*got)(struct grpc_call *call,
                                                          const struct query_result *result));
 

@@ -382,6 +382,7 @@ void grpc_call_read(struct grpc_call *call,
     call->got = got;
     call->read.done = call_got_cb;
     call->read.owner = call;
+    call->read.query.identities = grpc_call_identities(call);
     enum status rc = node_read(grpc_call_node(call), &call->read, call->deadline_ms);
     if (rc != RC_OK) {
         call_fail_status(call, rc, false);

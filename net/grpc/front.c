@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "net/grpc/call.h"
 #include "net/grpc/watch.h"
+#include "net/identity.h"
 
 /* Output is handed to the sink in pieces of about this size. */
 #define OUT_PIECE_BYTES ((size_t)256 << 10)
@@ -161,6 +162,7 @@ static enum status grpc_open(void *state, const struct front_env *env)
     if (c->http2 == NULL) {
         return RC_NO_MEMORY;
     }
+    (void)identity_add_ip(&c->identities, env->peer); /* the first one always fits */
     metric_add(c->shared->connections, 1);
     env->sink.wake(env->sink.conn); /* clients wait for our settings before they call */
     return RC_OK;
@@ -309,6 +311,7 @@ static void grpc_close(void *state)
     http2_free(c->http2); /* closes every call */
     c->shared->out_bytes -= c->out_bytes;
     heap_close(&c->timers);
+    buf_close(&c->identities);
     metric_add(c->shared->connections, -1);
 }
 

@@ -5,9 +5,11 @@
  * encodes the reply or refuses with the outcome. */
 #include "net/grpc/tree.h"
 
+#include "base/assert.h"
 #include "coord/v1/tree.pb-c.h"
 #include "net/grpc/answer.h"
 #include "net/grpc/wire.h"
+#include "net/identity.h"
 
 /* ---- writes ------------------------------------------------------------------------------ */
 
@@ -27,6 +29,25 @@ bool tree_expect(const Coord__V1__Expect *expect, uint32_t *version)
 struct slice tree_bytes(ProtobufCBinaryData bytes)
 {
     return slice_make(bytes.data, bytes.len);
+}
+
+struct slice tree_acl(struct grpc_call *call, Coord__V1__Acl *const *acl, size_t count)
+{
+    struct acl_entry entries[ACL_ENTRIES_MAX];
+    for (size_t i = 0; i < count && count <= ACL_ENTRIES_MAX; i++) {
+        entries[i] = (struct acl_entry){
+            .permissions = acl[i]->permissions,
+            .scheme = slice_str(acl[i]->scheme),
+            .id = slice_str(acl[i]->id),
+        };
+    }
+    struct buf encoded = {0};
+    identity_acl_encode(&encoded, entries, count, grpc_call_identities(call));
+    uint8_t *copy = grpc_call_scratch(call, encoded.size);
+    memcpy(copy, encoded.data, encoded.size);
+    size_t bytes = encoded.size;
+    buf_close(&encoded);
+    return slice_make(copy, bytes);
 }
 
 const char *tree_own(const struct grpc_call *call, struct op *create)
@@ -118,6 +139,9 @@ static void create_call(struct grpc_call *call, const ProtobufCMessage *message)
         .lease = request->lease,
         .ttl_ms = request->ttl_ms,
     };
+    if (request->n_acl > 0) {
+        op.acl = tree_acl(call, request->acl, request->n_acl);
+    }
     op_propose(call, request->header, &op, create_written);
 }
 
@@ -150,6 +174,37 @@ static void set_call(struct grpc_call *call, const ProtobufCMessage *message)
         return;
     }
     op_propose(call, request->header, &op, set_written);
+}
+
+static void set_acl_written(struct grpc_call *call, const struct reply *reply)
+{
+    const struct op_result *result = op_result_of(call, reply, OP_SET_ACL);
+    if (result == NULL) {
+        return;
+    }
+    Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
+    Coord__V1__Stat stat = answer_stat(&result->stat);
+    Coord__V1__SetAclReply message;
+    coord__v1__set_acl_reply__init(&message);
+    message.header = &header;
+    message.stat = &stat;
+    grpc_call_reply(call, &message.base);
+}
+
+static void set_acl_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__SetAclRequest *request = (const Coord__V1__SetAclRequest *)message;
+    struct op op = {
+        .type = OP_SET_ACL,
+        .space = SPACE_NODES,
+        .path = slice_str(request->path),
+        .acl = tree_acl(call, request->acl, request->n_acl),
+    };
+    if (!tree_expect(request->expect, &op.version)) {
+        version_refuse(call);
+        return;
+    }
+    op_propose(call, request->header, &op, set_acl_written);
 }
 
 static void delete_written(struct grpc_call *call, const struct reply *reply)
@@ -274,6 +329,45 @@ static void exists_call(struct grpc_call *call, const ProtobufCMessage *message)
     query_ask(call, request->header, &query, exists_got);
 }
 
+static void get_acl_got(struct grpc_call *call, const struct query_result *result)
+{
+    if (!query_has_node(call, result)) {
+        return;
+    }
+    struct arena *scratch = &call->connection->shared->scratch;
+    struct acl_entry *entries;
+    size_t count;
+    enum status rc = acl_decode(result->acl, &entries, &count, scratch);
+    PRE(rc == RC_OK); /* the store has no other */
+    Coord__V1__ReplyHeader header = answer_header_of_read(call, result);
+    Coord__V1__Stat stat = answer_stat(&result->stat);
+    Coord__V1__Acl *acl = grpc_call_scratch(call, count * sizeof *acl);
+    Coord__V1__Acl **all = grpc_call_scratch(call, count * sizeof *all);
+    for (size_t i = 0; i < count; i++) {
+        struct slice id =
+            result->may_admin ? entries[i].id : identity_shown(&entries[i], scratch);
+        coord__v1__acl__init(&acl[i]);
+        acl[i].permissions = entries[i].permissions;
+        acl[i].scheme = answer_copy(call, entries[i].scheme);
+        acl[i].id = answer_copy(call, id);
+        all[i] = &acl[i];
+    }
+    Coord__V1__GetAclReply message;
+    coord__v1__get_acl_reply__init(&message);
+    message.header = &header;
+    message.acl = all;
+    message.n_acl = count;
+    message.stat = &stat;
+    grpc_call_reply(call, &message.base);
+}
+
+static void get_acl_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__GetAclRequest *request = (const Coord__V1__GetAclRequest *)message;
+    struct query query = {.type = QUERY_ACL, .path = slice_str(request->path)};
+    query_ask(call, request->header, &query, get_acl_got);
+}
+
 /* Field numbers of ListReply, which is written piece by piece: a page may have 100,000
  * entries. */
 enum { LIST_REPLY_ENTRIES = 2, LIST_REPLY_NEXT = 3 };
@@ -290,9 +384,10 @@ static void list_append(struct grpc_call *call, struct buf *out,
     if (query->with_data) {
         message.data = answer_bytes(entry->data);
     }
-    if (query->with_stat) {
+    if (query->with_stat && !entry->unreadable) {
         message.stat = &stat;
     }
+    message.unreadable = entry->unreadable;
     wire_append_message(out, LIST_REPLY_ENTRIES, &message.base);
 }
 
@@ -384,6 +479,12 @@ static const struct grpc_method methods[] = {
     {.name = "List", .request = &coord__v1__list_request__descriptor, .message = list_call},
     {.name = "Txn", .request = &coord__v1__txn_request__descriptor, .message = tree_txn_call},
     {.name = "Sync", .request = &coord__v1__sync_request__descriptor, .message = sync_call},
+    {.name = "GetAcl",
+     .request = &coord__v1__get_acl_request__descriptor,
+     .message = get_acl_call},
+    {.name = "SetAcl",
+     .request = &coord__v1__set_acl_request__descriptor,
+     .message = set_acl_call},
 };
 
 const struct grpc_service grpc_tree_service = {

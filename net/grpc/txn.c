@@ -50,7 +50,8 @@ static bool guard_fill(const Coord__V1__Guard *from, struct guard *to)
     }
 }
 
-static void create_fill(const Coord__V1__CreateOp *from, struct op *to)
+static void create_fill(struct grpc_call *call, const Coord__V1__CreateOp *from,
+                        struct op *to)
 {
     int flags = (from->sequential ? OP_SEQUENTIAL : 0) |
                 (from->make_parents ? OP_MAKE_PARENTS : 0);
@@ -61,6 +62,9 @@ static void create_fill(const Coord__V1__CreateOp *from, struct op *to)
     to->data = tree_bytes(from->data);
     to->lease = from->lease;
     to->ttl_ms = from->ttl_ms;
+    if (from->n_acl > 0) {
+        to->acl = tree_acl(call, from->acl, from->n_acl);
+    }
 }
 
 static const char *expect_fill(const Coord__V1__Expect *expect, struct op *to)
@@ -69,13 +73,13 @@ static const char *expect_fill(const Coord__V1__Expect *expect, struct op *to)
 }
 
 /* Returns what is wrong with it, or NULL. */
-static const char *op_fill(const struct grpc_call *call, const Coord__V1__Operation *from,
+static const char *op_fill(struct grpc_call *call, const Coord__V1__Operation *from,
                            struct op *to)
 {
     *to = (struct op){.space = SPACE_NODES, .version = VERSION_ANY};
     switch (from->op_case) {
     case COORD__V1__OPERATION__OP_CREATE:
-        create_fill(from->create, to);
+        create_fill(call, from->create, to);
         return tree_own(call, to);
     case COORD__V1__OPERATION__OP_SET:
         to->type = OP_SET;
@@ -100,6 +104,11 @@ static const char *op_fill(const struct grpc_call *call, const Coord__V1__Operat
         to->type = OP_LIST;
         to->path = slice_str(from->list->path);
         return NULL;
+    case COORD__V1__OPERATION__OP_SET_ACL:
+        to->type = OP_SET_ACL;
+        to->path = slice_str(from->set_acl->path);
+        to->acl = tree_acl(call, from->set_acl->acl, from->set_acl->n_acl);
+        return expect_fill(from->set_acl->expect, to);
     default: return "no operation";
     }
 }
@@ -162,7 +171,7 @@ static void result_append(struct grpc_call *call, struct buf *out,
     message.data = answer_bytes(result->data);
     message.count = result->count;
     bool has_stat = result->type == OP_CREATE || result->type == OP_SET ||
-                    result->type == OP_GET;
+                    result->type == OP_SET_ACL || result->type == OP_GET;
     if (has_stat && outcome == OUTCOME_OK) {
         message.stat = &stat;
     }

@@ -270,7 +270,7 @@ static enum outcome filter_fill(const Coord__V1__WatchCreate *request,
     for (size_t i = 0; i < request->n_types; i++) {
         int type = (int)request->types[i];
         if (type < COORD__V1__EVENT_TYPE__ANY_EVENT ||
-            type > COORD__V1__EVENT_TYPE__DELETE_EVENT) {
+            type > COORD__V1__EVENT_TYPE__ACL_EVENT) {
             (void)errmsg_set(err, RC_INVALID, "types[%zu]: %d is none", i, type);
             return OUTCOME_BAD_ARGUMENTS;
         }

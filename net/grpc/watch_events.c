@@ -7,6 +7,7 @@
 #include "net/grpc/answer.h"
 #include "net/grpc/watch.h"
 #include "net/grpc/wire.h"
+#include "store/store.h"
 
 /* Field numbers of WatchReply, which is written piece by piece. */
 enum { WATCH_REPLY_EVENTS = 5, WATCH_REPLY_MORE = 7 };
@@ -177,7 +178,15 @@ static void events_compacted(struct watch *base, uint64_t floor)
     grpc_listing_queue(w);
 }
 
+static bool events_may_see(struct watch *base, const struct change *change)
+{
+    const struct grpc_watch *w = LIST_OF(base, struct grpc_watch, watch);
+    const struct grpc_call *call = w->stream->call;
+    return store_may_see(node_store(grpc_call_node(call)), change, grpc_call_identities(call));
+}
+
 const struct watch_ops grpc_watch_ops = {
     .deliver = events_deliver,
+    .may_see = events_may_see,
     .compacted = events_compacted,
 };

@@ -27,6 +27,7 @@ enum { WATCH_REPLY_ENTRIES = 6, WATCH_REPLY_MORE = 7 };
 
 struct capture {
     struct grpc_watch_setup *setup;
+    struct slice identities; /* a node whose events the caller may not see is not listed */
     struct grpc_watch_shared *shared;
     const struct store *store;
     struct arena arena; /* of one page */
@@ -81,7 +82,10 @@ static bool capture_add(struct capture *c, struct slice path, struct value *valu
 static bool capture_node(struct capture *c, struct slice path)
 {
     struct query_result result;
-    struct query query = {.type = QUERY_GET, .space = SPACE_NODES, .path = path};
+    struct query query = {.type = QUERY_GET,
+                          .space = SPACE_NODES,
+                          .path = path,
+                          .identities = c->identities};
     arena_clear(&c->arena);
     store_query(c->store, &query, &result, &c->arena);
     bool with_values = !c->setup->owner->keys_only;
@@ -96,20 +100,21 @@ static bool capture_list(struct capture *c, struct query *query, struct slice pr
     struct query_result result;
     query->type = QUERY_LIST;
     query->space = SPACE_NODES;
+    query->identities = c->identities;
     query->limit = CAPTURE_PAGE_ENTRIES;
     query->with_data = !c->setup->owner->keys_only;
     do {
         arena_clear(&c->arena);
         store_query(c->store, query, &result, &c->arena);
         if (result.outcome != OUTCOME_OK) {
-            return true; /* nothing there */
+            return true; /* nothing there, or nothing that may be seen */
         }
         for (uint32_t i = 0; i < result.entry_count; i++) {
             const struct query_entry *e = &result.entries[i];
             if (!has_prefix(e->path, prefix)) {
                 return true; /* in path order, what begins alike lies together */
             }
-            if (!capture_add(c, e->path, e->value, &e->stat)) {
+            if (!e->unreadable && !capture_add(c, e->path, e->value, &e->stat)) {
                 return false;
             }
         }
@@ -175,6 +180,7 @@ static bool capture(struct grpc_watch *w)
     struct grpc_watch_setup *setup = w->setup;
     struct capture c = {
         .setup = setup,
+        .identities = grpc_call_identities(w->stream->call),
         .shared = w->stream->shared,
         .store = node_store(grpc_call_node(w->stream->call)),
     };

@@ -302,13 +302,15 @@ static struct slice text_keep(struct peer_call *call, const char *text)
     return slice_make(call->request.data + at, call->request.size - at);
 }
 
+/* In place of one of the first `usual` with this name. */
 static void header_set(struct peer_call *call, struct http2_header *headers, size_t *count,
-                       const char *name, const char *value)
+                       size_t usual, const char *name, const char *value)
 {
     size_t i = 0;
-    while (i < *count && !slice_is(headers[i].name, name)) {
+    while (i < usual && !slice_is(headers[i].name, name)) {
         i++;
     }
+    i = i < usual ? i : *count;
     PRE(i < HTTP2_HEADERS_MAX);
     *count = i == *count ? i + 1 : *count;
     headers[i] = (struct http2_header){.name = text_keep(call, name),
@@ -326,14 +328,15 @@ struct peer_call *peer_call_open(struct peer *p, const char *path, const char *c
         bytes += strlen(extra[i]);
     }
     buf_reserve(&call->request, bytes); /* must not move */
-    header_set(call, headers, &count, ":method", "POST");
-    header_set(call, headers, &count, ":scheme", "http");
-    header_set(call, headers, &count, ":path", path);
-    header_set(call, headers, &count, ":authority", "localhost");
-    header_set(call, headers, &count, "content-type", "application/grpc");
-    header_set(call, headers, &count, "te", "trailers");
+    header_set(call, headers, &count, 0, ":method", "POST");
+    header_set(call, headers, &count, 0, ":scheme", "http");
+    header_set(call, headers, &count, 0, ":path", path);
+    header_set(call, headers, &count, 0, ":authority", "localhost");
+    header_set(call, headers, &count, 0, "content-type", "application/grpc");
+    header_set(call, headers, &count, 0, "te", "trailers");
+    size_t usual = count;
     for (size_t i = 0; extra != NULL && extra[i] != NULL; i += 2) {
-        header_set(call, headers, &count, extra[i], extra[i + 1]);
+        header_set(call, headers, &count, usual, extra[i], extra[i + 1]);
     }
     enum status rc = http2_request(p->client, &call->stream, headers, count, false);
     PRE(rc == RC_OK);

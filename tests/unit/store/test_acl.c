@@ -179,7 +179,8 @@ START_TEST(entries_that_are_wrong_are_named)
     expect_invalid(1, "sasl", "", "acl entry 0: the id is empty");
     expect_invalid(1, "x509", "\xff", "acl entry 0: the id is not valid UTF-8");
     expect_invalid(1, "auth", "",
-                   "acl entry 0: unknown scheme; there are world, digest, ip, x509 and sasl");
+                   "acl entry 0: scheme auth stands for what the caller has proved to be, which "
+                   "is nothing");
     expect_invalid(1, "super", "x",
                    "acl entry 0: unknown scheme; there are world, digest, ip, x509 and sasl");
     ck_assert_int_eq(acl_check(list_of(NULL, 0), NULL), OUTCOME_INVALID_ACL);

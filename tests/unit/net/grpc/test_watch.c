@@ -326,7 +326,7 @@ static const struct {
     {.path = "/", .scope = 4, .outcome = OUTCOME(BAD_ARGUMENTS), .what = "scope: 4"},
     {.path = "/", .scope = -1, .outcome = OUTCOME(BAD_ARGUMENTS), .what = "scope: -1"},
     {.path = "/", .depth = 1, .outcome = OUTCOME(BAD_ARGUMENTS), .what = "depth: 1"},
-    {.path = "/", .type = 4, .outcome = OUTCOME(BAD_ARGUMENTS), .what = "types[0]: 4"},
+    {.path = "/", .type = 5, .outcome = OUTCOME(BAD_ARGUMENTS), .what = "types[0]: 5"},
     {.path = "/", .type = -7, .outcome = OUTCOME(BAD_ARGUMENTS), .what = "types[0]: -7"},
     {.path = "/", .list = true, .from = 1, .outcome = OUTCOME(BAD_ARGUMENTS), .what = "list"},
     {.path = "/", .progress_ms = 99, .outcome = OUTCOME(BAD_ARGUMENTS), .what = "99"},
