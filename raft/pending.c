@@ -2,7 +2,6 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "lease/table.h"
 #include "store/store.h"
 
 _Static_assert((NODE_WRITES_MAX & (NODE_WRITES_MAX - 1)) == 0, "the ring is indexed by mask");
@@ -169,13 +168,6 @@ void pending_refuse(struct pending *p, uint64_t first_counter, uint32_t count, e
 
 enum fate { FATE_REMEMBERED, FATE_NOT_EXECUTED, FATE_UNKNOWN };
 
-/* Whether the session cannot tell any more if the number was executed. */
-static bool is_forgotten(const struct store *s, uint64_t session, uint64_t sequence)
-{
-    const struct lease *l = store_lease(s, session);
-    return l == NULL || l->window == NULL || sequence <= l->window->floor;
-}
-
 static enum fate fate_of(struct store *s, const struct node_write *w, struct reply *reply)
 {
     struct arena arena = {0};
@@ -185,7 +177,7 @@ static enum fate fate_of(struct store *s, const struct node_write *w, struct rep
     if (w->repeatable && command_decode(&u, &c, &arena) == RC_OK) {
         if (store_remembered(s, c.session, c.sequence, &c.request, reply)) {
             fate = FATE_REMEMBERED;
-        } else if (c.sequence == 0 || !is_forgotten(s, c.session, c.sequence)) {
+        } else if (!store_is_forgotten(s, c.session, c.sequence, &c.request)) {
             fate = FATE_NOT_EXECUTED;
         }
     }
@@ -219,7 +211,8 @@ static bool may_be_in_the_log(struct node_write *w, void *context)
 /* Of a write that was sent, the entry may have been among the skipped ones, also when the
  * connection broke since and it waits to be sent again. A remembered reply tells; so does its
  * absence for a repeatable write: then it was not executed. Of any other write nobody can tell,
- * nor of one whose session has ended or has its floor above it. */
+ * nor of one whose session has ended or has its floor above it, nor of a request id below the
+ * floor: sent again it would be refused as too old, as if it had never been executed. */
 void pending_state_replaced(struct pending *p, struct store *s, uint64_t term)
 {
     struct list open;

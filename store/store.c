@@ -209,6 +209,16 @@ bool store_remembered(struct store *s, uint64_t session, uint64_t sequence,
     return true;
 }
 
+bool store_is_forgotten(const struct store *s, uint64_t session, uint64_t sequence,
+                        const struct request_id *request)
+{
+    if (sequence == 0) {
+        return request_id_compare(request, &s->replies.floor) <= 0;
+    }
+    const struct lease *l = lease_table_find(&s->leases, session);
+    return l == NULL || l->window == NULL || sequence <= l->window->floor;
+}
+
 const struct lease *store_lease(const struct store *s, uint64_t id)
 {
     return lease_table_find(&s->leases, id);

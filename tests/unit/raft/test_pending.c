@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "lease/lease.h"
+#include "store/replies.h"
 #include "store/store.h"
 #include "tests/support/check_main.h"
 
@@ -371,6 +372,29 @@ START_TEST(a_skipped_write_of_a_session_is_answered_from_its_window)
 }
 END_TEST
 
+/* Sent again it would be refused as too old, as if it had never been executed. */
+START_TEST(a_skipped_write_that_the_state_has_forgotten_is_unknown)
+{
+    struct fixture x;
+    struct store *s = store_new();
+    uint64_t counters[WRITES];
+    struct reply reply;
+    struct command later = {.type = COMMAND_LEVEL, .level = 1};
+    init(&x, 1);
+    take(&x, 3, counters);
+    execute(&x, s, 0);
+    store_apply(s,
+                &(struct apply_context){
+                    .index = 9, .cluster_ms = REPLIES_AGE_MS_MAX + 10, .last_of_entry = true},
+                &later, &reply);
+    pending_state_replaced(&x.p, s, 5);
+    ck_assert_int_eq(x.calls[0], 1);
+    ck_assert_int_eq(x.rc[0], RC_UNKNOWN);
+    store_free(s);
+    finish(&x);
+}
+END_TEST
+
 /* A write that waits to be sent again may be among the skipped ones as well; sent again in a later
  * term it would be executed twice. */
 START_TEST(a_write_that_waits_to_be_sent_again_may_have_been_skipped_too)
@@ -470,6 +494,7 @@ static Suite *pending_suite(void)
     tcase_add_test(tcase, what_may_have_been_sent_is_not_refused_as_never_proposed);
     tcase_add_test(tcase, a_skipped_write_is_answered_from_memory_or_is_unknown_or_sent_again);
     tcase_add_test(tcase, a_skipped_write_of_a_session_is_answered_from_its_window);
+    tcase_add_test(tcase, a_skipped_write_that_the_state_has_forgotten_is_unknown);
     tcase_add_loop_test(tcase, a_write_that_waits_to_be_sent_again_may_have_been_skipped_too, 0,
                         2);
     tcase_add_test(tcase, deadlines_end_writes_and_the_next_one_is_known);
