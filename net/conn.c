@@ -140,6 +140,7 @@ static void conn_open_front(struct conn *c, enum server_protocol protocol)
     struct server *s = c->server;
     c->front = s->options.fronts[protocol];
     c->state = mem_zalloc(c->front->state_size);
+    c->front_env.settings = s->options.settings[protocol];
     c->front_env.shared = s->shared[protocol];
     enum status rc = c->front->open(c->state, &c->front_env);
     if (rc != RC_OK) {

@@ -77,7 +77,8 @@ struct front_env {
     struct metrics *metrics; /* may be NULL */
     const struct front_limits *limits;
     const char *super_digest; /* who is super (net/identity.h); NULL or "": nobody */
-    void *shared; /* made by shared_new, or NULL */
+    const void *settings; /* of this front, as its header says; NULL = its defaults */
+    void *shared;         /* made by shared_new, or NULL */
     struct front_sink sink;
     char peer[FRONT_PEER_BYTES_MAX]; /* "192.0.2.7:51434" */
 };

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "net/conn.h"
+#include "net/zookeeper/words.h"
 
 /* "Too many connections" is said once in this time. */
 #define REFUSAL_REPEAT_MS 10000
@@ -29,6 +30,21 @@ static const struct {
     {"CONNECT ", SERVER_HTTP1},
 };
 
+/* ZooKeeper's clients begin with the length of their first packet, far below 2^24; who asks a
+ * ZooKeeper server about itself, with four small letters. */
+static bool detect_zookeeper(struct slice bytes, enum server_protocol *out)
+{
+    bool is_word = bytes.data[0] != 0;
+    if (is_word && bytes.size < ZK_WORD_BYTES) {
+        return false;
+    }
+    if (bytes.data[0] == 0 ||
+        (is_word && zk_word_find(slice_make(bytes.data, ZK_WORD_BYTES)) != ZK_WORDS)) {
+        *out = SERVER_ZOOKEEPER;
+    }
+    return true;
+}
+
 bool server_detect(struct slice bytes, enum server_protocol *out, const char **why)
 {
     *out = SERVER_PROTOCOLS;
@@ -38,6 +54,9 @@ bool server_detect(struct slice bytes, enum server_protocol *out, const char **w
     if (bytes.data[0] == 0x16) {
         *why = "a TLS handshake, and TLS is not switched on here";
         return true;
+    }
+    if (bytes.data[0] == 0 || (bytes.data[0] >= 'a' && bytes.data[0] <= 'z')) {
+        return detect_zookeeper(bytes, out);
     }
     for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++) {
         size_t length = strlen(beginnings[i].text);
@@ -115,14 +134,15 @@ static void server_set_defaults(struct server_options *o)
 
 static void server_open_fronts(struct server *s)
 {
-    const struct front_env env = {.node = s->options.node,
-                                  .env = s->env,
-                                  .log = s->log,
-                                  .metrics = s->options.metrics,
-                                  .super_digest = s->options.super_digest,
-                                  .limits = &s->options.limits};
+    struct front_env env = {.node = s->options.node,
+                            .env = s->env,
+                            .log = s->log,
+                            .metrics = s->options.metrics,
+                            .super_digest = s->options.super_digest,
+                            .limits = &s->options.limits};
     for (int i = 0; i < SERVER_PROTOCOLS; i++) {
         const struct front *front = s->options.fronts[i];
+        env.settings = s->options.settings[i];
         if (front != NULL && front->shared_new != NULL) {
             s->shared[i] = front->shared_new(&env);
         }

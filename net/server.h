@@ -23,7 +23,7 @@
 #define SERVER_STOP_MS         5000
 #define SERVER_REQUESTS_MAX    1024 /* in flight on one connection */
 
-enum server_protocol { SERVER_HTTP1, SERVER_HTTP2, SERVER_PROTOCOLS };
+enum server_protocol { SERVER_HTTP1, SERVER_HTTP2, SERVER_ZOOKEEPER, SERVER_PROTOCOLS };
 
 struct server;
 
@@ -37,6 +37,7 @@ struct server_options {
     /* By protocol. NULL: connections of that protocol are closed. */
     const struct front *fronts[SERVER_PROTOCOLS];
     const char *super_digest; /* who may do everything (net/identity.h); NULL or "": nobody */
+    const void *settings[SERVER_PROTOCOLS]; /* front_env.settings of each; borrowed until close */
     /* 0 everywhere = the defaults above; no idle timeout. */
     uint32_t connections_max;
     uint64_t handshake_ms;

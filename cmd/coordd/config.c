@@ -8,6 +8,8 @@
 #include <jansson.h>
 
 #include "cmd/coordd/config_internal.h"
+#include "lease/lease.h"
+#include "net/zookeeper/front.h"
 #include "raft/engine.h"
 #include "raft/wal.h"
 
@@ -21,6 +23,8 @@ enum kind {
     KIND_LEVEL,
     KIND_SWITCH,
     KIND_NUMBER,
+    KIND_WORDS,
+    KIND_READS,
     KIND_DIGEST
 };
 
@@ -90,6 +94,17 @@ static const struct option options[] = {
            "close client connections that are silent for so long; 0: never"),
     WORD("super-digest", "NAME:HASH", KIND_DIGEST, super_digest, NULL,
          "who may do everything: NAME:base64(sha1(NAME:PASSWORD)), as in ZooKeeper"),
+    WORD("zookeeper", "BOOL", KIND_SWITCH, zookeeper, "true",
+         "serve ZooKeeper clients on the client port (--zookeeper=false: do not)"),
+    WORD("zookeeper-reads", "WORD", KIND_READS, zookeeper_linearizable, "session",
+         "session: as ZooKeeper; linearizable: each confirmed with a majority"),
+    NUMBER("zookeeper-timeout-min-ms", zookeeper_timeout_min_ms, LEASE_TTL_MS_MIN, 3600000,
+           ZK_TIMEOUT_MS_MIN, "session timeouts are at least this"),
+    NUMBER("zookeeper-timeout-max-ms", zookeeper_timeout_max_ms, LEASE_TTL_MS_MIN, 3600000,
+           ZK_TIMEOUT_MS_MAX, "and at most this"),
+    WORD("zookeeper-words", "WORD,...", KIND_WORDS, zookeeper_words,
+         "ruok,isro,srvr,stat,mntr,conf,cons,envi,wchs,dirs",
+         "four-letter words that are answered; *: all, none: none"),
     SWITCH("help", help, "this text"),
     SWITCH("version", version, "the version"),
 };
@@ -236,6 +251,8 @@ static enum status set_value(const struct loader *l, const struct option *o, con
         why = log_level_parse(value, field) ? NULL : "is not error, warn, info or debug";
         break;
     case KIND_SWITCH: why = config_parse_switch(value, field); break;
+    case KIND_WORDS: why = zk_words_parse(value, field); break;
+    case KIND_READS: why = config_parse_reads(value, field); break;
     case KIND_DIGEST: why = config_parse_digest(value, field, o->size); break;
     case KIND_NUMBER: return set_number(l, o, value, field);
     }

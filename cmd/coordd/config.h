@@ -42,6 +42,11 @@ struct config {
     uint64_t requests_max;
     uint64_t idle_timeout_ms;
     char super_digest[CONFIG_DIGEST_BYTES_MAX]; /* "" = nobody */
+    bool zookeeper; /* ZooKeeper clients are served */
+    bool zookeeper_linearizable;
+    uint32_t zookeeper_words; /* net/zookeeper/front.h */
+    uint64_t zookeeper_timeout_min_ms;
+    uint64_t zookeeper_timeout_max_ms;
     bool help;    /* asked for: nothing else was looked at */
     bool version; /* likewise */
 };

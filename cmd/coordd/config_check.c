@@ -87,6 +87,12 @@ static enum status check_times(const struct config *c, struct errmsg *err)
                           "--election-timeout-ms %" PRIu64,
                           c->heartbeat_ms, c->election_timeout_ms);
     }
+    if (c->zookeeper_timeout_min_ms > c->zookeeper_timeout_max_ms) {
+        return errmsg_set(err, RC_INVALID,
+                          "--zookeeper-timeout-min-ms %" PRIu64 " is above "
+                          "--zookeeper-timeout-max-ms %" PRIu64,
+                          c->zookeeper_timeout_min_ms, c->zookeeper_timeout_max_ms);
+    }
     return RC_OK;
 }
 

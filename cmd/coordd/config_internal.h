@@ -16,6 +16,8 @@ const char *config_parse_address(const char *text, char *host, size_t host_bytes
 const char *config_parse_name(const char *text, char *out);
 const char *config_parse_switch(const char *text, bool *out);
 const char *config_parse_digest(const char *text, char *out, size_t out_bytes);
+/* "session" or "linearizable". */
+const char *config_parse_reads(const char *text, bool *linearizable);
 /* Plain, or in units of 1024: 64k, 32m, 1g. */
 bool config_parse_number(const char *text, uint64_t *out);
 

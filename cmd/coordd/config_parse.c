@@ -101,6 +101,14 @@ const char *config_parse_switch(const char *text, bool *out)
     return "is neither true nor false";
 }
 
+const char *config_parse_reads(const char *text, bool *linearizable)
+{
+    *linearizable = strcmp(text, "linearizable") == 0;
+    return *linearizable || strcmp(text, "session") == 0
+               ? NULL
+               : "is neither session nor linearizable";
+}
+
 const char *config_parse_digest(const char *text, char *out, size_t out_bytes)
 {
     if (!identity_digest_is_valid(slice_str(text))) {

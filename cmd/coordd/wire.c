@@ -22,6 +22,7 @@
 #include "net/grpc/front.h"
 #include "net/http/http.h"
 #include "net/server.h"
+#include "net/zookeeper/front.h"
 #include "raft/node.h"
 
 /* Rounds of node and server in one turn before I/O gets its turn again. */
@@ -36,6 +37,7 @@ struct daemon {
     struct metrics *metrics;
     struct node *node;
     struct server *server;
+    struct zk_settings zookeeper;
     bool is_stopping;
     bool server_stopped;
     bool node_stopped;
@@ -163,9 +165,20 @@ static enum status open_node(struct daemon *d, struct errmsg *err)
     return open_node_patiently(d, &options, err);
 }
 
+static void set_zookeeper(struct zk_settings *s, const struct config *c)
+{
+    *s = (struct zk_settings){.timeout_ms_min = (uint32_t)c->zookeeper_timeout_min_ms,
+                              .timeout_ms_max = (uint32_t)c->zookeeper_timeout_max_ms,
+                              .words = c->zookeeper_words,
+                              .linearizable_reads = c->zookeeper_linearizable,
+                              .client_port = c->listen.port};
+    snprintf(s->data_dir, sizeof s->data_dir, "%s", c->data_dir);
+}
+
 static enum status open_server(struct daemon *d, struct errmsg *err)
 {
     const struct config *c = d->config;
+    set_zookeeper(&d->zookeeper, c);
     const struct server_options options = {
         .env = d->env,
         .node = d->node,
@@ -174,7 +187,10 @@ static enum status open_server(struct daemon *d, struct errmsg *err)
         .host = c->listen.host,
         .port = c->listen.port,
         .super_digest = c->super_digest,
-        .fronts = {[SERVER_HTTP1] = &http_front, [SERVER_HTTP2] = &grpc_front},
+        .fronts = {[SERVER_HTTP1] = &http_front,
+                   [SERVER_HTTP2] = &grpc_front,
+                   [SERVER_ZOOKEEPER] = c->zookeeper ? &zookeeper_front : NULL},
+        .settings = {[SERVER_ZOOKEEPER] = &d->zookeeper},
         .connections_max = (uint32_t)c->connections_max,
         .limits = {.requests_max = (uint32_t)c->requests_max,
                    .idle_timeout_ms = c->idle_timeout_ms},

@@ -230,12 +230,19 @@ void node_turn(struct node *n)
 {
     struct list *it;
     struct list *tmp;
+    /* One that ends may cancel others. */
+    struct list asked;
+    list_init(&asked);
     LIST_EACH(it, tmp, &n->writes) {
+        list_remove(it);
+        list_push_back(&asked, it);
+    }
+    while ((it = list_pop_front(&asked)) != NULL) {
         struct node_write *w = LIST_OF(it, struct node_write, link);
         if (w->deadline_ms <= n->now_ms) {
             fake_node_fail(n, w, RC_TIMEOUT);
         } else if (n->is_held) {
-            continue;
+            list_push_back(&n->writes, it);
         } else if (n->finish_rc != RC_OK) {
             fake_node_fail(n, w, n->finish_rc);
         } else {
@@ -243,7 +250,6 @@ void node_turn(struct node *n)
         }
     }
     fake_node_tell_all(n);
-    /* One that fails may cancel others. */
     struct list due;
     list_init(&due);
     LIST_EACH(it, tmp, &n->reads) {

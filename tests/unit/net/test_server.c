@@ -344,7 +344,11 @@ START_TEST(the_first_bytes_tell_the_protocol)
         {"PATCH ", true, SERVER_HTTP1},
         {"get /", true, SERVER_PROTOCOLS},
         {"\x16\x03\x01", true, SERVER_PROTOCOLS},
-        {"ruok", true, SERVER_PROTOCOLS},
+        {"r", false, 0},
+        {"ruo", false, 0},
+        {"ruok", true, SERVER_ZOOKEEPER},
+        {"wchp\n", true, SERVER_ZOOKEEPER},
+        {"rook", true, SERVER_PROTOCOLS},
         {"SSH-2.0-x", true, SERVER_PROTOCOLS},
     };
     setup_open();
@@ -357,6 +361,10 @@ START_TEST(the_first_bytes_tell_the_protocol)
             ck_assert_int_eq(protocol, cases[i].protocol);
         }
     }
+    enum server_protocol first;
+    const char *none = NULL;
+    ck_assert(server_detect(slice_make("", 1), &first, &none)); /* of a length below 2^24 */
+    ck_assert_int_eq(first, SERVER_ZOOKEEPER);
     /* All prefixes of a preface are undecided or right. */
     for (size_t n = 0; n <= strlen(PREFACE); n++) {
         enum server_protocol protocol;

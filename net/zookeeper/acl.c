@@ -1,0 +1,92 @@
+/* Access control lists as ZooKeeper's clients write them, and who such a client is
+ * (net/identity.h). What a list allows is decided where commands are applied and queries
+ * answered. */
+#include "base/assert.h"
+#include "net/identity.h"
+#include "net/zookeeper/connection.h"
+#include "store/acl.h"
+
+void zk_identities_begin(struct zk_connection *c)
+{
+    (void)identity_add_ip(&c->identities, c->env->peer);
+}
+
+bool zk_identities_add(struct zk_connection *c, struct slice scheme, struct slice data)
+{
+    if (slice_is(scheme, "digest")) {
+        return identity_add_digest(&c->identities, data) &&
+               identity_add_super(&c->identities, c->env->super_digest);
+    }
+    return slice_is(scheme, "ip"); /* which every connection has */
+}
+
+/* The user of a digest is what comes before the colon. */
+void zk_identities_put(struct buf *out, const struct zk_connection *c)
+{
+    struct unpack u = unpack_make(buf_slice(&c->identities));
+    size_t count_at = out->size;
+    int32_t count = 0;
+    jute_put_int(out, 0);
+    while (u.rest.size > 0 && !u.failed) {
+        struct slice scheme = unpack_bytes(&u);
+        struct slice id = unpack_bytes(&u);
+        const uint8_t *colon =
+            slice_is(scheme, "digest") ? memchr(id.data, ':', id.size) : NULL;
+        jute_put_buffer(out, scheme);
+        jute_put_buffer(out,
+                        colon == NULL ? id : slice_make(id.data, (size_t)(colon - id.data)));
+        count++;
+    }
+    POST(!u.failed);
+    jute_put_int_at(out, count_at, count);
+}
+
+/* What most clients ask for: to the store a create without a list is the same. */
+static bool is_plain_open(const struct zk_request *r)
+{
+    return r->type != ZK_SET_ACL && r->acl_count == 1 && r->acl[0].permissions == ACL_ALL &&
+           slice_is(r->acl[0].scheme, "world") && slice_is(r->acl[0].id, "anyone");
+}
+
+/* Permissions beyond those that mean something are dropped. */
+bool zk_acl_encode(struct zk_connection *c, const struct zk_request *r, struct slice *out)
+{
+    *out = slice_make(NULL, 0);
+    if (is_plain_open(r)) {
+        return true;
+    }
+    struct arena *arena = &c->shared->scratch;
+    struct acl_entry *entries = arena_alloc(arena, r->acl_count * sizeof *entries);
+    for (size_t i = 0; i < r->acl_count; i++) {
+        entries[i] =
+            (struct acl_entry){.permissions = (uint32_t)r->acl[i].permissions & ACL_ALL,
+                               .scheme = r->acl[i].scheme,
+                               .id = r->acl[i].id};
+    }
+    struct buf list = {0};
+    identity_acl_encode(&list, entries, r->acl_count, buf_slice(&c->identities));
+    bool is_valid = acl_check(buf_slice(&list), NULL) == OUTCOME_OK;
+    if (is_valid) {
+        *out = arena_copy(arena, buf_slice(&list));
+    }
+    buf_close(&list);
+    return is_valid;
+}
+
+void zk_acl_put(struct zk_connection *c, struct buf *out, const struct query_result *result)
+{
+    struct acl_entry *entries;
+    size_t count;
+    arena_clear(&c->shared->pages);
+    enum status rc = acl_decode(result->acl, &entries, &count, &c->shared->pages);
+    POST(rc == RC_OK); /* the store holds no other */
+    struct zk_acl *acl = arena_alloc(&c->shared->pages, count * sizeof *acl);
+    for (size_t i = 0; i < count; i++) {
+        acl[i] = (struct zk_acl){.permissions = (int32_t)entries[i].permissions,
+                                 .scheme = entries[i].scheme,
+                                 .id = result->may_admin
+                                           ? entries[i].id
+                                           : identity_shown(&entries[i], &c->shared->pages)};
+    }
+    zk_put_acl(out, acl, count);
+}

@@ -1,0 +1,287 @@
+/* One ZooKeeper connection, for the files of net/zookeeper/ only.
+ *
+ *   front.c     bytes in, packets apart; turn, stop, close
+ *   greeting.c  the connect request: a session is opened or resumed
+ *   queue.c     requests in order: which may go on, which wait
+ *   write.c     requests that become commands
+ *   read.c      requests that are answered from this node's state
+ *   watches.c   the watches of a connection, over watch/watch.h
+ *   acl.c       access control lists, and who the client is
+ *   words.c     four-letter words
+ *
+ *   NEW --connect request--> OPENING --granted or resumed--> SERVING
+ *   NEW --four-letter word--> CLOSING
+ *   any --closeSession, refused, bad packet, session gone, stop--> CLOSING: what was answered goes
+ *   out
+ *
+ * Order. Replies leave in request order. Writes are proposed as they come. A read is answered when
+ * all requests before it are: at once if there are none, else in the completion of the write before
+ * it, when the state holds that write and nothing of those behind it. An event is in the output
+ * before any reply that could reveal its change: changes are dispatched to watches before the
+ * completion of their command, and events go out before anything else is answered.
+ *
+ * While no leader is known nothing is answered: on a node that was cut off, a client must not go on
+ * believing in a session that has expired elsewhere. */
+#ifndef NET_ZOOKEEPER_CONNECTION_H
+#define NET_ZOOKEEPER_CONNECTION_H
+
+#include "base/arena.h"
+#include "base/id_map.h"
+#include "base/list.h"
+#include "lease/lease.h"
+#include "net/front.h"
+#include "net/zookeeper/front.h"
+#include "net/zookeeper/packet.h"
+#include "raft/node.h"
+#include "store/store.h"
+
+/* Requests of one connection that are not answered yet, and their bytes; more are not read. */
+#define ZK_TASKS_MAX       1000
+#define ZK_TASKS_BYTES_MAX ((size_t)8 << 20)
+/* A write may be proposed over the heads of so many unanswered reads: their answers are made in one
+ * go, whatever room there is. */
+#define ZK_READS_OVERTAKEN_MAX 32
+/* With so much waiting to be sent, reads wait too; with so much in events, the client does not read
+ * and is closed: it comes back with setWatches. */
+#define ZK_OUT_BYTES_MAX    ((size_t)1 << 20)
+#define ZK_EVENTS_BYTES_MAX ((size_t)16 << 20)
+/* Clients take no larger packet than 1 MiB unless they are told to. */
+#define ZK_REPLY_BYTES_WARN ((size_t)1 << 20)
+#define ZK_REPLY_BYTES_MAX  ((size_t)64 << 20)
+#define ZK_WATCHES_MAX      ((size_t)250000)
+/* What one read from the network may bring while the connection is paused. */
+#define ZK_REST_BYTES ((size_t)256 << 10)
+/* A write that the node had no room for, or a read that waits for a leader, is tried again. */
+#define ZK_RETRY_MS     20
+#define ZK_WRITE_MS     30000
+#define ZK_CHECK_MS     500
+#define ZK_HANDSHAKE_MS 10000
+
+enum zk_stage { ZK_STAGE_NEW, ZK_STAGE_OPENING, ZK_STAGE_SERVING, ZK_STAGE_CLOSING };
+
+enum zk_task_state {
+    ZK_TASK_WAITING, /* to be begun: `packet` holds it */
+    ZK_TASK_LOCAL,   /* to be answered here, in its turn: `packet` holds it */
+    ZK_TASK_WRITING, /* the node has it; `packet` holds the types of a multi's results */
+    ZK_TASK_SYNCING, /* a barrier is under way: `packet` holds it */
+    ZK_TASK_SYNCED,
+    ZK_TASK_DONE, /* `reply` holds the whole packet */
+};
+
+/* A request that could not be answered at once. From a pool that all connections share. */
+struct zk_task {
+    struct list link;
+    struct zk_connection *connection;
+    uint8_t state;   /* enum zk_task_state */
+    bool closes;     /* the connection ends behind this reply */
+    bool is_counted; /* in zk_connection.locals */
+    int32_t xid;
+    int32_t type;
+    uint32_t bytes;    /* of the request */
+    uint32_t bad_op;   /* of a write: this operation is wrong in itself, UINT32_MAX = none */
+    int32_t bad_error; /* enum zk_error: what it fails with, in its turn */
+    uint64_t began_ms;
+    struct buf packet;
+    struct buf reply;
+    union {
+        struct node_write write;
+        struct node_read read;
+    };
+};
+
+/* Times from request to reply, in milliseconds as ZooKeeper has them. */
+struct zk_latency {
+    uint64_t count;
+    uint64_t sum_ms;
+    uint64_t min_ms;
+    uint64_t max_ms;
+};
+
+/* What all connections share. */
+struct zk_shared {
+    const struct zk_settings *settings;
+    struct list pool; /* of tasks */
+    size_t pool_count;
+    struct list connections;
+    size_t connection_count;
+    struct id_map by_session; /* the connections that serve */
+    struct arena scratch;     /* of one request or completion */
+    struct arena pages;       /* of one page of a listing */
+    struct buf spare;         /* memory of an output that was sent, for the next */
+    uint64_t received;        /* packets, as srvr tells them */
+    uint64_t sent;
+    uint64_t outstanding; /* tasks of all connections */
+    uint64_t watch_count;
+    uint64_t auth_failed;
+    uint64_t large_requests;
+    uint64_t opened_ms;
+    uint64_t large_reply_ms; /* the last warning */
+    struct zk_latency latency;
+    struct metric *packets_in;
+    struct metric *packets_out;
+    struct metric *events;
+    struct metric *opened;
+    struct metric *refused;
+    struct metric *large_replies;
+    struct histogram *write_seconds;
+};
+
+struct zk_watches;
+
+struct zk_connection {
+    const struct front_env *env;
+    struct zk_shared *shared;
+    struct list link; /* among all connections */
+    uint8_t stage;    /* enum zk_stage */
+    bool is_full;     /* no turn comes before the client has read */
+    bool is_paused;
+    bool is_stopping;
+    bool watches_lost; /* some could not be told what happened */
+    struct buf out;    /* replies and events in the order in which they may be seen */
+    int64_t zxid_sent; /* the highest in a header */
+    /* requests */
+    struct list tasks;       /* in request order */
+    struct zk_task *waiting; /* the first that is WAITING */
+    size_t task_count;
+    size_t task_bytes;
+    size_t locals;              /* LOCAL tasks before `waiting` */
+    size_t syncing;             /* SYNCING and SYNCED ones */
+    size_t writing;             /* WRITING ones */
+    uint64_t retry_ms;          /* 0 = nothing to try again */
+    struct zk_watches *watches; /* NULL until the first */
+    /* greeting */
+    struct zk_connect connect; /* its password is gone after the decoding */
+    uint8_t secret[LEASE_SECRET_BYTES];
+    struct node_write opening;
+    bool opening_open; /* `opening` is with the node */
+    /* the session */
+    uint64_t session; /* 0 until it is open */
+    uint64_t generation;
+    uint32_t timeout_ms;
+    uint64_t opened_ms;
+    uint64_t heard_ms;     /* a packet came */
+    uint64_t checked_ms;   /* the session was looked at: it may be taken over on another node */
+    uint64_t unserved_ms;  /* no leader is known since then; 0 = there is one */
+    struct buf identities; /* store/acl.h */
+    /* for the status texts */
+    uint64_t opened_wall_ms;
+    uint64_t received;
+    uint64_t sent;
+    int32_t last_xid;
+    int32_t last_type;
+    uint64_t last_latency_ms;
+    struct zk_latency latency;
+};
+
+static inline struct node *zk_node(const struct zk_connection *c)
+{
+    return c->env->node;
+}
+
+static inline const struct store *zk_store(const struct zk_connection *c)
+{
+    return node_store(c->env->node);
+}
+
+/* The zxid of a reply made now: the revision of this node's state. */
+static inline int64_t zk_zxid(const struct zk_connection *c)
+{
+    return (int64_t)store_revision(zk_store(c));
+}
+
+static inline uint64_t zk_now_ms(const struct zk_connection *c)
+{
+    return c->env->env->now_ms(c->env->env);
+}
+
+/* ---- front.c ---- */
+
+/* No more requests; what is in `out` goes out, then the connection ends. `why` is for the log. */
+void zk_finish(struct zk_connection *c, const char *why);
+/* A reply into c->out, in two steps; with ZK_OK the body between them. */
+size_t zk_answer_begin(struct zk_connection *c, int32_t xid, enum zk_error error);
+void zk_answer_end(struct zk_connection *c, size_t begin);
+/* One without a body. */
+void zk_answer(struct zk_connection *c, int32_t xid, enum zk_error error);
+/* A packet of another shape is about to be put into c->out, and is there. */
+void zk_out_begin(struct zk_connection *c);
+void zk_out_end(struct zk_connection *c);
+void zk_latency_note(struct zk_connection *c, uint64_t ms);
+
+/* ---- greeting.c ---- */
+
+void zk_greeting(struct zk_connection *c, struct slice packet);
+void zk_greeting_cancel(struct zk_connection *c);
+
+/* ---- queue.c ---- */
+
+/* One packet of a session. */
+void zk_request(struct zk_connection *c, struct slice packet);
+/* Answers what can be answered, and begins what can begin. */
+void zk_queue_turn(struct zk_connection *c);
+/* A write was applied, and the task is DONE. It may be gone afterwards. */
+void zk_task_done(struct zk_task *task);
+void zk_queue_cancel(struct zk_connection *c);
+void zk_pool_free(struct list *pool);
+
+/* ---- write.c ---- */
+
+bool zk_is_write(int32_t type);
+/* Proposes the request of `task`, or answers it at once (task->reply, ZK_TASK_DONE). RC_OVERLOADED:
+ * nothing happened, try again later. */
+enum status zk_write(struct zk_connection *c, struct zk_task *task,
+                     const struct zk_request *request) MUST_USE;
+enum zk_error zk_error_of(enum outcome outcome);
+
+/* ---- read.c ---- */
+
+/* Whether it is answered from the tree, and so may be asked to be linearizable. */
+bool zk_reads_tree(int32_t type);
+/* Answers a request from this node's state, into `out`. */
+void zk_read(struct zk_connection *c, const struct zk_request *request);
+
+/* ---- words.c ---- */
+
+/* Answers a four-letter word and ends the connection, once it is whole. Returns the bytes taken. */
+size_t zk_word(struct zk_connection *c, struct slice bytes);
+
+/* ---- watches.c ---- */
+
+enum zk_watch_kind {
+    ZK_WATCH_DATA = 1,       /* one-shot: data, exists */
+    ZK_WATCH_CHILDREN = 2,   /* one-shot */
+    ZK_WATCH_PERSISTENT = 4, /* data and children */
+    ZK_WATCH_RECURSIVE = 8,  /* data of all below */
+};
+
+/* False: the connection has too many. */
+bool zk_watch_add(struct zk_connection *c, struct slice path, enum zk_watch_kind kind);
+/* `remove` also drops them. False: there is none of this type. */
+bool zk_watch_find(struct zk_connection *c, struct slice path, enum zk_watcher_type type,
+                   bool remove);
+/* setWatches and setWatches2: arms, and tells what was missed. False: too many. */
+bool zk_watch_restore(struct zk_connection *c, const struct zk_request *request);
+/* Events that came up go to `out`, in order. To be called before anything is answered. Ends the
+ * connection of a client that does not read, or whose events were lost. */
+void zk_watches_flush(struct zk_connection *c);
+void zk_watches_close(struct zk_connection *c);
+size_t zk_watches_count(const struct zk_connection *c);
+/* Every watched path, once. */
+void zk_watches_each(const struct zk_connection *c,
+                     void (*fn)(void *context, struct slice path), void *context);
+
+/* ---- acl.c ---- */
+
+/* The identity that every connection has: its address. */
+void zk_identities_begin(struct zk_connection *c);
+/* An auth packet. False: refused. */
+bool zk_identities_add(struct zk_connection *c, struct slice scheme, struct slice data);
+/* The entries of whoAmI: a count, and scheme and user of each. */
+void zk_identities_put(struct buf *out, const struct zk_connection *c);
+/* A list as the store has it, in the scratch arena, with `auth` replaced by what it stands for.
+ * False: no node may have it. */
+bool zk_acl_encode(struct zk_connection *c, const struct zk_request *r, struct slice *out);
+/* The list of a node, for a reply. */
+void zk_acl_put(struct zk_connection *c, struct buf *out, const struct query_result *result);
+
+#endif

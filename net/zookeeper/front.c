@@ -1,0 +1,356 @@
+#include "net/zookeeper/front.h"
+
+#include <inttypes.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "lease/table.h"
+#include "net/zookeeper/connection.h"
+
+/* A large reply is warned of once in this time. */
+#define LARGE_REPEAT_MS 10000
+/* Memory of this size is kept for the next output. */
+#define SPARE_BYTES_MAX ((size_t)256 << 10)
+
+/* ---- the output --------------------------------------------------------------------------- */
+
+void zk_out_begin(struct zk_connection *c)
+{
+    if (c->out.capacity == 0) {
+        c->out = c->shared->spare;
+        c->shared->spare = (struct buf){0};
+    }
+}
+
+void zk_out_end(struct zk_connection *c)
+{
+    c->sent++;
+    c->shared->sent++;
+    metric_add(c->shared->packets_out, 1);
+}
+
+size_t zk_answer_begin(struct zk_connection *c, int32_t xid, enum zk_error error)
+{
+    int64_t zxid = zk_zxid(c);
+    c->zxid_sent = zxid > c->zxid_sent ? zxid : c->zxid_sent;
+    zk_out_begin(c);
+    return zk_reply_begin(&c->out, xid, zxid, error);
+}
+
+static void note_large(struct zk_connection *c, size_t bytes)
+{
+    uint64_t now = zk_now_ms(c);
+    metric_add(c->shared->large_replies, 1);
+    if (c->shared->large_reply_ms == 0 || now - c->shared->large_reply_ms >= LARGE_REPEAT_MS) {
+        c->shared->large_reply_ms = now;
+        log_warn(c->env->log, "zookeeper.large_reply",
+                 "peer=%s type=%s bytes=%zu reason=\"clients refuse more than 1 MiB unless "
+                 "jute.maxbuffer is raised\"",
+                 c->env->peer, zk_type_name(c->last_type), bytes);
+    }
+}
+
+void zk_answer_end(struct zk_connection *c, size_t begin)
+{
+    zk_reply_end(&c->out, begin);
+    zk_out_end(c);
+    if (c->out.size - begin > ZK_REPLY_BYTES_WARN) {
+        note_large(c, c->out.size - begin);
+    }
+}
+
+void zk_answer(struct zk_connection *c, int32_t xid, enum zk_error error)
+{
+    zk_answer_end(c, zk_answer_begin(c, xid, error));
+}
+
+static void write_out(struct zk_connection *c)
+{
+    if (c->out.size > 0) {
+        c->is_full = !c->env->sink.write(c->env->sink.conn, buf_slice(&c->out));
+    }
+    buf_clear(&c->out);
+    if (c->shared->spare.capacity == 0 && c->out.capacity <= SPARE_BYTES_MAX) {
+        c->shared->spare = c->out;
+        c->out = (struct buf){0};
+    }
+    buf_close(&c->out);
+}
+
+/* ---- times -------------------------------------------------------------------------------- */
+
+static void latency_add(struct zk_latency *l, uint64_t ms)
+{
+    l->min_ms = l->count == 0 || ms < l->min_ms ? ms : l->min_ms;
+    l->max_ms = ms > l->max_ms ? ms : l->max_ms;
+    l->sum_ms += ms;
+    l->count++;
+}
+
+void zk_latency_note(struct zk_connection *c, uint64_t ms)
+{
+    c->last_latency_ms = ms;
+    latency_add(&c->latency, ms);
+    latency_add(&c->shared->latency, ms);
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+void zk_finish(struct zk_connection *c, const char *why)
+{
+    if (c->stage == ZK_STAGE_CLOSING) {
+        return;
+    }
+    log_debug(c->env->log, "zookeeper.closing", "peer=%s session=%016" PRIx64 " reason=\"%s\"",
+              c->env->peer, c->session, why);
+    c->stage = ZK_STAGE_CLOSING;
+    if (c->session != 0 && id_map_get(&c->shared->by_session, c->session) == c) {
+        (void)id_map_remove(&c->shared->by_session, c->session);
+    }
+    zk_greeting_cancel(c);
+    zk_queue_cancel(c);
+    zk_watches_close(c);
+    if (c->is_full) { /* there will be no turn until the client reads, if it ever does */
+        c->env->sink.close(c->env->sink.conn, false);
+    } else {
+        c->env->sink.wake(c->env->sink.conn);
+    }
+}
+
+/* Throttled by not reading, never by errors. What comes behind a connect request waits for the
+ * session. */
+static void pause_if_full(struct zk_connection *c)
+{
+    size_t tasks_max = c->env->limits->requests_max < ZK_TASKS_MAX
+                           ? c->env->limits->requests_max
+                           : ZK_TASKS_MAX;
+    bool full = c->task_count >= tasks_max || c->task_bytes > ZK_TASKS_BYTES_MAX ||
+                c->out.size > ZK_OUT_BYTES_MAX || c->stage == ZK_STAGE_OPENING ||
+                c->is_stopping;
+    if (full != c->is_paused) {
+        c->is_paused = full;
+        c->env->sink.pause(c->env->sink.conn, full);
+    }
+}
+
+/* ---- shared ------------------------------------------------------------------------------- */
+
+static void register_metrics(struct zk_shared *s, struct metrics *m)
+{
+    s->packets_in = metrics_counter(m, "coord_zookeeper_packets_received_total", NULL,
+                                    "Packets from ZooKeeper clients.");
+    s->packets_out = metrics_counter(m, "coord_zookeeper_packets_sent_total", NULL,
+                                     "Packets to ZooKeeper clients, events included.");
+    s->events = metrics_counter(m, "coord_zookeeper_events_total", NULL,
+                                "Watch events to ZooKeeper clients.");
+    s->opened = metrics_counter(m, "coord_zookeeper_sessions_total", NULL,
+                                "Sessions opened or resumed by ZooKeeper clients.");
+    s->refused =
+        metrics_counter(m, "coord_zookeeper_sessions_refused_total", NULL,
+                        "Resumes of sessions that had ended, or with a wrong password.");
+    s->large_replies = metrics_counter(
+        m, "coord_zookeeper_large_replies_total", NULL,
+        "Replies above 1 MiB, which ZooKeeper clients refuse unless told not to.");
+    s->write_seconds = metrics_histogram(m, "coord_zookeeper_write_seconds", NULL,
+                                         "Time from a write's arrival to its reply.");
+}
+
+static void *zk_shared_new(const struct front_env *env)
+{
+    struct zk_shared *shared = mem_zalloc(sizeof *shared);
+    shared->settings = env->settings != NULL ? env->settings : &zk_settings_default;
+    shared->opened_ms = env->env->now_ms(env->env);
+    list_init(&shared->pool);
+    list_init(&shared->connections);
+    if (env->metrics != NULL) {
+        register_metrics(shared, env->metrics);
+    }
+    return shared;
+}
+
+static void zk_shared_free(void *state)
+{
+    struct zk_shared *shared = state;
+    zk_pool_free(&shared->pool);
+    id_map_close(&shared->by_session);
+    arena_close(&shared->scratch);
+    arena_close(&shared->pages);
+    buf_close(&shared->spare);
+    mem_free(shared);
+}
+
+/* ---- input -------------------------------------------------------------------------------- */
+
+static enum status zk_open(void *state, const struct front_env *env)
+{
+    struct zk_connection *c = state;
+    c->env = env;
+    c->shared = env->shared;
+    c->opened_ms = zk_now_ms(c);
+    c->opened_wall_ms = env->env->wall_ms(env->env);
+    list_init(&c->tasks);
+    list_push_back(&c->shared->connections, &c->link);
+    c->shared->connection_count++;
+    return RC_OK;
+}
+
+static void take_packet(struct zk_connection *c, struct slice packet)
+{
+    c->received++;
+    c->shared->received++;
+    metric_add(c->shared->packets_in, 1);
+    if (c->stage == ZK_STAGE_NEW) {
+        zk_greeting(c, packet);
+    } else {
+        zk_request(c, packet);
+    }
+}
+
+static ptrdiff_t zk_feed(void *state, struct slice bytes)
+{
+    struct zk_connection *c = state;
+    size_t taken = 0;
+    c->heard_ms = zk_now_ms(c);
+    if (c->stage == ZK_STAGE_NEW && c->received == 0 && bytes.data[0] != 0) {
+        return (ptrdiff_t)zk_word(c, bytes);
+    }
+    while (c->stage != ZK_STAGE_CLOSING && !c->is_paused) {
+        struct slice packet;
+        size_t size;
+        enum status rc =
+            zk_frame(slice_make(bytes.data + taken, bytes.size - taken), &packet, &size);
+        if (rc != RC_OK) {
+            c->shared->large_requests++;
+            zk_finish(c, "a packet longer than the limit");
+            break;
+        }
+        if (size == 0) {
+            break;
+        }
+        taken += size;
+        take_packet(c, packet);
+        pause_if_full(c);
+    }
+    return (ptrdiff_t)(c->stage == ZK_STAGE_CLOSING ? bytes.size : taken);
+}
+
+/* ---- turns -------------------------------------------------------------------------------- */
+
+static void zk_turn(void *state)
+{
+    struct zk_connection *c = state;
+    c->is_full = false;
+    if (c->stage == ZK_STAGE_SERVING) {
+        zk_watches_flush(c);
+        zk_queue_turn(c);
+    }
+    if (c->is_stopping && c->stage != ZK_STAGE_CLOSING && list_empty(&c->tasks) &&
+        !c->opening_open) {
+        zk_finish(c, "the server stops");
+    }
+    write_out(c);
+    if (c->stage == ZK_STAGE_CLOSING) {
+        c->env->sink.close(c->env->sink.conn, true);
+        return;
+    }
+    pause_if_full(c);
+}
+
+/* A session that this node knows to be over, or that another connection has taken, ends here. Only
+ * an applied entry says so. */
+static void check_session(struct zk_connection *c)
+{
+    const struct lease *lease = store_lease(zk_store(c), c->session);
+    if (lease == NULL) {
+        zk_finish(c, "the session has ended");
+    } else if (lease->generation != c->generation) {
+        zk_finish(c, "the session was taken over");
+    }
+}
+
+/* Without a leader for a third of the timeout, or up to half of it so that not all leave at the
+ * same moment, the client shall look for another node while it has time to. */
+static void check_serving(struct zk_connection *c, uint64_t now_ms)
+{
+    uint64_t patience_ms = c->timeout_ms / 3 + c->session % (c->timeout_ms / 6 + 1);
+    if (node_is_serving(zk_node(c))) {
+        c->unserved_ms = 0;
+    } else if (c->unserved_ms == 0) {
+        c->unserved_ms = now_ms;
+    } else if (now_ms - c->unserved_ms >= patience_ms) {
+        zk_finish(c, "no leader is known");
+    }
+}
+
+static void zk_tick(void *state, uint64_t now_ms)
+{
+    struct zk_connection *c = state;
+    if (c->stage == ZK_STAGE_NEW && now_ms - c->opened_ms >= ZK_HANDSHAKE_MS) {
+        zk_finish(c, "no connect request came");
+    }
+    if (c->stage == ZK_STAGE_SERVING && now_ms - c->checked_ms >= ZK_CHECK_MS) {
+        c->checked_ms = now_ms;
+        check_serving(c, now_ms);
+        check_session(c);
+    }
+    if (c->stage == ZK_STAGE_SERVING && c->watches_lost) {
+        zk_finish(c, "events were lost, or are not read");
+    }
+    if (c->stage == ZK_STAGE_SERVING && now_ms - c->heard_ms >= c->timeout_ms) {
+        zk_finish(c, "nothing was heard for the session's timeout");
+    }
+    if (c->retry_ms != 0 && now_ms >= c->retry_ms) {
+        c->env->sink.wake(c->env->sink.conn);
+    }
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t zk_next_deadline_ms(const void *state)
+{
+    const struct zk_connection *c = state;
+    if (c->stage == ZK_STAGE_NEW) {
+        return c->opened_ms + ZK_HANDSHAKE_MS;
+    }
+    if (c->stage != ZK_STAGE_SERVING) {
+        return UINT64_MAX;
+    }
+    uint64_t next = earlier(c->heard_ms + c->timeout_ms, c->checked_ms + ZK_CHECK_MS);
+    return c->retry_ms != 0 ? earlier(next, c->retry_ms) : next;
+}
+
+/* What is in flight is finished, nothing more is read. */
+static void zk_stop(void *state)
+{
+    struct zk_connection *c = state;
+    c->is_stopping = true;
+    c->env->sink.wake(c->env->sink.conn);
+}
+
+static void zk_close(void *state)
+{
+    struct zk_connection *c = state;
+    zk_finish(c, "the client has gone");
+    list_remove(&c->link);
+    c->shared->connection_count--;
+    buf_close(&c->out);
+    buf_close(&c->identities);
+}
+
+const struct front zookeeper_front = {
+    .name = "zookeeper",
+    .state_size = sizeof(struct zk_connection),
+    .rest_bytes_max = ZK_PACKET_BYTES_MAX + 4 + ZK_REST_BYTES,
+    .shared_new = zk_shared_new,
+    .shared_free = zk_shared_free,
+    .open = zk_open,
+    .feed = zk_feed,
+    .turn = zk_turn,
+    .tick = zk_tick,
+    .next_deadline_ms = zk_next_deadline_ms,
+    .stop = zk_stop,
+    .close = zk_close,
+};

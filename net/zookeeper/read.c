@@ -1,0 +1,322 @@
+/* Requests that are answered from this node's state, in the turn of their request: what the client
+ * wrote before through this connection is in it. */
+#include "base/assert.h"
+#include "net/zookeeper/connection.h"
+
+static enum zk_error query(struct zk_connection *c, uint8_t type, struct slice path,
+                           struct query_result *result)
+{
+    struct query q = {.type = type, .space = SPACE_NODES, .path = path};
+    q.identities = buf_slice(&c->identities);
+    store_query(zk_store(c), &q, result, &c->shared->scratch);
+    return zk_error_of(result->outcome);
+}
+
+/* ---- nodes -------------------------------------------------------------------------------- */
+
+/* Arms the watch of a read that is answered with `error`. */
+static enum zk_error watch_data(struct zk_connection *c, const struct zk_request *r,
+                                enum zk_error error)
+{
+    return !r->watch || zk_watch_add(c, r->path, ZK_WATCH_DATA) ? error : ZK_THROTTLED;
+}
+
+static void answer_exists(struct zk_connection *c, const struct zk_request *r)
+{
+    struct query_result result;
+    enum zk_error error = query(c, QUERY_EXISTS, r->path, &result);
+    if (error == ZK_OK || error == ZK_NO_NODE) {
+        error = watch_data(c, r, error);
+    }
+    size_t begin = zk_answer_begin(c, r->xid, error);
+    if (error == ZK_OK) {
+        zk_put_stat(&c->out, &result.stat);
+    }
+    zk_answer_end(c, begin);
+}
+
+static void put_data(struct buf *out, const struct query_result *result)
+{
+    if (result->null_data) {
+        jute_put_null(out);
+    } else {
+        jute_put_buffer(out, result->data);
+    }
+    zk_put_stat(out, &result->stat);
+}
+
+static void answer_data(struct zk_connection *c, const struct zk_request *r)
+{
+    struct query_result result;
+    enum zk_error error = query(c, QUERY_GET, r->path, &result);
+    if (error == ZK_OK) {
+        error = watch_data(c, r, error);
+    }
+    size_t begin = zk_answer_begin(c, r->xid, error);
+    if (error == ZK_OK) {
+        put_data(&c->out, &result);
+    }
+    zk_answer_end(c, begin);
+}
+
+/* A listing of the store, page by page, whose memory is only that of a page. */
+struct pages {
+    struct zk_connection *connection;
+    struct query query;
+    struct query_result result; /* the page */
+    bool begun;
+    uint8_t after[STORE_PATH_BYTES_MAX];
+};
+
+/* The next page. False: there is none, or `result.outcome` says why not. */
+static bool pages_next(struct pages *p)
+{
+    struct zk_connection *c = p->connection;
+    if (p->begun && !p->result.more) {
+        return false;
+    }
+    if (p->begun) {
+        struct slice last = p->result.entries[p->result.entry_count - 1].path;
+        memcpy(p->after, last.data, last.size);
+        p->query.after = slice_make(p->after, last.size);
+    }
+    p->begun = true;
+    arena_clear(&c->shared->pages);
+    store_query(zk_store(c), &p->query, &p->result, &c->shared->pages);
+    return p->result.outcome == OUTCOME_OK;
+}
+
+static void pages_begin(struct pages *p, struct zk_connection *c, enum query_type type,
+                        struct slice path)
+{
+    p->connection = c;
+    p->query = (struct query){.type = type, .space = SPACE_NODES, .path = path};
+    p->begun = false;
+    p->query.identities = buf_slice(&c->identities);
+}
+
+/* The names of all children. On failure what it put is to be taken back. */
+static enum zk_error put_children(struct zk_connection *c, struct slice path,
+                                  struct node_stat *stat)
+{
+    struct pages p;
+    size_t count_at = c->out.size;
+    int32_t count = 0;
+    size_t parent_bytes = path.size == 1 ? 1 : path.size + 1;
+    jute_put_int(&c->out, 0);
+    pages_begin(&p, c, QUERY_LIST, path);
+    while (pages_next(&p)) {
+        for (uint32_t i = 0; i < p.result.entry_count; i++) {
+            struct slice child = p.result.entries[i].path;
+            jute_put_buffer(&c->out,
+                            slice_make(child.data + parent_bytes, child.size - parent_bytes));
+        }
+        count += (int32_t)p.result.entry_count;
+        if (c->out.size - count_at > ZK_REPLY_BYTES_MAX) {
+            return ZK_SYSTEM_ERROR;
+        }
+    }
+    jute_put_int_at(&c->out, count_at, count);
+    *stat = p.result.stat;
+    return zk_error_of(p.result.outcome);
+}
+
+static void answer_children(struct zk_connection *c, const struct zk_request *r)
+{
+    struct node_stat stat;
+    size_t begin = zk_answer_begin(c, r->xid, ZK_OK);
+    enum zk_error error = put_children(c, r->path, &stat);
+    if (error == ZK_OK && r->watch && !zk_watch_add(c, r->path, ZK_WATCH_CHILDREN)) {
+        error = ZK_THROTTLED;
+    }
+    if (error != ZK_OK) {
+        c->out.size = begin;
+        zk_answer(c, r->xid, error);
+        return;
+    }
+    if (r->type == ZK_GET_CHILDREN2) {
+        zk_put_stat(&c->out, &stat);
+    }
+    zk_answer_end(c, begin);
+}
+
+static void answer_acl(struct zk_connection *c, const struct zk_request *r)
+{
+    struct query_result result;
+    enum zk_error error = query(c, QUERY_ACL, r->path, &result);
+    size_t begin = zk_answer_begin(c, r->xid, error);
+    if (error == ZK_OK) {
+        zk_acl_put(c, &c->out, &result);
+        zk_put_stat(&c->out, &result.stat);
+    }
+    zk_answer_end(c, begin);
+}
+
+/* ---- many nodes --------------------------------------------------------------------------- */
+
+static void answer_descendants(struct zk_connection *c, const struct zk_request *r)
+{
+    struct pages p;
+    uint64_t count = 0;
+    pages_begin(&p, c, QUERY_LIST, r->path);
+    p.query.recursive = true;
+    while (pages_next(&p)) {
+        count += p.result.entry_count;
+    }
+    enum zk_error error = zk_error_of(p.result.outcome);
+    size_t begin = zk_answer_begin(c, r->xid, error);
+    if (error == ZK_OK) {
+        jute_put_int(&c->out, count > INT32_MAX ? INT32_MAX : (int32_t)count);
+    }
+    zk_answer_end(c, begin);
+}
+
+static bool has_prefix(struct slice path, struct slice prefix)
+{
+    return prefix.size <= path.size && slice_equal(slice_make(path.data, prefix.size), prefix);
+}
+
+/* Of this session, by plain prefix of the path. */
+static void answer_ephemerals(struct zk_connection *c, const struct zk_request *r)
+{
+    struct pages p;
+    size_t begin = zk_answer_begin(c, r->xid, ZK_OK);
+    size_t count_at = c->out.size;
+    int32_t count = 0;
+    jute_put_int(&c->out, 0);
+    pages_begin(&p, c, QUERY_LEASE, slice_make(NULL, 0));
+    p.query.lease = c->session;
+    while (pages_next(&p)) {
+        for (uint32_t i = 0; i < p.result.entry_count; i++) {
+            struct slice path = p.result.entries[i].path;
+            if (has_prefix(path, r->path)) {
+                jute_put_buffer(&c->out, path);
+                count++;
+            }
+        }
+    }
+    jute_put_int_at(&c->out, count_at, count);
+    zk_answer_end(c, begin);
+}
+
+/* Each operation for itself: what fails says so, the others are answered. */
+static void answer_multi_read(struct zk_connection *c, const struct zk_request *r)
+{
+    size_t begin = zk_answer_begin(c, r->xid, ZK_OK);
+    for (size_t i = 0; i < r->op_count; i++) {
+        const struct zk_request *op = &r->ops[i];
+        struct query_result result = {.outcome = OUTCOME_OK};
+        struct node_stat stat;
+        size_t head = c->out.size;
+        zk_put_multi_head(&c->out, op->type, ZK_OK);
+        enum zk_error error = op->type == ZK_GET_DATA ? query(c, QUERY_GET, op->path, &result)
+                                                      : put_children(c, op->path, &stat);
+        if (error != ZK_OK) {
+            c->out.size = head;
+            zk_put_multi_head(&c->out, ZK_ERROR, error);
+            jute_put_int(&c->out, error);
+        } else if (op->type == ZK_GET_DATA) {
+            put_data(&c->out, &result);
+        }
+        if (c->out.size - begin > ZK_REPLY_BYTES_MAX) {
+            c->out.size = begin;
+            zk_answer(c, r->xid, ZK_SYSTEM_ERROR);
+            return;
+        }
+    }
+    zk_put_multi_end(&c->out);
+    zk_answer_end(c, begin);
+}
+
+/* ---- the connection ----------------------------------------------------------------------- */
+
+static void answer_watches(struct zk_connection *c, const struct zk_request *r)
+{
+    if (r->flags < ZK_WATCHER_CHILDREN || r->flags > ZK_WATCHER_RECURSIVE) {
+        zk_answer(c, r->xid, ZK_MARSHALLING_ERROR);
+        return;
+    }
+    bool found =
+        zk_watch_find(c, r->path, (enum zk_watcher_type)r->flags, r->type == ZK_REMOVE_WATCHES);
+    zk_answer(c, r->xid, found ? ZK_OK : ZK_NO_WATCHER);
+}
+
+static void answer_add_watch(struct zk_connection *c, const struct zk_request *r)
+{
+    if (r->flags != 0 && r->flags != 1) {
+        zk_answer(c, r->xid, ZK_MARSHALLING_ERROR);
+        return;
+    }
+    bool added =
+        zk_watch_add(c, r->path, r->flags == 0 ? ZK_WATCH_PERSISTENT : ZK_WATCH_RECURSIVE);
+    if (!added) {
+        zk_answer(c, r->xid, ZK_THROTTLED);
+        return;
+    }
+    size_t begin = zk_answer_begin(c, r->xid, ZK_OK); /* this reply has a body: an error of 0 */
+    jute_put_int(&c->out, 0);
+    zk_answer_end(c, begin);
+}
+
+/* No mechanism is offered: said as a server without SASL says it. */
+static void answer_sasl(struct zk_connection *c, const struct zk_request *r)
+{
+    zk_out_begin(c);
+    size_t begin = zk_reply_begin(&c->out, r->xid, 0, ZK_OK);
+    jute_put_null(&c->out);
+    zk_answer_end(c, begin);
+}
+
+static void answer_who_am_i(struct zk_connection *c, const struct zk_request *r)
+{
+    size_t begin = zk_answer_begin(c, r->xid, ZK_OK);
+    zk_identities_put(&c->out, c);
+    zk_answer_end(c, begin);
+}
+
+static void answer_unimplemented(struct zk_connection *c, const struct zk_request *r)
+{
+    zk_answer(c, r->xid, ZK_UNIMPLEMENTED);
+    zk_finish(c, "an operation that clients do not have");
+}
+
+bool zk_reads_tree(int32_t type)
+{
+    switch (type) {
+    case ZK_EXISTS:
+    case ZK_GET_DATA:
+    case ZK_GET_CHILDREN:
+    case ZK_GET_CHILDREN2:
+    case ZK_GET_ACL:
+    case ZK_GET_EPHEMERALS:
+    case ZK_GET_ALL_CHILDREN_NUMBER:
+    case ZK_MULTI_READ: return true;
+    default: return false;
+    }
+}
+
+void zk_read(struct zk_connection *c, const struct zk_request *request)
+{
+    switch (request->type) {
+    case ZK_EXISTS: answer_exists(c, request); break;
+    case ZK_GET_DATA: answer_data(c, request); break;
+    case ZK_GET_CHILDREN:
+    case ZK_GET_CHILDREN2: answer_children(c, request); break;
+    case ZK_GET_ACL: answer_acl(c, request); break;
+    case ZK_GET_EPHEMERALS: answer_ephemerals(c, request); break;
+    case ZK_GET_ALL_CHILDREN_NUMBER: answer_descendants(c, request); break;
+    case ZK_MULTI_READ: answer_multi_read(c, request); break;
+    case ZK_CHECK_WATCHES:
+    case ZK_REMOVE_WATCHES: answer_watches(c, request); break;
+    case ZK_SET_WATCHES:
+    case ZK_SET_WATCHES2:
+        zk_answer(c, request->xid, zk_watch_restore(c, request) ? ZK_OK : ZK_THROTTLED);
+        break;
+    case ZK_ADD_WATCH: answer_add_watch(c, request); break;
+    case ZK_SASL: answer_sasl(c, request); break;
+    case ZK_WHO_AM_I: answer_who_am_i(c, request); break;
+    case ZK_PING: zk_answer(c, request->xid, ZK_OK); break;
+    case ZK_RECONFIG: zk_answer(c, request->xid, ZK_RECONFIG_DISABLED); break;
+    default: answer_unimplemented(c, request); break;
+    }
+}
