@@ -7,8 +7,8 @@
  *            | bytes identities | bytes note | body
  *   txn      u32 guards | u32 then | u32 else | guards | operations of then | of else
  *   guard    u8 target | u8 relation | u8 space | bytes path | u64 number | bytes value
- *   op       u8 type | u8 flags | u8 space | u8 kind | bytes path | bytes data | bytes acl
- *            | u32 version | u32 limit | u64 lease | u64 ttl_ms
+ *   op       u8 type | u8 flags, and 128: a list | u8 space | u8 kind | bytes path | bytes data
+ *            | flags & 128: bytes acl | u32 version | u32 limit | u64 lease | u64 ttl_ms
  *   check    u64 index | u32 count | count times: u64 member | u64 digest
  *   level    u32 level
  *   reap     bytes path | u64 create revision
@@ -29,6 +29,9 @@
 #define BATCH_HEADER_BYTES    ((size_t)24)
 #define OP_FLAGS_ALL \
     (OP_SEQUENTIAL | OP_MAKE_PARENTS | OP_RECURSIVE | OP_NULL_DATA | OP_DRY_RUN | OP_STAT_ONLY)
+
+/* Most operations have none, and nothing of it in their bytes. */
+#define OP_HAS_ACL 128
 
 enum presence { PRESENCE_SESSION = 1, PRESENCE_REQUEST = 2, PRESENCE_OWNER = 4 };
 
@@ -72,12 +75,14 @@ enum status batch_open(struct slice payload, struct batch_header *header,
 static void op_encode(struct buf *b, const struct op *op)
 {
     pack_u8(b, op->type);
-    pack_u8(b, op->flags);
+    pack_u8(b, (uint8_t)(op->flags | (op->acl.size > 0 ? OP_HAS_ACL : 0)));
     pack_u8(b, op->space);
     pack_u8(b, op->kind);
     pack_bytes(b, op->path);
     pack_bytes(b, op->data);
-    pack_bytes(b, op->acl);
+    if (op->acl.size > 0) {
+        pack_bytes(b, op->acl);
+    }
     pack_u32(b, op->version);
     pack_u32(b, op->limit);
     pack_u64(b, op->lease);
@@ -204,12 +209,17 @@ void command_set_origin(uint8_t *command, uint64_t boot, uint64_t counter)
 static void op_decode(struct unpack *u, struct op *op)
 {
     op->type = unpack_u8(u);
-    op->flags = unpack_u8(u);
+    uint8_t flags = unpack_u8(u);
     op->space = unpack_u8(u);
     op->kind = unpack_u8(u);
     op->path = unpack_bytes(u);
     op->data = unpack_bytes(u);
-    op->acl = unpack_bytes(u);
+    op->acl = slice_make(NULL, 0);
+    if (flags & OP_HAS_ACL) {
+        op->acl = unpack_bytes(u);
+        u->failed = u->failed || op->acl.size == 0;
+    }
+    op->flags = (uint8_t)(flags & ~OP_HAS_ACL);
     op->version = unpack_u32(u);
     op->limit = unpack_u32(u);
     op->lease = unpack_u64(u);

@@ -54,9 +54,9 @@ enum op_flags {
 #define VERSION_ANY UINT32_MAX
 #define COMMAND_IDENTITIES_BYTES_MAX ((size_t)64 << 10)
 #define COMMAND_NOTE_BYTES_MAX ((size_t)4096)
-/* An encoded guard without path and value, an encoded operation without path, data and ACL. */
+/* An encoded guard without path and value, an encoded operation without path, data and list. */
 #define COMMAND_GUARD_BYTES_MIN ((size_t)19)
-#define COMMAND_OP_BYTES_MIN ((size_t)40)
+#define COMMAND_OP_BYTES_MIN ((size_t)36)
 /* What command_check lets through is at most so long when it is encoded. */
 #define COMMAND_BYTES_MAX                                                            \
     (STORE_REQUEST_BYTES_MAX + COMMAND_IDENTITIES_BYTES_MAX + COMMAND_NOTE_BYTES_MAX + \

@@ -216,7 +216,8 @@ static size_t ops_bytes(const struct op *ops, uint32_t count)
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
-        bytes += COMMAND_OP_BYTES_MIN + ops[i].path.size + ops[i].data.size + ops[i].acl.size;
+        bytes += COMMAND_OP_BYTES_MIN + ops[i].path.size + ops[i].data.size;
+        bytes += ops[i].acl.size == 0 ? 0 : sizeof(uint32_t) + ops[i].acl.size;
     }
     return bytes;
 }
