@@ -301,6 +301,9 @@ enum outcome identities_check(struct slice identities, struct errmsg *err)
     struct unpack u = unpack_make(identities);
     struct identity identity;
     size_t count = 0;
+    if (identities.size == 0) {
+        return OUTCOME_OK;
+    }
     while (identity_next(&u, &identity)) {
         count++;
     }

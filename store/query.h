@@ -41,8 +41,8 @@ struct query {
     /* get, exists: the node as of this revision, behind all its changes; 0 = now. COMPACTED when
      * it cannot be known any more: neither the change log nor a version chain reaches back so far,
      * nor is the node unchanged since. FUTURE_REVISION above the present. In the stat of then
-     * children_revision, sequence_next and child_count are 0: history keeps the versions of a node,
-     * not how many children it had meanwhile. */
+     * children_revision, sequence_next, child_count, acl_version and acl are 0: history keeps the
+     * versions of a node, not how many children or which lists it had meanwhile. */
     uint64_t revision;
     /* lease: its id. leases: those with an id above it, 0 = from the start. */
     uint64_t lease;

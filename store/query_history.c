@@ -63,6 +63,9 @@ static void answer_value(struct query_result *result, struct value *v)
     result->stat.children_revision = 0;
     result->stat.sequence_next = 0;
     result->stat.child_count = 0;
+    /* Nor is which list it had, where a change of that has left. */
+    result->stat.acl_version = 0;
+    result->stat.acl = 0;
 }
 
 /* The node before a change that is no create. */
@@ -74,9 +77,6 @@ static void answer_before(struct query_result *result, const struct change *c)
         result->stat.version = version == 0 ? VERSION_ANY - 1 : version - 1;
         result->stat.modify_revision = c->old_modify_revision;
         result->stat.modify_ms = c->old_modify_ms;
-    } else if (c->type == CHANGE_ACL) {
-        uint32_t version = c->stat.acl_version;
-        result->stat.acl_version = version == 0 ? VERSION_ANY - 1 : version - 1;
     }
     answer_value(result, c->old_data);
 }

@@ -72,13 +72,31 @@ static uint32_t bootstrap_node(struct store *s, uint32_t parent, const char *pat
     return slot;
 }
 
+/* What is written there, clients take for the addresses of servers: as in ZooKeeper, everybody may
+ * read it, and only who is super may do more. */
+static void bootstrap_config(struct store *s, uint32_t parent)
+{
+    const struct acl_entry readers = {
+        .permissions = ACL_READ,
+        .scheme = slice_str("world"),
+        .id = slice_str("anyone"),
+    };
+    uint32_t slot = bootstrap_node(s, parent, "/zookeeper/config");
+    struct buf list = {0};
+    acl_encode(&list, &readers, 1);
+    uint32_t acl = acl_table_intern(&s->acls, buf_slice(&list));
+    acl_table_attach(&s->acls, acl);
+    tree_node(&s->tree, slot)->acl = acl;
+    buf_close(&list);
+}
+
 struct store *store_new(void)
 {
     struct store *s = store_alloc();
     s->revision = REVISION_FIRST;
     uint32_t root = bootstrap_node(s, TREE_NONE, "/");
     uint32_t zookeeper = bootstrap_node(s, root, "/zookeeper");
-    (void)bootstrap_node(s, zookeeper, "/zookeeper/config");
+    bootstrap_config(s, zookeeper);
     (void)bootstrap_node(s, zookeeper, "/zookeeper/quota");
     s->node_sum = digest_items(s);
     return s;
@@ -253,7 +271,7 @@ bool store_may_see(const struct store *s, const struct change *c, struct slice i
     if (!acl_list_may(c->acl, ACL_READ, identities)) {
         return false;
     }
-    if (s->acls.count == 0) {
+    if (c->revision == s->revision) { /* nothing has happened since its own command */
         return true;
     }
     uint32_t slot = tree_find_hashed(&s->tree, c->space, c->path, c->path_hash);

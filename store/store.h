@@ -37,7 +37,7 @@ uint64_t store_applied_index(const struct store *s);
 uint64_t store_cluster_ms(const struct store *s); /* of the last command applied */
 uint64_t store_digest(const struct store *s);     /* of all replicated state at applied_index */
 uint64_t store_node_count(const struct store *s);
-uint64_t store_bytes(const struct store *s);      /* approximate memory of nodes and values */
+uint64_t store_bytes(const struct store *s); /* approximate memory of nodes, values and lists */
 uint32_t store_level(const struct store *s);      /* replicated feature level */
 uint64_t store_history_floor(const struct store *s); /* oldest revision still in the change log */
 uint64_t store_history_bytes(const struct store *s);
@@ -74,7 +74,7 @@ const struct lease *store_lease_next(const struct store *s, uint64_t after);
  * that no node has any more nobody may read: of changes in the log ask store_may_see. */
 bool store_may_read(const struct store *s, uint32_t acl_id, struct slice identities);
 /* Whether they may see a change of the log: the list that the node had then allows to read, and, if
- * the node is still there, the one that it has now. A compare or two while no node has a list. */
+ * the node is still there, the one that it has now. */
 struct change;
 bool store_may_see(const struct store *s, const struct change *c, struct slice identities);
 

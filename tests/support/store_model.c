@@ -72,6 +72,7 @@ void model_init(struct model *m)
             .stat = {.create_revision = 1, .modify_revision = 1, .children_revision = 1}};
         strcpy(r.path, paths[i]);
         r.stat.child_count = i == 0 ? 1 : i == 1 ? 2 : 0;
+        r.list = i == 2 ? MODEL_READERS : 0;
         model_insert(m, &r);
     }
 }

@@ -95,9 +95,10 @@ void model_delete_record(struct model *m, struct expected *e, struct record *r);
 /* ---- who may what (store_model_acl.c) ---- */
 
 /* A few lists and a few callers, and a table of what each of these may do where. */
-#define MODEL_LISTS   7 /* 0: open; from 1: valid; MODEL_LISTS itself: not valid */
+#define MODEL_LISTS   8 /* 0: open; from 1: valid; MODEL_LISTS itself: not valid */
 #define MODEL_CALLERS 5
 #define MODEL_SUPER   4
+#define MODEL_READERS 7 /* the list of "/zookeeper/config" */
 
 void model_list_encode(uint8_t list, struct buf *out);     /* of 0: open, as a list */
 void model_caller_encode(uint8_t caller, struct buf *out); /* of 0: nobody, nothing */

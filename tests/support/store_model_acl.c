@@ -20,6 +20,7 @@ static const struct line lists[MODEL_LISTS][2] = {
     {{0, "world", "anyone"}},
     {{13, "world", "anyone"}},
     {{31, "world", "anyone"}, {0, "digest", ALICE}},
+    {{1, "world", "anyone"}},
 };
 
 static const struct line callers[MODEL_CALLERS][2] = {
@@ -32,7 +33,7 @@ static const struct line callers[MODEL_CALLERS][2] = {
 
 static const uint8_t may[MODEL_LISTS][MODEL_CALLERS] = {
     {31, 31, 31, 31, 31}, {0, 0, 31, 0, 31},     {1, 1, 31, 1, 31},    {0, 15, 15, 17, 31},
-    {0, 0, 0, 0, 31},     {13, 13, 13, 13, 31}, {31, 31, 31, 31, 31},
+    {0, 0, 0, 0, 31},     {13, 13, 13, 13, 31}, {31, 31, 31, 31, 31}, {1, 1, 1, 1, 31},
 };
 
 void model_list_encode(uint8_t list, struct buf *out)

@@ -43,7 +43,7 @@ static inline void note(char *log, const char *text)
 static inline size_t on_deliver(struct watch *watch, const struct change *const *changes,
                                 size_t count, bool continued, bool more)
 {
-    static const char marks[] = {'?', '+', '=', '-'};
+    static const char marks[] = {'?', '+', '=', '-', '!'};
     struct watcher *w = LIST_OF(watch, struct watcher, watch);
     struct fixture *x = w->x;
     size_t take = count < w->room ? count : w->room;

@@ -9,6 +9,8 @@
 #define ALICE "alice:aGFzaA=="
 #define BOB   "bob:b3RoZXI="
 
+#define AT_FIRST 1 /* lists of a new store: that of "/zookeeper/config" */
+
 static struct kit k;
 static struct arena arena;
 static struct buf memory[64]; /* of lists and identities, freed with the test */
@@ -373,7 +375,7 @@ START_TEST(an_open_node_has_the_list_that_grants_the_world_everything)
     ck_assert(acl_is_open(acl.acl));
     ck_assert(acl.may_admin);
     ck_assert_uint_eq(acl.stat.acl, 0);
-    ck_assert_uint_eq(k.store->acls.count, 0);
+    ck_assert_uint_eq(k.store->acls.count, AT_FIRST);
 }
 END_TEST
 
@@ -539,7 +541,15 @@ START_TEST(what_leases_and_the_reaper_remove_needs_no_permission)
     k.cluster_ms += 1000;
     c = (struct command){.type = COMMAND_REAP, .reap = {slice_str("/p/t"), revision}};
     ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
-    ck_assert_uint_eq(k.store->acls.count, 1);
+    ck_assert_uint_eq(k.store->acls.count, AT_FIRST + 1);
+}
+END_TEST
+
+START_TEST(only_who_is_super_may_write_what_clients_take_for_addresses)
+{
+    ck_assert_int_eq(ask_as(nobody, QUERY_GET, "/zookeeper/config").outcome, OUTCOME_OK);
+    ck_assert_int_eq(do_as(nobody, OP_SET, "/zookeeper/config"), OUTCOME_NO_AUTH);
+    ck_assert_int_eq(do_as(who("super", ""), OP_SET, "/zookeeper/config"), OUTCOME_OK);
 }
 END_TEST
 
@@ -547,17 +557,17 @@ END_TEST
 
 START_TEST(equal_lists_are_one_and_go_with_their_last_node)
 {
-    struct slice l = list(ACL_READ, "world", "anyone");
+    struct slice l = list(ACL_READ | ACL_WRITE, "world", "anyone");
     ck_assert_int_eq(create_with("/a", l), OUTCOME_OK);
     ck_assert_int_eq(create_with("/b", l), OUTCOME_OK);
-    ck_assert_uint_eq(k.store->acls.count, 1);
+    ck_assert_uint_eq(k.store->acls.count, AT_FIRST + 1);
     uint32_t id = ask_as(nobody, QUERY_EXISTS, "/a").stat.acl;
     ck_assert_uint_eq(ask_as(nobody, QUERY_EXISTS, "/b").stat.acl, id);
     ck_assert_int_eq(kit_delete(&k, "/a"), OUTCOME_OK);
-    ck_assert_uint_eq(k.store->acls.count, 1);
+    ck_assert_uint_eq(k.store->acls.count, AT_FIRST + 1);
     ck_assert_int_eq(set_acl_as(who("super", ""), "/b", list(31, "world", "anyone"), 0),
                      OUTCOME_OK);
-    ck_assert_uint_eq(k.store->acls.count, 0);
+    ck_assert_uint_eq(k.store->acls.count, AT_FIRST);
     ck_assert(!store_may_read(k.store, id, nobody));
     ck_assert(store_may_read(k.store, 0, nobody));
     ck_assert_int_eq(create_with("/c", l), OUTCOME_OK);
@@ -584,12 +594,12 @@ START_TEST(a_transaction_that_fails_takes_lists_back)
     k.cluster_ms = store_cluster_ms(k.store);
     ck_assert_int_eq(run_as(who("super", ""), ops, 6), OUTCOME_NO_NODE);
     ck_assert_uint_eq(store_digest(k.store), digest);
-    ck_assert_uint_eq(k.store->acls.count, 1);
+    ck_assert_uint_eq(k.store->acls.count, AT_FIRST + 1);
     k.cluster_ms = cluster_ms;
     store_check(k.store);
     /* And one that does not fail keeps what it leaves. */
     ck_assert_int_eq(run_as(who("super", ""), ops, 5), OUTCOME_OK);
-    ck_assert_uint_eq(k.store->acls.count, 1);
+    ck_assert_uint_eq(k.store->acls.count, AT_FIRST + 1);
     ck_assert_uint_eq(ask_as(who("digest", BOB), QUERY_EXISTS, "/b").stat.acl_version, 2);
 }
 END_TEST
@@ -610,7 +620,7 @@ START_TEST(the_digest_depends_on_what_a_list_says)
     struct kit other;
     kit_open(&other);
     struct op op = kit_op(OP_CREATE, "/a", "");
-    op.acl = list(ACL_READ, "world", "anyone");
+    op.acl = list(ACL_CREATE, "world", "anyone");
     ck_assert_int_eq(kit_ops(&k, &op, 1), OUTCOME_OK);
     op.acl = list(ACL_WRITE, "world", "anyone");
     ck_assert_int_eq(kit_ops(&other, &op, 1), OUTCOME_OK);
@@ -644,7 +654,7 @@ START_TEST(a_snapshot_brings_lists_back_those_of_the_past_too)
     ck_assert(!store_may_see(loaded, gone, who("ip", "11.1.1.1")));
     /* The create and the delete share one piece of memory, and so do node and change. */
     ck_assert_ptr_eq(history_at(h, h->end - 2)->acl, gone->acl);
-    ck_assert_ptr_eq(history_at(h, h->end - 3)->acl, acl_table_find(&loaded->acls, 1));
+    ck_assert_ptr_eq(history_at(h, h->end - 3)->acl, acl_table_find(&loaded->acls, 2));
     store_free(loaded);
     buf_close(&rows);
 }
@@ -679,7 +689,7 @@ START_TEST(lists_that_go_or_come_while_a_scan_walks_are_those_of_its_beginning)
     enum status rc;
     struct store *loaded = kit_load(buf_slice(&rows), &meta, &rc);
     ck_assert_int_eq(rc, RC_OK);
-    ck_assert_uint_eq(loaded->acls.count, 8);
+    ck_assert_uint_eq(loaded->acls.count, AT_FIRST + 8);
     ck_assert_uint_eq(store_digest(loaded), meta.digest);
     store_check(loaded);
     store_free(loaded);
@@ -742,7 +752,7 @@ START_TEST(ids_begin_anew_after_the_last_and_pass_over_those_in_use)
     ck_assert_int_eq(create_with("/c", list(ACL_ALL, "sasl", "c")), OUTCOME_OK);
     struct slice super = who("super", "");
     ck_assert_uint_eq(ask_as(super, QUERY_EXISTS, "/b").stat.acl, ACL_ID_NONE - 1);
-    ck_assert_uint_eq(ask_as(super, QUERY_EXISTS, "/c").stat.acl, 2);
+    ck_assert_uint_eq(ask_as(super, QUERY_EXISTS, "/c").stat.acl, 3);
 }
 END_TEST
 
@@ -867,6 +877,7 @@ static Suite *enforcement_suite(void)
     tcase_add_test(tcase, flat_keys_have_no_lists);
     tcase_add_test(tcase, a_new_list_moves_its_own_version_and_the_revision_only);
     tcase_add_test(tcase, what_leases_and_the_reaper_remove_needs_no_permission);
+    tcase_add_test(tcase, only_who_is_super_may_write_what_clients_take_for_addresses);
     tcase_add_test(tcase, what_may_not_be_read_is_listed_by_name_and_not_entered);
     tcase_add_test(tcase, a_listing_in_a_transaction_tells_names_and_readable_stats);
     tcase_add_test(tcase, the_past_is_for_who_may_read_now_and_might_then);

@@ -72,6 +72,7 @@ struct run {
     struct rng rng;
     struct kit kit;
     struct naive naive;
+    struct buf lists[OPS_MAX];
     struct store_scan *scan;
     struct buf rows;
     struct snapshot_meta meta;
@@ -167,6 +168,20 @@ static bool naive_set(struct naive *m, size_t path, const struct op *op)
     n->stat.modify_ms = m->wall_ms;
     n->stat.data_bytes = (uint32_t)op->data.size;
     n->touched_ms = m->cluster_ms;
+    p->data = n->data;
+    p->stat = n->stat;
+    return true;
+}
+
+static bool naive_set_acl(struct naive *m, size_t path)
+{
+    struct alive *n = &m->nodes[path];
+    if (!n->is) {
+        return false;
+    }
+    n->stat.acl_version++;
+    struct past *p = past_add(m, CHANGE_ACL, path);
+    p->old = n->data;
     p->data = n->data;
     p->stat = n->stat;
     return true;
@@ -289,13 +304,34 @@ static void finish_command(struct run *r)
     ck_assert_uint_eq(store_history_floor(r->kit.store), m->floor);
 }
 
-static struct op draw_op(struct rng *rng, char *data, size_t *path)
+/* One of a few lists, which all let everybody do everything: what they forbid is not this test's
+ * matter. */
+static void draw_list(struct rng *rng, struct buf *list)
 {
-    static const uint8_t types[] = {OP_CREATE, OP_CREATE, OP_SET, OP_SET, OP_SET, OP_DELETE};
+    static const char *const ids[] = {"alice:x", "bob:x"};
+    const struct acl_entry entries[] = {
+        {ACL_ALL, slice_str("world"), slice_str("anyone")},
+        {ACL_READ, slice_str("digest"), slice_str(ids[rng_below(rng, 2)])},
+    };
+    buf_clear(list);
+    acl_encode(list, entries, rng_range(rng, 1, 2));
+}
+
+static struct op draw_op(struct rng *rng, char *data, struct buf *list, size_t *path)
+{
+    static const uint8_t types[] = {OP_CREATE, OP_CREATE, OP_SET,    OP_SET,
+                                    OP_SET,    OP_DELETE, OP_SET_ACL};
     *path = rng_below(rng, PATHS);
     struct op op = kit_op((enum op_type)types[rng_below(rng, sizeof types)], paths[*path], "");
     if (op.type == OP_DELETE) {
         op.flags = rng_chance(rng, 300) ? OP_RECURSIVE : 0;
+        return op;
+    }
+    if (op.type == OP_SET_ACL || rng_chance(rng, 100)) {
+        draw_list(rng, list);
+        op.acl = op.type == OP_SET ? slice_make(NULL, 0) : buf_slice(list);
+    }
+    if (op.type == OP_SET_ACL) {
         return op;
     }
     op.data = slice_make(data, rng_below(rng, DATA_MAX));
@@ -318,7 +354,7 @@ static void step_txn(struct run *r)
     size_t on[OPS_MAX];
     uint32_t count = rng_chance(&r->rng, 600) ? 1 : (uint32_t)rng_range(&r->rng, 2, OPS_MAX);
     for (uint32_t i = 0; i < count; i++) {
-        ops[i] = draw_op(&r->rng, data[i], &on[i]);
+        ops[i] = draw_op(&r->rng, data[i], &r->lists[i], &on[i]);
     }
     struct command c = {.type = COMMAND_TXN, .txn = {.then_ops = ops, .then_count = count}};
     enum outcome outcome = run_command(r, &c);
@@ -327,9 +363,10 @@ static void step_txn(struct run *r)
     size_t before_count = m->count;
     bool ok = true;
     for (uint32_t i = 0; i < count && ok; i++) {
-        ok = ops[i].type == OP_CREATE ? naive_create(m, on[i], &ops[i])
-             : ops[i].type == OP_SET  ? naive_set(m, on[i], &ops[i])
-                                      : naive_delete(m, on[i], &ops[i]);
+        ok = ops[i].type == OP_CREATE    ? naive_create(m, on[i], &ops[i])
+             : ops[i].type == OP_SET     ? naive_set(m, on[i], &ops[i])
+             : ops[i].type == OP_SET_ACL ? naive_set_acl(m, on[i])
+                                         : naive_delete(m, on[i], &ops[i]);
     }
     ck_assert_int_eq(outcome == OUTCOME_OK, ok);
     if (!ok) {
@@ -429,13 +466,13 @@ static void check_get(struct run *r)
                       .path = slice_str(paths[path]),
                       .revision = rng_range(&r->rng, 1, m->revision + 2)};
     const struct past *last = NULL; /* up to the revision */
-    const struct past *next = NULL;
+    const struct past *next = NULL; /* the first behind it that is not about a list */
     for (size_t i = 0; i < m->count && next == NULL; i++) {
         const struct past *p = &m->all[i];
         if (p->type != OF_META && p->path == path) {
             if (p->revision <= q.revision) {
                 last = p;
-            } else {
+            } else if (p->type != CHANGE_ACL) {
                 next = p;
             }
         }
@@ -461,7 +498,8 @@ static void check_get(struct run *r)
         check_text(&last->data, result.data);
         check_stat(&last->stat, &result.stat);
         ck_assert_uint_eq(result.stat.child_count + result.stat.sequence_next +
-                              result.stat.children_revision,
+                              result.stat.children_revision + result.stat.acl_version +
+                              result.stat.acl,
                           0);
         r->from_chains += q.revision + 1 < m->floor && next != NULL;
     }
@@ -518,6 +556,7 @@ static void check_change(const struct past *want, const struct change *have)
     ck_assert_uint_eq(have->reason, want->reason);
     ck_assert(slice_is(have->path, paths[want->path]));
     check_stat(&want->stat, &have->stat);
+    ck_assert_uint_eq(have->stat.acl_version, want->stat.acl_version);
     ck_assert_uint_eq(have->cluster_ms, want->cluster_ms);
     if (want->type != CHANGE_DELETE) {
         check_text(&want->data, value_slice(have->data));
@@ -650,6 +689,9 @@ static void run_sequence(struct run *r, uint64_t seed)
     run_forget_scan(r);
     kit_close(&r->kit);
     mem_free(r->naive.all);
+    for (size_t i = 0; i < OPS_MAX; i++) {
+        buf_close(&r->lists[i]);
+    }
     buf_close(&r->rows);
 }
 

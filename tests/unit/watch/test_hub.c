@@ -260,6 +260,67 @@ START_TEST(the_log_of_a_new_store_reaches_back_to_its_beginning)
 }
 END_TEST
 
+static void set_acl(struct fixture *x, const char *path)
+{
+    const struct acl_entry readers = {ACL_READ, slice_str("world"), slice_str("anyone")};
+    struct op op = kit_op(OP_SET_ACL, path, NULL);
+    struct buf list = {0};
+    acl_encode(&list, &readers, 1);
+    op.acl = buf_slice(&list);
+    ck_assert_int_eq(kit_ops(&x->kit, &op, 1), OUTCOME_OK);
+    hub_dispatch(x->hub);
+    buf_close(&list);
+}
+
+START_TEST(of_a_new_list_hears_only_who_asks_for_it)
+{
+    struct fixture *x = open_fixture();
+    start(x, 0, WATCH_SUBTREE, "/", 0);
+    struct watch_filter f = make_filter(WATCH_SUBTREE, "/");
+    f.types = 1 << CHANGE_ACL | 1 << CHANGE_CREATE;
+    ck_assert_int_eq(try_start(x, 1, &f, 0), OUTCOME_OK);
+    create(x, "/a");
+    set_acl(x, "/a");
+    create(x, "/b");
+    expect_log(x, 0, "+/a; +/b; ");
+    expect_log(x, 1, "+/a; !/a; +/b; ");
+    ck_assert_uint_eq(watch_delivered(x->hub, &x->w[0].watch), now(x));
+    close_fixture(x);
+}
+END_TEST
+
+/* Not "/secret" and what is below it. */
+static bool sees_no_secret(struct watch *w, const struct change *change)
+{
+    (void)w;
+    struct slice secret = slice_str("/secret");
+    return change->path.size < secret.size ||
+           memcmp(change->path.data, secret.data, secret.size) != 0;
+}
+
+static const struct watch_ops blind_ops = {
+    .deliver = on_deliver, .compacted = on_compacted, .may_see = sees_no_secret};
+
+START_TEST(what_its_owner_may_not_see_is_passed_over_live_and_behind)
+{
+    struct fixture *x = open_fixture();
+    uint64_t before = now(x);
+    struct watch_filter f = make_filter(WATCH_SUBTREE, "/");
+    ck_assert_int_eq(watch_start(x->hub, &x->w[0].watch, &f, &blind_ops, 0), OUTCOME_OK);
+    create(x, "/a");
+    create(x, "/secret");
+    create_all(x, (const char *const[]){"/secret/x", "/b", "/secret/y", "/c"}, 4);
+    hub_dispatch(x->hub);
+    ck_assert_int_eq(watch_start(x->hub, &x->w[1].watch, &f, &blind_ops, before + 1),
+                     OUTCOME_OK);
+    turn(x);
+    expect_log(x, 0, "+/a; +/b +/c; ");
+    expect_log(x, 1, "+/a; +/b +/c; ");
+    ck_assert_uint_eq(watch_delivered(x->hub, &x->w[1].watch), now(x));
+    close_fixture(x);
+}
+END_TEST
+
 static Suite *hub_suite(void)
 {
     Suite *suite = suite_create("watch hub");
@@ -270,6 +331,8 @@ static Suite *hub_suite(void)
     tcase_add_test(tcase, a_prefix_is_of_bytes_and_not_of_names);
     tcase_add_test(tcase, keys_of_flat_spaces_are_watched_apart_from_paths);
     tcase_add_test(tcase, types_and_globs_let_through_what_they_name);
+    tcase_add_test(tcase, of_a_new_list_hears_only_who_asks_for_it);
+    tcase_add_test(tcase, what_its_owner_may_not_see_is_passed_over_live_and_behind);
     tcase_add_test(tcase, all_changes_of_a_transaction_arrive_together_and_in_order);
     tcase_add_test(tcase, a_failed_transaction_is_heard_of_by_nobody);
     tcase_add_test(tcase, who_watches_the_node_hears_before_who_watches_its_parent);
