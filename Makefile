@@ -8,6 +8,8 @@
 VARIANT ?= release
 BUILD   := build/$(VARIANT)
 PREFIX  ?= /usr/local
+SHARE    = $(DESTDIR)$(PREFIX)/share
+MANUAL   = cmd/coordd/packaging/manual.sh
 Q       := $(if $(V),,@)
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
@@ -100,7 +102,7 @@ BINS      := $(PROGRAMS:%=$(BUILD)/%)
 scripts    = $(shell find $(1) -maxdepth 1 -perm -u+x \( -name '*.sh' -o -name '*.py' \) 2>/dev/null | LC_ALL=C sort)
 
 .PHONY: all programs links deps run test unit sim mutants cluster compat bench fuzz cov lint \
-        format install clean help FORCE do-test do-unit do-sim do-cluster do-compat do-bench \
+        format install deb clean help FORCE do-test do-unit do-sim do-cluster do-compat do-bench \
         do-fuzz do-cov do-lint
 all: programs links ## build the daemon, the command line client and libcoord
 programs: $(BINS) $(LIBCOORD)
@@ -277,17 +279,24 @@ do-lint: $(PURE_OBJ) $(PROTO_OBJ:.o=.h)
 format: ## rewrite sources with clang-format
 	$(Q)git ls-files '*.[ch]' | xargs -r clang-format -i
 install: all ## install under $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/coord
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/coord
 	install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(LIBCOORD) $(DESTDIR)$(PREFIX)/lib
 	install -m 644 client/client.h $(DESTDIR)$(PREFIX)/include/coord
-	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: coord' 'Description: C client of coord' \
 	    'Version: $(VERSION)' 'Requires: libnghttp2 libprotobuf-c' \
 	    'Libs: -L$${prefix}/lib -lcoord' 'Cflags: -I$${prefix}/include' \
 	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/coord.pc
-	install -m 644 cmd/coordctl/packaging/completion.bash \
-	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/coordctl
+	install -D -m 644 cmd/coordctl/packaging/completion.bash $(SHARE)/bash-completion/completions/coordctl
+	install -D -m 644 cmd/coordctl/packaging/completion.zsh $(SHARE)/zsh/vendor-completions/_coordctl
+	install -D -m 644 cmd/coordctl/packaging/completion.fish $(SHARE)/fish/vendor_completions.d/coordctl.fish
+	install -d $(SHARE)/man/man1 $(SHARE)/man/man3 $(SHARE)/man/man8 $(SHARE)/doc/coord
+	$(MANUAL) cmd/coordd/packaging/coordd.8.in $(BUILD)/coordd '$(VERSION)' >$(SHARE)/man/man8/coordd.8
+	$(MANUAL) cmd/coordctl/packaging/coordctl.1.in $(BUILD)/coordctl '$(VERSION)' >$(SHARE)/man/man1/coordctl.1
+	$(MANUAL) client/libcoord.3.in - '$(VERSION)' >$(SHARE)/man/man3/libcoord.3
+	cd docs && find . -type f -exec install -D -m 644 {} $(abspath $(SHARE))/doc/coord/{} \;
+deb: all ## Debian packages into build/deb
+	$(Q)cmd/coordd/packaging/deb.sh build/deb '$(VERSION)'
 clean: ## remove every build
 	rm -rf build
 help: ## this list

@@ -9,7 +9,7 @@
     "content. Data that begins with - and is no number goes behind --, data\n" \
     "that begins with @ through standard input.\n"
 
-static const struct command commands[] = {
+const struct command commands[] = {
     {"create", ctl_create, 1, 2, BEHIND_DATA,
      "sequential parents ephemeral container ttl session-ttl session lease owner",
      "create PATH [DATA] [KIND] [--sequential] [--parents]", "make a node, print its path",
@@ -121,12 +121,12 @@ static const struct command commands[] = {
      "The view of the first endpoint that answers; works without a quorum.\n"
      "  coordctl status -o json\n"},
 };
-#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+const size_t command_count = sizeof commands / sizeof commands[0];
 
 const struct command *command_find(const char *name, const char *verb)
 {
     size_t size = strlen(name);
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+    for (size_t i = 0; i < command_count; i++) {
         const char *whole = commands[i].name;
         bool is_it = verb == NULL ? strcmp(whole, name) == 0
                                   : strncmp(whole, name, size) == 0 && whole[size] == ' ' &&
@@ -146,7 +146,7 @@ static bool has_noun(const struct command *c, const char *noun)
 
 bool command_is_noun(const char *word)
 {
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+    for (size_t i = 0; i < command_count; i++) {
         if (has_noun(&commands[i], word)) {
             return true;
         }
@@ -162,7 +162,7 @@ static void print_usage(const struct command *c)
 void command_help_noun(const char *noun)
 {
     printf("usage: coordctl %s VERB ...\n\nVerbs:\n", noun);
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+    for (size_t i = 0; i < command_count; i++) {
         if (has_noun(&commands[i], noun)) {
             print_usage(&commands[i]);
         }
@@ -173,7 +173,7 @@ void command_help_noun(const char *noun)
 void command_help_all(void)
 {
     puts("usage: coordctl [OPTIONS] COMMAND ...\n\nCommands:");
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+    for (size_t i = 0; i < command_count; i++) {
         print_usage(&commands[i]);
     }
     puts("  help [COMMAND], COMMAND --help                       explain\n\n"

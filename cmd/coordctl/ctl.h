@@ -100,6 +100,9 @@ struct command {
     const char *details; /* lines, each with its newline; the last ones are examples */
 };
 
+extern const struct command commands[];
+extern const size_t command_count;
+
 /* NULL if there is none. `verb` NULL: of one word. */
 const struct command *command_find(const char *name, const char *verb);
 bool command_is_noun(const char *word);
@@ -112,6 +115,11 @@ void command_help(const struct command *c);
 int options_parse(struct ctl *ctl, int argc, char **argv);
 /* Prints the help of the options named in `names` (NULL = the ones all commands take). */
 void options_help(const char *names);
+
+/* "coordctl complete WORD...": for the shells, what could stand in place of the last word, given
+ * those before it. A line each: the word, a tab, what it is. Says nothing about what goes wrong,
+ * and asks a cluster for at most a second. Returns the exit code. */
+int complete(int count, char **words);
 
 /* One line on standard error: "coordctl: get /a: node does not exist"; JSON with -o json.
  * Return the exit code that belongs to it. */

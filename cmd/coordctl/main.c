@@ -1,6 +1,7 @@
 /* coordctl: coord's command line. Parses, connects, runs one command. */
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/version.h"
 #include "cmd/coordctl/ctl.h"
@@ -49,6 +50,9 @@ static int run(struct ctl *ctl)
 int main(int argc, char **argv)
 {
     struct ctl ctl = {.version = COORD_ANY_VERSION};
+    if (argc > 1 && strcmp(argv[1], "complete") == 0) {
+        return complete(argc - 2, argv + 2);
+    }
     (void)signal(SIGPIPE, SIG_DFL); /* "coordctl ls / | head" ends quietly */
     int exit_code = options_parse(&ctl, argc, argv);
     if (exit_code != EXIT_DONE) {

@@ -195,6 +195,7 @@ const struct option options[] = {
      .environment = "COORD_CONSISTENCY",
      .help = "of reads: linearizable (default), session, bounded=TIME, local",
      .expected = "linearizable, session, bounded=TIME or local",
+     .choices = "linearizable session bounded= local",
      .take = take_consistency,
      .is_common = true},
     {.name = "output",
@@ -203,6 +204,7 @@ const struct option options[] = {
      .environment = "COORD_OUTPUT",
      .help = "table (default), json, jsonl, raw",
      .expected = "table, json, jsonl or raw",
+     .choices = "table json jsonl raw",
      .take = take_output,
      .is_common = true},
     {.name = "note",
@@ -236,6 +238,7 @@ const struct option options[] = {
      .value = "FILE",
      .help = "what to do; - for standard input",
      .expected = "a file",
+     .choices = "file",
      .take = take_file},
     {.name = "ephemeral",
      .letter = 'e',
@@ -317,6 +320,7 @@ const struct option options[] = {
      .value = "TYPE,...",
      .help = "only these: created, set, deleted",
      .expected = "a list of created, set, deleted",
+     .choices = "created set deleted",
      .take = take_types},
 };
 const size_t option_count = sizeof options / sizeof options[0];

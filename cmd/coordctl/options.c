@@ -74,7 +74,7 @@ struct parser {
     const char *noun; /* the first word of a command of two */
 };
 
-static const struct option *find_long(const char *name, size_t size)
+const struct option *option_find_long(const char *name, size_t size)
 {
     for (size_t i = 0; i < option_count; i++) {
         if (strlen(options[i].name) == size && memcmp(options[i].name, name, size) == 0) {
@@ -84,7 +84,7 @@ static const struct option *find_long(const char *name, size_t size)
     return NULL;
 }
 
-static const struct option *find_letter(char letter)
+const struct option *option_find_letter(char letter)
 {
     for (size_t i = 0; i < option_count; i++) {
         if (options[i].letter == letter) {
@@ -92,6 +92,11 @@ static const struct option *find_letter(char letter)
         }
     }
     return NULL;
+}
+
+bool option_is_of(const struct option *o, const struct command *c)
+{
+    return o->is_common || is_named(c->options, o->name);
 }
 
 static int unknown_option(const struct parser *p, const char *word)
@@ -126,7 +131,7 @@ static int take_long_option(struct parser *p, const char *word)
 {
     const char *name = word + 2;
     size_t size = strcspn(name, "=");
-    const struct option *o = find_long(name, size);
+    const struct option *o = option_find_long(name, size);
     if (o == NULL) {
         return unknown_option(p, word);
     }
@@ -142,7 +147,7 @@ static int take_long_option(struct parser *p, const char *word)
 static int take_letters(struct parser *p, const char *word)
 {
     for (const char *at = word + 1; *at != '\0'; at++) {
-        const struct option *o = find_letter(*at);
+        const struct option *o = option_find_letter(*at);
         if (o == NULL) {
             return unknown_option(p, word);
         }
@@ -213,7 +218,7 @@ static int check(const struct parser *p)
         return ctl_usage("a command is missing, see coordctl help");
     }
     for (size_t i = 0; i < option_count; i++) {
-        if (p->given[i] && !options[i].is_common && !is_named(c->options, options[i].name)) {
+        if (p->given[i] && !option_is_of(&options[i], c)) {
             return ctl_usage("%s does not take --%s; usage: coordctl %s", c->name,
                              options[i].name, c->usage);
         }

@@ -87,6 +87,7 @@ class Node:
         self.port = free_port()
         self.peers = peers
         self.flags = flags
+        self.program = COORDD
         self.process = None
         self.was_ended = False
         _nodes.append(self)
@@ -105,7 +106,7 @@ class Node:
             flags["initial-cluster"] = ",".join("%s=%s" % item for item in self.peers.items())
         for key, value in self.flags.items():
             flags[key.replace("_", "-")] = str(value)
-        return [COORDD] + ["--%s=%s" % item for item in flags.items()]
+        return [self.program] + ["--%s=%s" % item for item in flags.items()]
 
     def start(self, wait=True):
         with open(self.log_path, "ab") as log:

@@ -1,0 +1,220 @@
+/* What the shells' completion asks (packaging/completion.*): all that can be completed follows from
+ * the tables of commands and options, and paths from the tree itself, so that the scripts for bash,
+ * zsh and fish need not know any of it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/coordctl/options.h"
+#include "coord/v1/tree.pb-c.h"
+
+#define COMPLETE_TIMEOUT_MS 1000
+#define COMPLETE_PATHS_MAX  1000
+
+struct completion {
+    struct ctl ctl; /* with the common options of the line, which say where to ask */
+    const char *noun;
+    bool wants_help;               /* the words behind "help" are a command's */
+    const struct option *awaiting; /* the option whose value the last word is */
+    bool only_words;               /* behind -- */
+    size_t words;                  /* of the command behind its name, the last not counted */
+};
+
+static void offer(const char *begin, const char *word, const char *what)
+{
+    if (strncmp(word, begin, strlen(begin)) == 0) {
+        printf("%s\t%s\n", word, what);
+    }
+}
+
+/* ---- what stands before the last word ----------------------------------------------------- */
+
+/* An option with its value, or without one: then it awaits it. */
+static void take_option(struct completion *c, const struct option *o, const char *value)
+{
+    if (o == NULL || o->take == NULL) {
+        return;
+    }
+    if (value == NULL) {
+        c->awaiting = o;
+    } else if (o->is_common) {
+        (void)o->take(&c->ctl, value);
+    }
+}
+
+static void take_dashes(struct completion *c, const char *word)
+{
+    size_t size = strcspn(word + 2, "=");
+    if (word[1] == '-') {
+        take_option(c, option_find_long(word + 2, size),
+                    word[2 + size] == '=' ? word + 3 + size : NULL);
+    } else {
+        take_option(c, option_find_letter(word[1]), word[2] != '\0' ? word + 2 : NULL);
+    }
+}
+
+static void take_word(struct completion *c, const char *word)
+{
+    if (c->ctl.command != NULL) {
+        c->words++;
+    } else if (c->noun != NULL) {
+        c->ctl.command = command_find(c->noun, word);
+    } else if (!c->wants_help && strcmp(word, "help") == 0) {
+        c->wants_help = true;
+    } else {
+        c->ctl.command = command_find(word, NULL);
+        c->noun = c->ctl.command == NULL && command_is_noun(word) ? word : NULL;
+    }
+}
+
+static void take_line(struct completion *c, int count, char **words)
+{
+    for (int i = 0; i < count; i++) {
+        const char *word = words[i];
+        if (c->awaiting != NULL) {
+            const struct option *o = c->awaiting;
+            c->awaiting = NULL;
+            take_option(c, o, word);
+        } else if (!c->only_words && strcmp(word, "--") == 0) {
+            c->only_words = true;
+        } else if (!c->only_words && word[0] == '-' && word[1] != '\0') {
+            take_dashes(c, word);
+        } else {
+            take_word(c, word);
+        }
+    }
+}
+
+/* ---- what could be the last word ---------------------------------------------------------- */
+
+/* First words; those of two words once, by their noun. */
+static void offer_commands(const struct completion *c, const char *begin)
+{
+    const char *last = "";
+    for (size_t i = 0; i < command_count; i++) {
+        char name[32];
+        size_t size = strcspn(commands[i].name, " ");
+        bool has_verb = commands[i].name[size] == ' ';
+        snprintf(name, sizeof name, "%.*s", (int)size, commands[i].name);
+        if (!has_verb || strncmp(last, name, size) != 0 || last[size] != ' ') {
+            offer(begin, name, has_verb ? "" : commands[i].help);
+        }
+        last = commands[i].name;
+    }
+    if (!c->wants_help) {
+        offer(begin, "help", "explain");
+    }
+}
+
+static void offer_verbs(const struct completion *c, const char *begin)
+{
+    size_t size = strlen(c->noun);
+    for (size_t i = 0; i < command_count; i++) {
+        if (strncmp(commands[i].name, c->noun, size) == 0 && commands[i].name[size] == ' ') {
+            offer(begin, commands[i].name + size + 1, commands[i].help);
+        }
+    }
+}
+
+static void offer_options(const struct completion *c, const char *begin)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option *o = &options[i];
+        if (c->ctl.command != NULL ? option_is_of(o, c->ctl.command) : o->is_common) {
+            char word[64];
+            snprintf(word, sizeof word, "--%s", o->name);
+            offer(begin, word, o->help);
+        }
+    }
+}
+
+/* `prefix` stands before the value in the same word: "--output=". */
+static void offer_values(const struct option *o, const char *prefix, const char *begin)
+{
+    if (o->choices == NULL) {
+        return;
+    }
+    if (strcmp(o->choices, "file") == 0) {
+        puts("file\t"); /* the shell knows its files */
+        return;
+    }
+    for (const char *at = o->choices; *at != '\0';) {
+        char word[96];
+        size_t size = strcspn(at, " ");
+        snprintf(word, sizeof word, "%s%.*s", prefix, (int)size, at);
+        offer(begin, word, "");
+        at += size;
+        at += strspn(at, " ");
+    }
+}
+
+/* Nodes whose path begins like this, of one parent. */
+static void offer_paths(struct completion *c, const char *begin)
+{
+    const char *slash = strrchr(begin, '/');
+    struct coord_error error;
+    ProtobufCMessage *page;
+    char parent[4096 + 1];
+    size_t size = slash != NULL && slash > begin ? (size_t)(slash - begin) : 1;
+    c->ctl.options.timeout_ms = COMPLETE_TIMEOUT_MS;
+    if (begin[0] != '/' || size >= sizeof parent ||
+        coord_open(&c->ctl.options, &c->ctl.client, &error) != COORD_OK) {
+        return;
+    }
+    memcpy(parent, begin, size);
+    parent[size] = '\0';
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__ListRequest request = COORD__V1__LIST_REQUEST__INIT;
+    request.header = &header;
+    request.path = parent;
+    request.limit = COMPLETE_PATHS_MAX;
+    enum coord_code code =
+        client_call(c->ctl.client, CLIENT_LIST, &request.base, &header, &page, &error);
+    if (code == COORD_OK) {
+        const Coord__V1__ListReply *reply = (const Coord__V1__ListReply *)page;
+        for (size_t i = 0; i < reply->n_entries; i++) {
+            offer(begin, reply->entries[i]->path, "");
+        }
+        client_reply_free(page);
+    }
+    coord_close(c->ctl.client);
+}
+
+static void offer_last(struct completion *c, const char *last)
+{
+    size_t size = strcspn(last, "=");
+    const struct command *command = c->ctl.command;
+    if (c->awaiting != NULL) {
+        offer_values(c->awaiting, "", last);
+    } else if (!c->only_words && strncmp(last, "--", 2) == 0 && last[size] == '=') {
+        const struct option *o = option_find_long(last + 2, size - 2);
+        char prefix[64];
+        snprintf(prefix, sizeof prefix, "%.*s=", (int)size, last);
+        if (o != NULL) {
+            offer_values(o, prefix, last);
+        }
+    } else if (!c->only_words && last[0] == '-') {
+        offer_options(c, last);
+    } else if (command == NULL && c->noun != NULL) {
+        offer_verbs(c, last);
+    } else if (command == NULL) {
+        offer_commands(c, last);
+    } else if (c->words == 0 && !c->wants_help && strstr(command->usage, "PATH") != NULL) {
+        offer_paths(c, last);
+    }
+}
+
+int complete(int count, char **words)
+{
+    struct completion c = {.ctl = {.version = COORD_ANY_VERSION}};
+    for (size_t i = 0; i < option_count; i++) {
+        const char *value =
+            options[i].environment != NULL ? getenv(options[i].environment) : NULL;
+        if (value != NULL && value[0] != '\0' && options[i].is_common) {
+            (void)options[i].take(&c.ctl, value);
+        }
+    }
+    take_line(&c, count > 0 ? count - 1 : 0, words);
+    offer_last(&c, count > 0 ? words[count - 1] : "");
+    return ferror(stdout) != 0 ? EXIT_GENERAL : EXIT_DONE;
+}

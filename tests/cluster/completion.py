@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""What the shells complete: coordctl complete, and the script for bash on top of it."""
+import os
+import subprocess
+
+from coordctl import one
+from harness import COORDCTL, clean_environment, ctl_ok, expect, main
+
+SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                      "../../cmd/coordctl/packaging/completion.bash")
+
+
+def offered(node, *words):
+    environment = dict(clean_environment(), COORD_ENDPOINTS=node.endpoint)
+    out = subprocess.run([COORDCTL, "complete", *words], env=environment, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, check=True)
+    expect(out.stderr == b"", "completion says nothing else: %r" % out.stderr)
+    return [line.split("\t")[0] for line in out.stdout.decode().splitlines()]
+
+
+def in_bash(node, line):
+    environment = dict(clean_environment(), COORD_ENDPOINTS=node.endpoint)
+    environment["PATH"] = os.path.dirname(os.path.abspath(COORDCTL)) + ":" + environment["PATH"]
+    program = 'source "$1"; COMP_LINE=$2 COMP_POINT=${#2}; _coordctl; printf "%s\\n" "${COMPREPLY[@]}"'
+    out = subprocess.run(["bash", "-c", program, "bash", SCRIPT, line], env=environment,
+                         stdout=subprocess.PIPE, check=True)
+    return out.stdout.decode().split()
+
+
+def some_nodes(node):
+    for path in ("/app/config", "/app/cache", "/app/queue"):
+        ctl_ok(node, "create", path, "x", "--parents")
+
+
+def test_words_follow_from_the_tables(scratch):
+    node = one(scratch)
+    expect(offered(node, "hi") == ["history"], "a command")
+    expect({"session", "lease", "get", "help"} <= set(offered(node, "")), "all commands, nouns once")
+    expect(offered(node, "").count("session") == 1, "a noun is there once")
+    expect(offered(node, "session", "k") == ["keepalive"], "a verb")
+    expect(offered(node, "help", "session", "o") == ["open"], "a verb to be explained")
+    expect(offered(node, "-o", "json", "sta") == ["stat", "status"], "behind an option with a value")
+    expect(offered(node, "ls", "--lo") == ["--long"], "an option of the command")
+    expect("--sequential" not in offered(node, "ls", "--"), "no option of another command")
+    expect(offered(node, "get", "-o", "js") == ["json", "jsonl"], "a value")
+    expect(offered(node, "get", "--output=r") == ["--output=raw"], "a value behind =")
+
+
+def test_paths_come_from_the_tree(scratch):
+    node = one(scratch)
+    some_nodes(node)
+    expect(offered(node, "get", "/a") == ["/app"], "below the root")
+    expect(offered(node, "get", "/app/c") == ["/app/cache", "/app/config"], "below a node")
+    expect(offered(node, "watch", "--recursive", "/app/q") == ["/app/queue"], "behind a switch")
+    expect(offered(node, "set", "/app/config", "/a") == [], "data is no path")
+    expect(offered(node, "lease", "revoke", "/a") == [], "nor is an id")
+    expect(offered(node, "get", "--endpoints", "127.0.0.1:1", "/a") == [], "a cluster that is down")
+
+
+def test_bash_asks_coordctl(scratch):
+    node = one(scratch)
+    some_nodes(node)
+    expect(in_bash(node, "coordctl hist") == ["history"], "a command")
+    expect(in_bash(node, "coordctl get /app/c") == ["/app/cache", "/app/config"], "paths")
+    expect(in_bash(node, "coordctl get --output=r") == ["raw"], "what bash replaces begins behind =")
+    expect(in_bash(node, "coordctl ls -o ") == ["table", "json", "jsonl", "raw"], "an empty word")
+    expect(SCRIPT.rsplit("/", 1)[0] + "/completion.bash" in
+           in_bash(node, "coordctl txn -f " + SCRIPT[:-4]), "files")
+
+
+if __name__ == "__main__":
+    main(globals())
