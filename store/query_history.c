@@ -161,10 +161,9 @@ static bool page_wants(const struct changes_page *page, const struct change *c)
         !slice_equal(slice_make(c->path.data, head), q->path)) {
         return false;
     }
-    bool is_itself = c->path.size == head;
-    bool below = q->recursive && !is_itself &&
+    bool below = q->recursive &&
                  (space_is_flat(q->space) || head == 1 || c->path.data[head] == '/');
-    return (is_itself || below) && store_may_see(page->store, c, q->identities);
+    return (c->path.size == head || below) && store_may_see(page->store, c, q->identities);
 }
 
 static void page_grow(struct changes_page *page)

@@ -27,7 +27,8 @@ packages_fuzz='clang libclang-rt-dev llvm'
 packages_bench='python3-grpcio python3-protobuf nghttp2-client'
 packages_compat="$packages_bench
     nodejs golang-go golang-google-grpc-dev golang-github-golang-protobuf-1-5-dev
-    protoc-gen-go-1-5 protoc-gen-go-grpc protobuf-compiler-grpc"
+    protoc-gen-go-1-5 protoc-gen-go-grpc protobuf-compiler-grpc
+    zookeeper zookeeper-bin libzookeeper-mt-dev python3-kazoo"
 # Some packages of nodejs bring their own npm, which Debian's would not go along with.
 command -v npm >/dev/null 2>&1 || packages_compat="$packages_compat npm"
 
