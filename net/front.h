@@ -76,6 +76,7 @@ struct front_env {
     struct log *log;         /* may be NULL */
     struct metrics *metrics; /* may be NULL */
     const struct front_limits *limits;
+    const struct metric *rejected; /* connections closed as there were too many; may be NULL */
     const char *super_digest; /* who is super (net/identity.h); NULL or "": nobody */
     const void *settings; /* of this front, as its header says; NULL = its defaults */
     void *shared;         /* made by shared_new, or NULL */

@@ -139,7 +139,8 @@ static void server_open_fronts(struct server *s)
                             .log = s->log,
                             .metrics = s->options.metrics,
                             .super_digest = s->options.super_digest,
-                            .limits = &s->options.limits};
+                            .limits = &s->options.limits,
+                            .rejected = s->refused_limit};
     for (int i = 0; i < SERVER_PROTOCOLS; i++) {
         const struct front *front = s->options.fronts[i];
         env.settings = s->options.settings[i];

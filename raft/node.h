@@ -221,6 +221,11 @@ struct node_status {
     uint64_t snapshot_index;
     uint64_t snapshot_bytes;
     uint64_t state_bytes;
+    uint64_t leading_ms; /* since this node began to propose; 0 = it does not lead */
+    /* Bytes of the log entries that this node proposed: the last, the least, the most. */
+    uint64_t proposal_bytes;
+    uint64_t proposal_bytes_min;
+    uint64_t proposal_bytes_max; /* 0 = none yet */
     uint32_t feature_level;
     bool serving; /* knows a leader and may answer linearizable reads */
     bool disk_is_short;

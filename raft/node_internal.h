@@ -113,6 +113,12 @@ struct node {
     uint64_t time_base;
     uint64_t time_base_ms;
     uint64_t leading_term; /* term in which this node proposes, 0 = it does not lead (yet) */
+    uint64_t leading_since_ms;
+    struct {
+        uint64_t last;
+        uint64_t min;
+        uint64_t max;
+    } proposal_bytes;
 
     /* digests at certain indexes, compared by a logged CHECK */
     struct {

@@ -119,6 +119,7 @@ void node_note_applied(struct node *n, uint64_t index, uint64_t term)
         engine_term(n->engine) == term && engine_leads_safely(n->engine) &&
         index >= engine_commit_index(n->engine)) {
         n->leading_term = term;
+        n->leading_since_ms = n->env->now_ms(n->env);
         n->submitted = 0;
         n->mark_count = 0;
         node_lease_lead(n);

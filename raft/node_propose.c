@@ -70,6 +70,17 @@ static uint32_t take_forwarded(struct node *n, size_t bytes_max)
     return count;
 }
 
+static void note_proposal(struct node *n, uint64_t bytes)
+{
+    n->proposal_bytes.last = bytes;
+    if (n->proposal_bytes.max == 0 || bytes < n->proposal_bytes.min) {
+        n->proposal_bytes.min = bytes;
+    }
+    if (bytes > n->proposal_bytes.max) {
+        n->proposal_bytes.max = bytes;
+    }
+}
+
 /* Others first, but when both wait each gets half, so that neither starves. */
 static void propose(struct node *n)
 {
@@ -95,6 +106,7 @@ static void propose(struct node *n)
     uint64_t entry_term;
     enum status rc = engine_submit(n->engine, buf_slice(&n->batch), &n->submitted, &entry_term);
     INVARIANT(13, rc == RC_OK && entry_term == term); /* engine_may_submit said so */
+    note_proposal(n, n->batch.size);
     metric_add(n->metrics.batches, 1);
     if (n->batch.capacity > 4 * bytes_max) {
         buf_close(&n->batch);

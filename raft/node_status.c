@@ -108,6 +108,12 @@ void node_status(const struct node *n, struct node_status *out)
     out->node_count = store_node_count(n->store);
     out->state_bytes = store_bytes(n->store);
     out->feature_level = store_level(n->store);
+    if (n->leading_term != 0) {
+        out->leading_ms = n->env->now_ms(n->env) - n->leading_since_ms;
+    }
+    out->proposal_bytes = n->proposal_bytes.last;
+    out->proposal_bytes_min = n->proposal_bytes.min;
+    out->proposal_bytes_max = n->proposal_bytes.max;
     out->cluster_ms = node_cluster_ms(n);
     const struct snapshot_file *snapshot =
         n->snapshots != NULL ? snapshot_store_latest(n->snapshots) : NULL;

@@ -79,6 +79,7 @@ struct zk_task {
     int32_t type;
     uint32_t bytes;    /* of the request */
     uint32_t bad_op;   /* of a write: this operation is wrong in itself, UINT32_MAX = none */
+    uint32_t bad_check; /* and this is the check in its place that cannot hold */
     int32_t bad_error; /* enum zk_error: what it fails with, in its turn */
     uint64_t began_ms;
     struct buf packet;
@@ -117,6 +118,7 @@ struct zk_shared {
     uint64_t opened_ms;
     uint64_t large_reply_ms; /* the last warning */
     struct zk_latency latency;
+    const struct metric *rejected; /* connections beyond the limit; may be NULL */
     struct metric *packets_in;
     struct metric *packets_out;
     struct metric *events;

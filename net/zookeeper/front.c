@@ -160,6 +160,7 @@ static void *zk_shared_new(const struct front_env *env)
     struct zk_shared *shared = mem_zalloc(sizeof *shared);
     shared->settings = env->settings != NULL ? env->settings : &zk_settings_default;
     shared->opened_ms = env->env->now_ms(env->env);
+    shared->rejected = env->rejected;
     list_init(&shared->pool);
     list_init(&shared->connections);
     if (env->metrics != NULL) {

@@ -24,6 +24,10 @@ static enum zk_error watch_data(struct zk_connection *c, const struct zk_request
 static void answer_exists(struct zk_connection *c, const struct zk_request *r)
 {
     struct query_result result;
+    if (r->path.size > 0 && memchr(r->path.data, 0, r->path.size) != NULL) {
+        zk_answer(c, r->xid, ZK_BAD_ARGUMENTS); /* the one read that looks at its path */
+        return;
+    }
     enum zk_error error = query(c, QUERY_EXISTS, r->path, &result);
     if (error == ZK_OK || error == ZK_NO_NODE) {
         error = watch_data(c, r, error);

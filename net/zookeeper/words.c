@@ -38,6 +38,29 @@ static const char *mode_of(const struct node_status *status)
     return strcmp(status->state, "leader") == 0 ? "leader" : "follower";
 }
 
+/* What a server alone leads nobody by: it is "standalone". */
+static bool leads_others(const struct node_status *status)
+{
+    return status->member_count > 1 && strcmp(status->state, "leader") == 0;
+}
+
+/* -1 before the first, as ZooKeeper has it. */
+struct proposal_sizes {
+    int64_t last;
+    int64_t min;
+    int64_t max;
+};
+
+static struct proposal_sizes proposal_sizes(const struct node_status *status)
+{
+    if (status->proposal_bytes_max == 0) {
+        return (struct proposal_sizes){-1, -1, -1};
+    }
+    return (struct proposal_sizes){(int64_t)status->proposal_bytes,
+                                   (int64_t)status->proposal_bytes_min,
+                                   (int64_t)status->proposal_bytes_max};
+}
+
 static uint64_t average(uint64_t sum, uint64_t count)
 {
     return count == 0 ? 0 : sum / count;
@@ -71,6 +94,12 @@ static void put_server(const struct zk_connection *c, struct buf *out)
                s->latency.min_ms, average(s->latency.sum_ms, s->latency.count),
                s->latency.max_ms, s->received, s->sent, s->connection_count, s->outstanding,
                status.revision, mode_of(&status), status.node_count);
+    if (leads_others(&status)) {
+        const struct proposal_sizes p = proposal_sizes(&status);
+        buf_printf(out,
+                   "Proposal sizes last/min/max: %" PRId64 "/%" PRId64 "/%" PRId64 "\n", p.last,
+                   p.min, p.max);
+    }
 }
 
 /* ---- words about the server --------------------------------------------------------------- */
@@ -222,16 +251,21 @@ static void put_leader(struct buf *out, const struct node_status *status)
     put_number(out, "synced_observers", 0);
     put_number(out, "pending_syncs", 0);
     put_number(out, "quorum_size", voters);
+    put_number(out, "leader_uptime", status->leading_ms);
+    const struct proposal_sizes p = proposal_sizes(status);
+    buf_printf(out,
+               "zk_last_proposal_size\t%" PRId64 "\nzk_min_proposal_size\t%" PRId64
+               "\nzk_max_proposal_size\t%" PRId64 "\n",
+               p.last, p.min, p.max);
 }
 
 static void put_peer_state(struct buf *out, const struct node_status *status)
 {
-    bool leads = strcmp(status->state, "leader") == 0;
     if (status->member_count > 1) {
         buf_printf(out, "zk_peer_state\t%s\n",
-                   leads ? "leading - broadcast" : "following - broadcast");
+                   leads_others(status) ? "leading - broadcast" : "following - broadcast");
     }
-    if (leads && status->member_count > 1) {
+    if (leads_others(status)) {
         put_leader(out, status);
     }
 }
@@ -264,6 +298,7 @@ static void word_mntr(struct zk_connection *c, struct buf *out)
     put_number(out, "uptime", zk_now_ms(c) - s->opened_ms);
     put_number(out, "open_file_descriptor_count", open_files());
     put_number(out, "max_file_descriptor_count", (uint64_t)files.rlim_cur);
+    put_number(out, "connection_rejected", (uint64_t)metric_value(s->rejected));
     put_number(out, "auth_failed_count", s->auth_failed);
     put_number(out, "large_requests_rejected", s->large_requests);
     put_number(out, "commit_count", status.commit_index);

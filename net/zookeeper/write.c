@@ -4,7 +4,8 @@
  * that no node can have, a list of access rights) cannot be proposed, but must fail in its turn: an
  * earlier operation of the same multi may fail first, or a missing parent count more. So in its
  * place a check is proposed that cannot hold, and what it fails with is said instead of "bad
- * version". */
+ * version". Before it, a create whose name is wrong asks for a child of that parent, which the
+ * check undoes: where there is no parent, or none that the client may create below, counts more. */
 #include "base/assert.h"
 #include "base/utf8.h"
 #include "net/zookeeper/connection.h"
@@ -92,20 +93,22 @@ static bool is_create(const struct zk_request *r)
 /* An operation, or what stands for one that is wrong. */
 struct draft {
     struct op op;
-    enum zk_error error; /* of a wrong one, if the check for it fails with "bad version" */
+    bool is_probe;       /* a check that cannot hold follows it */
+    enum zk_error error; /* of a wrong one, if it is that check that fails */
 };
 
-/* In place of a wrong operation: fails with NO_NODE if there is no such node, else as wrong. */
-static void draft_wrong(struct draft *d, struct slice path, enum zk_error error)
+static struct op op_never(void)
 {
-    d->op = (struct op){
-        .type = OP_CHECK, .space = SPACE_NODES, .path = path, .version = VERSION_NEVER};
-    d->error = error;
+    return (struct op){.type = OP_CHECK,
+                       .space = SPACE_NODES,
+                       .path = slice_str("/"),
+                       .version = VERSION_NEVER};
 }
 
 static void draft_fails(struct draft *d, enum zk_error error)
 {
-    draft_wrong(d, slice_str("/"), error);
+    d->op = op_never();
+    d->error = error;
 }
 
 static bool draft_kind(struct draft *d, const struct zk_request *r)
@@ -131,18 +134,27 @@ static bool draft_kind(struct draft *d, const struct zk_request *r)
     return d->op.kind != NODE_TTL || (r->ttl_ms >= 1 && r->ttl_ms < INT64_C(1) << 40);
 }
 
-/* Of a path that cannot be: is there at least a parent? */
+/* Of a path that cannot be: is there at least a parent, and may this client create below it? */
 static void draft_bad_path(struct draft *d, struct slice path)
 {
     size_t size = path.size;
     while (size > 0 && path.data[size - 1] != '/') {
         size--;
     }
-    struct slice parent = size <= 1 ? slice_str("/") : slice_make(path.data, size - 1);
-    if (path_check(parent, false, NULL) == OUTCOME_OK) {
-        draft_wrong(d, parent, ZK_BAD_ARGUMENTS);
-    } else {
+    struct slice children = size <= 1 ? slice_str("/") : slice_make(path.data, size);
+    if (path_check(slice_make(children.data, size <= 1 ? 1 : size - 1), false, NULL) !=
+        OUTCOME_OK) {
         draft_fails(d, ZK_NO_NODE);
+    } else if (path_check(children, true, NULL) != OUTCOME_OK) {
+        draft_fails(d, ZK_BAD_ARGUMENTS); /* no child fits below so long a path */
+    } else {
+        d->op = (struct op){.type = OP_CREATE,
+                            .space = SPACE_NODES,
+                            .kind = NODE_PERSISTENT,
+                            .flags = OP_SEQUENTIAL | OP_NULL_DATA,
+                            .path = children};
+        d->is_probe = true;
+        d->error = ZK_BAD_ARGUMENTS;
     }
 }
 
@@ -241,12 +253,12 @@ static void put_failures(struct buf *out, size_t count, size_t failed, enum zk_e
     zk_put_multi_end(out);
 }
 
-/* `types` of a multi: those of its results. */
+/* `types` of a multi: those of its results. `failed` is the operation with that error. */
 static void put_multi(struct buf *out, struct slice types, const struct reply *reply,
-                      enum zk_error error)
+                      size_t failed, enum zk_error error)
 {
     if (error != ZK_OK) {
-        put_failures(out, types.size, reply->failed_op, error);
+        put_failures(out, types.size, failed, error);
         return;
     }
     for (size_t i = 0; i < types.size; i++) {
@@ -259,9 +271,16 @@ static void put_multi(struct buf *out, struct slice types, const struct reply *r
 /* What an operation that is wrong in itself stood for is known here only. */
 static enum zk_error error_of(const struct zk_task *task, const struct reply *reply)
 {
-    bool is_own = task->bad_op != UINT32_MAX && reply->failed_op == task->bad_op &&
-                  (reply->outcome == OUTCOME_BAD_VERSION || reply->outcome == OUTCOME_NO_AUTH);
-    return is_own ? (enum zk_error)task->bad_error : zk_error_of(reply->outcome);
+    if (task->bad_op == UINT32_MAX) {
+        return zk_error_of(reply->outcome);
+    }
+    bool check_failed =
+        reply->failed_op == task->bad_check &&
+        (reply->outcome == OUTCOME_BAD_VERSION || reply->outcome == OUTCOME_NO_AUTH);
+    bool probe_failed = reply->failed_op == task->bad_op && task->bad_check != task->bad_op &&
+                        reply->outcome == OUTCOME_EPHEMERAL_PARENT; /* looked at after names */
+    return check_failed || probe_failed ? (enum zk_error)task->bad_error
+                                        : zk_error_of(reply->outcome);
 }
 
 /* A multi says what failed in its body, the others in the header. A session that is gone fails the
@@ -273,7 +292,8 @@ static void put_reply(struct zk_task *task, const struct reply *reply)
     size_t begin = zk_reply_begin(&task->reply, task->xid, (int64_t)reply->revision,
                                   in_body ? ZK_OK : error);
     if (in_body) {
-        put_multi(&task->reply, buf_slice(&task->packet), reply, error);
+        size_t failed = reply->failed_op > task->bad_op ? task->bad_op : reply->failed_op;
+        put_multi(&task->reply, buf_slice(&task->packet), reply, failed, error);
     } else if (error == ZK_OK && reply->result_count > 0) {
         put_result(&task->reply, task->type, &reply->results[0]);
     }
@@ -342,7 +362,8 @@ static void answer_here(struct zk_connection *c, struct zk_task *task, enum zk_e
     task->state = ZK_TASK_DONE;
 }
 
-/* Fills the operations up to the first that is wrong in itself; returns how many. */
+/* Fills the operations up to the first that is wrong in itself; returns how many: one more than
+ * `count` at most. */
 static uint32_t draft_all(struct zk_connection *c, struct zk_task *task,
                           const struct zk_request *ops, size_t count, struct op *out)
 {
@@ -353,8 +374,10 @@ static uint32_t draft_all(struct zk_connection *c, struct zk_task *task,
         out[i] = d.op;
         if (d.error != ZK_OK) {
             task->bad_op = i;
+            task->bad_check = d.is_probe ? i + 1 : i;
             task->bad_error = d.error;
-            return i + 1;
+            out[task->bad_check] = op_never();
+            return task->bad_check + 1;
         }
     }
     return (uint32_t)count;
@@ -366,7 +389,7 @@ static enum status propose_txn(struct zk_connection *c, struct zk_task *task,
     bool is_multi = r->type == ZK_MULTI;
     const struct zk_request *requests = is_multi ? r->ops : r;
     size_t count = is_multi ? r->op_count : 1;
-    struct op *ops = arena_alloc(&c->shared->scratch, count * sizeof *ops);
+    struct op *ops = arena_alloc(&c->shared->scratch, (count + 1) * sizeof *ops);
     struct command command = {.type = COMMAND_TXN};
     command.txn.then_ops = ops;
     command.txn.then_count = draft_all(c, task, requests, count, ops);

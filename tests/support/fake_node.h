@@ -301,6 +301,10 @@ void node_status(const struct node *n, struct node_status *out)
         .cluster_ms = n->cluster_ms,
         .state_bytes = store_bytes(n->store),
         .feature_level = FEATURE_LEVEL,
+        .leading_ms = n->is_serving ? 1000 : 0,
+        .proposal_bytes = 50,
+        .proposal_bytes_min = 40,
+        .proposal_bytes_max = 90,
         .serving = n->is_serving,
         .member_count = 2,
     };

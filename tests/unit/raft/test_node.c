@@ -191,6 +191,10 @@ START_TEST(what_waits_together_shares_few_entries)
     node_status(x.node, &after);
     ck_assert_uint_le(after.last_index, before.last_index + 2);
     ck_assert_uint_eq(after.node_count, before.node_count + 1000);
+    ck_assert_uint_ge(after.proposal_bytes_max, 1000 * 10);
+    ck_assert_uint_le(after.proposal_bytes_min, after.proposal_bytes);
+    ck_assert_uint_le(after.proposal_bytes, after.proposal_bytes_max);
+    ck_assert_uint_gt(after.proposal_bytes_min, 0);
     finish(&x);
 }
 END_TEST

@@ -450,6 +450,8 @@ START_TEST(creates_fail_in_zookeepers_order)
         {"/a/s-", 2, "ok /a/s-0000000002"},
         {"/a/", 2, "ok /a/0000000003"},
         {"/a/c", 4, "ok /a/c"},
+        {"/a/e/.", 0, "-8"}, /* the name counts more than what the parent is */
+        {"/a/s-", 2, "ok /a/s-0000000005"}, /* and names that were wrong took no number */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *reply =
@@ -521,13 +523,18 @@ START_TEST(reads_answer_from_the_tree_and_bad_paths_are_missing_nodes)
     EXPECT(zk_ask_create(a, "/a"), "ok /a");
     EXPECT(zk_ask_create(a, "/a/x"), "ok /a/x");
     EXPECT(zk_ask(a, ZK_CREATE, zk_create_body("/a/y", "", ZK_FLAG_EPHEMERAL)), "ok /a/y");
+    struct buf body;
     EXPECT(zk_ask_path(a, ZK_GET_CHILDREN, "/a", false), "ok [ x y ]");
     EXPECT(zk_ask_path(a, ZK_GET_CHILDREN2, "/a", false), "ok [ x y ] (v0 c2 a0 n2 1b)");
     EXPECT(zk_ask_path(a, ZK_GET_CHILDREN, "/a/x", false), "ok [ ]");
     EXPECT(zk_ask_path(a, ZK_GET_CHILDREN, "/zookeeper", false), "ok [ config quota ]");
     EXPECT(zk_ask_path(a, ZK_GET_DATA, "a//", false), "-101");
     EXPECT(zk_ask_path(a, ZK_GET_CHILDREN, "", false), "-101");
-    struct buf body = {0};
+    body = (struct buf){0};
+    jute_put_buffer(&body, slice_make((const uint8_t *)"/a\0b", 4));
+    jute_put_bool(&body, true);
+    EXPECT(zk_ask(a, ZK_EXISTS, body), "-8"); /* only exists looks for it */
+    body = (struct buf){0};
     zk_put_text(&body, "/a");
     EXPECT(zk_ask(a, ZK_GET_ALL_CHILDREN_NUMBER, body), "ok 2");
     static const char *const prefixes[][2] = {
@@ -753,6 +760,8 @@ START_TEST(who_is_not_in_the_list_is_kept_out_and_digests_are_not_shown)
     EXPECT(zk_ask_path(b, ZK_GET_CHILDREN, "/mine", false), "-102");
     EXPECT(zk_ask_set(b, "/mine", "y"), "-102");
     EXPECT(zk_ask_create(b, "/mine/x"), "-102");
+    EXPECT(zk_ask_create(b, "/mine/."), "-102"); /* before the name is looked at */
+    EXPECT(zk_ask_create(a, "/mine/."), "-8");
     struct buf path = {0};
     zk_put_text(&path, "/mine");
     EXPECT(zk_ask(a, ZK_GET_ACL, path),

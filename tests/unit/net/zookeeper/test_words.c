@@ -70,7 +70,7 @@ START_TEST(srvr_and_stat_tell_counts_and_the_mode)
     EXPECT_HAS(text, "Zookeeper version: 3.8.0-");
     EXPECT_HAS(text, "\nLatency min/avg/max: 0/0/0\n");
     EXPECT_HAS(text, "\nReceived: 2\nSent: 2\nConnections: 2\nOutstanding: 0\nZxid: 0x2\n"
-                     "Mode: leader\nNode count: 5\n");
+                     "Mode: leader\nNode count: 5\nProposal sizes last/min/max: 50/40/90\n");
     text = ask("stat");
     EXPECT_HAS(text, "\nClients:\n /192.0.2.7:51434[1](queued=0,recved=2,sent=2)\n");
     EXPECT_HAS(text, "\n\nLatency min/avg/max: ");
@@ -129,6 +129,9 @@ START_TEST(mntr_has_one_number_a_line)
         "\nzk_avg_latency\t0\n",
         "\nzk_outstanding_requests\t0\n",
         "\nzk_synced_followers\t0\n",
+        "\nzk_leader_uptime\t1000\n",
+        "\nzk_last_proposal_size\t50\nzk_min_proposal_size\t40\nzk_max_proposal_size\t90\n",
+        "\nzk_connection_rejected\t0\n",
         "\nzk_approximate_data_size\t",
         "\nzk_open_file_descriptor_count\t",
     };
