@@ -5,7 +5,7 @@ import json
 import os
 import re
 
-from harness import Cluster, expect, main, until
+from harness import Cluster, ctl_ok, expect, main, until
 
 DOCS = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs"))
 
@@ -28,6 +28,7 @@ def test_what_is_asked_for_is_there(scratch):
     cluster = Cluster(scratch)
     cluster.start()
     leader = cluster.leader()
+    ctl_ok(leader, "sync")  # a method has figures once it was called
     until(lambda: "coord_peer_up" in metrics_of(leader), "the members know each other")
     there = metrics_of(leader)
     expressions = [target["expr"] for panel in json.loads(read("monitoring/dashboard.json"))["panels"]
