@@ -36,6 +36,7 @@ enum mutant {
     MUTANT_LISTING_GAP,            /* net/grpc/watch_listing.c follows one revision late */
     MUTANT_REVISION_IN_PIECES,     /* net/grpc/watch_events.c tells each change by itself */
     MUTANT_COMPACTED_UNTOLD,       /* watch/hub.c begins at the floor, not where it was asked to */
+    MUTANT_OVERTAKES_REFUSED,      /* raft/node_propose.c: a write runs without the one before it */
 };
 
 #ifdef MUTANT

@@ -294,6 +294,7 @@ static void take_read_index(struct unpack *in, struct message_read_index *m,
 static void put_forward(struct buf *out, const struct message_forward *m)
 {
     pack_u64(out, m->term);
+    pack_u64(out, m->refusals);
     pack_u32(out, m->command_count);
     put_bytes(out, m->commands, MESSAGE_BODY_BYTES_MAX);
 }
@@ -301,6 +302,7 @@ static void put_forward(struct buf *out, const struct message_forward *m)
 static void take_forward(struct unpack *in, struct message_forward *m)
 {
     m->term = unpack_u64(in);
+    m->refusals = unpack_u64(in);
     m->command_count = unpack_u32(in);
     m->commands = unpack_bytes(in);
 }
@@ -318,6 +320,7 @@ static void put_forward_result(struct buf *out, const struct message_forward_res
     PRE(m->status <= RC_UNSUPPORTED);
     pack_u64(out, m->boot_id);
     pack_u64(out, m->first_counter);
+    pack_u64(out, m->refusals);
     pack_u32(out, m->count);
     pack_u8(out, m->status);
 }
@@ -326,6 +329,7 @@ static void take_forward_result(struct unpack *in, struct message_forward_result
 {
     m->boot_id = unpack_u64(in);
     m->first_counter = unpack_u64(in);
+    m->refusals = unpack_u64(in);
     m->count = unpack_u32(in);
     m->status = take_enum(in, RC_OK, RC_UNSUPPORTED);
 }

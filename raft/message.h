@@ -130,6 +130,7 @@ struct message_read_index {
 /* `commands` is a run of encoded commands (store/command.h), each with its origin filled in. */
 struct message_forward {
     uint64_t term; /* of the leader it is meant for */
+    uint64_t refusals; /* that the sender has heard of, in this term */
     uint32_t command_count;
     struct slice commands;
 };
@@ -138,6 +139,7 @@ struct message_forward {
 struct message_forward_result {
     uint64_t boot_id;
     uint64_t first_counter;
+    uint64_t refusals; /* how often, in this term, something of this sender was refused */
     uint32_t count;
     uint8_t status; /* enum status */
 };

@@ -55,6 +55,7 @@ struct node_options {
     size_t snapshot_log_bytes;    /* take a snapshot after so much log; 0 = default */
     size_t trailing_log_bytes;    /* kept behind a snapshot for slow followers; 0 = default */
     size_t batch_bytes;           /* of one entry; 0 = default */
+    size_t forwarded_bytes_max;   /* of other members' writes that wait here; 0 = default */
     uint32_t seed;                /* election jitter; 0 = from the env's randomness */
     /* The node had to stop: failed disk, divergence, removal. The daemon logs `why` and
      * exits. */

@@ -40,6 +40,7 @@ struct forward_mark {
     uint64_t member;
     uint64_t boot_id;
     uint64_t counter;
+    uint64_t refusals; /* until the member has heard of the last, nothing of it is admitted */
 };
 
 struct node_leases {
@@ -104,6 +105,8 @@ struct node {
     uint64_t submitted;    /* index of our newest entry in flight */
     struct buf batch;
     uint64_t sent_to;     /* who took the writes that are SENT: the leader of their term */
+    uint64_t refusals;    /* the last that this node has heard of, in refusals_term */
+    uint64_t refusals_term;
     struct buf forwarded; /* commands of other members for the next entries */
     size_t forwarded_taken;
     struct forward_mark marks[NODE_MEMBERS_MAX];

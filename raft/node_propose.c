@@ -10,6 +10,7 @@
 #include <inttypes.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "raft/node_internal.h"
 #include "raft/wal.h"
 
@@ -143,9 +144,15 @@ static bool forward(struct node *n, uint64_t leader)
     uint64_t term = engine_term(n->engine);
     buf_clear(&n->batch);
     uint32_t count = pending_take(&n->pending, term, batch_bytes(n), &n->batch);
+    if (n->refusals_term != term) {
+        n->refusals_term = term;
+        n->refusals = 0;
+    }
     struct message m = {.type = MESSAGE_FORWARD};
-    m.forward = (struct message_forward){
-        .term = term, .command_count = count, .commands = buf_slice(&n->batch)};
+    m.forward = (struct message_forward){.term = term,
+                                         .refusals = n->refusals,
+                                         .command_count = count,
+                                         .commands = buf_slice(&n->batch)};
     n->sent_to = leader;
     if (!peers_send(n->peers, leader, &m)) {
         pending_resend(&n->pending);
@@ -179,6 +186,7 @@ void node_on_forward_result(struct node *n, uint64_t from,
         return; /* a new term is coming: it is sent again then */
     }
     enum status rc = m->status == RC_NO_SPACE ? RC_NO_SPACE : RC_OVERLOADED;
+    n->refusals = m->refusals;
     pending_refuse(&n->pending, m->first_counter, m->count, rc);
 }
 
@@ -228,15 +236,18 @@ static struct forward_mark *mark_of(struct node *n, uint64_t member, uint64_t bo
     if (mark->boot_id != boot_id) {
         mark->boot_id = boot_id;
         mark->counter = 0;
+        mark->refusals = 0;
     }
     return mark;
 }
 
-static void answer_refused(struct node *n, uint64_t to, const struct command *c, enum status rc)
+static void answer_refused(struct node *n, uint64_t to, const struct command *c, enum status rc,
+                           uint64_t refusals)
 {
     struct message m = {.type = MESSAGE_FORWARD_RESULT};
     m.forward_result = (struct message_forward_result){.boot_id = c->origin_boot,
                                                        .first_counter = c->origin_counter,
+                                                       .refusals = refusals,
                                                        .count = 1,
                                                        .status = (uint8_t)rc};
     node_send(n, to, &m);
@@ -255,7 +266,23 @@ static enum status admit(const struct node *n, const struct command *c)
         return RC_NO_SPACE;
     }
     size_t waiting = n->forwarded.size - n->forwarded_taken;
-    return waiting > FORWARDED_BYTES_MAX ? RC_OVERLOADED : RC_OK;
+    size_t most = n->options.forwarded_bytes_max != 0 ? n->options.forwarded_bytes_max
+                                                      : FORWARDED_BYTES_MAX;
+    return waiting > most ? RC_OVERLOADED : RC_OK;
+}
+
+/* Behind a write that was refused others of the same client may be under way, sent before the
+ * refusal is known. They must not run without it: so until the sender has heard of the refusal, and
+ * has told its clients, all that it sends is refused. */
+static enum status admit_in_order(const struct node *n, struct forward_mark *mark,
+                                  const struct message_forward *m, const struct command *c)
+{
+    bool is_behind = m->refusals != mark->refusals && !MUTANT_IS(MUTANT_OVERTAKES_REFUSED);
+    enum status rc = is_behind ? RC_OVERLOADED : admit(n, c);
+    if (rc != RC_OK && !is_behind) {
+        mark->refusals++;
+    }
+    return rc;
 }
 
 /* Every command is decoded and checked before it may enter the log: a member with a bug must
@@ -285,9 +312,9 @@ void node_on_forward(struct node *n, uint64_t from, const struct message_forward
         if (mark != NULL && c.origin_counter <= mark->counter) {
             continue;
         }
-        enum status rc = mark == NULL ? RC_OVERLOADED : admit(n, &c);
+        enum status rc = mark == NULL ? RC_OVERLOADED : admit_in_order(n, mark, m, &c);
         if (rc != RC_OK) {
-            answer_refused(n, from, &c, rc);
+            answer_refused(n, from, &c, rc, mark == NULL ? 0 : mark->refusals);
             continue;
         }
         mark->counter = c.origin_counter;

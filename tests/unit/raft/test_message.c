@@ -120,12 +120,14 @@ static struct message any_message(struct rng *r, struct arena *a, uint8_t type)
         break;
     case MESSAGE_FORWARD:
         m.forward.term = any_u64(r);
+        m.forward.refusals = any_u64(r);
         m.forward.commands = any_bytes(r, a, 200);
         m.forward.command_count = m.forward.commands.size > 0 ? 1 : 0;
         break;
     case MESSAGE_FORWARD_RESULT:
         m.forward_result = (struct message_forward_result){
-            any_u64(r), any_u64(r), any_u32(r), (uint8_t)rng_below(r, RC_UNSUPPORTED + 1)};
+            any_u64(r), any_u64(r), any_u64(r), any_u32(r),
+            (uint8_t)rng_below(r, RC_UNSUPPORTED + 1)};
         break;
     case MESSAGE_BOOT_QUERY:
     case MESSAGE_BOOT_RESULT:
@@ -509,6 +511,7 @@ START_TEST(commands_forwarded_must_be_as_many_as_their_bytes_allow)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         buf_clear(&body);
         pack_u64(&body, 9);
+        pack_u64(&body, 0);
         pack_u32(&body, cases[i].count);
         pack_bytes(&body, slice_make("abcdefghi", cases[i].bytes));
         frame_of(&out, MESSAGE_FORWARD, &body);

@@ -16,7 +16,8 @@ struct fixture {
     struct errmsg err;
     struct buf commands;
     uint32_t count;
-    size_t made; /* names used so far */
+    uint64_t refusals; /* that the sender has heard of */
+    size_t made;       /* names used so far */
     uint64_t nodes_before;
 };
 
@@ -64,7 +65,11 @@ static void add(struct fixture *x, uint64_t boot, uint64_t counter, struct slice
 static void forward(struct fixture *x, uint64_t from, uint64_t term)
 {
     struct message_forward m = {
-        .term = term, .command_count = x->count, .commands = buf_slice(&x->commands)};
+        .term = term,
+        .refusals = x->refusals,
+        .command_count = x->count,
+        .commands = buf_slice(&x->commands),
+    };
     node_on_forward(x->n, from, &m);
     buf_clear(&x->commands);
     x->count = 0;
@@ -152,9 +157,37 @@ START_TEST(more_than_the_bound_is_refused_and_taken_later)
     uint64_t accepted = created(&x);
     ck_assert_uint_ge(accepted, 16);
     ck_assert_uint_lt(accepted, 40);
+    x.refusals = 1;
     forward_one(&x, OTHER, BOOT, accepted + 1);
     ck_assert_uint_eq(created(&x), accepted + 1);
     mem_free(large);
+    finish(&x);
+}
+END_TEST
+
+/* The later writes of a client were sent before it could know that an earlier one was refused. */
+START_TEST(what_is_behind_a_refused_write_is_refused_until_its_sender_knows)
+{
+    struct fixture x;
+    init(&x);
+    x.n->options.forwarded_bytes_max = 1;
+    add(&x, BOOT, 1, slice_str("d"));
+    add(&x, BOOT, 2, slice_str("d")); /* there is no room for it, */
+    add(&x, BOOT, 3, slice_str("d"));
+    forward(&x, OTHER, engine_term(x.n->engine));
+    ck_assert_uint_eq(created(&x), 1);
+    forward_one(&x, OTHER, BOOT, 4); /* and now there is for those behind it */
+    ck_assert_uint_eq(created(&x), 1);
+    forward_one(&x, OTHER + 1, BOOT + 1, 1); /* another member's */
+    ck_assert_uint_eq(created(&x), 2);
+    x.refusals = 1;
+    forward_one(&x, OTHER, BOOT, 5);
+    ck_assert_uint_eq(created(&x), 3);
+    forward_one(&x, OTHER, BOOT, 5);
+    ck_assert_uint_eq(created(&x), 3);
+    x.refusals = 0; /* a new process has heard of nothing, and nothing of it was refused */
+    forward_one(&x, OTHER, BOOT + 2, 1);
+    ck_assert_uint_eq(created(&x), 4);
     finish(&x);
 }
 END_TEST
@@ -271,6 +304,7 @@ static Suite *forward_suite(void)
     tcase_add_test(tcase, a_member_s_new_process_counts_from_the_start_again_and_again);
     tcase_add_test(tcase, what_gathers_is_cut_into_entries_that_fit);
     tcase_add_test(tcase, more_than_the_bound_is_refused_and_taken_later);
+    tcase_add_test(tcase, what_is_behind_a_refused_write_is_refused_until_its_sender_knows);
     tcase_add_test(tcase, other_terms_are_dropped);
     tcase_add_test(tcase, nothing_malformed_gets_into_the_log);
     tcase_add_test(tcase, only_who_took_a_write_may_refuse_it);
