@@ -206,6 +206,7 @@ static void report_state(struct engine *e)
     }
     if ((int)e->raft.state != e->seen_state && e->raft.state == RAFT_LEADER) {
         memset(e->told_commit, 0, sizeof e->told_commit);
+        memset(e->heard, 0, sizeof e->heard);
     }
     e->seen_state = (int)e->raft.state;
     e->seen_term = e->raft.current_term;

@@ -76,6 +76,8 @@ struct engine_options {
     struct engine_snapshot snapshot; /* newest one, or index 0 */
     /* Written as term 1, entry 1 if the log is empty; NULL = it must not be empty. */
     const struct engine_configuration *bootstrap;
+    /* This member joins: its log may be empty, and then comes from the leader, whoever that is. */
+    bool joins;
 };
 
 struct engine_events {
@@ -111,6 +113,15 @@ enum status engine_may_submit(const struct engine *e) MUST_USE;
 enum status engine_submit(struct engine *e, struct slice payload, uint64_t *index,
                           uint64_t *term) MUST_USE;
 
+/* Appends a change of the members. One at a time, in steps that keep every old majority and every
+ * new one overlapping: a standby is added at the end, a standby becomes a voter, an address changes
+ * or a member other than this node is removed. RC_NOT_LEADER, RC_NO_SPACE; RC_REFUSED for what the
+ * rules NOOP, GATE and VOTERS do not allow (now), with the reason in `err`. */
+enum status engine_change(struct engine *e, const struct engine_configuration *next,
+                          struct errmsg *err) MUST_USE;
+/* The last change of the members is not committed yet. */
+bool engine_is_changing(const struct engine *e);
+
 /* Hands leadership to `target`, once: call when engine_match of it equals engine_last_index. */
 enum status engine_transfer(struct engine *e, uint64_t target) MUST_USE;
 
@@ -144,6 +155,10 @@ uint64_t engine_applied_index(const struct engine *e);
 uint64_t engine_log_bytes(const struct engine *e);              /* on disk */
 uint64_t engine_memory_bytes(const struct engine *e);           /* of entries kept in memory */
 uint64_t engine_match(const struct engine *e, uint64_t member); /* leader only, else 0 */
+/* How long ago a member last answered this leader; UINT64_MAX: not in this leadership. */
+uint64_t engine_silence_ms(const struct engine *e, uint64_t member);
+/* The last index that is durable here. */
+uint64_t engine_stored_index(const struct engine *e);
 /* Everything that the core has promised so far, the first entry included, is durable. */
 bool engine_is_settled(const struct engine *e);
 bool engine_is_installing(const struct engine *e);

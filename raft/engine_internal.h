@@ -65,6 +65,12 @@ struct engine {
     /* How far each member knows the commit index, by what we sent it (commit notices). */
     uint64_t told_commit[ENGINE_MEMBERS_MAX];
 
+    /* When each member last answered, in this leadership. */
+    struct {
+        uint64_t id; /* 0 = free */
+        uint64_t ms;
+    } heard[ENGINE_MEMBERS_MAX];
+
     struct metric *metric_steps;
 };
 
@@ -92,6 +98,9 @@ void engine_drop_held(struct engine *e);
 /* engine_receive.c */
 bool engine_message_is_sane(const struct engine *e, uint64_t from, const struct message *m,
                             const char **why);
+
+/* engine_change.c */
+void engine_note_heard(struct engine *e, uint64_t member);
 
 /* engine_configuration.c */
 void engine_configuration_from_raft(const struct raft_configuration *from, uint64_t index,

@@ -121,8 +121,9 @@ static bool is_empty(const struct engine *e, const struct wal_recovery *r)
 }
 
 static enum status start_core(struct engine *e, const struct wal_recovery *r,
-                              const struct engine_configuration *first, struct errmsg *err)
+                              const struct engine_options *o, struct errmsg *err)
 {
+    const struct engine_configuration *first = o->bootstrap;
     bool keep = false;
     enum status rc = check_entries(r, err);
     if (rc == RC_OK) {
@@ -136,7 +137,7 @@ static enum status start_core(struct engine *e, const struct wal_recovery *r,
     uint64_t term = r->term;
     struct wal_entry first_entry;
     struct buf payload = {0};
-    if (is_empty(e, r)) {
+    if (is_empty(e, r) && !o->joins) {
         if (first == NULL) {
             return errmsg_set(err, RC_CORRUPT,
                               "the log of this member is gone; it must not vote again: replace "
@@ -234,7 +235,7 @@ enum status engine_open(const struct engine_options *options,
     if (rc != RC_OK) {
         goto free_engine;
     }
-    rc = start_core(e, &recovery, options->bootstrap, err);
+    rc = start_core(e, &recovery, options, err);
     wal_recovery_close(&recovery);
     if (rc != RC_OK) {
         goto free_engine;

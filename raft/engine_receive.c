@@ -130,8 +130,11 @@ static bool vote_result_is_sane(const struct engine *e,
 bool engine_message_is_sane(const struct engine *e, uint64_t from, const struct message *m,
                             const char **why)
 {
-    if (from == 0 || from == e->raft.id || find_member(e, from) == NULL) {
-        return refuse(why, "sender is not a member");
+    /* Who is no member by our configuration may be one by a later one that we lack: the leader
+     * whose entries would tell us, or a candidate. The transport has seen to it that it belongs to
+     * this cluster, and the core counts only voters. */
+    if (from == 0 || from == e->raft.id) {
+        return refuse(why, "sender is nobody else");
     }
     switch (m->type) {
     case MESSAGE_APPEND_ENTRIES: return append_is_sane(e, &m->append_entries, why);
@@ -209,6 +212,20 @@ static uint32_t trim(const struct engine *e, const struct message_append_entries
     return skip < m->entry_count ? (uint32_t)skip : m->entry_count;
 }
 
+/* The core knows one configuration that may have to be rolled back, the last committed one as of
+ * what is applied, and one that is not. So the one before has to be applied when the next comes:
+ * its leader had seen it committed, and this says so first. */
+static void settle_change(struct engine *e, struct raft_message *rm,
+                          const struct message_append_entries *m, uint32_t from,
+                          uint64_t prev_index, uint64_t prev_term)
+{
+    uint64_t pending = e->raft.configuration_uncommitted_index;
+    if (pending != 0 && pending <= prev_index && m->leader_commit >= pending) {
+        step_append(e, rm, m, from, 0, prev_index, prev_term);
+        engine_advance(e);
+    }
+}
+
 /* Rule SPLIT: the core files a configuration change under the first index of its message, so
  * each one is stepped as the first entry of a message of its own. */
 static void receive_append(struct engine *e, struct raft_message *rm,
@@ -230,8 +247,12 @@ static void receive_append(struct engine *e, struct raft_message *rm,
     do {
         uint32_t count = 0;
         while (from + count < end &&
-               (count == 0 || m->entries[from + count].type != ENTRY_CHANGE)) {
+               (count == 0 || m->entries[from + count].type != ENTRY_CHANGE ||
+                MUTANT_IS(MUTANT_NO_SPLIT))) {
             count++;
+        }
+        if (count > 0 && m->entries[from].type == ENTRY_CHANGE) {
+            settle_change(e, rm, m, from, prev_index, prev_term);
         }
         step_append(e, rm, m, from, count, prev_index, prev_term);
         from += count;
@@ -260,8 +281,11 @@ void engine_receive(struct engine *e, uint64_t from, const struct message *m)
         return;
     }
     /* The core copies the address of a new leader; it must outlive the step only. */
-    char address[ENGINE_ADDRESS_BYTES_MAX];
-    memcpy(address, find_member(e, from)->address, sizeof address);
+    char address[ENGINE_ADDRESS_BYTES_MAX] = "unknown";
+    const struct engine_member *sender = find_member(e, from);
+    if (sender != NULL) {
+        memcpy(address, sender->address, sizeof address);
+    }
     struct raft_message rm;
     memset(&rm, 0, sizeof rm);
     rm.server_id = from;
@@ -275,6 +299,7 @@ void engine_receive(struct engine *e, uint64_t from, const struct message *m)
         engine_advance(e);
         return;
     case MESSAGE_APPEND_ENTRIES_RESULT:
+        engine_note_heard(e, from);
         rm.type = RAFT_APPEND_ENTRIES_RESULT;
         rm.append_entries_result = (struct raft_append_entries_result){
             .version = VERSION_APPEND_ENTRIES_RESULT,

@@ -56,6 +56,16 @@ uint64_t engine_match(const struct engine *e, uint64_t member)
     return raft_match_index(&e->raft, member, &index) == 0 ? index : 0;
 }
 
+uint64_t engine_stored_index(const struct engine *e)
+{
+    return e->raft.snapshot.installing ? 0 : e->raft.last_stored;
+}
+
+bool engine_is_changing(const struct engine *e)
+{
+    return e->raft.configuration_uncommitted_index != 0;
+}
+
 bool engine_is_settled(const struct engine *e)
 {
     return e->hold_ticket <= e->durable_ticket;

@@ -76,7 +76,8 @@ enum status engine_kit_open_with(struct engine_kit *x, const struct engine_confi
                                      .seed = 3,
                                      .wal_segment_bytes = 16384,
                                      .snapshot = x->snapshot,
-                                     .bootstrap = first};
+                                     .bootstrap = first,
+                                     .joins = x->joins};
     x->engine = NULL;
     x->applied = x->snapshot.index;
     x->applied_commands = 0;

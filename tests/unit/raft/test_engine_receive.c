@@ -65,9 +65,10 @@ static struct message vote(uint64_t term, uint64_t last_index, uint64_t last_ter
                                              .disrupt_leader = true}};
 }
 
-START_TEST(strangers_and_echoes_are_refused)
+/* A member that this one does not know yet may lead: that is no stranger. */
+START_TEST(nobody_and_echoes_are_refused)
 {
-    static const uint64_t senders[] = {0, 1, 9, UINT64_MAX};
+    static const uint64_t senders[] = {0, 1};
     struct engine_kit x;
     init(&x, _i);
     for (size_t i = 0; i < sizeof senders / sizeof senders[0]; i++) {
@@ -256,7 +257,7 @@ static Suite *receive_suite(void)
 {
     Suite *suite = suite_create("engine_receive");
     TCase *tcase = tcase_create("engine_receive");
-    tcase_add_loop_test(tcase, strangers_and_echoes_are_refused, 0, 3);
+    tcase_add_loop_test(tcase, nobody_and_echoes_are_refused, 0, 3);
     tcase_add_loop_test(tcase, messages_that_are_not_the_core_s_are_refused, 0, 3);
     tcase_add_loop_test(tcase, requests_that_contradict_themselves_are_refused, 0, 3);
     tcase_add_loop_test(tcase, entries_that_cannot_be_are_refused, 0, 3);
