@@ -37,8 +37,8 @@ enum mutant {
     MUTANT_REVISION_IN_PIECES,     /* net/grpc/watch_events.c tells each change by itself */
     MUTANT_COMPACTED_UNTOLD,       /* watch/hub.c begins at the floor, not where it was asked to */
     MUTANT_OVERTAKES_REFUSED,      /* raft/node_propose.c: a write runs without the one before it */
-    MUTANT_NO_SPLIT,               /* raft/engine_receive.c, likewise */
-    MUTANT_NO_GATE,                /* raft/engine_change.c, likewise */
+    MUTANT_NO_SPLIT,               /* raft/engine_receive.c: rule SPLIT switched off */
+    MUTANT_NO_GATE,                /* raft/engine_change.c: rule GATE switched off */
 };
 
 #ifdef MUTANT
