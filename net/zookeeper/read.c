@@ -94,7 +94,7 @@ static void pages_begin(struct pages *p, struct zk_connection *c, enum query_typ
                         struct slice path)
 {
     p->connection = c;
-    p->query = (struct query){.type = type, .space = SPACE_NODES, .path = path};
+    p->query = (struct query){.type = (uint8_t)type, .space = SPACE_NODES, .path = path};
     p->begun = false;
     p->query.identities = buf_slice(&c->identities);
 }

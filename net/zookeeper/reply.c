@@ -56,7 +56,7 @@ void zk_put_connect_reply(struct buf *out, int32_t timeout_ms, int64_t session,
 void zk_put_event(struct buf *out, int64_t zxid, enum zk_event_type type, struct slice path)
 {
     size_t begin = zk_reply_begin(out, ZK_XID_EVENT, zxid, ZK_OK);
-    jute_put_int(out, type);
+    jute_put_int(out, (int32_t)type);
     jute_put_int(out, 3); /* SyncConnected */
     jute_put_buffer(out, path);
     zk_reply_end(out, begin);
