@@ -22,7 +22,7 @@ CC := gcc
 endif
 PKG_CONFIG   ?= pkg-config
 INSTALL_DEPS := cmd/coordd/packaging/install-deps.sh
-PKGS         := libuv sqlite3 jansson libnghttp2 libprotobuf-c libcrypto
+PKGS         := libuv sqlite3 jansson libnghttp2 libprotobuf-c libssl libcrypto
 TEST_PKGS    := check
 
 OPT_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
@@ -92,7 +92,7 @@ DESC_OBJ  := $(if $(PROTO),$(GEN)/proto/descriptors.o)
 CORE      := $(BUILD)/core.a
 CORE_OBJ  := $(call objs,$(call src,$(MODULES))) $(PROTO_OBJ) $(DESC_OBJ)
 LIBCOORD  := $(BUILD)/libcoord.a
-LIB_OBJ   := $(call objs,$(call src,base client) $(wildcard net/http2.c net/tls.c net/grpc/frame.c)) $(PROTO_OBJ)
+LIB_OBJ   := $(call objs,$(call src,base client) $(wildcard net/http2.c net/grpc/frame.c)) $(PROTO_OBJ)
 PURE_OBJ  := $(call objs,$(call src,store lease recipes))
 UNIT      := $(patsubst %.c,$(BUILD)/%,$(call src,tests/unit))
 FUZZ      := $(patsubst %.c,$(BUILD)/%,$(if $(TARGETS),$(TARGETS:%=tests/fuzz/fuzz_%.c),$(call src,tests/fuzz)))
@@ -285,7 +285,7 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	install -m 644 $(LIBCOORD) $(DESTDIR)$(PREFIX)/lib
 	install -m 644 client/client.h $(DESTDIR)$(PREFIX)/include/coord
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: coord' 'Description: C client of coord' \
-	    'Version: $(VERSION)' 'Requires: libnghttp2 libprotobuf-c' \
+	    'Version: $(VERSION)' 'Requires: libnghttp2 libprotobuf-c libssl' \
 	    'Libs: -L$${prefix}/lib -lcoord' 'Cflags: -I$${prefix}/include' \
 	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/coord.pc
 	install -D -m 644 cmd/coordctl/packaging/completion.bash $(SHARE)/bash-completion/completions/coordctl
