@@ -26,6 +26,7 @@ struct env_file;
 struct env_queue;
 struct env_stream;
 struct env_listener;
+struct tls_peer;
 
 /* ---- disk -------------------------------------------------------------------------------- */
 
@@ -44,7 +45,8 @@ struct env_disk {
     enum status (*open)(struct env *env, const char *path, int flags, struct env_file **out);
     enum status (*read)(struct env_file *file, uint64_t offset, void *to, size_t bytes,
                         size_t *got); /* short only at end of file */
-    enum status (*write)(struct env_file *file, uint64_t offset, const void *from, size_t bytes);
+    enum status (*write)(struct env_file *file, uint64_t offset, const void *from,
+                         size_t bytes);
     enum status (*sync)(struct env_file *file); /* fdatasync: data and size are durable */
     enum status (*truncate)(struct env_file *file, uint64_t bytes);
     enum status (*size)(struct env_file *file, uint64_t *bytes);
@@ -83,15 +85,17 @@ typedef void (*env_accept_fn)(void *owner, struct env_stream *stream);
 
 struct env_net {
     /* Host names and IPv6 literals are fine. `port` 0 picks one; see listener_port. */
-    enum status (*listen)(struct env *env, const char *host, uint16_t port, env_accept_fn accept,
-                          void *owner, struct env_listener **out, struct errmsg *err);
+    enum status (*listen)(struct env *env, const char *host, uint16_t port,
+                          env_accept_fn accept, void *owner, struct env_listener **out,
+                          struct errmsg *err);
     uint16_t (*listener_port)(struct env_listener *listener);
     void (*listener_close)(struct env_listener *listener);
     /* Never fails at once: failure arrives through `closed`. Resolves, connects, TCP_NODELAY. */
     struct env_stream *(*connect)(struct env *env, const char *host, uint16_t port,
                                   const struct env_stream_events *events, void *owner);
     /* An accepted stream reads nothing until it has an owner. */
-    void (*attach)(struct env_stream *stream, const struct env_stream_events *events, void *owner);
+    void (*attach)(struct env_stream *stream, const struct env_stream_events *events,
+                   void *owner);
     /* Keeps a copy of the bytes or writes them through. False when more than ENV_STREAM_QUEUE_MAX
      * bytes are queued now: the caller should stop until `drain`. */
     bool (*write)(struct env_stream *stream, struct slice bytes);
@@ -101,6 +105,9 @@ struct env_net {
     void (*close)(struct env_stream *stream, bool flush);
     /* "192.0.2.7:51434", "[::1]:80"; into `text`. */
     void (*peer_name)(const struct env_stream *stream, char *text, size_t bytes);
+    /* What the handshake told about the other side (base/tls.h), borrowed as long as the stream;
+     * NULL: the stream is not encrypted. May be NULL: no stream is. */
+    const struct tls_peer *(*tls)(const struct env_stream *stream);
 };
 
 #define ENV_STREAM_QUEUE_MAX ((size_t)1 << 20)
@@ -124,6 +131,12 @@ struct env {
     /* Waits for the jobs that are running or queued; their `done` does not run any more. */
     void (*queue_close)(struct env_queue *queue);
 };
+
+static inline const struct tls_peer *env_stream_tls(const struct env *env,
+                                                    const struct env_stream *stream)
+{
+    return env->net->tls != NULL ? env->net->tls(stream) : NULL;
+}
 
 static inline uint64_t env_random_u64(struct env *env)
 {

@@ -16,7 +16,7 @@
  * gives its buffers back when they are empty. Exhaustion is an error here and never aborts, since
  * libcoord is a guest in other programs.
  *
- * Errors are one line of text, tls_session_error: it says what was wrong and with whose certificate.
+ * Errors are one line of text, tls_session_error: what was wrong, and with whose certificate.
  *
  * A truncated connection is not told from one that was closed without a good-bye: every protocol of
  * ours carries its own lengths. */
