@@ -23,6 +23,8 @@ static const struct method methods[] = {
     [CLIENT_SYNC] = {"/coord.v1.Tree/Sync", &coord__v1__sync_reply__descriptor, METHOD_READ},
     [CLIENT_STATUS] = {"/coord.v1.Cluster/Status", &coord__v1__status_reply__descriptor,
                        METHOD_READ},
+    [CLIENT_METRICS] = {"/coord.v1.Cluster/Metrics", &coord__v1__metrics_reply__descriptor,
+                        METHOD_READ},
     [CLIENT_SESSION_OPEN] = {"/coord.v1.Session/Open",
                              &coord__v1__session_open_reply__descriptor, METHOD_SESSION},
     [CLIENT_SESSION_RESUME] = {"/coord.v1.Session/Resume",

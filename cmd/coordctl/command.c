@@ -120,6 +120,11 @@ const struct command commands[] = {
      "show the members and how they fare",
      "The view of the first endpoint that answers; works without a quorum.\n"
      "  coordctl status -o json\n"},
+    {"doctor", ctl_doctor, 0, 0, BEHIND_NOTHING, "", "doctor",
+     "look for what is wrong, or soon will be",
+     "Asks every member. A line for each check: ok, warn or fail, the check, what was found. Ends\n"
+     "with 1 if one failed.\n"
+     "  coordctl doctor -o json\n"},
 };
 const size_t command_count = sizeof commands / sizeof commands[0];
 

@@ -166,6 +166,7 @@ int ctl_stat(struct ctl *ctl);
 int ctl_sync(struct ctl *ctl);
 int ctl_txn(struct ctl *ctl);
 int ctl_status(struct ctl *ctl);
+int ctl_doctor(struct ctl *ctl);
 int ctl_session_open(struct ctl *ctl);
 int ctl_session_list(struct ctl *ctl);
 int ctl_session_keepalive(struct ctl *ctl);

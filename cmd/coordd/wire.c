@@ -19,6 +19,7 @@
 #include "base/metrics.h"
 #include "base/version.h"
 #include "cmd/coordd/loop.h"
+#include "cmd/coordd/disk_space.h"
 #include "net/grpc/front.h"
 #include "net/http/http.h"
 #include "net/server.h"
@@ -35,6 +36,7 @@ struct daemon {
     struct loop *loop;
     struct env *env;
     struct metrics *metrics;
+    struct disk_space *space;
     struct node *node;
     struct server *server;
     struct zk_settings zookeeper;
@@ -233,6 +235,9 @@ static void close_all(struct daemon *d)
     if (d->node != NULL) {
         node_close(d->node);
     }
+    if (d->space != NULL) {
+        disk_space_free(d->space);
+    }
     env_uv_free(d->env);
     loop_free(d->loop);
     metrics_free(d->metrics);
@@ -253,6 +258,7 @@ int wire_run(const struct config *config, const char *program)
         opened = open_server(&d, &err);
     }
     if (opened == RC_OK) {
+        d.space = disk_space_new(loop_uv(d.loop), config->data_dir, d.metrics);
         env_uv_on_turn(d.env, on_turn, next_deadline_ms, &d);
         log_info(&d.log, "daemon.start", "version=%s name=%s pid=%d listen=%s:%" PRIu16,
                  version_text(), config->name, (int)getpid(), config->listen.host,

@@ -23,6 +23,7 @@
 
 #include "base/arena.h"
 #include "base/heap.h"
+#include "net/figures.h"
 #include "net/front.h"
 #include "net/grpc/frame.h"
 #include "net/grpc/route.h"
@@ -46,6 +47,7 @@
 /* What all connections have in common. */
 struct grpc_shared {
     struct grpc_routes *routes;
+    struct figures *figures;
     struct metric *in_flight;
     struct metric *connections;
     struct list pool; /* of calls */

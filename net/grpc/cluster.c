@@ -2,6 +2,7 @@
 #include "coord/v1/cluster.pb-c.h"
 #include "base/version.h"
 #include "net/grpc/answer.h"
+#include "store/store.h"
 
 static const char *member_role(const struct node_member_status *member)
 {
@@ -109,6 +110,30 @@ static void members_call(struct grpc_call *call, const ProtobufCMessage *message
     }
 }
 
+/* Answers at once, as Status does. */
+static void metrics_call(struct grpc_call *call, const ProtobufCMessage *request)
+{
+    if (!answer_session(call, ((const Coord__V1__MetricsRequest *)request)->header)) {
+        return;
+    }
+    const struct grpc_connection *c = call->connection;
+    struct env *env = c->env->env;
+    struct node *node = grpc_call_node(call);
+    struct buf text = {0};
+    figures_print(c->shared->figures, node, &text);
+    buf_append(&text, "", 1);
+
+    Coord__V1__ReplyHeader header = answer_header(call, store_revision(node_store(node)),
+                                                  store_applied_index(node_store(node)));
+    Coord__V1__MetricsReply message;
+    coord__v1__metrics_reply__init(&message);
+    message.header = &header;
+    message.text = (char *)text.data;
+    message.wall_ms = env->wall_ms(env);
+    grpc_call_reply(call, &message.base);
+    buf_close(&text);
+}
+
 static const struct grpc_method methods[] = {
     {.name = "Status",
      .request = &coord__v1__status_request__descriptor,
@@ -116,6 +141,9 @@ static const struct grpc_method methods[] = {
     {.name = "Members",
      .request = &coord__v1__members_request__descriptor,
      .message = members_call},
+    {.name = "Metrics",
+     .request = &coord__v1__metrics_request__descriptor,
+     .message = metrics_call},
 };
 
 const struct grpc_service grpc_cluster_service = {

@@ -120,6 +120,7 @@ static void *grpc_shared_new(const struct front_env *env)
     list_init(&shared->pool);
     shared->session_memory.kept_bytes_max = SESSION_MEMORY_KEPT_BYTES;
     shared->routes = grpc_routes_new(env->metrics);
+    shared->figures = figures_new(env->metrics, env->env);
     shared->watches = grpc_watch_shared_new(env->metrics);
     if (env->metrics != NULL) {
         shared->in_flight = metrics_gauge(env->metrics, "coord_grpc_in_flight", NULL,
@@ -137,6 +138,7 @@ static void grpc_shared_free(void *state)
     grpc_calls_free(&shared->pool);
     grpc_watch_shared_free(shared->watches);
     grpc_routes_free(shared->routes);
+    figures_free(shared->figures);
     pool_close(&shared->session_memory);
     arena_close(&shared->scratch);
     buf_close(&shared->out);

@@ -36,7 +36,7 @@ struct http_connection {
 };
 
 struct http_shared {
-    struct pages *pages;
+    struct figures *figures;
     struct metrics *metrics;
     struct histogram *latency;
 };
@@ -135,8 +135,7 @@ static void answer_page(struct http_connection *c, const struct http_request *r,
     } else if (page != NULL && is_read) {
         uint64_t begin_us = c->env->env->now_us(c->env->env);
         a.code = page->print(&(struct page_context){.node = c->env->node,
-                                                    .metrics = shared->metrics,
-                                                    .pages = shared->pages},
+                                                    .figures = shared->figures},
                              &body);
         a.type = page->type;
         if (shared->latency != NULL) {
@@ -250,7 +249,7 @@ static ptrdiff_t http_feed(void *state, struct slice bytes)
 static void *http_shared_new(const struct front_env *env)
 {
     struct http_shared *shared = mem_zalloc(sizeof *shared);
-    shared->pages = pages_new(env->metrics);
+    shared->figures = figures_new(env->metrics, env->env);
     shared->metrics = env->metrics;
     if (env->metrics != NULL) {
         shared->latency = metrics_histogram(env->metrics, "coord_http_request_seconds", NULL,
@@ -262,7 +261,7 @@ static void *http_shared_new(const struct front_env *env)
 static void http_shared_free(void *state)
 {
     struct http_shared *shared = state;
-    pages_free(shared->pages);
+    figures_free(shared->figures);
     mem_free(shared);
 }
 

@@ -3,16 +3,13 @@
 #define NET_HTTP_PAGES_H
 
 #include "base/buf.h"
-#include "base/metrics.h"
+#include "net/figures.h"
 #include "raft/node.h"
-
-struct pages; /* metric handles */
 
 /* What a page looks at. */
 struct page_context {
     const struct node *node;
-    struct metrics *metrics; /* NULL: /metrics is empty */
-    struct pages *pages;
+    const struct figures *figures;
 };
 
 struct page {
@@ -24,8 +21,5 @@ struct page {
 
 /* NULL if there is no such page. */
 const struct page *page_find(struct slice path);
-
-struct pages *pages_new(struct metrics *metrics); /* may be NULL */
-void pages_free(struct pages *p);
 
 #endif

@@ -1,0 +1,44 @@
+/* doctor: what is wrong with a cluster, or soon will be. doctor.c asks every member; this and
+ * doctor_rules.c judge what they said.
+ *
+ * To add a check: a function in doctor_rules.c, a row in its table, a row in docs/coordctl.md. */
+#ifndef CMD_COORDCTL_DOCTOR_H
+#define CMD_COORDCTL_DOCTOR_H
+
+#include "cmd/coordctl/ctl.h"
+#include "coord/v1/cluster.pb-c.h"
+
+enum doctor_level { DOCTOR_OK, DOCTOR_WARN, DOCTOR_FAIL };
+
+/* What a member said of itself. */
+struct doctor_member {
+    const char *name;
+    const char *address; /* "" = nobody knows it yet */
+    bool is_voter;
+    char error[160];                       /* why it said nothing; "" if it did */
+    const Coord__V1__StatusReply *status;  /* NULL if it said nothing; likewise: */
+    const Coord__V1__MetricsReply *metrics;
+    int64_t clock_ms;  /* its wall clock minus ours, as far as can be told */
+    int64_t clock_error_ms; /* half of the time that the question took */
+};
+
+struct doctor {
+    const struct ctl *ctl;
+    struct doctor_member *members;
+    size_t count;
+    json_t *findings; /* objects: check, level, text */
+    size_t counts[DOCTOR_FAIL + 1];
+};
+
+/* Applies every check. */
+void doctor_judge(struct doctor *d);
+void doctor_note(struct doctor *d, enum doctor_level level, const char *check,
+                 const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* The value of the first series of that name in Prometheus text; NAN if there is none. */
+double figure(const char *text, const char *name);
+/* Of a histogram without labels, in its unit: the upper bound of the bucket that holds the
+ * quantile; NAN if it has seen nothing. */
+double figure_quantile(const char *text, const char *name, double quantile);
+
+#endif

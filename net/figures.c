@@ -1,0 +1,163 @@
+#include "net/figures.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+/* Gauges that show the moment at which they are asked for. */
+enum figure {
+    GAUGE_TERM,
+    GAUGE_COMMIT,
+    GAUGE_APPLIED,
+    GAUGE_LAST,
+    GAUGE_IS_LEADER,
+    GAUGE_SERVING,
+    GAUGE_REVISION,
+    GAUGE_NODES,
+    GAUGE_STATE_BYTES,
+    GAUGE_LOG_BYTES,
+    GAUGE_SNAPSHOT_INDEX,
+    GAUGE_SNAPSHOT_BYTES,
+    GAUGE_DISK_SHORT,
+    GAUGE_MEMBERS,
+    GAUGE_MEMBERS_UP,
+    GAUGE_START,
+    GAUGE_MEMORY,
+    GAUGE_FILES,
+    GAUGE_FILES_MAX,
+    GAUGES,
+};
+
+static const struct {
+    const char *name;
+    const char *help;
+} gauges[GAUGES] = {
+    [GAUGE_TERM] = {"coord_raft_term", "Current term."},
+    [GAUGE_COMMIT] = {"coord_raft_commit_index", "Highest log index known to be committed."},
+    [GAUGE_APPLIED] = {"coord_raft_applied_index", "Highest log index applied to the state."},
+    [GAUGE_LAST] = {"coord_raft_last_index", "Highest log index on this node."},
+    [GAUGE_IS_LEADER] = {"coord_raft_is_leader", "1 while this node leads."},
+    [GAUGE_SERVING] = {"coord_serving", "1 while this node answers linearizable requests."},
+    [GAUGE_REVISION] = {"coord_store_revision", "Revision of the state."},
+    [GAUGE_NODES] = {"coord_store_nodes", "Nodes in the tree."},
+    [GAUGE_STATE_BYTES] = {"coord_store_bytes", "Bytes of state in memory."},
+    [GAUGE_LOG_BYTES] = {"coord_raft_log_bytes", "Bytes of log on disk."},
+    [GAUGE_SNAPSHOT_INDEX] = {"coord_snapshot_index", "Log index of the latest snapshot."},
+    [GAUGE_SNAPSHOT_BYTES] = {"coord_snapshot_bytes", "Size of the latest snapshot."},
+    [GAUGE_DISK_SHORT] = {"coord_disk_short",
+                          "1 while writes are refused for lack of disk space."},
+    [GAUGE_MEMBERS] = {"coord_members", "Members of the cluster."},
+    [GAUGE_MEMBERS_UP] = {"coord_members_up",
+                          "Members connected to this node, itself included."},
+    [GAUGE_START] = {"process_start_time_seconds", "When the process began, since 1970."},
+    [GAUGE_MEMORY] = {"process_resident_memory_bytes", "Memory that the process uses."},
+    [GAUGE_FILES] = {"process_open_fds", "Files and connections that are open."},
+    [GAUGE_FILES_MAX] = {"process_max_fds", "So many may be open."},
+};
+
+struct figures {
+    struct metrics *metrics;
+    uint64_t began_ms;
+    struct metric *gauges[GAUGES];
+};
+
+struct figures *figures_new(struct metrics *metrics, struct env *env)
+{
+    struct figures *f = mem_zalloc(sizeof *f);
+    f->metrics = metrics;
+    f->began_ms = env->wall_ms(env);
+    for (int i = 0; metrics != NULL && i < GAUGES; i++) {
+        f->gauges[i] = metrics_gauge(metrics, gauges[i].name, NULL, gauges[i].help);
+    }
+    return f;
+}
+
+void figures_free(struct figures *f)
+{
+    mem_free(f);
+}
+
+/* ---- the process: from Linux's /proc, which never waits for a disk ------------------------- */
+
+static uint64_t resident_bytes(void)
+{
+    unsigned long long total = 0;
+    unsigned long long resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file != NULL) {
+        if (fscanf(file, "%llu %llu", &total, &resident) != 2) {
+            resident = 0;
+        }
+        (void)fclose(file);
+    }
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t open_files(void)
+{
+    uint64_t count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    if (dir == NULL) {
+        return 0;
+    }
+    while (readdir(dir) != NULL) {
+        count++;
+    }
+    (void)closedir(dir);
+    return count > 3 ? count - 3 : 0; /* ".", "..", and the folder itself */
+}
+
+static uint64_t open_files_max(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY
+               ? limit.rlim_cur
+               : 0;
+}
+
+/* ---- now ----------------------------------------------------------------------------------- */
+
+static void refresh(const struct figures *f, const struct node *node)
+{
+    struct node_status s;
+    node_status(node, &s);
+    uint64_t up = 0;
+    for (size_t i = 0; i < s.member_count; i++) {
+        up += s.members[i].is_up ? 1 : 0;
+    }
+    const uint64_t values[GAUGES] = {
+        [GAUGE_TERM] = s.term,
+        [GAUGE_COMMIT] = s.commit_index,
+        [GAUGE_APPLIED] = s.applied_index,
+        [GAUGE_LAST] = s.last_index,
+        [GAUGE_IS_LEADER] = s.leader_id != 0 && s.leader_id == s.node_id,
+        [GAUGE_SERVING] = s.serving,
+        [GAUGE_REVISION] = s.revision,
+        [GAUGE_NODES] = s.node_count,
+        [GAUGE_STATE_BYTES] = s.state_bytes,
+        [GAUGE_LOG_BYTES] = s.log_bytes,
+        [GAUGE_SNAPSHOT_INDEX] = s.snapshot_index,
+        [GAUGE_SNAPSHOT_BYTES] = s.snapshot_bytes,
+        [GAUGE_DISK_SHORT] = s.disk_is_short,
+        [GAUGE_MEMBERS] = s.member_count,
+        [GAUGE_MEMBERS_UP] = up,
+        [GAUGE_START] = f->began_ms / 1000,
+        [GAUGE_MEMORY] = resident_bytes(),
+        [GAUGE_FILES] = open_files(),
+        [GAUGE_FILES_MAX] = open_files_max(),
+    };
+    for (int i = 0; i < GAUGES; i++) {
+        metric_set(f->gauges[i], (int64_t)values[i]);
+    }
+}
+
+void figures_print(const struct figures *f, const struct node *node, struct buf *out)
+{
+    if (f->metrics != NULL) {
+        refresh(f, node);
+        metrics_print(f->metrics, out);
+    }
+}

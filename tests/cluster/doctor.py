@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""coordctl doctor: what it finds in a cluster that is well, and in one that is not."""
+import json
+
+from harness import Cluster, ctl, expect, main, until
+
+
+def findings(node):
+    code, out, error = ctl(node, "doctor", "-o", "json")
+    expect(error == "", "doctor complains: %s" % error)
+    return code, {(f["check"], f["level"]): f["text"] for f in json.loads(out)}
+
+
+def test_a_healthy_cluster(scratch):
+    cluster = Cluster(scratch)
+    cluster.start()
+    cluster.converge()
+    cluster.leader()
+
+    def well():
+        code, found = findings(cluster.nodes[1])
+        return code == 0 and found
+    found = until(well, "all is well")
+    for check in ("members", "quorum", "leader", "elections", "versions", "state", "clock", "disk", "limits"):
+        expect((check, "ok") in found or (check, "warn") in found and check == "disk", "%s: %r" % (check, found))
+    expect(found["members", "ok"] == "3 of 3 answer and serve", "members: %r" % found)
+    expect(found["quorum", "ok"] == "3 of 3 voters answer, 1 may fail", "quorum: %r" % found)
+    expect(not any(check == "certificates" for check, level in found), "there are no certificates")
+    expect("--backup-dir" in found["backup", "warn"], "nobody takes backups")
+
+
+def test_a_member_is_missing(scratch):
+    cluster = Cluster(scratch)
+    cluster.start()
+    cluster.converge()
+    victim = cluster.followers()[0]
+    victim.kill()
+    other = next(node for node in cluster.nodes if node is not victim)
+    code, found = findings(other)
+    expect(code == 1, "it ends with 1")
+    expect(found["members", "fail"].startswith("%s (%s) does not answer" % (victim.name, victim.endpoint)),
+           "who is missing: %r" % found)
+    expect("one more loss stops the cluster" in found["quorum", "warn"], "what that means: %r" % found)
+
+
+if __name__ == "__main__":
+    main(globals())
