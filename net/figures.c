@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -60,15 +61,15 @@ static const struct {
 
 struct figures {
     struct metrics *metrics;
-    uint64_t began_ms;
+    uint64_t began_s;
     struct metric *gauges[GAUGES];
 };
 
-struct figures *figures_new(struct metrics *metrics, struct env *env)
+struct figures *figures_new(struct metrics *metrics)
 {
     struct figures *f = mem_zalloc(sizeof *f);
     f->metrics = metrics;
-    f->began_ms = env->wall_ms(env);
+    f->began_s = (uint64_t)time(NULL);
     for (int i = 0; metrics != NULL && i < GAUGES; i++) {
         f->gauges[i] = metrics_gauge(metrics, gauges[i].name, NULL, gauges[i].help);
     }
@@ -144,7 +145,7 @@ static void refresh(const struct figures *f, const struct node *node)
         [GAUGE_DISK_SHORT] = s.disk_is_short,
         [GAUGE_MEMBERS] = s.member_count,
         [GAUGE_MEMBERS_UP] = up,
-        [GAUGE_START] = f->began_ms / 1000,
+        [GAUGE_START] = f->began_s,
         [GAUGE_MEMORY] = resident_bytes(),
         [GAUGE_FILES] = open_files(),
         [GAUGE_FILES_MAX] = open_files_max(),

@@ -3,14 +3,13 @@
 #ifndef NET_FIGURES_H
 #define NET_FIGURES_H
 
-#include "base/env.h"
 #include "base/metrics.h"
 #include "raft/node.h"
 
 struct figures; /* the handles of those gauges */
 
 /* `metrics` NULL: figures_print prints nothing. Several may be made for one registry. */
-struct figures *figures_new(struct metrics *metrics, struct env *env);
+struct figures *figures_new(struct metrics *metrics);
 void figures_free(struct figures *f);
 
 void figures_print(const struct figures *f, const struct node *node, struct buf *out);

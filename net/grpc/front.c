@@ -120,7 +120,7 @@ static void *grpc_shared_new(const struct front_env *env)
     list_init(&shared->pool);
     shared->session_memory.kept_bytes_max = SESSION_MEMORY_KEPT_BYTES;
     shared->routes = grpc_routes_new(env->metrics);
-    shared->figures = figures_new(env->metrics, env->env);
+    shared->figures = figures_new(env->metrics);
     shared->watches = grpc_watch_shared_new(env->metrics);
     if (env->metrics != NULL) {
         shared->in_flight = metrics_gauge(env->metrics, "coord_grpc_in_flight", NULL,

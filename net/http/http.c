@@ -249,7 +249,7 @@ static ptrdiff_t http_feed(void *state, struct slice bytes)
 static void *http_shared_new(const struct front_env *env)
 {
     struct http_shared *shared = mem_zalloc(sizeof *shared);
-    shared->figures = figures_new(env->metrics, env->env);
+    shared->figures = figures_new(env->metrics);
     shared->metrics = env->metrics;
     if (env->metrics != NULL) {
         shared->latency = metrics_histogram(env->metrics, "coord_http_request_seconds", NULL,
