@@ -3,12 +3,13 @@
 # registry that npm is set up for.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck disable=SC2034
 scratch=$(mktemp -d)
 # shellcheck disable=SC1091
 . "$root/tests/compat/lib.sh"
 
-cp "$root"/tests/compat/js/client.js "$root"/tests/compat/js/package.json "$scratch"
-(cd "$scratch" && npm install --silent --no-audit --no-fund --no-package-lock) ||
-    give_up "npm install failed"
+NODE_PATH=$(sh "$root/tests/compat/node_modules.sh" "$root/tests/compat/js") ||
+    give_up "no packages of npm"
+export NODE_PATH
 start_server
-PROTO=$root/proto node "$scratch/client.js" "$COORD_ENDPOINT"
+PROTO=$root/proto node "$root/tests/compat/js/client.js" "$COORD_ENDPOINT"

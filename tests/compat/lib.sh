@@ -33,7 +33,7 @@ await_ready() {
     tries=0
     until curl -fs -o /dev/null "http://$2/ready"; do
         tries=$((tries + 1))
-        if [ "$tries" -gt 100 ] || ! kill -0 "$1" 2>/dev/null; then
+        if [ "$tries" -gt 600 ] || ! kill -0 "$1" 2>/dev/null; then
             tail -n 5 "$3"
             give_up "coordd does not get ready"
         fi

@@ -50,7 +50,7 @@ func fails(code codes.Code, err error) *status.Status {
 }
 
 func roundTrip(w *world) {
-	ctx, cancel := within(10 * time.Second)
+	ctx, cancel := within(time.Minute)
 	defer cancel()
 	path := w.base + "/a"
 	created, err := w.tree.Create(ctx, &coordv1.CreateRequest{Path: path, Data: []byte("one")})
@@ -68,7 +68,7 @@ func roundTrip(w *world) {
 }
 
 func refusals(w *world) {
-	ctx, cancel := within(10 * time.Second)
+	ctx, cancel := within(time.Minute)
 	defer cancel()
 	path := w.base + "/käse-100%"
 	var trailer metadata.MD
@@ -83,7 +83,7 @@ func refusals(w *world) {
 }
 
 func largeValues(w *world) {
-	ctx, cancel := within(10 * time.Second)
+	ctx, cancel := within(time.Minute)
 	defer cancel()
 	path := w.base + "/big"
 	_, err := w.tree.Create(ctx, &coordv1.CreateRequest{Path: path, Data: make([]byte, 1<<20)})
@@ -98,7 +98,7 @@ func largeValues(w *world) {
 }
 
 func transactions(w *world) {
-	ctx, cancel := within(10 * time.Second)
+	ctx, cancel := within(time.Minute)
 	defer cancel()
 	path := w.base + "/t"
 	reply, err := w.tree.Txn(ctx, &coordv1.TxnRequest{
@@ -113,7 +113,7 @@ func transactions(w *world) {
 }
 
 func leases(w *world) {
-	ctx, cancel := within(10 * time.Second)
+	ctx, cancel := within(time.Minute)
 	defer cancel()
 	granted, err := w.lease.Grant(ctx, &coordv1.LeaseGrantRequest{TtlMs: 20000})
 	must(err)
@@ -146,7 +146,7 @@ func leases(w *world) {
 }
 
 func sessions(w *world) {
-	ctx, cancel := within(10 * time.Second)
+	ctx, cancel := within(time.Minute)
 	defer cancel()
 	mine, err := w.session.Open(ctx, &coordv1.SessionOpenRequest{})
 	must(err)
@@ -170,7 +170,7 @@ func sessions(w *world) {
 }
 
 func refusedCalls(w *world) {
-	ctx, cancel := within(10 * time.Second)
+	ctx, cancel := within(time.Minute)
 	defer cancel()
 	_, err := w.tree.Get(ctx, &coordv1.GetRequest{Path: "/"}, grpc.UseCompressor(gzip.Name))
 	fails(codes.Unimplemented, err)
@@ -185,7 +185,7 @@ func refusedCalls(w *world) {
 }
 
 func statusAndMembers(w *world) {
-	ctx, cancel := within(10 * time.Second)
+	ctx, cancel := within(time.Minute)
 	defer cancel()
 	reply, err := w.cluster.Status(ctx, &coordv1.StatusRequest{})
 	must(err)
@@ -195,7 +195,7 @@ func statusAndMembers(w *world) {
 }
 
 func health(w *world) {
-	ctx, cancel := within(10 * time.Second)
+	ctx, cancel := within(time.Minute)
 	defer cancel()
 	client := grpc_health_v1.NewHealthClient(w.conn)
 	reply, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: "coord.v1.Tree"})
@@ -214,7 +214,7 @@ func health(w *world) {
 }
 
 func reflection(w *world) {
-	ctx, cancel := within(10 * time.Second)
+	ctx, cancel := within(time.Minute)
 	defer cancel()
 	stream, err := reflectionpb.NewServerReflectionClient(w.conn).ServerReflectionInfo(ctx)
 	must(err)
@@ -264,7 +264,7 @@ func cancelledCalls(w *world) {
 		cancel()
 	}
 	group.Wait()
-	ctx, cancel := within(10 * time.Second)
+	ctx, cancel := within(time.Minute)
 	defer cancel()
 	_, err := w.tree.Get(ctx, &coordv1.GetRequest{Path: "/"})
 	must(err)
@@ -278,7 +278,7 @@ func main() {
 	w := &world{conn, coordv1.NewTreeClient(conn), coordv1.NewClusterClient(conn),
 		coordv1.NewLeaseClient(conn), coordv1.NewSessionClient(conn),
 		fmt.Sprintf("/compat-go-%d", time.Now().UnixNano())}
-	ctx, cancel := within(10 * time.Second)
+	ctx, cancel := within(time.Minute)
 	_, err = w.tree.Create(ctx, &coordv1.CreateRequest{Path: w.base}, grpc.WaitForReady(true))
 	must(err)
 	cancel()

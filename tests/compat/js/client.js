@@ -26,7 +26,7 @@ const test = (name, run) => tests.push({ name, run });
 // One unary call as a promise.
 const call = (stub, method, request, callOptions = {}) =>
   new Promise((resolve, reject) =>
-    stub[method](request, new grpc.Metadata(), { deadline: Date.now() + 10000, ...callOptions }, (error, reply) =>
+    stub[method](request, new grpc.Metadata(), { deadline: Date.now() + 60000, ...callOptions }, (error, reply) =>
       error ? reject(error) : resolve(reply)
     )
   );

@@ -15,7 +15,7 @@ from reflection.v1alpha import reflection_pb2 as alpha_pb2
 from reflection.v1alpha import reflection_pb2_grpc as alpha_pb2_grpc
 
 TESTS = []
-TIMEOUT = 10
+TIMEOUT = 60
 
 
 def test(function):

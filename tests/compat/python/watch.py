@@ -10,7 +10,7 @@ from coord.v1 import history_pb2, history_pb2_grpc, tree_pb2, tree_pb2_grpc, typ
 from coord.v1 import watch_pb2, watch_pb2_grpc
 
 TESTS = []
-TIMEOUT = 10
+TIMEOUT = 60
 
 
 def test(function):

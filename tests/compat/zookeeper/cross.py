@@ -120,6 +120,51 @@ def _(t):
         watch.stop()
 
 
+@check("a multi through ZooKeeper may do everything that its single requests do, TTL and containers too")
+def _(t):
+    with Client(t.servers[2]) as client:
+        client.create(t.base, b"0")
+        watch = Watch(t, t.base)
+        results = client.multi(
+            (wire.CREATE2, create(t.base + "/a", b"1")), (wire.CREATE, create(t.base + "/e", b"2", flags=1)),
+            (wire.CREATE_CONTAINER, create(t.base + "/c", b"3", flags=4)), (wire.CREATE, create(t.base + "/c/x", None)),
+            (wire.CREATE_TTL, create(t.base + "/t-", b"4", flags=6) + i64(3600000)),
+            (wire.SET, buf(t.base + "/e") + buf(b"5") + i32(0)), (wire.DELETE, buf(t.base + "/a") + i32(-1)))
+        equal([one[0] for one in results], ["create2", "create", "create2", "create", "create2", "set", "delete"])
+        events = watch.next(7)
+        equal([(e["type"], e["path"][len(t.base):], e.get("data"), e.get("previous")) for e in events],
+              [("created", "/a", "1", None), ("created", "/e", "2", None), ("created", "/c", "3", None),
+               ("created", "/c/x", "", None), ("created", "/t-0000000003", "4", None), ("set", "/e", "5", "2"),
+               ("deleted", "/a", None, "1")])
+        equal(([e["sub"] for e in events], len({e["revision"] for e in events})), (list(range(7)), 1))
+        for name in ("", "/e", "/c", "/c/x", "/t-0000000003"):
+            same_stat(t, client, t.base + name)
+        watch.stop()
+
+
+@check("what ZooKeeper refuses is nothing to gRPC's watch either, and costs no revision")
+def _(t):
+    with Client(t.servers[0]) as client:
+        client.create(t.base, b"0")
+        client.create(t.base + "/e", flags=1)
+        watch = Watch(t, t.base)
+        revision = same_stat(t, client, t.base).pzxid
+        for kind, body, error in (
+                (wire.CREATE, create(t.base), wire.EXISTS_ALREADY), (wire.CREATE, create(t.base + "/x/y"), wire.NO_NODE),
+                (wire.CREATE2, create(t.base + "/e/x"), wire.NO_CHILDREN),
+                (wire.CREATE, create(t.base + "/."), wire.BAD_ARGUMENTS),
+                (wire.CREATE_TTL, create(t.base + "/t", flags=5) + i64(0), wire.BAD_ARGUMENTS),
+                (wire.SET, buf(t.base) + buf(b"x") + i32(7), wire.BAD_VERSION),
+                (wire.DELETE, buf(t.base) + i32(-1), wire.NOT_EMPTY), (wire.DELETE, buf(t.base + "/x") + i32(-1), wire.NO_NODE),
+                (wire.SET_ACL, buf(t.base) + wire.acl(wire.ANYBODY) + i32(7), wire.BAD_VERSION)):
+            equal(client.error(kind, body), error, "%d" % kind)
+        created = client.good(wire.CREATE2, create(t.base + "/a", b"a"))
+        created.text()
+        equal(created.stat().czxid, revision + 1)
+        watch.told(("created", t.base + "/a", "a", None))
+        watch.stop()
+
+
 @check("sequential, ephemeral, container and TTL nodes made through ZooKeeper are such to gRPC")
 def _(t):
     with Client(t.servers[2]) as client:
@@ -316,6 +361,61 @@ def _(t):
         equal([client.event(), client.event()], [(DELETED, t.base + "/e"), (CHILD, t.base)])
         client.sync()
         equal(client.stat(t.base + "/e"), None)
+
+
+@check("create --parents, and nodes of a lease that is revoked, are told to ZooKeeper's watches")
+def _(t):
+    with Client(t.servers[1]) as client:
+        client.create(t.base)
+        client.good(wire.ADD_WATCH, buf(t.base) + i32(1))
+        deep = [t.base + "/p", t.base + "/p/q", t.base + "/p/q/r"]
+        ctl_ok(endpoints(t), "create", deep[-1], "x", "--parents")
+        equal([client.event() for _ in deep], [(CREATED, path) for path in deep])
+        equal(len({same_stat(t, client, path).czxid for path in deep}), 1)
+        lease = ctl_ok(endpoints(t), "lease", "grant", "30s").decode().strip()
+        for name in ("/l1", "/l2"):
+            ctl_ok(endpoints(t), "create", t.base + name, "v", "--ephemeral", "--lease", lease)
+            equal(client.event(), (CREATED, t.base + name))
+            equal(same_stat(t, client, t.base + name).ephemeralOwner, int(lease, 16))
+        equal(client.error(wire.CREATE, create(t.base + "/l1/x")), wire.NO_CHILDREN)
+        ctl_ok(endpoints(t), "lease", "revoke", lease)
+        equal(sorted([client.event(), client.event()]), [(DELETED, t.base + "/l1"), (DELETED, t.base + "/l2")])
+        client.sync()
+        equal(client.children(t.base), ["p"])
+        equal(same_stat(t, client, t.base).cversion, 5)
+
+
+@check("every kind of ZooKeeper watch hears of a gRPC write once, before the reply that shows it")
+def _(t):
+    with Client(t.servers[2]) as client:
+        client.create(t.base, b"0")
+        client.create(t.base + "/c", b"0")
+        client.create(t.base + "/persistent")
+        client.good(wire.ADD_WATCH, buf(t.base + "/persistent") + i32(0))
+        client.get(t.base, watch=True)
+        client.stat(t.base + "/new", watch=True)
+        client.children(t.base, watch=True)
+        client.get(t.base + "/c", watch=True)
+        wanted = [(("set", t.base, "1"), [(CHANGED, t.base)]), (("set", t.base, "2"), []),
+                  (("create", t.base + "/new", "n"), [(CREATED, t.base + "/new"), (CHILD, t.base)]),
+                  (("rm", t.base + "/new"), []), (("rm", t.base + "/c"), [(DELETED, t.base + "/c")]),
+                  (("set", t.base + "/persistent", "1"), [(CHANGED, t.base + "/persistent")]),
+                  (("create", t.base + "/persistent/x"), [(CHILD, t.base + "/persistent")]),
+                  (("rm", t.base + "/persistent/x"), [(CHILD, t.base + "/persistent")]),
+                  (("rm", t.base + "/persistent"), [(DELETED, t.base + "/persistent")])]
+        for command, events in wanted:
+            ctl_ok(endpoints(t), *command)
+            client.sync()
+            client.get(t.base)
+            equal(list(client.events), events, " ".join(command))
+            equal(client.pending_events(), events, "once: " + " ".join(command))
+
+
+@check("the Stats of /, /zookeeper and what is in it are the same through both")
+def _(t):
+    with Client(t.servers[0]) as client:
+        for path in ("/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"):
+            same_stat(t, client, path)
 
 
 @check("versions guard across both protocols")

@@ -12,6 +12,8 @@ from harness import PATIENCE, expect, until
 # What happens when a server is killed is expected.
 logging.getLogger("kazoo").setLevel(logging.CRITICAL)
 WAIT_S = 20 * PATIENCE
+# By itself kazoo doubles the time between its attempts up to a minute.
+AT_LEAST_EACH_SECOND = {"max_tries": -1, "max_delay": 1}
 
 
 class Clients(contextlib.ExitStack):
@@ -24,7 +26,7 @@ class Clients(contextlib.ExitStack):
     def open(self, server=None, timeout=10.0, **options):
         """To one server, or to all."""
         hosts = server.address if server else self.t.hosts
-        client = KazooClient(hosts=hosts, timeout=timeout, **options)
+        client = KazooClient(hosts=hosts, timeout=timeout, connection_retry=dict(AT_LEAST_EACH_SECOND), **options)
         client.states = []
         client.add_listener(client.states.append)
         self.callback(self._end, client)

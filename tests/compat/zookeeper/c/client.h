@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <zookeeper/zookeeper.h>
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 extern const char *all_hosts; /* "host:port,..." */
 

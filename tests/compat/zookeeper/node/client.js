@@ -7,7 +7,7 @@ const { ACL, CreateMode, Event, Exception, Id, Permission, State } = zookeeper;
 const hosts = process.argv[2];
 const checks = [];
 const check = (sentence, run) => checks.push({ sentence, run });
-const WAIT_MS = 20000;
+const WAIT_MS = 20000 * Number(process.env.PATIENCE || 1);
 let base;
 let clients = [];
 
