@@ -266,6 +266,7 @@ static void refused_turn(struct node *n)
         r->done(r, RC_STOPPED, NULL);
     }
     node_ttl_fail_all(n, RC_STOPPED);
+    node_export_fail_all(n, RC_STOPPED);
 }
 
 void node_turn(struct node *n)
@@ -330,6 +331,7 @@ uint64_t node_next_deadline_ms(const struct node *n)
         next = earlier(next, node_lease_deadline_ms(n));
         next = earlier(next, node_ttl_deadline_ms(n));
         next = earlier(next, node_snapshot_deadline_ms(n));
+        next = earlier(next, node_export_deadline_ms(n));
         if (hub_has_work(n->watches)) {
             next = earlier(next, n->env->now_ms(n->env));
         }

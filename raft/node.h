@@ -187,6 +187,51 @@ void node_ttl_cancel(struct node *n, struct node_ttl *t);
 /* The watches of this node (watch/watch.h): changes are dispatched as entries are applied. */
 struct watch_hub *node_watches(struct node *n);
 
+/* ---- copies of the state ----------------------------------------------------------------- */
+
+struct node_export;
+
+/* RC_OK: `e->file` and `e->path` are there, until node_export_end, which the caller owes in any
+ * case. Else RC_TIMEOUT, RC_STOPPED, RC_NO_SPACE, RC_IO: the snapshot could not be written. */
+typedef void (*node_export_fn)(struct node_export *e, enum status rc);
+/* RC_OK: the next bytes, borrowed until return; none at the end, with the SHA-256 of the whole
+ * file (32 bytes; NULL before). */
+typedef void (*node_export_data_fn)(struct node_export *e, enum status rc, struct slice data,
+                                    const uint8_t *sha256);
+
+struct node_export_file {
+    uint64_t index;
+    uint64_t term;
+    uint64_t revision;
+    uint64_t digest;
+    uint64_t bytes;
+};
+
+/* The state of this member as a file: one of its snapshots (docs/formats.md), taken anew unless
+ * there is one that is as fresh as asked. It is not deleted as long as somebody has it, so a slow
+ * reader costs disk and nothing else. The caller's memory, pinned until node_export_end. */
+struct node_export {
+    node_export_fn ready;
+    void *owner;
+    struct node_export_file file;
+    const char *path;
+    /* private */
+    struct list link;
+    struct node *node;
+    struct snapshot_hold *hold;
+    uint64_t min_index;
+    uint64_t deadline_ms;
+    node_export_data_fn got;
+};
+
+/* Asks for the state as of now, or later. RC_STOPPED: this node does not serve; nothing begun. */
+enum status node_export_begin(struct node *n, struct node_export *e,
+                              uint64_t deadline_ms) MUST_USE;
+/* Reads at most `bytes` (<= 256 KiB) of it, from its beginning on, off the loop; one at a time. */
+void node_export_read(struct node_export *e, size_t bytes, node_export_data_fn got);
+/* Lets go of it, however far it is. No callback follows. Also twice, and if it was not begun. */
+void node_export_end(struct node_export *e);
+
 /* ---- what there is to know --------------------------------------------------------------- */
 
 enum member_role { MEMBER_VOTER = 1, MEMBER_STANDBY = 2, MEMBER_SPARE = 3 };

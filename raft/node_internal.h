@@ -4,6 +4,7 @@
  *   node_open.c       start: data dir, identity, bootstrap, recovery; close
  *   node_propose.c    batches into entries on the leader; forwarding to it elsewhere
  *   node_snapshot.c   taking snapshots, sending them, installing the leader's
+ *   node_export.c     copies of the state for others: which snapshot, and when it is taken
  *   node_lease.c      the leader's keeper: leases that end, nodes that are reaped
  *   node_ttl.c        questions for the time that a lease has left
  *   node_leader.c     the state changes: cluster time, hand-over, digests compared
@@ -135,6 +136,7 @@ struct node {
     /* snapshots */
     uint64_t log_bytes;   /* applied since the last snapshot */
     uint64_t snapshot_ms; /* when it was begun */
+    struct list exports;  /* node_export: wait for a snapshot */
     struct {
         bool active;
         uint64_t from;
@@ -208,6 +210,15 @@ void node_on_chunk(struct node *n, uint64_t from, const struct message_snapshot_
 void node_on_installed(struct node *n, uint64_t index);
 void node_discard_close(struct node *n);
 void node_on_configuration(struct node *n, const struct engine_configuration *c);
+
+/* Begins a snapshot of the present state, if one can be begun now. */
+void node_snapshot_take(struct node *n, uint64_t now_ms);
+
+/* node_export.c */
+void node_export_turn(struct node *n, uint64_t now_ms);
+void node_export_failed(struct node *n, uint64_t index, enum status rc);
+void node_export_fail_all(struct node *n, enum status rc);
+uint64_t node_export_deadline_ms(const struct node *n);
 
 /* node_lease.c */
 void node_lease_open(struct node *n);

@@ -608,6 +608,7 @@ enum status node_open(const struct node_options *options, struct node **out, str
     n->watches = hub_new(n->store);
     node_anchor_time(n);
     pending_init(&n->pending);
+    list_init(&n->exports);
     node_lease_open(n);
     node_ttl_open(n);
     read_index_init(&n->reads, &read_ops, n, 0, READ_RETRY_MS, n->boot_id);
@@ -631,6 +632,7 @@ void node_close(struct node *n)
     pending_close(&n->pending, RC_STOPPED);
     read_index_close(&n->reads, RC_STOPPED);
     node_ttl_fail_all(n, RC_STOPPED);
+    node_export_fail_all(n, RC_STOPPED);
     if (n->peers != NULL) {
         peers_close(n->peers);
     }

@@ -37,8 +37,7 @@ static uint64_t threshold_bytes(const struct node *n)
 static bool is_due(const struct node *n, uint64_t now_ms)
 {
     uint64_t threshold = threshold_bytes(n);
-    if (n->log_bytes < threshold || n->install.active || engine_is_installing(n->engine) ||
-        snapshot_store_is_taking(n->snapshots)) {
+    if (n->log_bytes < threshold) {
         return false;
     }
     return threshold < PACED_BYTES || n->snapshot_ms == 0 || n->log_bytes >= 4 * threshold ||
@@ -49,7 +48,9 @@ static void on_taken(void *context, enum status rc, const struct snapshot_meta *
 {
     struct node *n = context;
     if (rc != RC_OK) {
-        return; /* the snapshot store has said why; tried again after as much log */
+        /* The snapshot store has said why. Tried again after as much log. */
+        node_export_failed(n, meta->index, rc);
+        return;
     }
     const struct snapshot_file *file = snapshot_store_latest(n->snapshots);
     log_info(n->log, "snapshot.taken", "index=%" PRIu64 " bytes=%" PRIu64 " ms=%" PRIu64,
@@ -63,8 +64,12 @@ static void on_taken(void *context, enum status rc, const struct snapshot_meta *
                                      });
 }
 
-static void take(struct node *n, uint64_t now_ms)
+void node_snapshot_take(struct node *n, uint64_t now_ms)
 {
+    if (n->install.active || engine_is_installing(n->engine) ||
+        snapshot_store_is_taking(n->snapshots)) {
+        return;
+    }
     uint64_t applied = engine_applied_index(n->engine);
     struct snapshot_meta meta = {
         .index = applied, .term = n->applied_term, .cluster_id = n->identity.cluster_id};
@@ -263,8 +268,9 @@ void node_snapshot_turn(struct node *n, uint64_t now_ms)
 {
     snapshot_store_tick(n->snapshots, now_ms);
     if (is_due(n, now_ms)) {
-        take(n, now_ms);
+        node_snapshot_take(n, now_ms);
     }
+    node_export_turn(n, now_ms);
     snapshot_store_advance(n->snapshots);
     pull(n, now_ms);
 }

@@ -4,6 +4,7 @@
  *   snapshot_take.c     from a store to a file
  *   snapshot_receive.c  from chunks to a file to a store
  *   snapshot_send.c     from a file to chunks
+ *   snapshot_hold.c     a file that somebody reads through, and that stays as long
  *
  * Everything that blocks is a job on the one queue, so jobs run in the order they were submitted.
  * A structure says which of its fields the loop uses and which the worker: nobody else looks at
@@ -29,6 +30,7 @@ struct snapshot_item {
     struct list node;
     struct snapshot_file file;
     uint64_t read_ms; /* when a chunk was last asked for; 0 = never */
+    size_t holds;
     bool is_replaced; /* by a newer file of the same name */
     struct snapshot_store *ss;
     struct env_job prune;       /* closes and removes the file, then frees this */
@@ -46,6 +48,7 @@ struct snapshot_store {
     struct list takes;  /* with orphans */
     struct list receives;
     struct list reads;
+    struct list holds; /* with orphans: released while a read of theirs was under way */
     size_t read_count;
     struct snapshot_take *take; /* the one that is no orphan, or NULL */
     struct snapshot_receive *receive;
@@ -65,15 +68,18 @@ enum status snapshot_publish(struct env *env, const char *dir, const char *from,
                              uint64_t *bytes, struct errmsg *err) MUST_USE;
 
 /* A file was published: makes it the newest one and prunes. */
-void snapshot_add(struct snapshot_store *ss, uint64_t index, uint64_t term, uint64_t bytes);
+void snapshot_add(struct snapshot_store *ss, const struct snapshot_file *file);
 /* A file was published that nobody wants any more. */
-void snapshot_discard(struct snapshot_store *ss, uint64_t index, uint64_t term, uint64_t bytes);
+void snapshot_discard(struct snapshot_store *ss, const struct snapshot_file *file);
 struct snapshot_item *snapshot_find(struct snapshot_store *ss, uint64_t index);
 
 /* What is left when the queue is closed and no `done` will come. */
 void snapshot_take_drop(struct snapshot_take *t);
 void snapshot_receive_drop(struct snapshot_receive *r);
 void snapshot_reads_drop(struct snapshot_store *ss);
+void snapshot_holds_drop(struct snapshot_store *ss);
+/* The item goes, or its name is another file's now. */
+void snapshot_hold_lose(struct snapshot_store *ss, const struct snapshot_item *item);
 struct snapshot_take *snapshot_take_of(struct list *node);
 struct snapshot_receive *snapshot_receive_of(struct list *node);
 

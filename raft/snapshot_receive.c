@@ -132,9 +132,14 @@ static void end_done(struct env_job *job)
 {
     struct snapshot_receive *r = LIST_OF(job, struct snapshot_receive, end);
     struct snapshot_store *ss = r->ss;
+    const struct snapshot_file file = {.index = r->index,
+                                       .term = r->term,
+                                       .bytes = r->bytes,
+                                       .revision = r->meta.revision,
+                                       .digest = r->meta.digest};
     if (r->is_cancelled) {
         if (r->err.rc == RC_OK) {
-            snapshot_discard(ss, r->index, r->term, r->bytes);
+            snapshot_discard(ss, &file);
         }
         snapshot_receive_drop(r);
         return;
@@ -148,7 +153,7 @@ static void end_done(struct env_job *job)
     } else {
         struct store *store = r->store;
         r->store = NULL;
-        snapshot_add(ss, r->index, r->term, r->bytes);
+        snapshot_add(ss, &file);
         metric_add(ss->received_metric, 1);
         r->done(r->context, RC_OK, store, &r->meta);
     }

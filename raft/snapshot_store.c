@@ -119,6 +119,9 @@ static void prune_done(struct env_job *job)
 
 static void item_prune(struct snapshot_store *ss, struct snapshot_item *item)
 {
+    if (item->holds > 0) {
+        snapshot_hold_lose(ss, item);
+    }
     list_remove(&item->node);
     list_push_back(&ss->pruned, &item->node);
     item->prune = (struct env_job){.run = prune_run, .done = prune_done};
@@ -138,7 +141,8 @@ static void prune(struct snapshot_store *ss, uint64_t now_ms)
     {
         struct snapshot_item *item = item_of(it);
         bool is_being_sent =
-            item->read_ms != 0 && now_ms < item->read_ms + SNAPSHOT_SEND_HOLD_MS;
+            item->holds > 0 ||
+            (item->read_ms != 0 && now_ms < item->read_ms + SNAPSHOT_SEND_HOLD_MS);
         if (count <= SNAPSHOT_KEEP) {
             return;
         }
@@ -149,27 +153,27 @@ static void prune(struct snapshot_store *ss, uint64_t now_ms)
     }
 }
 
-void snapshot_add(struct snapshot_store *ss, uint64_t index, uint64_t term, uint64_t bytes)
+void snapshot_add(struct snapshot_store *ss, const struct snapshot_file *file)
 {
-    struct snapshot_item *item = snapshot_find(ss, index);
-    if (item != NULL && item->file.term == term) {
+    struct snapshot_item *item = snapshot_find(ss, file->index);
+    if (item != NULL && item->file.term == file->term) {
         item->is_replaced = true; /* the new file took its name */
         item_prune(ss, item);
     }
-    item = item_new(ss, index, term);
-    item->file.bytes = bytes;
+    item = item_new(ss, file->index, file->term);
+    item->file = *file;
     list_push_back(&ss->items, &item->node);
-    metric_set(ss->bytes_metric, (int64_t)bytes);
+    metric_set(ss->bytes_metric, (int64_t)file->bytes);
     prune(ss, ss->env->now_ms(ss->env));
 }
 
-void snapshot_discard(struct snapshot_store *ss, uint64_t index, uint64_t term, uint64_t bytes)
+void snapshot_discard(struct snapshot_store *ss, const struct snapshot_file *file)
 {
-    struct snapshot_item *item = snapshot_find(ss, index);
-    if (item != NULL && item->file.term == term) {
-        snapshot_add(ss, index, term, bytes); /* as good as the one whose place it took */
+    struct snapshot_item *item = snapshot_find(ss, file->index);
+    if (item != NULL && item->file.term == file->term) {
+        snapshot_add(ss, file); /* as good as the one whose place it took */
     } else {
-        item_prune(ss, item_new(ss, index, term));
+        item_prune(ss, item_new(ss, file->index, file->term));
     }
 }
 
@@ -293,6 +297,7 @@ enum status snapshot_store_open(const char *dir, const struct snapshot_store_opt
     list_init(&ss->takes);
     list_init(&ss->receives);
     list_init(&ss->reads);
+    list_init(&ss->holds);
     register_metrics(ss, options->metrics);
 
     enum status rc = make_dir(ss->env, dir);
@@ -336,6 +341,7 @@ void snapshot_store_close(struct snapshot_store *ss)
         snapshot_receive_drop(snapshot_receive_of(it));
     }
     snapshot_reads_drop(ss);
+    snapshot_holds_drop(ss);
     LIST_EACH(it, tmp, &ss->items)
     {
         item_free(item_of(it));
@@ -356,10 +362,10 @@ const struct snapshot_file *snapshot_store_latest(const struct snapshot_store *s
 enum status snapshot_store_load(struct snapshot_store *ss, struct store **store,
                                 struct snapshot_meta *meta, struct errmsg *err)
 {
-    const struct snapshot_file *file = snapshot_store_latest(ss);
-    if (file == NULL) {
+    if (list_empty(&ss->items)) {
         return errmsg_set(err, RC_NOT_FOUND, "there is no snapshot in %s", ss->dir);
     }
+    struct snapshot_file *file = &item_of(ss->items.prev)->file;
     char *path = snapshot_path(ss->dir, file->index, file->term, SNAPSHOT_NAME_FINAL);
     enum status rc = snapshot_load(ss->env, path, store, meta, err);
     if (rc == RC_OK && (meta->index != file->index || meta->term != file->term)) {
@@ -368,6 +374,10 @@ enum status snapshot_store_load(struct snapshot_store *ss, struct store **store,
         store_free(*store);
         *store = NULL;
         snapshot_meta_close(meta);
+    }
+    if (rc == RC_OK) {
+        file->revision = meta->revision;
+        file->digest = meta->digest;
     }
     mem_free(path);
     return rc;

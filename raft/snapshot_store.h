@@ -25,6 +25,8 @@ struct snapshot_file {
     uint64_t index;
     uint64_t term;
     uint64_t bytes;
+    uint64_t revision; /* 0: found at start, and not loaded */
+    uint64_t digest;
 };
 
 struct snapshot_store_options {
@@ -93,6 +95,30 @@ typedef void (*snapshot_chunk_fn)(void *context, uint64_t tag, uint64_t index, u
  * read within the last 10 s is not pruned. */
 void snapshot_store_read(struct snapshot_store *ss, uint64_t index, uint64_t offset, uint32_t bytes,
                          uint64_t tag, snapshot_chunk_fn done, void *context);
+
+/* ---- hold ---- */
+
+/* Keeps a file from being pruned, and reads it through from beginning to end. */
+struct snapshot_hold;
+
+/* Of the newest file; NULL if there is none. To be released before the snapshot store closes. */
+struct snapshot_hold *snapshot_store_hold(struct snapshot_store *ss);
+void snapshot_store_release(struct snapshot_hold *h);
+
+const struct snapshot_file *snapshot_hold_file(const struct snapshot_hold *h);
+/* Where it lies, until the release. */
+const char *snapshot_hold_path(const struct snapshot_hold *h);
+
+/* RC_OK: the next bytes, borrowed until return; none at the end of the file, and `sha256` (else
+ * NULL) is then that of the whole of it. RC_CORRUPT: it is shorter or longer than it was.
+ * After a failure nothing more can be read. */
+typedef void (*snapshot_read_fn)(void *context, enum status rc, struct slice data,
+                                 const uint8_t *sha256);
+
+/* Reads at most `bytes` (<= 256 KiB), off the loop; one at a time. No callback follows a
+ * release. */
+void snapshot_hold_read(struct snapshot_hold *h, size_t bytes, snapshot_read_fn done,
+                        void *context);
 
 /* Files on disk are deleted here when due. */
 void snapshot_store_tick(struct snapshot_store *ss, uint64_t now_ms);

@@ -91,16 +91,21 @@ static void finish_done(struct env_job *job)
 {
     struct snapshot_take *t = LIST_OF(job, struct snapshot_take, finish);
     struct snapshot_store *ss = t->ss;
+    const struct snapshot_file file = {.index = t->meta.index,
+                                       .term = t->meta.term,
+                                       .bytes = t->bytes,
+                                       .revision = t->meta.revision,
+                                       .digest = t->meta.digest};
     if (t->is_cancelled) {
         if (!t->is_given_up && t->err.rc == RC_OK) {
-            snapshot_discard(ss, t->meta.index, t->meta.term, t->bytes);
+            snapshot_discard(ss, &file);
         }
         snapshot_take_drop(t);
         return;
     }
     ss->take = NULL;
     if (t->err.rc == RC_OK) {
-        snapshot_add(ss, t->meta.index, t->meta.term, t->bytes);
+        snapshot_add(ss, &file);
         metric_add(ss->taken_metric, 1);
     } else {
         metric_add(ss->failed_metric, 1);
