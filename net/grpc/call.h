@@ -54,6 +54,9 @@ struct grpc_shared {
     size_t pool_count;
     struct pool session_memory; /* of nghttp2 */
     struct grpc_watch_shared *watches;
+    char saver[FRONT_PEER_BYTES_MAX]; /* who is sent a snapshot; "" = nobody */
+    struct metric *saves;
+    struct metric *saved_bytes;
     size_t in_bytes; /* sums over the connections */
     size_t out_bytes;
     size_t keepalives; /* that wait for a round */

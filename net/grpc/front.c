@@ -127,6 +127,10 @@ static void *grpc_shared_new(const struct front_env *env)
                                           "Calls that are open now, streams included.");
         shared->connections = metrics_gauge(env->metrics, "coord_grpc_connections", NULL,
                                             "gRPC connections that are open now.");
+        shared->saves = metrics_counter(env->metrics, "coord_snapshot_saves_total", NULL,
+                                        "Snapshots that clients asked to be sent.");
+        shared->saved_bytes = metrics_counter(env->metrics, "coord_snapshot_saved_bytes_total",
+                                              NULL, "Bytes of snapshots sent to clients.");
     }
     return shared;
 }

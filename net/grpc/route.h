@@ -53,6 +53,7 @@ extern const struct grpc_service grpc_session_service;
 extern const struct grpc_service grpc_watch_service;
 extern const struct grpc_service grpc_history_service;
 extern const struct grpc_service grpc_cluster_service;
+extern const struct grpc_service grpc_maintenance_service;
 extern const struct grpc_service grpc_health_service;
 extern const struct grpc_service grpc_reflection_service;
 extern const struct grpc_service grpc_reflection_v1alpha_service;

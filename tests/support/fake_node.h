@@ -271,6 +271,25 @@ void node_turn(struct node *n)
     (void)hub_turn(n->watches, 1000);
 }
 
+enum status node_export_begin(struct node *n, struct node_export *e, uint64_t deadline_ms)
+{
+    (void)n;
+    (void)e;
+    (void)deadline_ms;
+    return RC_STOPPED; /* there is no disk behind this node */
+}
+
+void node_export_read(struct node_export *e, size_t bytes, node_export_data_fn got)
+{
+    (void)bytes;
+    got(e, RC_NOT_FOUND, slice_make(NULL, 0), NULL);
+}
+
+void node_export_end(struct node_export *e)
+{
+    (void)e;
+}
+
 struct watch_hub *node_watches(struct node *n)
 {
     return n->watches;
