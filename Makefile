@@ -286,7 +286,7 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	install -m 644 $(LIBCOORD) $(DESTDIR)$(PREFIX)/lib
 	install -m 644 client/client.h $(DESTDIR)$(PREFIX)/include/coord
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: coord' 'Description: C client of coord' \
-	    'Version: $(VERSION)' 'Requires: libnghttp2 libprotobuf-c libssl' \
+	    'Version: $(VERSION)' 'Requires: libnghttp2 libprotobuf-c libssl libcrypto' \
 	    'Libs: -L$${prefix}/lib -lcoord' 'Cflags: -I$${prefix}/include' \
 	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/coord.pc
 	install -D -m 644 cmd/coordctl/packaging/completion.bash $(SHARE)/bash-completion/completions/coordctl

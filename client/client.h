@@ -15,7 +15,7 @@
  * What a call fills in is the caller's and is freed as said there; results are only written on
  * COORD_OK. `error` may be NULL everywhere. Times are milliseconds.
  *
- * In this order: client, nodes, history, sessions, leases, watches.
+ * In this order: client, nodes, history, sessions, leases, watches, backup.
  *
  * Installed as <coord/client.h>; docs/libcoord.md has a guide and an example.
  */
@@ -397,6 +397,38 @@ uint64_t coord_watch_revision(const struct coord_watch *watch);
  * COORD_TIMEOUT; call it every progress_ms besides. -1 while there is no connection. */
 int coord_watch_fd(const struct coord_watch *watch);
 void coord_watch_close(struct coord_watch *watch); /* NULL is fine */
+
+/* ---- backup ----------------------------------------------------------------------------- */
+
+struct coord_snapshot_file {
+    uint64_t cluster_id;
+    uint64_t bytes;
+    uint64_t index;    /* log position that the file holds */
+    uint64_t revision; /* of the store then */
+    uint64_t digest;   /* of the whole state then */
+    char sha256[65];   /* of the file, hexadecimal; "" until it is complete */
+    char member[64];   /* whose file it is */
+};
+
+/* Where the file goes. False from any of them gives it up: COORD_INVALID. */
+struct coord_snapshot_sink {
+    /* It begins. Called again, what came until then is void: the member that was sending it has
+     * failed, and another one sends its own. */
+    bool (*begin)(void *context, const struct coord_snapshot_file *file);
+    bool (*data)(void *context, const void *data, size_t bytes);
+    /* Nothing has come for a quarter of a second, as when it has not begun yet. May be NULL. */
+    bool (*idle)(void *context);
+    void *context;
+};
+
+/* The whole state of the member spoken to as a SQLite file: as of this call or later, and with
+ * COORD_LOCAL whatever that member has. Tries each endpoint once. On COORD_OK all of it has come,
+ * and its SHA-256 is right; `file` (may be NULL) says what it is. Takes as long as it takes; a
+ * member is given up when nothing has come for a minute. */
+enum coord_code coord_snapshot_save(struct coord_client *client,
+                                    const struct coord_snapshot_sink *sink,
+                                    struct coord_snapshot_file *file,
+                                    struct coord_error *error);
 
 #ifdef __cplusplus
 }

@@ -427,6 +427,14 @@ enum connection_result connection_send(struct connection *c, struct slice messag
     return CONNECTION_MESSAGE;
 }
 
+void connection_finish(struct connection *c)
+{
+    if (!c->failed && !c->is_closed) {
+        http2_stream_finish(&c->stream, NULL, 0);
+    }
+    pump_out(c);
+}
+
 /* True: `result` says what came of looking at what has arrived. */
 static bool take_message(struct connection *c, struct slice *message,
                          enum connection_result *result)

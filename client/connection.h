@@ -67,6 +67,8 @@ enum connection_result connection_begin(struct connection *c, const char *author
 /* Hands a message over, without waiting until it went out. CONNECTION_MESSAGE or
  * CONNECTION_NO_MEMORY; what else may be wrong, connection_receive tells. */
 enum connection_result connection_send(struct connection *c, struct slice message);
+/* Nothing more will be sent: for a method that takes one message and answers with many. */
+void connection_finish(struct connection *c);
 /* CONNECTION_MESSAGE: the next message, borrowed until the next call. CONNECTION_TIMEOUT:
  * none came, and the stream lives; what has arrived is looked at however early the deadline
  * is. Everything else is the end of the stream: CONNECTION_ANSWERED, with what the server

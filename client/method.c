@@ -5,6 +5,7 @@
 #include "coord/v1/cluster.pb-c.h"
 #include "coord/v1/history.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
+#include "coord/v1/maintenance.pb-c.h"
 #include "coord/v1/session.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "coord/v1/watch.pb-c.h"
@@ -53,6 +54,8 @@ static const struct method methods[] = {
                            &coord__v1__lease_keep_alive_reply__descriptor, METHOD_STREAM},
     [CLIENT_WATCH] = {"/coord.v1.Watch/Watch", &coord__v1__watch_reply__descriptor,
                       METHOD_STREAM},
+    [CLIENT_SNAPSHOT_SAVE] = {"/coord.v1.Maintenance/SnapshotSave",
+                              &coord__v1__snapshot_save_reply__descriptor, METHOD_STREAM},
 };
 
 const struct method *method_get(enum client_method method)

@@ -33,6 +33,7 @@ enum client_method {
     CLIENT_KEEP_SESSION,
     CLIENT_KEEP_LEASE,
     CLIENT_WATCH,
+    CLIENT_SNAPSHOT_SAVE,
 };
 
 enum method_kind {

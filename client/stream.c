@@ -111,6 +111,11 @@ enum stream_result stream_send(struct stream *s, const ProtobufCMessage *request
     return result == CONNECTION_MESSAGE ? STREAM_MESSAGE : ended(s, result, error);
 }
 
+void stream_finish(struct stream *s)
+{
+    connection_finish(s->connection);
+}
+
 enum stream_result stream_next(struct stream *s, uint64_t deadline_ms, ProtobufCMessage **reply,
                                struct coord_error *error)
 {

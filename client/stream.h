@@ -16,7 +16,8 @@ enum stream_result {
     STREAM_NO_MEMORY, /* over */
 };
 
-/* Connects to endpoint number `endpoint` of the client until `deadline_ms` (monotonic) and
+/* A stream that the server ended with OK is STREAM_LOST: whoever expects an end that is not one
+ * learns it from the last message. Connects to endpoint number `endpoint` of the client until `deadline_ms` (monotonic) and
  * opens `method` there. STREAM_MESSAGE: `out` is the caller's, stream_close. Else `error`
  * says why. The client must outlive the stream. */
 enum stream_result stream_open(struct coord_client *client, size_t endpoint,
@@ -27,6 +28,9 @@ void stream_close(struct stream *s); /* NULL is fine */
 /* STREAM_MESSAGE: handed over. What may be wrong with the connection, stream_next tells. */
 enum stream_result stream_send(struct stream *s, const ProtobufCMessage *request,
                                struct coord_error *error);
+
+/* Nothing more will be sent. */
+void stream_finish(struct stream *s);
 
 /* STREAM_MESSAGE: `reply` is the caller's, client_reply_free. STREAM_LOST, _REFUSED and
  * _NO_MEMORY say why in `error`; the stream is then only to be closed. */
