@@ -33,8 +33,8 @@ enum try_result { TRY_DONE, TRY_LOST, TRY_FINAL };
 
 static enum try_result gave_up(struct save *save)
 {
-    (void)client_fail(save->error, COORD_INVALID, "the sink took no more than %" PRIu64 " bytes",
-                      save->came);
+    (void)client_fail(save->error, COORD_INVALID,
+                      "the sink took no more than %" PRIu64 " bytes", save->came);
     return TRY_FINAL;
 }
 
@@ -105,7 +105,7 @@ static enum try_result take_message(struct save *save, const Coord__V1__Snapshot
 
 /* ---- tries ------------------------------------------------------------------------------- */
 
-static enum try_result of_stream(struct save *save, enum stream_result result)
+static enum try_result of_stream(enum stream_result result)
 {
     switch (result) {
     case STREAM_MESSAGE: return TRY_DONE;
@@ -134,7 +134,7 @@ static enum try_result receive(struct save *save)
         ProtobufCMessage *m = NULL;
         enum stream_result next =
             stream_next(save->stream, socket_now_ms() + IDLE_MS, &m, save->error);
-        result = next == STREAM_QUIET ? wait_on(save) : of_stream(save, next);
+        result = next == STREAM_QUIET ? wait_on(save) : of_stream(next);
         if (m != NULL) {
             result = take_message(save, (const Coord__V1__SnapshotSaveReply *)m);
         }
@@ -151,8 +151,7 @@ static enum try_result ask(struct save *save)
     header.bound_ms = save->client->bound_ms;
     header.min_index = save->client->applied_index;
     request.header = &header;
-    enum try_result result =
-        of_stream(save, stream_send(save->stream, &request.base, save->error));
+    enum try_result result = of_stream(stream_send(save->stream, &request.base, save->error));
     if (result == TRY_DONE) {
         stream_finish(save->stream);
         result = receive(save);
@@ -171,8 +170,8 @@ static enum try_result try_endpoint(struct save *save, size_t endpoint)
     }
     save->stream = NULL;
     enum try_result result =
-        of_stream(save, stream_open(save->client, endpoint, CLIENT_SNAPSHOT_SAVE,
-                                    socket_now_ms() + CONNECT_MS, &save->stream, save->error));
+        of_stream(stream_open(save->client, endpoint, CLIENT_SNAPSHOT_SAVE,
+                              socket_now_ms() + CONNECT_MS, &save->stream, save->error));
     if (result == TRY_DONE) {
         result = ask(save);
     }

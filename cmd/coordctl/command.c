@@ -113,6 +113,17 @@ const struct command commands[] = {
      "show or set what the change log keeps",
      "What is not given stays as it is.\n"
      "  coordctl policy retention --age 24h --bytes 256M\n"},
+    {"snapshot save", ctl_snapshot_save, 1, 1, BEHIND_NOTHING, "force",
+     "snapshot save FILE [--force]", "copy the whole state into a file",
+     "A SQLite database, also for the sqlite3 shell. FILE may be - for standard output. It has\n"
+     "its name when it is whole, proved and on disk. Whoever has it has every value and every\n"
+     "session's secret.\n"
+     "  coordctl snapshot save backup.db\n"
+     "  coordctl snapshot save - | ssh vault 'cat >coord.db'\n"},
+    {"snapshot inspect", ctl_snapshot_inspect, 1, 1, BEHIND_NOTHING, "",
+     "snapshot inspect FILE", "prove such a file, and say what is in it",
+     "Needs no cluster.\n"
+     "  coordctl snapshot inspect backup.db -o json\n"},
     {"sync", ctl_sync, 0, 0, BEHIND_NOTHING, "", "sync",
      "wait until the member spoken to is up to date",
      "  coordctl sync --endpoints 10.0.0.2:7400\n"},

@@ -58,6 +58,7 @@ struct ctl {
     bool reverse;
     bool paths;
     bool not_renewable;
+    bool force;
     bool has_session;   /* --session, COORD_SESSION */
     bool wants_help;
     bool wants_version;
@@ -179,6 +180,8 @@ int ctl_lease_list(struct ctl *ctl);
 int ctl_watch(struct ctl *ctl);
 int ctl_history(struct ctl *ctl);
 int ctl_diff(struct ctl *ctl);
+int ctl_snapshot_save(struct ctl *ctl);
+int ctl_snapshot_inspect(struct ctl *ctl);
 int ctl_policy_list(struct ctl *ctl);
 int ctl_policy_set(struct ctl *ctl);
 int ctl_policy_unset(struct ctl *ctl);

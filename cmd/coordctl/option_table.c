@@ -252,6 +252,7 @@ const struct option options[] = {
     {.name = "list", .help = "first what there is, then what changes", FLAG(list)},
     {.name = "keys-only", .help = "without values", FLAG(keys_only)},
     {.name = "reverse", .help = "the newest first", FLAG(reverse)},
+    {.name = "force", .help = "replace a file that is there", FLAG(force)},
     {.name = "paths", .help = "with the nodes attached to it", FLAG(paths)},
     {.name = "not-renewable", .help = "lives for its TTL and not longer", FLAG(not_renewable)},
     {.name = "limit",

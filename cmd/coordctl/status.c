@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/coordctl/ctl.h"
+#include "cmd/coordctl/values.h"
 #include "coord/v1/cluster.pb-c.h"
 
 static json_t *member_json(const Coord__V1__Member *m)
@@ -36,20 +37,6 @@ static json_t *status_json(const Coord__V1__StatusReply *s, const char *endpoint
         ctl_json_hex(s->header->cluster_id), "members", members);
 }
 
-/* "812 B", "93 KiB", "1.4 GiB" */
-static const char *size_text(uint64_t bytes, char text[16])
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    double value = (double)bytes;
-    size_t unit = 0;
-    while (value >= 1000 && unit + 1 < sizeof units / sizeof units[0]) {
-        value /= 1024;
-        unit++;
-    }
-    snprintf(text, 16, unit > 0 && value < 10 ? "%.1f %s" : "%.0f %s", value, units[unit]);
-    return text;
-}
-
 static void print_table(const Coord__V1__StatusReply *s, const char *endpoint)
 {
     char state[16];
@@ -60,10 +47,10 @@ static void print_table(const Coord__V1__StatusReply *s, const char *endpoint)
            endpoint, s->name, s->role, s->reason[0] != '\0' ? ", " : "", s->reason, s->term,
            s->header->revision, s->applied_index, (uint64_t)s->digest);
     printf("%" PRIu64 " nodes in %s, log %s, snapshot ", s->node_count,
-           size_text(s->state_bytes, state), size_text(s->log_bytes, log));
+           value_format_size(s->state_bytes, state), value_format_size(s->log_bytes, log));
     if (s->snapshot_index > 0) {
         printf("at %" PRIu64 " of %s", s->snapshot_index,
-               size_text(s->snapshot_bytes, snapshot));
+               value_format_size(s->snapshot_bytes, snapshot));
     } else {
         printf("none yet");
     }

@@ -124,3 +124,16 @@ void value_format_session(const struct coord_session *s, char text[VALUE_SESSION
         snprintf(text + 17 + 2 * i, 3, "%02x", s->secret[i]);
     }
 }
+
+const char *value_format_size(uint64_t bytes, char text[16])
+{
+    static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    while (value >= 1000 && unit + 1 < sizeof names / sizeof names[0]) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(text, 16, unit > 0 && value < 10 ? "%.1f %s" : "%.0f %s", value, names[unit]);
+    return text;
+}

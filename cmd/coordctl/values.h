@@ -18,6 +18,8 @@ void value_format_duration(uint64_t ms, char *text, size_t bytes);
 bool value_parse_number(const char *text, uint64_t max, uint64_t *out);
 /* "1048576", "64K", "64M", "1G": powers of 1024. */
 bool value_parse_size(const char *text, uint64_t *out);
+/* "812 B", "93 KiB", "1.4 GiB". Returns `text`. */
+const char *value_format_size(uint64_t bytes, char text[16]);
 /* 1 to 16 hexadecimal digits, not 0. */
 bool value_parse_id(const char *text, uint64_t *out);
 

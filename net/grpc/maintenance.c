@@ -20,7 +20,7 @@
 struct save {
     struct grpc_call *call;
     struct node_export export; /* file and path are there once it is ready */
-    uint64_t deadline_ms; /* as the client set it */
+    uint64_t deadline_ms;      /* as the client set it */
     uint64_t sent;
     bool is_reading;
 };

@@ -135,8 +135,7 @@ static size_t snapshot_files(void)
     for (uint64_t index = 1; index < 200; index++) {
         for (uint64_t term = 1; term < 3; term++) {
             char path[96];
-            (void)snprintf(path, sizeof path,
-                           "data/snapshots/snapshot-%020llu-%020llu.db",
+            (void)snprintf(path, sizeof path, "data/snapshots/snapshot-%020llu-%020llu.db",
                            (unsigned long long)index, (unsigned long long)term);
             count += fake_env_find(&fake, path) != NULL;
         }
