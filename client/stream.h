@@ -16,10 +16,12 @@ enum stream_result {
     STREAM_NO_MEMORY, /* over */
 };
 
-/* A stream that the server ended with OK is STREAM_LOST: whoever expects an end that is not one
- * learns it from the last message. Connects to endpoint number `endpoint` of the client until `deadline_ms` (monotonic) and
+/* Connects to endpoint number `endpoint` of the client until `deadline_ms` (monotonic) and
  * opens `method` there. STREAM_MESSAGE: `out` is the caller's, stream_close. Else `error`
- * says why. The client must outlive the stream. */
+ * says why. The client must outlive the stream.
+ *
+ * A stream that the server ends with OK is STREAM_LOST: one that is meant to end says so in its
+ * last message, and is closed then. */
 enum stream_result stream_open(struct coord_client *client, size_t endpoint,
                                enum client_method method, uint64_t deadline_ms,
                                struct stream **out, struct coord_error *error);

@@ -327,7 +327,7 @@ def test_help_and_version(scratch):
                "%r: %s" % (arguments, text))
     listed = ctl_ok(nobody, "help").decode().split("Commands:\n")[1].split("\n\n")[0].splitlines()
     commands = [re.match(r"  ([a-z]+( [a-z]+)?)", line).group(1) for line in listed if " --help " not in line]
-    commands = [re.match(r"(session|lease|policy) [a-z]+|[a-z]+", command).group(0) for command in commands]
+    commands = [re.match(r"(session|lease|policy|snapshot) [a-z]+|[a-z]+", command).group(0) for command in commands]
     expect(len(commands) == len(set(commands)) > 26, "commands: %r" % commands)
     for command in commands:
         text = ctl_ok(nobody, "help", *command.split()).decode()
@@ -336,7 +336,7 @@ def test_help_and_version(scratch):
         expect(re.search(r"^  .*coordctl %s" % command, text, re.M), "help %s has an example: %s" % (command, text))
         expect(any(line.startswith("  " + text.splitlines()[0][len("usage: coordctl "):]) for line in listed),
                "the list has the usage of " + command)
-    for noun in "session", "lease", "policy":
+    for noun in "session", "lease", "policy", "snapshot":
         text = ctl_ok(nobody, "help", noun).decode()
         expect(text == ctl_ok(nobody, noun, "--help").decode(), "%s --help is the same" % noun)
         for command in commands:
@@ -517,6 +517,7 @@ def test_the_header_and_the_example_program(scratch):
              os.path.join(scratch, "include")]
     compiler = os.environ.get("CC", "cc")
     builds = [*[[compiler, "-std=c11", *flags, program + ".c", BUILD + "/libcoord.a", "-lnghttp2", "-lprotobuf-c",
+                 "-lcrypto",
                  "-o", program, *SANITIZE.get(os.environ.get("VARIANT", "release"), [])] for program in programs],
               [compiler, "-std=c11", *flags, "-fsyntax-only", scratch + "/alone.c"]]
     if shutil.which("c++"):
