@@ -5,6 +5,7 @@
  *   snapshot_receive.c  from chunks to a file to a store
  *   snapshot_send.c     from a file to chunks
  *   snapshot_hold.c     a file that somebody reads through, and that stays as long
+ *   snapshot_offline.c  listing and writing without a store that is open
  *
  * Everything that blocks is a job on the one queue, so jobs run in the order they were submitted.
  * A structure says which of its fields the loop uses and which the worker: nobody else looks at
@@ -59,6 +60,11 @@ struct snapshot_store {
 };
 
 enum snapshot_name { SNAPSHOT_NAME_FINAL, SNAPSHOT_NAME_TAKEN, SNAPSHOT_NAME_RECEIVED };
+
+/* "snapshot-<index>-<term>.db"; false for anything else. */
+bool snapshot_name_parse(const char *name, uint64_t *index, uint64_t *term);
+/* Makes the directory; its own name is durable then. [worker] */
+enum status snapshot_make_dir(struct env *env, const char *dir) MUST_USE;
 
 /* Path of a file: complete, or while it is being written. Free with mem_free. */
 char *snapshot_path(const char *dir, uint64_t index, uint64_t term, enum snapshot_name kind);

@@ -34,7 +34,7 @@ char *snapshot_path(const char *dir, uint64_t index, uint64_t term, enum snapsho
     return (char *)buf_take(&path, NULL);
 }
 
-static bool name_parse(const char *name, uint64_t *index, uint64_t *term)
+bool snapshot_name_parse(const char *name, uint64_t *index, uint64_t *term)
 {
     static const char prefix[] = "snapshot-";
     char exact[SNAPSHOT_NAME_BYTES];
@@ -208,7 +208,7 @@ enum status snapshot_publish(struct env *env, const char *dir, const char *from,
 /* ---- open, close, time -------------------------------------------------------------------- */
 
 /* A directory's own name lives in the one above. */
-static enum status make_dir(struct env *env, const char *dir)
+enum status snapshot_make_dir(struct env *env, const char *dir)
 {
     enum status rc = env->disk->mkdir(env, dir);
     const char *slash = strrchr(dir, '/');
@@ -237,7 +237,7 @@ static void list_file(void *context, const char *name, uint64_t bytes)
     struct listing *l = context;
     uint64_t index;
     uint64_t term;
-    if (name_parse(name, &index, &term)) {
+    if (snapshot_name_parse(name, &index, &term)) {
         struct snapshot_item *item = item_new(l->ss, index, term);
         struct list *at = l->ss->items.next;
         while (at != &l->ss->items && item_of(at)->file.index < index) {
@@ -300,7 +300,7 @@ enum status snapshot_store_open(const char *dir, const struct snapshot_store_opt
     list_init(&ss->holds);
     register_metrics(ss, options->metrics);
 
-    enum status rc = make_dir(ss->env, dir);
+    enum status rc = snapshot_make_dir(ss->env, dir);
     if (rc == RC_OK) {
         rc = ss->env->disk->list(ss->env, dir, list_file, &listing);
     }

@@ -49,6 +49,23 @@ const struct snapshot_file *snapshot_store_latest(const struct snapshot_store *s
 enum status snapshot_store_load(struct snapshot_store *ss, struct store **store,
                                 struct snapshot_meta *meta, struct errmsg *err) MUST_USE;
 
+/* ---- without opening ---- */
+
+/* The complete snapshots in `dir`, oldest first; nothing is touched. Free with mem_free. A missing
+ * directory has none. [worker] */
+enum status snapshot_store_list(struct env *env, const char *dir, struct snapshot_file **files,
+                                size_t *count, struct errmsg *err) MUST_USE;
+/* The path of one of them; free with mem_free. */
+char *snapshot_store_path(const char *dir, const struct snapshot_file *file);
+
+/* Writes the state as the snapshot of a data dir that has none: `dir` is made, the file has its
+ * name in it when it is durable. `meta` is completed as by snapshot_store_take. [worker] */
+enum status snapshot_store_write(struct env *env, const char *dir, struct store *s,
+                                 struct snapshot_meta *meta, struct errmsg *err) MUST_USE;
+/* Likewise, as a file with any name; an older one is replaced when this one is whole. */
+enum status snapshot_write_file(struct env *env, const char *path, struct store *s,
+                                struct snapshot_meta *meta, struct errmsg *err) MUST_USE;
+
 /* ---- take ---- */
 
 typedef void (*snapshot_taken_fn)(void *context, enum status rc, const struct snapshot_meta *meta);

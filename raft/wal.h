@@ -82,6 +82,16 @@ enum status wal_open(struct env *env, const char *dir, const struct wal_options 
                      const struct wal_events *events, void *context, struct wal **out,
                      struct wal_recovery *recovery, struct errmsg *err) MUST_USE;
 
+/* What wal_open would find, without writing anything: of `options` only the ids are looked at.
+ * Errors are those of wal_open; then `recovery` is empty. [worker] */
+enum status wal_read(struct env *env, const char *dir, const struct wal_options *options,
+                     struct wal_recovery *recovery, struct errmsg *err) MUST_USE;
+
+/* Makes `dir` with a log that goes on behind a snapshot up to (index, term): that of a member that
+ * begins with one. [worker] */
+enum status wal_create(struct env *env, const char *dir, const struct wal_options *options,
+                       uint64_t index, uint64_t term, struct errmsg *err) MUST_USE;
+
 /* Waits for the write in flight and frees the log. No event follows. */
 void wal_close(struct wal *w);
 

@@ -245,6 +245,7 @@ struct wal_scan {
     struct wal *wal;
     struct wal_recovery *found;
     struct errmsg *err;
+    bool is_read_only; /* nothing is repaired, made or removed */
     uint64_t *spares; /* ids of spare files */
     size_t spare_count;
     struct wal_segment *segments; /* of all wal- files, by id */

@@ -58,7 +58,7 @@ static enum status list_dir(struct wal_scan *s)
 {
     struct wal *w = s->wal;
     /* As with the content of files: a name that is seen need not be durable yet. */
-    enum status rc = w->env->disk->sync_dir(w->env, w->dir);
+    enum status rc = s->is_read_only ? RC_OK : w->env->disk->sync_dir(w->env, w->dir);
     if (rc == RC_OK) {
         rc = w->env->disk->list(w->env, w->dir, list_file, s);
     }
@@ -104,7 +104,8 @@ static enum status segment_open(struct wal_scan *s, struct wal_segment *segment)
 {
     struct env *env = s->wal->env;
     char *path = wal_path(s->wal->dir, WAL_NAME_SEGMENT, segment->id);
-    enum status rc = env->disk->open(env, path, ENV_OPEN_WRITE, &segment->file);
+    int flags = s->is_read_only ? ENV_OPEN_READ : ENV_OPEN_WRITE;
+    enum status rc = env->disk->open(env, path, flags, &segment->file);
     mem_free(path);
     if (rc != RC_OK) {
         segment->file = NULL;
@@ -308,8 +309,12 @@ static enum status recover(struct wal_scan *s)
     if (rc == RC_OK) {
         rc = find_used(s);
     }
-    if (rc == RC_OK) {
+    if (rc == RC_OK && !s->is_read_only) {
         rc = take_spares(s);
+    }
+    if (rc == RC_OK && s->used_count == 0 && s->is_read_only) {
+        s->found->is_new = true;
+        return RC_OK;
     }
     if (rc == RC_OK && s->used_count == 0) {
         rc = begin_log(s);
@@ -338,16 +343,22 @@ static enum status recover(struct wal_scan *s)
     return RC_OK;
 }
 
+static enum status scan(struct wal_scan *s)
+{
+    enum status rc = recover(s);
+    for (size_t i = 0; i < s->segment_count; i++) {
+        segment_close(s, &s->segments[i]);
+    }
+    buf_close(&s->bytes);
+    mem_free(s->segments);
+    mem_free(s->spares);
+    return rc;
+}
+
 enum status wal_recover(struct wal *w, struct wal_recovery *recovery, struct errmsg *err)
 {
     struct wal_scan s = {.wal = w, .found = recovery, .err = err};
-    enum status rc = recover(&s);
-    for (size_t i = 0; i < s.segment_count; i++) {
-        segment_close(&s, &s.segments[i]);
-    }
-    buf_close(&s.bytes);
-    mem_free(s.segments);
-    mem_free(s.spares);
+    enum status rc = scan(&s);
     if (rc == RC_OK && (recovery->cut_bytes > 0 || recovery->entry_count > 0)) {
         log_info(w->options.log, "wal.recovered",
                  "entries=%zu last_index=%" PRIu64 " term=%" PRIu64 " cut_bytes=%" PRIu64,
@@ -355,4 +366,55 @@ enum status wal_recover(struct wal *w, struct wal_recovery *recovery, struct err
                  recovery->cut_bytes);
     }
     return rc;
+}
+
+/* ---- offline ------------------------------------------------------------------------------ */
+
+enum status wal_read(struct env *env, const char *dir, const struct wal_options *options,
+                     struct wal_recovery *recovery, struct errmsg *err)
+{
+    struct wal w = {.env = env, .dir = mem_strdup(dir), .options = *options};
+    struct wal_scan s = {.wal = &w, .found = recovery, .err = err, .is_read_only = true};
+    *recovery = (struct wal_recovery){0};
+    enum status rc = scan(&s);
+    wal_segments_close(&w.live, env);
+    wal_segments_close(&w.ready, env);
+    mem_free(w.dir);
+    if (rc != RC_OK) {
+        wal_recovery_close(recovery);
+    }
+    return rc;
+}
+
+enum status wal_create(struct env *env, const char *dir, const struct wal_options *options,
+                       uint64_t index, uint64_t term, struct errmsg *err)
+{
+    uint8_t bytes[WAL_HEADER_BYTES];
+    const struct wal_header header = {
+        .segment = 1,
+        .cluster_id = options->cluster_id,
+        .node_id = options->node_id,
+        .state = {.term = term,
+                  .next_index = index + 1,
+                  .reset_index = index,
+                  .reset_term = term},
+    };
+    struct wal_chore make = {.env = env,
+                             .dir = dir,
+                             .kind = WAL_MAKE_NEW,
+                             .id = 1,
+                             .bytes = WAL_FIRST_SEGMENT_BYTES};
+    enum status rc = env->disk->mkdir(env, dir);
+    if (rc == RC_OK) {
+        wal_chore_run(&make);
+        rc = make.rc;
+    }
+    if (rc == RC_OK) {
+        wal_header_encode(bytes, &header);
+        rc = env->disk->write(make.file, 0, bytes, sizeof bytes);
+        rc = rc == RC_OK ? env->disk->sync(make.file) : rc;
+        env->disk->close(make.file);
+    }
+    return rc == RC_OK ? RC_OK
+                       : errmsg_set(err, rc, "create log in %s: %s", dir, status_text(rc));
 }

@@ -268,5 +268,5 @@ enum status wal_scan_end(struct wal_scan *s, struct wal_segment *segment)
                               segment->end, s->watermark.offset);
     }
     s->found->cut_bytes = cut_to - segment->end;
-    return settle_tail(s, segment, zero_to);
+    return s->is_read_only ? RC_OK : settle_tail(s, segment, zero_to);
 }

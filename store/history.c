@@ -238,6 +238,27 @@ static bool history_is_over(const struct history *h, const struct change *c, uin
     return h->bytes > h->retention.bytes || cluster_ms - c->cluster_ms > h->retention.age_ms;
 }
 
+/* The first change leaves. */
+static void history_drop(struct history *h)
+{
+    const struct change *c = history_change(h, h->begin++);
+    h->bytes -= c->cost;
+    h->sum -= c->hash;
+    if (h->leave != NULL) {
+        h->leave(h->leave_context, c);
+    }
+}
+
+void history_clear(struct history *h, uint64_t floor)
+{
+    while (h->begin < h->end) {
+        history_drop(h);
+    }
+    h->floor = floor;
+    h->trimmed = h->end;
+    history_release(h);
+}
+
 void history_trim(struct history *h, uint64_t revision, uint64_t cluster_ms)
 {
     uint64_t stop = h->begin + HISTORY_TRIM_MAX + 2 * (h->end - h->trimmed);
@@ -248,16 +269,8 @@ void history_trim(struct history *h, uint64_t revision, uint64_t cluster_ms)
         if (!history_is_over(h, first, revision, cluster_ms)) {
             break;
         }
-        for (; h->begin < h->end; h->begin++) {
-            const struct change *c = history_change(h, h->begin);
-            if (c->revision != gone) {
-                break;
-            }
-            h->bytes -= c->cost;
-            h->sum -= c->hash;
-            if (h->leave != NULL) {
-                h->leave(h->leave_context, c);
-            }
+        while (h->begin < h->end && history_change(h, h->begin)->revision == gone) {
+            history_drop(h);
         }
         h->floor = gone + 1;
     }

@@ -139,6 +139,9 @@ void history_pop(struct history *h, uint64_t end);
 /* Drops what the policy no longer keeps. Once per command. */
 void history_trim(struct history *h, uint64_t revision, uint64_t cluster_ms);
 
+/* Drops everything; the log goes on with changes of `floor` and later. */
+void history_clear(struct history *h, uint64_t floor);
+
 /* The scan's hold moves forward, or ends with UINT64_MAX. */
 void history_set_hold(struct history *h, uint64_t position);
 

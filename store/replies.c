@@ -156,6 +156,15 @@ void replies_trim(struct replies *r, uint64_t cluster_ms)
     }
 }
 
+void replies_forget(struct replies *r, const struct request_id *floor)
+{
+    while (r->begin < r->end) {
+        replies_evict_first(r);
+    }
+    PRE(request_id_compare(&r->floor, floor) <= 0);
+    r->floor = *floor;
+}
+
 void replies_check(const struct replies *r)
 {
     uint64_t bytes = 0;

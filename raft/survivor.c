@@ -1,0 +1,155 @@
+#include "raft/survivor.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "raft/snapshot_store.h"
+
+#define PATH_BYTES 4096
+
+static enum status lock_dir(struct survivor *s, struct errmsg *err)
+{
+    char lock[PATH_BYTES];
+    enum status rc = identity_load(s->env, s->dir, &s->identity, err);
+    if (rc == RC_OK && s->identity.phase == IDENTITY_NONE) {
+        return errmsg_set(err, RC_NOT_FOUND, "%s is no data dir of a member: it has no identity",
+                          s->dir);
+    }
+    if (rc != RC_OK) {
+        return rc;
+    }
+    (void)snprintf(lock, sizeof lock, "%s/lock", s->dir);
+    rc = s->env->disk->lock(s->env, lock);
+    if (rc == RC_LOCKED) {
+        return errmsg_set(err, rc, "%s is in use: its member \"%s\" still runs; stop it first",
+                          s->dir, s->identity.name);
+    }
+    return rc == RC_OK ? RC_OK : errmsg_set(err, rc, "lock %s: %s", lock, status_text(rc));
+}
+
+/* The newest snapshot that can be read; an older one may do, if the log reaches back to it. */
+static enum status load_snapshot(struct survivor *s, struct errmsg *err)
+{
+    char dir[PATH_BYTES];
+    struct snapshot_file *files;
+    size_t count;
+    (void)snprintf(dir, sizeof dir, "%s/snapshots", s->dir);
+    enum status rc = snapshot_store_list(s->env, dir, &files, &count, err);
+    if (rc != RC_OK) {
+        return rc;
+    }
+    for (size_t i = count; i > 0; i--) {
+        char *path = snapshot_store_path(dir, &files[i - 1]);
+        rc = snapshot_load(s->env, path, &s->store, &s->meta, err);
+        mem_free(path);
+        if (rc != RC_CORRUPT) {
+            break;
+        }
+        s->snapshots_damaged++;
+    }
+    if (count == 0) {
+        s->store = store_new();
+    } else if (rc == RC_OK) {
+        s->snapshot_index = s->meta.index;
+        s->snapshot_term = s->meta.term;
+        if (engine_configuration_decode(buf_slice(&s->meta.configuration), &s->configuration) !=
+            RC_OK) {
+            rc = errmsg_set(err, RC_CORRUPT, "%s: the snapshot's members make no sense", dir);
+        }
+    }
+    mem_free(files);
+    return rc;
+}
+
+/* Snapshot and log must meet. */
+static enum status check_log(struct survivor *s, struct errmsg *err)
+{
+    const struct wal_recovery *log = &s->log;
+    uint64_t next = s->snapshot_index + 1;
+    uint64_t first = log->entry_count > 0 ? log->entries[0].index : log->reset_index + 1;
+    bool has_state = log->entry_count > 0 || log->reset_index > 0;
+    if (has_state && first > next) {
+        return errmsg_set(err, RC_CORRUPT,
+                          "%s: entries %" PRIu64 " to %" PRIu64
+                          " are missing between its snapshot and its log",
+                          s->dir, next, first - 1);
+    }
+    if (s->snapshot_index == 0 && log->entry_count == 0) {
+        return errmsg_set(err, RC_NOT_FOUND, "%s has neither snapshot nor log", s->dir);
+    }
+    s->last_index = s->snapshot_index;
+    s->last_term = s->snapshot_term;
+    for (size_t i = 0; i < log->entry_count; i++) {
+        const struct wal_entry *e = &log->entries[i];
+        if (e->index <= s->last_index) {
+            continue;
+        }
+        s->last_index = e->index;
+        s->last_term = e->term;
+        if (e->type == ENTRY_CHANGE &&
+            engine_configuration_decode(e->payload, &s->configuration) != RC_OK) {
+            return errmsg_set(err, RC_CORRUPT, "%s: log entry %" PRIu64 " makes no sense",
+                              s->dir, e->index);
+        }
+    }
+    return RC_OK;
+}
+
+static enum status read_log(struct survivor *s, struct errmsg *err)
+{
+    char dir[PATH_BYTES];
+    const struct wal_options options = {.cluster_id = s->identity.cluster_id,
+                                        .node_id = s->identity.node_id};
+    (void)snprintf(dir, sizeof dir, "%s/wal", s->dir);
+    enum status rc = wal_read(s->env, dir, &options, &s->log, err);
+    if (rc != RC_OK) {
+        return errmsg_wrap(err, "%s", s->dir);
+    }
+    return check_log(s, err);
+}
+
+enum status survivor_open(struct env *env, const char *dir, struct survivor *out,
+                          struct errmsg *err)
+{
+    *out = (struct survivor){.env = env, .dir = mem_strdup(dir)};
+    enum status rc = lock_dir(out, err);
+    if (rc == RC_OK) {
+        rc = load_snapshot(out, err);
+    }
+    if (rc == RC_OK) {
+        rc = read_log(out, err);
+    }
+    if (rc != RC_OK) {
+        survivor_close(out);
+    }
+    return rc;
+}
+
+void survivor_close(struct survivor *s)
+{
+    store_free(s->store);
+    snapshot_meta_close(&s->meta);
+    wal_recovery_close(&s->log);
+    mem_free(s->dir);
+    *s = (struct survivor){0};
+}
+
+bool survivor_is_ahead(const struct survivor *a, const struct survivor *b)
+{
+    return a->last_term > b->last_term ||
+           (a->last_term == b->last_term && a->last_index > b->last_index);
+}
+
+enum status survivor_replay(struct survivor *s, struct replay *r, struct errmsg *err)
+{
+    const struct replay_target all = {0};
+    enum status rc = RC_OK;
+    replay_open(r, s->store, s->snapshot_index != 0 ? &s->meta : NULL, &all);
+    for (size_t i = 0; rc == RC_OK && i < s->log.entry_count; i++) {
+        if (s->log.entries[i].index > s->snapshot_index) {
+            rc = replay_entry(r, &s->log.entries[i], err);
+        }
+    }
+    return rc == RC_OK ? RC_OK : errmsg_wrap(err, "%s", s->dir);
+}

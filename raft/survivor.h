@@ -1,0 +1,47 @@
+/* A data dir whose member does not run, looked at without changing anything in it: what a lost
+ * quorum is recovered from.
+ *
+ * How advanced it is, is Raft's own measure: the term of its last log entry, then the index. Of
+ * members that voted in one cluster, the most advanced one has every committed entry that any
+ * majority with it has. How much of its log was committed cannot be told offline: all of it is
+ * taken, since what was acknowledged must not be dropped and what was not may still come to pass.
+ */
+#ifndef RAFT_SURVIVOR_H
+#define RAFT_SURVIVOR_H
+
+#include "raft/engine.h"
+#include "raft/identity.h"
+#include "raft/replay.h"
+#include "raft/wal.h"
+
+struct survivor {
+    struct env *env;
+    char *dir;
+    struct identity identity;
+    uint64_t snapshot_index; /* 0 = it has none */
+    uint64_t snapshot_term;
+    uint64_t snapshots_damaged; /* newer ones that could not be read */
+    uint64_t last_index;
+    uint64_t last_term;
+    struct engine_configuration configuration; /* the last one in snapshot and log */
+    struct wal_recovery log;
+    /* Loaded with the snapshot, or new. */
+    struct store *store;
+    struct snapshot_meta meta; /* index 0 = no snapshot */
+};
+
+/* Locks the dir until the env is freed and reads it. RC_LOCKED: its member runs. RC_NOT_FOUND: it
+ * is no data dir, or nothing was ever written there. RC_CORRUPT: snapshot or log are damaged, says
+ * where. Blocks. */
+enum status survivor_open(struct env *env, const char *dir, struct survivor *out,
+                          struct errmsg *err) MUST_USE;
+void survivor_close(struct survivor *s);
+
+/* Whether `a` is more advanced than `b`. */
+bool survivor_is_ahead(const struct survivor *a, const struct survivor *b);
+
+/* Applies the log above the snapshot to the store. Once. `r` tells how far it came, also when it
+ * fails; the caller closes it. */
+enum status survivor_replay(struct survivor *s, struct replay *r, struct errmsg *err) MUST_USE;
+
+#endif
