@@ -14,7 +14,8 @@ void replay_open(struct replay *r, struct store *s, const struct snapshot_meta *
         r->configuration_index = meta->configuration_index;
         buf_append_slice(&r->configuration, buf_slice(&meta->configuration));
     }
-    r->is_reached = target->revision != 0 && store_revision(s) == target->revision;
+    r->is_reached = (target->revision != 0 && store_revision(s) == target->revision) ||
+                    (target->index != 0 && r->index == target->index);
 }
 
 void replay_close(struct replay *r)
@@ -96,6 +97,7 @@ enum status replay_entry(struct replay *r, const struct wal_entry *e, struct err
         r->index = e->index;
         r->term = e->term;
         r->entries++;
+        r->is_reached = r->is_reached || e->index == r->target.index;
     }
     return rc;
 }

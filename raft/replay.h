@@ -11,6 +11,7 @@
 /* Where to stop; 0 = no such bound. */
 struct replay_target {
     uint64_t revision; /* right behind the command that made it */
+    uint64_t index;    /* right behind this entry */
     uint64_t wall_ms;  /* before the first entry that was proposed later */
 };
 

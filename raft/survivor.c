@@ -28,37 +28,61 @@ static enum status lock_dir(struct survivor *s, struct errmsg *err)
     return rc == RC_OK ? RC_OK : errmsg_set(err, rc, "lock %s: %s", lock, status_text(rc));
 }
 
-/* The newest snapshot that can be read; an older one may do, if the log reaches back to it. */
-static enum status load_snapshot(struct survivor *s, struct errmsg *err)
+static char *snapshot_dir(const struct survivor *s)
 {
-    char dir[PATH_BYTES];
-    struct snapshot_file *files;
-    size_t count;
-    (void)snprintf(dir, sizeof dir, "%s/snapshots", s->dir);
-    enum status rc = snapshot_store_list(s->env, dir, &files, &count, err);
+    struct buf dir = {0};
+    buf_printf(&dir, "%s/snapshots", s->dir);
+    buf_append(&dir, "", 1);
+    return (char *)buf_take(&dir, NULL);
+}
+
+static enum status pass_row(void *context, const struct row *row)
+{
+    (void)context;
+    (void)row;
+    return RC_OK;
+}
+
+/* Proves the file, to its last row. */
+static enum status take_snapshot(struct survivor *s, const char *path, struct errmsg *err)
+{
+    struct snapshot_meta meta;
+    enum status rc = snapshot_read(s->env, path, pass_row, NULL, &meta, err);
     if (rc != RC_OK) {
         return rc;
     }
-    for (size_t i = count; i > 0; i--) {
+    if (engine_configuration_decode(buf_slice(&meta.configuration), &s->configuration) !=
+        RC_OK) {
+        rc = errmsg_set(err, RC_CORRUPT, "%s: its members make no sense", path);
+    } else if (meta.cluster_id != s->identity.cluster_id) {
+        rc = errmsg_set(err, RC_INVALID, "%s belongs to cluster %016" PRIx64, path,
+                        meta.cluster_id);
+    }
+    s->snapshot_index = meta.index;
+    s->snapshot_term = meta.term;
+    snapshot_meta_close(&meta);
+    return rc;
+}
+
+/* The newest snapshot that is whole; an older one may do, if the log reaches back to it. */
+static enum status find_snapshot(struct survivor *s, struct errmsg *err)
+{
+    struct snapshot_file *files;
+    size_t count;
+    char *dir = snapshot_dir(s);
+    enum status rc = snapshot_store_list(s->env, dir, &files, &count, err);
+    for (size_t i = count; rc == RC_OK && i > 0; i--) {
         char *path = snapshot_store_path(dir, &files[i - 1]);
-        rc = snapshot_load(s->env, path, &s->store, &s->meta, err);
+        rc = take_snapshot(s, path, err);
         mem_free(path);
-        if (rc != RC_CORRUPT) {
+        if (rc != RC_CORRUPT || i == 1) {
             break;
         }
         s->snapshots_damaged++;
-    }
-    if (count == 0) {
-        s->store = store_new();
-    } else if (rc == RC_OK) {
-        s->snapshot_index = s->meta.index;
-        s->snapshot_term = s->meta.term;
-        if (engine_configuration_decode(buf_slice(&s->meta.configuration), &s->configuration) !=
-            RC_OK) {
-            rc = errmsg_set(err, RC_CORRUPT, "%s: the snapshot's members make no sense", dir);
-        }
+        rc = RC_OK;
     }
     mem_free(files);
+    mem_free(dir);
     return rc;
 }
 
@@ -115,7 +139,7 @@ enum status survivor_open(struct env *env, const char *dir, struct survivor *out
     *out = (struct survivor){.env = env, .dir = mem_strdup(dir)};
     enum status rc = lock_dir(out, err);
     if (rc == RC_OK) {
-        rc = load_snapshot(out, err);
+        rc = find_snapshot(out, err);
     }
     if (rc == RC_OK) {
         rc = read_log(out, err);
@@ -128,8 +152,6 @@ enum status survivor_open(struct env *env, const char *dir, struct survivor *out
 
 void survivor_close(struct survivor *s)
 {
-    store_free(s->store);
-    snapshot_meta_close(&s->meta);
     wal_recovery_close(&s->log);
     mem_free(s->dir);
     *s = (struct survivor){0};
@@ -141,15 +163,42 @@ bool survivor_is_ahead(const struct survivor *a, const struct survivor *b)
            (a->last_term == b->last_term && a->last_index > b->last_index);
 }
 
-enum status survivor_replay(struct survivor *s, struct replay *r, struct errmsg *err)
+static enum status load_snapshot(const struct survivor *s, struct store **store,
+                                 struct snapshot_meta *meta, struct errmsg *err)
+{
+    const struct snapshot_file file = {.index = s->snapshot_index, .term = s->snapshot_term};
+    if (s->snapshot_index == 0) {
+        *store = store_new();
+        return RC_OK;
+    }
+    char *dir = snapshot_dir(s);
+    char *path = snapshot_store_path(dir, &file);
+    enum status rc = snapshot_load(s->env, path, store, meta, err);
+    mem_free(path);
+    mem_free(dir);
+    return rc;
+}
+
+enum status survivor_load(const struct survivor *s, struct store **store, struct replay *r,
+                          struct errmsg *err)
 {
     const struct replay_target all = {0};
-    enum status rc = RC_OK;
-    replay_open(r, s->store, s->snapshot_index != 0 ? &s->meta : NULL, &all);
+    struct snapshot_meta meta = {0};
+    enum status rc = load_snapshot(s, store, &meta, err);
+    if (rc != RC_OK) {
+        return rc;
+    }
+    replay_open(r, *store, s->snapshot_index != 0 ? &meta : NULL, &all);
+    snapshot_meta_close(&meta);
     for (size_t i = 0; rc == RC_OK && i < s->log.entry_count; i++) {
         if (s->log.entries[i].index > s->snapshot_index) {
             rc = replay_entry(r, &s->log.entries[i], err);
         }
     }
-    return rc == RC_OK ? RC_OK : errmsg_wrap(err, "%s", s->dir);
+    if (rc != RC_OK) {
+        replay_close(r);
+        store_free(*store);
+        return errmsg_wrap(err, "%s", s->dir);
+    }
+    return RC_OK;
 }

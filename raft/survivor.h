@@ -25,9 +25,6 @@ struct survivor {
     uint64_t last_term;
     struct engine_configuration configuration; /* the last one in snapshot and log */
     struct wal_recovery log;
-    /* Loaded with the snapshot, or new. */
-    struct store *store;
-    struct snapshot_meta meta; /* index 0 = no snapshot */
 };
 
 /* Locks the dir until the env is freed and reads it. RC_LOCKED: its member runs. RC_NOT_FOUND: it
@@ -40,8 +37,9 @@ void survivor_close(struct survivor *s);
 /* Whether `a` is more advanced than `b`. */
 bool survivor_is_ahead(const struct survivor *a, const struct survivor *b);
 
-/* Applies the log above the snapshot to the store. Once. `r` tells how far it came, also when it
- * fails; the caller closes it. */
-enum status survivor_replay(struct survivor *s, struct replay *r, struct errmsg *err) MUST_USE;
+/* Loads the snapshot and applies the log above it. `*store` and `r` are the caller's when this is
+ * RC_OK. Blocks. */
+enum status survivor_load(const struct survivor *s, struct store **store, struct replay *r,
+                          struct errmsg *err) MUST_USE;
 
 #endif

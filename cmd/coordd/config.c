@@ -433,7 +433,9 @@ const char *config_address_text(const struct config_address *a, char *text, size
 void config_print_help(FILE *to)
 {
     fputs("coordd: one node of a coordination service\n\n"
-          "usage: coordd [--FLAG VALUE | --FLAG=VALUE]...\n\n"
+          "usage: coordd [--FLAG VALUE | --FLAG=VALUE]...\n"
+          "       coordd restore --help   a data dir out of a backup\n"
+          "       coordd recover --help   a new cluster out of one that lost its quorum\n\n"
           "Without flags: a working single node. Each flag can also be given as a variable\n"
           "(--data-dir: COORD_DATA_DIR) or as a key of the config file (\"data-dir\"); a flag "
           "wins\n"

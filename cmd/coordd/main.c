@@ -1,12 +1,15 @@
 /* coordd: reads its settings, prepares the process, runs. Exit codes: 0 after a graceful stop,
- * 1 when it could not start or had to stop, 2 for settings that make no sense. */
+ * 1 when it could not start or had to stop, 2 for settings that make no sense. `coordd restore` and
+ * `coordd recover` work on files instead (offline.h). */
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "base/version.h"
 #include "cmd/coordd/config.h"
+#include "cmd/coordd/offline.h"
 #include "cmd/coordd/wire.h"
 
 #define EXIT_SETTINGS 2
@@ -32,6 +35,12 @@ int main(int argc, char **argv)
 {
     struct config config;
     struct errmsg err = {0};
+    if (argc > 1 && strcmp(argv[1], "restore") == 0) {
+        return restore_run(argc, argv);
+    }
+    if (argc > 1 && strcmp(argv[1], "recover") == 0) {
+        return recover_run(argc, argv);
+    }
     if (config_load(argc, argv, getenv, &config, &err) != RC_OK) {
         fprintf(stderr, "coordd: %s\n", err.text);
         return EXIT_SETTINGS;
