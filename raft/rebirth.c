@@ -58,9 +58,8 @@ static enum status make_dir(struct env *env, const char *dir, struct errmsg *err
     }
     (void)snprintf(lock, sizeof lock, "%s/lock", dir);
     rc = env->disk->lock(env, lock);
-    return rc == RC_OK
-               ? RC_OK
-               : errmsg_set(err, rc, "lock data dir %s: %s", dir, status_text(rc));
+    return rc == RC_OK ? RC_OK
+                       : errmsg_set(err, rc, "lock data dir %s: %s", dir, status_text(rc));
 }
 
 /* The dir's own name lives in the one above. One that this user may not open is the operator's to

@@ -13,8 +13,8 @@ static enum status lock_dir(struct survivor *s, struct errmsg *err)
     char lock[PATH_BYTES];
     enum status rc = identity_load(s->env, s->dir, &s->identity, err);
     if (rc == RC_OK && s->identity.phase == IDENTITY_NONE) {
-        return errmsg_set(err, RC_NOT_FOUND, "%s is no data dir of a member: it has no identity",
-                          s->dir);
+        return errmsg_set(err, RC_NOT_FOUND,
+                          "%s is no data dir of a member: it has no identity", s->dir);
     }
     if (rc != RC_OK) {
         return rc;

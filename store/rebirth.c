@@ -91,9 +91,9 @@ static uint64_t content_of(const struct store *s, uint32_t slot)
     struct node_stat stat;
     tree_stat(&s->tree, slot, &stat);
     const uint64_t words[] = {
-        stat.kind,      stat.create_revision, stat.modify_revision, stat.create_ms,
-        stat.modify_ms, stat.version,         stat.acl_version,     stat.ttl_ms,
-        stat.sequence_next,
+        stat.kind,        stat.create_revision, stat.modify_revision,
+        stat.create_ms,   stat.modify_ms,       stat.version,
+        stat.acl_version, stat.ttl_ms,          stat.sequence_next,
     };
     uint64_t hash = digest_words(n->path_hash, words, sizeof words / sizeof words[0]);
     hash = hash_mix(hash, value_hash(n->value));

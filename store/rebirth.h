@@ -33,8 +33,8 @@ struct rebirth {
     uint64_t ephemerals; /* removed with them */
 };
 
-/* No scan is under way. Afterwards the state stands at its old applied index + REBIRTH_GAP. O(change
- * log + leases + nodes). */
+/* No scan is under way. Afterwards the state stands at its old applied index + REBIRTH_GAP.
+ * O(change log + leases + nodes). */
 void store_rebirth(struct store *s, struct rebirth *out);
 
 /* A digest of what outlives a rebirth and a restore: of every node that is not ephemeral its path,

@@ -64,7 +64,8 @@ void replies_add(struct replies *r, const struct request_id *id, uint64_t index,
 /* Applies the bounds. */
 void replies_trim(struct replies *r, uint64_t cluster_ms);
 
-/* Forgets everything; ids up to `floor`, which is not below any of them, are refused from now on. */
+/* Forgets everything; ids up to `floor`, which is not below any of them, are refused from now
+ * on. */
 void replies_forget(struct replies *r, const struct request_id *floor);
 
 /* The first entry whose id is greater than `after`; NULL at the end. */

@@ -43,9 +43,9 @@ struct offline_usage {
     const char *examples; /* and behind them */
 };
 
-/* Takes the own flags (`flags` ends with a name of NULL) out of the arguments and reads the settings
- * from the others, the environment and the config file, as coordd does. RC_INVALID with one line.
- * `--help` prints the usage and is RC_STOPPED. */
+/* Takes the own flags (`flags` ends with a name of NULL) out of the arguments and reads the
+ * settings from the others, the environment and the config file, as coordd does. RC_INVALID with
+ * one line. `--help` prints the usage and is RC_STOPPED. */
 enum status offline_parse(int argc, char **argv, const struct offline_usage *usage,
                           struct offline_flag *flags, struct config *config,
                           struct errmsg *err) MUST_USE;

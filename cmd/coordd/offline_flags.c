@@ -30,8 +30,8 @@ enum status offline_number(struct offline_flag *flags, const char *name, uint64_
     if (text == NULL) {
         return RC_OK;
     }
-    bool is_number = text[0] != '\0' && strspn(text, "0123456789") == strlen(text) &&
-                     strlen(text) <= 19;
+    bool is_number =
+        text[0] != '\0' && strspn(text, "0123456789") == strlen(text) && strlen(text) <= 19;
     *out = is_number ? strtoull(text, &end, 10) : 0;
     return *out != 0 ? RC_OK
                      : errmsg_set(err, RC_INVALID, "--%s: '%.60s' is not a number above 0",
@@ -91,8 +91,7 @@ static enum status take_flag(int argc, char **argv, int *at, struct offline_flag
 }
 
 enum status offline_parse(int argc, char **argv, const struct offline_usage *usage,
-                          struct offline_flag *flags, struct config *config,
-                          struct errmsg *err)
+                          struct offline_flag *flags, struct config *config, struct errmsg *err)
 {
     static char insecure[] = "--insecure"; /* nothing listens here */
     char **rest = mem_zalloc(((size_t)argc + 2) * sizeof *rest);

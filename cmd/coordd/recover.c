@@ -9,16 +9,17 @@
 
 static const struct offline_usage usage = {
     .name = "recover",
-    .text = "coordd recover: makes a new cluster out of what is left of one that lost its "
-            "quorum\n\n"
-            "usage: coordd recover --data-dir DIR [--data-dir DIR]... [--into NEW --yes]\n"
-            "       coordd recover --data-dir DIR [--data-dir DIR]... --save FILE\n\n"
-            "Show it the data dirs of all members that are left, copied to one machine if need\n"
-            "be, with their members stopped. It picks the most advanced one and says what will\n"
-            "be lost. Without --yes nothing is done. The old data dirs are only read.\n\n"
-            "The new cluster has an id of its own. Sessions and leases have ended, with their\n"
-            "ephemeral nodes; the revision has grown by 2^40; watchers are told COMPACTED.\n"
-            "If a majority of the members can still be started: do that instead.\n",
+    .text =
+        "coordd recover: makes a new cluster out of what is left of one that lost its "
+        "quorum\n\n"
+        "usage: coordd recover --data-dir DIR [--data-dir DIR]... [--into NEW --yes]\n"
+        "       coordd recover --data-dir DIR [--data-dir DIR]... --save FILE\n\n"
+        "Show it the data dirs of all members that are left, copied to one machine if need\n"
+        "be, with their members stopped. It picks the most advanced one and says what will\n"
+        "be lost. Without --yes nothing is done. The old data dirs are only read.\n\n"
+        "The new cluster has an id of its own. Sessions and leases have ended, with their\n"
+        "ephemeral nodes; the revision has grown by 2^40; watchers are told COMPACTED.\n"
+        "If a majority of the members can still be started: do that instead.\n",
     .examples =
         "What is there, then a single node that others can join:\n"
         "  coordd recover --data-dir ./coord.data\n"
@@ -28,7 +29,8 @@ static const struct offline_usage usage = {
         "Three members again, at once: a backup of what is left, restored on each:\n"
         "  coordd recover --data-dir ./n1.data --data-dir ./n2.data --save left.db\n"
         "  coordd restore --from left.db --initial-cluster ... (see coordd restore --help)\n\n"
-        "Exit codes: 0 done; 1 no data dir can be read, a member still runs, NEW is not empty,\n"
+        "Exit codes: 0 done; 1 no data dir can be read, a member still runs, NEW is not "
+        "empty,\n"
         "the disk failed; 2 settings; 3 nothing was done, as there was no --yes.\n",
 };
 
@@ -149,7 +151,8 @@ static void say_dirs(const struct recover *r)
                     s->dir, s->identity.name, s->last_index, s->last_term, s->snapshot_index,
                     s == r->best ? ", the most advanced" : "");
         if (s->snapshots_damaged > 0) {
-            offline_say("note", "%" PRIu64 " newer snapshot of %s is damaged; an older one does",
+            offline_say("note",
+                        "%" PRIu64 " newer snapshot of %s is damaged; an older one does",
                         s->snapshots_damaged, s->identity.name);
         }
     }
@@ -172,8 +175,9 @@ static void say_losses(const struct recover *r)
     }
     uint64_t above = r->best->last_index - r->best->snapshot_index;
     if (present * 2 > voters) {
-        offline_say("lost", "nothing that was acknowledged: %zu of %zu voters were shown, a "
-                            "majority; if these members can be started, start them instead",
+        offline_say("lost",
+                    "nothing that was acknowledged: %zu of %zu voters were shown, a "
+                    "majority; if these members can be started, start them instead",
                     present, voters);
     } else {
         offline_say("lost",
@@ -225,18 +229,18 @@ static enum status act(struct recover *r)
     if (!r->is_named) {
         memcpy(r->config.name, r->best->identity.name, sizeof r->config.name);
     }
-    enum status rc =
-        offline_rebirth(r->offline, &r->config, offline_value(r->flags, "token"), &options,
-                        r->store, token, &r->err);
+    enum status rc = offline_rebirth(r->offline, &r->config, offline_value(r->flags, "token"),
+                                     &options, r->store, token, &r->err);
     if (rc != RC_OK) {
         return rc;
     }
     if (r->config.member_count > 1) {
         offline_say("token", "%s", token);
-        offline_say("result",
-                    "recovered one of %zu members; the others: coordd recover with --save FILE, "
-                    "then coordd restore --from FILE with this --token and --initial-cluster",
-                    r->config.member_count);
+        offline_say(
+            "result",
+            "recovered one of %zu members; the others: coordd recover with --save FILE, "
+            "then coordd restore --from FILE with this --token and --initial-cluster",
+            r->config.member_count);
     } else {
         offline_say("result", "recovered");
     }

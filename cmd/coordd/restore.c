@@ -28,7 +28,8 @@ static const struct offline_usage usage = {
         "To a point in time, and a drill that touches nothing:\n"
         "  coordd restore --from backup.db --archive ./archive --to-time 2026-01-31T12:00:00Z\n"
         "  coordd restore --from backup.db --verify\n\n"
-        "Exit codes: 0 restored, or proven by --verify; 1 the file is damaged, the archive does\n"
+        "Exit codes: 0 restored, or proven by --verify; 1 the file is damaged, the archive "
+        "does\n"
         "not reach so far, the data dir is not empty or in use, the disk failed; 2 settings.\n",
 };
 
@@ -121,7 +122,8 @@ static enum status check_target(struct restore *r)
     const struct replay_target *t = &r->target;
     if (t->revision != 0 && t->revision < store_revision(r->store)) {
         return errmsg_set(&r->err, RC_INVALID,
-                          "--to-revision %" PRIu64 " is before the backup, which is at revision "
+                          "--to-revision %" PRIu64
+                          " is before the backup, which is at revision "
                           "%" PRIu64 ": take an earlier backup",
                           t->revision, store_revision(r->store));
     }
@@ -239,8 +241,8 @@ static void say_others(const struct restore *r, const char *token)
         if (strcmp(name, r->config.name) == 0) {
             continue;
         }
-        printf("  %s: coordd restore --from %s --data-dir %s --name %s --initial-cluster ", name,
-               r->from, r->config.data_dir, name);
+        printf("  %s: coordd restore --from %s --data-dir %s --name %s --initial-cluster ",
+               name, r->from, r->config.data_dir, name);
         say_members(r);
         if (r->archive != NULL) {
             bool by_revision = r->target.revision != 0;
@@ -255,11 +257,9 @@ static void say_others(const struct restore *r, const char *token)
 static enum status act(struct restore *r)
 {
     char token[REBIRTH_TOKEN_BYTES_MAX];
-    struct rebirth_options options = {.term = r->replay.term,
-                                      .cluster_id = r->meta.cluster_id};
-    enum status rc =
-        offline_rebirth(r->offline, &r->config, offline_value(r->flags, "token"), &options,
-                        r->store, token, &r->err);
+    struct rebirth_options options = {.term = r->replay.term, .cluster_id = r->meta.cluster_id};
+    enum status rc = offline_rebirth(r->offline, &r->config, offline_value(r->flags, "token"),
+                                     &options, r->store, token, &r->err);
     if (rc != RC_OK) {
         return rc;
     }
@@ -301,9 +301,15 @@ int restore_run(int argc, char **argv)
     struct offline_flag flags[] = {
         {.name = "from", .takes = "FILE", .max = 1, .help = "the backup, or any snapshot file"},
         {.name = "verify", .max = 1, .help = "a drill: prove that FILE can be restored, only"},
-        {.name = "archive", .takes = "DIR", .max = 1, .help = "go on with the archived log here"},
+        {.name = "archive",
+         .takes = "DIR",
+         .max = 1,
+         .help = "go on with the archived log here"},
         {.name = "to-revision", .takes = "N", .max = 1, .help = "stop right behind revision N"},
-        {.name = "to-time", .takes = "TIME", .max = 1, .help = "stop behind what was before TIME"},
+        {.name = "to-time",
+         .takes = "TIME",
+         .max = 1,
+         .help = "stop behind what was before TIME"},
         {.name = "to-index", .takes = "N", .max = 1, .help = "stop right behind log entry N"},
         {.name = "token", .takes = "TOKEN", .max = 1, .help = "of the first member restored"},
         {.name = NULL},
