@@ -27,7 +27,9 @@ static uint64_t lease_item(const struct lease *l)
     hash = hash_mix(hash, l->granted_ms);
     hash = hash_mix(hash, (uint64_t)l->kind << 8 | l->renewable);
     hash = hash_mix(hash, hash_bytes(LEASE_SEED, l->secret, sizeof l->secret));
-    return hash_mix(hash, hash_bytes(LEASE_SEED, l->owner.data, l->owner.size));
+    hash = hash_mix(hash, hash_bytes(LEASE_SEED, l->owner.data, l->owner.size));
+    return l->user.size == 0 ? hash
+                             : hash_mix(hash, hash_bytes(LEASE_SEED, l->user.data, l->user.size));
 }
 
 void lease_table_init(struct lease_table *t)
@@ -42,6 +44,7 @@ static void lease_free(struct lease_table *t, struct lease *l)
         window_close(&t->windows, l->window);
     }
     mem_free((void *)(uintptr_t)l->owner.data);
+    mem_free((void *)(uintptr_t)l->user.data);
     mem_free(l->attached);
     mem_free(l);
 }
@@ -210,6 +213,7 @@ struct lease *lease_table_add(struct lease_table *t, const struct lease *what)
     struct lease *l = mem_alloc(sizeof *l);
     *l = *what;
     l->owner = slice_make(mem_dup(what->owner.data, what->owner.size), what->owner.size);
+    l->user = slice_make(mem_dup(what->user.data, what->user.size), what->user.size);
     l->window = what->kind == LEASE_SESSION ? window_open(&t->windows, what->id) : NULL;
     l->attached = NULL;
     l->attached_count = 0;
@@ -225,6 +229,15 @@ void lease_table_resume(struct lease_table *t, struct lease *l, uint64_t ttl_ms)
     t->sum -= l->hash;
     l->ttl_ms = ttl_ms;
     l->generation++;
+    l->hash = lease_item(l);
+    t->sum += l->hash;
+}
+
+void lease_table_give(struct lease_table *t, struct lease *l, struct slice user)
+{
+    t->sum -= l->hash;
+    mem_free((void *)(uintptr_t)l->user.data);
+    l->user = slice_make(mem_dup(user.data, user.size), user.size);
     l->hash = lease_item(l);
     t->sum += l->hash;
 }

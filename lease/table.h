@@ -24,6 +24,7 @@ struct lease {
     bool renewable;
     uint8_t secret[LEASE_SECRET_BYTES];
     struct slice owner;         /* owned */
+    struct slice user;          /* owned: whose it is, by authentication; empty: nobody's */
     struct window *window;      /* LEASE_SESSION, else NULL: remembered replies by sequence */
     uint32_t *attached;         /* slots, as a hash set: cells of 0 are empty */
     uint32_t attached_count;    /* of slots */
@@ -56,6 +57,8 @@ struct lease *lease_table_next(const struct lease_table *t, uint64_t after);
 struct lease *lease_table_add(struct lease_table *t, const struct lease *what);
 /* A session changes hands. */
 void lease_table_resume(struct lease_table *t, struct lease *l, uint64_t ttl_ms);
+/* It is somebody else's from now on. */
+void lease_table_give(struct lease_table *t, struct lease *l, struct slice user);
 /* Frees it with its window. */
 void lease_table_remove(struct lease_table *t, struct lease *l);
 

@@ -206,10 +206,11 @@ static const char *entry_wrong(const struct acl_entry *e)
     if (slice_is(e->scheme, "auth")) {
         return "scheme auth stands for what the caller has proved to be, which is nothing";
     }
-    if (slice_is(e->scheme, "x509") || slice_is(e->scheme, "sasl")) {
+    if (slice_is(e->scheme, "x509") || slice_is(e->scheme, "sasl") ||
+        slice_is(e->scheme, "user")) {
         return e->id.size > 0 ? NULL : "the id is empty";
     }
-    return "unknown scheme; there are world, digest, ip, x509 and sasl";
+    return "unknown scheme; there are world, digest, ip, x509, sasl and user";
 }
 
 static enum outcome invalid(struct errmsg *err, const char *why)

@@ -11,6 +11,7 @@
  *   ip      an address, or "address/bits" for all that begin with these bits; IPv4 and IPv6
  *   x509    the subject of a client's certificate
  *   sasl    an authorization id
+ *   user    the name of a user (store/auth.h)
  *
  * An identity matches an entry of its own scheme with an equal id (ip: by prefix); one of scheme
  * "super" passes every check. ZooKeeper's scheme "auth" is replaced by front ends with what it

@@ -46,6 +46,10 @@ static bool answer_session(struct store *s, const struct command *c, struct repl
         reply->outcome = OUTCOME_GENERATION_MOVED;
         return true;
     }
+    if (!c->by_owner && !access_lease(&s->access, session, false)) {
+        reply->outcome = OUTCOME_NO_AUTH;
+        return true;
+    }
     window_raise(&s->leases.windows, session->window, c->answered_to);
     if (c->sequence == 0) {
         return answer_request(s, c, reply);
@@ -79,6 +83,7 @@ static void command_apply(struct store *s, const struct apply_context *context,
     case COMMAND_CHECK: apply_digests(s, &c->check); break;
     case COMMAND_LEVEL: apply_level(s, c->level); break;
     case COMMAND_REAP: apply_reap(s, context, c, reply); break;
+    case COMMAND_AUTH: apply_auth(s, context, c, reply); break;
     case COMMAND_GRANT:
     case COMMAND_RESUME:
     case COMMAND_REVOKE:
@@ -112,7 +117,7 @@ void store_apply(struct store *s, const struct apply_context *context, const str
     PRE(s->load == NULL);
     INVARIANT(14, context->index > s->applied_index);
     arena_clear(&s->arena);
-    s->caller = c->identities;
+    access_begin(&s->access, s, c->identities);
     *reply = (struct reply){.outcome = OUTCOME_OK};
     if (context->cluster_ms > s->cluster_ms) { /* never back, whoever leads */
         s->cluster_ms = context->cluster_ms;

@@ -33,6 +33,10 @@ void apply_lease(struct store *s, const struct apply_context *context, const str
 void apply_digests(struct store *s, const struct command_check *check);
 void apply_level(struct store *s, uint32_t level);
 
+/* apply_auth.c: users, roles, and whether they are asked for. */
+void apply_auth(struct store *s, const struct apply_context *context, const struct command *c,
+                struct reply *reply);
+
 /* reap.c */
 void apply_reap(struct store *s, const struct apply_context *context, const struct command *c,
                 struct reply *reply);

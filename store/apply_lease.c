@@ -40,12 +40,23 @@ static enum outcome grant(struct store *s, const struct apply_context *context,
         .kind = c->kind,
         .renewable = c->renewable,
         .owner = c->owner,
+        .user = s->access.user,
     };
     memcpy(what.secret, c->secret.data, sizeof what.secret);
     struct lease *l = lease_table_add(&s->leases, &what);
     scan_skip_lease(s, l);
     result_fill(s, l, reply);
     return OUTCOME_OK;
+}
+
+/* What belonged to nobody, since it is older than authentication or its client had not proved yet
+ * who it is, belongs to who resumes it. */
+static void adopt(struct store *s, struct lease *l)
+{
+    bool is_nobodys = l->user.size == 0 || slice_is(l->user, AUTH_ANONYMOUS);
+    if (s->auth.is_enabled && is_nobodys && !slice_equal(l->user, s->access.user)) {
+        lease_table_give(&s->leases, l, s->access.user);
+    }
 }
 
 /* A wrong secret disturbs nothing, and neither does a plain lease's id. */
@@ -58,7 +69,11 @@ static enum outcome resume(struct store *s, const struct command_lease *c, struc
     if (!lease_secret_matches(l, c->secret)) {
         return OUTCOME_BAD_SECRET;
     }
+    if (!access_lease(&s->access, l, true)) {
+        return OUTCOME_NO_AUTH;
+    }
     scan_before_lease(s, l);
+    adopt(s, l);
     lease_table_resume(&s->leases, l, c->ttl_ms != 0 ? c->ttl_ms : l->ttl_ms);
     result_fill(s, l, reply);
     return OUTCOME_OK;
@@ -112,6 +127,10 @@ static enum outcome revoke(struct store *s, const struct apply_context *context,
     bool is_session = l->kind == LEASE_SESSION;
     if (is_session && !lease_secret_matches(l, asked->secret)) {
         return OUTCOME_BAD_SECRET;
+    }
+    bool is_proved = is_session && c->by_owner && c->session == l->id;
+    if (!is_proved && !access_lease(&s->access, l, is_session)) {
+        return OUTCOME_NO_AUTH;
     }
     struct lease_end how = {
         .context = context,

@@ -18,10 +18,16 @@ static struct value *op_value(const struct op *op)
     return op->flags & OP_NULL_DATA ? NULL : value_new(op->data);
 }
 
-static enum outcome caller_may(const struct store *s, uint32_t slot,
-                               enum acl_permission permission)
+/* Roles, of a path; and the list of a node. */
+static enum outcome roles_allow(const struct store *s, enum acl_permission right, uint8_t space,
+                                struct slice path)
 {
-    return node_allows(s, slot, permission, s->caller) ? OUTCOME_OK : OUTCOME_NO_AUTH;
+    return access_path(&s->access, right, space, path) ? OUTCOME_OK : OUTCOME_NO_AUTH;
+}
+
+static enum outcome caller_may(const struct store *s, uint32_t slot, enum acl_permission right)
+{
+    return access_node(&s->access, slot, right) ? OUTCOME_OK : OUTCOME_NO_AUTH;
 }
 
 static void result_fill(struct store *s, uint32_t slot, struct op_result *result)
@@ -56,6 +62,9 @@ static uint32_t create_at(struct store *s, const struct tree_key *key, struct va
 
 static enum outcome flat_create(struct store *s, const struct op *op, struct op_result *result)
 {
+    if (roles_allow(s, ACL_CREATE, op->space, op->path) != OUTCOME_OK) {
+        return OUTCOME_NO_AUTH;
+    }
     struct tree_key key = {
         .space = op->space,
         .kind = NODE_PERSISTENT,
@@ -91,6 +100,9 @@ static enum outcome missing_find(const struct store *s, struct slice parent, str
         if (m->count == PARENTS_MADE_MAX) {
             return OUTCOME_LIMIT;
         }
+        if (roles_allow(s, ACL_CREATE, SPACE_NODES, path) != OUTCOME_OK) {
+            return OUTCOME_NO_AUTH;
+        }
         m->paths[m->count++] = path;
     }
 }
@@ -122,14 +134,35 @@ static struct slice sequential_path(struct store *s, struct slice path, uint32_t
     return slice_make(whole, path.size + (size_t)digits);
 }
 
+/* Whose lease it is that an ephemeral is to go with. A command in a session's name has proved that
+ * this one is the caller's. */
+static enum outcome lease_usable(const struct store *s, const struct op *op)
+{
+    const struct lease *l = lease_table_find(&s->leases, op->lease);
+    if (l == NULL) {
+        return OUTCOME_NO_LEASE;
+    }
+    bool own = s->edit.command->session == l->id || access_lease(&s->access, l, false);
+    return own ? OUTCOME_OK : OUTCOME_NO_AUTH;
+}
+
+static enum outcome roles_allow_create(const struct store *s, const struct op *op,
+                                       struct slice parent)
+{
+    if (op->flags & OP_SEQUENTIAL) {
+        return access_child(&s->access, ACL_CREATE, parent) ? OUTCOME_OK : OUTCOME_NO_AUTH;
+    }
+    return roles_allow(s, ACL_CREATE, op->space, op->path);
+}
+
 /* The parent, or what is missing of it: the part of the checks that comes before the name. */
 static enum outcome create_find_parent(const struct store *s, const struct op *op,
                                        struct missing *missing)
 {
-    if (op->kind == NODE_EPHEMERAL && lease_table_find(&s->leases, op->lease) == NULL) {
-        return OUTCOME_NO_LEASE;
+    enum outcome outcome = op->kind == NODE_EPHEMERAL ? lease_usable(s, op) : OUTCOME_OK;
+    if (outcome == OUTCOME_OK) {
+        outcome = path_check_first(op->path);
     }
-    enum outcome outcome = path_check_first(op->path);
     if (outcome == OUTCOME_OK) {
         outcome = op_acl_check(op, NULL);
     }
@@ -137,6 +170,10 @@ static enum outcome create_find_parent(const struct store *s, const struct op *o
         return outcome;
     }
     struct slice parent = op->path.size == 1 ? op->path : path_parent(op->space, op->path);
+    outcome = roles_allow_create(s, op, parent);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
+    }
     missing->count = 0;
     missing->ancestor = tree_find(&s->tree, op->space, parent);
     if (missing->ancestor == TREE_NONE) {
@@ -175,6 +212,9 @@ enum outcome apply_create(struct store *s, const struct op *op, struct op_result
     }
     key.hash = tree_hash(key.space, key.path);
     outcome = path_check(key.path, false, NULL);
+    if (outcome == OUTCOME_OK && (op->flags & OP_SEQUENTIAL) != 0) {
+        outcome = roles_allow(s, ACL_CREATE, key.space, key.path);
+    }
     if (outcome != OUTCOME_OK) {
         return outcome;
     }
@@ -196,15 +236,21 @@ enum outcome apply_create(struct store *s, const struct op *op, struct op_result
 
 /* ---- set, set_acl, check ------------------------------------------------------------------ */
 
-/* Finds a node that a write is about. A path that is found is well-formed; of the others only the
- * writes say how they are wrong. */
-static enum outcome op_find(const struct store *s, const struct op *op, uint32_t *slot)
+/* Finds a node that a write is about, for those whose roles allow it: others do not learn whether
+ * it is there. A path that is found is well-formed; of the others only the writes say how they are
+ * wrong. */
+static enum outcome op_find(const struct store *s, const struct op *op,
+                            enum acl_permission right, uint32_t *slot)
 {
+    *slot = TREE_NONE;
+    enum outcome outcome = roles_allow(s, right, op->space, op->path);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
+    }
     *slot = tree_find(&s->tree, op->space, op->path);
     if (*slot != TREE_NONE) {
         return OUTCOME_OK;
     }
-    enum outcome outcome = OUTCOME_OK;
     if (!space_is_flat(op->space)) {
         outcome = path_check(op->path, false, NULL);
     }
@@ -219,7 +265,7 @@ static bool version_matches(const struct store *s, const struct op *op, uint32_t
 enum outcome apply_check_version(struct store *s, const struct op *op)
 {
     uint32_t slot;
-    enum outcome outcome = op_find(s, op, &slot);
+    enum outcome outcome = op_find(s, op, ACL_READ, &slot);
     if (outcome == OUTCOME_OK) {
         outcome = caller_may(s, slot, ACL_READ);
     }
@@ -233,7 +279,7 @@ enum outcome apply_check_version(struct store *s, const struct op *op)
 enum outcome apply_set(struct store *s, const struct op *op, struct op_result *result)
 {
     uint32_t slot;
-    enum outcome outcome = op_find(s, op, &slot);
+    enum outcome outcome = op_find(s, op, ACL_WRITE, &slot);
     if (outcome == OUTCOME_NO_NODE && space_is_flat(op->space) && op->version == VERSION_ANY) {
         return flat_create(s, op, result);
     }
@@ -260,7 +306,7 @@ enum outcome apply_set_acl(struct store *s, const struct op *op, struct op_resul
         outcome = op_acl_check(op, NULL);
     }
     if (outcome == OUTCOME_OK) {
-        outcome = op_find(s, op, &slot);
+        outcome = op_find(s, op, ACL_ADMIN, &slot);
     }
     if (outcome == OUTCOME_OK) {
         outcome = caller_may(s, slot, ACL_ADMIN);
@@ -297,6 +343,7 @@ static enum outcome subtree_collect(struct store *s, uint32_t top, uint64_t limi
     struct buf *list = &s->scratch;
     struct buf stack = {0};
     bool may = true;
+    bool asks_roles = s->access.by_rules;
     buf_clear(list);
     buf_append(&stack, &top, sizeof top);
     *count = 0;
@@ -306,6 +353,7 @@ static enum outcome subtree_collect(struct store *s, uint32_t top, uint64_t limi
         memcpy(&slot, stack.data + stack.size, sizeof slot);
         buf_append(list, &slot, sizeof slot);
         ++*count;
+        may = may && (!asks_roles || access_rules_of_slot(&s->access, ACL_DELETE, slot));
         const struct dir *dir = node_dir(tree_node(&s->tree, slot));
         if (dir != NULL && dir->children.count > limit) {
             *count = limit + 1;
@@ -351,7 +399,10 @@ static enum outcome delete_subtree(struct store *s, const struct op *op, uint32_
 /* Who may not delete below the parent is told so, whether or not the node is there. */
 static enum outcome delete_find(const struct store *s, const struct op *op, uint32_t *slot)
 {
-    enum outcome outcome = op_find(s, op, slot);
+    enum outcome outcome = op_find(s, op, ACL_DELETE, slot);
+    if (outcome == OUTCOME_NO_AUTH) {
+        return outcome;
+    }
     uint32_t parent = *slot == TREE_NONE
                           ? tree_find(&s->tree, op->space, path_parent(op->space, op->path))
                           : tree_node(&s->tree, *slot)->parent;

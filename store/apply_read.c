@@ -18,11 +18,14 @@ static enum outcome room_take(size_t *room, size_t bytes)
 enum outcome apply_get(struct store *s, const struct op *op, struct op_result *result,
                        size_t *room)
 {
+    if (!access_path(&s->access, ACL_READ, op->space, op->path)) {
+        return OUTCOME_NO_AUTH;
+    }
     uint32_t slot = tree_find(&s->tree, op->space, op->path);
     if (slot == TREE_NONE) {
         return OUTCOME_NO_NODE;
     }
-    if (!node_allows(s, slot, ACL_READ, s->caller)) {
+    if (!access_node(&s->access, slot, ACL_READ)) {
         return OUTCOME_NO_AUTH;
     }
     tree_stat(&s->tree, slot, &result->stat);
@@ -49,13 +52,17 @@ enum outcome apply_list(struct store *s, const struct op *op, struct op_result *
                         size_t *room)
 {
     const struct tree *t = &s->tree;
+    const struct access *access = &s->access;
+    if (!access_path(access, ACL_READ, op->space, op->path)) {
+        return OUTCOME_NO_AUTH;
+    }
     bool flat = space_is_flat(op->space);
     struct slice prefix = flat ? op->path : slice_make(NULL, 0);
     uint32_t top = flat ? tree_root(t, op->space) : tree_find(t, op->space, op->path);
     if (top == TREE_NONE) {
         return OUTCOME_NO_NODE;
     }
-    if (!node_allows(s, top, ACL_READ, s->caller)) {
+    if (!access_node(access, top, ACL_READ)) {
         return OUTCOME_NO_AUTH;
     }
     if (!flat) {
@@ -88,7 +95,8 @@ enum outcome apply_list(struct store *s, const struct op *op, struct op_result *
             break;
         }
         struct op_list_entry entry = {.name = arena_copy(&s->arena, name)};
-        if ((op->flags & OP_STAT_ONLY) != 0 && node_allows(s, child, ACL_READ, s->caller)) {
+        if ((op->flags & OP_STAT_ONLY) != 0 && access_node(access, child, ACL_READ) &&
+            access_rules_of_slot(access, ACL_READ, child)) {
             tree_stat(t, child, &entry.stat);
         }
         buf_append(&entries, &entry, sizeof entry);
@@ -143,7 +151,8 @@ static bool guard_holds(const struct store *s, const struct guard *g, uint32_t s
 enum outcome guard_ask(const struct store *s, const struct guard *g, bool *holds)
 {
     uint32_t slot = tree_find(&s->tree, g->space, g->path);
-    if (!node_allows(s, slot, ACL_READ, s->caller)) {
+    if (!access_path(&s->access, ACL_READ, g->space, g->path) ||
+        !access_node(&s->access, slot, ACL_READ)) {
         return OUTCOME_NO_AUTH;
     }
     *holds = guard_holds(s, g, slot);

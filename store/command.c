@@ -12,6 +12,8 @@
  *   check    u64 index | u32 count | count times: u64 member | u64 digest
  *   level    u32 level
  *   reap     bytes path | u64 create revision
+ *   auth     u8 action | u8 flag | u8 rights | bytes user | bytes role | bytes path | bytes secret
+ *            | u64 token_ttl_ms
  *   grant    u64 id | u64 ttl_ms | u8 kind | u8 renewable | bytes secret | bytes owner
  *   resume   u64 id | u64 ttl_ms | bytes secret
  *   revoke   u64 id | u8 kind | bytes secret
@@ -148,6 +150,18 @@ static void lease_encode(struct buf *b, uint8_t type, const struct command_lease
     }
 }
 
+static void auth_encode(struct buf *b, const struct command_auth *a)
+{
+    pack_u8(b, a->action);
+    pack_u8(b, a->flag);
+    pack_u8(b, a->rights);
+    pack_bytes(b, a->user);
+    pack_bytes(b, a->role);
+    pack_bytes(b, a->path);
+    pack_bytes(b, a->secret);
+    pack_u64(b, a->token_ttl_ms);
+}
+
 static bool command_has_session(const struct command *c)
 {
     return (c->session | c->sequence | c->answered_to) != 0;
@@ -187,6 +201,7 @@ void command_encode(struct buf *b, const struct command *c)
         pack_bytes(b, c->reap.path);
         pack_u64(b, c->reap.revision);
         break;
+    case COMMAND_AUTH: auth_encode(b, &c->auth); break;
     case COMMAND_GRANT:
     case COMMAND_RESUME:
     case COMMAND_REVOKE:
@@ -313,6 +328,22 @@ static void lease_decode(struct unpack *u, uint8_t type, struct command_lease *l
     u->failed = u->failed || l->kind > LEASE_SESSION;
 }
 
+static void auth_decode(struct unpack *u, struct command_auth *a)
+{
+    a->action = unpack_u8(u);
+    uint8_t flag = unpack_u8(u);
+    a->flag = flag == 1;
+    a->rights = unpack_u8(u);
+    a->user = unpack_bytes(u);
+    a->role = unpack_bytes(u);
+    a->path = unpack_bytes(u);
+    a->secret = unpack_bytes(u);
+    a->token_ttl_ms = unpack_u64(u);
+    if (a->action < AUTH_ENABLE || a->action > AUTH_ROLE_REVOKE || flag > 1) {
+        u->failed = true;
+    }
+}
+
 static void head_decode(struct unpack *u, struct command *c)
 {
     c->origin_boot = unpack_u64(u);
@@ -354,6 +385,7 @@ enum status command_decode(struct unpack *commands, struct command *out, struct 
         out->reap.path = unpack_bytes(&u);
         out->reap.revision = unpack_u64(&u);
         break;
+    case COMMAND_AUTH: auth_decode(&u, &out->auth); break;
     case COMMAND_GRANT:
     case COMMAND_RESUME:
     case COMMAND_REVOKE:

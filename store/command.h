@@ -30,6 +30,7 @@ enum command_type {
     COMMAND_REVOKE = 6, /* a lease ends on request, and all that is attached to it */
     COMMAND_EXPIRE = 7, /* by the leader's keeper: the same, unless the generation has moved */
     COMMAND_REAP = 8, /* by the leader: an emptied container or a TTL node past its time goes */
+    COMMAND_AUTH = 9, /* users, roles, and whether they are asked for (store/auth.h) */
 };
 
 enum op_type {
@@ -137,6 +138,33 @@ struct command_reap {
     uint64_t revision; /* create revision of the node that was seen to be due */
 };
 
+enum auth_action {
+    AUTH_ENABLE = 1, /* key, token_ttl_ms; the key counts if there was none in use */
+    AUTH_DISABLE = 2,
+    AUTH_USER_ADD = 3, /* user, hash */
+    AUTH_USER_DELETE = 4,
+    AUTH_USER_PASSWORD = 5, /* user, hash: empty = none any more */
+    AUTH_USER_DISABLE = 6,  /* user, flag: disabled or enabled again */
+    AUTH_USER_GRANT = 7,    /* user, role */
+    AUTH_USER_REVOKE = 8,
+    AUTH_ROLE_ADD = 9, /* role */
+    AUTH_ROLE_DELETE = 10,
+    AUTH_ROLE_GRANT = 11,  /* role, path, rights, flag: denied */
+    AUTH_ROLE_REVOKE = 12, /* the same; what of it was not granted does not matter */
+};
+
+/* What an action does not name is empty, zero. */
+struct command_auth {
+    uint8_t action; /* enum auth_action */
+    bool flag;
+    uint8_t rights; /* enum acl_permission */
+    struct slice user;
+    struct slice role;
+    struct slice path;
+    struct slice secret; /* ENABLE: AUTH_KEY_BYTES; a user's: the hash of the password */
+    uint64_t token_ttl_ms;
+};
+
 struct command {
     uint8_t type; /* enum command_type */
     /* Who waits for the reply: the proposing node's boot id and its counter. */
@@ -159,6 +187,7 @@ struct command {
         uint32_t level;
         struct command_lease lease;
         struct command_reap reap;
+        struct command_auth auth;
     };
 };
 

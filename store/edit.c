@@ -56,6 +56,7 @@ void edit_begin(struct store *s, const struct apply_context *context, const stru
     e->sub = 0;
     e->reason = REASON_REQUEST;
     e->policies = false;
+    e->auth = false;
     e->history_end = s->history.end;
     e->node_sum = s->node_sum;
     e->acl_next = s->acls.next;
@@ -93,6 +94,10 @@ void edit_commit(struct store *s)
         bool valid = policies_changed(s);
         PRE(valid); /* op_check let no other values in */
         versions_sweep_begin(&s->versions);
+    }
+    if (e->auth) {
+        bool valid = auth_read(&s->auth, &s->tree);
+        PRE(valid); /* apply_auth writes no other values */
     }
     acl_table_settle(&s->acls);
     edit_end(e);
@@ -159,6 +164,9 @@ static void edit_log(struct store *s, const struct edit_change *what)
     }
     if (n->space == SPACE_META && policy_is_key(change.path)) {
         e->policies = true;
+    }
+    if (n->space == SPACE_META && auth_is_key(change.path)) {
+        e->auth = true;
     }
     struct change_hashes hashes = {
         .path = n->path_hash,

@@ -22,6 +22,7 @@ struct edit {
     uint32_t sub;
     uint8_t reason; /* of the changes, enum change_reason: REASON_REQUEST unless set anew */
     bool policies; /* a key that is a policy has changed */
+    bool auth;     /* a user or a role, or whether they are asked for */
     struct undo *undo;
     size_t undo_count;
     size_t undo_capacity;

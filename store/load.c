@@ -334,6 +334,10 @@ static enum status seal_logs(struct store *s, struct errmsg *err)
     if (!policies_changed(s)) {
         return errmsg_set(err, RC_CORRUPT, "a history policy is not valid");
     }
+    if (!auth_read(&s->auth, &s->tree)) {
+        return errmsg_set(err, RC_CORRUPT, "a user, a role or the settings of authentication "
+                                           "are not valid");
+    }
     const struct replies *r = &s->replies;
     if (replies_count(r) > REPLIES_COUNT_MAX || r->bytes > REPLIES_BYTES_MAX ||
         (replies_count(r) > 0 &&

@@ -14,6 +14,7 @@ enum status load_lease(struct store *s, const struct row_lease *row)
                     row->ttl_ms <= LEASE_TTL_MS_MAX && row->kind >= LEASE_PLAIN &&
                     row->kind <= LEASE_SESSION && row->secret.size == LEASE_SECRET_BYTES &&
                     row->owner.size <= LEASE_OWNER_BYTES_MAX && utf8_is_valid(row->owner) &&
+                    row->user.size <= LEASE_USER_BYTES_MAX &&
                     (row->kind == LEASE_SESSION || row->window_floor == 0);
     if (!is_sound || s->leases.count == LEASE_COUNT_MAX ||
         lease_table_find(&s->leases, row->id) != NULL) {
@@ -27,6 +28,7 @@ enum status load_lease(struct store *s, const struct row_lease *row)
         .kind = row->kind,
         .renewable = row->renewable,
         .owner = row->owner,
+        .user = row->user,
     };
     memcpy(what.secret, row->secret.data, sizeof what.secret);
     const struct lease *l = lease_table_add(&s->leases, &what);

@@ -15,9 +15,9 @@
 /* Depth first below `top`, or its children only: `parent` and `position` say where the next sibling
  * is, `last` whose children come before it. */
 struct walk {
-    const struct store *store;
     const struct tree *tree;
-    struct slice identities; /* who may read what: other nodes are not descended into */
+    const struct access *access; /* who may read what: other nodes are not descended into */
+    bool asks_roles;             /* they may say of a node what they do not say of the top */
     uint32_t top;
     bool recursive;
     uint32_t depth; /* how many levels down; 0: all */
@@ -36,7 +36,8 @@ static const struct children *children_of(const struct tree *t, uint32_t slot)
 
 static bool walk_may_read(const struct walk *w, uint32_t slot)
 {
-    return node_allows(w->store, slot, ACL_READ, w->identities);
+    return access_node(w->access, slot, ACL_READ) &&
+           (!w->asks_roles || access_rules_of_slot(w->access, ACL_READ, slot));
 }
 
 static uint32_t walk_next(struct walk *w)
@@ -189,14 +190,14 @@ static enum outcome seek_nodes(struct walk *w, const struct query *q)
     return OUTCOME_OK;
 }
 
-static void query_list(const struct store *s, uint32_t top, const struct query *q,
+static void query_list(const struct access *access, uint32_t top, const struct query *q,
                        struct query_result *result, struct arena *arena)
 {
     bool flat = space_is_flat(q->space);
-    const struct tree *t = &s->tree;
-    struct walk w = {.store = s,
-                     .tree = t,
-                     .identities = q->identities,
+    const struct tree *t = &access->store->tree;
+    struct walk w = {.tree = t,
+                     .access = access,
+                     .asks_roles = !flat && !access_is_uniform(access, q->path),
                      .top = top,
                      .parent = top,
                      .recursive = q->recursive && !flat,
@@ -223,11 +224,13 @@ static void query_list(const struct store *s, uint32_t top, const struct query *
     result->entry_count = page.count;
 }
 
-static void query_acl(const struct store *s, uint32_t slot, const struct query *q,
+static void query_acl(const struct access *access, uint32_t slot, const struct query *q,
                       struct query_result *result, struct arena *arena)
 {
+    const struct store *s = access->store;
     const struct acl_list *l = acl_table_find(&s->acls, tree_node(&s->tree, slot)->acl);
-    result->may_admin = node_allows(s, slot, ACL_ADMIN, q->identities);
+    result->may_admin = access_node(access, slot, ACL_ADMIN) &&
+                        access_path(access, ACL_ADMIN, q->space, q->path);
     if (l != NULL) {
         result->acl = arena_copy(arena, acl_list_slice(l));
         return;
@@ -238,12 +241,17 @@ static void query_acl(const struct store *s, uint32_t slot, const struct query *
     buf_close(&open);
 }
 
-/* What asks about one node that is there. */
-static void query_node(const struct store *s, uint32_t slot, const struct query *q,
+static uint32_t query_rights(const struct query *q)
+{
+    return q->type == QUERY_ACL ? ACL_READ | ACL_ADMIN : ACL_READ;
+}
+
+/* What asks about one node that is there, on a path that roles allow. */
+static void query_node(const struct access *access, uint32_t slot, const struct query *q,
                        struct query_result *result, struct arena *arena)
 {
-    uint32_t permissions = q->type == QUERY_ACL ? ACL_READ | ACL_ADMIN : ACL_READ;
-    if (!node_allows(s, slot, permissions, q->identities)) {
+    const struct store *s = access->store;
+    if (!access_node(access, slot, query_rights(q))) {
         result->outcome = OUTCOME_NO_AUTH;
         return;
     }
@@ -254,9 +262,9 @@ static void query_node(const struct store *s, uint32_t slot, const struct query 
         result->data = value_slice(v);
         result->null_data = v == NULL;
     } else if (q->type == QUERY_LIST) {
-        query_list(s, slot, q, result, arena);
+        query_list(access, slot, q, result, arena);
     } else if (q->type == QUERY_ACL) {
-        query_acl(s, slot, q, result, arena);
+        query_acl(access, slot, q, result, arena);
     }
 }
 
@@ -270,12 +278,18 @@ void store_query(const struct store *s, const struct query *q, struct query_resu
         .applied_index = s->applied_index,
         .cluster_ms = s->cluster_ms,
     };
+    struct access access;
+    access_begin(&access, s, q->identities);
     if (q->type == QUERY_LEASE || q->type == QUERY_LEASES) {
-        query_leases(s, q, result, arena);
+        query_leases(&access, q, result, arena);
+        return;
+    }
+    if (space_is_valid(q->space) && !access_path(&access, query_rights(q), q->space, q->path)) {
+        result->outcome = OUTCOME_NO_AUTH; /* whether or not there is such a node */
         return;
     }
     if (q->type == QUERY_HISTORY && space_is_valid(q->space)) {
-        query_history(s, q, result, arena);
+        query_history(&access, q, result, arena);
         return;
     }
     bool is_known = (q->type >= QUERY_GET && q->type <= QUERY_LIST) || q->type == QUERY_ACL;
@@ -287,12 +301,12 @@ void store_query(const struct store *s, const struct query *q, struct query_resu
         if (q->type == QUERY_LIST) {
             result->outcome = OUTCOME_BAD_ARGUMENTS;
         } else {
-            query_get_at(s, q, result);
+            query_get_at(&access, q, result);
         }
         return;
     }
     if (q->type == QUERY_LIST && space_is_flat(q->space)) {
-        query_list(s, tree_root(t, q->space), q, result, arena);
+        query_list(&access, tree_root(t, q->space), q, result, arena);
         return;
     }
     uint32_t slot = tree_find(t, q->space, q->path);
@@ -300,5 +314,5 @@ void store_query(const struct store *s, const struct query *q, struct query_resu
         result->outcome = OUTCOME_NO_NODE;
         return;
     }
-    query_node(s, slot, q, result, arena);
+    query_node(&access, slot, q, result, arena);
 }

@@ -26,10 +26,10 @@ struct query {
     uint8_t type;  /* enum query_type */
     uint8_t space; /* enum space */
     struct slice path;
-    /* Who asks (store/acl.h). get, exists, list and history take ACL_READ on the node, or the
-     * outcome is NO_AUTH; acl takes ACL_READ or ACL_ADMIN. The past is for those who may read the
-     * node now, if it is still there, and by the list that the change had; history leaves out what
-     * they may not see. */
+    /* Who asks (store/acl.h, store/access.h). get, exists, list and history take ACL_READ on the
+     * node, or the outcome is NO_AUTH; acl takes ACL_READ or ACL_ADMIN. The past is for those who
+     * may read the node now, if it is still there, and by the list that the change had; history
+     * leaves out what they may not see. A lease is shown to its user and to administrators. */
     struct slice identities;
     /* list: nodes below that the caller may not read are there by name, and not descended into */
     bool recursive; /* all descendants, depth first, in path order; else children in name order */
@@ -48,6 +48,7 @@ struct query {
     uint64_t lease;
     uint8_t lease_kind; /* leases: enum lease_kind, 0 = all */
     bool lease_only;    /* lease: without its nodes, which cost time to bring in order */
+    bool is_owner;      /* lease: the caller has proved by its secret that it is his */
     /* history: of the changes with revisions in [from_revision, to_revision] (0 = open), the
      * newest first when `newest_first`. A page begins behind (after_revision, after_sub) when
      * after_revision is not 0. `recursive` takes all descendants too (of a flat key: all that begin
@@ -79,6 +80,7 @@ struct query_lease {
     bool renewable;
     struct slice secret; /* only for those who check credentials: never sent to a client */
     struct slice owner;
+    struct slice user; /* whose it is by authentication; empty: nobody's */
 };
 
 struct query_result {

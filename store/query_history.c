@@ -100,20 +100,22 @@ static void answer_present(const struct store *s, const struct query *q, uint64_
 }
 
 /* Of a node that is there, whoever asks for its past must be allowed to read it now. */
-static bool may_read_now(const struct store *s, const struct query *q, uint64_t hash)
+static bool may_read_now(const struct access *access, const struct query *q, uint64_t hash)
 {
-    uint32_t slot = tree_find_hashed(&s->tree, q->space, q->path, hash);
-    return node_allows(s, slot, ACL_READ, q->identities);
+    uint32_t slot = tree_find_hashed(&access->store->tree, q->space, q->path, hash);
+    return access_node(access, slot, ACL_READ);
 }
 
-void query_get_at(const struct store *s, const struct query *q, struct query_result *result)
+void query_get_at(const struct access *access, const struct query *q,
+                  struct query_result *result)
 {
+    const struct store *s = access->store;
     uint64_t hash = tree_hash(q->space, q->path);
     if (q->revision > s->revision) {
         result->outcome = OUTCOME_FUTURE_REVISION;
         return;
     }
-    if (!may_read_now(s, q, hash)) {
+    if (!may_read_now(access, q, hash)) {
         result->outcome = OUTCOME_NO_AUTH;
         return;
     }
@@ -125,7 +127,7 @@ void query_get_at(const struct store *s, const struct query *q, struct query_res
         answer_present(s, q, hash, complete, result);
     } else if (after->type == CHANGE_CREATE) {
         result->outcome = complete ? OUTCOME_NO_NODE : OUTCOME_COMPACTED;
-    } else if (!acl_list_may(after->acl, ACL_READ, q->identities)) {
+    } else if (!access->is_unlimited && !acl_list_may(after->acl, ACL_READ, q->identities)) {
         result->outcome = OUTCOME_NO_AUTH;
     } else if (complete || after->old_modify_revision <= q->revision) {
         answer_before(result, after); /* what it replaced was there already, or still */
@@ -137,7 +139,7 @@ void query_get_at(const struct store *s, const struct query *q, struct query_res
 /* ---- a page of changes -------------------------------------------------------------------- */
 
 struct changes_page {
-    const struct store *store;
+    const struct access *access;
     const struct query *query;
     struct query_result *result;
     struct arena *arena;
@@ -163,7 +165,7 @@ static bool page_wants(const struct changes_page *page, const struct change *c)
     }
     bool below = q->recursive &&
                  (space_is_flat(q->space) || head == 1 || c->path.data[head] == '/');
-    return (c->path.size == head || below) && store_may_see(page->store, c, q->identities);
+    return (c->path.size == head || below) && access_change(page->access, c);
 }
 
 static void page_grow(struct changes_page *page)
@@ -351,16 +353,17 @@ static void range_set(struct changes_page *page, uint64_t revision)
     }
 }
 
-void query_history(const struct store *s, const struct query *q, struct query_result *result,
-                   struct arena *arena)
+void query_history(const struct access *access, const struct query *q,
+                   struct query_result *result, struct arena *arena)
 {
+    const struct store *s = access->store;
     result->floor = s->history.floor;
     result->outcome = (uint8_t)range_check(s, q);
     if (result->outcome != OUTCOME_OK) {
         return;
     }
     struct changes_page page = {
-        .store = s,
+        .access = access,
         .query = q,
         .result = result,
         .arena = arena,
@@ -370,7 +373,7 @@ void query_history(const struct store *s, const struct query *q, struct query_re
     if (q->limit > 0 && q->limit < page.limit) {
         page.limit = q->limit;
     }
-    if (!may_read_now(s, q, page.hash)) {
+    if (!may_read_now(access, q, page.hash)) {
         result->outcome = OUTCOME_NO_AUTH;
         return;
     }

@@ -2,12 +2,14 @@
 #ifndef STORE_QUERY_HISTORY_H
 #define STORE_QUERY_HISTORY_H
 
+#include "store/access.h"
 #include "store/query.h"
 
 /* QUERY_GET, QUERY_EXISTS at q->revision. */
-void query_get_at(const struct store *s, const struct query *q, struct query_result *result);
+void query_get_at(const struct access *access, const struct query *q,
+                  struct query_result *result);
 /* QUERY_HISTORY. */
-void query_history(const struct store *s, const struct query *q, struct query_result *result,
-                   struct arena *arena);
+void query_history(const struct access *access, const struct query *q,
+                   struct query_result *result, struct arena *arena);
 
 #endif

@@ -28,38 +28,50 @@ static struct query_lease lease_describe(const struct lease *l)
         .renewable = l->renewable,
         .secret = slice_make(l->secret, sizeof l->secret),
         .owner = l->owner,
+        .user = l->user,
     };
 }
 
 /* The nodes behind `after`, as many as fit. The first always does. */
-static void list_attached(const struct store *s, const struct lease *l, const struct query *q,
-                          struct query_result *result, struct arena *arena)
+static void list_attached(const struct access *access, const struct lease *l,
+                          const struct query *q, struct query_result *result,
+                          struct arena *arena)
 {
+    const struct store *s = access->store;
     struct attached *attached;
     uint32_t count = attached_in_order(&s->tree, l, q->after, arena, &attached);
     uint32_t most = count < query_limit(q) ? count : query_limit(q);
     struct query_entry *entries = arena_alloc(arena, most * sizeof *entries);
     size_t bytes = 0;
     uint32_t taken = 0;
-    for (; taken < most; taken++) {
-        bytes += attached[taken].path.size + ENTRY_COST_BYTES;
-        if (taken > 0 && bytes > QUERY_PAGE_BYTES_MAX) {
+    uint32_t at = 0;
+    for (; at < count; at++) {
+        if (!access_path(access, ACL_READ, SPACE_NODES, attached[at].path)) {
+            continue; /* what roles do not allow to read is not there */
+        }
+        bytes += attached[at].path.size + ENTRY_COST_BYTES;
+        if (taken == most || (taken > 0 && bytes > QUERY_PAGE_BYTES_MAX)) {
             break;
         }
-        entries[taken] = (struct query_entry){.path = attached[taken].path};
-        tree_stat(&s->tree, attached[taken].slot, &entries[taken].stat);
+        entries[taken] = (struct query_entry){.path = attached[at].path};
+        tree_stat(&s->tree, attached[at].slot, &entries[taken].stat);
+        taken++;
     }
     result->entries = entries;
     result->entry_count = taken;
-    result->more = taken < count;
+    result->more = at < count;
 }
 
-static void query_one(const struct store *s, const struct query *q, struct query_result *result,
-                      struct arena *arena)
+static void query_one(const struct access *access, const struct query *q,
+                      struct query_result *result, struct arena *arena)
 {
-    const struct lease *l = lease_table_find(&s->leases, q->lease);
+    const struct lease *l = lease_table_find(&access->store->leases, q->lease);
     if (l == NULL) {
         result->outcome = OUTCOME_NO_LEASE;
+        return;
+    }
+    if (!q->is_owner && !access_lease(access, l, false)) {
+        result->outcome = OUTCOME_NO_AUTH;
         return;
     }
     struct query_lease *one = arena_alloc(arena, sizeof *one);
@@ -67,28 +79,33 @@ static void query_one(const struct store *s, const struct query *q, struct query
     result->leases = one;
     result->lease_count = 1;
     if (!q->lease_only) {
-        list_attached(s, l, q, result, arena);
+        list_attached(access, l, q, result, arena);
     }
 }
 
-static const struct lease *next_of_kind(const struct store *s, uint64_t after, uint8_t kind)
+/* The next that is to be listed: of the kind, and the caller's own unless he administers. */
+static const struct lease *next_listed(const struct access *access, const struct query *q,
+                                       bool lists_all, uint64_t after)
 {
-    const struct lease *l = lease_table_next(&s->leases, after);
-    while (l != NULL && kind != 0 && l->kind != kind) {
-        l = lease_table_next(&s->leases, l->id);
+    const struct lease_table *leases = &access->store->leases;
+    const struct lease *l = lease_table_next(leases, after);
+    while (l != NULL && ((q->lease_kind != 0 && l->kind != q->lease_kind) ||
+                         !(lists_all || access_lease(access, l, false)))) {
+        l = lease_table_next(leases, l->id);
     }
     return l;
 }
 
-static void query_many(const struct store *s, const struct query *q,
+static void query_many(const struct access *access, const struct query *q,
                        struct query_result *result, struct arena *arena)
 {
+    bool lists_all = access_is_admin(access);
     struct query_lease *leases = NULL;
     uint32_t capacity = 0;
     uint32_t count = 0;
     size_t bytes = 0;
-    const struct lease *l = next_of_kind(s, q->lease, q->lease_kind);
-    for (; l != NULL && count < query_limit(q); l = next_of_kind(s, l->id, q->lease_kind)) {
+    const struct lease *l = next_listed(access, q, lists_all, q->lease);
+    for (; l != NULL && count < query_limit(q); l = next_listed(access, q, lists_all, l->id)) {
         bytes += LEASE_COST_BYTES + l->owner.size;
         if (count > 0 && bytes > QUERY_PAGE_BYTES_MAX) {
             break;
@@ -108,14 +125,14 @@ static void query_many(const struct store *s, const struct query *q,
     result->more = l != NULL;
 }
 
-void query_leases(const struct store *s, const struct query *q, struct query_result *result,
-                  struct arena *arena)
+void query_leases(const struct access *access, const struct query *q,
+                  struct query_result *result, struct arena *arena)
 {
     if (q->lease_kind > LEASE_SESSION) {
         result->outcome = OUTCOME_BAD_ARGUMENTS;
     } else if (q->type == QUERY_LEASE) {
-        query_one(s, q, result, arena);
+        query_one(access, q, result, arena);
     } else {
-        query_many(s, q, result, arena);
+        query_many(access, q, result, arena);
     }
 }

@@ -10,7 +10,7 @@
  *   reply   u64 issued_ms | u64 random | u64 random | u64 session | u64 sequence | u64 serial
  *           | u64 index | bytes reply
  *   lease   u64 id | u8 kind | u8 bits: 1 renewable | u64 ttl_ms | u64 generation | u64 granted_ms
- *           | u64 window floor | bytes secret | bytes owner
+ *           | u64 window floor | bytes secret | bytes owner | bytes user
  *   version as change
  *   acl     u32 id | bytes list
  */
@@ -81,6 +81,7 @@ static void row_lease_encode(struct buf *b, const struct row_lease *l)
     pack_u64(b, l->window_floor);
     pack_bytes(b, l->secret);
     pack_bytes(b, l->owner);
+    pack_bytes(b, l->user);
 }
 
 void row_encode(struct buf *b, const struct row *row)
@@ -175,6 +176,7 @@ static void row_lease_decode(struct unpack *u, struct row_lease *l)
     l->window_floor = unpack_u64(u);
     l->secret = unpack_bytes(u);
     l->owner = unpack_bytes(u);
+    l->user = unpack_bytes(u);
     if (bits > ROW_RENEWABLE || l->kind < LEASE_PLAIN || l->kind > LEASE_SESSION ||
         l->secret.size != LEASE_SECRET_BYTES) {
         u->failed = true;

@@ -77,6 +77,7 @@ struct row_lease {
     uint64_t window_floor; /* of a session, else 0 */
     struct slice secret;
     struct slice owner;
+    struct slice user; /* whose it is by authentication; empty: nobody's */
 };
 
 struct row_acl {

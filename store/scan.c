@@ -165,6 +165,7 @@ static void emit_lease(struct buf *rows, const struct lease *l)
                 .window_floor = l->window == NULL ? 0 : l->window->floor,
                 .secret = slice_make(l->secret, sizeof l->secret),
                 .owner = l->owner,
+                .user = l->user,
             },
     };
     row_encode(rows, &row);

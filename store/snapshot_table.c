@@ -44,8 +44,8 @@ const struct snapshot_table snapshot_tables[SNAPSHOT_TABLE_COUNT] = {
     [ROW_LEASE] = {"leases",
                    "CREATE TABLE leases(id INTEGER, kind INTEGER, renewable INTEGER, "
                    "ttl_ms INTEGER, generation INTEGER, granted_ms INTEGER, "
-                   "window_floor INTEGER, secret BLOB, owner BLOB)",
-                   9},
+                   "window_floor INTEGER, secret BLOB, owner BLOB, user BLOB)",
+                   10},
     [ROW_VERSION] = {"versions", "CREATE TABLE versions(" CHANGE_COLUMNS ")", CHANGE_COUNT},
     [ROW_ACL] = {"acls", "CREATE TABLE acls(id INTEGER, list BLOB)", 2},
 };
@@ -284,6 +284,7 @@ static void put_lease(struct snapshot_cells *c, const struct row_lease *l)
     put_number(c, l->window_floor);
     put_blob(c, false, l->secret);
     put_text(c, l->owner);
+    put_text(c, l->user);
 }
 
 static void take_lease(struct snapshot_cells *c, struct row_lease *l)
@@ -297,6 +298,7 @@ static void take_lease(struct snapshot_cells *c, struct row_lease *l)
     l->window_floor = take_number(c, UINT64_MAX);
     l->secret = take_bytes(c);
     l->owner = take_bytes(c);
+    l->user = take_bytes(c);
 }
 
 void snapshot_cells_from_row(struct snapshot_cells *c, const struct row *row)

@@ -3,8 +3,10 @@
 #define STORE_STATE_H
 
 #include "lease/table.h"
+#include "store/access.h"
 #include "store/acl.h"
 #include "store/acl_table.h"
+#include "store/auth.h"
 #include "store/edit.h"
 #include "store/history.h"
 #include "store/policy.h"
@@ -42,7 +44,8 @@ struct store {
     uint64_t node_sum; /* of the digest items of all nodes */
     struct heap reap; /* nodes to be removed, by the cluster_ms at which they are due */
     struct policies policies; /* what keys of SPACE_META mean */
-    struct slice caller; /* the identities of the command that is being applied */
+    struct auth auth;         /* the same of users and roles */
+    struct access access;     /* the caller of the command that is being applied */
     struct edit edit;
     struct store_scan *scan; /* NULL: none is under way */
     uint64_t scan_count;     /* scans that were begun */
@@ -58,21 +61,16 @@ struct store *store_alloc(void);
  * which only damaged rows can make them. */
 bool policies_changed(struct store *s) MUST_USE;
 
-/* Whether these identities may do one of these things to a node; to an open one everybody may do
- * everything, which is said without a call. TREE_NONE is open, as are roots of flat spaces. */
-bool node_list_allows(const struct store *s, uint32_t acl, uint32_t permissions,
-                      struct slice identities);
-/* The same of a list, NULL being the open one. */
+/* Whether a list, NULL being the open one, lets these identities do one of these things. */
 static inline bool acl_list_may(const struct acl_list *l, uint32_t permissions,
                                 struct slice identities)
 {
     return l == NULL || acl_allows(acl_list_slice(l), permissions, identities);
 }
-static inline bool node_allows(const struct store *s, uint32_t slot, uint32_t permissions,
-                               struct slice identities)
+/* Whether the list of a node lets the caller; TREE_NONE is open, as are roots of flat spaces. */
+static inline bool access_node(const struct access *a, uint32_t slot, uint32_t rights)
 {
-    uint32_t acl = tree_node(&s->tree, slot)->acl;
-    return acl == 0 || node_list_allows(s, acl, permissions, identities);
+    return access_list(a, rights, tree_node(&a->store->tree, slot)->acl);
 }
 
 /* The member's cell, or where it belongs. */

@@ -44,6 +44,7 @@ struct store *store_alloc(void)
     s->history.leave_context = s;
     versions_init(&s->versions);
     policies_init(&s->policies);
+    auth_init(&s->auth);
     lease_table_init(&s->leases);
     acl_table_init(&s->acls);
     s->level = 1;
@@ -111,6 +112,7 @@ void store_free(struct store *s)
     history_close(&s->history);
     versions_close(&s->versions);
     policies_close(&s->policies);
+    auth_close(&s->auth);
     replies_close(&s->replies);
     heap_close(&s->reap);
     lease_table_free(&s->leases);
@@ -254,30 +256,16 @@ uint64_t store_lease_count(const struct store *s)
 
 /* ---- who may what ------------------------------------------------------------------------- */
 
-bool node_list_allows(const struct store *s, uint32_t acl, uint32_t permissions,
-                      struct slice identities)
+const struct auth *store_auth(const struct store *s)
 {
-    const struct acl_list *l = acl_table_find(&s->acls, acl);
-    return l != NULL && acl_allows(acl_list_slice(l), permissions, identities);
-}
-
-bool store_may_read(const struct store *s, uint32_t acl_id, struct slice identities)
-{
-    return acl_id == 0 || node_list_allows(s, acl_id, ACL_READ, identities);
+    return &s->auth;
 }
 
 bool store_may_see(const struct store *s, const struct change *c, struct slice identities)
 {
-    if (!acl_list_may(c->acl, ACL_READ, identities)) {
-        return false;
-    }
-    if (c->revision == s->revision) { /* nothing has happened since its own command */
-        return true;
-    }
-    uint32_t slot = tree_find_hashed(&s->tree, c->space, c->path, c->path_hash);
-    const struct node *n = tree_node(&s->tree, slot);
-    return slot == TREE_NONE || n->create_revision != c->stat.create_revision ||
-           node_allows(s, slot, ACL_READ, identities);
+    struct access access;
+    access_begin(&access, s, identities);
+    return access_change(&access, c);
 }
 
 /* ---- invariants --------------------------------------------------------------------------- */

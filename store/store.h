@@ -70,11 +70,12 @@ const struct lease *store_lease(const struct store *s, uint64_t id);
 /* The lease with the next higher id, for a walk from 0; NULL at the end. */
 const struct lease *store_lease_next(const struct store *s, uint64_t after);
 
-/* Whether somebody with these identities (store/acl.h) may read a node with this list now. An id
- * that no node has any more nobody may read: of changes in the log ask store_may_see. */
-bool store_may_read(const struct store *s, uint32_t acl_id, struct slice identities);
-/* Whether they may see a change of the log: the list that the node had then allows to read, and, if
- * the node is still there, the one that it has now. */
+/* Users, roles, and whether authentication is enabled; valid until the next store_apply. Who may
+ * do what is asked through store/access.h. */
+struct auth;
+const struct auth *store_auth(const struct store *s);
+
+/* Whether somebody with these identities (store/acl.h) may see a change of the log. */
 struct change;
 bool store_may_see(const struct store *s, const struct change *c, struct slice identities);
 

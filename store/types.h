@@ -95,8 +95,14 @@ static inline bool request_id_is_set(const struct request_id *id)
     X(OUTCOME_GENERATION_MOVED, "lease was taken over meanwhile")                                  \
     X(OUTCOME_NOT_DUE, "node is not due for removal")                                              \
     X(OUTCOME_BAD_PATTERN, "pattern is not valid")                                                 \
-    X(OUTCOME_NO_AUTH, "the node's access control list does not allow it")                         \
-    X(OUTCOME_INVALID_ACL, "access control list is not valid")
+    X(OUTCOME_NO_AUTH, "not allowed")                         \
+    X(OUTCOME_INVALID_ACL, "access control list is not valid")                                     \
+    X(OUTCOME_NO_USER, "user does not exist")                                                      \
+    X(OUTCOME_USER_EXISTS, "user already exists")                                                  \
+    X(OUTCOME_NO_ROLE, "role does not exist")                                                      \
+    X(OUTCOME_ROLE_EXISTS, "role already exists")                                                  \
+    X(OUTCOME_NOT_GRANTED, "it is not granted")                                                    \
+    X(OUTCOME_NO_ROOT, "there must be a user, not disabled, with the role root")
 
 enum outcome {
 #define OUTCOME_ENUM(name, text) name,

@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 #include "lease/lease.h"
 #include "store/acl.h"
+#include "store/auth.h"
 #include "store/policy.h"
 #include "store/tree.h"
 
@@ -89,6 +90,9 @@ static enum outcome flat_op_check(const struct op *op, struct errmsg *err)
         return refuse(err, op_name(op->type), "empty key");
     }
     bool writes = op->type == OP_CREATE || op->type == OP_SET;
+    if (op->space == SPACE_META && (writes || op->type == OP_DELETE) && auth_is_key(op->path)) {
+        return refuse(err, op_name(op->type), "users and roles have a command of their own");
+    }
     return op->space == SPACE_META && writes ? policy_check(op->path, op->data, err)
                                              : OUTCOME_OK;
 }
@@ -209,6 +213,66 @@ enum outcome lease_check(const struct command *c, struct errmsg *err)
     }
 }
 
+/* ---- users and roles ---------------------------------------------------------------------- */
+
+static enum outcome auth_settings_check(const struct command_auth *a, struct errmsg *err)
+{
+    if (a->secret.size != AUTH_KEY_BYTES) {
+        (void)errmsg_set(err, RC_INVALID, "key: %zu bytes, it has %zu", a->secret.size,
+                         AUTH_KEY_BYTES);
+        return OUTCOME_BAD_ARGUMENTS;
+    }
+    if (a->token_ttl_ms < AUTH_TOKEN_TTL_MS_MIN || a->token_ttl_ms > AUTH_TOKEN_TTL_MS_MAX) {
+        (void)errmsg_set(err, RC_INVALID,
+                         "token_ttl_ms: %" PRIu64 ", from %" PRIu64 " to %" PRIu64
+                         " is possible",
+                         a->token_ttl_ms, AUTH_TOKEN_TTL_MS_MIN, AUTH_TOKEN_TTL_MS_MAX);
+        return OUTCOME_BAD_TTL;
+    }
+    return OUTCOME_OK;
+}
+
+static enum outcome auth_user_check(const struct command_auth *a, struct errmsg *err)
+{
+    enum outcome outcome = auth_name_check("user", a->user, err);
+    if (outcome == OUTCOME_OK && auth_name_is_reserved(a->user)) {
+        return refuse(err, "user", "this name stands for those who are no user");
+    }
+    if (outcome == OUTCOME_OK && a->secret.size > 0 && !auth_hash_is_valid(a->secret)) {
+        return refuse(err, "password", "not the hash of one");
+    }
+    bool has_role = a->action == AUTH_USER_GRANT || a->action == AUTH_USER_REVOKE;
+    return outcome == OUTCOME_OK && has_role ? auth_name_check("role", a->role, err) : outcome;
+}
+
+static enum outcome auth_role_check(const struct command_auth *a, struct errmsg *err)
+{
+    enum outcome outcome = auth_name_check("role", a->role, err);
+    if (outcome != OUTCOME_OK || a->action < AUTH_ROLE_GRANT) {
+        return outcome;
+    }
+    if (a->rights == 0 || a->rights > ACL_ALL) {
+        (void)errmsg_set(err, RC_INVALID, "rights: %u, from 1 to %u is possible", a->rights,
+                         (unsigned)ACL_ALL);
+        return OUTCOME_BAD_ARGUMENTS;
+    }
+    return path_check(a->path, false, err);
+}
+
+enum outcome auth_check(const struct command_auth *a, struct errmsg *err)
+{
+    if (a->action < AUTH_ENABLE || a->action > AUTH_ROLE_REVOKE) {
+        return refuse(err, "auth", "unknown action");
+    }
+    if (a->action == AUTH_DISABLE) {
+        return OUTCOME_OK;
+    }
+    if (a->action == AUTH_ENABLE) {
+        return auth_settings_check(a, err);
+    }
+    return a->action >= AUTH_ROLE_ADD ? auth_role_check(a, err) : auth_user_check(a, err);
+}
+
 /* ---- the command -------------------------------------------------------------------------- */
 
 /* Counted as encoded: many tiny operations must not grow into an entry that no log record holds. */
@@ -310,6 +374,9 @@ enum outcome command_check(const struct command *c, struct errmsg *err)
     }
     if (outcome == OUTCOME_OK && command_is_about_lease(c)) {
         return lease_check(c, err);
+    }
+    if (outcome == OUTCOME_OK && c->type == COMMAND_AUTH) {
+        return auth_check(&c->auth, err);
     }
     if (outcome != OUTCOME_OK || c->type != COMMAND_TXN) {
         return outcome;

@@ -18,6 +18,9 @@ enum outcome guard_check(const struct guard *g, struct errmsg *err);
 /* The limits on the command as a whole, and who is said to have sent it. */
 enum outcome command_check_bytes(const struct command *c, struct errmsg *err);
 
+/* The fields of an AUTH. */
+enum outcome auth_check(const struct command_auth *a, struct errmsg *err);
+
 /* The fields of a GRANT, RESUME, REVOKE or EXPIRE. */
 enum outcome lease_check(const struct command *c, struct errmsg *err);
 

@@ -143,8 +143,13 @@ enum grpc_code grpc_code_of_outcome(enum outcome outcome)
     case OUTCOME_NO_NODE:
     case OUTCOME_NO_PARENT:
     case OUTCOME_NO_LEASE:
+    case OUTCOME_NO_USER:
+    case OUTCOME_NO_ROLE:
+    case OUTCOME_NOT_GRANTED:
     case OUTCOME_NO_SESSION: return GRPC_NOT_FOUND;
     case OUTCOME_NODE_EXISTS:
+    case OUTCOME_USER_EXISTS:
+    case OUTCOME_ROLE_EXISTS:
     case OUTCOME_LEASE_EXISTS: return GRPC_ALREADY_EXISTS;
     case OUTCOME_NO_AUTH:
     case OUTCOME_BAD_SECRET: return GRPC_PERMISSION_DENIED;
@@ -159,6 +164,7 @@ enum grpc_code grpc_code_of_outcome(enum outcome outcome)
     case OUTCOME_NOT_RENEWABLE:
     case OUTCOME_GENERATION_MOVED:
     case OUTCOME_NOT_DUE:
+    case OUTCOME_NO_ROOT:
     case OUTCOME_REQUEST_FUTURE: return GRPC_FAILED_PRECONDITION;
     case OUTCOME_BAD_PATH:
     case OUTCOME_BAD_ARGUMENTS:

@@ -103,7 +103,7 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
 {
     static const uint8_t types[] = {COMMAND_TXN,    COMMAND_CHECK,  COMMAND_LEVEL,
                                     COMMAND_GRANT,  COMMAND_RESUME, COMMAND_REVOKE,
-                                    COMMAND_EXPIRE, COMMAND_REAP};
+                                    COMMAND_EXPIRE, COMMAND_REAP,   COMMAND_AUTH};
     *c = (struct command){.type = types[rng_below(rng, sizeof types)],
                           .origin_boot = rng_next(rng),
                           .origin_counter = rng_next(rng)};
@@ -123,6 +123,17 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
         c->level = (uint32_t)rng_next(rng);
     } else if (c->type >= COMMAND_GRANT && c->type <= COMMAND_EXPIRE) {
         draw_lease(rng, a, c);
+    } else if (c->type == COMMAND_AUTH) {
+        c->auth = (struct command_auth){
+            .action = (uint8_t)rng_range(rng, AUTH_ENABLE, AUTH_ROLE_REVOKE),
+            .flag = rng_chance(rng, 500),
+            .rights = (uint8_t)rng_below(rng, 256),
+            .user = draw_bytes(rng, a, 20),
+            .role = draw_bytes(rng, a, 20),
+            .path = draw_bytes(rng, a, 50),
+            .secret = draw_bytes(rng, a, 40),
+            .token_ttl_ms = draw_u64(rng),
+        };
     } else if (c->type == COMMAND_REAP) {
         c->reap = (struct command_reap){draw_bytes(rng, a, 50), draw_u64(rng)};
     } else if (c->type == COMMAND_CHECK) {

@@ -183,7 +183,7 @@ END_TEST
 
 START_TEST(flat_keys_are_listed_by_prefix)
 {
-    static const char *const keys[] = {"user/b", "user/a", "member/1", "user", "users"};
+    static const char *const keys[] = {"peer/b", "peer/a", "member/1", "peer", "peers"};
     for (size_t i = 0; i < 5; i++) {
         struct op op = {.type = OP_SET,
                         .space = SPACE_META,
@@ -191,19 +191,19 @@ START_TEST(flat_keys_are_listed_by_prefix)
                         .version = VERSION_ANY};
         ck_assert_int_eq(kit_ops(&k, &op, 1), OUTCOME_OK);
     }
-    struct query q = {.type = QUERY_LIST, .space = SPACE_META, .path = slice_str("user/")};
+    struct query q = {.type = QUERY_LIST, .space = SPACE_META, .path = slice_str("peer/")};
     store_query(k.store, &q, &result, &arena);
-    ck_assert_str_eq(listed(), "user/a user/b");
+    ck_assert_str_eq(listed(), "peer/a peer/b");
     q.path = slice_make(NULL, 0);
     q.limit = 2;
     store_query(k.store, &q, &result, &arena);
-    ck_assert_str_eq(listed(), "member/1 user");
+    ck_assert_str_eq(listed(), "member/1 peer");
     ck_assert(result.more);
-    q.after = slice_str("user");
+    q.after = slice_str("peer");
     q.limit = 0;
     store_query(k.store, &q, &result, &arena);
-    ck_assert_str_eq(listed(), "user/a user/b users");
-    q.path = slice_str("user/");
+    ck_assert_str_eq(listed(), "peer/a peer/b peers");
+    q.path = slice_str("peer/");
     store_query(k.store, &q, &result, &arena);
     ck_assert_int_eq(result.outcome, OUTCOME_BAD_CURSOR);
 }

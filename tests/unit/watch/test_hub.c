@@ -90,14 +90,14 @@ START_TEST(keys_of_flat_spaces_are_watched_apart_from_paths)
     ck_assert_int_eq(try_start(x, 2, &f, 0), OUTCOME_OK);
     start(x, 3, WATCH_SUBTREE, "/", 0);
     create(x, "/a");
-    static const char *const keys[] = {"/a", "/ab", "user/x"};
+    static const char *const keys[] = {"/a", "/ab", "peer/x"};
     for (size_t i = 0; i < 3; i++) {
         struct op op = kit_op(OP_CREATE, keys[i], "v");
         op.space = SPACE_META;
         ck_assert_int_eq(kit_ops(&x->kit, &op, 1), OUTCOME_OK);
         hub_dispatch(x->hub);
     }
-    expect_log(x, 0, "+/a; +/ab; +user/x; ");
+    expect_log(x, 0, "+/a; +/ab; +peer/x; ");
     expect_log(x, 1, "+/a; +/ab; ");
     expect_log(x, 2, "+/a; ");
     expect_log(x, 3, "+/a; ");
