@@ -201,6 +201,7 @@ def _(t):
         zk = clients.open()
         zk.chroot = t.base
         zk.create("/x", b"y")
+        settled(plain)
         equal(plain.get(t.base + "/x")[0], b"y")
         equal(zk.get_children("/"), ["x"])
 

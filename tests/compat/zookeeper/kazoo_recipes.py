@@ -150,6 +150,7 @@ def _(t):
         expect(first.acquire() and second.acquire(), "two leases")
         equal(third.acquire(blocking=False), False)
         raises(no.LockTimeout, third.acquire, timeout=0.3)
+        settled(zks[0])
         equal(len(first.lease_holders()), 2)
         zks[0].stop()
         expect(third.acquire(timeout=WAIT_S), "a lease is free once its holder's session is gone")
