@@ -374,6 +374,48 @@ static void take_lease_tell(struct unpack *in, struct message_lease_tell *m)
     in->failed = in->failed || (!m->found && m->remaining_ms != 0);
 }
 
+static void put_member_ask(struct buf *out, const struct message_member_ask *m)
+{
+    pack_u64(out, m->token);
+    pack_u64(out, m->id);
+    PRE(m->kind >= MEMBER_ADD && m->kind <= MEMBER_JOIN);
+    pack_u8(out, m->kind);
+    put_bool(out, m->learner);
+    put_bytes(out, m->name, MESSAGE_NAME_BYTES_MAX);
+    put_bytes(out, m->address, MESSAGE_ADDRESS_BYTES_MAX);
+}
+
+static void take_member_ask(struct unpack *in, struct message_member_ask *m)
+{
+    m->token = unpack_u64(in);
+    m->id = unpack_u64(in);
+    m->kind = take_enum(in, MEMBER_ADD, MEMBER_JOIN);
+    m->learner = take_bool(in);
+    m->name = take_bytes(in, MESSAGE_NAME_BYTES_MAX);
+    m->address = take_bytes(in, MESSAGE_ADDRESS_BYTES_MAX);
+}
+
+static void put_member_tell(struct buf *out, const struct message_member_tell *m)
+{
+    pack_u64(out, m->token);
+    PRE(m->verdict >= MEMBER_DONE && m->verdict <= MEMBER_GONE);
+    pack_u8(out, m->verdict);
+    put_bytes(out, m->text, MESSAGE_TEXT_BYTES_MAX);
+    put_bytes(out, m->address, MESSAGE_ADDRESS_BYTES_MAX);
+    pack_u64(out, m->cluster_id);
+    put_bytes(out, m->configuration, MESSAGE_CONFIGURATION_BYTES_MAX);
+}
+
+static void take_member_tell(struct unpack *in, struct message_member_tell *m)
+{
+    m->token = unpack_u64(in);
+    m->verdict = take_enum(in, MEMBER_DONE, MEMBER_GONE);
+    m->text = take_bytes(in, MESSAGE_TEXT_BYTES_MAX);
+    m->address = take_bytes(in, MESSAGE_ADDRESS_BYTES_MAX);
+    m->cluster_id = unpack_u64(in);
+    m->configuration = take_bytes(in, MESSAGE_CONFIGURATION_BYTES_MAX);
+}
+
 static void put_boot(struct buf *out, const struct message_boot *m)
 {
     pack_u64(out, m->last_index);
@@ -418,6 +460,9 @@ static void put_body(struct buf *out, const struct message *m)
     case MESSAGE_DIGEST: put_digest(out, &m->digest); return;
     case MESSAGE_LEASE_ASK: put_lease_ask(out, &m->lease_ask); return;
     case MESSAGE_LEASE_TELL: put_lease_tell(out, &m->lease_tell); return;
+    case MESSAGE_MEMBER_ASK: put_member_ask(out, &m->member_ask); return;
+    case MESSAGE_MEMBER_TELL: put_member_tell(out, &m->member_tell); return;
+    case MESSAGE_REMOVED: pack_u64(out, m->removed.id); return;
     case MESSAGE_PING: return;
     }
     UNREACHABLE();
@@ -453,6 +498,9 @@ static void take_body(struct unpack *in, struct message *m, struct arena *arena)
     case MESSAGE_DIGEST: take_digest(in, &m->digest); return;
     case MESSAGE_LEASE_ASK: take_lease_ask(in, &m->lease_ask); return;
     case MESSAGE_LEASE_TELL: take_lease_tell(in, &m->lease_tell); return;
+    case MESSAGE_MEMBER_ASK: take_member_ask(in, &m->member_ask); return;
+    case MESSAGE_MEMBER_TELL: take_member_tell(in, &m->member_tell); return;
+    case MESSAGE_REMOVED: m->removed.id = unpack_u64(in); return;
     case MESSAGE_PING: return;
     }
     in->failed = true; /* not a type of ours */

@@ -25,6 +25,7 @@
 #define MESSAGE_TOUCHES_MAX 65536
 #define MESSAGE_NAME_BYTES_MAX 64
 #define MESSAGE_ADDRESS_BYTES_MAX 280
+#define MESSAGE_TEXT_BYTES_MAX 512
 
 enum message_type {
     MESSAGE_HELLO = 1,
@@ -48,6 +49,9 @@ enum message_type {
     MESSAGE_DIGEST = 19, /* member to leader: my state's digest at this index */
     MESSAGE_LEASE_ASK = 20, /* member to leader: how long has this lease to live? */
     MESSAGE_LEASE_TELL = 21,
+    MESSAGE_MEMBER_ASK = 22, /* to the leader: change the members, or how far is that? */
+    MESSAGE_MEMBER_TELL = 23,
+    MESSAGE_REMOVED = 24, /* to one that was a member, and is not any more */
 };
 
 enum entry_type { ENTRY_COMMAND = 1, ENTRY_BARRIER = 2, ENTRY_CHANGE = 3 };
@@ -160,6 +164,48 @@ struct message_lease_tell {
     bool found; /* else remaining_ms is 0 */
 };
 
+enum member_request {
+    MEMBER_ADD = 1,
+    MEMBER_REMOVE = 2,
+    MEMBER_REPLACE = 3,
+    MEMBER_PROMOTE = 4,
+    MEMBER_TRANSFER = 5,
+    MEMBER_JOIN = 6, /* asked by who wants to become one */
+};
+
+enum member_verdict {
+    MEMBER_DONE = 1,
+    MEMBER_UNDER_WAY = 2, /* ask again; `text` says what it waits for */
+    MEMBER_REFUSED = 3,   /* `text` says why */
+    MEMBER_UNKNOWN = 4,   /* nobody has that name */
+    MEMBER_ELSEWHERE = 5, /* this is not the leader: that may be at `address` */
+    MEMBER_GONE = 6,      /* the one that asks was removed; its id does not come back */
+};
+
+/* Asked again and again until the verdict is final: answering changes nothing but the first time.
+ */
+struct message_member_ask {
+    uint64_t token;       /* comes back with the answer */
+    uint64_t id;          /* JOIN: of the one that asks */
+    uint8_t kind;         /* enum member_request */
+    bool learner;         /* ADD, REPLACE, JOIN: stays a standby */
+    struct slice name;    /* of the member; TRANSFER: empty = whoever is best */
+    struct slice address; /* ADD, REPLACE, JOIN: "host:port" of peers, or empty */
+};
+
+struct message_member_tell {
+    uint64_t token;
+    uint8_t verdict;            /* enum member_verdict */
+    struct slice text;
+    struct slice address;       /* ELSEWHERE: "host:port" of the leader's peers, or empty */
+    uint64_t cluster_id;        /* JOIN and DONE, else 0 */
+    struct slice configuration; /* likewise: the present one, encoded; else empty */
+};
+
+struct message_removed {
+    uint64_t id;
+};
+
 struct message_boot {
     uint64_t last_index; /* result */
     bool has_state;      /* result: past the bootstrap entry */
@@ -185,6 +231,9 @@ struct message {
         struct message_digest digest;
         struct message_lease_ask lease_ask;
         struct message_lease_tell lease_tell;
+        struct message_member_ask member_ask;
+        struct message_member_tell member_tell;
+        struct message_removed removed;
     };
 };
 

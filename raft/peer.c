@@ -36,7 +36,7 @@ static void peer_tick(struct peers *p, struct peer *m, uint64_t now_ms)
 {
     struct peer_connection *c = m->connection;
     if (c == NULL) {
-        if (peer_is_dialled(p, m) && now_ms >= m->retry_at_ms) {
+        if (now_ms >= peer_dial_ms(p, m)) {
             peer_dial(p, m);
         }
     } else if (!c->is_up) {
@@ -58,6 +58,10 @@ void peers_tick(struct peers *p, uint64_t now_ms)
             break;
         }
         struct errmsg err = {0};
+        if (c->is_guest) {
+            (void)peer_connection_detach(c); /* it has asked for long enough, or was told to go */
+            continue;
+        }
         (void)errmsg_set(&err, RC_TIMEOUT, "no HELLO within %d ms", PEER_HELLO_MS);
         peer_connection_refuse(c, &err);
     }
@@ -79,7 +83,7 @@ uint64_t peers_next_deadline_ms(const struct peers *p)
         const struct peer_connection *c = m->connection;
         uint64_t due = UINT64_MAX;
         if (c == NULL) {
-            due = peer_is_dialled(p, m) ? m->retry_at_ms : UINT64_MAX;
+            due = peer_dial_ms(p, m);
         } else if (!c->is_up) {
             due = c->deadline_ms;
         } else {

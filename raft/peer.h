@@ -1,7 +1,10 @@
 /* Peer transport: framed, checksummed messages between members, one connection per pair.
  *
- * Which connection. The member with the lower id connects, the other accepts; HELLO on both sides
- * checks format, cluster id, node ids. One connection per pair at a time: a newer one from the same
+ * Which connection. The member with the lower id connects, the other accepts, and connects itself
+ * only if that does not come for PEER_IMPATIENT_MS (the lower one may not know it yet, or not where
+ * it is); HELLO on both sides checks format, cluster id, node ids. Members that this one has not
+ * heard of yet are let in if the owner admits them. A process that belongs to no cluster yet (its
+ * HELLO has none) is a guest: it may ask, is answered, and is nobody's connection. One connection per pair at a time: a newer one from the same
  * peer replaces the old, whose frames are then discarded (rule FIFO: per peer and direction
  * messages arrive in order, at most once, or not at all). Reconnect: PEER_RECONNECT_MS after a
  * loss, backing off to PEER_RECONNECT_MS_MAX.
@@ -31,6 +34,7 @@
 #define PEER_HELLO_MS 5000   /* for an incoming connection to say it */
 #define PEER_PING_MS 2500
 #define PEER_STRANGERS_MAX 64
+#define PEER_IMPATIENT_MS 1000
 #define PEER_HELLO_BYTES_MAX ((size_t)4096) /* of a frame before HELLO is done */
 #define PEER_NAME_BYTES_MAX 64
 
@@ -58,6 +62,12 @@ struct peers_events {
      * newer one is down, then up. */
     void (*up)(void *context, uint64_t peer, const struct message_hello *hello);
     void (*down)(void *context, uint64_t peer);
+    /* Somebody of this cluster that nobody has added says HELLO: true to let it in, which adds it;
+     * else it gets `farewell` first, if that has a type. NULL: no. */
+    bool (*admit)(void *context, const struct message_hello *hello, struct message *farewell);
+    /* A guest asks; `answer` is filled in, its slices are borrowed. NULL: guests are refused. */
+    void (*guest)(void *context, const struct message_member_ask *question,
+                  struct message *answer);
 };
 
 /* Listens. The strings of `options` are copied. Errors of env_net.listen. */
@@ -65,7 +75,7 @@ enum status peers_open(const struct peers_options *options, const struct peers_e
                        void *context, struct peers **out, struct errmsg *err) MUST_USE;
 void peers_close(struct peers *p); /* without `down` events */
 
-/* Adds a member to talk to, or updates its address. `name` is for logs and is checked in HELLO only
+/* Adds a member to talk to, or updates its address. `host` "": not known. `name` is for logs and is checked in HELLO only
  * if not empty. Removing drops the connection, without a `down` event, and refuses new ones. */
 void peers_add(struct peers *p, uint64_t id, const char *name, const char *host, uint16_t port);
 void peers_remove(struct peers *p, uint64_t id);

@@ -229,7 +229,7 @@ static enum status hello_check(const struct peers *p, const struct message_hello
         return errmsg_set(err, RC_REFUSED,
                           "node %016" PRIx64 " is not a member of this cluster", h->node_id);
     }
-    if (member == NULL && peer_is_dialled(p, m)) {
+    if (member == NULL && p->node_id < m->id && m->connection != NULL && !peer_is_up(m)) {
         return errmsg_set(err, RC_REFUSED, "node %016" PRIx64 " has to wait to be connected to",
                           h->node_id);
     }
@@ -270,6 +270,70 @@ static void connection_up(struct peer_connection *c, struct peer *m,
     p->events.up(p->context, m->id, h);
 }
 
+static void write_message(struct peer_connection *c, const struct message *m)
+{
+    struct buf out = {0};
+    message_encode(&out, m);
+    (void)c->peers->env->net->write(c->stream, buf_slice(&out));
+    buf_close(&out);
+}
+
+/* It belongs to no cluster, and has come to ask. */
+static bool hello_is_of_guest(const struct peer_connection *c, const struct message_hello *h)
+{
+    return c->member == NULL && c->peers->events.guest != NULL && h->cluster_id == 0 &&
+           h->target_id == 0 && h->node_id != 0 && h->node_id != c->peers->node_id;
+}
+
+static void guest_in(struct peer_connection *c, uint64_t id)
+{
+    struct buf out = {0};
+    hello_put(c->peers, &out, id);
+    (void)c->peers->env->net->write(c->stream, buf_slice(&out));
+    buf_close(&out);
+    c->is_guest = true;
+}
+
+static void guest_asks(struct peer_connection *c, const struct message *m)
+{
+    struct errmsg err = {0};
+    struct message answer = {0};
+    if (m->type != MESSAGE_MEMBER_ASK) {
+        (void)errmsg_set(&err, RC_MALFORMED, "a guest says something of type %u",
+                         (unsigned)m->type);
+        peer_connection_refuse(c, &err);
+        return;
+    }
+    c->peers->events.guest(c->peers->context, &m->member_ask, &answer);
+    write_message(c, &answer);
+}
+
+/* Somebody of this cluster whom nobody has added, with whom a connection may begin. True if it has
+ * been added now. */
+static bool hello_is_admitted(struct peer_connection *c, const struct message_hello *h)
+{
+    struct peers *p = c->peers;
+    struct message farewell = {0};
+    if (c->member != NULL || p->events.admit == NULL || h->cluster_id != p->cluster_id ||
+        h->target_id != p->node_id || h->node_id == p->node_id || h->node_id == 0 ||
+        h->name.size > PEER_NAME_BYTES_MAX || peers_find(p, h->node_id) != NULL) {
+        return false;
+    }
+    if (p->events.admit(p->context, h, &farewell)) {
+        char name[PEER_NAME_BYTES_MAX + 1];
+        (void)snprintf(name, sizeof name, "%.*s", (int)h->name.size,
+                       (const char *)h->name.data);
+        peers_add(p, h->node_id, name, "", 0);
+        return true;
+    }
+    if (farewell.type != 0) {
+        /* Behind our HELLO, without which it would not be listened to. */
+        guest_in(c, h->node_id);
+        write_message(c, &farewell);
+    }
+    return false;
+}
+
 static void connection_hello(struct peer_connection *c, struct slice frame)
 {
     struct peers *p = c->peers;
@@ -278,6 +342,15 @@ static void connection_hello(struct peer_connection *c, struct slice frame)
     struct peer *member = NULL;
     struct errmsg err = {0};
     enum status rc = hello_decode(frame, &m, &arena, &err);
+    if (rc == RC_OK && hello_is_of_guest(c, &m.hello)) {
+        guest_in(c, m.hello.node_id);
+        arena_close(&arena);
+        return;
+    }
+    if (rc == RC_OK && !hello_is_admitted(c, &m.hello) && c->is_guest) {
+        arena_close(&arena); /* it was told why; it ends the connection, or its time does */
+        return;
+    }
     if (rc == RC_OK) {
         rc = hello_check(p, &m.hello, c->member, &member, &err);
     }
@@ -308,7 +381,7 @@ static bool connection_frame(void *context, struct slice frame)
 {
     struct peer_connection *c = context;
     struct peers *p = c->peers;
-    if (!c->is_up) {
+    if (!c->is_up && !c->is_guest) {
         connection_hello(c, frame);
         return c->stream != NULL;
     }
@@ -317,6 +390,8 @@ static bool connection_frame(void *context, struct slice frame)
     arena_clear(&p->arena);
     if (message_decode(frame, &m, &p->arena, &err) != RC_OK) {
         peer_connection_refuse(c, &err);
+    } else if (c->is_guest) {
+        guest_asks(c, &m);
     } else if (m.type == MESSAGE_HELLO) {
         (void)errmsg_set(&err, RC_MALFORMED, "it says HELLO twice");
         peer_connection_refuse(c, &err);

@@ -20,6 +20,7 @@ struct peer_connection {
     uint64_t deadline_ms; /* of the handshake */
     uint64_t heard_ms;
     bool is_up;
+    bool is_guest;   /* it has said HELLO, and belongs to no cluster */
     bool is_reading; /* connection_data is on the stack and frees it */
     char address[PEER_ADDRESS_BYTES_MAX];
 };
@@ -75,10 +76,14 @@ static inline uint64_t peers_now(const struct peers *p)
 
 struct peer *peers_find(const struct peers *p, uint64_t id); /* may be NULL */
 
-/* The lower id connects. */
-static inline bool peer_is_dialled(const struct peers *p, const struct peer *m)
+/* When it is for us to connect, if there is no connection: the lower id at once, the other one when
+ * that does not come. */
+static inline uint64_t peer_dial_ms(const struct peers *p, const struct peer *m)
 {
-    return p->node_id < m->id;
+    if (m->host[0] == '\0') {
+        return UINT64_MAX;
+    }
+    return p->node_id < m->id ? m->retry_at_ms : m->retry_at_ms + PEER_IMPATIENT_MS;
 }
 
 static inline bool peer_is_up(const struct peer *m)

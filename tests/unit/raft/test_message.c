@@ -11,7 +11,7 @@
 #include "tests/support/check_main.h"
 
 #define TYPE_LOW  MESSAGE_HELLO
-#define TYPE_HIGH MESSAGE_LEASE_TELL
+#define TYPE_HIGH MESSAGE_REMOVED
 
 /* Random numbers of every length: the ends of the ranges come up as often as the middle. */
 static uint64_t any_u64(struct rng *r)
@@ -142,6 +142,17 @@ static struct message any_message(struct rng *r, struct arena *a, uint8_t type)
         m.lease_tell.found = rng_chance(r, 500);
         m.lease_tell.remaining_ms = m.lease_tell.found ? any_u64(r) : 0;
         break;
+    case MESSAGE_MEMBER_ASK:
+        m.member_ask = (struct message_member_ask){
+            any_u64(r),          any_u64(r),          (uint8_t)rng_range(r, 1, MEMBER_JOIN),
+            rng_chance(r, 500),  any_bytes(r, a, 64), any_bytes(r, a, 200)};
+        break;
+    case MESSAGE_MEMBER_TELL:
+        m.member_tell = (struct message_member_tell){
+            any_u64(r), (uint8_t)rng_range(r, 1, MEMBER_GONE), any_bytes(r, a, 200),
+            any_bytes(r, a, 200), any_u64(r), any_bytes(r, a, 300)};
+        break;
+    case MESSAGE_REMOVED: m.removed.id = any_u64(r); break;
     case MESSAGE_PING: break;
     }
     return m;

@@ -31,6 +31,10 @@ struct side {
     uint64_t remove_on_message; /* a member to remove from inside the event, 0 = none */
     uint64_t remove_on_down;
     bool in_order; /* terms of messages rise by 1 */
+    uint64_t admits;   /* this one, 0 = nobody */
+    uint64_t farewell; /* to this one, 0 = nobody */
+    uint64_t removals; /* it was told */
+    uint64_t asked;    /* by guests */
 };
 
 static struct fake_net *net;
@@ -69,6 +73,7 @@ static void side_message(void *context, uint64_t from, const struct message *m)
         }
         ck_assert(is_right);
     }
+    s->removals += m->type == MESSAGE_REMOVED;
     if (s->remove_on_message != 0) {
         peers_remove(s->peers, s->remove_on_message);
     }
@@ -95,8 +100,31 @@ static void side_down(void *context, uint64_t peer)
     }
 }
 
-static const struct peers_events side_events = {
-    .message = side_message, .up = side_up, .down = side_down};
+static bool side_admit(void *context, const struct message_hello *hello,
+                       struct message *farewell)
+{
+    struct side *s = context;
+    if (hello->node_id == s->farewell) {
+        *farewell = (struct message){.type = MESSAGE_REMOVED, .removed = {hello->node_id}};
+    }
+    return hello->node_id == s->admits;
+}
+
+static void side_guest(void *context, const struct message_member_ask *question,
+                       struct message *answer)
+{
+    struct side *s = context;
+    s->asked++;
+    *answer = (struct message){
+        .type = MESSAGE_MEMBER_TELL,
+        .member_tell = {.token = question->token, .verdict = MEMBER_UNDER_WAY}};
+}
+
+static const struct peers_events side_events = {.message = side_message,
+                                                .up = side_up,
+                                                .down = side_down,
+                                                .admit = side_admit,
+                                                .guest = side_guest};
 
 static const char *const hosts[] = {"alpha", "beta", "gamma"};
 
@@ -461,7 +489,7 @@ static void expect_refusal(const struct peers_options *changed, const char *reas
     side_open_with(1, changed);
     peers_add(sides[0].peers, 2, hosts[1], hosts[1], PORT);
     side_knows(&sides[1], 0);
-    run_for(3000);
+    run_for(PEER_IMPATIENT_MS - 1);
     ck_assert_int_eq(sides[0].ups, 0);
     ck_assert(!peers_is_up(sides[1].peers, 1));
     ck_assert_int_eq(times_logged(&sides[1], reason) + times_logged(&sides[0], reason), 1);
@@ -652,19 +680,102 @@ START_TEST(hello_twice_is_thrown_out)
 }
 END_TEST
 
-START_TEST(the_wrong_side_connecting_is_thrown_out)
+/* 5 connects to 8. What 8 begins itself counts only while 5 does not try. */
+START_TEST(the_other_side_connecting_is_thrown_out_while_this_one_tries)
 {
     struct buf out = {0};
     struct env *from = fake_net_host(net, "raw");
     struct raw r;
     side_open(0, 5);
-    peers_add(sides[0].peers, 8, "", "nowhere", PORT); /* 5 connects to 8, not 8 to 5 */
+    side_open(1, 8);
+    fake_net_stall(sides[1].env, true);
+    peers_add(sides[0].peers, 8, "", hosts[1], PORT);
+    run_for(1);
     raw_connect(&r, from);
     hello_bytes(&out, MESSAGE_FORMAT, 8);
     (void)from->net->write(r.stream, buf_slice(&out));
     fake_net_settle(net);
     ck_assert(r.is_closed);
     ck_assert_int_eq(times_logged(&sides[0], "has to wait to be connected to"), 1);
+    buf_close(&out);
+    raw_close(&r, from);
+}
+END_TEST
+
+START_TEST(the_higher_id_connects_when_the_lower_one_does_not)
+{
+    side_open(0, 1);
+    side_open(1, 2);
+    peers_add(sides[0].peers, 2, hosts[1], "", 0); /* it does not know where 2 is */
+    side_knows(&sides[1], 0);
+    run_for(PEER_IMPATIENT_MS - 1);
+    ck_assert(!peers_is_up(sides[0].peers, 2));
+    run_for(PEER_RECONNECT_MS + 1);
+    ck_assert(peers_is_up(sides[0].peers, 2));
+    ck_assert(peers_is_up(sides[1].peers, 1));
+    fake_net_break(net, sides[0].env, sides[1].env);
+    run_for(PEER_IMPATIENT_MS + 2 * PEER_RECONNECT_MS);
+    ck_assert(peers_is_up(sides[0].peers, 2));
+}
+END_TEST
+
+START_TEST(who_is_not_known_is_let_in_if_it_is_admitted)
+{
+    side_open(0, 1);
+    side_open(1, 2);
+    side_knows(&sides[1], 0);
+    run_for(2 * PEER_IMPATIENT_MS);
+    ck_assert_int_eq(sides[0].ups, 0);
+    ck_assert_int_ge(times_logged(&sides[0], "is not a member of this cluster"), 1);
+    sides[0].admits = 2;
+    run_for(PEER_IMPATIENT_MS + PEER_RECONNECT_MS_MAX + 1);
+    ck_assert(peers_is_up(sides[0].peers, 2));
+    ck_assert(peers_is_up(sides[1].peers, 1));
+    ck_assert(send_term(&sides[0], 2, 1));
+    run_for(1);
+    ck_assert_uint_eq(sides[1].received, 1);
+}
+END_TEST
+
+START_TEST(who_is_not_admitted_is_told_why)
+{
+    side_open(0, 1);
+    side_open(1, 2);
+    side_knows(&sides[1], 0);
+    sides[0].farewell = 2;
+    run_for(2 * PEER_IMPATIENT_MS);
+    ck_assert_int_eq(sides[0].ups, 0);
+    ck_assert_uint_ge(sides[1].removals, 1);
+    run_for(2 * PEER_HELLO_MS); /* and the connection does not stay for ever */
+    ck_assert_int_ge(sides[1].downs, 1);
+}
+END_TEST
+
+START_TEST(a_guest_asks_and_is_answered)
+{
+    struct buf out = {0};
+    struct env *from = fake_net_host(net, "raw");
+    struct raw r;
+    side_open(0, 1);
+    raw_connect(&r, from);
+    struct message m = {.type = MESSAGE_HELLO,
+                        .hello = {.format = MESSAGE_FORMAT, .node_id = 77}};
+    message_encode(&out, &m);
+    m = (struct message){.type = MESSAGE_MEMBER_ASK,
+                         .member_ask = {.token = 5, .id = 77, .kind = MEMBER_JOIN}};
+    message_encode(&out, &m);
+    (void)from->net->write(r.stream, buf_slice(&out));
+    fake_net_settle(net);
+    ck_assert(!r.is_closed);
+    ck_assert_uint_eq(sides[0].asked, 1);
+    ck_assert_uint_gt(r.in.size, 2 * MESSAGE_HEADER_BYTES); /* its HELLO, and the answer */
+    ck_assert_int_eq(sides[0].ups, 0);
+    buf_clear(&out);
+    message_encode(&out, &(struct message){.type = MESSAGE_REQUEST_VOTE});
+    (void)from->net->write(r.stream, buf_slice(&out));
+    fake_net_settle(net);
+    ck_assert(r.is_closed);
+    ck_assert_int_eq(times_logged(&sides[0], "a guest says something of type 2"), 1);
     buf_close(&out);
     raw_close(&r, from);
 }
@@ -731,7 +842,7 @@ START_TEST(a_new_address_is_used_at_once)
 {
     side_open(0, 1);
     side_open(1, 2);
-    side_knows(&sides[1], 0);
+    peers_add(sides[1].peers, 1, hosts[0], "", 0);
     peers_add(sides[0].peers, 2, hosts[1], "nowhere", PORT);
     run_for(5000);
     ck_assert_int_eq(sides[0].ups, 0);
@@ -833,7 +944,11 @@ static Suite *peer_suite(void)
     tcase_add_test(c, another_format_is_thrown_out_though_nothing_else_of_it_can_be_read);
     tcase_add_test(c, anything_before_hello_is_thrown_out);
     tcase_add_test(c, hello_twice_is_thrown_out);
-    tcase_add_test(c, the_wrong_side_connecting_is_thrown_out);
+    tcase_add_test(c, the_other_side_connecting_is_thrown_out_while_this_one_tries);
+    tcase_add_test(c, the_higher_id_connects_when_the_lower_one_does_not);
+    tcase_add_test(c, who_is_not_known_is_let_in_if_it_is_admitted);
+    tcase_add_test(c, who_is_not_admitted_is_told_why);
+    tcase_add_test(c, a_guest_asks_and_is_answered);
     tcase_add_test(c, connections_without_hello_are_few_and_short);
     tcase_add_test(c, a_member_may_be_removed_by_what_it_says);
     tcase_add_test(c, a_member_may_be_removed_by_its_loss);
