@@ -39,6 +39,7 @@ enum mutant {
     MUTANT_OVERTAKES_REFUSED,      /* raft/node_propose.c: a write runs without the one before it */
     MUTANT_NO_SPLIT,               /* raft/engine_receive.c: rule SPLIT switched off */
     MUTANT_NO_GATE,                /* raft/engine_change.c: rule GATE switched off */
+    MUTANT_PROMOTED_BEHIND,        /* raft/node_member.c promotes who has not caught up */
 };
 
 #ifdef MUTANT

@@ -23,7 +23,7 @@
 #include "raft/message.h"
 
 #define ENGINE_MEMBERS_MAX         16
-#define ENGINE_ADDRESS_BYTES_MAX   340
+#define ENGINE_ADDRESS_BYTES_MAX   400
 #define ENGINE_ELECTION_TIMEOUT_MS 200
 #define ENGINE_HEARTBEAT_MS        40
 #define ENGINE_TRAILING_BYTES      ((uint64_t)8 << 20)
@@ -35,7 +35,7 @@ enum engine_role { ENGINE_STANDBY = 0, ENGINE_VOTER = 1, ENGINE_SPARE = 2 };
 struct engine_member {
     uint64_t id;
     uint8_t role;                           /* enum engine_role */
-    char address[ENGINE_ADDRESS_BYTES_MAX]; /* "name=host:port", kept in the log */
+    char address[ENGINE_ADDRESS_BYTES_MAX]; /* "name=host:port", and more behind ";": in the log */
 };
 
 struct engine_configuration {

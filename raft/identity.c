@@ -90,7 +90,7 @@ static enum status parse(const char *text, size_t size, const char *path, struct
                "\ninitial %16" SCNx64 "\nname %63s\n",
                &format, &phase, &out->cluster_id, &out->node_id, &out->initial, out->name);
     out->phase = (enum identity_phase)phase;
-    if (fields != 6 || (phase != IDENTITY_PENDING && phase != IDENTITY_MEMBER) ||
+    if (fields != 6 || phase < IDENTITY_PENDING || phase > IDENTITY_REMOVED ||
         render(again, sizeof again, out) != size || memcmp(text, again, size) != 0) {
         return errmsg_set(err, RC_CORRUPT, "%s is corrupt; replace this member", path);
     }

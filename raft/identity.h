@@ -3,6 +3,8 @@
  *   absent   -> the dir is empty: nothing was ever promised from it
  *   PENDING  -> every first member said it is new; the log may not exist yet
  *   MEMBER   -> the log exists; if it does not, it was lost, and the identity with it
+ *   JOINING  -> it asks a cluster to be added, under an id of its own; the log may not exist yet
+ *   REMOVED  -> it was a member, and is not any more
  */
 #ifndef RAFT_IDENTITY_H
 #define RAFT_IDENTITY_H
@@ -10,13 +12,20 @@
 #include "base/env.h"
 #include "raft/node.h"
 
-enum identity_phase { IDENTITY_NONE = 0, IDENTITY_PENDING = 1, IDENTITY_MEMBER = 2 };
+enum identity_phase {
+    IDENTITY_NONE = 0,
+    IDENTITY_PENDING = 1,
+    IDENTITY_MEMBER = 2,
+    IDENTITY_JOINING = 3,
+    IDENTITY_REMOVED = 4
+};
 
 struct identity {
     enum identity_phase phase;
     uint64_t cluster_id;
     uint64_t node_id;
-    uint64_t initial; /* identity_of_members of the first members; 0 = a single node */
+    uint64_t initial; /* identity_of_members of the first members, or of who joined the cluster; 0 = a
+                       * single node */
     char name[NODE_NAME_BYTES_MAX];
 };
 

@@ -83,6 +83,9 @@ static void on_apply(void *context, uint64_t index, uint64_t term, uint8_t type,
         }
     } else {
         store_skip(n->store, index);
+        if (type == ENTRY_CHANGE) {
+            node_configuration_applied(n, payload);
+        }
     }
     n->log_bytes += payload.size;
     node_note_applied(n, index, term);
@@ -267,6 +270,11 @@ static void refused_turn(struct node *n)
     }
     node_ttl_fail_all(n, RC_STOPPED);
     node_export_fail_all(n, RC_STOPPED);
+    node_change_fail_all(n, RC_STOPPED);
+    if (n->identity.phase == IDENTITY_REMOVED && n->peers != NULL) {
+        peers_close(n->peers); /* there is nobody to talk to any more */
+        n->peers = NULL;
+    }
 }
 
 void node_turn(struct node *n)
@@ -285,10 +293,13 @@ void node_turn(struct node *n)
     } else if (n->engine != NULL) {
         node_settle_identity(n);
         engine_tick(n->engine, now);
+        node_member_turn(n, now);
         node_lease_turn(n, now);
         node_propose_turn(n);
         read_turn(n, now);
         node_ttl_turn(n, now);
+        node_change_turn(n, now);
+        node_registry_turn(n, now);
         node_snapshot_turn(n, now);
         pending_expire(&n->pending, now);
         if (n->phase == NODE_STOPPING) {
@@ -300,6 +311,7 @@ void node_turn(struct node *n)
         pending_expire(&n->pending, now);
         read_turn(n, now);
         node_ttl_turn(n, now);
+        node_change_turn(n, now);
     }
     if (n->peers != NULL) {
         peers_flush(n->peers);
@@ -323,6 +335,7 @@ uint64_t node_next_deadline_ms(const struct node *n)
     if (n->phase == NODE_WAITING) {
         next = earlier(next, n->boot_ask_ms);
         next = earlier(next, node_ttl_deadline_ms(n));
+        next = earlier(next, node_change_deadline_ms(n));
         return earlier(next, n->reads.deadline_ms);
     }
     if (n->engine != NULL) {
@@ -330,6 +343,9 @@ uint64_t node_next_deadline_ms(const struct node *n)
         next = earlier(next, read_index_next_deadline_ms(&n->reads));
         next = earlier(next, node_lease_deadline_ms(n));
         next = earlier(next, node_ttl_deadline_ms(n));
+        next = earlier(next, node_change_deadline_ms(n));
+        next = earlier(next, node_member_deadline_ms(n));
+        next = earlier(next, node_registry_deadline_ms(n));
         next = earlier(next, node_snapshot_deadline_ms(n));
         next = earlier(next, node_export_deadline_ms(n));
         if (hub_has_work(n->watches)) {

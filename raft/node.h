@@ -49,6 +49,14 @@ struct node_options {
      * dir is empty; later the log knows. */
     const struct node_member *members;
     size_t member_count;
+    /* Members of a running cluster, any of which this node asks to be added (names are of no
+     * matter); only looked at when the data dir is empty. Not together with first members. */
+    const struct node_member *join;
+    size_t join_count;
+    bool learner; /* joining: stays a standby */
+    /* Where the other members reach this one's peer port; NULL, 0: as peer_host and peer_port. */
+    const char *peer_address_host;
+    uint16_t peer_address_port;
     uint32_t election_timeout_ms; /* 0 = default */
     uint32_t heartbeat_ms;        /* 0 = default */
     size_t wal_segment_bytes;     /* 0 = default */
@@ -232,6 +240,40 @@ void node_export_read(struct node_export *e, size_t bytes, node_export_data_fn g
 /* Lets go of it, however far it is. No callback follows. Also twice, and if it was not begun. */
 void node_export_end(struct node_export *e);
 
+/* ---- members ----------------------------------------------------------------------------- */
+
+#define NODE_CHANGES_MAX     64 /* in flight through one node */
+#define NODE_TEXT_BYTES_MAX  512
+
+struct node_change;
+
+/* RC_OK: `verdict` is MEMBER_DONE, MEMBER_REFUSED or MEMBER_UNKNOWN (raft/message.h), `text` says
+ * more; `already`: nothing was left to do. RC_TIMEOUT: it goes on (or has not begun), and `text`
+ * says what it waits for. RC_NO_LEADER, RC_STOPPED. `text` is never NULL, and valid until return. */
+typedef void (*node_change_fn)(struct node_change *c, enum status rc, uint8_t verdict,
+                               bool already, const char *text);
+
+/* A change of the members, by name (or by id in 16 hexadecimal digits), through any of them. The
+ * caller's memory, pinned until completion. Asking again for what is done already does no harm. */
+struct node_change {
+    node_change_fn done;
+    void *owner;
+    uint8_t kind; /* enum member_request (raft/message.h), not MEMBER_JOIN */
+    bool learner; /* MEMBER_ADD, MEMBER_REPLACE: it stays a standby */
+    char name[NODE_NAME_BYTES_MAX]; /* MEMBER_TRANSFER: "" = whoever is best */
+    char address[NODE_ADDRESS_BYTES_MAX]; /* ADD, REPLACE: "host:port" of its peers, or "" */
+    /* private */
+    struct list link;
+    uint64_t token;
+    uint64_t deadline_ms;
+    bool has_begun; /* it was under way when last asked */
+    char text[NODE_TEXT_BYTES_MAX];
+};
+
+/* Errors now, without completion: RC_STOPPED; RC_OVERLOADED beyond NODE_CHANGES_MAX. */
+enum status node_change(struct node *n, struct node_change *c, uint64_t deadline_ms) MUST_USE;
+void node_change_cancel(struct node *n, struct node_change *c);
+
 /* ---- what there is to know --------------------------------------------------------------- */
 
 enum member_role { MEMBER_VOTER = 1, MEMBER_STANDBY = 2, MEMBER_SPARE = 3 };
@@ -245,6 +287,9 @@ struct node_member_status {
     bool is_leader;
     bool is_self;
     bool is_up;           /* connected to this node (itself: true) */
+    bool is_learner;      /* a standby that stays one */
+    bool is_leaving;      /* to be removed as soon as that is safe */
+    char waits_for[128];  /* what its change waits for, as the leader sees it; "" elsewhere */
     uint64_t match_index; /* leader only, else 0 */
 };
 
@@ -252,7 +297,8 @@ struct node_status {
     uint64_t cluster_id;
     uint64_t node_id;
     const char *name;
-    const char *state;        /* "leader", "follower", "candidate", "standby", "refused" */
+    const char *state;        /* "leader", "follower", "candidate", "standby", "joining",
+                               * "waiting", "removed", "refused" */
     const char *state_reason; /* why it does not serve, "" if it does */
     uint64_t term;
     uint64_t leader_id; /* 0 = unknown */

@@ -8,16 +8,22 @@
  *   node_lease.c      the leader's keeper: leases that end, nodes that are reaped
  *   node_ttl.c        questions for the time that a lease has left
  *   node_leader.c     the state changes: cluster time, hand-over, digests compared
+ *   node_member.c     the leader's part in changes of the members: what is asked, what follows
+ *   node_registry.c   what is known of members: by the configuration, by keys, by connections
+ *   node_change.c     questions for such changes, on any member
+ *   node_join.c       an empty data dir asks a running cluster to be added
  *   node_status.c     what there is to know
  *
- * Phases: WAITING (an empty data dir asks the other first members) -> RUNNING -> STOPPING;
- * REFUSED from WAITING (this member's data was lost) or RUNNING (it must not serve any more).
+ * Phases: WAITING (an empty data dir asks the other first members, or asks to join) -> RUNNING ->
+ * STOPPING; REFUSED from WAITING (this member's data was lost) or RUNNING (it must not serve any
+ * more: it was removed).
  */
 #ifndef RAFT_NODE_INTERNAL_H
 #define RAFT_NODE_INTERNAL_H
 
 #include "lease/keeper.h"
 #include "raft/engine.h"
+#include "raft/frame_reader.h"
 #include "raft/identity.h"
 #include "raft/node.h"
 #include "raft/peer.h"
@@ -68,6 +74,61 @@ struct node_ttls {
     uint64_t deadline_ms; /* not later than the earliest of any */
 };
 
+/* How well a standby follows: it has reached what was the last entry when a round began, and the
+ * next round begins. In sync is who needed less than an election timeout for that. */
+struct member_round {
+    uint64_t id;
+    uint64_t target;
+    uint64_t began_ms;
+    bool is_in_sync;
+    char waits_for[128]; /* why its change does not go on */
+};
+
+#define NODE_LEAVERS_MAX 16
+
+struct node_membership {
+    struct engine_configuration applied; /* the committed one, as of what is applied */
+    struct member_round rounds[NODE_MEMBERS_MAX];
+    uint64_t look_ms;    /* the leader looks after changes that go on by themselves */
+    uint64_t propose_ms; /* keys are not written again before */
+    struct {
+        uint64_t target; /* nothing is proposed until it has everything; 0 = no hand-over */
+        uint64_t until_ms;
+    } hand_over;
+    /* They were members, are told so, and disconnected then. */
+    struct {
+        uint64_t id;
+        uint64_t until_ms;
+    } leavers[NODE_LEAVERS_MAX];
+    size_t admitted; /* members that said HELLO before we had heard of them */
+    struct list changes;
+    size_t change_count;
+    uint64_t ask_ms;
+    uint64_t next_token;
+    char text[NODE_TEXT_BYTES_MAX]; /* of the answer that is being given */
+    char address[NODE_ADDRESS_BYTES_MAX];
+    struct buf encoded;
+    struct {
+        struct metric *voters;
+        struct metric *standbys;
+        struct metric *changes;
+    } metrics;
+};
+
+/* The way into a running cluster. */
+struct node_join {
+    bool is_active;
+    struct env_stream *stream; /* NULL: none */
+    struct frame_reader reader;
+    bool is_greeted;
+    bool is_reading;
+    size_t next;             /* of options.join */
+    struct node_member hint; /* the leader, as another member said; port 0 = none */
+    struct node_member at;   /* who is asked now */
+    uint64_t give_up_ms;
+    char text[NODE_TEXT_BYTES_MAX]; /* what was said last */
+};
+
 struct node {
     struct node_options options; /* strings and members copied */
     struct node_member members[NODE_MEMBERS_MAX];
@@ -92,6 +153,10 @@ struct node {
     struct read_index reads;
     struct node_leases leases;
     struct node_ttls ttls;
+    struct node_membership membership;
+    struct node_join join;
+    struct node_member joins[NODE_MEMBERS_MAX];
+    struct node_member peer_address; /* of this node, as others shall know it */
     struct arena apply_arena;
     struct arena query_arena;
     bool in_turn;
@@ -189,7 +254,8 @@ void node_bootstrap_turn(struct node *n, uint64_t now_ms);
 void node_on_boot_query(struct node *n, uint64_t from);
 void node_on_boot_result(struct node *n, uint64_t from, const struct message_boot *m);
 void node_on_peer_up(struct node *n, uint64_t from, const struct message_hello *hello);
-bool node_parse_member(const char *address, struct node_member *out);
+/* Opens the peer port, and the engine with what the data dir holds. */
+enum status node_open_joined(struct node *n, struct errmsg *err);
 
 /* node_propose.c */
 void node_propose_turn(struct node *n);
@@ -209,7 +275,6 @@ void node_on_pull(struct node *n, uint64_t from, const struct message_snapshot_p
 void node_on_chunk(struct node *n, uint64_t from, const struct message_snapshot_chunk *m);
 void node_on_installed(struct node *n, uint64_t index);
 void node_discard_close(struct node *n);
-void node_on_configuration(struct node *n, const struct engine_configuration *c);
 
 /* Begins a snapshot of the present state, if one can be begun now. */
 void node_snapshot_take(struct node *n, uint64_t now_ms);
@@ -239,7 +304,69 @@ void node_on_lease_ask(struct node *n, uint64_t from, const struct message_lease
 void node_on_lease_tell(struct node *n, uint64_t from, const struct message_lease_tell *m);
 void node_ttl_peer_lost(struct node *n, uint64_t peer);
 
+/* node_registry.c */
+extern const char node_removed_reason[];
+struct member_notes {
+    bool learner;
+    uint64_t replaces; /* id of the member whose place it takes; 0 = none */
+};
+struct member_invitation {
+    bool is_there;
+    bool learner;
+    uint64_t replaces;
+    char address[NODE_ADDRESS_BYTES_MAX]; /* "" = any */
+};
+bool node_parse_member(const char *address, struct node_member *out);
+struct member_notes node_member_notes(const char *address);
+void node_format_member(const struct node_member *m, const struct member_notes *notes,
+                        char *text, size_t bytes);
+const struct engine_member *node_find_member(const struct engine_configuration *c, uint64_t id);
+/* To be removed, or removed: its id is never used again. */
+bool node_has_tombstone(const struct node *n, uint64_t id);
+/* It was a member, and is not any more. */
+bool node_was_removed(const struct node *n, uint64_t id);
+/* A member that had this name was removed, and no member has it now. */
+bool node_name_was_removed(const struct node *n, const char *name);
+struct member_invitation node_invitation(const struct node *n, const char *name);
+/* These propose, if this node leads, not too often. */
+void node_put_tombstone(struct node *n, uint64_t id, const char *name);
+void node_put_invitation(struct node *n, const char *name, const struct member_invitation *i);
+void node_drop_invitation(struct node *n, const char *name);
+void node_on_configuration(struct node *n, const struct engine_configuration *c);
+void node_configuration_applied(struct node *n, struct slice bytes);
+void node_registry_turn(struct node *n, uint64_t now_ms);
+uint64_t node_registry_deadline_ms(const struct node *n);
+bool node_on_admit(void *context, const struct message_hello *hello, struct message *farewell);
+/* A message of one that is no member any more: true, and it was told. */
+bool node_turns_away(struct node *n, uint64_t from);
+void node_on_removed(struct node *n, const struct message_removed *m);
+
+/* node_member.c */
+/* This node leads: what it says to what is asked. Slices of `tell` are valid until the next. */
+void node_member_judge(struct node *n, const struct message_member_ask *ask,
+                       struct message_member_tell *tell);
+bool node_member_may_judge(const struct node *n);
+void node_member_turn(struct node *n, uint64_t now_ms);
+uint64_t node_member_deadline_ms(const struct node *n);
+const char *node_member_waits_for(const struct node *n, uint64_t id);
+
+/* node_change.c */
+void node_change_open(struct node *n);
+void node_change_fail_all(struct node *n, enum status rc);
+void node_change_turn(struct node *n, uint64_t now_ms);
+uint64_t node_change_deadline_ms(const struct node *n);
+void node_on_member_ask(struct node *n, uint64_t from, const struct message_member_ask *m);
+void node_on_member_tell(struct node *n, uint64_t from, const struct message_member_tell *m);
+void node_on_guest(void *context, const struct message_member_ask *question,
+                   struct message *answer);
+
+/* node_join.c */
+void node_join_begin(struct node *n);
+void node_join_turn(struct node *n, uint64_t now_ms);
+void node_join_close(struct node *n);
+
 /* node_leader.c */
+uint64_t node_successor(const struct node *n); /* 0 = nobody */
 void node_on_state(struct node *n);
 void node_note_applied(struct node *n, uint64_t index, uint64_t term);
 void node_on_digest(struct node *n, uint64_t from, uint64_t index, uint64_t digest);

@@ -49,6 +49,8 @@ void node_on_state(struct node *n)
     if (leader != n->identity.node_id || engine_term(n->engine) != n->leading_term) {
         n->leading_term = 0;
         node_lease_unlead(n);
+        n->membership.hand_over.target = 0;
+        memset(n->membership.rounds, 0, sizeof n->membership.rounds);
         node_drop_forwarded(n); /* their senders send them again in the next term */
         n->check.index = 0;
     }
@@ -148,7 +150,7 @@ void node_stop(struct node *n, void (*stopped)(void *context), void *context)
 }
 
 /* The voter that is furthest, to whom leadership goes. */
-static uint64_t successor(const struct node *n)
+uint64_t node_successor(const struct node *n)
 {
     const struct engine_configuration *c = engine_configuration(n->engine);
     uint64_t best = 0;
@@ -182,7 +184,7 @@ void node_stop_turn(struct node *n, uint64_t now_ms)
         return;
     }
     if (!timed_out && engine_state(n->engine) == ENGINE_LEADER && n->peers != NULL) {
-        uint64_t target = successor(n);
+        uint64_t target = node_successor(n);
         if (target != 0) {
             /* Again and again: the core gives up after an election timeout, and says no as long
              * as one attempt is under way or the target lacks an entry. */

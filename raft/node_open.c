@@ -19,44 +19,8 @@
 
 static const char *const lost_reason =
     "this data dir is empty, but the cluster has history with this member: its data was lost. "
-    "It "
-    "must not vote again under this name; remove its member and join a new one";
-
-/* ---- members ----------------------------------------------------------------------------- */
-
-/* "name=host:port", the form in which the log keeps members. */
-static void format_member(const struct node_member *m, char *text, size_t bytes)
-{
-    snprintf(text, bytes, "%s=%s:%u", m->name, m->host, (unsigned)m->port);
-}
-
-bool node_parse_member(const char *address, struct node_member *out)
-{
-    const char *equals = strchr(address, '=');
-    const char *colon = strrchr(address, ':');
-    memset(out, 0, sizeof *out);
-    if (equals == NULL || colon == NULL || colon < equals ||
-        (size_t)(equals - address) >= sizeof out->name ||
-        (size_t)(colon - equals - 1) >= sizeof out->host) {
-        return false;
-    }
-    memcpy(out->name, address, (size_t)(equals - address));
-    memcpy(out->host, equals + 1, (size_t)(colon - equals - 1));
-    out->port = (uint16_t)strtoul(colon + 1, NULL, 10);
-    return true;
-}
-
-void node_on_configuration(struct node *n, const struct engine_configuration *c)
-{
-    read_index_leader_changed(&n->reads); /* it counts voters by their place */
-    for (size_t i = 0; i < c->count && n->peers != NULL; i++) {
-        struct node_member m;
-        if (c->members[i].id != n->identity.node_id &&
-            node_parse_member(c->members[i].address, &m)) {
-            peers_add(n->peers, c->members[i].id, m.name, m.host, m.port);
-        }
-    }
-}
+    "It must not vote again under its id: give its place to a new one by 'coordctl member replace', "
+    "and start it with --join";
 
 /* ---- messages of members ----------------------------------------------------------------- */
 
@@ -71,10 +35,16 @@ static void on_message(void *context, uint64_t from, const struct message *m)
         node_on_boot_result(n, from, &m->boot);
         return;
     }
-    if (n->engine == NULL || n->phase == NODE_REFUSED) {
+    if (m->type == MESSAGE_REMOVED) {
+        node_on_removed(n, &m->removed);
+        return;
+    }
+    if (n->engine == NULL || n->phase == NODE_REFUSED || node_turns_away(n, from)) {
         return;
     }
     switch (m->type) {
+    case MESSAGE_MEMBER_ASK: node_on_member_ask(n, from, &m->member_ask); return;
+    case MESSAGE_MEMBER_TELL: node_on_member_tell(n, from, &m->member_tell); return;
     case MESSAGE_INSTALL_SNAPSHOT: node_on_offer(n, from, &m->install_snapshot); return;
     case MESSAGE_SNAPSHOT_PULL: node_on_pull(n, from, &m->snapshot_pull); return;
     case MESSAGE_SNAPSHOT_CHUNK: node_on_chunk(n, from, &m->snapshot_chunk); return;
@@ -119,8 +89,11 @@ static void on_down(void *context, uint64_t peer)
     }
 }
 
-static const struct peers_events peer_events = {
-    .message = on_message, .up = on_up, .down = on_down};
+static const struct peers_events peer_events = {.message = on_message,
+                                                .up = on_up,
+                                                .down = on_down,
+                                                .admit = node_on_admit,
+                                                .guest = node_on_guest};
 
 static enum status open_peers(struct node *n, struct errmsg *err)
 {
@@ -186,7 +159,7 @@ static struct engine_configuration configuration_of_one(const struct node *n)
     memcpy(self.name, n->name, sizeof self.name);
     snprintf(self.host, sizeof self.host, "localhost");
     c.members[0] = (struct engine_member){.id = n->identity.node_id, .role = ENGINE_VOTER};
-    format_member(&self, c.members[0].address, sizeof c.members[0].address);
+    node_format_member(&self, NULL, c.members[0].address, sizeof c.members[0].address);
     return c;
 }
 
@@ -200,7 +173,7 @@ static struct engine_configuration first_configuration(const struct node *n)
         struct engine_member *m = &c.members[c.count++];
         m->id = identity_of_member(n->identity.cluster_id, n->members[i].name);
         m->role = ENGINE_VOTER;
-        format_member(&n->members[i], m->address, sizeof m->address);
+        node_format_member(&n->members[i], NULL, m->address, sizeof m->address);
     }
     /* The entry must be the same bytes everywhere, however the flag was ordered. */
     for (size_t i = 1; i < c.count; i++) {
@@ -253,6 +226,10 @@ void node_on_boot_result(struct node *n, uint64_t from, const struct message_boo
 
 void node_bootstrap_turn(struct node *n, uint64_t now_ms)
 {
+    if (n->join.is_active) {
+        node_join_turn(n, now_ms);
+        return;
+    }
     size_t answers = 0;
     for (size_t i = 0; i < n->boot_count; i++) {
         answers += n->boot[i].boot_id != 0;
@@ -310,13 +287,20 @@ static enum status check_identity(const struct node *n, struct errmsg *err)
                           ") than the given members",
                           n->data_dir, n->identity.cluster_id);
     }
+    if (n->identity.phase == IDENTITY_JOINING && n->options.join_count == 0) {
+        return errmsg_set(err, RC_INVALID,
+                          "the first start of the member in %s was interrupted: it needs the "
+                          "members to join again",
+                          n->data_dir);
+    }
     if (given == 0 && n->identity.initial != 0 && n->identity.phase == IDENTITY_PENDING) {
         return errmsg_set(err, RC_INVALID,
                           "the first start of the member in %s was interrupted: it needs the "
                           "first members again",
                           n->data_dir);
     }
-    if (n->identity.initial != 0 && n->peer_host == NULL) {
+    if (n->identity.initial != 0 && n->identity.phase != IDENTITY_REMOVED &&
+        n->peer_host == NULL) {
         return errmsg_set(
             err, RC_INVALID,
             "%s belongs to a member of a cluster: the peer listen address is missing",
@@ -334,7 +318,9 @@ static void new_identity(struct node *n)
         n->identity.node_id = identity_of_member(n->identity.cluster_id, n->name);
         return;
     }
-    n->identity.cluster_id = (env_random_u64(n->env) & INT64_MAX) | 1;
+    if (n->options.join_count == 0) { /* else to which cluster it belongs it will be told */
+        n->identity.cluster_id = (env_random_u64(n->env) & INT64_MAX) | 1;
+    }
     n->identity.node_id = (env_random_u64(n->env) & INT64_MAX) | 1;
 }
 
@@ -394,6 +380,7 @@ enum status node_start_engine(struct node *n, const struct engine_configuration 
         .wal_segment_bytes = n->options.wal_segment_bytes,
         .trailing_bytes = n->options.trailing_log_bytes,
         .bootstrap = first,
+        .joins = n->identity.phase == IDENTITY_JOINING,
     };
     enum status rc = n->env->disk->mkdir(n->env, dir);
     if (rc != RC_OK) {
@@ -410,6 +397,8 @@ enum status node_start_engine(struct node *n, const struct engine_configuration 
         return rc;
     }
     n->reads.engine = n->engine;
+    uint64_t index;
+    node_configuration_applied(n, engine_applied_configuration(n->engine, &index));
     uint64_t applied = engine_applied_index(n->engine);
     node_note_applied(n, applied, engine_term_of(n->engine, applied));
     return RC_OK;
@@ -419,7 +408,9 @@ enum status node_start_engine(struct node *n, const struct engine_configuration 
  * acknowledgement leaves, since those go out at the end of a turn. */
 void node_settle_identity(struct node *n)
 {
-    if (n->identity.phase == IDENTITY_MEMBER || !engine_is_settled(n->engine)) {
+    bool has_begun =
+        n->identity.phase != IDENTITY_JOINING || engine_stored_index(n->engine) > 0;
+    if (n->identity.phase == IDENTITY_MEMBER || !engine_is_settled(n->engine) || !has_begun) {
         return;
     }
     struct errmsg err = {0};
@@ -428,6 +419,13 @@ void node_settle_identity(struct node *n)
     if (rc != RC_OK) {
         node_fatal(n, rc, err.text);
     }
+}
+
+/* The cluster has taken this node in. */
+enum status node_open_joined(struct node *n, struct errmsg *err)
+{
+    enum status rc = open_peers(n, err);
+    return rc == RC_OK ? node_start_engine(n, NULL, err) : rc;
 }
 
 /* ---- open and close ---------------------------------------------------------------------- */
@@ -444,6 +442,14 @@ static void copy_options(struct node *n, const struct node_options *o)
         n->members[i] = o->members[i];
     }
     n->options.members = n->members;
+    for (size_t i = 0; i < o->join_count; i++) {
+        n->joins[i] = o->join[i];
+    }
+    n->options.join = n->joins;
+    const char *host = o->peer_address_host != NULL ? o->peer_address_host : o->peer_host;
+    snprintf(n->peer_address.name, sizeof n->peer_address.name, "%s", o->name);
+    snprintf(n->peer_address.host, sizeof n->peer_address.host, "%s", host != NULL ? host : "");
+    n->peer_address.port = o->peer_address_port != 0 ? o->peer_address_port : o->peer_port;
     n->env = o->env;
     n->log = o->log;
 }
@@ -470,6 +476,13 @@ static void register_metrics(struct node *n)
                         "Leases and sessions that ended by expiry while this node led.");
     n->metrics.lease_touches = metrics_counter(m, "coord_lease_touches_total", NULL,
                                                "Renewals of leases by this node's keeper.");
+    n->membership.metrics.voters =
+        metrics_gauge(m, "coord_member_voters", NULL, "Voters, by the configuration in use.");
+    n->membership.metrics.standbys = metrics_gauge(
+        m, "coord_member_standbys", NULL, "Standbys, by the configuration in use.");
+    n->membership.metrics.changes =
+        metrics_counter(m, "coord_member_changes_total", NULL,
+                        "Changes of the members that were committed while this node ran.");
     n->metrics.watches = metrics_gauge(m, "coord_watches", NULL, "Watches of this node.");
     n->metrics.watches_behind =
         metrics_gauge(m, "coord_watches_behind", NULL,
@@ -533,6 +546,15 @@ static enum status start(struct node *n, struct errmsg *err)
             return rc;
         }
     }
+    if (found == IDENTITY_REMOVED) {
+        node_refuse(n, node_removed_reason);
+        return RC_OK;
+    }
+    if (found == IDENTITY_JOINING ||
+        (found == IDENTITY_NONE && n->options.join_count > 0)) {
+        node_join_begin(n);
+        return RC_OK;
+    }
     rc = open_peers(n, err);
     if (rc != RC_OK) {
         return rc;
@@ -583,6 +605,18 @@ static enum status check_members(const struct node_options *o, struct errmsg *er
             }
         }
     }
+    if (o->join_count > NODE_MEMBERS_MAX) {
+        return errmsg_set(err, RC_INVALID, "%zu members to join given, at most %d",
+                          o->join_count, NODE_MEMBERS_MAX);
+    }
+    if (o->join_count > 0 && o->member_count > 0) {
+        return errmsg_set(err, RC_INVALID, "a node joins a cluster, or is one of its first "
+                                           "members, not both");
+    }
+    if (o->join_count > 0 && o->peer_host == NULL) {
+        return errmsg_set(err, RC_INVALID,
+                          "a node that joins a cluster needs a peer listen address");
+    }
     if (o->member_count > 0 && !is_there) {
         return errmsg_set(err, RC_INVALID, "\"%s\" is not among the first members", o->name);
     }
@@ -611,6 +645,7 @@ enum status node_open(const struct node_options *options, struct node **out, str
     list_init(&n->exports);
     node_lease_open(n);
     node_ttl_open(n);
+    node_change_open(n);
     read_index_init(&n->reads, &read_ops, n, 0, READ_RETRY_MS, n->boot_id);
     rc = start(n, err);
     n->reads.self = n->identity.node_id;
@@ -633,6 +668,8 @@ void node_close(struct node *n)
     read_index_close(&n->reads, RC_STOPPED);
     node_ttl_fail_all(n, RC_STOPPED);
     node_export_fail_all(n, RC_STOPPED);
+    node_change_fail_all(n, RC_STOPPED);
+    node_join_close(n);
     if (n->peers != NULL) {
         peers_close(n->peers);
     }
@@ -657,6 +694,7 @@ void node_close(struct node *n)
     buf_close(&n->batch);
     buf_close(&n->forwarded);
     buf_close(&n->install.configuration);
+    buf_close(&n->membership.encoded);
     mem_free(n->data_dir);
     mem_free(n->peer_host);
     mem_free(n);

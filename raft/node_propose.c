@@ -119,6 +119,9 @@ static void propose(struct node *n)
  * everything waits: for the next leader, or for this one if the hand-over fails. */
 static void propose_all(struct node *n)
 {
+    if (n->membership.hand_over.target != 0) {
+        return;
+    }
     while (node_has_forwarded(n) || !list_empty(&n->pending.queued)) {
         enum status rc = engine_may_submit(n->engine);
         if (rc == RC_NO_SPACE) {

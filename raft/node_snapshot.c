@@ -255,6 +255,8 @@ void node_on_installed(struct node *n, uint64_t index)
     n->log_bytes = 0;
     n->applied_term = engine_term_of(n->engine, index);
     node_anchor_time(n);
+    uint64_t configuration_index;
+    node_configuration_applied(n, engine_applied_configuration(n->engine, &configuration_index));
     log_info(n->log, "snapshot.installed", "index=%" PRIu64 " revision=%" PRIu64, index,
              store_revision(n->store));
     hub_rebind(n->watches, n->store);

@@ -6,10 +6,10 @@
 static const char *state_name(const struct node *n)
 {
     if (n->phase == NODE_REFUSED) {
-        return "refused";
+        return n->identity.phase == IDENTITY_REMOVED ? "removed" : "refused";
     }
     if (n->engine == NULL) {
-        return "waiting";
+        return n->join.is_active ? "joining" : "waiting";
     }
     switch (engine_state(n->engine)) {
     case ENGINE_LEADER: return "leader";
@@ -19,16 +19,19 @@ static const char *state_name(const struct node *n)
     const struct engine_configuration *c = engine_configuration(n->engine);
     for (size_t i = 0; i < c->count; i++) {
         if (c->members[i].id == n->identity.node_id && c->members[i].role != ENGINE_VOTER) {
-            return "standby";
+            return node_member_notes(c->members[i].address).learner ? "standby" : "joining";
         }
     }
-    return "follower";
+    return c->count == 0 ? "joining" : "follower";
 }
 
 static const char *state_reason(const struct node *n)
 {
     if (n->phase == NODE_REFUSED) {
         return n->refused_reason;
+    }
+    if (n->join.is_active) {
+        return n->join.text;
     }
     if (n->engine == NULL) {
         return "waiting for every first member to answer that it is new";
@@ -79,8 +82,12 @@ static void fill_members(const struct node *n, struct node_status *out)
                                         [ENGINE_SPARE] = MEMBER_SPARE};
         struct node_member m;
         if (node_parse_member(c->members[i].address, &m)) {
-            fill_member(n, c->members[i].id, &m, roles[c->members[i].role],
-                        &out->members[out->member_count++]);
+            struct node_member_status *status = &out->members[out->member_count++];
+            fill_member(n, c->members[i].id, &m, roles[c->members[i].role], status);
+            status->is_learner = node_member_notes(c->members[i].address).learner;
+            status->is_leaving = node_has_tombstone(n, status->id);
+            snprintf(status->waits_for, sizeof status->waits_for, "%s",
+                     node_member_waits_for(n, status->id));
         }
     }
 }

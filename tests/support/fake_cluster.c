@@ -101,6 +101,9 @@ static void both_random(struct env *env, void *to, size_t bytes)
 static void member_init(struct fake_cluster *c, size_t i, uint64_t seed)
 {
     struct fake_member *m = &c->members[i];
+    (void)snprintf(c->names[i].name, sizeof c->names[i].name, "n%zu", i + 1);
+    (void)snprintf(c->names[i].host, sizeof c->names[i].host, "host%zu", i + 1);
+    c->names[i].port = PORT;
     fake_env_init(&m->disk, seed);
     m->cluster = c;
     m->host = fake_net_host(c->net, c->names[i].host);
@@ -145,14 +148,20 @@ void fake_cluster_start(struct fake_cluster *c, size_t i)
                                    .name = c->names[i].name,
                                    .peer_host = c->count > 1 ? c->names[i].host : NULL,
                                    .peer_port = PORT,
-                                   .members = c->names,
-                                   .member_count = c->count > 1 ? c->count : 0,
+                                   .learner = m->is_learner,
                                    .election_timeout_ms = c->election_timeout_ms,
                                    .heartbeat_ms = c->election_timeout_ms / 5,
                                    .wal_segment_bytes = 65536,
                                    .fatal = on_fatal,
                                    .context = m};
     PRE(m->node == NULL);
+    if (m->joins) {
+        options.join = c->names; /* whichever answers */
+        options.join_count = c->first_count;
+    } else if (c->first_count > 1) {
+        options.members = c->names;
+        options.member_count = c->first_count;
+    }
     enum status rc = node_open(&options, &m->node, &err);
     if (rc != RC_OK) {
         (void)fprintf(stderr, "start %s: %s\n", c->names[i].name, err.text);
@@ -166,6 +175,26 @@ void fake_cluster_kill(struct fake_cluster *c, size_t i)
     fake_cluster_resume(c, i);
     node_close(m->node);
     m->node = NULL;
+}
+
+size_t fake_cluster_join(struct fake_cluster *c, bool is_learner)
+{
+    size_t i = c->count++;
+    PRE(i < FAKE_CLUSTER_MEMBERS_MAX);
+    member_init(c, i, 1000 + i);
+    c->members[i].joins = true;
+    c->members[i].is_learner = is_learner;
+    fake_cluster_start(c, i);
+    return i;
+}
+
+void fake_cluster_lose_disk(struct fake_cluster *c, size_t i)
+{
+    struct fake_member *m = &c->members[i];
+    PRE(m->node == NULL);
+    fake_env_close(&m->disk);
+    fake_env_init(&m->disk, 2000 + i);
+    m->joins = true;
 }
 
 void fake_cluster_pause(struct fake_cluster *c, size_t i)
@@ -196,11 +225,11 @@ void fake_cluster_open(struct fake_cluster *c, size_t count, uint32_t election_t
 {
     PRE(count <= FAKE_CLUSTER_MEMBERS_MAX);
     *c = (struct fake_cluster){
-        .net = fake_net_new(seed), .count = count, .election_timeout_ms = election_timeout_ms};
+        .net = fake_net_new(seed),
+        .count = count,
+        .first_count = count,
+        .election_timeout_ms = election_timeout_ms};
     for (size_t i = 0; i < count; i++) {
-        (void)snprintf(c->names[i].name, sizeof c->names[i].name, "n%zu", i + 1);
-        (void)snprintf(c->names[i].host, sizeof c->names[i].host, "host%zu", i + 1);
-        c->names[i].port = PORT;
         member_init(c, i, seed + i);
     }
     for (size_t i = 0; i < count; i++) {

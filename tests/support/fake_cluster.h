@@ -11,7 +11,7 @@
 #include "tests/support/fake_env.h"
 #include "tests/support/fake_net.h"
 
-#define FAKE_CLUSTER_MEMBERS_MAX 5
+#define FAKE_CLUSTER_MEMBERS_MAX 8
 
 struct fake_cluster;
 
@@ -24,6 +24,8 @@ struct fake_member {
     struct env_net net_table;
     struct node *node; /* NULL: down */
     bool is_paused;
+    bool joins;
+    bool is_learner; /* if it joins */
     int64_t wall_offset_ms;
     int fatals;
 };
@@ -33,6 +35,7 @@ struct fake_cluster {
     struct fake_member members[FAKE_CLUSTER_MEMBERS_MAX];
     struct node_member names[FAKE_CLUSTER_MEMBERS_MAX];
     size_t count;
+    size_t first_count; /* members that the cluster began with */
     uint32_t election_timeout_ms;
 };
 
@@ -55,6 +58,10 @@ void fake_cluster_pause(struct fake_cluster *c, size_t i);
 void fake_cluster_resume(struct fake_cluster *c, size_t i);
 void fake_cluster_kill(struct fake_cluster *c, size_t i);
 void fake_cluster_start(struct fake_cluster *c, size_t i);
+/* Starts one more, which asks to be added; which one it is. */
+size_t fake_cluster_join(struct fake_cluster *c, bool is_learner);
+/* It is down: its disk is empty when it starts again, and then it asks to be added. */
+void fake_cluster_lose_disk(struct fake_cluster *c, size_t i);
 /* Cuts it off from all others, or connects it again. */
 void fake_cluster_cut(struct fake_cluster *c, size_t i, bool is_cut);
 

@@ -142,14 +142,14 @@ START_TEST(a_newer_format_is_named_and_a_phase_must_be_known)
     put(&x, "format 2\nsomething else\n");
     ck_assert_int_eq(load(&x, &out), RC_UNSUPPORTED);
     ck_assert(strstr(x.err.text, "format 2") != NULL);
-    for (int phase = 0; phase <= 4; phase++) {
+    for (int phase = 0; phase <= IDENTITY_REMOVED + 1; phase++) {
         char body[256];
         (void)snprintf(body, sizeof body,
                        "format 1\nphase %d\ncluster %016x\nnode %016x\ninitial %016x\n"
                        "name a\n",
                        phase, 1u, 2u, 0u);
         put(&x, body);
-        bool is_known = phase == IDENTITY_PENDING || phase == IDENTITY_MEMBER;
+        bool is_known = phase >= IDENTITY_PENDING && phase <= IDENTITY_REMOVED;
         ck_assert_int_eq(load(&x, &out), is_known ? RC_OK : RC_CORRUPT);
     }
     put(&x, "format 99999999999999999999\n");
