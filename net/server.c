@@ -55,6 +55,13 @@ bool server_detect(struct slice bytes, enum server_protocol *out, const char **w
         *why = "a TLS handshake, and TLS is not switched on here";
         return true;
     }
+    /* A frame of the peer protocol: a short length, the low byte first. */
+    if (bytes.data[0] != 0 && (bytes.size < 2 || bytes.data[1] == 0)) {
+        bool is_known = bytes.size >= 4;
+        bool is_short = is_known && bytes.data[2] == 0 && bytes.data[3] == 0;
+        *out = is_short ? SERVER_GUEST : SERVER_PROTOCOLS;
+        return is_known;
+    }
     if (bytes.data[0] == 0 || (bytes.data[0] >= 'a' && bytes.data[0] <= 'z')) {
         return detect_zookeeper(bytes, out);
     }

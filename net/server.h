@@ -23,7 +23,13 @@
 #define SERVER_STOP_MS         5000
 #define SERVER_REQUESTS_MAX    1024 /* in flight on one connection */
 
-enum server_protocol { SERVER_HTTP1, SERVER_HTTP2, SERVER_ZOOKEEPER, SERVER_PROTOCOLS };
+enum server_protocol {
+    SERVER_HTTP1,
+    SERVER_HTTP2,
+    SERVER_ZOOKEEPER,
+    SERVER_GUEST,
+    SERVER_PROTOCOLS
+};
 
 struct server;
 

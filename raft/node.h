@@ -270,6 +270,13 @@ struct node_change {
     char text[NODE_TEXT_BYTES_MAX];
 };
 
+/* A process that belongs to no cluster asks to join this one; `answer` is filled in, its slices are
+ * borrowed until the next call. */
+struct message_member_ask;
+struct message;
+void node_guest(struct node *n, const struct message_member_ask *question,
+                struct message *answer);
+
 /* Errors now, without completion: RC_STOPPED; RC_OVERLOADED beyond NODE_CHANGES_MAX. */
 enum status node_change(struct node *n, struct node_change *c, uint64_t deadline_ms) MUST_USE;
 void node_change_cancel(struct node *n, struct node_change *c);

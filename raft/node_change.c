@@ -162,11 +162,9 @@ void node_on_member_tell(struct node *n, uint64_t from, const struct message_mem
     }
 }
 
-/* A process that belongs to no cluster asks to be added to this one. */
-void node_on_guest(void *context, const struct message_member_ask *question,
-                   struct message *answer)
+void node_guest(struct node *n, const struct message_member_ask *question,
+                struct message *answer)
 {
-    struct node *n = context;
     struct message_member_tell *tell = &answer->member_tell;
     answer->type = MESSAGE_MEMBER_TELL;
     *tell = (struct message_member_tell){.token = question->token, .verdict = MEMBER_UNDER_WAY};
@@ -195,4 +193,10 @@ void node_on_guest(void *context, const struct message_member_ask *question,
         tell->address = slice_str(n->membership.address);
         tell->text = slice_str("the leader is asked next");
     }
+}
+
+void node_on_guest(void *context, const struct message_member_ask *question,
+                   struct message *answer)
+{
+    node_guest(context, question, answer);
 }

@@ -153,8 +153,7 @@ static void say_hello(struct node *n)
                                         .feature_level = FEATURE_LEVEL,
                                         .node_id = n->identity.node_id,
                                         .boot_id = n->boot_id,
-                                        .name = slice_str(n->name),
-                                        .client_address = slice_str(n->client_address)}};
+                                        .name = slice_str(n->name)}};
     send_message(n, &m);
 }
 

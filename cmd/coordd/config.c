@@ -20,6 +20,7 @@ enum kind {
     KIND_NAME,
     KIND_ADDRESS,
     KIND_MEMBERS,
+    KIND_JOIN,
     KIND_LEVEL,
     KIND_SWITCH,
     KIND_NUMBER,
@@ -71,6 +72,11 @@ static const struct option options[] = {
          "for the other members (default: the own entry of --initial-cluster)"),
     WORD("initial-cluster", "NAME=HOST:PORT,...", KIND_MEMBERS, members, NULL,
          "all first members and their peer addresses, this one included; none: a single node"),
+    WORD("join", "HOST:PORT,...", KIND_JOIN, join, NULL,
+         "members of a running cluster (client or peer addresses): ask one to be added"),
+    SWITCH("learner", learner, "with --join: stay a standby, which serves and does not vote"),
+    WORD("peer-address", "HOST:PORT", KIND_ADDRESS, peer_address, NULL,
+         "with --join: where members reach this one (default: from --peer-listen)"),
     WORD("config", "FILE", KIND_TEXT, file, NULL, "JSON object with these names as keys"),
     WORD("log-level", "LEVEL", KIND_LEVEL, log_level, "info", "error, warn, info or debug"),
     SWITCH("insecure", insecure, "allow listening beyond loopback without TLS"),
@@ -216,6 +222,28 @@ static enum status parse_members(const struct loader *l, const struct option *o,
     return RC_OK;
 }
 
+static enum status parse_join(const struct loader *l, const struct option *o, const char *value)
+{
+    struct config *c = l->config;
+    c->join_count = 0;
+    for (const char *at = value; at != NULL;) {
+        char text[NODE_ADDRESS_BYTES_MAX];
+        size_t size = strcspn(at, ",");
+        if (size >= sizeof text || c->join_count == NODE_MEMBERS_MAX) {
+            return refuse(l, o, at, size >= sizeof text ? "... is too long" : "is one too many");
+        }
+        memcpy(text, at, size);
+        text[size] = '\0';
+        struct node_member *m = &c->join[c->join_count++];
+        const char *why = config_parse_address(text, m->host, sizeof m->host, &m->port);
+        if (why != NULL) {
+            return refuse(l, o, text, why);
+        }
+        at = at[size] == ',' ? at + size + 1 : NULL;
+    }
+    return RC_OK;
+}
+
 static enum status set_number(const struct loader *l, const struct option *o, const char *value,
                               uint64_t *field)
 {
@@ -247,6 +275,7 @@ static enum status set_value(const struct loader *l, const struct option *o, con
         break;
     }
     case KIND_MEMBERS: return parse_members(l, o, value);
+    case KIND_JOIN: return parse_join(l, o, value);
     case KIND_LEVEL:
         why = log_level_parse(value, field) ? NULL : "is not error, warn, info or debug";
         break;

@@ -30,6 +30,10 @@ struct config {
     struct config_address client_address; /* what other members tell clients */
     struct node_member members[NODE_MEMBERS_MAX];
     size_t member_count; /* 0 = a single node */
+    struct node_member join[NODE_MEMBERS_MAX]; /* without names */
+    size_t join_count;
+    bool learner;
+    struct config_address peer_address; /* of the one that joins, as others shall know it */
     enum log_level log_level;
     bool insecure;
     uint64_t election_timeout_ms;

@@ -79,6 +79,34 @@ static enum status check_cluster(struct config *c, struct errmsg *err)
     return RC_OK;
 }
 
+static bool is_wildcard(const char *host)
+{
+    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+static enum status check_join(const struct config *c, struct errmsg *err)
+{
+    if (c->join_count == 0) {
+        return c->learner ? errmsg_set(err, RC_INVALID, "--learner makes sense only with --join")
+                          : RC_OK;
+    }
+    if (c->member_count > 0) {
+        return errmsg_set(err, RC_INVALID,
+                          "--join and --initial-cluster exclude each other: a node joins a "
+                          "running cluster, or is one of the first members of a new one");
+    }
+    if (c->peer_listen.host[0] == '\0') {
+        return errmsg_set(err, RC_INVALID, "--join needs --peer-listen");
+    }
+    if (c->peer_address.host[0] == '\0' &&
+        (is_wildcard(c->peer_listen.host) || c->peer_listen.port == 0)) {
+        return errmsg_set(err, RC_INVALID,
+                          "--join needs --peer-address, as members cannot reach this one at "
+                          "--peer-listen");
+    }
+    return RC_OK;
+}
+
 static enum status check_times(const struct config *c, struct errmsg *err)
 {
     if (c->heartbeat_ms * 2 > c->election_timeout_ms) {
@@ -94,11 +122,6 @@ static enum status check_times(const struct config *c, struct errmsg *err)
                           c->zookeeper_timeout_min_ms, c->zookeeper_timeout_max_ms);
     }
     return RC_OK;
-}
-
-static bool is_wildcard(const char *host)
-{
-    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
 }
 
 /* Nobody reaches a node at "all addresses": then its host in --initial-cluster, which the others
@@ -127,6 +150,9 @@ static void choose_client_address(struct config *c)
 enum status config_check(struct config *c, struct errmsg *err)
 {
     enum status rc = check_cluster(c, err);
+    if (rc == RC_OK) {
+        rc = check_join(c, err);
+    }
     if (rc == RC_OK) {
         rc = check_times(c, err);
     }

@@ -21,6 +21,7 @@
 #include "cmd/coordd/loop.h"
 #include "cmd/coordd/disk_space.h"
 #include "net/grpc/front.h"
+#include "net/guest.h"
 #include "net/http/http.h"
 #include "net/server.h"
 #include "net/zookeeper/front.h"
@@ -155,6 +156,11 @@ static enum status open_node(struct daemon *d, struct errmsg *err)
             config_address_text(&c->client_address, client_address, sizeof client_address),
         .members = c->members,
         .member_count = c->member_count,
+        .join = c->join,
+        .join_count = c->join_count,
+        .learner = c->learner,
+        .peer_address_host = c->peer_address.host[0] != '\0' ? c->peer_address.host : NULL,
+        .peer_address_port = c->peer_address.port,
         .election_timeout_ms = (uint32_t)c->election_timeout_ms,
         .heartbeat_ms = (uint32_t)c->heartbeat_ms,
         .wal_segment_bytes = c->wal_segment_bytes,
@@ -191,6 +197,7 @@ static enum status open_server(struct daemon *d, struct errmsg *err)
         .super_digest = c->super_digest,
         .fronts = {[SERVER_HTTP1] = &http_front,
                    [SERVER_HTTP2] = &grpc_front,
+                   [SERVER_GUEST] = &guest_front,
                    [SERVER_ZOOKEEPER] = c->zookeeper ? &zookeeper_front : NULL},
         .settings = {[SERVER_ZOOKEEPER] = &d->zookeeper},
         .connections_max = (uint32_t)c->connections_max,
@@ -218,7 +225,7 @@ static void print_greeting(const struct daemon *d, const char *program)
         snprintf(flag, sizeof flag, " --endpoints %s", address);
     }
     printf("coordd %s: %s, %s, data in %s, clients at %s\n", version_text(), c->name,
-           c->member_count > 1 ? "one of a cluster" : "a single node", c->data_dir, address);
+           c->join_count > 0 || c->member_count > 1 ? "one of a cluster" : "a single node", c->data_dir, address);
     printf("  %.*scoordctl%s status\n", folder, program, flag);
     printf("  %.*scoordctl%s create /a hello\n", folder, program, flag);
     printf("  %.*scoordctl%s get /a\n", folder, program, flag);
