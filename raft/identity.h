@@ -24,8 +24,9 @@ struct identity {
     enum identity_phase phase;
     uint64_t cluster_id;
     uint64_t node_id;
-    uint64_t initial; /* identity_of_members of the first members, or of who joined the cluster; 0 = a
-                       * single node */
+    /* identity_of_members of the first members; of who joined, the cluster's id; 0 = a single
+     * node */
+    uint64_t initial;
     char name[NODE_NAME_BYTES_MAX];
 };
 

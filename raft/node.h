@@ -249,7 +249,8 @@ struct node_change;
 
 /* RC_OK: `verdict` is MEMBER_DONE, MEMBER_REFUSED or MEMBER_UNKNOWN (raft/message.h), `text` says
  * more; `already`: nothing was left to do. RC_TIMEOUT: it goes on (or has not begun), and `text`
- * says what it waits for. RC_NO_LEADER, RC_STOPPED. `text` is never NULL, and valid until return. */
+ * says what it waits for. RC_NO_LEADER, RC_STOPPED. `text` is never NULL, and valid until
+ * return. */
 typedef void (*node_change_fn)(struct node_change *c, enum status rc, uint8_t verdict,
                                bool already, const char *text);
 

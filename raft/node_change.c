@@ -2,7 +2,8 @@
  * that it is under way; then it is asked again, whoever leads by then. Answering is the same
  * however often it is asked, so nothing is lost with a message or a leader.
  *
- *   asked --(UNDER_WAY, or nothing)--> asked again --(a final verdict, or the deadline)--> completed
+ *   asked --(UNDER_WAY, or nothing)--> asked again
+ *     '-----(a final verdict, or the deadline)--> completed
  */
 #include <stdio.h>
 #include <string.h>

@@ -7,8 +7,9 @@
  *   any --(tombstone)--> LEAVING --(safe)--> REMOVED, for ever
  *
  * A replacement is a standby that names whom it replaces. When it is in sync: if the old one is up,
- * promotion, then removal; if it is down, removal first. Either way no step has fewer voters up than
- * the one before. A leader that is leaving hands over, and the next one removes it.
+ * promotion, then removal; if it is down, removal first. Either way no step leaves fewer voters up
+ * beyond a majority than there were. A leader that is leaving hands over, and the next one removes
+ * it.
  *
  * Which steps the rules allow is for engine_change to say; here is what an operator must not do by
  * mistake: remove a voter when those that stay would have no majority up. */

@@ -19,8 +19,8 @@
 
 static const char *const lost_reason =
     "this data dir is empty, but the cluster has history with this member: its data was lost. "
-    "It must not vote again under its id: give its place to a new one by 'coordctl member replace', "
-    "and start it with --join";
+    "It must not vote again under its id: give its place to a new one by 'coordctl member "
+    "replace', and start it with --join";
 
 /* ---- messages of members ----------------------------------------------------------------- */
 

@@ -6,9 +6,9 @@
  *   "member/invited/" + name  ->  "any" or "host:port", "voter" or "learner", id that it replaces
  *
  * The first is a tombstone, and for ever. While the id is in the configuration it says that the
- * member is leaving: what the leader has promised survives it. Afterwards it says that the member was
- * removed, so that the id is not used again and its owner can be told. The second is deleted once
- * the member is there.
+ * member is leaving: what the leader has promised survives it. Afterwards it says that the member
+ * was removed, so that the id is not used again and its owner can be told. The second is deleted
+ * once the member is there.
  *
  * Where clients reach a member it tells the others itself, in HELLO. */
 #include <inttypes.h>
@@ -228,8 +228,8 @@ static void count_roles(const struct node *n, const struct engine_configuration 
     metric_set(n->membership.metrics.standbys, (int64_t)(c->count - voters));
 }
 
-/* The newest one, which may still be taken back: it is to be talked to, so that it can be committed.
- */
+/* The newest one, which may still be taken back: its members are to be talked to, so that it can be
+ * committed. */
 void node_on_configuration(struct node *n, const struct engine_configuration *c)
 {
     read_index_leader_changed(&n->reads); /* it counts voters by their place */

@@ -4,10 +4,10 @@
  * only if that does not come for PEER_IMPATIENT_MS (the lower one may not know it yet, or not where
  * it is); HELLO on both sides checks format, cluster id, node ids. Members that this one has not
  * heard of yet are let in if the owner admits them. A process that belongs to no cluster yet (its
- * HELLO has none) is a guest: it may ask, is answered, and is nobody's connection. One connection per pair at a time: a newer one from the same
- * peer replaces the old, whose frames are then discarded (rule FIFO: per peer and direction
- * messages arrive in order, at most once, or not at all). Reconnect: PEER_RECONNECT_MS after a
- * loss, backing off to PEER_RECONNECT_MS_MAX.
+ * HELLO has none) is a guest: it may ask, is answered, and is nobody's connection. One connection
+ * per pair at a time: a newer one from the same peer replaces the old, whose frames are then
+ * discarded (rule FIFO: per peer and direction messages arrive in order, at most once, or not at
+ * all). Reconnect: PEER_RECONNECT_MS after a loss, backing off to PEER_RECONNECT_MS_MAX.
  *
  * Bounds. At most PEER_QUEUE_BYTES_MAX wait for one peer. Beyond that new messages to it are
  * dropped whole (Raft repeats what matters): a stalled peer costs its bound and nothing more. A
@@ -75,8 +75,8 @@ enum status peers_open(const struct peers_options *options, const struct peers_e
                        void *context, struct peers **out, struct errmsg *err) MUST_USE;
 void peers_close(struct peers *p); /* without `down` events */
 
-/* Adds a member to talk to, or updates its address. `host` "": not known. `name` is for logs and is checked in HELLO only
- * if not empty. Removing drops the connection, without a `down` event, and refuses new ones. */
+/* Adds a member to talk to, or updates its address. `host` "": not known. `name` is for logs and is
+ * checked in HELLO only if not empty. Removing drops the connection, without a `down` event, and refuses new ones. */
 void peers_add(struct peers *p, uint64_t id, const char *name, const char *host, uint16_t port);
 void peers_remove(struct peers *p, uint64_t id);
 

@@ -225,7 +225,8 @@ static void print_greeting(const struct daemon *d, const char *program)
         snprintf(flag, sizeof flag, " --endpoints %s", address);
     }
     printf("coordd %s: %s, %s, data in %s, clients at %s\n", version_text(), c->name,
-           c->join_count > 0 || c->member_count > 1 ? "one of a cluster" : "a single node", c->data_dir, address);
+           c->join_count > 0 || c->member_count > 1 ? "one of a cluster" : "a single node",
+           c->data_dir, address);
     printf("  %.*scoordctl%s status\n", folder, program, flag);
     printf("  %.*scoordctl%s create /a hello\n", folder, program, flag);
     printf("  %.*scoordctl%s get /a\n", folder, program, flag);
