@@ -76,7 +76,8 @@ enum status peers_open(const struct peers_options *options, const struct peers_e
 void peers_close(struct peers *p); /* without `down` events */
 
 /* Adds a member to talk to, or updates its address. `host` "": not known. `name` is for logs and is
- * checked in HELLO only if not empty. Removing drops the connection, without a `down` event, and refuses new ones. */
+ * checked in HELLO only if not empty. Removing drops the connection, without a `down` event, and
+ * refuses new ones. */
 void peers_add(struct peers *p, uint64_t id, const char *name, const char *host, uint16_t port);
 void peers_remove(struct peers *p, uint64_t id);
 
