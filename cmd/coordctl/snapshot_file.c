@@ -10,6 +10,7 @@
 #include "lease/table.h"
 #include "raft/engine.h"
 #include "store/db.h"
+#include "store/rebirth.h"
 #include "store/snapshot.h"
 #include "store/snapshot_table.h"
 #include "store/store.h"
@@ -105,6 +106,7 @@ static enum status take_content(struct snapshot_facts *f, const char *path,
     f->index = meta->index;
     f->term = meta->term;
     f->digest = meta->digest;
+    f->content_digest = store_content_digest(store);
     f->nodes = store_node_count(store);
     f->history_floor = store_history_floor(store);
     count_leases(store, f);

@@ -25,6 +25,7 @@ struct snapshot_facts {
     uint64_t index;
     uint64_t term;
     uint64_t digest;
+    uint64_t content_digest; /* of what a restore keeps (store/rebirth.h) */
     uint64_t wall_ms; /* of the last change; 0: there is none */
     uint64_t history_floor;
     uint64_t nodes;

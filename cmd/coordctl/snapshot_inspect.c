@@ -26,14 +26,14 @@ static json_t *facts_json(const char *path, const struct snapshot_facts *f)
         ctl_format_time(f->wall_ms, time, sizeof time);
     }
     return json_pack(
-        "{s:s, s:I, s:I, s:s, s:o, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:o, s:b, s:o}",
+        "{s:s, s:I, s:I, s:s, s:o, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:b, s:o}",
         "file", path, "bytes", (json_int_t)f->bytes, "format", (json_int_t)f->format, "version",
         f->version, "cluster_id", ctl_json_hex(f->cluster_id), "revision",
         (json_int_t)f->revision, "index", (json_int_t)f->index, "term", (json_int_t)f->term,
         "time", time, "history_floor", (json_int_t)f->history_floor, "nodes",
         (json_int_t)f->nodes, "sessions", (json_int_t)f->sessions, "leases",
-        (json_int_t)f->leases, "digest", ctl_json_hex(f->digest), "verified", 1, "members",
-        members);
+        (json_int_t)f->leases, "digest", ctl_json_hex(f->digest), "content_digest",
+        ctl_json_hex(f->content_digest), "verified", 1, "members", members);
 }
 
 static void print_facts(const char *path, const struct snapshot_facts *f)
@@ -52,7 +52,8 @@ static void print_facts(const char *path, const struct snapshot_facts *f)
     printf("history    from revision %" PRIu64 "\n", f->history_floor);
     printf("content    %" PRIu64 " nodes, %" PRIu64 " sessions, %" PRIu64 " leases\n", f->nodes,
            f->sessions, f->leases);
-    printf("digest     %016" PRIx64 ", verified\n", f->digest);
+    printf("digest     %016" PRIx64 ", verified; of the content alone %016" PRIx64 "\n", f->digest,
+           f->content_digest);
     for (size_t i = 0; i < f->member_count; i++) {
         printf("member     %s at %s, %s\n", f->members[i].name, f->members[i].address,
                f->members[i].role);

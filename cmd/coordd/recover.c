@@ -62,6 +62,15 @@ static enum status read_settings(struct recover *r)
     if (offline_value(r->flags, "data-dir") == NULL) {
         return errmsg_set(&r->err, RC_INVALID, "--data-dir DIR is missing, try --help");
     }
+    const struct offline_flag *dirs = offline_flag(r->flags, "data-dir");
+    for (size_t i = 0; i < dirs->count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(dirs->values[i], dirs->values[j]) == 0) {
+                return errmsg_set(&r->err, RC_INVALID, "--data-dir %.120s is given twice",
+                                  dirs->values[i]);
+            }
+        }
+    }
     if (r->is_confirmed && r->into == NULL) {
         return errmsg_set(&r->err, RC_INVALID,
                           "--yes to what? --into NEW says where the new data dir goes");
