@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "store/acl.h"
 #include "store/state.h"
+#include "tests/support/auth_kit.h"
 #include "tests/support/check_main.h"
 #include "tests/support/store_kit.h"
 #include "watch/watch.h"
@@ -432,6 +433,42 @@ START_TEST(a_retry_of_what_was_asked_before_is_not_executed_and_new_requests_are
 }
 END_TEST
 
+START_TEST(users_and_roles_stay_and_what_they_held_ends)
+{
+    struct buf ada = {0};
+    auth_kit_add(&k, "ada", "/", ACL_READ | ACL_WRITE | ACL_CREATE);
+    ck_assert_int_eq(auth_kit_user(&k, NULL, AUTH_USER_ADD, "chief", "hash"), OUTCOME_OK);
+    ck_assert_int_eq(auth_kit_user(&k, NULL, AUTH_USER_GRANT, "chief", "root"), OUTCOME_OK);
+    ck_assert_int_eq(auth_kit_enable(&k, "chief"), OUTCOME_OK);
+    struct op op = kit_op(OP_CREATE, "/e", "x");
+    op.kind = NODE_EPHEMERAL;
+    op.lease = 7;
+    struct command grants = {.type = COMMAND_GRANT,
+                             .identities = auth_kit_who(&ada, "ada"),
+                             .lease = {.id = 7,
+                                       .ttl_ms = 5000,
+                                       .kind = LEASE_SESSION,
+                                       .secret = slice_str("0123456789abcdef")}};
+    struct command creates = {.type = COMMAND_TXN,
+                              .identities = grants.identities,
+                              .txn = {.then_ops = &op, .then_count = 1}};
+    ck_assert_int_eq(kit_run(&k, &grants), OUTCOME_OK);
+    ck_assert_int_eq(kit_run(&k, &creates), OUTCOME_OK);
+    uint64_t content = store_content_digest(k.store);
+    be_reborn();
+    ck_assert_uint_eq(store_content_digest(k.store), content);
+    ck_assert_uint_eq(store_lease_count(k.store), 0);
+    ck_assert(k.store->auth.is_enabled);
+    op.kind = NODE_PERSISTENT;
+    op.lease = 0;
+    ck_assert_int_eq(kit_run(&k, &creates), OUTCOME_OK);
+    creates.identities = slice_make(NULL, 0);
+    op.path = slice_str("/f");
+    ck_assert_int_eq(kit_run(&k, &creates), OUTCOME_NO_AUTH);
+    buf_close(&ada);
+}
+END_TEST
+
 START_TEST(versions_under_a_history_policy_stay)
 {
     struct op policy = {.type = OP_SET,
@@ -511,6 +548,7 @@ static Suite *rebirth_suite(void)
     tcase_add_test(tcase, numbers_of_sequential_nodes_go_on);
     tcase_add_test(tcase,
                    a_retry_of_what_was_asked_before_is_not_executed_and_new_requests_are);
+    tcase_add_test(tcase, users_and_roles_stay_and_what_they_held_ends);
     tcase_add_test(tcase, versions_under_a_history_policy_stay);
     tcase_add_test(tcase,
                    who_watches_from_a_revision_of_the_old_cluster_is_told_that_it_is_compacted);
