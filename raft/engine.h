@@ -152,6 +152,11 @@ uint64_t engine_leader(const struct engine *e); /* 0 = unknown */
 uint64_t engine_commit_index(const struct engine *e);
 uint64_t engine_last_index(const struct engine *e);
 uint64_t engine_applied_index(const struct engine *e);
+/* The oldest entry in memory, and any from there on: RC_NOT_FOUND if it is not there. What `out`
+ * points to is valid until the engine is called again. */
+struct wal_entry;
+uint64_t engine_first_index(const struct engine *e);
+enum status engine_entry(const struct engine *e, uint64_t index, struct wal_entry *out) MUST_USE;
 uint64_t engine_log_bytes(const struct engine *e);              /* on disk */
 uint64_t engine_memory_bytes(const struct engine *e);           /* of entries kept in memory */
 uint64_t engine_match(const struct engine *e, uint64_t member); /* leader only, else 0 */

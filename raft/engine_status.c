@@ -40,6 +40,22 @@ uint64_t engine_applied_index(const struct engine *e)
     return e->applied;
 }
 
+uint64_t engine_first_index(const struct engine *e)
+{
+    return e->entries.first;
+}
+
+enum status engine_entry(const struct engine *e, uint64_t index, struct wal_entry *out)
+{
+    const struct engine_entry *entry = engine_log_find(&e->entries, index);
+    if (entry == NULL) {
+        return RC_NOT_FOUND;
+    }
+    *out = (struct wal_entry){
+        .index = index, .term = entry->term, .type = entry->type, .payload = entry->payload};
+    return RC_OK;
+}
+
 uint64_t engine_log_bytes(const struct engine *e)
 {
     return wal_bytes(e->wal);

@@ -282,6 +282,29 @@ void node_guest(struct node *n, const struct message_member_ask *question,
 enum status node_change(struct node *n, struct node_change *c, uint64_t deadline_ms) MUST_USE;
 void node_change_cancel(struct node *n, struct node_change *c);
 
+/* ---- for the copies that the daemon makes ------------------------------------------------ */
+
+/* Committed and applied entries, for an archive of the log. An index below the first is not in
+ * memory any more, one above the last not yet applied. */
+struct wal_entry;
+struct node_entries {
+    uint64_t first;
+    uint64_t last; /* first - 1: there is none */
+};
+struct node_entries node_entries(const struct node *n);
+/* `out` is valid until the next turn. RC_NOT_FOUND: not among those. */
+enum status node_entry(const struct node *n, uint64_t index, struct wal_entry *out) MUST_USE;
+
+/* What the daemon's backups come to, for node_status. */
+struct node_backup {
+    bool is_on;
+    uint64_t wall_ms; /* of the last that succeeded; 0 = none yet */
+    uint64_t revision;
+    uint64_t failures;
+    char problem[200]; /* why the last one failed; "" if it did not */
+};
+void node_set_backup(struct node *n, const struct node_backup *backup);
+
 /* ---- what there is to know --------------------------------------------------------------- */
 
 enum member_role { MEMBER_VOTER = 1, MEMBER_STANDBY = 2, MEMBER_SPARE = 3 };
@@ -329,6 +352,7 @@ struct node_status {
     uint32_t feature_level;
     bool serving; /* knows a leader and may answer linearizable reads */
     bool disk_is_short;
+    struct node_backup backup;
     size_t member_count;
     struct node_member_status members[NODE_MEMBERS_MAX];
 };

@@ -202,6 +202,7 @@ struct node {
     uint64_t log_bytes;   /* applied since the last snapshot */
     uint64_t snapshot_ms; /* when it was begun */
     struct list exports;  /* node_export: wait for a snapshot */
+    struct node_backup backup;
     struct {
         bool active;
         uint64_t from;

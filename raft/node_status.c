@@ -128,7 +128,32 @@ void node_status(const struct node *n, struct node_status *out)
         out->snapshot_index = snapshot->index;
         out->snapshot_bytes = snapshot->bytes;
     }
+    out->backup = n->backup;
     fill_members(n, out);
+}
+
+void node_set_backup(struct node *n, const struct node_backup *backup)
+{
+    n->backup = *backup;
+}
+
+struct node_entries node_entries(const struct node *n)
+{
+    struct node_entries e = {.first = 1, .last = 0};
+    if (n->engine != NULL) {
+        e.first = engine_first_index(n->engine);
+        e.last = store_applied_index(n->store);
+    }
+    return e.last + 1 < e.first ? (struct node_entries){e.first, e.first - 1} : e;
+}
+
+enum status node_entry(const struct node *n, uint64_t index, struct wal_entry *out)
+{
+    struct node_entries e = node_entries(n);
+    if (index < e.first || index > e.last) {
+        return RC_NOT_FOUND;
+    }
+    return engine_entry(n->engine, index, out);
 }
 
 uint64_t node_id(const struct node *n)
