@@ -16,6 +16,15 @@ static json_t *member_json(const Coord__V1__Member *m)
                      (json_int_t)m->match_index);
 }
 
+static json_t *backup_json(const Coord__V1__BackupStatus *b)
+{
+    return b == NULL ? json_null()
+                     : json_pack("{s:I, s:I, s:I, s:s}", "last_success_ms",
+                                 (json_int_t)b->last_success_ms, "revision",
+                                 (json_int_t)b->revision, "failures", (json_int_t)b->failures,
+                                 "problem", b->problem);
+}
+
 static json_t *status_json(const Coord__V1__StatusReply *s, const char *endpoint)
 {
     json_t *members = json_array();
@@ -24,7 +33,7 @@ static json_t *status_json(const Coord__V1__StatusReply *s, const char *endpoint
     }
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, "
-        "s:I, s:b, s:s, s:o, s:o}",
+        "s:I, s:b, s:s, s:o, s:o, s:o}",
         "endpoint", endpoint, "name", s->name, "role", s->role, "reason", s->reason, "serving",
         s->serving, "leader", s->leader, "term", (json_int_t)s->term, "commit_index",
         (json_int_t)s->commit_index, "applied_index", (json_int_t)s->applied_index,
@@ -34,7 +43,20 @@ static json_t *status_json(const Coord__V1__StatusReply *s, const char *endpoint
         "snapshot_index", (json_int_t)s->snapshot_index, "snapshot_bytes",
         (json_int_t)s->snapshot_bytes, "feature_level", (json_int_t)s->feature_level,
         "disk_is_short", s->disk_is_short, "version", s->version, "cluster_id",
-        ctl_json_hex(s->header->cluster_id), "members", members);
+        ctl_json_hex(s->header->cluster_id), "members", members, "backup", backup_json(s->backup));
+}
+
+static void print_backup(const Coord__V1__BackupStatus *b)
+{
+    char time[40] = "never";
+    if (b == NULL) {
+        return;
+    }
+    if (b->last_success_ms > 0) {
+        ctl_format_time(b->last_success_ms, time, sizeof time);
+    }
+    printf("last backup %s, revision %" PRIu64 "%s%s\n", time, b->revision,
+           b->problem[0] != '\0' ? ", BACKUP FAILED: " : "", b->problem);
 }
 
 static void print_table(const Coord__V1__StatusReply *s, const char *endpoint)
@@ -54,7 +76,9 @@ static void print_table(const Coord__V1__StatusReply *s, const char *endpoint)
     } else {
         printf("none yet");
     }
-    printf("%s, version %s\n\n", s->disk_is_short ? ", DISK FULL" : "", s->version);
+    printf("%s, version %s\n", s->disk_is_short ? ", DISK FULL" : "", s->version);
+    print_backup(s->backup);
+    printf("\n");
     printf("%-16s %-10s %-24s %-24s %s\n", "NAME", "ROLE", "CLIENTS", "PEERS", "MATCH");
     for (size_t i = 0; i < s->n_members; i++) {
         const Coord__V1__Member *m = s->members[i];

@@ -26,7 +26,8 @@ enum kind {
     KIND_NUMBER,
     KIND_WORDS,
     KIND_READS,
-    KIND_DIGEST
+    KIND_DIGEST,
+    KIND_TIME
 };
 
 struct option {
@@ -92,6 +93,15 @@ static const struct option options[] = {
            "size of a log file"),
     NUMBER("batch-bytes", batch_bytes, 4 * KIB, 4 * MIB, MIB,
            "commands gathered into one log entry"),
+    WORD("backup-dir", "DIR", KIND_TEXT, backup_dir, NULL,
+         "this node's backups go there by themselves; none: they do not"),
+    WORD("backup-interval", "TIME", KIND_TIME, backup_interval_ms, "1h",
+         "from one backup to the next: 1s to 30d"),
+    NUMBER("backup-keep", backup_keep, 0, 1000000, 24, "so many backups are kept; 0: any number"),
+    WORD("backup-keep-for", "TIME", KIND_TIME, backup_keep_for_ms, NULL,
+         "older ones go, but for the newest: 1s to 3650d (default: never)"),
+    WORD("archive-dir", "DIR", KIND_TEXT, archive_dir, NULL,
+         "the log since the oldest backup goes there, for restores to a point in time"),
     NUMBER("connections-max", connections_max, 1, 1000000, 10000,
            "client connections; more are closed"),
     NUMBER("requests-max", requests_max, 1, 65536, 1024,
@@ -282,6 +292,7 @@ static enum status set_value(const struct loader *l, const struct option *o, con
     case KIND_SWITCH: why = config_parse_switch(value, field); break;
     case KIND_WORDS: why = zk_words_parse(value, field); break;
     case KIND_READS: why = config_parse_reads(value, field); break;
+    case KIND_TIME: why = config_parse_time(value, field); break;
     case KIND_DIGEST: why = config_parse_digest(value, field, o->size); break;
     case KIND_NUMBER: return set_number(l, o, value, field);
     }

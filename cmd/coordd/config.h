@@ -45,6 +45,11 @@ struct config {
     uint64_t connections_max;
     uint64_t requests_max;
     uint64_t idle_timeout_ms;
+    char backup_dir[CONFIG_PATH_BYTES_MAX]; /* "" = none */
+    char archive_dir[CONFIG_PATH_BYTES_MAX];
+    uint64_t backup_interval_ms;
+    uint64_t backup_keep;        /* 0 = any number */
+    uint64_t backup_keep_for_ms; /* 0 = for ever */
     char super_digest[CONFIG_DIGEST_BYTES_MAX]; /* "" = nobody */
     bool zookeeper; /* ZooKeeper clients are served */
     bool zookeeper_linearizable;

@@ -124,6 +124,18 @@ static enum status check_times(const struct config *c, struct errmsg *err)
     return RC_OK;
 }
 
+static enum status check_backup(const struct config *c, struct errmsg *err)
+{
+    if (c->archive_dir[0] != '\0' && c->backup_dir[0] == '\0') {
+        return errmsg_set(err, RC_INVALID,
+                          "--archive-dir needs --backup-dir: a log is only of use behind a backup");
+    }
+    if (c->backup_interval_ms > UINT64_C(30) * 86400000) {
+        return errmsg_set(err, RC_INVALID, "--backup-interval is more than 30d");
+    }
+    return RC_OK;
+}
+
 /* Nobody reaches a node at "all addresses": then its host in --initial-cluster, which the others
  * use too, is the best guess, and after that the machine's name. */
 static void choose_client_address(struct config *c)
@@ -155,6 +167,9 @@ enum status config_check(struct config *c, struct errmsg *err)
     }
     if (rc == RC_OK) {
         rc = check_times(c, err);
+    }
+    if (rc == RC_OK) {
+        rc = check_backup(c, err);
     }
     if (rc == RC_OK) {
         rc = check_exposure(c, "listen", &c->listen, err);

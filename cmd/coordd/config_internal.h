@@ -21,6 +21,9 @@ const char *config_parse_reads(const char *text, bool *linearizable);
 /* Plain, or in units of 1024: 64k, 32m, 1g. */
 bool config_parse_number(const char *text, uint64_t *out);
 
+/* "1s", "90s", "15m", "1h", "7d": at least a second, in milliseconds. */
+const char *config_parse_time(const char *text, uint64_t *out_ms);
+
 /* Fills in the addresses that follow from others. RC_INVALID with one line. */
 enum status config_check(struct config *c, struct errmsg *err) MUST_USE;
 

@@ -109,6 +109,27 @@ const char *config_parse_reads(const char *text, bool *linearizable)
                : "is neither session nor linearizable";
 }
 
+const char *config_parse_time(const char *text, uint64_t *out_ms)
+{
+    static const struct {
+        char unit;
+        uint64_t ms;
+    } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}};
+    char *end;
+    errno = 0;
+    unsigned long long value = isdigit((unsigned char)text[0]) ? strtoull(text, &end, 10) : 0;
+    if (value > 0 && errno == 0 && value <= 3650 * UINT64_C(86400)) {
+        for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+            bool is_it = end[0] == units[i].unit && end[1] == '\0';
+            if (is_it && value * units[i].ms <= 3650 * UINT64_C(86400000)) {
+                *out_ms = value * units[i].ms;
+                return NULL;
+            }
+        }
+    }
+    return "is not a time from 1s to 3650d, such as 60s, 15m, 1h or 7d";
+}
+
 const char *config_parse_digest(const char *text, char *out, size_t out_bytes)
 {
     if (!identity_digest_is_valid(slice_str(text))) {

@@ -18,6 +18,7 @@
 #include "base/env_uv.h"
 #include "base/metrics.h"
 #include "base/version.h"
+#include "cmd/coordd/copies.h"
 #include "cmd/coordd/loop.h"
 #include "cmd/coordd/disk_space.h"
 #include "net/grpc/front.h"
@@ -39,6 +40,7 @@ struct daemon {
     struct metrics *metrics;
     struct disk_space *space;
     struct node *node;
+    struct copies *copies;
     struct server *server;
     struct zk_settings zookeeper;
     bool is_stopping;
@@ -68,6 +70,7 @@ static void on_turn(void *context)
         server_turn(d->server);
         node_turn(d->node);
     }
+    copies_turn(d->copies, d->env->now_ms(d->env));
 }
 
 static uint64_t next_deadline_ms(void *context)
@@ -75,7 +78,9 @@ static uint64_t next_deadline_ms(void *context)
     struct daemon *d = context;
     uint64_t node = node_next_deadline_ms(d->node);
     uint64_t server = server_next_deadline_ms(d->server);
-    return node < server ? node : server;
+    uint64_t copies = copies_next_deadline_ms(d->copies);
+    uint64_t first = node < server ? node : server;
+    return first < copies ? first : copies;
 }
 
 /* ---- the end ----------------------------------------------------------------------------- */
@@ -240,6 +245,7 @@ static void close_all(struct daemon *d)
     if (d->server != NULL) {
         server_close(d->server);
     }
+    copies_free(d->copies);
     if (d->node != NULL) {
         node_close(d->node);
     }
@@ -267,6 +273,11 @@ int wire_run(const struct config *config, const char *program)
     }
     if (opened == RC_OK) {
         d.space = disk_space_new(loop_uv(d.loop), config->data_dir, d.metrics);
+        d.copies = copies_new(&(struct copies_options){.env = d.env,
+                                                       .log = &d.log,
+                                                       .metrics = d.metrics,
+                                                       .node = d.node,
+                                                       .config = config});
         env_uv_on_turn(d.env, on_turn, next_deadline_ms, &d);
         log_info(&d.log, "daemon.start", "version=%s name=%s pid=%d listen=%s:%" PRIu16,
                  version_text(), config->name, (int)getpid(), config->listen.host,

@@ -82,6 +82,13 @@ static void status_call(struct grpc_call *call, const ProtobufCMessage *request)
     message.version = answer_text(version_text());
     message.members = members_fill(call, status);
     message.n_members = status->member_count;
+    Coord__V1__BackupStatus backup;
+    coord__v1__backup_status__init(&backup);
+    backup.last_success_ms = status->backup.wall_ms;
+    backup.revision = status->backup.revision;
+    backup.failures = status->backup.failures;
+    backup.problem = answer_text(status->backup.problem);
+    message.backup = status->backup.is_on ? &backup : NULL;
     grpc_call_reply(call, &message.base);
 }
 

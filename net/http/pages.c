@@ -18,10 +18,21 @@ static int print_health(const struct page_context *context, struct buf *out)
     return 200;
 }
 
+/* What needs somebody's attention although the node serves. */
+static void print_trouble(const struct node *node, struct buf *out)
+{
+    struct node_status status;
+    node_status(node, &status);
+    if (status.backup.problem[0] != '\0') {
+        buf_printf(out, "the last backup failed: %s\n", status.backup.problem);
+    }
+}
+
 static int print_ready(const struct page_context *context, struct buf *out)
 {
     if (node_is_serving(context->node)) {
         buf_append_str(out, "ready\n");
+        print_trouble(context->node, out);
         return 200;
     }
     struct node_status status;
@@ -95,6 +106,16 @@ static json_t *json_member(const struct node_member_status *m)
     return o;
 }
 
+static json_t *json_backup(const struct node_backup *b)
+{
+    json_t *o = json_object();
+    object_set(o, "last_success_ms", json_u64(b->wall_ms));
+    object_set(o, "revision", json_u64(b->revision));
+    object_set(o, "failures", json_u64(b->failures));
+    object_set(o, "problem", json_string(b->problem));
+    return o;
+}
+
 static json_t *json_status(const struct node_status *s)
 {
     json_t *o = json_object();
@@ -124,6 +145,9 @@ static json_t *json_status(const struct node_status *s)
     object_set(o, "snapshot_index", json_u64(s->snapshot_index));
     object_set(o, "snapshot_bytes", json_u64(s->snapshot_bytes));
     object_set(o, "disk_is_short", json_boolean(s->disk_is_short));
+    if (s->backup.is_on) {
+        object_set(o, "backup", json_backup(&s->backup));
+    }
     object_set(o, "members", members);
     return o;
 }
