@@ -185,10 +185,8 @@ static void piece_clear(struct archiver *a)
  * an archive that knows more of this cluster than the node does, as it catches up. */
 static bool find_next(struct archiver *a, const struct node_entries *have)
 {
-    if (have->last < have->first || a->next_index > have->last) {
-        return false;
-    }
-    if (a->next_index < have->first) {
+    bool has_any = have->last >= have->first;
+    if (a->next_index < have->first && (has_any || a->next_index > 0)) {
         if (a->next_index > 0) {
             metric_add(a->metrics.gaps, 1);
             log_warn(a->options.log, "archive.gap",
@@ -201,7 +199,7 @@ static bool find_next(struct archiver *a, const struct node_entries *have)
             a->options.gap(a->options.context);
         }
     }
-    return true;
+    return has_any && a->next_index <= have->last;
 }
 
 /* Copies as much as a piece may have; false if there is nothing. */
@@ -254,7 +252,7 @@ void archiver_turn(struct archiver *a, uint64_t now_ms)
     if (!a->is_open) {
         a->cluster_id = node_cluster_id(a->options.node);
         a->round_ms = now_ms + ROUND_MS;
-        if (a->cluster_id != 0 && is_behind(a)) {
+        if (a->cluster_id != 0) {
             a->piece.opens = true;
             submit(a);
         }
