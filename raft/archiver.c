@@ -261,8 +261,8 @@ void archiver_turn(struct archiver *a, uint64_t now_ms)
     bool has_entries = collect(a);
     bool has_more = has_entries && a->piece.entries[a->piece.count - 1].index <
                                        node_entries(a->options.node).last;
-    a->piece.syncs = !has_more && (has_entries || a->has_unsynced) &&
-                     now_ms >= a->sync_ms + SYNC_MS;
+    a->piece.syncs =
+        !has_more && (has_entries || a->has_unsynced) && now_ms >= a->sync_ms + SYNC_MS;
     a->piece.seals = now_ms >= a->seal_ms;
     a->piece.retain_index = a->retain_index != a->retained_index ? a->retain_index : 0;
     a->round_ms = has_more ? now_ms : now_ms + ROUND_MS;
@@ -277,8 +277,8 @@ uint64_t archiver_next_deadline_ms(const struct archiver *a)
     if (a->is_busy) {
         return UINT64_MAX;
     }
-    bool has_work = !a->is_open || a->has_unsynced || a->retain_index != a->retained_index ||
-                    is_behind(a);
+    bool has_work =
+        !a->is_open || a->has_unsynced || a->retain_index != a->retained_index || is_behind(a);
     uint64_t due_ms = has_work ? a->round_ms : a->seal_ms;
     return due_ms > a->round_ms ? due_ms : a->round_ms;
 }

@@ -86,7 +86,8 @@ static enum status open_files(struct backup *b)
         return errmsg_set(&b->err, rc, "open %s: %s", b->from_path, status_text(rc));
     }
     char *part = backup_path(b->dir, &b->file, true);
-    rc = env->disk->open(env, part, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &b->to);
+    rc = env->disk->open(env, part, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE,
+                         &b->to);
     if (rc != RC_OK) {
         b->to = NULL;
         (void)errmsg_set(&b->err, rc, "create %s: %s", part, status_text(rc));
@@ -292,9 +293,8 @@ static void copy_done(struct env_job *job)
     }
     node_export_end(&b->export);
     metric_set(b->metrics.bytes, (int64_t)b->bytes);
-    log_info(b->options.log, "backup.taken",
-             "file=%s bytes=%" PRIu64 " ms=%" PRIu64, b->file.name, b->bytes,
-             env->now_ms(env) - b->begun_ms);
+    log_info(b->options.log, "backup.taken", "file=%s bytes=%" PRIu64 " ms=%" PRIu64,
+             b->file.name, b->bytes, env->now_ms(env) - b->begun_ms);
     succeed(b, b->file.revision, b->file.wall_ms);
     tidy(b);
 }
@@ -309,8 +309,8 @@ static void on_export(struct node_export *e, enum status rc)
         fail(b, why);
         return;
     }
-    bool is_there = b->kept.newest.index == e->file.index &&
-                    b->kept.newest.cluster_id == b->cluster_id;
+    bool is_there =
+        b->kept.newest.index == e->file.index && b->kept.newest.cluster_id == b->cluster_id;
     if (is_there) {
         succeed(b, e->file.revision, b->wall_ms); /* nothing has happened since */
         node_export_end(e);

@@ -70,6 +70,7 @@ uint64_t copies_next_deadline_ms(const struct copies *c)
         return UINT64_MAX;
     }
     uint64_t backup = backup_next_deadline_ms(c->backup);
-    uint64_t archive = c->archiver != NULL ? archiver_next_deadline_ms(c->archiver) : UINT64_MAX;
+    uint64_t archive =
+        c->archiver != NULL ? archiver_next_deadline_ms(c->archiver) : UINT64_MAX;
     return backup < archive ? backup : archive;
 }

@@ -138,8 +138,8 @@ static void check_archive(struct fixture *x, uint64_t first)
     struct wal_entry own;
     struct errmsg err;
     uint64_t applied = store_applied_index(node_store(x->node));
-    ck_assert_int_eq(archive_reader_open(&x->fake.env, "archive", node_cluster_id(x->node), first,
-                                         &reader, &err),
+    ck_assert_int_eq(archive_reader_open(&x->fake.env, "archive", node_cluster_id(x->node),
+                                         first, &reader, &err),
                      RC_OK);
     for (uint64_t index = first; index <= applied; index++) {
         enum status rc = archive_reader_next(reader, &entry, &err);
@@ -287,7 +287,8 @@ START_TEST(a_disk_that_hangs_holds_no_write_up)
     init(&x, 6);
     write_one(&x);
     fake_env_advance(&x.fake, 300);
-    archiver_turn(x.archiver, x.fake.env.now_ms(&x.fake.env)); /* a piece is under way from here */
+    archiver_turn(x.archiver,
+                  x.fake.env.now_ms(&x.fake.env)); /* a piece is under way from here */
     struct archiver *hanging = x.archiver;
     x.archiver = NULL;
     for (int i = 0; i < 10; i++) {

@@ -173,7 +173,8 @@ static void check_files(struct fixture *x)
 START_TEST(a_name_says_what_is_in_it)
 {
     struct backup_file f = {.cluster_id = 0xabc,
-                            .wall_ms = UINT64_C(1772236799000), /* the last second of a February */
+                            .wall_ms =
+                                UINT64_C(1772236799000), /* the last second of a February */
                             .revision = 42,
                             .index = 57,
                             .member = "east-1.db"};
@@ -199,7 +200,10 @@ END_TEST
 START_TEST(other_names_are_not_ours)
 {
     const char *const names[] = {
-        "", "backup-", "snapshot-1-1.db", "backup-0000000000000abc-20260227T235959Z-r42-i57-n1",
+        "",
+        "backup-",
+        "snapshot-1-1.db",
+        "backup-0000000000000abc-20260227T235959Z-r42-i57-n1",
         "backup-0000000000000abc-20260230T235959Z-r42-i57-n1.db",
         "backup-0000000000000abc-20260227T245959Z-r42-i57-n1.db",
         "backup-0000000000000abc-20260227T235959Z-r042-i57-n1.db",
@@ -212,8 +216,8 @@ START_TEST(other_names_are_not_ours)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         ck_assert_msg(!backup_file_parse(names[i], &f, &is_part), "%s", names[i]);
     }
-    ck_assert(backup_file_parse("backup-0000000000000abc-20260227T235959Z-r42-i57-n1.db.part", &f,
-                                &is_part));
+    ck_assert(backup_file_parse("backup-0000000000000abc-20260227T235959Z-r42-i57-n1.db.part",
+                                &f, &is_part));
     ck_assert(is_part);
 }
 END_TEST
@@ -320,7 +324,8 @@ START_TEST(files_of_others_are_not_touched)
     init(&x, 6);
     static const char *const others[] = {
         "backups/backup-0000000000000abc-20200101T000000Z-r1-i1-n1.db", /* another cluster */
-        "backups/notes.txt", "backups/backup-0000000000000abc-20200101T000000Z-r1-i1-n1.db.part"};
+        "backups/notes.txt",
+        "backups/backup-0000000000000abc-20200101T000000Z-r1-i1-n1.db.part"};
     char neighbour[BACKUP_NAME_BYTES + 16];
     struct backup_file f = {.cluster_id = node_cluster_id(x.node),
                             .wall_ms = UINT64_C(1500000000000),
