@@ -68,7 +68,10 @@ static void disk_created_cb(void *context, const char *path)
 
 void cluster_init(struct cluster *c, const struct cluster_options *options)
 {
-    *c = (struct cluster){.options = *options};
+    *c = (struct cluster){.options = *options, .zookeeper = zk_settings_default};
+    c->zookeeper.timeout_ms_min = ZOOKEEPER_TIMEOUT_MS_MIN;
+    c->zookeeper.timeout_ms_max = ZOOKEEPER_TIMEOUT_MS_MAX;
+    c->zookeeper.linearizable_reads = options->linearizable_reads;
     world_init(&c->world, options->seed, options->trace);
     sim_net_init(&c->net, &c->world);
     for (uint32_t i = 0; i < options->nodes; i++) {
@@ -329,7 +332,10 @@ static enum status server_start(struct cluster_node *n, struct errmsg *err)
         .log = &n->log,
         .host = n->name,
         .port = CLUSTER_CLIENT_PORT,
-        .fronts = {[SERVER_HTTP1] = &http_front, [SERVER_HTTP2] = &grpc_front},
+        .fronts = {[SERVER_HTTP1] = &http_front,
+                   [SERVER_HTTP2] = &grpc_front,
+                   [SERVER_ZOOKEEPER] = &zookeeper_front},
+        .settings = {[SERVER_ZOOKEEPER] = &n->cluster->zookeeper},
         .stop_ms = SERVER_STOP_LIMIT_MS,
     };
     return server_open(&options, &n->server, err);
@@ -366,6 +372,7 @@ enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *e
             n->snapshot_log_bytes > 0 ? n->snapshot_log_bytes : c->options.snapshot_log_bytes,
         .trailing_log_bytes = c->options.trailing_log_bytes,
         .batch_bytes = c->options.batch_bytes,
+        .forwarded_bytes_max = c->options.forwarded_bytes_max,
         .seed = (uint32_t)world_random(&c->world, 1, UINT32_MAX),
         .fatal = node_fatal,
         .context = n,

@@ -10,6 +10,7 @@
 #define TESTS_SIM_CLUSTER_H
 
 #include "net/server.h"
+#include "net/zookeeper/front.h"
 #include "raft/node.h"
 #include "tests/sim/sim_env.h"
 #include "tests/sim/sim_net.h"
@@ -17,6 +18,10 @@
 
 #define CLUSTER_NODES_MAX   5
 #define CLUSTER_CLIENT_PORT 7400 /* remote.c knows it too */
+
+/* Of sessions: the shortest that there are, as the others have. */
+#define ZOOKEEPER_TIMEOUT_MS_MIN 500
+#define ZOOKEEPER_TIMEOUT_MS_MAX 1200
 
 struct cluster;
 
@@ -30,6 +35,8 @@ struct cluster_options {
     size_t snapshot_log_bytes;
     size_t trailing_log_bytes;
     size_t batch_bytes;
+    size_t forwarded_bytes_max;
+    bool linearizable_reads; /* of ZooKeeper clients */
 };
 
 enum death { DEATH_KILL, DEATH_POWER };
@@ -93,6 +100,7 @@ struct cluster {
     struct world world;
     struct sim_net net;
     struct cluster_options options;
+    struct zk_settings zookeeper;
     struct node_member members[CLUSTER_NODES_MAX];
     struct cluster_node nodes[CLUSTER_NODES_MAX];
     /* what the checks know */

@@ -166,8 +166,7 @@ static void holder_tick(void *context)
 void holders_init(struct holders *h, struct cluster *c, struct oracle *o)
 {
     *h = (struct holders){.cluster = c, .oracle = o};
-    o->gone = holders_lease_gone;
-    o->context = h;
+    oracle_listen(o, holders_lease_gone, h);
 }
 
 struct holder *holders_add(struct holders *all, struct station *here, struct station *other)

@@ -50,6 +50,11 @@ void holder_worked(struct remote_call *call, const struct remote_answer *a);
 /* For so long a client trusts a keepalive that was confirmed, from sending it. */
 uint64_t holder_trust_us(uint64_t ttl_ms);
 struct proof holder_proof_now(const struct holder *h, uint64_t ttl_ms);
+/* `trusted_until_us` is now: what was promised is to be added. */
+struct proof proof_now(const struct cluster *c, const struct station *s);
+/* Whether in some time of leadership the TTL has passed, by the leader's clock, since it began and
+ * since that. What the leader of then proposed may be applied much later. */
+bool proof_ttl_has_passed(const struct cluster *c, const struct proof *p, uint64_t ttl_ms);
 struct tenancy *holders_find(struct holders *h, uint64_t id);
 /* What was sent then has been confirmed. */
 void holder_confirmed(struct holder *h, struct tenancy *t, const struct proof *sent,

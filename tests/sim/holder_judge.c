@@ -10,14 +10,20 @@ uint64_t holder_trust_us(uint64_t ttl_ms)
     return ttl_ms * TRUST_PER_MILLE * MS / 1000;
 }
 
-struct proof holder_proof_now(const struct holder *h, uint64_t ttl_ms)
+struct proof proof_now(const struct cluster *c, const struct station *s)
 {
-    const struct cluster *c = h->all->cluster;
-    struct proof p = {.at_us = c->world.now_us, .station = h->stations[0]};
+    struct proof p = {
+        .at_us = c->world.now_us, .station = s, .trusted_until_us = station_now_us(s)};
     for (uint32_t i = 0; i < c->options.nodes; i++) {
         p.ages_us[i] = sim_host_age_us(&c->nodes[i].host);
     }
-    p.trusted_until_us = station_now_us(h->stations[0]) + holder_trust_us(ttl_ms);
+    return p;
+}
+
+struct proof holder_proof_now(const struct holder *h, uint64_t ttl_ms)
+{
+    struct proof p = proof_now(h->all->cluster, h->stations[0]);
+    p.trusted_until_us += holder_trust_us(ttl_ms);
     return p;
 }
 
@@ -31,18 +37,15 @@ struct tenancy *holders_find(struct holders *h, uint64_t id)
     return NULL;
 }
 
-/* Whether in some time of leadership the TTL has passed, by the leader's clock, since it began and
- * since the client's last sign of life. What the leader of then proposed may be applied much
- * later. */
-static bool ttl_has_passed(const struct cluster *c, const struct tenancy *t)
+bool proof_ttl_has_passed(const struct cluster *c, const struct proof *p, uint64_t ttl_ms)
 {
     for (size_t i = 0; i < c->reign_count; i++) {
         const struct reign *r = &c->reigns[i];
-        uint64_t proved = t->proof.ages_us[r->node];
+        uint64_t proved = p->ages_us[r->node];
         uint64_t since = r->won_us > proved ? r->won_us : proved;
         uint64_t end =
             r->lost_us != UINT64_MAX ? r->lost_us : sim_host_age_us(&c->nodes[r->node].host);
-        if (end + MS >= since + t->ttl_ms * MS) {
+        if (end + MS >= since + ttl_ms * MS) {
             return true;
         }
     }
@@ -69,7 +72,7 @@ void holders_lease_gone(void *context, const struct oracle_lease *lease)
     if (!is_expiry) {
         return;
     }
-    if (!ttl_has_passed(c, t)) {
+    if (!proof_ttl_has_passed(c, &t->proof, t->ttl_ms)) {
         world_fail(w,
                    "lease %" PRIx64 " expired early: its TTL is %" PRIu64
                    " ms, its last confirmed keepalive was sent %" PRIu64 " us ago",

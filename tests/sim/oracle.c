@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "lease/table.h"
@@ -180,6 +181,12 @@ static void check_lease_end(struct oracle *o, struct oracle_lease *l,
     }
 }
 
+/* Where ZooKeeper's clients are: they delete each other's nodes. */
+static bool is_shared(struct slice path)
+{
+    return path.size > 3 && memcmp(path.data, "/z/", 3) == 0;
+}
+
 static void lease_change(struct oracle *o, const struct oracle_change *c)
 {
     struct world *w = &o->cluster->world;
@@ -198,7 +205,7 @@ static void lease_change(struct oracle *o, const struct oracle_change *c)
     l->attached--;
     if (reason_is_of_lease(c->reason)) {
         check_lease_end(o, l, c);
-    } else if (l->kind == LEASE_SESSION && c->session != l->id) {
+    } else if (l->kind == LEASE_SESSION && c->session != l->id && !is_shared(c->path)) {
         world_fail(w, "a node of session %" PRIx64 " went, but nobody asked for it", l->id);
     } else if (l->end_revision != 0) {
         world_fail(w, "a node of lease %" PRIx64 " outlived it", l->id);
@@ -216,8 +223,8 @@ static void lease_gone(struct oracle *o, struct oracle_lease *l, uint64_t index)
         world_fail(w, "lease %" PRIx64 " is gone at index %" PRIu64 ", but has %u nodes", l->id,
                    index, l->attached);
     }
-    if (o->gone != NULL) {
-        o->gone(o->context, l);
+    for (size_t i = 0; i < o->listener_count; i++) {
+        o->listeners[i].gone(o->listeners[i].context, l);
     }
 }
 
@@ -390,6 +397,14 @@ void oracle_init(struct oracle *o, struct cluster *c)
     *o = (struct oracle){.cluster = c, .revision = 1};
     c->applied = applied_cb;
     c->applied_context = o;
+}
+
+void oracle_listen(struct oracle *o,
+                   void (*gone)(void *context, const struct oracle_lease *lease), void *context)
+{
+    PRE(o->listener_count < ORACLE_LISTENERS_MAX);
+    o->listeners[o->listener_count].gone = gone;
+    o->listeners[o->listener_count++].context = context;
 }
 
 void oracle_close(struct oracle *o)

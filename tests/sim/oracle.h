@@ -18,6 +18,8 @@
 #include "store/history.h"
 #include "tests/sim/cluster.h"
 
+#define ORACLE_LISTENERS_MAX 2
+
 struct oracle_value {
     uint64_t hash;
     size_t bytes;
@@ -81,14 +83,20 @@ struct oracle {
     uint64_t floor;
     uint64_t expired;
     uint64_t reaped;
-    /* A lease is gone, its reason known if it had nodes. May be NULL. */
-    void (*gone)(void *context, const struct oracle_lease *lease);
-    void *context;
+    struct {
+        void (*gone)(void *context, const struct oracle_lease *lease);
+        void *context;
+    } listeners[ORACLE_LISTENERS_MAX];
+    size_t listener_count;
 };
 
 /* Listens to the cluster from now on. */
 void oracle_init(struct oracle *o, struct cluster *c);
 void oracle_close(struct oracle *o);
+/* `gone` is told of every lease that is gone, with its reason if it had nodes. */
+void oracle_listen(struct oracle *o,
+                   void (*gone)(void *context, const struct oracle_lease *lease),
+                   void *context);
 
 /* NULL: never seen. */
 const struct oracle_lease *oracle_lease(const struct oracle *o, uint64_t id);

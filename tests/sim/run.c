@@ -10,15 +10,20 @@
 #include "tests/sim/oracle.h"
 #include "tests/sim/watcher.h"
 #include "tests/sim/workload.h"
+#include "tests/sim/zk_client.h"
 
 #define PHASE_LIMIT_US  (300 * SECOND)
 #define PHASE_US        (1500 * MS) /* at least so long, however much is acknowledged */
 #define FINISH_LIMIT_US (20 * SECOND)
+/* Longer than any session lives that nobody hears of. */
+#define CALM_US         ((uint64_t)ZOOKEEPER_TIMEOUT_MS_MAX * 5 / 4 * MS)
 #define REAP_LIMIT_US   (4 * SECOND) /* the longest ttl, a look each second, slow clocks */
 
 const char *const count_names[COUNT_KINDS] = {
     "kept-alive", "resumed", "closed",   "expired",       "repeated", "refused",   "reaped",
     "recalled",   "events",  "listings", "watch-resumes", "progress", "compacted",
+    "zk-replies", "zk-writes", "zk-resumed", "zk-expired", "zk-events", "zk-restored",
+    "zk-refused", "zk-cut-off",
 };
 
 struct run {
@@ -29,8 +34,10 @@ struct run {
     struct oracle oracle;
     struct holders holders;
     struct watchers watchers;
+    struct zk_clients zookeeper;
     uint64_t phase_end_us;
     uint64_t acked_before[CLIENTS_MAX];
+    uint64_t moved_before[ZK_CLIENTS_MAX];
 };
 
 /* The seed decides everything about a run, its shape too. */
@@ -52,6 +59,9 @@ static struct cluster_options run_options(uint64_t seed, bool trace)
             (size_t)rng_range(&rng, 12, rng_chance(&rng, 500) ? 40 : 128) * 1024,
         .trailing_log_bytes = rng_chance(&rng, 500) ? 1 : (size_t)rng_range(&rng, 1, 16) * 1024,
         .batch_bytes = rng_chance(&rng, 500) ? 0 : (size_t)rng_range(&rng, 1, 16) * 1024,
+        /* So little that followers' writes are refused now and then. */
+        .forwarded_bytes_max = rng_chance(&rng, 700) ? 0 : (size_t)rng_range(&rng, 1, 600),
+        .linearizable_reads = rng_chance(&rng, 250),
     };
 }
 
@@ -65,6 +75,7 @@ static void run_clients(struct run *r)
     workload_init(l, c, &r->journal, (uint32_t)world_random(&c->world, 4, CLIENTS_MAX));
     holders_init(&r->holders, c, &r->oracle);
     watchers_init(&r->watchers, c, &r->oracle, &r->journal);
+    zk_clients_init(&r->zookeeper, c, &r->oracle, &r->journal);
     for (uint32_t i = 0; i < l->station_count; i++) {
         struct station *other = &l->stations[(i + 1) % l->station_count];
         struct holder *h = holders_add(&r->holders, &l->stations[i], other);
@@ -74,6 +85,7 @@ static void run_clients(struct run *r)
             }
         }
         (void)watchers_add(&r->watchers, &l->stations[i]);
+        (void)zk_clients_add(&r->zookeeper, &l->stations[i]);
     }
 }
 
@@ -99,7 +111,8 @@ static void run_clocks(struct cluster *c)
 static bool enough_has_happened(struct cluster *c, void *context)
 {
     struct run *r = context;
-    return c->world.now_us >= r->phase_end_us && r->journal.acked >= RUN_ACKED_MIN &&
+    return c->world.now_us >= r->phase_end_us &&
+           r->journal.acked + r->zookeeper.acked >= RUN_ACKED_MIN &&
            faults_count(&r->faults) >= RUN_FAULTS_MIN;
 }
 
@@ -125,7 +138,24 @@ static bool clients_have_moved(struct cluster *c, void *context)
             return false;
         }
     }
+    for (uint32_t i = 0; i < r->zookeeper.count; i++) {
+        if (r->zookeeper.items[i].moved == r->moved_before[i]) {
+            return false;
+        }
+    }
     return true;
+}
+
+static bool zookeeper_is_settled(struct cluster *c, void *context)
+{
+    (void)c;
+    return zk_clients_are_settled(&((struct run *)context)->zookeeper);
+}
+
+static bool zookeeper_is_done(struct cluster *c, void *context)
+{
+    (void)c;
+    return zk_clients_are_idle(&((struct run *)context)->zookeeper);
 }
 
 static bool nodes_are_equal(struct cluster *c, void *context)
@@ -204,12 +234,21 @@ static void run_heal(struct run *r)
     for (uint32_t i = 0; i < r->workload.client_count; i++) {
         r->acked_before[i] = r->workload.clients[i].operation;
     }
+    for (uint32_t i = 0; i < r->zookeeper.count; i++) {
+        r->moved_before[i] = r->zookeeper.items[i].moved;
+    }
     must_come(r, FINISH_LIMIT_US, clients_have_moved, "a client is stuck after healing");
+    zk_clients_calm(&r->zookeeper);
     workload_end(&r->workload);
     holders_end(&r->holders);
     watchers_end(&r->watchers);
     must_come(r, FINISH_LIMIT_US, clients_are_done, "an operation does not end after healing");
     must_come(r, FINISH_LIMIT_US, holders_are_done, "a session's owner is stuck after healing");
+    must_come(r, FINISH_LIMIT_US, zookeeper_is_settled,
+              "a zookeeper client has no session after healing");
+    cluster_run(c, CALM_US);
+    zk_clients_end(&r->zookeeper);
+    must_come(r, FINISH_LIMIT_US, zookeeper_is_done, "a zookeeper client does not end");
     must_come(r, expiry_limit_us(r), nothing_is_left, "a session outlives its owner");
     must_come(r, REAP_LIMIT_US, nothing_is_due, "a node whose time has passed stays");
     must_come(r, FINISH_LIMIT_US, watchers_have_seen_all,
@@ -228,6 +267,7 @@ static void run_judge(struct run *r)
     }
     if (!c->world.failed) {
         journal_check(&r->journal);
+        zk_judge_log(&r->zookeeper);
     }
 }
 
@@ -263,6 +303,14 @@ static void run_report(struct run *r, struct run_result *out)
         [COUNT_WATCH_RESUMES] = r->watchers.resumes,
         [COUNT_PROGRESSES] = r->watchers.progresses,
         [COUNT_COMPACTED] = r->watchers.compactions,
+        [COUNT_ZK_REPLIES] = r->zookeeper.replies,
+        [COUNT_ZK_WRITES] = r->zookeeper.acked,
+        [COUNT_ZK_RESUMED] = r->zookeeper.resumed,
+        [COUNT_ZK_EXPIRED] = r->zookeeper.expired,
+        [COUNT_ZK_EVENTS] = r->zookeeper.events,
+        [COUNT_ZK_RESTORED] = r->zookeeper.restored,
+        [COUNT_ZK_REFUSED] = r->zookeeper.refused,
+        [COUNT_ZK_CUTS] = r->zookeeper.cuts,
     };
     memcpy(out->counts, counts, sizeof out->counts);
 }
@@ -287,6 +335,7 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
         workload_start(&r->workload);
         holders_start(&r->holders);
         watchers_start(&r->watchers);
+        zk_clients_start(&r->zookeeper);
         faults_start(&r->faults);
         r->phase_end_us = c->world.now_us + PHASE_US;
         must_come(r, PHASE_LIMIT_US, enough_has_happened, "too little is acknowledged");
@@ -298,6 +347,7 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
         run_judge(r);
     }
     run_report(r, result);
+    zk_clients_close(&r->zookeeper);
     workload_close(&r->workload);
     holders_close(&r->holders);
     watchers_close(&r->watchers);

@@ -23,6 +23,14 @@ enum run_count {
     COUNT_WATCH_RESUMES,
     COUNT_PROGRESSES,
     COUNT_COMPACTED,
+    COUNT_ZK_REPLIES,
+    COUNT_ZK_WRITES, /* acknowledged */
+    COUNT_ZK_RESUMED,
+    COUNT_ZK_EXPIRED,
+    COUNT_ZK_EVENTS,
+    COUNT_ZK_RESTORED, /* setWatches */
+    COUNT_ZK_REFUSED,  /* wrong passwords */
+    COUNT_ZK_CUTS,     /* connections lost at a certain byte */
     COUNT_KINDS,
 };
 

@@ -37,6 +37,9 @@ static void process_end(struct station *s, enum death how)
     for (uint32_t i = 0; i < s->cluster->options.nodes; i++) {
         remote_close(&s->remotes[i]);
     }
+    if (s->died != NULL) {
+        s->died(s->died_context);
+    }
     uint32_t held = sim_env_free(s->process);
     s->process = NULL;
     if (held > 0) {

@@ -21,6 +21,9 @@ struct station {
     uint64_t cluster_ms;
     uint64_t heard_us;
     uint64_t crashes;
+    /* Another client of this process: its handles must be closed in here. May be NULL. */
+    void (*died)(void *context);
+    void *died_context;
 };
 
 /* Adds the machine to the network and starts its process. */

@@ -176,7 +176,8 @@ static bool setup_ask(struct workload *l, const char *path, const ProtobufCMessa
 
 bool workload_set_up(struct workload *l)
 {
-    static const char *const parents[] = {"/k", "/c", "/v", "/p", "/q", "/e", "/b", "/t"};
+    static const char *const parents[] = {"/k", "/c", "/v", "/p", "/q",
+                                          "/e", "/b", "/t", "/z", "/z/q"};
     enum { PARENTS = sizeof parents / sizeof parents[0] };
     Coord__V1__Operation ops[PARENTS + KEY_END];
     Coord__V1__CreateOp creates[PARENTS + KEY_END];
