@@ -28,6 +28,10 @@ const struct scenario scenarios[] = {
     {"a_removal_looks_again_at_what_was_due", scenario_reap_looks_again, 3, 0},
     {"a_bounded_read_that_had_to_wait_is_not_too_old", scenario_bounded_read_waits, 3, 0},
     {"a_slow_watcher_holds_nobody_and_misses_nothing", scenario_slow_watcher, 3, 0},
+    {"zookeeper_a_connection_is_lost_at_every_byte", scenario_zk_every_byte, 3, 0},
+    {"zookeeper_a_member_that_is_cut_off_answers_no_ping", scenario_zk_cut_off, 3, 0},
+    {"zookeeper_a_wrong_password_disturbs_nobody", scenario_zk_guess, 3, 0},
+    {"zookeeper_nothing_overtakes_a_refused_write", scenario_zk_refused_write, 3, 0},
 };
 const size_t scenario_count = sizeof scenarios / sizeof scenarios[0];
 
@@ -50,9 +54,11 @@ bool scenario_run(const struct scenario *scenario, bool trace, char *why, size_t
     oracle_init(&s->oracle, &s->cluster);
     holders_init(&s->holders, &s->cluster, &s->oracle);
     watchers_init(&s->watchers, &s->cluster, &s->oracle, &s->journal);
+    zk_clients_init(&s->zookeeper, &s->cluster, &s->oracle, &s->journal);
     workload_init(&s->workload, &s->cluster, &s->journal, 4);
     workload_stay_near(&s->workload);
     scenario->run(s);
+    zk_clients_close(&s->zookeeper);
     workload_end(&s->workload);
     workload_close(&s->workload);
     holders_close(&s->holders);
@@ -206,4 +212,5 @@ void story_end(struct story *s)
         journal_see_store(&s->journal, i);
     }
     journal_check(&s->journal);
+    zk_judge_log(&s->zookeeper);
 }

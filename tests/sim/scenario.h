@@ -13,6 +13,7 @@
 #include "tests/sim/oracle.h"
 #include "tests/sim/watcher.h"
 #include "tests/sim/workload.h"
+#include "tests/sim/zk_client.h"
 
 struct story {
     struct cluster cluster;
@@ -21,6 +22,7 @@ struct story {
     struct oracle oracle;
     struct holders holders;
     struct watchers watchers;
+    struct zk_clients zookeeper;
 };
 
 struct scenario {
@@ -89,5 +91,9 @@ void scenario_reads_alone(struct story *s);
 void scenario_reap_looks_again(struct story *s);
 void scenario_slow_watcher(struct story *s);
 void scenario_bounded_read_waits(struct story *s);
+void scenario_zk_every_byte(struct story *s);
+void scenario_zk_cut_off(struct story *s);
+void scenario_zk_guess(struct story *s);
+void scenario_zk_refused_write(struct story *s);
 
 #endif

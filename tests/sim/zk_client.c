@@ -290,6 +290,9 @@ void zk_connect(struct zk_client *k, uint32_t node)
     struct cluster *c = k->all->cluster;
     size_t which = (size_t)world_random(zk_world(k), 0,
                                         sizeof timeouts_ms / sizeof timeouts_ms[0] - 1);
+    if (k->all->is_told) {
+        which = sizeof timeouts_ms / sizeof timeouts_ms[0] - 1;
+    }
     dial(k, node);
     k->zxid = s == NULL ? 0 : s->zxid;
     put_greeting(k, s == NULL ? 0 : s->id, s == NULL ? zeros : s->password, timeouts_ms[which],

@@ -123,7 +123,6 @@ struct zk_client {
     size_t due_count;
     struct zk_event *missed; /* told by setWatches, whose reply is to come */
     size_t missed_count;
-    bool wants_watches; /* to be armed again with setWatches */
     uint64_t silent_until_us;
     uint64_t moved; /* writes acknowledged */
     struct world_event tick;
@@ -198,6 +197,8 @@ void zk_fail(const struct zk_client *k, const char *format, ...)
 void zk_work(struct zk_client *k);
 /* The requests that a new connection begins with: watches, if they are wanted again. */
 void zk_work_begin(struct zk_client *k);
+/* Only the watches. */
+void zk_work_restore(struct zk_client *k);
 bool zk_ask_simple(struct zk_client *k, int32_t type, const char *path, bool watch);
 bool zk_ask_op(struct zk_client *k, const struct zk_op *op);
 

@@ -172,21 +172,29 @@ void zk_work(struct zk_client *k)
     }
 }
 
+void zk_work_restore(struct zk_client *k)
+{
+    struct zk_asked a = {.type = ZK_SET_WATCHES};
+    if (k->armed_count == 0 || k->session == ZK_NONE) {
+        k->armed_count = 0;
+        return;
+    }
+    a.relative = zk_session(k)->zxid;
+    for (size_t i = 0; i < k->armed_count; i++) {
+        if ((k->armed[i].wanted & (ZK_PERSISTENT | ZK_RECURSIVE)) != 0) {
+            a.type = ZK_SET_WATCHES2;
+        }
+    }
+    (void)zk_ask(k, &a);
+}
+
 void zk_work_begin(struct zk_client *k)
 {
     struct world *w = zk_world(k);
-    bool wants = k->armed_count > 0 && k->session != ZK_NONE && world_chance(w, 800);
-    if (!wants) {
-        k->armed_count = 0;
-    } else {
-        struct zk_asked a = {.type = ZK_SET_WATCHES, .relative = zk_session(k)->zxid};
-        for (size_t i = 0; i < k->armed_count; i++) {
-            if ((k->armed[i].wanted & (ZK_PERSISTENT | ZK_RECURSIVE)) != 0) {
-                a.type = ZK_SET_WATCHES2;
-            }
-        }
-        (void)zk_ask(k, &a);
+    if (world_chance(w, 200)) {
+        k->armed_count = 0; /* its watches are not wanted any more */
     }
+    zk_work_restore(k);
     if (!k->all->is_calm && world_chance(w, 500)) {
         zk_work(k); /* behind the connect request */
     }
