@@ -40,6 +40,20 @@ enum mutant {
     MUTANT_NO_SPLIT,               /* raft/engine_receive.c: rule SPLIT switched off */
     MUTANT_NO_GATE,                /* raft/engine_change.c: rule GATE switched off */
     MUTANT_PROMOTED_BEHIND,        /* raft/node_member.c promotes who has not caught up */
+    MUTANT_ZK_READ_EARLY,          /* net/zookeeper/queue.c answers reads before what is open */
+    MUTANT_ZK_READ_LATE,           /* net/zookeeper/queue.c: reads see the writes behind them */
+    MUTANT_ZK_EVENT_LATE,          /* net/zookeeper/queue.c tells events behind replies */
+    MUTANT_ZK_SYNC_LOCAL,          /* net/zookeeper/queue.c: a sync asks nobody */
+    MUTANT_ZK_PING_ALONE,          /* net/zookeeper/queue.c answers pings without a leader */
+    MUTANT_ZK_NO_TOUCH,            /* net/zookeeper/queue.c: packets keep no session alive */
+    MUTANT_ZK_MISSED_UNTOLD,       /* net/zookeeper/watches.c: setWatches tells nothing */
+    MUTANT_ZK_ONE_SHOT_KEPT,       /* net/zookeeper/watches.c fires one-shot watches again */
+    MUTANT_ZK_CHILD_END_UNTOLD,    /* net/zookeeper/watches.c: child watches miss the end */
+    MUTANT_ZK_ANY_PASSWORD,        /* who knows its id is given a session */
+    MUTANT_ZK_TAKEN_UNCHECKED,     /* net/zookeeper/greeting.c cuts the holder off first */
+    MUTANT_ZK_ZXID_BACK,           /* net/zookeeper/greeting.c takes clients that have seen more */
+    MUTANT_ZK_UNKNOWN_PASSED,      /* net/zookeeper/write.c goes on behind an unknown fate */
+    MUTANT_ZK_FORMER_OWNER,        /* net/zookeeper/write.c: a former connection's writes run */
 };
 
 #ifdef MUTANT

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "lease/table.h"
 #include "net/zookeeper/connection.h"
 
@@ -109,7 +110,7 @@ static void propose(struct zk_connection *c)
 static bool is_wrong(const struct zk_connection *c)
 {
     const struct lease *lease = store_lease(zk_store(c), (uint64_t)c->connect.session);
-    return lease != NULL &&
+    return lease != NULL && !MUTANT_IS(MUTANT_ZK_ANY_PASSWORD) &&
            (lease->kind != LEASE_SESSION || !lease_secret_matches(lease, c->connect.password));
 }
 
@@ -119,7 +120,7 @@ void zk_greeting(struct zk_connection *c, struct slice packet)
         zk_finish(c, "a connect request that is none");
         return;
     }
-    if (c->connect.last_zxid_seen > zk_zxid(c)) {
+    if (c->connect.last_zxid_seen > zk_zxid(c) && !MUTANT_IS(MUTANT_ZK_ZXID_BACK)) {
         log_info(c->env->log, "zookeeper.client_ahead",
                  "peer=%s seen=%" PRId64 " here=%" PRId64, c->env->peer,
                  c->connect.last_zxid_seen, zk_zxid(c));
@@ -129,6 +130,10 @@ void zk_greeting(struct zk_connection *c, struct slice packet)
     if (!node_is_serving(zk_node(c)) || c->is_stopping) {
         zk_finish(c, "this node does not serve");
         return;
+    }
+    if (MUTANT_IS(MUTANT_ZK_TAKEN_UNCHECKED)) {
+        c->session = (uint64_t)c->connect.session;
+        take_session(c);
     }
     if (c->connect.session != 0) {
         if (c->connect.session < 0 || c->connect.password.size != sizeof c->secret ||

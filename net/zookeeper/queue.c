@@ -8,6 +8,7 @@
  * completion would take too much memory. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "net/zookeeper/connection.h"
 
 #define POOL_MAX         4096
@@ -172,7 +173,9 @@ static bool answer_first(struct zk_connection *c, struct zk_task *task)
     if (!(task->state == ZK_TASK_DONE || (shows && may_show(c)))) {
         return false;
     }
-    zk_watches_flush(c);
+    if (!MUTANT_IS(MUTANT_ZK_EVENT_LATE)) {
+        zk_watches_flush(c);
+    }
     if (c->stage != ZK_STAGE_SERVING) {
         return false;
     }
@@ -213,7 +216,7 @@ void zk_task_done(struct zk_task *task)
     struct zk_connection *c = task->connection;
     PRE(task->state == ZK_TASK_DONE);
     c->env->sink.wake(c->env->sink.conn);
-    if (c->tasks.next == &task->link) {
+    if (c->tasks.next == &task->link && !MUTANT_IS(MUTANT_ZK_READ_LATE)) {
         answer_ready(c);
     }
 }
@@ -235,11 +238,12 @@ static void synced(struct node_read *read, enum status rc, const struct query_re
 /* A point in the log's order that lies behind everything committed when the request came. */
 static enum status begin_sync(struct zk_connection *c, struct zk_task *task)
 {
-    task->read = (struct node_read){.done = synced,
-                                    .owner = task,
-                                    .consistency = READ_LINEARIZABLE,
-                                    .is_barrier = true,
-                                    .touch = c->session};
+    task->read = (struct node_read){
+        .done = synced,
+        .owner = task,
+        .consistency = MUTANT_IS(MUTANT_ZK_SYNC_LOCAL) ? READ_LOCAL : READ_LINEARIZABLE,
+        .is_barrier = true,
+        .touch = c->session};
     enum status rc = node_read(zk_node(c), &task->read, zk_now_ms(c) + ZK_WRITE_MS);
     if (rc == RC_OK) {
         task->state = ZK_TASK_SYNCING;
@@ -383,7 +387,9 @@ void zk_request(struct zk_connection *c, struct slice packet)
     }
     c->last_xid = r.xid;
     c->last_type = r.type;
-    node_touch(zk_node(c), c->session);
+    if (!MUTANT_IS(MUTANT_ZK_NO_TOUCH)) {
+        node_touch(zk_node(c), c->session);
+    }
     if (r.type == ZK_AUTH && error != ZK_OK) {
         zk_finish(c, "an auth packet that is none");
         return;
@@ -393,7 +399,9 @@ void zk_request(struct zk_connection *c, struct slice packet)
         return;
     }
     bool local = error != ZK_OK || is_local(c, &r);
-    if (local && list_empty(&c->tasks) && node_is_serving(zk_node(c))) {
+    bool serves =
+        node_is_serving(zk_node(c)) || (MUTANT_IS(MUTANT_ZK_PING_ALONE) && r.type == ZK_PING);
+    if (local && (list_empty(&c->tasks) || MUTANT_IS(MUTANT_ZK_READ_EARLY)) && serves) {
         zk_watches_flush(c);
         if (c->stage == ZK_STAGE_SERVING) {
             answer_local(c, &r, error);

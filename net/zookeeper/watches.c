@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "net/zookeeper/connection.h"
 #include "watch/watch.h"
 
@@ -189,7 +190,9 @@ bool zk_watch_add(struct zk_connection *c, struct slice path, enum zk_watch_kind
     switch (kind) {
     case ZK_WATCH_DATA: arm(c, path, WATCH_NODE, ZK_WATCH_DATA); break;
     case ZK_WATCH_CHILDREN:
-        arm(c, path, WATCH_NODE, ZK_WATCH_NODE_END);
+        if (!MUTANT_IS(MUTANT_ZK_CHILD_END_UNTOLD)) {
+            arm(c, path, WATCH_NODE, ZK_WATCH_NODE_END);
+        }
         arm(c, path, WATCH_CHILDREN, ZK_WATCH_CHILDREN);
         break;
     case ZK_WATCH_PERSISTENT:
@@ -314,7 +317,9 @@ static bool fire(struct zk_connection *c, const struct hit *hit, struct slice pa
         disarm(c, path, WATCH_CHILDREN, ZK_WATCH_CHILDREN);
     } else if (hit->scope == WATCH_NODE) {
         kinds &= (uint8_t)~ZK_WATCH_NODE_END;
-        disarm(c, path, WATCH_NODE, ZK_WATCH_DATA);
+        if (!MUTANT_IS(MUTANT_ZK_ONE_SHOT_KEPT)) {
+            disarm(c, path, WATCH_NODE, ZK_WATCH_DATA);
+        }
     }
     return kinds != 0;
 }
@@ -392,7 +397,7 @@ static bool restore_data(struct zk_connection *c, struct slice path, uint64_t si
     struct node_stat stat;
     if (!exists(c, path, &stat)) {
         tell(c, ZK_EVENT_DELETED, path);
-    } else if (stat.modify_revision > since) {
+    } else if (stat.modify_revision > since && !MUTANT_IS(MUTANT_ZK_MISSED_UNTOLD)) {
         tell(c, ZK_EVENT_CHANGED, path);
     } else {
         return zk_watch_add(c, path, ZK_WATCH_DATA);

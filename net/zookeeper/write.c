@@ -7,6 +7,7 @@
  * version". Before it, a create whose name is wrong asks for a child of that parent, which the
  * check undoes: where there is no parent, or none that the client may create below, counts more. */
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "base/utf8.h"
 #include "net/zookeeper/connection.h"
 
@@ -300,13 +301,27 @@ static void put_reply(struct zk_task *task, const struct reply *reply)
     zk_reply_end(&task->reply, begin);
 }
 
+/* Answered without the log: what asks for nothing, or for too much. */
+static void answer_here(struct zk_connection *c, struct zk_task *task, enum zk_error error)
+{
+    size_t begin = zk_reply_begin(&task->reply, task->xid, zk_zxid(c), error);
+    if (error == ZK_OK) {
+        zk_put_multi_end(&task->reply);
+    }
+    zk_reply_end(&task->reply, begin);
+    task->state = ZK_TASK_DONE;
+}
+
 static void written(struct node_write *write, enum status rc, const struct reply *reply)
 {
     struct zk_task *task = write->owner;
     struct zk_connection *c = task->connection;
     task->state = ZK_TASK_DONE;
     c->writing--;
-    if (rc != RC_OK) { /* perhaps executed: nothing later may be seen to follow it */
+    if (rc != RC_OK && MUTANT_IS(MUTANT_ZK_UNKNOWN_PASSED)) {
+        answer_here(c, task, ZK_SYSTEM_ERROR);
+        zk_task_done(task);
+    } else if (rc != RC_OK) { /* perhaps executed: nothing later may be seen to follow it */
         zk_finish(c, status_text(rc));
     } else if (reply->outcome == OUTCOME_GENERATION_MOVED) {
         zk_finish(c, "the session was taken over");
@@ -328,7 +343,7 @@ static enum status propose(struct zk_connection *c, struct zk_task *task,
                            struct command *command)
 {
     command->session = c->session;
-    command->by_owner = true;
+    command->by_owner = !MUTANT_IS(MUTANT_ZK_FORMER_OWNER);
     command->generation = c->generation;
     command->identities = buf_slice(&c->identities);
     task->write.done = written;
@@ -349,17 +364,6 @@ static enum status close_session(struct zk_connection *c, struct zk_task *task)
                   .secret = slice_make(c->secret, sizeof c->secret)},
     };
     return propose(c, task, &command);
-}
-
-/* Answered without the log: what asks for nothing, or for too much. */
-static void answer_here(struct zk_connection *c, struct zk_task *task, enum zk_error error)
-{
-    size_t begin = zk_reply_begin(&task->reply, task->xid, zk_zxid(c), error);
-    if (error == ZK_OK) {
-        zk_put_multi_end(&task->reply);
-    }
-    zk_reply_end(&task->reply, begin);
-    task->state = ZK_TASK_DONE;
 }
 
 /* Fills the operations up to the first that is wrong in itself; returns how many: one more than

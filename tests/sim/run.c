@@ -16,14 +16,14 @@
 #define PHASE_US        (1500 * MS) /* at least so long, however much is acknowledged */
 #define FINISH_LIMIT_US (20 * SECOND)
 /* Longer than any session lives that nobody hears of. */
-#define CALM_US         ((uint64_t)ZOOKEEPER_TIMEOUT_MS_MAX * 5 / 4 * MS)
-#define REAP_LIMIT_US   (4 * SECOND) /* the longest ttl, a look each second, slow clocks */
+#define CALM_US       ((uint64_t)ZOOKEEPER_TIMEOUT_MS_MAX * 5 / 4 * MS)
+#define REAP_LIMIT_US (4 * SECOND) /* the longest ttl, a look each second, slow clocks */
 
 const char *const count_names[COUNT_KINDS] = {
-    "kept-alive", "resumed", "closed",   "expired",       "repeated", "refused",   "reaped",
-    "recalled",   "events",  "listings", "watch-resumes", "progress", "compacted",
-    "zk-replies", "zk-writes", "zk-resumed", "zk-expired", "zk-events", "zk-restored",
-    "zk-refused", "zk-cut-off",
+    "kept-alive",  "resumed",    "closed",     "expired",    "repeated",      "refused",
+    "reaped",      "recalled",   "events",     "listings",   "watch-resumes", "progress",
+    "compacted",   "zk-replies", "zk-writes",  "zk-resumed", "zk-expired",    "zk-events",
+    "zk-restored", "zk-refused", "zk-cut-off",
 };
 
 struct run {

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "tests/sim/holder_internal.h"
 
-#define TICK_US          (30 * MS)
+#define TICK_US          (40 * MS)
 #define CLIENT_PORT      7400
 #define CUT_BYTES_MAX    1500
 #define LOSS_PER_MILLE   450 /* of connections */
@@ -288,8 +288,8 @@ void zk_connect(struct zk_client *k, uint32_t node)
     static const uint8_t zeros[ZK_PASSWORD_BYTES];
     const struct zk_session *s = zk_session(k);
     struct cluster *c = k->all->cluster;
-    size_t which = (size_t)world_random(zk_world(k), 0,
-                                        sizeof timeouts_ms / sizeof timeouts_ms[0] - 1);
+    size_t which =
+        (size_t)world_random(zk_world(k), 0, sizeof timeouts_ms / sizeof timeouts_ms[0] - 1);
     if (k->all->is_told) {
         which = sizeof timeouts_ms / sizeof timeouts_ms[0] - 1;
     }
@@ -495,8 +495,7 @@ static void data_cb(void *owner, struct slice bytes)
 
 static struct zk_client *somebody_else(struct zk_client *k)
 {
-    struct zk_client *other =
-        &k->all->items[world_random(zk_world(k), 0, k->all->count - 1)];
+    struct zk_client *other = &k->all->items[world_random(zk_world(k), 0, k->all->count - 1)];
     return other != k && other->session != ZK_NONE ? other : NULL;
 }
 

@@ -64,19 +64,19 @@ struct zk_asked {
     int32_t type;
     struct zk_op ops[ZK_OPS_MAX];
     size_t op_count;
-    size_t write;          /* place in all->writes, or ZK_NONE */
-    uint64_t told;         /* the highest revision that anybody was told when it was sent */
-    uint64_t relative;     /* setWatches: zxid */
-    uint64_t sent_us;      /* world */
-    struct proof proof;    /* sync, connect */
+    size_t write;       /* place in all->writes, or ZK_NONE */
+    uint64_t told;      /* the highest revision that anybody was told when it was sent */
+    uint64_t relative;  /* setWatches: zxid */
+    uint64_t sent_us;   /* world */
+    struct proof proof; /* sync, connect */
 };
 
 enum zk_kind { ZK_DATA = 1, ZK_CHILDREN = 2, ZK_PERSISTENT = 4, ZK_RECURSIVE = 8 };
 
 struct zk_armed {
     char path[ZK_PATH_BYTES];
-    uint8_t kinds; /* enum zk_kind */
-    uint8_t wanted; /* setWatches: what is asked for */
+    uint8_t kinds;   /* enum zk_kind */
+    uint8_t wanted;  /* setWatches: what is asked for */
     bool is_missing; /* of ZK_DATA: armed where there is no node */
 };
 

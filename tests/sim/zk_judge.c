@@ -27,9 +27,9 @@ static bool stat_is(struct jute_in *in, const struct zk_state *s)
     uint32_t children = (uint32_t)jute_int(in);
     uint64_t pzxid = (uint64_t)jute_long(in);
     return !in->failed && czxid == s->czxid && mzxid == s->mzxid && pzxid == s->pzxid &&
-           version == s->version && cversion == 2 * s->creates - s->children &&
-           aversion == 0 && owner == s->owner && bytes == s->data.bytes &&
-           children == s->children && (s->version > 0 || mtime == ctime);
+           version == s->version && cversion == 2 * s->creates - s->children && aversion == 0 &&
+           owner == s->owner && bytes == s->data.bytes && children == s->children &&
+           (s->version > 0 || mtime == ctime);
 }
 
 static bool path_is(struct jute_in *in, const char *path)
@@ -111,8 +111,7 @@ static void judge_write(struct zk_client *k, const struct zk_asked *a, uint64_t 
                         int32_t told, struct jute_in in)
 {
     struct zk_result results[ZK_OPS_MAX];
-    struct zk_write_record *record =
-        a->write == ZK_NONE ? NULL : &k->all->writes[a->write];
+    struct zk_write_record *record = a->write == ZK_NONE ? NULL : &k->all->writes[a->write];
     size_t failed = a->op_count;
     bool in_body = a->type == ZK_MULTI;
     if (told == ZK_SESSION_EXPIRED) {
@@ -138,8 +137,8 @@ static void judge_write(struct zk_client *k, const struct zk_asked *a, uint64_t 
     }
     bool is_right = in_body ? told == ZK_OK && multi_is(&in, a, error, failed, results)
                             : told == (int32_t)error &&
-                                  (error != ZK_OK || result_is(&in, result_type(&a->ops[0], false),
-                                                               &results[0]));
+                                  (error != ZK_OK ||
+                                   result_is(&in, result_type(&a->ops[0], false), &results[0]));
     if (!is_right || in.failed || in.rest.size > 0) {
         zk_fail(k, "%s of %s is answered %d at %" PRIu64 ", which the tree does not say (%d)",
                 zk_type_name(a->type), a->op_count > 0 ? a->ops[0].path : "nothing", told, zxid,
@@ -234,8 +233,8 @@ static void judge_read(struct zk_client *k, const struct zk_asked *a, uint64_t z
     if (a->type == ZK_SYNC) {
         struct zk_session *session = zk_session(k);
         if (zxid < a->told) {
-            zk_fail(k, "a sync ends at %" PRIu64 ", though %" PRIu64 " was told before it", zxid,
-                    a->told);
+            zk_fail(k, "a sync ends at %" PRIu64 ", though %" PRIu64 " was told before it",
+                    zxid, a->told);
         }
         session->proof = a->proof;
         session->proof.trusted_until_us += holder_trust_us(session->timeout_ms);
@@ -256,9 +255,12 @@ static void judge_add_watch(struct zk_client *k, const struct zk_asked *a, int32
 
 static void judge_remove_watches(struct zk_client *k, const struct zk_asked *a, int32_t told)
 {
-    static const uint8_t kinds[] = {0, ZK_CHILDREN, ZK_DATA,
+    static const uint8_t kinds[] = {0,
+                                    ZK_CHILDREN,
+                                    ZK_DATA,
                                     ZK_CHILDREN | ZK_DATA | ZK_PERSISTENT | ZK_RECURSIVE,
-                                    ZK_PERSISTENT, ZK_RECURSIVE};
+                                    ZK_PERSISTENT,
+                                    ZK_RECURSIVE};
     bool has = zk_watch_has(k, a->ops[0].path, kinds[a->ops[0].flags], true);
     if (told != (has ? ZK_OK : ZK_NO_WATCHER)) {
         zk_fail(k, "removeWatches %d of %s is answered %d", a->ops[0].flags, a->ops[0].path,
@@ -278,8 +280,10 @@ static void judge_ping(struct zk_client *k, const struct zk_asked *a, int32_t to
     if (lease != NULL && lease->gone_index != 0 &&
         c->nodes[k->node].host.paused_until_us < lease->gone_us &&
         a->sent_us > lease->gone_us + slow_us + CUT_OFF_US) {
-        zk_fail(k, "a ping is answered that was sent %" PRIu64 " us after session %" PRIx64
-                " had ended", a->sent_us - lease->gone_us, zk_session(k)->id);
+        zk_fail(k,
+                "a ping is answered that was sent %" PRIu64 " us after session %" PRIx64
+                " had ended",
+                a->sent_us - lease->gone_us, zk_session(k)->id);
     }
 }
 
@@ -390,7 +394,7 @@ void zk_session_gone(void *context, const struct oracle_lease *lease)
 static bool is_unique(const struct zk_write_record *w)
 {
     for (size_t i = 0; i < w->op_count; i++) {
-        if (w->ops[i].value != 0) {
+        if (zk_op_changes(&w->ops[i]) && w->ops[i].type != ZK_DELETE) {
             return true;
         }
     }
@@ -427,16 +431,18 @@ static void find_owner(struct zk_clients *all, uint64_t session, uint64_t revisi
                (const char *)o->changes[from].path.data);
 }
 
-/* Of one connection: in order, and nothing left out before something that was executed. */
+/* Of one session: in order, also from one connection to the next; of one connection: nothing left
+ * out before something that was executed. */
 static void check_order(const struct zk_clients *all, size_t at)
 {
     const struct zk_write_record *w = &all->writes[at];
-    bool was_skipped = w->fate == ZK_LOST && w->revision == 0 && is_sure(w);
     for (size_t i = at + 1; i < all->write_count; i++) {
         const struct zk_write_record *later = &all->writes[i];
-        if (later->connection != w->connection || later->revision == 0 || !is_unique(later)) {
+        if (later->session != w->session || later->revision == 0 || !is_unique(later)) {
             continue;
         }
+        bool was_skipped = w->fate == ZK_LOST && w->revision == 0 && is_sure(w) &&
+                           later->connection == w->connection;
         if (was_skipped || (is_unique(w) && w->revision > later->revision)) {
             world_fail(&all->cluster->world,
                        "zookeeper connection %" PRIu64 ": %s, sent behind %s, was executed at "

@@ -21,8 +21,7 @@ static void *grow(void *array, size_t count, size_t size)
 
 static struct zk_path *path_find(const struct zk_tree *t, struct slice path)
 {
-    uintptr_t at =
-        (uintptr_t)id_map_get(&t->by_hash, hash_bytes(0, path.data, path.size) | 1);
+    uintptr_t at = (uintptr_t)id_map_get(&t->by_hash, hash_bytes(0, path.data, path.size) | 1);
     return at == 0 ? NULL : &t->paths[at - 1];
 }
 
@@ -187,8 +186,8 @@ uint32_t zk_tree_descendants(const struct zk_tree *t, const char *path, uint64_t
 
 bool zk_op_is_create(const struct zk_op *op)
 {
-    return op->type == ZK_CREATE || op->type == ZK_CREATE2 ||
-           op->type == ZK_CREATE_CONTAINER || op->type == ZK_CREATE_TTL;
+    return op->type == ZK_CREATE || op->type == ZK_CREATE2 || op->type == ZK_CREATE_CONTAINER ||
+           op->type == ZK_CREATE_TTL;
 }
 
 bool zk_op_is_sequential(const struct zk_op *op)
@@ -221,7 +220,8 @@ static uint8_t kind_of(const struct zk_op *op)
 }
 
 /* What the operations of one request have changed so far. */
-struct try {
+struct
+try {
     const struct zk_tree *tree;
     uint64_t revision;
     uint64_t session;

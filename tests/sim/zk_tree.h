@@ -1,4 +1,4 @@
-/* The tree as ZooKeeper's clients must see it: each path with its Stat after every revision, made of
+/* The tree as ZooKeeper clients must see it: each path with its Stat after every revision, made of
  * the changes that the oracle has taken from the log; and what a write has to answer there.
  *
  * A naive idea of the rules, in ZooKeeper's words: it shares no code with the store or with
@@ -48,7 +48,7 @@ struct zk_op {
     int32_t type; /* enum zk_type */
     char path[ZK_PATH_BYTES];
     int32_t version;
-    int32_t flags; /* creates: enum zk_create_flags */
+    int32_t flags;  /* creates: enum zk_create_flags */
     uint64_t value; /* its data names it */
     bool watch;
 };

@@ -125,7 +125,7 @@ static void look_at(struct zk_client *k, const struct oracle_change *c)
             c->path);
     }
     if (told) {
-        w->kinds &= (uint8_t)~(own & ~ZK_PERSISTENT);
+        w->kinds &= (uint8_t) ~(own & ~ZK_PERSISTENT);
     }
     if (c->type == CHANGE_SET) {
         return;
@@ -218,8 +218,7 @@ static void restore(struct zk_client *k, struct zk_armed *w, uint8_t kind, uint6
                     uint64_t zxid, size_t *at)
 {
     bool catches_up = kind == ZK_DATA || kind == ZK_CHILDREN;
-    struct zk_event e = {.zxid = -1,
-                         .type = catches_up ? missed(k, w, kind, since, zxid) : 0};
+    struct zk_event e = {.zxid = -1, .type = catches_up ? missed(k, w, kind, since, zxid) : 0};
     w->wanted &= (uint8_t)~kind;
     if (e.type == 0) {
         w->kinds |= kind;

@@ -18,8 +18,9 @@ static const char *node_pick(struct world *w)
 
 static const char *any_pick(struct world *w)
 {
-    return world_chance(w, 700) ? node_pick(w)
-                                : others[world_random(w, 0, sizeof others / sizeof others[0] - 1)];
+    return world_chance(w, 700)
+               ? node_pick(w)
+               : others[world_random(w, 0, sizeof others / sizeof others[0] - 1)];
 }
 
 static void path_set(struct zk_op *op, const char *path)
