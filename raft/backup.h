@@ -1,7 +1,7 @@
 /* Scheduled backups of one member into a directory of its own or a shared one.
  *
- *   TIDYING -(the directory is in order)-> WAITING -(it is due)-> EXPORTING -(a snapshot is there)->
- *   COPYING -(all of it copied, synced, renamed)-> TIDYING ...
+ *   TIDYING -(the directory is in order)-> WAITING -(it is due)->
+ *   EXPORTING -(a snapshot is there)-> COPYING -(all of it copied, synced, renamed)-> TIDYING ...
  *
  *   from each of them, when something fails -> WAITING, and it is due again after a while
  *

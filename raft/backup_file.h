@@ -1,7 +1,7 @@
 /* Names of scheduled backups, and which of them stay.
  *
- *   backup-<cluster>-<time>-r<revision>-i<index>-<member>.db      sealed: whole, never written again
- *   the same with .part behind                                    being written
+ *   backup-<cluster>-<time>-r<revision>-i<index>-<member>.db    whole, never written again
+ *   the same with .part behind                                  being written
  *
  * Cluster is 16 hexadecimal digits, time is UTC as 20260131T235959Z: names sort by time. A member
  * touches no file but its own, of its present cluster: so several may share a directory, and what
