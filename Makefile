@@ -253,7 +253,7 @@ do-cluster: programs $(CLUSTER)
 # on a busy machine: all that is waited for may take some times longer.
 do-compat: $(if $(filter zookeeper,$(TARGET)),,programs)
 	$(Q)$(TEST_ENV) TARGET=$(TARGET) PATIENCE=$(or $(PATIENCE),3) tests/run.sh $(TEST_LOGS) -- $(if $(filter zookeeper,$(TARGET)), \
-	    $(filter-out %/cross.py,$(call scripts,tests/compat/zookeeper)), \
+	    $(filter-out %/cross.py %/differential.py,$(call scripts,tests/compat/zookeeper)), \
 	    $(call scripts,tests/compat) $(call scripts,tests/compat/zookeeper))
 do-bench: programs $(BENCH)
 	$(Q)$(TEST_ENV) tests/bench/run.py

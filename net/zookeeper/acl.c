@@ -48,16 +48,28 @@ static bool is_plain_open(const struct zk_request *r)
            slice_is(r->acl[0].scheme, "world") && slice_is(r->acl[0].id, "anyone");
 }
 
+/* An id that is null is compared with something, in the schemes that have ids. */
+static bool has_null_id(const struct zk_acl *entry)
+{
+    return entry->id.data == NULL &&
+           (slice_is(entry->scheme, "world") || slice_is(entry->scheme, "digest") ||
+            slice_is(entry->scheme, "ip"));
+}
+
 /* Permissions beyond those that mean something are dropped. */
-bool zk_acl_encode(struct zk_connection *c, const struct zk_request *r, struct slice *out)
+enum zk_error zk_acl_encode(struct zk_connection *c, const struct zk_request *r,
+                            struct slice *out)
 {
     *out = slice_make(NULL, 0);
     if (is_plain_open(r)) {
-        return true;
+        return ZK_OK;
     }
     struct arena *arena = &c->shared->scratch;
     struct acl_entry *entries = arena_alloc(arena, r->acl_count * sizeof *entries);
     for (size_t i = 0; i < r->acl_count; i++) {
+        if (has_null_id(&r->acl[i])) {
+            return ZK_MARSHALLING_ERROR;
+        }
         entries[i] =
             (struct acl_entry){.permissions = (uint32_t)r->acl[i].permissions & ACL_ALL,
                                .scheme = r->acl[i].scheme,
@@ -70,7 +82,7 @@ bool zk_acl_encode(struct zk_connection *c, const struct zk_request *r, struct s
         *out = arena_copy(arena, buf_slice(&list));
     }
     buf_close(&list);
-    return is_valid;
+    return is_valid ? ZK_OK : ZK_INVALID_ACL;
 }
 
 void zk_acl_put(struct zk_connection *c, struct buf *out, const struct query_result *result)

@@ -280,9 +280,9 @@ void zk_identities_begin(struct zk_connection *c);
 bool zk_identities_add(struct zk_connection *c, struct slice scheme, struct slice data);
 /* The entries of whoAmI: a count, and scheme and user of each. */
 void zk_identities_put(struct buf *out, const struct zk_connection *c);
-/* A list as the store has it, in the scratch arena, with `auth` replaced by what it stands for.
- * False: no node may have it. */
-bool zk_acl_encode(struct zk_connection *c, const struct zk_request *r, struct slice *out);
+/* A list as the store has it, in the scratch arena, with `auth` replaced by what it stands for. Not
+ * ZK_OK: no node may have it. */
+enum zk_error zk_acl_encode(struct zk_connection *c, const struct zk_request *r, struct slice *out);
 /* The list of a node, for a reply. */
 void zk_acl_put(struct zk_connection *c, struct buf *out, const struct query_result *result);
 

@@ -63,10 +63,10 @@ size_t jute_count(struct jute_in *in, size_t item_bytes)
 {
     PRE(item_bytes > 0);
     int32_t count = jute_int(in);
-    if (count == -1 || in->failed) {
+    if (count < 0 || in->failed) { /* -1 is null, and what is less is taken for no items, too */
         return 0;
     }
-    if (count < 0 || (size_t)count > in->rest.size / item_bytes) {
+    if ((size_t)count > in->rest.size / item_bytes) {
         in->failed = true;
         return 0;
     }

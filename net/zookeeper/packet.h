@@ -118,7 +118,7 @@ enum zk_permission {
 struct zk_acl {
     int32_t permissions;
     struct slice scheme;
-    struct slice id;
+    struct slice id; /* .data is NULL: null, which is not a missing field */
 };
 
 /* The first packet of a connection. */

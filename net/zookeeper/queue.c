@@ -142,7 +142,11 @@ static void answer_task(struct zk_connection *c, struct zk_task *task)
     POST(fine); /* it was, when it came */
     if (request.type == ZK_SYNC && error == ZK_OK) {
         size_t begin = zk_answer_begin(c, task->xid, ZK_OK);
-        jute_put_buffer(&c->out, request.path);
+        if (request.path.data == NULL) {
+            jute_put_null(&c->out);
+        } else {
+            jute_put_buffer(&c->out, request.path);
+        }
         zk_answer_end(c, begin);
         return;
     }
@@ -343,7 +347,7 @@ static void take_auth(struct zk_connection *c, const struct zk_request *r, size_
 {
     bool known = zk_identities_add(c, r->scheme, r->data);
     struct zk_task *task = task_new(c, r, bytes);
-    size_t begin = zk_reply_begin(&task->reply, ZK_XID_AUTH, 0, known ? ZK_OK : ZK_AUTH_FAILED);
+    size_t begin = zk_reply_begin(&task->reply, r->xid, 0, known ? ZK_OK : ZK_AUTH_FAILED);
     zk_reply_end(&task->reply, begin);
     task->state = ZK_TASK_DONE;
     task->closes = !known;

@@ -2,11 +2,18 @@
  * wrote before through this connection is in it. */
 #include "base/assert.h"
 #include "net/zookeeper/connection.h"
+#include "store/acl.h"
+
+/* The empty path means the root, to what only looks. */
+static struct slice node_path(struct slice path)
+{
+    return path.size == 0 ? slice_str("/") : path;
+}
 
 static enum zk_error query(struct zk_connection *c, uint8_t type, struct slice path,
                            struct query_result *result)
 {
-    struct query q = {.type = type, .space = SPACE_NODES, .path = path};
+    struct query q = {.type = type, .space = SPACE_NODES, .path = node_path(path)};
     q.identities = buf_slice(&c->identities);
     store_query(zk_store(c), &q, result, &c->shared->scratch);
     return zk_error_of(result->outcome);
@@ -106,9 +113,9 @@ static enum zk_error put_children(struct zk_connection *c, struct slice path,
     struct pages p;
     size_t count_at = c->out.size;
     int32_t count = 0;
-    size_t parent_bytes = path.size == 1 ? 1 : path.size + 1;
+    size_t parent_bytes = path.size <= 1 ? 1 : path.size + 1;
     jute_put_int(&c->out, 0);
-    pages_begin(&p, c, QUERY_LIST, path);
+    pages_begin(&p, c, QUERY_LIST, node_path(path));
     while (pages_next(&p)) {
         for (uint32_t i = 0; i < p.result.entry_count; i++) {
             struct slice child = p.result.entries[i].path;
@@ -158,16 +165,22 @@ static void answer_acl(struct zk_connection *c, const struct zk_request *r)
 
 /* ---- many nodes --------------------------------------------------------------------------- */
 
+/* Who may read the node is told how many are below, those included that hide what they have. */
 static void answer_descendants(struct zk_connection *c, const struct zk_request *r)
 {
     struct pages p;
+    struct query_result result;
+    struct buf everybody = {0};
     uint64_t count = 0;
-    pages_begin(&p, c, QUERY_LIST, r->path);
+    enum zk_error error = query(c, QUERY_EXISTS, r->path, &result);
+    identity_encode(&everybody, slice_str("super"), slice_str(""));
+    pages_begin(&p, c, QUERY_LIST, node_path(r->path));
     p.query.recursive = true;
-    while (pages_next(&p)) {
+    p.query.identities = buf_slice(&everybody);
+    while (error == ZK_OK && pages_next(&p)) {
         count += p.result.entry_count;
     }
-    enum zk_error error = zk_error_of(p.result.outcome);
+    buf_close(&everybody);
     size_t begin = zk_answer_begin(c, r->xid, error);
     if (error == ZK_OK) {
         jute_put_int(&c->out, count > INT32_MAX ? INT32_MAX : (int32_t)count);
@@ -319,7 +332,7 @@ void zk_read(struct zk_connection *c, const struct zk_request *request)
     case ZK_ADD_WATCH: answer_add_watch(c, request); break;
     case ZK_SASL: answer_sasl(c, request); break;
     case ZK_WHO_AM_I: answer_who_am_i(c, request); break;
-    case ZK_PING: zk_answer(c, request->xid, ZK_OK); break;
+    case ZK_PING: zk_answer(c, ZK_XID_PING, ZK_OK); break; /* whatever it was asked with */
     case ZK_RECONFIG: zk_answer(c, request->xid, ZK_RECONFIG_DISABLED); break;
     default: answer_unimplemented(c, request); break;
     }

@@ -46,12 +46,22 @@ enum status zk_connect_decode(struct slice packet, struct zk_connect *out)
 
 /* ---- fields ------------------------------------------------------------------------------- */
 
-/* Only getEphemerals takes a path that is null. */
+/* What reads a node takes no path that is null; the others see for themselves. */
 static void decode_path(struct jute_in *in, struct zk_request *r)
 {
     struct jute_bytes path = jute_buffer(in);
     r->path = path.bytes;
-    in->failed = in->failed || (path.is_null && r->type != ZK_GET_EPHEMERALS);
+    switch (r->type) {
+    case ZK_EXISTS:
+    case ZK_GET_DATA:
+    case ZK_GET_ACL:
+    case ZK_GET_CHILDREN:
+    case ZK_GET_CHILDREN2:
+    case ZK_GET_ALL_CHILDREN_NUMBER:
+    case ZK_ADD_WATCH:
+    case ZK_CHECK_WATCHES: in->failed = in->failed || path.is_null; break;
+    default: break;
+    }
 }
 
 static void decode_data(struct jute_in *in, struct zk_request *r)
@@ -68,9 +78,7 @@ static void decode_acl(struct jute_in *in, struct zk_request *r, struct arena *a
     for (size_t i = 0; i < r->acl_count && !in->failed; i++) {
         acl[i].permissions = jute_int(in);
         acl[i].scheme = jute_buffer(in).bytes;
-        struct jute_bytes id = jute_buffer(in);
-        acl[i].id = id.bytes;
-        in->failed = in->failed || id.is_null;
+        acl[i].id = jute_buffer(in).bytes;
     }
     r->acl = acl;
 }
@@ -155,6 +163,12 @@ static void decode_body(struct jute_in *in, struct zk_request *r, struct arena *
         decode_data(in, r);
         break;
     case ZK_SASL: decode_data(in, r); break;
+    case ZK_RECONFIG: /* is refused, but not if it is none */
+        (void)jute_buffer(in);
+        (void)jute_buffer(in);
+        (void)jute_buffer(in);
+        (void)jute_long(in);
+        break;
     case ZK_SET_WATCHES:
     case ZK_SET_WATCHES2: decode_set_watches(in, r, arena); break;
     default: break; /* no body, or one that nobody looks at */
@@ -204,6 +218,7 @@ static void decode_multi(struct jute_in *in, struct zk_request *r, struct arena 
         }
         ops[r->op_count] = (struct zk_request){.type = type};
         decode_body(in, &ops[r->op_count], arena);
+        in->failed = in->failed || ops[r->op_count].path.data == NULL;
         r->op_count++;
     }
     r->ops = ops;

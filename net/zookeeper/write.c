@@ -80,6 +80,12 @@ static bool path_is_hopeless(struct slice path)
            memchr(path.data, 0, path.size) != NULL;
 }
 
+/* A path that is null has no slash that could be looked for. */
+static enum zk_error hopeless_error(struct slice path)
+{
+    return path.data == NULL ? ZK_MARSHALLING_ERROR : ZK_BAD_ARGUMENTS;
+}
+
 static bool flags_are_right(const struct zk_request *r)
 {
     return r->flags >= ZK_FLAG_PERSISTENT && r->flags <= ZK_FLAG_TTL_SEQUENTIAL;
@@ -163,14 +169,17 @@ static void draft_bad_path(struct draft *d, struct slice path)
 static void draft_create(struct draft *d, struct zk_connection *c, const struct zk_request *r)
 {
     struct slice acl;
+    enum zk_error bad_acl;
     d->op.type = OP_CREATE;
     d->op.version = 0;
     d->op.data = r->data;
     d->op.flags = r->data_is_null ? OP_NULL_DATA : 0;
-    if (!draft_kind(d, r) || path_is_hopeless(r->path)) {
+    if (!draft_kind(d, r)) {
         draft_fails(d, ZK_BAD_ARGUMENTS);
-    } else if (!zk_acl_encode(c, r, &acl)) {
-        draft_fails(d, ZK_INVALID_ACL);
+    } else if (path_is_hopeless(r->path)) {
+        draft_fails(d, hopeless_error(r->path));
+    } else if ((bad_acl = zk_acl_encode(c, r, &acl)) != ZK_OK) {
+        draft_fails(d, bad_acl);
     } else if (!path_is_right(r->path, (d->op.flags & OP_SEQUENTIAL) != 0)) {
         draft_bad_path(d, r->path);
     } else {
@@ -182,10 +191,11 @@ static void draft_create(struct draft *d, struct zk_connection *c, const struct 
 static void draft_set_acl(struct draft *d, struct zk_connection *c, const struct zk_request *r)
 {
     struct slice acl;
+    enum zk_error bad_acl;
     if (!path_is_right(r->path, false)) {
         draft_fails(d, ZK_BAD_ARGUMENTS);
-    } else if (!zk_acl_encode(c, r, &acl)) {
-        draft_fails(d, ZK_INVALID_ACL);
+    } else if ((bad_acl = zk_acl_encode(c, r, &acl)) != ZK_OK) {
+        draft_fails(d, bad_acl);
     } else {
         d->op.type = OP_SET_ACL;
         d->op.acl = acl;
@@ -200,7 +210,7 @@ static void draft_make(struct draft *d, struct zk_connection *c, const struct zk
     case ZK_DELETE:
         d->op.type = OP_DELETE;
         if (path_is_hopeless(r->path)) {
-            draft_fails(d, ZK_BAD_ARGUMENTS);
+            draft_fails(d, hopeless_error(r->path));
         } else if (path_check(r->path, false, NULL) != OUTCOME_OK) {
             draft_fails(d, ZK_NO_NODE); /* a path is not looked at: there is no such node */
         }
@@ -284,12 +294,13 @@ static enum zk_error error_of(const struct zk_task *task, const struct reply *re
                                         : zk_error_of(reply->outcome);
 }
 
-/* A multi says what failed in its body, the others in the header. A session that is gone fails the
- * whole. */
+/* A multi says what failed in its body, the others in the header. A session that is gone, and what
+ * cannot be read, fail the whole. */
 static void put_reply(struct zk_task *task, const struct reply *reply)
 {
     enum zk_error error = error_of(task, reply);
-    bool in_body = task->type == ZK_MULTI && reply->outcome != OUTCOME_NO_SESSION;
+    bool in_body = task->type == ZK_MULTI && reply->outcome != OUTCOME_NO_SESSION &&
+                   error != ZK_MARSHALLING_ERROR;
     size_t begin = zk_reply_begin(&task->reply, task->xid, (int64_t)reply->revision,
                                   in_body ? ZK_OK : error);
     if (in_body) {
