@@ -111,8 +111,11 @@ static enum status check_log(struct survivor *s, struct errmsg *err)
         }
         s->last_index = e->index;
         s->last_term = e->term;
-        if (e->type == ENTRY_CHANGE &&
-            engine_configuration_decode(e->payload, &s->configuration) != RC_OK) {
+        if (e->type != ENTRY_CHANGE) {
+            continue;
+        }
+        s->previous = s->configuration;
+        if (engine_configuration_decode(e->payload, &s->configuration) != RC_OK) {
             return errmsg_set(err, RC_CORRUPT, "%s: log entry %" PRIu64 " makes no sense",
                               s->dir, e->index);
         }
@@ -161,6 +164,34 @@ bool survivor_is_ahead(const struct survivor *a, const struct survivor *b)
 {
     return a->last_term > b->last_term ||
            (a->last_term == b->last_term && a->last_index > b->last_index);
+}
+
+size_t survivors_voting(const struct engine_configuration *c, const struct survivor *survivors,
+                        size_t count, size_t *voters)
+{
+    size_t found = 0;
+    *voters = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        bool is_there = false;
+        for (size_t j = 0; j < count; j++) {
+            is_there = is_there || survivors[j].identity.node_id == c->members[i].id;
+        }
+        if (c->members[i].role == ENGINE_VOTER) {
+            ++*voters;
+            found += is_there;
+        }
+    }
+    return found;
+}
+
+bool survivors_are_quorum(const struct survivor *best, const struct survivor *survivors,
+                          size_t count)
+{
+    size_t voters;
+    size_t found = survivors_voting(&best->configuration, survivors, count, &voters);
+    bool is_quorum = found * 2 > voters;
+    found = survivors_voting(&best->previous, survivors, count, &voters);
+    return is_quorum && (voters == 0 || found * 2 > voters);
 }
 
 static enum status load_snapshot(const struct survivor *s, struct store **store,

@@ -24,6 +24,7 @@ struct survivor {
     uint64_t last_index;
     uint64_t last_term;
     struct engine_configuration configuration; /* the last one in snapshot and log */
+    struct engine_configuration previous;      /* the one before, which may be in force; or none */
     struct wal_recovery log;
 };
 
@@ -36,6 +37,15 @@ void survivor_close(struct survivor *s);
 
 /* Whether `a` is more advanced than `b`. */
 bool survivor_is_ahead(const struct survivor *a, const struct survivor *b);
+
+/* Voters of a configuration that are among `survivors`; `voters` is how many it has. */
+size_t survivors_voting(const struct engine_configuration *c, const struct survivor *survivors,
+                        size_t count, size_t *voters);
+/* Whether every committed entry is among those that the most advanced survivor, `best`, has: they
+ * are a majority of the last configuration, and of the one before, since nobody knows if the last
+ * one was committed. */
+bool survivors_are_quorum(const struct survivor *best, const struct survivor *survivors,
+                          size_t count);
 
 /* Loads the snapshot and applies the log above it. `*store` and `r` are the caller's when this is
  * RC_OK. Blocks. */

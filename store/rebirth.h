@@ -11,6 +11,8 @@
  *   - Sessions and leases end, all of them, with what is attached to them: their deadlines were
  *     kept by leaders of the old cluster, and their owners may be gone since. They end as by
  *     expiry, each in a revision of its own, behind the gap: parents and version chains see it.
+ *   - What the metadata says of members (keys that begin with REBIRTH_MEMBER_KEYS: who was removed,
+ *     who is invited) goes, behind the gap too.
  *   - Of requests that carry an id nothing is remembered: the floor rises above all of them, so
  *     that a retry is answered "nobody can tell", and never executed twice.
  *
@@ -24,6 +26,8 @@
 #include "store/store.h"
 
 #define REBIRTH_GAP ((uint64_t)1 << 40)
+/* Keys of SPACE_META that are about the members of one cluster (raft/node_registry.c). */
+#define REBIRTH_MEMBER_KEYS "member/"
 
 struct rebirth {
     uint64_t old_revision;
@@ -40,7 +44,7 @@ void store_rebirth(struct store *s, struct rebirth *out);
 /* A digest of what outlives a rebirth and a restore: of every node that is not ephemeral its path,
  * kind, value, list, create and modify revision, times, version and list version, TTL, counter of
  * sequential names. What the going of an ephemeral moves in its parent (children's version and
- * revision) is not in it. Equal for two states of the same content, also of different clusters.
+ * revision) is not in it, and neither is what goes itself. Equal for two states of the same content, also of different clusters.
  * O(nodes and value bytes). */
 uint64_t store_content_digest(const struct store *s);
 

@@ -21,7 +21,7 @@ static const struct offline_usage usage = {
         "ephemeral nodes; the revision has grown by 2^40; watchers are told COMPACTED.\n"
         "If a majority of the members can still be started: do that instead.\n",
     .examples =
-        "What is there, then a single node that others can join:\n"
+        "What is there, then a single node:\n"
         "  coordd recover --data-dir ./coord.data\n"
         "  coordd recover --data-dir ./coord.data --into ./coord.new --yes\n"
         "  mv coord.data coord.lost && mv coord.new coord.data\n"
@@ -159,6 +159,9 @@ static void say_dirs(const struct recover *r)
                     ", snapshot at %" PRIu64 "%s",
                     s->dir, s->identity.name, s->last_index, s->last_term, s->snapshot_index,
                     s == r->best ? ", the most advanced" : "");
+        if (s->identity.phase == IDENTITY_REMOVED) {
+            offline_say("note", "%s was removed from the cluster before", s->identity.name);
+        }
         if (s->snapshots_damaged > 0) {
             offline_say("note",
                         "%" PRIu64 " newer snapshot of %s is damaged; an older one does",
@@ -171,28 +174,27 @@ static void say_dirs(const struct recover *r)
 static void say_losses(const struct recover *r)
 {
     const struct engine_configuration *c = &r->best->configuration;
-    size_t voters = 0;
-    size_t present = 0;
+    size_t voters;
+    size_t present = survivors_voting(c, r->survivors, r->count, &voters);
     for (size_t i = 0; i < c->count; i++) {
         const char *address = c->members[i].address; /* name=host:port */
-        bool is_shown = shown(r, c->members[i].id) != NULL;
-        bool is_voter = c->members[i].role == ENGINE_VOTER;
-        voters += is_voter;
-        present += is_voter && is_shown;
         offline_say("member", "%.*s, %s, %s", (int)strcspn(address, "="), address,
-                    is_voter ? "voter" : "no voter", is_shown ? "shown" : "not shown");
+                    c->members[i].role == ENGINE_VOTER ? "voter" : "no voter",
+                    shown(r, c->members[i].id) != NULL ? "shown" : "not shown");
     }
     uint64_t above = r->best->last_index - r->best->snapshot_index;
-    if (present * 2 > voters) {
+    if (survivors_are_quorum(r->best, r->survivors, r->count)) {
         offline_say("lost",
                     "nothing that was acknowledged: %zu of %zu voters were shown, a "
                     "majority; if these members can be started, start them instead",
                     present, voters);
     } else {
-        offline_say("lost",
-                    "what was acknowledged after entry %" PRIu64
-                    ", if the %zu of %zu voters that were not shown did that without %s",
-                    r->best->last_index, voters - present, voters, r->best->identity.name);
+        offline_say(
+            "lost",
+            "what was acknowledged after entry %" PRIu64
+            ", if the %zu of %zu voters that were not shown, or members before them, did "
+            "that without %s",
+            r->best->last_index, voters - present, voters, r->best->identity.name);
     }
     offline_say("unknown",
                 "which of the %" PRIu64 " entries above the snapshot were acknowledged: all of "

@@ -433,6 +433,47 @@ START_TEST(a_retry_of_what_was_asked_before_is_not_executed_and_new_requests_are
 }
 END_TEST
 
+static enum outcome put_meta(const char *key, const char *value)
+{
+    struct op op = {.type = OP_SET,
+                    .space = SPACE_META,
+                    .path = slice_str(key),
+                    .data = slice_str(value),
+                    .version = VERSION_ANY};
+    if (tree_find(&k.store->tree, SPACE_META, op.path) == TREE_NONE) {
+        op.type = OP_CREATE;
+    }
+    struct buf super = {0};
+    identity_encode(&super, slice_str("super"), slice_str(""));
+    struct command c = {.type = COMMAND_TXN,
+                        .identities = buf_slice(&super),
+                        .txn = {.then_ops = &op, .then_count = 1}};
+    enum outcome outcome = kit_run(&k, &c);
+    buf_close(&super);
+    return outcome;
+}
+
+START_TEST(what_is_known_of_members_goes_and_other_metadata_stays)
+{
+    uint64_t before = store_content_digest(k.store);
+    ck_assert_int_eq(put_meta("member/invited/n4", "any voter 0"), OUTCOME_OK);
+    ck_assert_int_eq(put_meta("member/removed/0000000000000007", "n3"), OUTCOME_OK);
+    ck_assert_uint_eq(store_content_digest(k.store), before);
+    ck_assert_int_eq(put_meta("members", "not of those"), OUTCOME_OK);
+    ck_assert_int_eq(put_meta("history/a", "7"), OUTCOME_OK);
+    uint64_t content = store_content_digest(k.store);
+    ck_assert_uint_ne(content, before);
+    uint64_t revision = store_revision(k.store);
+    be_reborn();
+    ck_assert_uint_eq(store_revision(k.store), revision + REBIRTH_GAP + 2);
+    ck_assert_uint_eq(store_content_digest(k.store), content);
+    const struct tree *t = &k.store->tree;
+    ck_assert_uint_eq(tree_find(t, SPACE_META, slice_str("member/invited/n4")), TREE_NONE);
+    ck_assert_uint_ne(tree_find(t, SPACE_META, slice_str("members")), TREE_NONE);
+    ck_assert_uint_ne(tree_find(t, SPACE_META, slice_str("history/a")), TREE_NONE);
+}
+END_TEST
+
 START_TEST(users_and_roles_stay_and_what_they_held_ends)
 {
     struct buf ada = {0};
@@ -454,6 +495,7 @@ START_TEST(users_and_roles_stay_and_what_they_held_ends)
                               .txn = {.then_ops = &op, .then_count = 1}};
     ck_assert_int_eq(kit_run(&k, &grants), OUTCOME_OK);
     ck_assert_int_eq(kit_run(&k, &creates), OUTCOME_OK);
+    ck_assert_int_eq(put_meta("member/invited/n4", "any voter 0"), OUTCOME_OK);
     uint64_t content = store_content_digest(k.store);
     be_reborn();
     ck_assert_uint_eq(store_content_digest(k.store), content);
@@ -548,6 +590,7 @@ static Suite *rebirth_suite(void)
     tcase_add_test(tcase, numbers_of_sequential_nodes_go_on);
     tcase_add_test(tcase,
                    a_retry_of_what_was_asked_before_is_not_executed_and_new_requests_are);
+    tcase_add_test(tcase, what_is_known_of_members_goes_and_other_metadata_stays);
     tcase_add_test(tcase, users_and_roles_stay_and_what_they_held_ends);
     tcase_add_test(tcase, versions_under_a_history_policy_stay);
     tcase_add_test(tcase,
