@@ -44,8 +44,8 @@ void store_rebirth(struct store *s, struct rebirth *out);
 /* A digest of what outlives a rebirth and a restore: of every node that is not ephemeral its path,
  * kind, value, list, create and modify revision, times, version and list version, TTL, counter of
  * sequential names. What the going of an ephemeral moves in its parent (children's version and
- * revision) is not in it, and neither is what goes itself. Equal for two states of the same content, also of different clusters.
- * O(nodes and value bytes). */
+ * revision) is not in it, and neither is what goes itself. Equal for two states of the same
+ * content, also of different clusters. O(nodes and value bytes). */
 uint64_t store_content_digest(const struct store *s);
 
 #endif
