@@ -2,7 +2,7 @@
 """What coord does on this machine: throughput, latency, watches, sessions, memory, failover. JSON
 lines.
 
-    tests/bench/run.py [disk|throughput|watch|session|memory|failover ...]
+    tests/bench/run.py [disk|throughput|watch|session|memory|failover|backup ...]
 
 Durability is the default one (a real fdatasync on every member of the majority). Numbers compare
 only within one run: the disk's own rate is the first line.
@@ -13,6 +13,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster"))
 import harness  # noqa: E402
@@ -163,9 +165,59 @@ def failover(scratch):
          median_ms=statistics.median(gaps), min_ms=min(gaps), max_ms=max(gaps))
 
 
+def save(node, path):
+    """Seconds and bytes of one save."""
+    begin = time.monotonic()
+    told = json.loads(harness.ctl_ok(node, "snapshot", "save", path, "--force", "-o", "json"))
+    return time.monotonic() - begin, told["bytes"]
+
+
+def saves_meanwhile(node, path, work):
+    """Saves one snapshot after the other while `work` runs; what the saves took."""
+    took, over = [], threading.Event()
+
+    def go_on():
+        while not over.is_set():
+            took.append(save(node, path)[0])
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    work()
+    over.set()
+    thread.join()
+    return took
+
+
+def backup(scratch):
+    """How long a save takes, and what writes notice of one: sets without a save, while a follower is
+    saved again and again, and while the leader is."""
+    for nodes in os.environ.get("BENCH_BACKUP_NODES", "100000,1000000").split(","):
+        count = int(nodes)
+        os.mkdir(os.path.join(scratch, nodes))
+        cluster = harness.Cluster(os.path.join(scratch, nodes), size=3 if count <= 200000 else 1).start()
+        leader = cluster.leader()
+        path = os.path.join(scratch, nodes + ".db")
+        load(cluster.nodes, leader.endpoint, op="create", connections=16, in_flight=256, seconds=900,
+             keys=count, value_bytes=256, label="%d znodes of 256 bytes" % count)
+
+        def sets(label):
+            load(cluster.nodes, leader.endpoint, op="set", connections=8, in_flight=1, seconds=SECONDS,
+                 keys=count, value_bytes=256, label=label)
+        sets("no save")
+        for name, node in [("a follower", n) for n in cluster.nodes if n is not leader][:1] + [("the leader", leader)]:
+            seconds, size = save(node, path)
+            show(bench="snapshot save, idle, of " + name, nodes=count, seconds=round(seconds, 2),
+                 mib=round(size / 1048576, 1), mib_per_s=round(size / 1048576 / seconds, 1))
+            took = saves_meanwhile(node, path, lambda name=name: sets("while %s is saved" % name))
+            show(bench="snapshot save, under these writes, of " + name, nodes=count, saves=len(took),
+                 median_seconds=round(statistics.median(took), 2))
+        sets("no save")
+        for node in cluster.nodes:
+            node.kill()
+
+
 def main():
     parts = {"disk": disk, "throughput": throughput, "watch": watch, "session": session,
-             "memory": memory, "failover": failover}
+             "memory": memory, "failover": failover, "backup": backup}
     show(machine=os.uname().machine, cores=os.cpu_count(), kernel=os.uname().release)
     for name in sys.argv[1:] or list(parts):
         with tempfile.TemporaryDirectory(prefix="coord-bench-") as scratch:
