@@ -5,8 +5,10 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/sha256.h"
 #include "coord/v1/history.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
+#include "coord/v1/maintenance.pb-c.h"
 #include "coord/v1/session.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "coord/v1/watch.pb-c.h"
@@ -223,4 +225,36 @@ void scripted_watch_reply(struct buf *out, const struct scripted_message *m)
     reply.entries = entry_list;
     scripted_append(out, &reply.base);
     mem_free(data);
+}
+
+void scripted_snapshot_reply(struct buf *out, const struct scripted_message *m)
+{
+    Coord__V1__SnapshotSaveReply reply = COORD__V1__SNAPSHOT_SAVE_REPLY__INIT;
+    Coord__V1__SnapshotFile file = COORD__V1__SNAPSHOT_FILE__INIT;
+    Coord__V1__ReplyHeader header = COORD__V1__REPLY_HEADER__INIT;
+    static char member[] = "n1";
+    uint8_t sum[SHA256_BYTES];
+    uint8_t *zeros = mem_zalloc(m->data_bytes + 1);
+    struct sha256 *sha256 = sha256_new();
+    POST(sha256_add(sha256, slice_make(zeros, m->data_bytes)) && sha256_end(sha256, sum));
+    sum[7] ^= (uint8_t)m->outcome;
+    header.node = member;
+    header.cluster_id = 99;
+    file.header = &header;
+    file.bytes = m->revision;
+    file.revision = 42;
+    reply.type = (Coord__V1__SnapshotSaveReply__Type)m->type;
+    switch (m->type) {
+    case COORD__V1__SNAPSHOT_SAVE_REPLY__TYPE__BEGIN: reply.file = &file; break;
+    case COORD__V1__SNAPSHOT_SAVE_REPLY__TYPE__DATA:
+        reply.data = (ProtobufCBinaryData){.data = zeros, .len = m->data_bytes};
+        break;
+    case COORD__V1__SNAPSHOT_SAVE_REPLY__TYPE__END:
+        reply.sha256 = (ProtobufCBinaryData){.data = sum, .len = sizeof sum};
+        break;
+    default: break;
+    }
+    scripted_append(out, &reply.base);
+    sha256_free(sha256);
+    mem_free(zeros);
 }

@@ -18,5 +18,6 @@ void scripted_reply(struct buf *out, const char *path, uint64_t cluster_ms, uint
 void scripted_keepalive(struct buf *out, const char *path, uint64_t ttl_ms, int outcome);
 /* Events "/w/REVISION-SUB", entries "/w/0", "/w/1", ... */
 void scripted_watch_reply(struct buf *out, const struct scripted_message *message);
+void scripted_snapshot_reply(struct buf *out, const struct scripted_message *message);
 
 #endif

@@ -174,9 +174,15 @@ static void perform(struct connection *c, struct call *call, const struct script
 
 /* ---- streams ---------------------------------------------------------------------------- */
 
+static bool is_snapshot(const struct call *call)
+{
+    return strstr(call->path, "/SnapshotSave") != NULL;
+}
+
 static bool is_stream(const struct call *call)
 {
-    return strstr(call->path, "/KeepAlive") != NULL || strstr(call->path, "/Watch") != NULL;
+    return strstr(call->path, "/KeepAlive") != NULL || strstr(call->path, "/Watch") != NULL ||
+           is_snapshot(call);
 }
 
 static bool is_watch(const struct call *call)
@@ -220,6 +226,8 @@ static void send_messages(const struct scripted_cluster *cluster, struct call *c
     for (size_t i = 0; i < count; i++) {
         if (is_watch(call)) {
             scripted_watch_reply(out, &messages[i]);
+        } else if (is_snapshot(call)) {
+            scripted_snapshot_reply(out, &messages[i]);
         } else {
             scripted_keepalive(out, call->path, cluster->ttl_ms, messages[i].outcome);
         }

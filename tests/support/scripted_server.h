@@ -37,13 +37,13 @@ enum scripted_action {
 
 /* An answer on a stream. */
 struct scripted_message {
-    int type; /* of a watch: Coord__V1__WatchReply__Type */
-    uint64_t revision;
+    int type; /* of a watch: Coord__V1__WatchReply__Type; of a snapshot likewise */
+    uint64_t revision; /* of a snapshot's BEGIN: how large the file will be */
     uint32_t first_sub; /* of its events */
     uint32_t count;     /* of events, or entries */
     bool more;
-    int outcome;       /* Coord__V1__Outcome */
-    size_t data_bytes; /* of each event's or entry's value */
+    int outcome;       /* Coord__V1__Outcome; of a snapshot's END: not 0, and its sum is wrong */
+    size_t data_bytes; /* of each event's or entry's value; of a snapshot: so many zeros */
 };
 
 struct scripted_step {
