@@ -1,5 +1,5 @@
-/* coord_snapshot_save against servers that misbehave: only what is whole and proved is COORD_OK, and
- * whatever goes wrong half way is tried at the next endpoint. */
+/* coord_snapshot_save against servers that misbehave: only what is whole and proved is COORD_OK,
+ * and whatever goes wrong half way is tried at the next endpoint. */
 #include <string.h>
 
 #include "tests/support/check_main.h"
