@@ -236,6 +236,7 @@ void conn_new(struct server *s, struct env_stream *stream)
                                       .log = s->log,
                                       .metrics = s->options.metrics,
                                       .super_digest = s->options.super_digest,
+                                      .logins = s->logins,
                                       .limits = &s->options.limits,
                                       .sink = {.conn = c,
                                                .write = sink_write,

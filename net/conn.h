@@ -46,6 +46,7 @@ struct server {
     struct env *env;
     struct log *log;
     struct env_listener *listener;
+    struct logins *logins;
     void *shared[SERVER_PROTOCOLS];
     struct list conns;
     struct list dirty;

@@ -40,6 +40,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 
+struct logins;
 struct node;
 
 #define FRONT_PEER_BYTES_MAX 64
@@ -78,6 +79,7 @@ struct front_env {
     const struct front_limits *limits;
     const struct metric *rejected; /* connections closed as there were too many; may be NULL */
     const char *super_digest; /* who is super (net/identity.h); NULL or "": nobody */
+    struct logins *logins; /* names and passwords (net/login.h) */
     const void *settings; /* of this front, as its header says; NULL = its defaults */
     void *shared;         /* made by shared_new, or NULL */
     struct front_sink sink;

@@ -99,6 +99,16 @@ bool identity_add_digest(struct buf *identities, struct slice name_and_password)
     return added;
 }
 
+bool identity_add_user(struct buf *identities, struct slice name)
+{
+    return identity_add(identities, slice_str("user"), name);
+}
+
+bool identity_add_certificate(struct buf *identities, struct slice subject)
+{
+    return identity_add(identities, slice_str("x509"), subject);
+}
+
 bool identity_add_super(struct buf *identities, const char *super_digest)
 {
     if (super_digest == NULL || super_digest[0] == '\0' ||

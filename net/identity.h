@@ -19,6 +19,12 @@ bool identity_add_ip(struct buf *identities, const char *peer);
  * the first colon is the name. */
 bool identity_add_digest(struct buf *identities, struct slice name_and_password);
 
+/* ("user", name) of one who has proved to be this user (store/auth.h). */
+bool identity_add_user(struct buf *identities, struct slice name);
+
+/* ("x509", subject) of a client's certificate that was verified. */
+bool identity_add_certificate(struct buf *identities, struct slice subject);
+
 /* ("super", "") if one of the digests is this one, which the configuration names; NULL, "": nobody
  * is. */
 bool identity_add_super(struct buf *identities, const char *super_digest);

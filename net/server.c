@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "net/conn.h"
+#include "net/login.h"
 #include "net/zookeeper/words.h"
 
 /* "Too many connections" is said once in this time. */
@@ -147,6 +148,7 @@ static void server_open_fronts(struct server *s)
                             .metrics = s->options.metrics,
                             .super_digest = s->options.super_digest,
                             .limits = &s->options.limits,
+                            .logins = s->logins,
                             .rejected = s->refused_limit};
     for (int i = 0; i < SERVER_PROTOCOLS; i++) {
         const struct front *front = s->options.fronts[i];
@@ -169,6 +171,7 @@ enum status server_open(const struct server_options *options, struct server **ou
     list_init(&s->conns);
     list_init(&s->dirty);
     server_register_metrics(s);
+    s->logins = logins_new(s->env, s->options.node, s->log, s->options.metrics);
     server_open_fronts(s);
     enum status rc = s->env->net->listen(s->env, options->host, options->port, server_accept, s,
                                          &s->listener, err);
@@ -275,6 +278,7 @@ void server_close(struct server *s)
             front->shared_free(s->shared[i]);
         }
     }
+    logins_free(s->logins);
     heap_close(&s->deadlines);
     mem_free(s);
 }

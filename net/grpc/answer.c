@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "store/access.h"
 #include "store/store.h"
 
 /* Of a path in an error text, which has to fit into the headers that clients accept. */
@@ -154,6 +155,17 @@ static bool session_check(const Coord__V1__SessionRef *session, struct errmsg *e
     return true;
 }
 
+/* Others do not keep it alive by naming it; what else they may not, apply says. One that is not
+ * known here may have been opened elsewhere a moment ago. */
+static bool session_is_own(const struct grpc_call *call)
+{
+    const struct store *store = node_store(grpc_call_node(call));
+    const struct lease *lease = store_lease(store, call->session);
+    struct access access;
+    access_begin(&access, store, grpc_call_identities(call));
+    return lease == NULL || access_lease(&access, lease, false);
+}
+
 bool answer_session(struct grpc_call *call, const Coord__V1__RequestHeader *header)
 {
     struct errmsg err;
@@ -165,7 +177,7 @@ bool answer_session(struct grpc_call *call, const Coord__V1__RequestHeader *head
         return false;
     }
     call->session = header->session->id;
-    if (call->session != 0) {
+    if (call->session != 0 && session_is_own(call)) {
         node_touch(grpc_call_node(call), call->session);
     }
     return true;
@@ -248,6 +260,30 @@ static int path_shown_bytes(struct slice path)
     return (int)bytes;
 }
 
+static const char *right_name(uint8_t right)
+{
+    switch (right) {
+    case ACL_READ: return "read is ";
+    case ACL_WRITE: return "write is ";
+    case ACL_CREATE: return "create is ";
+    case ACL_DELETE: return "delete is ";
+    case ACL_ADMIN: return "admin is ";
+    default: return "";
+    }
+}
+
+/* "/a: write is not allowed to user alice". */
+static void answer_refuse_right(struct grpc_call *call, struct slice path, int bytes,
+                                const char *dots, uint64_t revision)
+{
+    struct access access;
+    access_begin(&access, node_store(grpc_call_node(call)), grpc_call_identities(call));
+    grpc_call_refuse(call, OUTCOME_NO_AUTH, revision, "%.*s%s: %snot allowed%s%.*s", bytes,
+                     (const char *)path.data, dots, right_name(call->route->method->right),
+                     access.user.size > 0 ? " to user " : "", (int)access.user.size,
+                     (const char *)access.user.data);
+}
+
 void answer_refuse(struct grpc_call *call, struct slice path, enum outcome outcome,
                    uint64_t revision)
 {
@@ -257,8 +293,13 @@ void answer_refuse(struct grpc_call *call, struct slice path, enum outcome outco
         return;
     }
     int bytes = path_shown_bytes(path);
+    const char *dots = (size_t)bytes < path.size ? "..." : "";
+    if (outcome == OUTCOME_NO_AUTH) {
+        answer_refuse_right(call, path, bytes, dots, revision);
+        return;
+    }
     grpc_call_refuse(call, outcome, revision, "%.*s%s: %s", bytes, (const char *)path.data,
-                     (size_t)bytes < path.size ? "..." : "", outcome_text(outcome));
+                     dots, outcome_text(outcome));
 }
 
 void answer_refuse_revision(struct grpc_call *call, struct slice path, uint64_t revision,

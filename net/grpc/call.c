@@ -51,6 +51,7 @@ struct grpc_call *grpc_call_new(struct grpc_connection *c)
     call->bad_timeout = false;
     call->bad_encoding = false;
     call->bad_identity = false;
+    call->is_identifying = false;
     call->is_held = false;
     call->content = GRPC_CONTENT_NONE;
     call->started_us = c->now_us;
@@ -72,6 +73,7 @@ static void call_free(struct grpc_call *call)
     buf_close(&call->text);
     buf_close(&call->path);
     buf_close(&call->identities);
+    buf_close(&call->authorization);
     mem_free(call);
 }
 
@@ -176,6 +178,9 @@ void grpc_call_header(struct grpc_call *call, struct slice name, struct slice va
     case 13:
         if (slice_is(name, "grpc-encoding")) {
             call->bad_encoding = !slice_is(value, "identity");
+        } else if (slice_is(name, "authorization")) {
+            buf_clear(&call->authorization);
+            buf_append_slice(&call->authorization, value);
         }
         break;
     default: break;
@@ -235,7 +240,7 @@ void grpc_call_headers_end(struct grpc_call *call)
                        IDENTITIES_MAX, COMMAND_IDENTITIES_BYTES_MAX);
     } else if (call->has_timeout && call->timeout_ms == 0) {
         grpc_call_fail(call, GRPC_DEADLINE_EXCEEDED, "deadline exceeded");
-    } else {
+    } else if (grpc_call_identify(call) != GRPC_REFUSED) {
         call->state = GRPC_CALL_RECEIVING;
         deadline_set(call);
     }
@@ -261,6 +266,7 @@ void grpc_call_closed(struct grpc_call *call)
     } else if (call->state == GRPC_CALL_ASKING) {
         node_ttl_cancel(c->env->node, &call->ttl);
     }
+    login_cancel(&call->login);
     if (call->state != GRPC_CALL_FINISHED) {
         grpc_routes_count(shared->routes, call->route, GRPC_CANCELLED,
                           c->now_us - call->started_us);
@@ -279,6 +285,8 @@ void grpc_call_closed(struct grpc_call *call)
     buf_reuse(&call->text);
     buf_reuse(&call->path);
     buf_reuse(&call->identities);
+    password_wipe(call->authorization.data, call->authorization.size);
+    buf_reuse(&call->authorization);
     if (shared->pool_count < CALLS_POOLED_MAX) {
         list_push_back(&shared->pool, &call->link);
         shared->pool_count++;

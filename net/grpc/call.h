@@ -28,6 +28,8 @@
 #include "net/grpc/frame.h"
 #include "net/grpc/route.h"
 #include "net/http2.h"
+#include "net/login.h"
+#include "net/token.h"
 #include "raft/node.h"
 
 #define GRPC_CALLS_MAX 4096 /* in flight on one connection, unless the limits say less */
@@ -80,6 +82,9 @@ struct grpc_connection {
     uint64_t now_ms;     /* at the last feed, turn or tick */
     uint64_t now_us;
     struct buf identities;  /* of the peer, net/identity.h */
+    struct buf token_text;  /* the last one that was good; empty: none */
+    struct token token;     /* what it says */
+    uint8_t token_key[AUTH_KEY_BYTES]; /* that it was signed with */
     size_t in_bytes;        /* of incomplete requests */
     size_t out_bytes;       /* of http2_queued, as added to the shared sum */
     uint64_t fed_ms;        /* something came in */
@@ -113,6 +118,7 @@ struct grpc_call {
     bool bad_timeout;
     bool bad_encoding;
     bool bad_identity;
+    bool is_identifying;      /* a worker looks at a password: hands over no message yet */
     bool is_held;             /* hands over no further message: grpc_call_hold */
     uint8_t content;          /* enum grpc_content */
     uint64_t timeout_ms;      /* as the client set it */
@@ -126,6 +132,8 @@ struct grpc_call {
     struct buf text;          /* what headers and trailers point to */
     struct buf path;          /* of a request with the node, for the reply's error text */
     struct buf identities;    /* with those of its metadata; empty: the connection's */
+    struct buf authorization; /* of its metadata */
+    struct login login;       /* of `authorization`, then of the method */
     struct http2_header trailers[GRPC_TRAILERS_MAX];
     union {
         struct node_write write;
@@ -202,6 +210,9 @@ void grpc_call_resume(struct grpc_call *call);
 void grpc_call_await_room(struct grpc_call *call);
 /* Calls the method's `woken` at that time; UINT64_MAX = not at all. */
 void grpc_call_wake_at(struct grpc_call *call, uint64_t at_ms);
+
+/* The same, as the caller may not administer the cluster. */
+void grpc_call_refuse_admin(struct grpc_call *call);
 
 enum grpc_code grpc_code_of_outcome(enum outcome outcome);
 

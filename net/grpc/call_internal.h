@@ -4,6 +4,14 @@
 
 #include "net/grpc/call.h"
 
+enum grpc_identified { GRPC_IDENTIFIED, GRPC_IDENTIFYING, GRPC_REFUSED };
+
+/* Finds out who makes the call, by its headers, and whether he may. GRPC_IDENTIFYING:
+ * grpc_call_identified follows, unless the call ends before. GRPC_REFUSED: it is over. */
+enum grpc_identified grpc_call_identify(struct grpc_call *call);
+/* Hands over what had to wait. */
+void grpc_call_identified(struct grpc_call *call);
+
 /* Forgets what has been received and not handed over. */
 void grpc_call_drop_input(struct grpc_call *call);
 /* Brings the timer in line with deadline_ms and wake_ms. */

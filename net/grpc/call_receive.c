@@ -92,7 +92,7 @@ static void call_deliver(struct grpc_call *call)
         if (frame == GRPC_FRAME_PARTIAL) {
             break;
         }
-        if (call->is_held || grpc_call_is_full(call)) {
+        if (call->is_held || call->is_identifying || grpc_call_is_full(call)) {
             is_stalled = true;
             break;
         }
@@ -154,7 +154,7 @@ void grpc_call_data(struct grpc_call *call, struct slice bytes)
 
 void grpc_call_half_closed(struct grpc_call *call)
 {
-    if (call->state != GRPC_CALL_RECEIVING) {
+    if (call->state != GRPC_CALL_RECEIVING || call->is_identifying) {
         return;
     }
     if (call->route->method->takes_stream) {
@@ -179,12 +179,26 @@ void grpc_call_half_closed(struct grpc_call *call)
     }
 }
 
+/* A stream goes on as one does whose client has read. */
+void grpc_call_identified(struct grpc_call *call)
+{
+    if (call->state != GRPC_CALL_RECEIVING) {
+        return;
+    }
+    if (call->route->method->takes_stream) {
+        grpc_call_await_room(call);
+    } else if (call->stream.peer_ended) {
+        grpc_call_half_closed(call);
+    }
+}
+
 void grpc_call_drained(struct grpc_call *call)
 {
     if (call->state == GRPC_CALL_RECEIVING) {
         call_deliver(call);
     }
-    if (call->state != GRPC_CALL_FINISHED && call->route->method->drained != NULL) {
+    if (call->state != GRPC_CALL_FINISHED && !call->is_identifying &&
+        call->route->method->drained != NULL) {
         call->route->method->drained(call);
     }
 }

@@ -143,12 +143,15 @@ static void metrics_call(struct grpc_call *call, const ProtobufCMessage *request
 
 static const struct grpc_method methods[] = {
     {.name = "Status",
+     .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__status_request__descriptor,
      .message = status_call},
     {.name = "Members",
+     .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__members_request__descriptor,
      .message = members_call},
     {.name = "Metrics",
+     .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__metrics_request__descriptor,
      .message = metrics_call},
 };

@@ -318,6 +318,8 @@ static void grpc_close(void *state)
     c->shared->out_bytes -= c->out_bytes;
     heap_close(&c->timers);
     buf_close(&c->identities);
+    password_wipe(c->token_text.data, c->token_text.size);
+    buf_close(&c->token_text);
     metric_add(c->shared->connections, -1);
 }
 

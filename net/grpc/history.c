@@ -265,6 +265,8 @@ static void set_retention_call(struct grpc_call *call, const ProtobufCMessage *m
 
 static const struct grpc_method methods[] = {
     {.name = "Changes",
+     .needs = GRPC_NEEDS_USER,
+     .right = ACL_READ,
      .request = &coord__v1__changes_request__descriptor,
      .message = changes_call},
     {.name = "GetPolicies",

@@ -7,6 +7,7 @@
 #include "coord/v1/lease.pb-c.h"
 #include "lease/table.h"
 #include "net/grpc/answer.h"
+#include "store/access.h"
 #include "store/store.h"
 
 struct keepalive {
@@ -38,6 +39,11 @@ static enum outcome keepalive_outcome(const struct keepalive *k, const struct le
     }
     if (is_session && !lease_secret_matches(lease, slice_make(k->secret, k->secret_bytes))) {
         return OUTCOME_BAD_SECRET;
+    }
+    struct access access;
+    access_begin(&access, node_store(grpc_call_node(k->call)), grpc_call_identities(k->call));
+    if (!access_lease(&access, lease, is_session)) {
+        return OUTCOME_NO_AUTH;
     }
     return lease->renewable ? OUTCOME_OK : OUTCOME_NOT_RENEWABLE;
 }
@@ -122,7 +128,8 @@ static struct keepalives *keepalives_of(struct grpc_call *call)
 }
 
 /* Begins the round. Nobody keeps a lease alive of which it is known already that it is not his:
- * neither kind nor credentials of an id ever change. */
+ * neither kind nor credentials of an id ever change, and who is not its user does not become it by a
+ * keepalive. */
 static enum status keepalive_begin(struct keepalive *k, uint8_t kind)
 {
     struct grpc_connection *c = k->call->connection;

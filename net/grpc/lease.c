@@ -339,9 +339,11 @@ static void keepalive_message(struct grpc_call *call, const ProtobufCMessage *me
 
 static const struct grpc_method methods[] = {
     {.name = "Grant",
+     .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__lease_grant_request__descriptor,
      .message = grant_call},
     {.name = "KeepAlive",
+     .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__lease_keep_alive_request__descriptor,
      .takes_stream = true,
      .is_long = true,
@@ -349,12 +351,15 @@ static const struct grpc_method methods[] = {
      .half_closed = keepalive_half_closed,
      .closed = keepalive_closed},
     {.name = "Revoke",
+     .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__lease_revoke_request__descriptor,
      .message = revoke_call},
     {.name = "TimeToLive",
+     .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__lease_time_to_live_request__descriptor,
      .message = ttl_call},
     {.name = "List",
+     .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__lease_list_request__descriptor,
      .message = list_call},
 };

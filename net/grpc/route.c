@@ -12,6 +12,7 @@ const struct grpc_service *const grpc_services[] = {
     &grpc_watch_service,
     &grpc_history_service,
     &grpc_cluster_service,
+    &grpc_auth_service,
     &grpc_maintenance_service,
     &grpc_health_service,
     &grpc_reflection_service,

@@ -14,8 +14,18 @@
 
 struct grpc_call;
 
+/* What a caller must be, while authentication is enabled, for a method to be called at all. What it
+ * may do with it, is asked where commands are applied and queries answered. */
+enum grpc_needs {
+    GRPC_NEEDS_ADMIN = 0, /* admin at "/": what a method needs that does not say */
+    GRPC_NEEDS_USER,      /* somebody: a user, or anybody if there is a role for those */
+    GRPC_NEEDS_NOBODY,    /* health, and what comes before one can be somebody */
+};
+
 struct grpc_method {
     const char *name; /* "Create" */
+    uint8_t needs;    /* enum grpc_needs */
+    uint8_t right;    /* enum acl_permission that it takes on its path, for the text of a refusal */
     const ProtobufCMessageDescriptor *request;
     /* False: exactly one message comes in, handed over once the client has ended its half.
      * True: each is handed over as it arrives, unless too much waits to be sent on the same
@@ -53,6 +63,7 @@ extern const struct grpc_service grpc_session_service;
 extern const struct grpc_service grpc_watch_service;
 extern const struct grpc_service grpc_history_service;
 extern const struct grpc_service grpc_cluster_service;
+extern const struct grpc_service grpc_auth_service;
 extern const struct grpc_service grpc_maintenance_service;
 extern const struct grpc_service grpc_health_service;
 extern const struct grpc_service grpc_reflection_service;

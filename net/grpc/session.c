@@ -120,12 +120,15 @@ static void keepalive_message(struct grpc_call *call, const ProtobufCMessage *me
 
 static const struct grpc_method methods[] = {
     {.name = "Open",
+     .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__session_open_request__descriptor,
      .message = open_call},
     {.name = "Resume",
+     .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__session_resume_request__descriptor,
      .message = resume_call},
     {.name = "KeepAlive",
+     .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__session_keep_alive_request__descriptor,
      .takes_stream = true,
      .is_long = true,
@@ -133,6 +136,7 @@ static const struct grpc_method methods[] = {
      .half_closed = keepalive_half_closed,
      .closed = keepalive_closed},
     {.name = "Close",
+     .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__session_close_request__descriptor,
      .message = close_call},
 };

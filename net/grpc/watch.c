@@ -470,6 +470,8 @@ static void watch_drained(struct grpc_call *call)
 
 static const struct grpc_method methods[] = {
     {.name = "Watch",
+     .needs = GRPC_NEEDS_USER,
+     .right = ACL_READ,
      .request = &coord__v1__watch_request__descriptor,
      .takes_stream = true,
      .is_long = true,

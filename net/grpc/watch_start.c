@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/mutant.h"
 #include "net/grpc/watch.h"
+#include "store/access.h"
 #include "store/store.h"
 
 /* ---- setups ------------------------------------------------------------------------------ */
@@ -61,10 +62,29 @@ static void begin_compacted(struct grpc_watch *w)
     }
 }
 
+/* What roles do not allow to read, nobody waits for. Of what is below, each event is asked for. */
+static bool may_watch(struct grpc_watch *w)
+{
+    const struct watch_filter *filter = &w->setup->filter;
+    struct grpc_call *call = w->stream->call;
+    struct access access;
+    access_begin(&access, node_store(grpc_call_node(call)), grpc_call_identities(call));
+    if (access_path(&access, ACL_READ, filter->space, filter->path)) {
+        return true;
+    }
+    grpc_watch_end(w, OUTCOME_NO_AUTH, "%.*s: read is not allowed to user %.*s",
+                   (int)filter->path.size, (const char *)filter->path.data,
+                   (int)access.user.size, (const char *)access.user.data);
+    return false;
+}
+
 /* This node is as fresh as the client wants it to be. */
 static void begin(struct grpc_watch *w)
 {
     struct grpc_watch_setup *setup = w->setup;
+    if (!may_watch(w)) {
+        return;
+    }
     uint64_t revision = store_revision(node_store(grpc_call_node(w->stream->call)));
     if (setup->lists) {
         grpc_listing_queue(w);

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "net/grpc/front.h"
+#include "net/login.h"
 
 /* ---- the world of the front -------------------------------------------------------------- */
 
@@ -34,6 +35,49 @@ static void random_fill(struct env *env, void *to, size_t bytes)
         at += part;
         bytes -= part;
     }
+}
+
+/* A queue whose jobs run when the peer does. */
+struct env_queue {
+    struct peer_env *env;
+};
+
+static struct env_queue *queue_open(struct env *env, const char *name)
+{
+    (void)name;
+    struct env_queue *q = mem_zalloc(sizeof *q);
+    q->env = (struct peer_env *)env;
+    return q;
+}
+
+static void queue_submit(struct env_queue *q, struct env_job *job)
+{
+    struct env_job **at = &q->env->jobs;
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    job->next = NULL;
+    *at = job;
+}
+
+static void queue_close(struct env_queue *q)
+{
+    for (; q->env->jobs != NULL; q->env->jobs = q->env->jobs->next) {
+        q->env->jobs->run(q->env->jobs);
+    }
+    mem_free(q);
+}
+
+static bool jobs_run(struct peer_env *e)
+{
+    struct env_job *job = e->jobs;
+    if (job == NULL) {
+        return false;
+    }
+    e->jobs = job->next;
+    job->run(job);
+    job->done(job);
+    return true;
 }
 
 static bool sink_write(void *conn, struct slice bytes)
@@ -167,7 +211,11 @@ static struct peer *new_raw(struct node *node, struct env *env)
     struct peer *p = mem_zalloc(sizeof *p);
     p->env.env.now_ms = now_ms;
     p->env.env.now_us = now_us;
+    p->env.env.wall_ms = now_ms;
     p->env.env.random = random_fill;
+    p->env.env.queue_open = queue_open;
+    p->env.env.queue_submit = queue_submit;
+    p->env.env.queue_close = queue_close;
     rng_init(&p->env.rng, 1);
     p->env.now_ms = 1000000;
     p->metrics = metrics_new();
@@ -185,6 +233,7 @@ static struct peer *new_raw(struct node *node, struct env *env)
                  .close = sink_close},
         .peer = "test",
     };
+    p->front_env.logins = logins_new(p->front_env.env, node, NULL, NULL);
     p->front_env.shared = grpc_front.shared_new(&p->front_env);
     p->state = mem_zalloc(grpc_front.state_size);
     enum status rc = grpc_front.open(p->state, &p->front_env);
@@ -215,6 +264,7 @@ void peer_free(struct peer *p)
     front_close(p);
     http2_free(p->client);
     grpc_front.shared_free(p->front_env.shared);
+    logins_free(p->front_env.logins);
     mem_free(p->state);
     metrics_free(p->metrics);
     buf_close(&p->to_client);
@@ -269,6 +319,9 @@ void peer_run_front(struct peer *p)
 void peer_run(struct peer *p)
 {
     peer_run_front(p);
+    while (jobs_run(&p->env)) {
+        peer_run_front(p);
+    }
     node_turn(p->node);
     peer_run_front(p);
 }

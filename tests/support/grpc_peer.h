@@ -23,6 +23,7 @@ struct peer_env {
     struct rng rng;
     uint64_t same_random; /* so many numbers more are the one that came last */
     uint64_t last_random;
+    struct env_job *jobs; /* of workers, not run yet */
 };
 
 /* One call of the client. */

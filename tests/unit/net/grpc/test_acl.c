@@ -119,7 +119,7 @@ START_TEST(a_refusal_names_the_outcome_and_the_path)
     ck_assert_int_eq(peer_call_code(call), GRPC_PERMISSION_DENIED);
     ck_assert_str_eq(peer_call_header(call, "coord-outcome"), "NO_AUTH");
     ck_assert_str_eq(peer_call_text(call),
-                     "/a: not allowed");
+                     "/a: write is not allowed");
     peer_call_free(call);
 }
 END_TEST

@@ -1,0 +1,212 @@
+/* Who makes a call: what its metadata proves, and whether such a caller may make it at all.
+ *
+ *   headers --token, nothing--> known at once
+ *           --Basic--> IDENTIFYING, until a worker has looked at the password; messages wait
+ *
+ * While authentication is disabled, only digests and addresses count, for the lists of nodes. What
+ * the method is about, apply and queries decide; here is asked only whether the caller is somebody,
+ * and of methods that need it, an administrator. Both through store/access.h. */
+#include "net/grpc/call_internal.h"
+#include "net/identity.h"
+#include "net/token.h"
+#include "store/access.h"
+#include "store/store.h"
+
+#define BASIC_BYTES_MAX ((size_t)512)
+
+static const struct store *store_of(const struct grpc_call *call)
+{
+    return node_store(grpc_call_node(call));
+}
+
+static bool has_scheme(struct slice value, const char *scheme, struct slice *rest)
+{
+    size_t size = strlen(scheme);
+    bool has = value.size > size && value.data[size] == ' ';
+    for (size_t i = 0; has && i < size; i++) { /* without regard to case, as RFC 9110 has it */
+        has = (value.data[i] | 0x20) == (uint8_t)scheme[i];
+    }
+    *rest = has ? slice_make(value.data + size + 1, value.size - size - 1) : value;
+    return has;
+}
+
+/* RFC 4648, padded or not. SIZE_MAX: it is none, or more than `max`. */
+static size_t base64_take(struct slice text, uint8_t *out, size_t max)
+{
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint32_t bits = 0;
+    unsigned have = 0;
+    size_t size = 0;
+    while (text.size > 0 && text.data[text.size - 1] == '=') {
+        text.size--;
+    }
+    for (size_t i = 0; i < text.size; i++) {
+        const char *at = text.data[i] == '\0' ? NULL : strchr(digits, text.data[i]);
+        if (at == NULL || size == max) {
+            return SIZE_MAX;
+        }
+        bits = bits << 6 | (uint32_t)(at - digits);
+        have += 6;
+        if (have >= 8) {
+            have -= 8;
+            out[size++] = (uint8_t)(bits >> have);
+        }
+    }
+    return size;
+}
+
+/* ---- whether it may be made --------------------------------------------------------------- */
+
+void grpc_call_refuse_admin(struct grpc_call *call)
+{
+    struct access access;
+    access_begin(&access, store_of(call), grpc_call_identities(call));
+    grpc_call_refuse(call, OUTCOME_NO_AUTH, store_revision(access.store),
+                     "/: admin is not allowed to user %.*s", (int)access.user.size,
+                     (const char *)access.user.data);
+}
+
+/* False, and the call is over. */
+static bool pass(struct grpc_call *call)
+{
+    struct access access;
+    uint8_t needs = call->route->method->needs;
+    if (needs == GRPC_NEEDS_NOBODY) {
+        return true;
+    }
+    access_begin(&access, store_of(call), grpc_call_identities(call));
+    if (!access.is_somebody) {
+        bool is_user = !slice_is(access.user, AUTH_ANONYMOUS);
+        grpc_call_fail(call, GRPC_UNAUTHENTICATED, "%s",
+                       is_user ? "the user does not exist any more, or is disabled"
+                               : "authentication is required");
+        return false;
+    }
+    if (needs == GRPC_NEEDS_ADMIN && !access_is_admin(&access)) {
+        grpc_call_refuse_admin(call);
+        return false;
+    }
+    return true;
+}
+
+/* ---- who makes it ------------------------------------------------------------------------- */
+
+static bool add_user(struct grpc_call *call, struct slice name)
+{
+    if (call->identities.size == 0) {
+        buf_append_slice(&call->identities, buf_slice(&call->connection->identities));
+    }
+    if (identity_add_user(&call->identities, name)) {
+        return true;
+    }
+    grpc_call_fail(call, GRPC_INVALID_ARGUMENT, "more than %zu identities", IDENTITIES_MAX);
+    return false;
+}
+
+/* A connection mostly shows one token over and over: its signature is checked once. */
+static bool token_known(struct grpc_connection *c, struct slice text, const struct auth *auth)
+{
+    if (slice_equal(buf_slice(&c->token_text), text) &&
+        memcmp(c->token_key, auth->key, sizeof c->token_key) == 0) {
+        return true;
+    }
+    buf_clear(&c->token_text);
+    if (!token_open(text, auth->key, &c->token)) {
+        return false;
+    }
+    buf_append_slice(&c->token_text, text);
+    memcpy(c->token_key, auth->key, sizeof c->token_key);
+    return true;
+}
+
+static enum grpc_identified take_token(struct grpc_call *call, struct slice text)
+{
+    struct grpc_connection *c = call->connection;
+    const struct auth *auth = store_auth(store_of(call));
+    const char *problem =
+        token_known(c, text, auth)
+            ? token_problem(&c->token, auth, node_cluster_ms(grpc_call_node(call)))
+            : "not a token of this cluster";
+    if (problem != NULL) {
+        grpc_call_fail(call, GRPC_UNAUTHENTICATED, "authorization: %s", problem);
+        return GRPC_REFUSED;
+    }
+    return add_user(call, token_name(&c->token)) && pass(call) ? GRPC_IDENTIFIED : GRPC_REFUSED;
+}
+
+static enum grpc_identified take_login(struct grpc_call *call, enum login_result result)
+{
+    switch (result) {
+    case LOGIN_OK:
+        return add_user(call, slice_make(call->login.user, call->login.user_bytes)) &&
+                       pass(call)
+                   ? GRPC_IDENTIFIED
+                   : GRPC_REFUSED;
+    case LOGIN_WRONG:
+        grpc_call_fail(call, GRPC_UNAUTHENTICATED, "wrong user or password");
+        break;
+    case LOGIN_LIMITED:
+        grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED,
+                       "too many wrong passwords came from this address, try again in %d s",
+                       LOGIN_WINDOW_MS / 1000);
+        break;
+    default:
+        grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED,
+                       "too many passwords are being checked, try again");
+        break;
+    }
+    return GRPC_REFUSED;
+}
+
+static void logged_in(struct login *l, enum login_result result)
+{
+    struct grpc_call *call = l->owner;
+    call->is_identifying = false;
+    if (take_login(call, result) == GRPC_IDENTIFIED) {
+        grpc_call_identified(call);
+    }
+}
+
+static enum grpc_identified take_basic(struct grpc_call *call, struct slice text)
+{
+    uint8_t plain[BASIC_BYTES_MAX];
+    size_t size = base64_take(text, plain, sizeof plain);
+    const uint8_t *colon = size == SIZE_MAX || size == 0 ? NULL : memchr(plain, ':', size);
+    if (colon == NULL) {
+        grpc_call_fail(call, GRPC_UNAUTHENTICATED, "authorization: Basic takes name:password");
+        return GRPC_REFUSED;
+    }
+    size_t name = (size_t)(colon - plain);
+    call->login.done = logged_in;
+    call->login.owner = call;
+    enum login_result result = login_begin(
+        call->connection->env->logins, &call->login, slice_make(plain, name),
+        slice_make(plain + name + 1, size - name - 1), call->connection->env->peer);
+    password_wipe(plain, sizeof plain);
+    if (result == LOGIN_PENDING) {
+        call->is_identifying = true;
+        return GRPC_IDENTIFYING;
+    }
+    return take_login(call, result);
+}
+
+enum grpc_identified grpc_call_identify(struct grpc_call *call)
+{
+    struct slice rest;
+    struct slice value = buf_slice(&call->authorization);
+    if (!store_auth(store_of(call))->is_enabled) {
+        return GRPC_IDENTIFIED;
+    }
+    if (value.size == 0) {
+        return pass(call) ? GRPC_IDENTIFIED : GRPC_REFUSED;
+    }
+    if (has_scheme(value, "bearer", &rest)) {
+        return take_token(call, rest);
+    }
+    if (has_scheme(value, "basic", &rest)) {
+        return take_basic(call, rest);
+    }
+    grpc_call_fail(call, GRPC_UNAUTHENTICATED, "authorization: neither Bearer nor Basic");
+    return GRPC_REFUSED;
+}

@@ -1,0 +1,421 @@
+/* Authentication over gRPC: tokens, names and passwords, what revokes them, and who may call what.
+ * Every method as every kind of caller: test_permissions.c. */
+#include "coord/v1/auth.pb-c.h"
+#include "coord/v1/history.pb-c.h"
+#include "net/login.h"
+#include "net/token.h"
+#include "tests/support/watch_client.h"
+
+#define AUTH(name) "/coord.v1.Auth/" name
+#define TREE(name) "/coord.v1.Tree/" name
+
+#define HEADER_BYTES 700
+
+/* "authorization" of a call. */
+struct who {
+    char value[HEADER_BYTES];
+    const char *extra[3];
+};
+
+static const char *const *nobody(void)
+{
+    static const char *const none[] = {NULL};
+    return none;
+}
+
+static const char *const *as_token(struct who *w, const char *token)
+{
+    (void)snprintf(w->value, sizeof w->value, "Bearer %s", token);
+    w->extra[0] = "authorization";
+    w->extra[1] = w->value;
+    w->extra[2] = NULL;
+    return w->extra;
+}
+
+static const char *const *as_basic(struct who *w, const char *base64)
+{
+    (void)as_token(w, "");
+    (void)snprintf(w->value, sizeof w->value, "Basic %s", base64);
+    return w->extra;
+}
+
+static struct peer_call *call_as(const char *const *who, const char *path,
+                                 const ProtobufCMessage *message)
+{
+    struct peer_call *call = peer_call_open(peer, path, who);
+    peer_call_send(call, message);
+    peer_call_end(call);
+    for (int i = 0; i < 8 && !call->is_closed; i++) {
+        run();
+    }
+    return call;
+}
+
+static int code_as(const char *const *who, const char *path, const ProtobufCMessage *message)
+{
+    struct peer_call *call = call_as(who, path, message);
+    int code = peer_call_code(call);
+    peer_call_free(call);
+    return code;
+}
+
+static int user_add(const char *const *who, const char *name, const char *password)
+{
+    Coord__V1__UserAddRequest request = COORD__V1__USER_ADD_REQUEST__INIT;
+    request.user = text(name);
+    request.password = text(password);
+    return code_as(who, AUTH("UserAdd"), &request.base);
+}
+
+static int user_grant(const char *const *who, const char *user, const char *role)
+{
+    Coord__V1__UserGrantRoleRequest request = COORD__V1__USER_GRANT_ROLE_REQUEST__INIT;
+    request.user = text(user);
+    request.role = text(role);
+    return code_as(who, AUTH("UserGrantRole"), &request.base);
+}
+
+static int enable(const char *const *who)
+{
+    Coord__V1__AuthEnableRequest request = COORD__V1__AUTH_ENABLE_REQUEST__INIT;
+    request.token_ttl_ms = 60000;
+    return code_as(who, AUTH("Enable"), &request.base);
+}
+
+static int get_as(const char *const *who, const char *path)
+{
+    Coord__V1__GetRequest request = COORD__V1__GET_REQUEST__INIT;
+    request.path = text(path);
+    return code_as(who, TREE("Get"), &request.base);
+}
+
+static struct peer_call *authenticate(const char *user, const char *password)
+{
+    Coord__V1__AuthenticateRequest request = COORD__V1__AUTHENTICATE_REQUEST__INIT;
+    request.user = text(user);
+    request.password = text(password);
+    return call_as(nobody(), AUTH("Authenticate"), &request.base);
+}
+
+/* The token of a user whose password is right. */
+static const char *const *as_user(struct who *w, const char *user, const char *password)
+{
+    struct peer_call *call = authenticate(user, password);
+    ck_assert_msg(peer_call_code(call) == GRPC_OK, "%s", peer_call_text(call));
+    Coord__V1__AuthenticateReply *reply =
+        peer_call_unpack(call, 0, &coord__v1__authenticate_reply__descriptor);
+    (void)as_token(w, reply->token);
+    coord__v1__authenticate_reply__free_unpacked(reply, NULL);
+    peer_call_free(call);
+    return w->extra;
+}
+
+/* root "admin", and "u" without roles; enabled. */
+static void open_enabled(void)
+{
+    world_open();
+    ck_assert_int_eq(user_add(nobody(), "admin", "secret"), GRPC_OK);
+    ck_assert_int_eq(user_grant(nobody(), "admin", "root"), GRPC_OK);
+    ck_assert_int_eq(user_add(nobody(), "u", "pass"), GRPC_OK);
+    ck_assert_int_eq(enable(nobody()), GRPC_OK);
+}
+
+/* ---- tokens ------------------------------------------------------------------------------- */
+
+START_TEST(a_token_is_its_user_until_it_expires)
+{
+    struct who w;
+    const char *const *admin = as_user(&w, "admin", "secret");
+    ck_assert_int_eq(get_as(admin, "/"), GRPC_OK);
+    ck_assert_int_eq(get_as(nobody(), "/"), GRPC_UNAUTHENTICATED);
+    node->cluster_ms += 59999;
+    ck_assert_int_eq(get_as(admin, "/"), GRPC_OK);
+    node->cluster_ms += 1;
+    ck_assert_int_eq(get_as(admin, "/"), GRPC_UNAUTHENTICATED);
+}
+END_TEST
+
+START_TEST(a_changed_password_a_disabling_and_a_deletion_revoke_tokens)
+{
+    struct who w;
+    struct who other;
+    const char *const *admin = as_user(&w, "admin", "secret");
+    const char *const *u = as_user(&other, "u", "pass");
+    ck_assert_int_eq(get_as(u, "/"), GRPC_PERMISSION_DENIED);
+    Coord__V1__UserChangePasswordRequest change = COORD__V1__USER_CHANGE_PASSWORD_REQUEST__INIT;
+    change.user = text("u");
+    change.password = text("new");
+    ck_assert_int_eq(code_as(u, AUTH("UserChangePassword"), &change.base), GRPC_OK);
+    ck_assert_int_eq(get_as(u, "/"), GRPC_UNAUTHENTICATED);
+    struct peer_call *old = authenticate("u", "pass");
+    ck_assert_int_eq(peer_call_code(old), GRPC_UNAUTHENTICATED);
+    peer_call_free(old);
+    u = as_user(&other, "u", "new");
+    ck_assert_int_eq(get_as(u, "/"), GRPC_PERMISSION_DENIED);
+    Coord__V1__UserDisableRequest disable = COORD__V1__USER_DISABLE_REQUEST__INIT;
+    disable.user = text("u");
+    ck_assert_int_eq(code_as(admin, AUTH("UserDisable"), &disable.base), GRPC_OK);
+    ck_assert_int_eq(get_as(u, "/"), GRPC_UNAUTHENTICATED);
+    disable.enable = true;
+    ck_assert_int_eq(code_as(admin, AUTH("UserDisable"), &disable.base), GRPC_OK);
+    ck_assert_int_eq(get_as(u, "/"), GRPC_UNAUTHENTICATED);
+    u = as_user(&other, "u", "new");
+    Coord__V1__UserDeleteRequest delete = COORD__V1__USER_DELETE_REQUEST__INIT;
+    delete.user = text("u");
+    ck_assert_int_eq(code_as(admin, AUTH("UserDelete"), &delete.base), GRPC_OK);
+    ck_assert_int_eq(get_as(u, "/"), GRPC_UNAUTHENTICATED);
+}
+END_TEST
+
+START_TEST(a_token_that_was_touched_or_made_up_is_none)
+{
+    struct who w;
+    (void)as_user(&w, "admin", "secret");
+    for (size_t i = strlen("Bearer "); i < strlen(w.value); i += 7) {
+        char was = w.value[i];
+        w.value[i] = was == '0' ? '1' : '0';
+        ck_assert_int_eq(get_as(w.extra, "/"), GRPC_UNAUTHENTICATED);
+        w.value[i] = was;
+    }
+    ck_assert_int_eq(get_as(w.extra, "/"), GRPC_OK);
+    static const char *const made_up[] = {"coord1.", "coord1.00.00", "x", "coord1..",
+                                          "coord1.zz"};
+    for (size_t i = 0; i < sizeof made_up / sizeof made_up[0]; i++) {
+        struct who other;
+        ck_assert_int_eq(get_as(as_token(&other, made_up[i]), "/"), GRPC_UNAUTHENTICATED);
+    }
+}
+END_TEST
+
+/* ---- names and passwords ------------------------------------------------------------------ */
+
+START_TEST(a_name_and_a_password_with_the_call_do_as_well)
+{
+    struct who w;
+    ck_assert_int_eq(get_as(as_basic(&w, "YWRtaW46c2VjcmV0"), "/"), GRPC_OK); /* admin:secret */
+    ck_assert_int_eq(get_as(as_basic(&w, "YWRtaW46d3Jvbmc="), "/"), GRPC_UNAUTHENTICATED);
+    ck_assert_int_eq(get_as(as_basic(&w, "bmVpdGhlcg=="), "/"), GRPC_UNAUTHENTICATED);
+    ck_assert_int_eq(get_as(as_basic(&w, "?"), "/"), GRPC_UNAUTHENTICATED);
+    (void)as_token(&w, "x");
+    (void)snprintf(w.value, sizeof w.value, "Digest x");
+    ck_assert_int_eq(get_as(w.extra, "/"), GRPC_UNAUTHENTICATED);
+}
+END_TEST
+
+START_TEST(a_stream_waits_until_its_caller_is_known)
+{
+    struct who w;
+    struct peer_call *call = peer_call_open(peer, "/coord.v1.Watch/Watch",
+                                            as_basic(&w, "YWRtaW46c2VjcmV0"));
+    Coord__V1__WatchCreate create = COORD__V1__WATCH_CREATE__INIT;
+    Coord__V1__WatchRequest request = COORD__V1__WATCH_REQUEST__INIT;
+    create.path = text("/");
+    request.request_case = COORD__V1__WATCH_REQUEST__REQUEST_CREATE;
+    request.create = &create;
+    peer_call_send(call, &request.base);
+    run();
+    run();
+    struct slice message;
+    ck_assert(peer_call_message(call, 0, &message));
+    ck_assert_int_eq(peer_call_code(call), -1);
+    peer_call_free(call);
+}
+END_TEST
+
+START_TEST(a_call_that_goes_while_its_password_is_looked_at_harms_nobody)
+{
+    struct who w;
+    struct peer_call *call =
+        peer_call_open(peer, TREE("Get"), as_basic(&w, "YWRtaW46c2VjcmV0"));
+    peer_run_front(peer);
+    peer_call_free(call);
+    run();
+    ck_assert_int_eq(get_as(as_basic(&w, "YWRtaW46c2VjcmV0"), "/"), GRPC_OK);
+}
+END_TEST
+
+START_TEST(who_guesses_is_made_to_wait_and_who_was_right_before_is_not)
+{
+    struct who w;
+    (void)as_user(&w, "admin", "secret");
+    for (int i = 0; i < LOGIN_FAILURES_MAX; i++) {
+        struct peer_call *call = authenticate("u", "guess");
+        ck_assert_int_eq(peer_call_code(call), GRPC_UNAUTHENTICATED);
+        peer_call_free(call);
+    }
+    struct peer_call *call = authenticate("u", "pass");
+    ck_assert_int_eq(peer_call_code(call), GRPC_RESOURCE_EXHAUSTED);
+    peer_call_free(call);
+    (void)as_user(&w, "admin", "secret");
+    peer->env.now_ms += LOGIN_WINDOW_MS;
+    node->now_ms = peer->env.now_ms;
+    (void)as_user(&w, "u", "pass");
+}
+END_TEST
+
+START_TEST(who_does_not_exist_is_told_the_same_as_whose_password_is_wrong)
+{
+    struct peer_call *wrong = authenticate("u", "wrong");
+    struct peer_call *none = authenticate("nobody", "wrong");
+    ck_assert_int_eq(peer_call_code(none), GRPC_UNAUTHENTICATED);
+    ck_assert_str_eq(peer_call_text(none), peer_call_text(wrong));
+    peer_call_free(wrong);
+    peer_call_free(none);
+}
+END_TEST
+
+START_TEST(while_it_is_disabled_there_are_no_tokens_and_nobody_is_asked)
+{
+    struct who w;
+    const char *const *admin = as_user(&w, "admin", "secret");
+    Coord__V1__AuthDisableRequest request = COORD__V1__AUTH_DISABLE_REQUEST__INIT;
+    ck_assert_int_eq(code_as(nobody(), AUTH("Disable"), &request.base), GRPC_UNAUTHENTICATED);
+    ck_assert_int_eq(code_as(admin, AUTH("Disable"), &request.base), GRPC_OK);
+    ck_assert_int_eq(get_as(nobody(), "/"), GRPC_OK);
+    ck_assert_int_eq(get_as(admin, "/"), GRPC_OK);
+    struct peer_call *call = authenticate("admin", "secret");
+    ck_assert_int_eq(peer_call_code(call), GRPC_FAILED_PRECONDITION);
+    peer_call_free(call);
+    ck_assert_int_eq(enable(nobody()), GRPC_OK);
+    ck_assert_int_eq(get_as(admin, "/"), GRPC_UNAUTHENTICATED); /* another key */
+}
+END_TEST
+
+/* ---- refusals and answers ----------------------------------------------------------------- */
+
+START_TEST(a_refusal_names_path_right_and_user)
+{
+    struct who w;
+    const char *const *u = as_user(&w, "u", "pass");
+    Coord__V1__SetRequest request = COORD__V1__SET_REQUEST__INIT;
+    request.path = text("/a");
+    struct peer_call *call = call_as(u, TREE("Set"), &request.base);
+    ck_assert_int_eq(peer_call_code(call), GRPC_PERMISSION_DENIED);
+    ck_assert_str_eq(peer_call_text(call), "/a: write is not allowed to user u");
+    ck_assert_str_eq(peer_call_header(call, "coord-outcome"), "NO_AUTH");
+    peer_call_free(call);
+}
+END_TEST
+
+START_TEST(nobody_locks_himself_out)
+{
+    struct who w;
+    const char *const *admin = as_user(&w, "admin", "secret");
+    Coord__V1__UserDeleteRequest request = COORD__V1__USER_DELETE_REQUEST__INIT;
+    request.user = text("admin");
+    struct peer_call *call = call_as(admin, AUTH("UserDelete"), &request.base);
+    ck_assert_int_eq(peer_call_code(call), GRPC_FAILED_PRECONDITION);
+    ck_assert_str_eq(peer_call_header(call, "coord-outcome"), "NO_ROOT");
+    peer_call_free(call);
+}
+END_TEST
+
+START_TEST(who_am_i_tells_everybody_who_he_is)
+{
+    struct who w;
+    Coord__V1__WhoAmIRequest request = COORD__V1__WHO_AM_IREQUEST__INIT;
+    struct peer_call *call =
+        call_as(as_user(&w, "admin", "secret"), AUTH("WhoAmI"), &request.base);
+    Coord__V1__WhoAmIReply *reply =
+        peer_call_unpack(call, 0, &coord__v1__who_am_ireply__descriptor);
+    ck_assert_str_eq(reply->user, "admin");
+    ck_assert(reply->admin && reply->enabled);
+    ck_assert_uint_eq(reply->n_roles, 1);
+    ck_assert_str_eq(reply->roles[0], "root");
+    ck_assert_uint_eq(reply->n_identities, 2); /* the address, too */
+    coord__v1__who_am_ireply__free_unpacked(reply, NULL);
+    peer_call_free(call);
+    call = call_as(nobody(), AUTH("WhoAmI"), &request.base);
+    reply = peer_call_unpack(call, 0, &coord__v1__who_am_ireply__descriptor);
+    ck_assert_str_eq(reply->user, "anonymous");
+    ck_assert(!reply->admin);
+    coord__v1__who_am_ireply__free_unpacked(reply, NULL);
+    peer_call_free(call);
+}
+END_TEST
+
+START_TEST(no_answer_shows_a_hash_or_the_key)
+{
+    struct who w;
+    const char *const *admin = as_user(&w, "admin", "secret");
+    Coord__V1__UserListRequest request = COORD__V1__USER_LIST_REQUEST__INIT;
+    struct peer_call *call = call_as(admin, AUTH("UserList"), &request.base);
+    Coord__V1__UserListReply *reply =
+        peer_call_unpack(call, 0, &coord__v1__user_list_reply__descriptor);
+    ck_assert_uint_eq(reply->n_users, 2);
+    ck_assert(reply->users[0]->has_password);
+    coord__v1__user_list_reply__free_unpacked(reply, NULL);
+    buf_append(&call->data, "", 1);
+    for (size_t i = 0; i + 6 < call->data.size; i++) {
+        ck_assert(memcmp(call->data.data + i, "scrypt", 6) != 0);
+    }
+    peer_call_free(call);
+    Coord__V1__ChangesRequest changes = COORD__V1__CHANGES_REQUEST__INIT;
+    changes.path = text("/");
+    changes.recursive = true;
+    call = call_as(admin, "/coord.v1.History/Changes", &changes.base);
+    Coord__V1__ChangesReply *history =
+        peer_call_unpack(call, 0, &coord__v1__changes_reply__descriptor);
+    ck_assert_uint_eq(history->n_changes, 0); /* users and roles are no nodes */
+    coord__v1__changes_reply__free_unpacked(history, NULL);
+    peer_call_free(call);
+}
+END_TEST
+
+/* ---- streams ------------------------------------------------------------------------------ */
+
+START_TEST(a_watch_takes_the_right_to_read_its_path)
+{
+    struct who w;
+    struct peer_call *call =
+        peer_call_open(peer, "/coord.v1.Watch/Watch", as_user(&w, "u", "pass"));
+    Coord__V1__WatchCreate create = COORD__V1__WATCH_CREATE__INIT;
+    Coord__V1__WatchRequest request = COORD__V1__WATCH_REQUEST__INIT;
+    create.path = text("/a");
+    request.request_case = COORD__V1__WATCH_REQUEST__REQUEST_CREATE;
+    request.create = &create;
+    peer_call_send(call, &request.base);
+    run();
+    Coord__V1__WatchReply *reply =
+        peer_call_unpack(call, 0, &coord__v1__watch_reply__descriptor);
+    ck_assert_int_eq(reply->type, COORD__V1__WATCH_REPLY__TYPE__CANCELED);
+    ck_assert_int_eq(reply->outcome, COORD__V1__OUTCOME__NO_AUTH);
+    ck_assert_str_eq(reply->text, "/a: read is not allowed to user u");
+    coord__v1__watch_reply__free_unpacked(reply, NULL);
+    peer_call_free(call);
+}
+END_TEST
+
+static Suite *auth_suite(void)
+{
+    Suite *suite = suite_create("auth");
+    TCase *tokens = tcase_create("tokens");
+    tcase_add_checked_fixture(tokens, open_enabled, world_close);
+    tcase_add_test(tokens, a_token_is_its_user_until_it_expires);
+    tcase_add_test(tokens, a_changed_password_a_disabling_and_a_deletion_revoke_tokens);
+    tcase_add_test(tokens, a_token_that_was_touched_or_made_up_is_none);
+    suite_add_tcase(suite, tokens);
+    TCase *passwords = tcase_create("passwords");
+    tcase_add_checked_fixture(passwords, open_enabled, world_close);
+    tcase_add_test(passwords, a_name_and_a_password_with_the_call_do_as_well);
+    tcase_add_test(passwords, a_stream_waits_until_its_caller_is_known);
+    tcase_add_test(passwords, a_call_that_goes_while_its_password_is_looked_at_harms_nobody);
+    tcase_add_test(passwords, who_guesses_is_made_to_wait_and_who_was_right_before_is_not);
+    tcase_add_test(passwords, who_does_not_exist_is_told_the_same_as_whose_password_is_wrong);
+    tcase_add_test(passwords, while_it_is_disabled_there_are_no_tokens_and_nobody_is_asked);
+    suite_add_tcase(suite, passwords);
+    TCase *answers = tcase_create("answers");
+    tcase_add_checked_fixture(answers, open_enabled, world_close);
+    tcase_add_test(answers, a_refusal_names_path_right_and_user);
+    tcase_add_test(answers, nobody_locks_himself_out);
+    tcase_add_test(answers, who_am_i_tells_everybody_who_he_is);
+    tcase_add_test(answers, no_answer_shows_a_hash_or_the_key);
+    tcase_add_test(answers, a_watch_takes_the_right_to_read_its_path);
+    suite_add_tcase(suite, answers);
+    return suite;
+}
+
+int main(void)
+{
+    return check_main((check_suite_fn[]){auth_suite, NULL});
+}
