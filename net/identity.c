@@ -101,7 +101,21 @@ bool identity_add_digest(struct buf *identities, struct slice name_and_password)
 
 bool identity_add_user(struct buf *identities, struct slice name)
 {
-    return identity_add(identities, slice_str("user"), name);
+    struct buf kept = {0};
+    struct unpack u = unpack_make(buf_slice(identities));
+    struct identity identity;
+    while (identity_next(&u, &identity)) {
+        if (!slice_is(identity.scheme, "user")) {
+            identity_encode(&kept, identity.scheme, identity.id);
+        }
+    }
+    bool added = identity_add(&kept, slice_str("user"), name);
+    if (added) {
+        buf_clear(identities);
+        buf_append_slice(identities, buf_slice(&kept));
+    }
+    buf_close(&kept);
+    return added;
 }
 
 bool identity_add_certificate(struct buf *identities, struct slice subject)

@@ -19,7 +19,8 @@ bool identity_add_ip(struct buf *identities, const char *peer);
  * the first colon is the name. */
 bool identity_add_digest(struct buf *identities, struct slice name_and_password);
 
-/* ("user", name) of one who has proved to be this user (store/auth.h). */
+/* ("user", name) of one who has proved to be this user (store/auth.h); whom he had proved to be
+ * before, he is no more. */
 bool identity_add_user(struct buf *identities, struct slice name);
 
 /* ("x509", subject) of a client's certificate that was verified. */

@@ -1,5 +1,5 @@
-/* coord.v1.Auth: users and roles, tokens, and who is asking. Changes are commands (COMMAND_AUTH), of
- * which apply decides who may make them; passwords are hashed first, off the loop (net/login.h). */
+/* coord.v1.Auth: users and roles, tokens, and who is asking. Changes are commands (COMMAND_AUTH),
+ * and apply decides who may make them; passwords are hashed first, off the loop (net/login.h). */
 #include "coord/v1/auth.pb-c.h"
 #include "net/grpc/answer.h"
 #include "net/identity.h"

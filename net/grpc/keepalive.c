@@ -128,8 +128,8 @@ static struct keepalives *keepalives_of(struct grpc_call *call)
 }
 
 /* Begins the round. Nobody keeps a lease alive of which it is known already that it is not his:
- * neither kind nor credentials of an id ever change, and who is not its user does not become it by a
- * keepalive. */
+ * neither kind nor credentials of an id ever change, and who is not its user does not become it by
+ * a keepalive. */
 static enum status keepalive_begin(struct keepalive *k, uint8_t kind)
 {
     struct grpc_connection *c = k->call->connection;

@@ -11,13 +11,66 @@ void zk_identities_begin(struct zk_connection *c)
     (void)identity_add_ip(&c->identities, c->env->peer);
 }
 
-bool zk_identities_add(struct zk_connection *c, struct slice scheme, struct slice data)
+/* ---- users of the cluster ------------------------------------------------------------------ */
+
+static enum zk_proof judge(struct zk_connection *c, enum login_result result)
+{
+    const struct login *l = &c->login;
+    if (result == LOGIN_PENDING) {
+        return ZK_PROVING;
+    }
+    if (result != LOGIN_OK ||
+        !identity_add_user(&c->identities, slice_make(l->user, l->user_bytes))) {
+        return ZK_REFUSED;
+    }
+    memcpy(c->user, l->user, sizeof c->user);
+    c->user_bytes = l->user_bytes;
+    c->user_generation = l->generation;
+    return ZK_PROVED;
+}
+
+static void logged_in(struct login *l, enum login_result result)
+{
+    struct zk_connection *c = l->owner;
+    zk_proved(c, judge(c, result));
+}
+
+/* A digest whose name is a user's must be that user's: else anybody could be taken for him. */
+static enum zk_proof prove_user(struct zk_connection *c, struct slice data)
+{
+    const struct auth *auth = store_auth(zk_store(c));
+    const uint8_t *colon = data.size == 0 ? NULL : memchr(data.data, ':', data.size);
+    size_t size = colon == NULL ? data.size : (size_t)(colon - data.data);
+    struct slice name = slice_make(data.data, size);
+    if (!auth->is_enabled || auth_find_user(auth, name) == NULL) {
+        return ZK_PROVED;
+    }
+    struct slice password = colon == NULL ? slice_make(NULL, 0)
+                                          : slice_make(colon + 1, data.size - size - 1);
+    c->login.done = logged_in;
+    c->login.owner = c;
+    return judge(c, login_begin(c->env->logins, &c->login, name, password, c->env->peer));
+}
+
+bool zk_user_is_same(const struct zk_connection *c)
+{
+    const struct auth *auth = store_auth(zk_store(c));
+    const struct auth_user *user = auth_find_user(auth, slice_make(c->user, c->user_bytes));
+    return c->user_bytes == 0 || !auth->is_enabled ||
+           (user != NULL && !user->is_disabled && user->generation == c->user_generation);
+}
+
+/* ---- identities ---------------------------------------------------------------------------- */
+
+enum zk_proof zk_identities_add(struct zk_connection *c, struct slice scheme,
+                                struct slice data)
 {
     if (slice_is(scheme, "digest")) {
-        return identity_add_digest(&c->identities, data) &&
-               identity_add_super(&c->identities, c->env->super_digest);
+        bool added = identity_add_digest(&c->identities, data) &&
+                     identity_add_super(&c->identities, c->env->super_digest);
+        return added ? prove_user(c, data) : ZK_REFUSED;
     }
-    return slice_is(scheme, "ip"); /* which every connection has */
+    return slice_is(scheme, "ip") ? ZK_PROVED : ZK_REFUSED; /* which every connection has */
 }
 
 /* The user of a digest is what comes before the colon. */

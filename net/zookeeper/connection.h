@@ -30,6 +30,7 @@
 #include "base/list.h"
 #include "lease/lease.h"
 #include "net/front.h"
+#include "net/login.h"
 #include "net/zookeeper/front.h"
 #include "net/zookeeper/packet.h"
 #include "raft/node.h"
@@ -65,6 +66,7 @@ enum zk_task_state {
     ZK_TASK_WRITING, /* the node has it; `packet` holds the types of a multi's results */
     ZK_TASK_SYNCING, /* a barrier is under way: `packet` holds it */
     ZK_TASK_SYNCED,
+    ZK_TASK_PROVING, /* an auth packet whose password a worker looks at; no more is read */
     ZK_TASK_DONE, /* `reply` holds the whole packet */
 };
 
@@ -165,6 +167,11 @@ struct zk_connection {
     uint64_t checked_ms;   /* the session was looked at: it may be taken over on another node */
     uint64_t unserved_ms;  /* no leader is known since then; 0 = there is one */
     struct buf identities; /* store/acl.h */
+    struct login login;    /* of an auth packet */
+    struct zk_task *proving; /* NULL: none is under way */
+    uint8_t user[AUTH_NAME_BYTES_MAX]; /* that the client has proved to be; none: 0 bytes */
+    size_t user_bytes;
+    uint64_t user_generation;
     /* for the status texts */
     uint64_t opened_wall_ms;
     uint64_t received;
@@ -276,8 +283,16 @@ void zk_watches_each(const struct zk_connection *c,
 
 /* The identity that every connection has: its address. */
 void zk_identities_begin(struct zk_connection *c);
-/* An auth packet. False: refused. */
-bool zk_identities_add(struct zk_connection *c, struct slice scheme, struct slice data);
+enum zk_proof { ZK_PROVED, ZK_PROVING, ZK_REFUSED };
+
+/* An auth packet. Of a user of the cluster (store/auth.h), the password is checked: ZK_PROVING, and
+ * zk_proved follows. */
+enum zk_proof zk_identities_add(struct zk_connection *c, struct slice scheme,
+                                struct slice data);
+/* What a worker found out about c->proving. */
+void zk_proved(struct zk_connection *c, enum zk_proof proof);
+/* Whether the user that the client has proved to be is still the same. */
+bool zk_user_is_same(const struct zk_connection *c);
 /* The entries of whoAmI: a count, and scheme and user of each. */
 void zk_identities_put(struct buf *out, const struct zk_connection *c);
 /* A list as the store has it, in the scratch arena, with `auth` replaced by what it stands for. Not

@@ -126,7 +126,7 @@ static void pause_if_full(struct zk_connection *c)
                            : ZK_TASKS_MAX;
     bool full = c->task_count >= tasks_max || c->task_bytes > ZK_TASKS_BYTES_MAX ||
                 c->out.size > ZK_OUT_BYTES_MAX || c->stage == ZK_STAGE_OPENING ||
-                c->is_stopping;
+                c->proving != NULL || c->is_stopping;
     if (full != c->is_paused) {
         c->is_paused = full;
         c->env->sink.pause(c->env->sink.conn, full);
@@ -266,6 +266,8 @@ static void check_session(struct zk_connection *c)
         zk_finish(c, "the session has ended");
     } else if (lease->generation != c->generation) {
         zk_finish(c, "the session was taken over");
+    } else if (!zk_user_is_same(c)) {
+        zk_finish(c, "the user was disabled, or has another password");
     }
 }
 

@@ -103,6 +103,8 @@ void zk_queue_cancel(struct zk_connection *c)
         }
         task_free(c, task);
     }
+    login_cancel(&c->login);
+    c->proving = NULL;
     c->waiting = NULL;
     c->locals = 0;
     c->syncing = 0;
@@ -345,13 +347,25 @@ static bool is_local(const struct zk_connection *c, const struct zk_request *r)
  * That carries no zxid. */
 static void take_auth(struct zk_connection *c, const struct zk_request *r, size_t bytes)
 {
-    bool known = zk_identities_add(c, r->scheme, r->data);
-    struct zk_task *task = task_new(c, r, bytes);
-    size_t begin = zk_reply_begin(&task->reply, r->xid, 0, known ? ZK_OK : ZK_AUTH_FAILED);
+    c->proving = task_new(c, r, bytes);
+    c->proving->state = ZK_TASK_PROVING;
+    enum zk_proof proof = zk_identities_add(c, r->scheme, r->data);
+    if (proof != ZK_PROVING) {
+        zk_proved(c, proof);
+    }
+}
+
+void zk_proved(struct zk_connection *c, enum zk_proof proof)
+{
+    struct zk_task *task = c->proving;
+    bool known = proof == ZK_PROVED;
+    size_t begin = zk_reply_begin(&task->reply, task->xid, 0, known ? ZK_OK : ZK_AUTH_FAILED);
     zk_reply_end(&task->reply, begin);
     task->state = ZK_TASK_DONE;
     task->closes = !known;
+    c->proving = NULL;
     c->shared->auth_failed += !known;
+    c->env->sink.wake(c->env->sink.conn); /* what was left over is read */
     answer_ready(c);
 }
 

@@ -2,7 +2,7 @@
  * wrote before through this connection is in it. */
 #include "base/assert.h"
 #include "net/zookeeper/connection.h"
-#include "store/acl.h"
+#include "store/access.h"
 
 /* The empty path means the root, to what only looks. */
 static struct slice node_path(struct slice path)
@@ -203,6 +203,7 @@ static void answer_ephemerals(struct zk_connection *c, const struct zk_request *
     jute_put_int(&c->out, 0);
     pages_begin(&p, c, QUERY_LEASE, slice_make(NULL, 0));
     p.query.lease = c->session;
+    p.query.is_owner = true;
     while (pages_next(&p)) {
         for (uint32_t i = 0; i < p.result.entry_count; i++) {
             struct slice path = p.result.entries[i].path;
@@ -262,6 +263,12 @@ static void answer_add_watch(struct zk_connection *c, const struct zk_request *r
 {
     if (r->flags != 0 && r->flags != 1) {
         zk_answer(c, r->xid, ZK_MARSHALLING_ERROR);
+        return;
+    }
+    struct access access;
+    access_begin(&access, zk_store(c), buf_slice(&c->identities));
+    if (!access_path(&access, ACL_READ, SPACE_NODES, r->path)) {
+        zk_answer(c, r->xid, ZK_NO_AUTH);
         return;
     }
     bool added =

@@ -501,10 +501,11 @@ static void word_srst(struct zk_connection *c, struct buf *out)
 static const struct {
     void (*answer)(struct zk_connection *c, struct buf *out);
     bool needs_leader; /* without one it says that this node does not serve */
+    bool is_for_anybody; /* also while authentication is enabled: how the server is, no more */
 } answers[ZK_WORDS] = {
-    [ZK_WORD_RUOK] = {word_ruok, false}, [ZK_WORD_ISRO] = {word_isro, false},
-    [ZK_WORD_SRVR] = {word_srvr, true},  [ZK_WORD_STAT] = {word_stat, true},
-    [ZK_WORD_MNTR] = {word_mntr, true},  [ZK_WORD_CONF] = {word_conf, false},
+    [ZK_WORD_RUOK] = {word_ruok, false, true}, [ZK_WORD_ISRO] = {word_isro, false, true},
+    [ZK_WORD_SRVR] = {word_srvr, true, true},  [ZK_WORD_STAT] = {word_stat, true},
+    [ZK_WORD_MNTR] = {word_mntr, true, true},  [ZK_WORD_CONF] = {word_conf, false},
     [ZK_WORD_CONS] = {word_cons, true},  [ZK_WORD_ENVI] = {word_envi, false},
     [ZK_WORD_WCHS] = {word_wchs, true},  [ZK_WORD_DIRS] = {word_dirs, false},
     [ZK_WORD_DUMP] = {word_dump, true},  [ZK_WORD_WCHC] = {word_wchc, true},
@@ -527,6 +528,9 @@ size_t zk_word(struct zk_connection *c, struct slice bytes)
     if ((c->shared->settings->words >> word & 1) == 0) {
         buf_append_slice(&c->out, name);
         buf_append_str(&c->out, " is not executed because it is not in the whitelist.\n");
+    } else if (store_auth(zk_store(c))->is_enabled && !answers[word].is_for_anybody) {
+        buf_append_slice(&c->out, name);
+        buf_append_str(&c->out, " is not executed while authentication is enabled.\n");
     } else if (answers[word].needs_leader && !node_is_serving(zk_node(c))) {
         buf_append_str(&c->out, not_serving);
     } else {

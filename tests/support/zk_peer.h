@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "net/login.h"
 #include "net/zookeeper/front.h"
 #include "net/zookeeper/packet.h"
 #include "tests/support/fake_node.h"
@@ -23,6 +24,8 @@ struct zk_world {
     struct metrics *metrics;
     void *shared;
     struct list peers;
+    struct logins *logins;
+    struct env_job *jobs; /* of workers, not run yet */
 };
 
 struct zk_peer {
@@ -73,6 +76,45 @@ static void zk_world_random(struct env *env, void *to, size_t bytes)
     }
 }
 
+/* A queue whose jobs run when the test says so. */
+struct env_queue {
+    struct zk_world *world;
+};
+
+static struct env_queue *zk_world_queue(struct env *env, const char *name)
+{
+    (void)name;
+    struct env_queue *q = mem_zalloc(sizeof *q);
+    q->world = (struct zk_world *)env;
+    return q;
+}
+
+static void zk_world_submit(struct env_queue *q, struct env_job *job)
+{
+    struct env_job **at = &q->world->jobs;
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    job->next = NULL;
+    *at = job;
+}
+
+static void zk_world_queue_close(struct env_queue *q)
+{
+    mem_free(q);
+}
+
+/* Workers do what was asked of them. */
+static inline void zk_world_work(struct zk_world *w)
+{
+    while (w->jobs != NULL) {
+        struct env_job *job = w->jobs;
+        w->jobs = job->next;
+        job->run(job);
+        job->done(job);
+    }
+}
+
 static inline void zk_world_open(struct zk_world *w, const struct zk_settings *settings)
 {
     *w = (struct zk_world){.now_ms = 100000, .limits = {.requests_max = 1024}};
@@ -80,11 +122,15 @@ static inline void zk_world_open(struct zk_world *w, const struct zk_settings *s
     w->env.now_us = zk_world_us;
     w->env.wall_ms = zk_world_ms;
     w->env.random = zk_world_random;
+    w->env.queue_open = zk_world_queue;
+    w->env.queue_submit = zk_world_submit;
+    w->env.queue_close = zk_world_queue_close;
     rng_init(&w->rng, 1);
     w->node = fake_node_new();
     w->node->now_ms = w->now_ms;
     w->settings = settings != NULL ? *settings : zk_settings_default;
     w->metrics = metrics_new();
+    w->logins = logins_new(&w->env, w->node, NULL, NULL);
     list_init(&w->peers);
     const struct front_env env = {.node = w->node,
                                   .env = &w->env,
@@ -137,6 +183,7 @@ static inline struct zk_peer *zk_peer_open(struct zk_world *w, const char *addre
     p->env = (struct front_env){.node = w->node,
                                 .env = &w->env,
                                 .metrics = w->metrics,
+                                .logins = w->logins,
                                 .limits = &w->limits,
                                 .settings = &w->settings,
                                 .shared = w->shared,
@@ -193,6 +240,8 @@ static inline bool zk_world_turn(struct zk_world *w)
         }
         zookeeper_front.turn(p->state);
     }
+    any = any || w->jobs != NULL;
+    zk_world_work(w);
     size_t pending = w->node->pending;
     node_turn(w->node);
     return any || w->node->pending != pending;
@@ -234,6 +283,7 @@ static inline void zk_world_close(struct zk_world *w)
         zk_peer_free(LIST_OF(w->peers.next, struct zk_peer, link));
     }
     zookeeper_front.shared_free(w->shared);
+    logins_free(w->logins);
     fake_node_free(w->node);
     metrics_free(w->metrics);
 }

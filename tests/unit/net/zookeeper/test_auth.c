@@ -1,0 +1,201 @@
+/* Users of the cluster over ZooKeeper's protocol: an auth packet that names one must have his
+ * password, and what comes behind it waits. */
+#include "net/zookeeper/packet.h"
+#include "net/zookeeper/words.h"
+#include "tests/support/auth_kit.h"
+#include "tests/support/check_main.h"
+#include "tests/support/zk_say.h"
+
+/* Of "pw", as cheap as can be. */
+#define PW_HASH                                        \
+    "scrypt:1:1:1:00000000000000000000000000000000:"   \
+    "78ffea4b314db3c8aad4c56068473572fb2d481e887c75915cde7957caa65067"
+
+#define EXPECT(got, expected) ck_assert_str_eq(got, expected)
+
+static struct zk_world w;
+
+static void apply_auth_command(struct command_auth what)
+{
+    struct reply reply;
+    struct command c = {.type = COMMAND_AUTH, .auth = what};
+    struct buf who = {0};
+    c.identities = auth_kit_who(&who, store_auth(w.node->store)->is_enabled ? "admin" : NULL);
+    struct apply_context context = {
+        .index = ++w.node->index, .cluster_ms = w.node->cluster_ms, .last_of_entry = true};
+    store_apply(w.node->store, &context, &c, &reply);
+    ck_assert_int_eq(reply.outcome, OUTCOME_OK);
+    buf_close(&who);
+}
+
+static void user_make(const char *name, const char *role)
+{
+    apply_auth_command((struct command_auth){
+        .action = AUTH_USER_ADD, .user = slice_str(name), .secret = slice_str(PW_HASH)});
+    apply_auth_command((struct command_auth){
+        .action = AUTH_USER_GRANT, .user = slice_str(name), .role = slice_str(role)});
+}
+
+/* "admin" is root, "u" may read and create below "/u"; enabled. */
+static void setup(void)
+{
+    zk_world_open(&w, NULL);
+    user_make("admin", "root");
+    apply_auth_command((struct command_auth){.action = AUTH_ROLE_ADD, .role = slice_str("r")});
+    apply_auth_command((struct command_auth){.action = AUTH_ROLE_GRANT,
+                                             .role = slice_str("r"),
+                                             .path = slice_str("/u"),
+                                             .rights = ACL_READ | ACL_CREATE});
+    user_make("u", "r");
+    apply_auth_command((struct command_auth){.action = AUTH_ENABLE,
+                                             .secret = slice_str(AUTH_KIT_KEY),
+                                             .token_ttl_ms = 60000});
+}
+
+static void teardown(void)
+{
+    zk_world_close(&w);
+}
+
+static struct buf auth_packet(const char *name_and_password)
+{
+    struct buf b = {0};
+    jute_put_int(&b, 0);
+    zk_put_text(&b, "digest");
+    zk_put_text(&b, name_and_password);
+    return b;
+}
+
+START_TEST(who_proves_to_be_a_user_may_what_his_roles_allow)
+{
+    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
+    EXPECT(zk_ask_create(p, "/u"), "-102");
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("u:pw")), "ok");
+    EXPECT(zk_ask_create(p, "/u"), "ok /u");
+    EXPECT(zk_ask_create(p, "/other"), "-102");
+    EXPECT(zk_ask_set(p, "/u", "x"), "-102");
+    EXPECT(zk_ask_path(p, ZK_EXISTS, "/u", true), "ok (v0 c0 a0 n0 1b)");
+    EXPECT(zk_ask_path(p, ZK_EXISTS, "/other", true), "-102");
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("admin:pw")), "ok");
+    EXPECT(zk_ask_create(p, "/other"), "ok /other");
+}
+END_TEST
+
+START_TEST(a_wrong_password_is_auth_failed_and_ends_the_connection)
+{
+    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("u:wrong")), "-115");
+    EXPECT(zk_say_next(p, ZK_PING), "closed");
+}
+END_TEST
+
+START_TEST(a_digest_whose_name_is_no_user_s_is_one_as_ever_and_may_nothing_more)
+{
+    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("somebody:else")), "ok");
+    EXPECT(zk_ask_create(p, "/u"), "-102");
+}
+END_TEST
+
+/* The clients send all of it at once. */
+START_TEST(requests_behind_an_auth_packet_wait_for_it_and_are_answered_in_order)
+{
+    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
+    struct buf body = auth_packet("admin:pw");
+    struct buf create = zk_create_body("/a", "x", 0);
+    struct buf get = zk_path_body("/a", false);
+    struct buf ping = {0};
+    (void)zk_send(p, ZK_PING, &ping);
+    (void)zk_send(p, ZK_AUTH, &body);
+    (void)zk_send(p, ZK_CREATE, &create);
+    (void)zk_send(p, ZK_EXISTS, &get);
+    zk_world_run(&w);
+    EXPECT(zk_say_next(p, ZK_PING), "ok");
+    EXPECT(zk_say_next(p, ZK_AUTH), "ok");
+    EXPECT(zk_say_next(p, ZK_CREATE), "ok /a");
+    EXPECT(zk_say_next(p, ZK_EXISTS), "ok (v0 c0 a0 n0 1b)");
+}
+END_TEST
+
+START_TEST(a_connection_that_goes_while_its_password_is_looked_at_harms_nobody)
+{
+    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
+    struct buf body = auth_packet("admin:pw");
+    (void)zk_send(p, ZK_AUTH, &body);
+    zk_peer_free(p);
+    zk_world_run(&w);
+    p = zk_peer_connect(&w, "10.0.0.1:2");
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("admin:pw")), "ok");
+}
+END_TEST
+
+START_TEST(who_is_disabled_or_has_another_password_loses_his_connection)
+{
+    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("u:pw")), "ok");
+    apply_auth_command((struct command_auth){
+        .action = AUTH_USER_DISABLE, .user = slice_str("u"), .flag = true});
+    EXPECT(zk_ask_path(p, ZK_EXISTS, "/u", false), "-102");
+    zk_world_advance(&w, 1000);
+    EXPECT(zk_say_next(p, ZK_PING), "closed");
+}
+END_TEST
+
+START_TEST(events_are_for_those_who_may_read_the_path)
+{
+    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
+    struct zk_peer *q = zk_peer_connect(&w, "10.0.0.1:2");
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("admin:pw")), "ok");
+    EXPECT(zk_ask(q, ZK_AUTH, auth_packet("u:pw")), "ok");
+    struct buf add = {0};
+    zk_put_text(&add, "/u");
+    jute_put_int(&add, 1);
+    EXPECT(zk_ask(q, ZK_ADD_WATCH, add), "ok 0");
+    struct buf other = {0};
+    zk_put_text(&other, "/");
+    jute_put_int(&other, 1);
+    EXPECT(zk_ask(q, ZK_ADD_WATCH, other), "-102");
+    EXPECT(zk_ask_create(p, "/u"), "ok /u");
+    EXPECT(zk_ask_create(p, "/v"), "ok /v");
+    zk_world_run(&w);
+    EXPECT(zk_say_next(q, ZK_PING), "event 1 /u");
+    EXPECT(zk_say_next(q, ZK_PING), "");
+}
+END_TEST
+
+START_TEST(status_words_that_show_clients_and_paths_are_not_for_anybody)
+{
+    w.settings.words = (1u << ZK_WORDS) - 1;
+    struct zk_peer *p = zk_peer_open(&w, "10.0.0.1:1");
+    zk_peer_feed(p, slice_str("dump"));
+    zk_world_run(&w);
+    ck_assert(slice_is(buf_slice(&p->out),
+                       "dump is not executed while authentication is enabled.\n"));
+    p = zk_peer_open(&w, "10.0.0.1:2");
+    zk_peer_feed(p, slice_str("ruok"));
+    zk_world_run(&w);
+    ck_assert(slice_is(buf_slice(&p->out), "imok"));
+}
+END_TEST
+
+static Suite *auth_suite(void)
+{
+    Suite *suite = suite_create("zookeeper auth");
+    TCase *users = tcase_create("users");
+    tcase_add_checked_fixture(users, setup, teardown);
+    tcase_add_test(users, who_proves_to_be_a_user_may_what_his_roles_allow);
+    tcase_add_test(users, a_wrong_password_is_auth_failed_and_ends_the_connection);
+    tcase_add_test(users, a_digest_whose_name_is_no_user_s_is_one_as_ever_and_may_nothing_more);
+    tcase_add_test(users, requests_behind_an_auth_packet_wait_for_it_and_are_answered_in_order);
+    tcase_add_test(users, a_connection_that_goes_while_its_password_is_looked_at_harms_nobody);
+    tcase_add_test(users, who_is_disabled_or_has_another_password_loses_his_connection);
+    tcase_add_test(users, events_are_for_those_who_may_read_the_path);
+    tcase_add_test(users, status_words_that_show_clients_and_paths_are_not_for_anybody);
+    suite_add_tcase(suite, users);
+    return suite;
+}
+
+int main(void)
+{
+    return check_main((check_suite_fn[]){auth_suite, NULL});
+}
