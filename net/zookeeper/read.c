@@ -165,7 +165,8 @@ static void answer_acl(struct zk_connection *c, const struct zk_request *r)
 
 /* ---- many nodes --------------------------------------------------------------------------- */
 
-/* Who may read the node is told how many are below, those included that hide what they have. */
+/* Who may read the node is told how many are below, those included that hide what they have; while
+ * authentication is enabled, those apart that his roles hide. */
 static void answer_descendants(struct zk_connection *c, const struct zk_request *r)
 {
     struct pages p;
@@ -176,7 +177,9 @@ static void answer_descendants(struct zk_connection *c, const struct zk_request 
     identity_encode(&everybody, slice_str("super"), slice_str(""));
     pages_begin(&p, c, QUERY_LIST, node_path(r->path));
     p.query.recursive = true;
-    p.query.identities = buf_slice(&everybody);
+    if (!store_auth(zk_store(c))->is_enabled) {
+        p.query.identities = buf_slice(&everybody);
+    }
     while (error == ZK_OK && pages_next(&p)) {
         count += p.result.entry_count;
     }
