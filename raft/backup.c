@@ -358,6 +358,9 @@ static void register_metrics(struct backup *b)
     b->metrics.success =
         metrics_gauge(m, "coord_backup_last_success_seconds", NULL,
                       "When the last backup succeeded, in seconds since 1970; 0: never.");
+    metric_set(metrics_gauge(m, "coord_backup_interval_seconds", NULL,
+                             "From one scheduled backup to the next."),
+               (int64_t)(b->options.interval_ms / 1000));
     b->metrics.failures = metrics_counter(m, "coord_backup_failures_total", NULL,
                                           "Scheduled backups that failed.");
     b->metrics.bytes =

@@ -25,7 +25,9 @@ def asked_for(text):
 
 
 def test_what_is_asked_for_is_there(scratch):
-    cluster = Cluster(scratch)
+    cluster = Cluster(scratch, backup_dir=os.path.join(scratch, "backups"))
+    for node in cluster.nodes:
+        node.flags["archive_dir"] = os.path.join(scratch, "archive-" + node.name)
     cluster.start()
     leader = cluster.leader()
     ctl_ok(leader, "sync")  # a method has figures once it was called
