@@ -114,7 +114,7 @@ void tls_session_free(struct tls_session *s); /* NULL is fine */
 enum tls_result tls_session_start(struct tls_session *s);
 /* Takes ciphertext from the front of `cipher` and gives plaintext: *got bytes of it with TLS_DATA,
  * else 0. With TLS_DATA there may be more, even when `cipher` is empty: call again. Also makes the
- * handshake go on. */
+ * handshake go on; with `bytes` 0 only that, and TLS_MORE means that it is done or needs more. */
 enum tls_result tls_session_read(struct tls_session *s, struct slice *cipher, void *to,
                                  size_t bytes, size_t *got);
 /* Encrypts and sends all of it. Only when the session is open. False: it has failed. */

@@ -140,7 +140,8 @@ static bool set_rules(struct tls_context *c, SSL_CTX *ssl)
     SSL_CTX_set_verify(ssl, mode, tls_session_verify);
     (void)SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
                                        SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
-    (void)SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+    /* What we show is what the file holds, and not what else our CAs could add to it. */
+    (void)SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
     (void)SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_max_cert_list(ssl, TLS_CHAIN_BYTES_MAX);
     if (c->protocols_bytes > 0) {

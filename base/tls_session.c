@@ -100,9 +100,11 @@ static void describe(struct tls_session *s)
         (void)snprintf(s->error, sizeof s->error, "the certificate of '%s' is not accepted: %s",
                        s->refused, X509_verify_cert_error_string(verified));
     } else if (ERR_GET_LIB(code) == ERR_LIB_SSL && reason > SSL_AD_REASON_OFFSET) {
-        /* An alert that has come. */
+        /* An alert that has come: "tlsv13 alert certificate required". */
+        const char *text = ERR_reason_error_string(code);
+        const char *alert = text != NULL ? strstr(text, " alert ") : NULL;
         (void)snprintf(s->error, sizeof s->error, "the other side refuses: %s",
-                       SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+                       alert != NULL ? alert + strlen(" alert ") : "for an unknown reason");
     } else if (ERR_GET_LIB(code) == ERR_LIB_SSL && reason == SSL_R_WRONG_VERSION_NUMBER) {
         (void)snprintf(s->error, sizeof s->error, "what came is not TLS");
     } else {
@@ -239,10 +241,11 @@ enum tls_result tls_session_read(struct tls_session *s, struct slice *cipher, vo
     }
     ERR_clear_error();
     s->input = *cipher;
-    int done = SSL_read_ex(s->ssl, to, bytes, got);
+    int done = bytes > 0 ? SSL_read_ex(s->ssl, to, bytes, got) : SSL_do_handshake(s->ssl);
     *cipher = s->input;
     s->input = slice_make(NULL, 0);
-    return notice_open(s, result_of(s, done));
+    enum tls_result result = notice_open(s, result_of(s, done));
+    return bytes == 0 && result == TLS_DATA ? TLS_MORE : result;
 }
 
 bool tls_session_write(struct tls_session *s, struct slice plain)

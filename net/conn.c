@@ -135,11 +135,31 @@ static void conn_feed(struct conn *c, struct slice bytes)
 
 /* ---- finding the protocol ---------------------------------------------------------------- */
 
+/* In its own words, before the door is closed. */
+static void conn_refuse_plain(struct conn *c, enum server_protocol protocol, struct slice first)
+{
+    struct slice words = server_plain_refusal(protocol, first);
+    struct server *s = c->server;
+    uint64_t now = conn_now(c);
+    metric_add(s->refused_plain, 1);
+    if (s->plain_logged_ms == 0 || now - s->plain_logged_ms >= CONN_REFUSAL_REPEAT_MS) {
+        s->plain_logged_ms = now;
+        log_warn(s->log, "client.refused",
+                 "peer=%s reason=\"plain text, and this port speaks TLS only\"",
+                 c->front_env.peer);
+    }
+    if (words.size > 0) {
+        (void)sink_write(c, words);
+    }
+    conn_close_later(c, true);
+}
+
 static void conn_open_front(struct conn *c, enum server_protocol protocol)
 {
     struct server *s = c->server;
     c->front = s->options.fronts[protocol];
     c->state = mem_zalloc(c->front->state_size);
+    c->front_env.tls = env_stream_tls(s->env, c->stream);
     c->front_env.settings = s->options.settings[protocol];
     c->front_env.shared = s->shared[protocol];
     enum status rc = c->front->open(c->state, &c->front_env);
@@ -177,6 +197,11 @@ static void conn_detect(struct conn *c, struct slice bytes)
         metric_add(s->refused_protocol, 1);
         log_info(s->log, "client.refused", "peer=%s reason=\"%s\"", c->front_env.peer, why);
         conn_close_later(c, false);
+        return;
+    }
+    if (env_stream_tls(s->env, c->stream) == NULL &&
+        !server_takes_plain(s, c->front_env.peer)) {
+        conn_refuse_plain(c, protocol, bytes);
         return;
     }
     conn_open_front(c, protocol);

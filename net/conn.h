@@ -19,6 +19,8 @@
 
 /* Enough to tell every protocol from every other. */
 #define CONN_DETECT_BYTES_MAX 16
+/* What happens again and again is said once in this time. */
+#define CONN_REFUSAL_REPEAT_MS 10000
 
 enum conn_state { CONN_DETECTING, CONN_OPEN, CONN_CLOSING };
 
@@ -54,6 +56,7 @@ struct server {
     size_t dirty_count;
     struct heap deadlines;
     uint64_t refusal_logged_ms; /* the last "too many connections" */
+    uint64_t plain_logged_ms;   /* the last "plain text" */
     bool is_stopping;
     uint64_t stop_deadline_ms;
     void (*stopped)(void *context);
@@ -62,6 +65,7 @@ struct server {
     struct metric *refused_limit;
     struct metric *refused_protocol;
     struct metric *refused_timeout;
+    struct metric *refused_plain;
     struct metric *bytes_in;
     struct metric *bytes_out;
     struct metric *gauges[SERVER_PROTOCOLS];
@@ -83,5 +87,10 @@ void conn_stop(struct conn *c);
 /* Which protocol begins like this? SERVER_PROTOCOLS: none that is known, *why says what it may be.
  * False: too few bytes to tell. */
 bool server_detect(struct slice bytes, enum server_protocol *out, const char **why);
+/* Whether a client at this address may speak plainly. */
+bool server_takes_plain(const struct server *s, const char *peer);
+/* What a client is told that spoke plainly where it may not, so that it can say why. Empty: its
+ * protocol has no words for that. Static. */
+struct slice server_plain_refusal(enum server_protocol protocol, struct slice first_bytes);
 
 #endif

@@ -39,6 +39,7 @@
 #include "base/metrics.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include "base/tls.h"
 
 struct logins;
 struct node;
@@ -83,6 +84,8 @@ struct front_env {
     const void *settings; /* of this front, as its header says; NULL = its defaults */
     void *shared;         /* made by shared_new, or NULL */
     struct front_sink sink;
+    /* How the connection is encrypted, and who its client is by certificate; NULL: plain text. */
+    const struct tls_peer *tls;
     char peer[FRONT_PEER_BYTES_MAX]; /* "192.0.2.7:51434" */
 };
 

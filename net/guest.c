@@ -1,5 +1,7 @@
 #include "net/guest.h"
 
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "raft/frame_reader.h"
 #include "raft/node.h"
@@ -41,6 +43,14 @@ static void greet(struct guest_connection *c, const struct message_hello *hello)
     message_encode(&c->out, &m);
 }
 
+static bool is_who_it_says(const struct guest_connection *c, const struct message_hello *hello)
+{
+    char name[MESSAGE_NAME_BYTES_MAX + 1];
+    (void)snprintf(name, sizeof name, "%.*s", (int)hello->name.size,
+                   (const char *)hello->name.data);
+    return c->env->tls == NULL || tls_peer_is_named(c->env->tls, name);
+}
+
 static bool guest_frame(void *state, struct slice frame)
 {
     struct guest_connection *c = state;
@@ -49,7 +59,8 @@ static bool guest_frame(void *state, struct slice frame)
     bool is_fine = message_decode(frame, &m, &c->arena, NULL) == RC_OK &&
                    c->out.size < GUEST_OUT_BYTES_MAX;
     if (is_fine && m.type == MESSAGE_HELLO && !c->is_greeted &&
-        m.hello.format == MESSAGE_FORMAT && m.hello.cluster_id == 0) {
+        m.hello.format == MESSAGE_FORMAT && m.hello.cluster_id == 0 &&
+        is_who_it_says(c, &m.hello)) {
         greet(c, &m.hello);
     } else if (is_fine && m.type == MESSAGE_MEMBER_ASK && c->is_greeted) {
         struct message answer = {0};

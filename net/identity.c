@@ -123,6 +123,14 @@ bool identity_add_certificate(struct buf *identities, struct slice subject)
     return identity_add(identities, slice_str("x509"), subject);
 }
 
+bool identity_add_tls(struct buf *identities, const struct tls_peer *tls)
+{
+    if (tls == NULL || tls->subject[0] == '\0') {
+        return true;
+    }
+    return identity_add_certificate(identities, slice_str(tls->subject));
+}
+
 bool identity_add_super(struct buf *identities, const char *super_digest)
 {
     if (super_digest == NULL || super_digest[0] == '\0' ||

@@ -6,6 +6,7 @@
 #ifndef NET_IDENTITY_H
 #define NET_IDENTITY_H
 
+#include "base/tls.h"
 #include "store/acl.h"
 
 /* All of these append to identities, and leave out what is there already. False, and nothing was
@@ -25,6 +26,10 @@ bool identity_add_user(struct buf *identities, struct slice name);
 
 /* ("x509", subject) of a client's certificate that was verified. */
 bool identity_add_certificate(struct buf *identities, struct slice subject);
+
+/* That of the certificate that the client of a connection has shown: "CN=ann,O=ops", as of RFC 2253
+ * and as ZooKeeper shows it. Nothing without one; `tls` may be NULL. */
+bool identity_add_tls(struct buf *identities, const struct tls_peer *tls);
 
 /* ("super", "") if one of the digests is this one, which the configuration names; NULL, "": nobody
  * is. */

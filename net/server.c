@@ -1,5 +1,6 @@
 #include "net/server.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -8,9 +9,6 @@
 #include "net/conn.h"
 #include "net/login.h"
 #include "net/zookeeper/words.h"
-
-/* "Too many connections" is said once in this time. */
-#define REFUSAL_REPEAT_MS 10000
 
 /* ---- the protocol ------------------------------------------------------------------------ */
 
@@ -77,6 +75,40 @@ bool server_detect(struct slice bytes, enum server_protocol *out, const char **w
     return true;
 }
 
+/* ---- plain text where TLS is asked for --------------------------------------------------- */
+
+#define PLAIN_WHY "this port speaks TLS only\n"
+
+static_assert(sizeof PLAIN_WHY - 1 == 26, "as Content-Length says");
+
+bool server_takes_plain(const struct server *s, const char *peer)
+{
+    bool is_local = strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]:", 6) == 0;
+    return !s->options.speaks_tls || s->options.plain == SERVER_PLAIN_ALL ||
+           (s->options.plain == SERVER_PLAIN_LOOPBACK && is_local);
+}
+
+struct slice server_plain_refusal(enum server_protocol protocol, struct slice first_bytes)
+{
+    static const char http[] =
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
+        "Content-Type: text/plain\r\nContent-Length: 26\r\n\r\n" PLAIN_WHY;
+    static const char word[] = PLAIN_WHY;
+    switch (protocol) {
+    case SERVER_HTTP1:
+    case SERVER_HTTP2: /* every client of HTTP/2 knows this for what it is, and gives up at once */
+        return slice_make(http, sizeof http - 1);
+    case SERVER_ZOOKEEPER:
+        if (first_bytes.data[0] != 0) { /* a four-letter word; packets have no such answer */
+            return slice_make(word, sizeof word - 1);
+        }
+        break;
+    case SERVER_GUEST:
+    case SERVER_PROTOCOLS: break;
+    }
+    return slice_make(NULL, 0);
+}
+
 /* ---- accepting --------------------------------------------------------------------------- */
 
 static void server_accept(void *owner, struct env_stream *stream)
@@ -89,7 +121,7 @@ static void server_accept(void *owner, struct env_stream *stream)
     }
     metric_add(s->refused_limit, 1);
     uint64_t now = s->env->now_ms(s->env);
-    if (s->refusal_logged_ms == 0 || now - s->refusal_logged_ms >= REFUSAL_REPEAT_MS) {
+    if (s->refusal_logged_ms == 0 || now - s->refusal_logged_ms >= CONN_REFUSAL_REPEAT_MS) {
         s->refusal_logged_ms = now;
         char peer[FRONT_PEER_BYTES_MAX];
         s->env->net->peer_name(stream, peer, sizeof peer);
@@ -116,6 +148,8 @@ static void server_register_metrics(struct server *s)
         metrics_counter(m, "coord_connections_refused_total", "reason=\"protocol\"", refused);
     s->refused_timeout =
         metrics_counter(m, "coord_connections_refused_total", "reason=\"timeout\"", refused);
+    s->refused_plain =
+        metrics_counter(m, "coord_connections_refused_total", "reason=\"plaintext\"", refused);
     s->bytes_in =
         metrics_counter(m, "coord_client_received_bytes_total", NULL, "Bytes from clients.");
     s->bytes_out =

@@ -1,6 +1,10 @@
 /* The client port: listens, finds out by a connection's first bytes which protocol it speaks, and
  * lends it to that protocol's front end (net/front.h).
  *
+ * TLS is the env's affair: an env of base/tls_net.h takes TLS and plain text on the same port, and
+ * what is inside is told apart here, by its first bytes as ever (ALPN chooses h2 or http/1.1, which
+ * begin differently anyway). Here it is decided who may speak plainly.
+ *
  * Bounds. At most `connections_max` connections; one more is closed at once. A connection that has
  * not made its protocol known within `handshake_ms` is closed. Output that a client does not take
  * stops its own connection's input and turns, and nothing else. An idle connection costs its struct
@@ -23,6 +27,13 @@
 #define SERVER_STOP_MS         5000
 #define SERVER_REQUESTS_MAX    1024 /* in flight on one connection */
 
+/* Plain text, where the env of the server speaks TLS. Where it does not, all there is. */
+enum server_plain {
+    SERVER_PLAIN_NONE,     /* refused */
+    SERVER_PLAIN_LOOPBACK, /* from this machine only */
+    SERVER_PLAIN_ALL,
+};
+
 enum server_protocol {
     SERVER_HTTP1,
     SERVER_HTTP2,
@@ -43,7 +54,10 @@ struct server_options {
     /* By protocol. NULL: connections of that protocol are closed. */
     const struct front *fronts[SERVER_PROTOCOLS];
     const char *super_digest; /* who may do everything (net/identity.h); NULL or "": nobody */
-    const void *settings[SERVER_PROTOCOLS]; /* front_env.settings of each; borrowed until close */
+    const void
+        *settings[SERVER_PROTOCOLS]; /* front_env.settings of each; borrowed until close */
+    bool speaks_tls;                 /* the env is one of base/tls_net.h */
+    enum server_plain plain;
     /* 0 everywhere = the defaults above; no idle timeout. */
     uint32_t connections_max;
     uint64_t handshake_ms;

@@ -38,6 +38,8 @@ struct node_member {
 
 struct node_options {
     struct env *env;
+    struct env
+        *peer_env; /* of the connections to other members, if those are encrypted; NULL: env */
     struct log *log;
     struct metrics *metrics; /* may be NULL */
     const char *data_dir;
@@ -110,7 +112,7 @@ struct node_write {
     uint64_t deadline_ms;
     struct slice command; /* encoded, owned */
     uint8_t state;
-    bool repeatable;  /* deduplicated: what is not remembered, nor forgotten, was not executed */
+    bool repeatable; /* deduplicated: what is not remembered, nor forgotten, was not executed */
     bool may_be_sent; /* queued again, but an earlier sending may have arrived */
 };
 

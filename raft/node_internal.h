@@ -361,6 +361,12 @@ void node_on_member_tell(struct node *n, uint64_t from, const struct message_mem
 void node_on_guest(void *context, const struct message_member_ask *question,
                    struct message *answer);
 
+/* Of the streams to other members. */
+static inline struct env *node_peer_env(const struct node *n)
+{
+    return n->options.peer_env != NULL ? n->options.peer_env : n->env;
+}
+
 /* node_join.c */
 void node_join_begin(struct node *n);
 void node_join_turn(struct node *n, uint64_t now_ms);

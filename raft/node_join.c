@@ -23,7 +23,7 @@ static void disconnect(struct node *n)
 {
     struct node_join *j = &n->join;
     if (j->stream != NULL) {
-        n->env->net->close(j->stream, false);
+        node_peer_env(n)->net->close(j->stream, false);
         j->stream = NULL;
     }
     if (!j->is_reading) {
@@ -142,7 +142,7 @@ static void send_message(struct node *n, const struct message *m)
 {
     struct buf out = {0};
     message_encode(&out, m);
-    (void)n->env->net->write(n->join.stream, buf_slice(&out));
+    (void)node_peer_env(n)->net->write(n->join.stream, buf_slice(&out));
     buf_close(&out);
 }
 
@@ -241,7 +241,8 @@ static void connect_next(struct node *n, uint64_t now_ms)
     j->reader.frame_bytes_max = MESSAGE_HEADER_BYTES + MESSAGE_BODY_BYTES_MAX;
     j->give_up_ms = now_ms + ANSWER_MS;
     n->boot_ask_ms = j->give_up_ms;
-    j->stream = n->env->net->connect(n->env, j->at.host, j->at.port, &stream_events, n);
+    struct env *env = node_peer_env(n);
+    j->stream = env->net->connect(env, j->at.host, j->at.port, &stream_events, n);
 }
 
 void node_join_begin(struct node *n)

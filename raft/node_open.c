@@ -101,7 +101,7 @@ static enum status open_peers(struct node *n, struct errmsg *err)
         return RC_OK;
     }
     struct peers_options options = {
-        .env = n->env,
+        .env = node_peer_env(n),
         .log = n->log,
         .metrics = n->options.metrics,
         .cluster_id = n->identity.cluster_id,

@@ -16,6 +16,10 @@
  * HELLO there are at most PEER_STRANGERS_MAX, for PEER_HELLO_MS each; the oldest makes room for the
  * newest.
  *
+ * TLS. Where the env encrypts (base/tls_net.h, both sides with a certificate that is verified), a
+ * connection is taken only if the certificate carries the name that HELLO says, as its common name
+ * or a DNS name: who has a certificate of the cluster is one member and cannot pose as another.
+ *
  * All on the loop. Knows bytes and members, nothing of Raft.
  */
 #ifndef RAFT_PEER_H

@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/tls.h"
 
 /* A refused peer comes back twice a second: the same reason is told once in this time. */
 #define REFUSAL_REPEAT_MS 10000
@@ -334,6 +335,20 @@ static bool hello_is_admitted(struct peer_connection *c, const struct message_he
     return false;
 }
 
+/* Over TLS the name has to be proved. */
+static enum status certificate_check(const struct peer_connection *c,
+                                     const struct message_hello *h, struct errmsg *err)
+{
+    const struct tls_peer *tls = env_stream_tls(c->peers->env, c->stream);
+    char name[PEER_NAME_BYTES_MAX + 1];
+    (void)snprintf(name, sizeof name, "%.*s", (int)h->name.size, (const char *)h->name.data);
+    if (tls == NULL || tls_peer_is_named(tls, name)) {
+        return RC_OK;
+    }
+    return errmsg_set(err, RC_REFUSED, "it calls itself '%s', its certificate says '%.120s'",
+                      name, tls->subject);
+}
+
 static void connection_hello(struct peer_connection *c, struct slice frame)
 {
     struct peers *p = c->peers;
@@ -342,6 +357,9 @@ static void connection_hello(struct peer_connection *c, struct slice frame)
     struct peer *member = NULL;
     struct errmsg err = {0};
     enum status rc = hello_decode(frame, &m, &arena, &err);
+    if (rc == RC_OK) {
+        rc = certificate_check(c, &m.hello, &err);
+    }
     if (rc == RC_OK && hello_is_of_guest(c, &m.hello)) {
         guest_in(c, m.hello.node_id);
         arena_close(&arena);

@@ -168,7 +168,8 @@ static enum status grpc_open(void *state, const struct front_env *env)
     if (c->http2 == NULL) {
         return RC_NO_MEMORY;
     }
-    (void)identity_add_ip(&c->identities, env->peer); /* the first one always fits */
+    (void)identity_add_ip(&c->identities, env->peer); /* the first ones always fit */
+    (void)identity_add_tls(&c->identities, env->tls);
     metric_add(c->shared->connections, 1);
     env->sink.wake(env->sink.conn); /* clients wait for our settings before they call */
     return RC_OK;

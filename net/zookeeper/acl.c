@@ -8,7 +8,8 @@
 
 void zk_identities_begin(struct zk_connection *c)
 {
-    (void)identity_add_ip(&c->identities, c->env->peer);
+    (void)identity_add_ip(&c->identities, c->env->peer); /* the first ones always fit */
+    (void)identity_add_tls(&c->identities, c->env->tls);
 }
 
 /* ---- users of the cluster ------------------------------------------------------------------ */

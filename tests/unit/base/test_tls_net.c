@@ -314,7 +314,7 @@ START_TEST(a_certificate_of_another_ca_is_refused_on_either_side)
     ck_assert_ptr_nonnull(strstr(lines, "the certificate of 'CN=n2' is not accepted"));
     /* The client believed to be through, and hears of it. */
     ck_assert_int_eq(c->ends, 1);
-    ck_assert_ptr_nonnull(strstr(lines, "the other side refuses: unknown CA"));
+    ck_assert_ptr_nonnull(strstr(lines, "the other side refuses: unknown ca"));
     world_close();
 }
 END_TEST
