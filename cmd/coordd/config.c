@@ -27,7 +27,9 @@ enum kind {
     KIND_WORDS,
     KIND_READS,
     KIND_DIGEST,
-    KIND_TIME
+    KIND_TIME,
+    KIND_CLIENT_AUTH,
+    KIND_PLAINTEXT
 };
 
 struct option {
@@ -81,6 +83,20 @@ static const struct option options[] = {
     WORD("config", "FILE", KIND_TEXT, file, NULL, "JSON object with these names as keys"),
     WORD("log-level", "LEVEL", KIND_LEVEL, log_level, "info", "error, warn, info or debug"),
     SWITCH("insecure", insecure, "allow listening beyond loopback without TLS"),
+    WORD("tls-cert", "FILE", KIND_TEXT, tls.certificate, NULL,
+         "speak TLS to clients: this node's certificate and what is between it and the CA, PEM"),
+    WORD("tls-key", "FILE", KIND_TEXT, tls.key, NULL, "its key, PEM, not encrypted"),
+    WORD("tls-ca", "FILE", KIND_TEXT, tls.ca, NULL,
+         "CAs that sign the certificates of clients, PEM"),
+    WORD("tls-client-auth", "WORD", KIND_CLIENT_AUTH, tls_client_auth, "none",
+         "certificates of clients: none, optional or required"),
+    WORD("tls-plaintext", "WORD", KIND_PLAINTEXT, tls_plaintext, "none",
+         "clients that may go without TLS: none, loopback or all"),
+    WORD("peer-tls-cert", "FILE", KIND_TEXT, peer_tls.certificate, NULL,
+         "speak TLS to members, with this certificate (default: all three --tls files)"),
+    WORD("peer-tls-key", "FILE", KIND_TEXT, peer_tls.key, NULL, "its key"),
+    WORD("peer-tls-ca", "FILE", KIND_TEXT, peer_tls.ca, NULL,
+         "CAs that sign the certificates of members"),
     NUMBER("election-timeout-ms", election_timeout_ms, 20, 60000, ENGINE_ELECTION_TIMEOUT_MS,
            "without a leader for so long (up to twice that): elect"),
     NUMBER("heartbeat-ms", heartbeat_ms, 5, 20000, ENGINE_HEARTBEAT_MS,
@@ -294,6 +310,8 @@ static enum status set_value(const struct loader *l, const struct option *o, con
     case KIND_READS: why = config_parse_reads(value, field); break;
     case KIND_TIME: why = config_parse_time(value, field); break;
     case KIND_DIGEST: why = config_parse_digest(value, field, o->size); break;
+    case KIND_CLIENT_AUTH: why = config_parse_client_auth(value, field); break;
+    case KIND_PLAINTEXT: why = config_parse_plaintext(value, field); break;
     case KIND_NUMBER: return set_number(l, o, value, field);
     }
     return why == NULL ? RC_OK : refuse(l, o, value, why);

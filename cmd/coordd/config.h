@@ -11,6 +11,8 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "base/tls.h"
+#include "net/server.h"
 #include "raft/node.h"
 
 #define CONFIG_PATH_BYTES_MAX   2048
@@ -19,6 +21,13 @@
 struct config_address {
     char host[256]; /* "" = not given */
     uint16_t port;
+};
+
+/* Files; all "" = no TLS. */
+struct config_tls {
+    char certificate[CONFIG_PATH_BYTES_MAX];
+    char key[CONFIG_PATH_BYTES_MAX];
+    char ca[CONFIG_PATH_BYTES_MAX];
 };
 
 struct config {
@@ -36,6 +45,10 @@ struct config {
     struct config_address peer_address; /* of the one that joins, as others shall know it */
     enum log_level log_level;
     bool insecure;
+    struct config_tls tls;      /* of the client port */
+    struct config_tls peer_tls; /* of the peer port; as tls, if not given and that can do it */
+    enum tls_verify tls_client_auth;
+    enum server_plain tls_plaintext; /* what the client port takes besides TLS */
     uint64_t election_timeout_ms;
     uint64_t heartbeat_ms;
     uint64_t snapshot_log_bytes;
@@ -65,6 +78,11 @@ struct config {
  * block. RC_INVALID with one line that names the setting. */
 enum status config_load(int argc, char **argv, char *(*get_env)(const char *name),
                         struct config *out, struct errmsg *err) MUST_USE;
+
+static inline bool config_has_tls(const struct config_tls *tls)
+{
+    return tls->certificate[0] != '\0';
+}
 
 void config_print_help(FILE *to);
 

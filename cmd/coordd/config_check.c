@@ -20,9 +20,48 @@ static bool is_loopback(const struct sockaddr *a)
     return a->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
 }
 
-/* There is no TLS yet, so whoever can reach the port can read and write everything. */
+/* Three files that belong together. `prefix` is that of the settings: "tls" or "peer-tls". */
+static enum status check_files(const struct config_tls *tls, const char *prefix, bool needs_ca,
+                               struct errmsg *err)
+{
+    bool has_certificate = tls->certificate[0] != '\0';
+    bool has_key = tls->key[0] != '\0';
+    if (has_certificate != has_key) {
+        return errmsg_set(err, RC_INVALID, "--%s-%s is given, and --%s-%s is missing", prefix,
+                          has_certificate ? "cert" : "key", prefix,
+                          has_certificate ? "key" : "cert");
+    }
+    if (!has_certificate && tls->ca[0] != '\0') {
+        return errmsg_set(err, RC_INVALID, "--%s-ca is given, and --%s-cert is missing", prefix,
+                          prefix);
+    }
+    if (has_certificate && needs_ca && tls->ca[0] == '\0') {
+        return errmsg_set(err, RC_INVALID,
+                          "--%s-ca is missing: it says whose certificates are right", prefix);
+    }
+    return RC_OK;
+}
+
+static enum status check_tls(struct config *c, struct errmsg *err)
+{
+    bool verifies = c->tls_client_auth != TLS_VERIFY_NONE;
+    enum status rc = check_files(&c->tls, "tls", verifies, err);
+    if (rc == RC_OK) {
+        rc = check_files(&c->peer_tls, "peer-tls", true, err);
+    }
+    if (rc == RC_OK && verifies && !config_has_tls(&c->tls)) {
+        rc = errmsg_set(err, RC_INVALID, "--tls-client-auth is given, and --tls-cert is missing");
+    }
+    if (rc == RC_OK && !config_has_tls(&c->peer_tls) && c->tls.ca[0] != '\0') {
+        c->peer_tls = c->tls;
+    }
+    return rc;
+}
+
+/* Without TLS whoever can reach the port, or what lies between, can read and write everything. */
 static enum status check_exposure(const struct config *c, const char *setting,
-                                  const struct config_address *a, struct errmsg *err)
+                                  const struct config_address *a, bool has_tls,
+                                  struct errmsg *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
@@ -36,14 +75,15 @@ static enum status check_exposure(const struct config *c, const char *setting,
         loopback = loopback && is_loopback(ai->ai_addr);
     }
     freeaddrinfo(found);
-    if (loopback || c->insecure) {
+    if (loopback || has_tls || c->insecure) {
         return RC_OK;
     }
     char text[NODE_ADDRESS_BYTES_MAX];
     return errmsg_set(err, RC_INVALID,
-                      "--%s %.120s is reachable from other machines, and there is no TLS: "
-                      "give --insecure if that is meant",
-                      setting, config_address_text(a, text, sizeof text));
+                      "--%s %.100s is reachable from other machines, and there is no TLS: "
+                      "give --%stls-cert, or --insecure if that is meant",
+                      setting, config_address_text(a, text, sizeof text),
+                      a == &c->peer_listen ? "peer-" : "");
 }
 
 static const struct node_member *own_entry(const struct config *c)
@@ -172,10 +212,14 @@ enum status config_check(struct config *c, struct errmsg *err)
         rc = check_backup(c, err);
     }
     if (rc == RC_OK) {
-        rc = check_exposure(c, "listen", &c->listen, err);
+        rc = check_tls(c, err);
+    }
+    if (rc == RC_OK) {
+        rc = check_exposure(c, "listen", &c->listen, config_has_tls(&c->tls), err);
     }
     if (rc == RC_OK && c->peer_listen.host[0] != '\0') {
-        rc = check_exposure(c, "peer-listen", &c->peer_listen, err);
+        rc = check_exposure(c, "peer-listen", &c->peer_listen, config_has_tls(&c->peer_tls),
+                            err);
     }
     choose_client_address(c);
     return rc;

@@ -18,6 +18,10 @@ const char *config_parse_switch(const char *text, bool *out);
 const char *config_parse_digest(const char *text, char *out, size_t out_bytes);
 /* "session" or "linearizable". */
 const char *config_parse_reads(const char *text, bool *linearizable);
+/* "none", "optional" or "required". */
+const char *config_parse_client_auth(const char *text, enum tls_verify *out);
+/* "none", "loopback" or "all". */
+const char *config_parse_plaintext(const char *text, enum server_plain *out);
 /* Plain, or in units of 1024: 64k, 32m, 1g. */
 bool config_parse_number(const char *text, uint64_t *out);
 

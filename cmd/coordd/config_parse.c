@@ -130,6 +130,34 @@ const char *config_parse_time(const char *text, uint64_t *out_ms)
     return "is not a time from 1s to 3650d, such as 60s, 15m, 1h or 7d";
 }
 
+const char *config_parse_client_auth(const char *text, enum tls_verify *out)
+{
+    static const char *const words[] = {[TLS_VERIFY_NONE] = "none",
+                                        [TLS_VERIFY_OPTIONAL] = "optional",
+                                        [TLS_VERIFY_REQUIRED] = "required"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out = (enum tls_verify)i;
+            return NULL;
+        }
+    }
+    return "is not none, optional or required";
+}
+
+const char *config_parse_plaintext(const char *text, enum server_plain *out)
+{
+    static const char *const words[] = {[SERVER_PLAIN_NONE] = "none",
+                                        [SERVER_PLAIN_LOOPBACK] = "loopback",
+                                        [SERVER_PLAIN_ALL] = "all"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out = (enum server_plain)i;
+            return NULL;
+        }
+    }
+    return "is not none, loopback or all";
+}
+
 const char *config_parse_digest(const char *text, char *out, size_t out_bytes)
 {
     if (!identity_digest_is_valid(slice_str(text))) {

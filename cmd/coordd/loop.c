@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-#define SIGNAL_COUNT 2
+#define SIGNAL_COUNT 3
 
 struct loop {
     uv_loop_t uv;
@@ -24,7 +24,7 @@ static void signal_cb(uv_signal_t *handle, int number)
 
 struct loop *loop_new(void (*on_signal)(void *context, int number), void *context)
 {
-    static const int numbers[SIGNAL_COUNT] = {SIGTERM, SIGINT};
+    static const int numbers[SIGNAL_COUNT] = {SIGTERM, SIGINT, SIGHUP};
     struct loop *l = mem_zalloc(sizeof *l);
     l->on_signal = on_signal;
     l->context = context;

@@ -1,11 +1,11 @@
-/* The process's event loop and the signals that end it. */
+/* The process's event loop and the signals it is sent. */
 #ifndef COORDD_LOOP_H
 #define COORDD_LOOP_H
 
 struct loop;
 struct uv_loop_s; /* uv_loop_t */
 
-/* Calls `on_signal` (on the loop) for each SIGTERM and SIGINT. Returns owned. */
+/* Calls `on_signal` (on the loop) for each SIGTERM, SIGINT and SIGHUP. Returns owned. */
 struct loop *loop_new(void (*on_signal)(void *context, int number), void *context);
 /* The loop itself, for base/env_uv.h. */
 struct uv_loop_s *loop_uv(struct loop *l);

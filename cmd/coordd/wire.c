@@ -4,12 +4,14 @@
  *   RUNNING -signal-> STOPPING -(server and node have stopped)-> the loop ends, exit 0
  *   RUNNING, STOPPING -(the node had to stop)-> the loop ends, exit 1
  *   STOPPING -signal-> exit 1 at once
+ *   SIGHUP: certificates are read again, nothing else
  *
  * To add a protocol: its front in the list of open_server.
  */
 #include "cmd/coordd/wire.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -19,8 +21,9 @@
 #include "base/metrics.h"
 #include "base/version.h"
 #include "cmd/coordd/copies.h"
-#include "cmd/coordd/loop.h"
 #include "cmd/coordd/disk_space.h"
+#include "cmd/coordd/loop.h"
+#include "cmd/coordd/tls.h"
 #include "net/grpc/front.h"
 #include "net/guest.h"
 #include "net/http/http.h"
@@ -39,6 +42,7 @@ struct daemon {
     struct env *env;
     struct metrics *metrics;
     struct disk_space *space;
+    struct tls_ports tls;
     struct node *node;
     struct copies *copies;
     struct server *server;
@@ -65,6 +69,7 @@ static void on_turn(void *context)
     if (d->has_failed) {
         return;
     }
+    tls_ports_turn(&d->tls);
     node_turn(d->node);
     for (int i = 0; i < TURN_ROUNDS_MAX && !d->has_failed && server_is_due(d); i++) {
         server_turn(d->server);
@@ -79,8 +84,10 @@ static uint64_t next_deadline_ms(void *context)
     uint64_t node = node_next_deadline_ms(d->node);
     uint64_t server = server_next_deadline_ms(d->server);
     uint64_t copies = copies_next_deadline_ms(d->copies);
+    uint64_t tls = tls_ports_next_deadline_ms(&d->tls);
     uint64_t first = node < server ? node : server;
-    return first < copies ? first : copies;
+    uint64_t second = copies < tls ? copies : tls;
+    return first < second ? first : second;
 }
 
 /* ---- the end ----------------------------------------------------------------------------- */
@@ -117,6 +124,11 @@ static void on_fatal(void *context, enum status rc, const char *why)
 static void on_signal(void *context, int number)
 {
     struct daemon *d = context;
+    if (number == SIGHUP) {
+        log_info(&d->log, "daemon.reload", "signal=%d", number);
+        tls_ports_reload(&d->tls);
+        return;
+    }
     if (d->is_stopping || d->has_failed) {
         log_warn(&d->log, "daemon.killed", "signal=%d", number);
         _exit(1);
@@ -151,6 +163,7 @@ static enum status open_node(struct daemon *d, struct errmsg *err)
     char client_address[NODE_ADDRESS_BYTES_MAX];
     const struct node_options options = {
         .env = d->env,
+        .peer_env = tls_ports_peer_env(&d->tls),
         .log = &d->log,
         .metrics = d->metrics,
         .data_dir = c->data_dir,
@@ -193,7 +206,9 @@ static enum status open_server(struct daemon *d, struct errmsg *err)
     const struct config *c = d->config;
     set_zookeeper(&d->zookeeper, c);
     const struct server_options options = {
-        .env = d->env,
+        .env = tls_ports_client_env(&d->tls),
+        .speaks_tls = config_has_tls(&c->tls),
+        .plain = c->tls_plaintext,
         .node = d->node,
         .log = &d->log,
         .metrics = d->metrics,
@@ -225,8 +240,11 @@ static void print_greeting(const struct daemon *d, const char *program)
     }
     char address[NODE_ADDRESS_BYTES_MAX];
     config_address_text(&reached, address, sizeof address);
-    char flag[NODE_ADDRESS_BYTES_MAX + 16] = "";
-    if (strcmp(address, "127.0.0.1:7400") != 0) {
+    bool has_tls = config_has_tls(&c->tls);
+    char flag[NODE_ADDRESS_BYTES_MAX + 48] = "";
+    if (has_tls) {
+        snprintf(flag, sizeof flag, " --endpoints coords://%s --cacert CA.pem", address);
+    } else if (strcmp(address, "127.0.0.1:7400") != 0) {
         snprintf(flag, sizeof flag, " --endpoints %s", address);
     }
     printf("coordd %s: %s, %s, data in %s, clients at %s\n", version_text(), c->name,
@@ -235,7 +253,8 @@ static void print_greeting(const struct daemon *d, const char *program)
     printf("  %.*scoordctl%s status\n", folder, program, flag);
     printf("  %.*scoordctl%s create /a hello\n", folder, program, flag);
     printf("  %.*scoordctl%s get /a\n", folder, program, flag);
-    printf("  curl http://%s/metrics\n", address);
+    printf("  curl %s%s/metrics\n", has_tls ? "--http1.1 --cacert CA.pem https://" : "http://",
+           address);
     printf("Ctrl-C stops it.\n");
     (void)fflush(stdout);
 }
@@ -252,6 +271,7 @@ static void close_all(struct daemon *d)
     if (d->space != NULL) {
         disk_space_free(d->space);
     }
+    tls_ports_close(&d->tls);
     env_uv_free(d->env);
     loop_free(d->loop);
     metrics_free(d->metrics);
@@ -267,7 +287,10 @@ int wire_run(const struct config *config, const char *program)
     d.loop = loop_new(on_signal, &d);
     d.env = env_uv_new(loop_uv(d.loop), &d.log);
     d.metrics = metrics_new();
-    enum status opened = open_node(&d, &err);
+    enum status opened = tls_ports_open(&d.tls, config, d.env, &d.log, d.metrics, &err);
+    if (opened == RC_OK) {
+        opened = open_node(&d, &err);
+    }
     if (opened == RC_OK) {
         opened = open_server(&d, &err);
     }

@@ -136,6 +136,16 @@ REFUSED = [
     (["--heartbeat-ms", "soon"], "soon"),
     (["--heartbeat-ms", "150"], "--election-timeout-ms"),
     (["--insecure=perhaps"], "perhaps"),
+    (["--tls-cert", "a.pem"], "--tls-key"),
+    (["--tls-key", "a.key"], "--tls-cert"),
+    (["--tls-ca", "ca.pem"], "--tls-cert"),
+    (["--peer-tls-cert", "a.pem", "--peer-tls-key", "a.key"], "--peer-tls-ca"),
+    (["--tls-client-auth", "required"], "--tls-cert"),
+    (["--tls-client-auth", "required", "--tls-cert", "a.pem", "--tls-key", "a.key"], "--tls-ca"),
+    (["--tls-client-auth", "maybe"], "maybe"),
+    (["--tls-plaintext", "some"], "some"),
+    (["--listen", "0.0.0.0:7400", "--peer-tls-cert", "a", "--peer-tls-key", "b", "--peer-tls-ca", "c"],
+     "--listen 0.0.0.0:7400"),
     (["--config", "/nonexistent/coord.json"], "/nonexistent/coord.json"),
 ]
 
