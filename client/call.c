@@ -143,9 +143,11 @@ static bool ensure_connection(struct coord_client *client, struct call *call)
     drop_connection(client);
     const struct endpoint *e = &client->endpoints[client->current];
     uint64_t now = socket_now_ms();
-    char why[128];
-    client->connection = connection_open(
-        e->host, e->port, now + share_of_time(client, call, now, CONNECT_MS), why, sizeof why);
+    char why[300];
+    struct wire_tls tls;
+    client->connection =
+        connection_open(e->host, e->port, client_tls(client, &tls),
+                        now + share_of_time(client, call, now, CONNECT_MS), why, sizeof why);
     if (client->connection == NULL && !call->was_answered) {
         (void)client_fail(call->error, COORD_UNAVAILABLE, "%s: %s", e->name, why);
     }

@@ -14,6 +14,46 @@
 
 /* ---- the client ------------------------------------------------------------------------- */
 
+static enum coord_code apply_tls(struct coord_client *client, const struct coord_tls *tls,
+                                 struct coord_error *error)
+{
+    static const struct coord_tls defaults = {.ca_file = NULL};
+    const struct coord_tls *t = tls != NULL ? tls : &defaults;
+    const struct tls_options options = {.certificate_file = t->certificate_file,
+                                        .key_file = t->key_file,
+                                        .ca_file = t->ca_file,
+                                        .trusts_system = true,
+                                        .verify = t->skip_verify ? TLS_VERIFY_NONE
+                                                                 : TLS_VERIFY_REQUIRED,
+                                        .protocols = "h2"};
+    struct errmsg err = {0};
+    enum status rc = tls_context_open(&options, &client->tls_context, &err);
+    if (rc != RC_OK) {
+        return client_fail(error, rc == RC_NO_MEMORY ? COORD_NO_MEMORY : COORD_INVALID, "%s",
+                           err.text);
+    }
+    client->checks_name = !t->skip_verify;
+    client->server_name = t->server_name != NULL ? strdup(t->server_name) : NULL;
+    return t->server_name == NULL || client->server_name != NULL
+               ? COORD_OK
+               : client_fail(error, COORD_NO_MEMORY, "out of memory");
+}
+
+const struct wire_tls *client_tls(struct coord_client *client, struct wire_tls *room)
+{
+    if (client->tls_context == NULL) {
+        return NULL;
+    }
+    /* Half written files do not count: what there was still serves. */
+    bool is_fresh = !tls_context_is_outdated(client->tls_context) ||
+                    tls_context_reload(client->tls_context, NULL) == RC_OK;
+    (void)is_fresh;
+    *room = (struct wire_tls){.context = client->tls_context,
+                              .server_name = client->server_name,
+                              .checks_name = client->checks_name};
+    return room;
+}
+
 static enum coord_code apply_options(struct coord_client *client,
                                      const struct coord_options *options,
                                      struct coord_error *error)
@@ -21,9 +61,13 @@ static enum coord_code apply_options(struct coord_client *client,
     const char *endpoints =
         options->endpoints != NULL ? options->endpoints : "127.0.0.1:" ENDPOINT_PORT;
     char why[400];
+    enum endpoint_scheme scheme = endpoints_scheme(&endpoints);
     client->endpoint_count = endpoints_parse(endpoints, client->endpoints, why, sizeof why);
     if (client->endpoint_count == 0) {
         return client_fail(error, COORD_INVALID, "%s", why);
+    }
+    if (scheme == ENDPOINT_PLAIN && options->tls != NULL) {
+        return client_fail(error, COORD_INVALID, "coord:// is without TLS, coords:// with it");
     }
     if ((unsigned)options->consistency > COORD_LOCAL) {
         return client_fail(error, COORD_INVALID, "consistency %d is none",
@@ -33,8 +77,12 @@ static enum coord_code apply_options(struct coord_client *client,
     client->consistency = options->consistency;
     client->bound_ms = options->bound_ms;
     client->note = strdup(options->note != NULL ? options->note : "");
-    return client->note != NULL ? COORD_OK
-                                : client_fail(error, COORD_NO_MEMORY, "out of memory");
+    if (client->note == NULL) {
+        return client_fail(error, COORD_NO_MEMORY, "out of memory");
+    }
+    return scheme == ENDPOINT_TLS || options->tls != NULL
+               ? apply_tls(client, options->tls, error)
+               : COORD_OK;
 }
 
 enum coord_code coord_open(const struct coord_options *options, struct coord_client **out,
@@ -60,6 +108,8 @@ void coord_close(struct coord_client *client)
         session_forget(&client->session);
         keepalive_close(&client->lease_keepalive);
         connection_close(client->connection);
+        tls_context_free(client->tls_context);
+        free(client->server_name);
         free(client->note);
         free(client);
     }

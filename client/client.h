@@ -72,10 +72,21 @@ enum coord_consistency {
     COORD_LOCAL = 3,        /* whatever the member at hand has */
 };
 
+/* TLS towards the members. Zero everywhere: verified by the CAs that this machine trusts. Files are
+ * PEM, read in coord_open, and again for a new connection when they have changed. */
+struct coord_tls {
+    const char *ca_file;          /* who signs the members' certificates; NULL = see above */
+    const char *certificate_file; /* of this client, if the cluster asks for one; may be NULL */
+    const char *key_file;         /* its key, not encrypted */
+    const char
+        *server_name; /* that each member's certificate carries; NULL = the endpoint's host */
+    bool skip_verify; /* takes any certificate: safe from listeners, not from forgers */
+};
+
 /* Zero everywhere is the default. */
 struct coord_options {
     /* "host:port,host:port,[::1]:7400", at most 64; the port may be left out.
-     * NULL = 127.0.0.1:7400. */
+     * NULL = 127.0.0.1:7400. "coords://host:port,host:port" = over TLS. */
     const char *endpoints;
     /* Of a call with all its repeats; 0 = 5000. Not counted: resolving a host name, which takes
      * as long as the system's resolver lets it. */
@@ -83,6 +94,8 @@ struct coord_options {
     enum coord_consistency consistency; /* of reads */
     uint64_t bound_ms;                  /* of COORD_BOUNDED */
     const char *note; /* why, kept in the history with each write; at most 1 KiB; may be NULL */
+    /* How TLS is spoken. NULL = not at all, unless the endpoints say coords://. */
+    const struct coord_tls *tls;
 };
 
 /* Checks the options (NULL = defaults) and keeps a copy; the first call connects. COORD_INVALID
@@ -189,7 +202,8 @@ enum coord_event_type {
     COORD_EVENT_ENTRY = 5,
     COORD_EVENT_LISTED = 6,
     COORD_EVENT_END = 7, /* of a watch with `once`, after its events: nothing more will come */
-    COORD_EVENT_ACL = 8, /* of history alone: another access control list, the value is as before */
+    COORD_EVENT_ACL =
+        8, /* of history alone: another access control list, the value is as before */
 };
 
 enum coord_reason {

@@ -6,6 +6,7 @@
 #include "client/connection.h"
 #include "client/endpoint.h"
 #include "client/keepalive.h"
+#include "client/wire.h"
 
 struct client_session {
     uint64_t id; /* 0: none */
@@ -22,6 +23,9 @@ struct coord_client {
     struct endpoint endpoints[ENDPOINTS_MAX];
     size_t endpoint_count;
     size_t current;
+    struct tls_context *tls_context; /* NULL: no TLS */
+    char *server_name;               /* see struct coord_tls; may be NULL */
+    bool checks_name;
     struct connection
         *connection; /* to `current`; NULL before the first call and after failures */
     uint32_t timeout_ms;
@@ -38,5 +42,8 @@ struct coord_client {
     struct client_session session;
     struct keepalive lease_keepalive;
 };
+
+/* What a new connection is to know of TLS, with files as they are now; NULL: there is none. */
+const struct wire_tls *client_tls(struct coord_client *client, struct wire_tls *room);
 
 #endif

@@ -1,27 +1,26 @@
 #include "client/connection.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "client/socket.h"
+#include "client/wire.h"
 #include "net/http2.h"
 
 #define TAKE_BYTES     ((size_t)64 << 10)
 #define OUT_KEPT_BYTES ((size_t)256 << 10)
 #define CONTROL_BYTES  ((size_t)64 << 10) /* what may go out besides data, in one piece */
-#define READ_BYTES     ((size_t)16 << 10)
 #define IN_KEPT_BYTES  ((size_t)256 << 10)
 #define HTTP_STATUS_OK 200
 
 struct connection {
-    int fd;
+    struct wire wire;
     bool failed;
+    bool has_heard; /* of the other side, inside of TLS */
+    bool is_http1;  /* and it speaks another language */
     bool has_no_memory;
     struct http2 *http2;
     struct buf out;
@@ -160,22 +159,22 @@ static const struct http2_events events = {
 
 /* ---- the connection ---------------------------------------------------------------------- */
 
-struct connection *connection_open(const char *host, const char *port, uint64_t deadline_ms,
-                                   char *why, size_t why_bytes)
+struct connection *connection_open(const char *host, const char *port,
+                                   const struct wire_tls *tls, uint64_t deadline_ms, char *why,
+                                   size_t why_bytes)
 {
-    int fd = socket_connect(host, port, deadline_ms, why, why_bytes);
-    if (fd < 0) {
-        return NULL;
-    }
     struct connection *c = calloc(1, sizeof *c);
     if (c != NULL) {
-        c->fd = fd;
+        c->wire.fd = -1;
         c->http2 = http2_new(false, 0, &events, c);
     }
     if (c == NULL || c->http2 == NULL) {
         snprintf(why, why_bytes, "out of memory");
         free(c);
-        close(fd);
+        return NULL;
+    }
+    if (!wire_open(&c->wire, host, port, tls, deadline_ms, why, why_bytes)) {
+        connection_close(c);
         return NULL;
     }
     return c;
@@ -191,7 +190,7 @@ void connection_close(struct connection *c)
     buf_close(&c->out);
     buf_close(&c->in);
     buf_close(&c->text);
-    close(c->fd);
+    wire_close(&c->wire);
     free(c);
 }
 
@@ -209,6 +208,7 @@ static bool reserve_take(struct connection *c)
 /* Writes what there is, as far as the socket takes it. */
 static void pump_out(struct connection *c)
 {
+    c->failed = c->failed || !wire_flush(&c->wire);
     while (!c->failed) {
         if (c->out.size == 0) {
             c->has_no_memory = !reserve_take(c);
@@ -221,34 +221,32 @@ static void pump_out(struct connection *c)
         if (c->out.size == 0) {
             return;
         }
-        ssize_t n = send(c->fd, c->out.data, c->out.size, MSG_NOSIGNAL);
-        if (n > 0) {
-            buf_consume(&c->out, (size_t)n);
-        } else if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        ssize_t n = wire_write(&c->wire, buf_slice(&c->out));
+        if (n <= 0) {
+            c->failed = n < 0;
             return;
-        } else {
-            c->failed = true;
         }
+        buf_consume(&c->out, (size_t)n);
     }
 }
 
 /* Reads once. False: there is nothing more for now. */
 static bool pump_in(struct connection *c)
 {
-    uint8_t bytes[READ_BYTES];
-    ssize_t n = recv(c->fd, bytes, sizeof bytes, 0);
-    if (n > 0) {
-        c->heard_ms = socket_now_ms();
-        enum status rc = http2_feed(c->http2, slice_make(bytes, (size_t)n));
-        c->failed = c->failed || rc != RC_OK;
-        c->has_no_memory = c->has_no_memory || rc == RC_NO_MEMORY;
-        return !c->failed;
+    uint8_t bytes[WIRE_READ_BYTES];
+    size_t got;
+    enum wire_result result = wire_read(&c->wire, bytes, &got);
+    if (result != WIRE_DATA) {
+        c->failed = c->failed || result != WIRE_NOTHING;
+        return false;
     }
-    if (n < 0 && errno == EINTR) {
-        return true;
-    }
-    c->failed = c->failed || n == 0 || errno != EAGAIN;
-    return false;
+    c->heard_ms = socket_now_ms();
+    c->is_http1 = !c->has_heard && got > 7 && memcmp(bytes, "HTTP/1.", 7) == 0;
+    c->has_heard = true;
+    enum status rc = http2_feed(c->http2, slice_make(bytes, got));
+    c->failed = c->failed || rc != RC_OK;
+    c->has_no_memory = c->has_no_memory || rc == RC_NO_MEMORY;
+    return !c->failed;
 }
 
 bool connection_is_usable(struct connection *c)
@@ -288,7 +286,8 @@ static enum status submit(struct connection *c, const char *authority, const cha
 {
     struct http2_header headers[] = {
         {.name = HTTP2_TEXT(":method"), .value = HTTP2_TEXT("POST")},
-        {.name = HTTP2_TEXT(":scheme"), .value = HTTP2_TEXT("http")},
+        {.name = HTTP2_TEXT(":scheme"),
+         .value = slice_str(c->wire.session != NULL ? "https" : "http")},
         {.name = HTTP2_TEXT(":path"), .value = slice_str(path)},
         {.name = HTTP2_TEXT(":authority"), .value = slice_str(authority)},
         {.name = HTTP2_TEXT("te"), .value = HTTP2_TEXT("trailers")},
@@ -343,6 +342,24 @@ static enum connection_result finish_answered(struct connection *c)
     return CONNECTION_ANSWERED;
 }
 
+/* A server of ours speaks first. One that ended TLS, or did not speak HTTP/2, before it said
+ * anything has not let us in, and has processed nothing. */
+static enum connection_result finish_lost(struct connection *c)
+{
+    struct connection_answer *answer = c->answer;
+    const char *tls = wire_error(&c->wire);
+    bool was_kept_out = (tls[0] != '\0' && !c->has_heard) || c->is_http1;
+    if (c->is_http1) {
+        snprintf(answer->text, sizeof answer->text, "answers HTTP/1: perhaps it wants TLS");
+    } else if (tls[0] != '\0') {
+        snprintf(answer->text, sizeof answer->text, "TLS: %s", tls);
+    } else {
+        snprintf(answer->text, sizeof answer->text, "%s",
+                 c->was_refused ? "refused the call" : "connection lost");
+    }
+    return c->was_refused || was_kept_out ? CONNECTION_NOT_SENT : CONNECTION_LOST;
+}
+
 static enum connection_result finish(struct connection *c)
 {
     struct connection_answer *answer = c->answer;
@@ -360,9 +377,16 @@ static enum connection_result finish(struct connection *c)
         snprintf(answer->text, sizeof answer->text, "answers HTTP status %ld", c->http_status);
         return CONNECTION_LOST;
     }
-    snprintf(answer->text, sizeof answer->text, "%s",
-             c->was_refused ? "refused the call" : "connection lost");
-    return c->was_refused ? CONNECTION_NOT_SENT : CONNECTION_LOST;
+    return finish_lost(c);
+}
+
+/* As socket_wait. */
+static int wait_for_wire(const struct connection *c, uint64_t deadline_ms)
+{
+    bool writes = c->out.size > 0 || wire_has_output(&c->wire);
+    return wire_has_input(&c->wire)
+               ? POLLIN
+               : socket_wait(c->wire.fd, writes ? POLLIN | POLLOUT : POLLIN, deadline_ms);
 }
 
 /* Writes and reads until the stream is closed. */
@@ -373,8 +397,7 @@ static enum connection_result exchange(struct connection *c, uint64_t deadline_m
         if (c->failed || c->is_closed) {
             return finish(c);
         }
-        int ready =
-            socket_wait(c->fd, c->out.size > 0 ? POLLIN | POLLOUT : POLLIN, deadline_ms);
+        int ready = wait_for_wire(c, deadline_ms);
         if (ready == 0) {
             c->failed = true; /* its late answer must not meet the next call */
             snprintf(c->answer->text, sizeof c->answer->text, "no answer in time");
@@ -475,9 +498,7 @@ enum connection_result connection_receive(struct connection *c, uint64_t deadlin
         if (pump_in(c) || c->failed) {
             continue;
         }
-        int ready =
-            socket_wait(c->fd, c->out.size > 0 ? POLLIN | POLLOUT : POLLIN, deadline_ms);
-        if (ready == 0) {
+        if (wait_for_wire(c, deadline_ms) == 0) {
             return CONNECTION_TIMEOUT;
         }
     }
@@ -490,5 +511,5 @@ uint64_t connection_heard_ms(const struct connection *c)
 
 int connection_fd(const struct connection *c)
 {
-    return c->fd;
+    return c->wire.fd;
 }

@@ -15,6 +15,7 @@
 #define CONNECTION_REPLY_BYTES_MAX ((size_t)64 << 20)
 
 struct connection;
+struct wire_tls;
 
 /* How far a call got, which decides whether it may be repeated. */
 enum connection_result {
@@ -44,10 +45,12 @@ struct connection_times {
     uint64_t deadline_ms;
 };
 
-/* Resolves and connects until `deadline_ms` (monotonic); only the resolving of a name takes as
- * long as the system's resolver takes. NULL with a reason in `why`. */
-struct connection *connection_open(const char *host, const char *port, uint64_t deadline_ms,
-                                   char *why, size_t why_bytes);
+/* Resolves and connects until `deadline_ms` (monotonic), with TLS if `tls` (client/wire.h) is
+ * given; only the resolving of a name takes as long as the system's resolver takes. NULL with a
+ * reason in `why`. */
+struct connection *connection_open(const char *host, const char *port,
+                                   const struct wire_tls *tls, uint64_t deadline_ms, char *why,
+                                   size_t why_bytes);
 void connection_close(struct connection *c); /* NULL is fine */
 
 /* Another call may use it: nothing went wrong, and the server has neither closed it nor said

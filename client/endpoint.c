@@ -56,6 +56,22 @@ static bool parse_one(const char *text, size_t size, struct endpoint *e)
     return true;
 }
 
+enum endpoint_scheme endpoints_scheme(const char **text)
+{
+    static const struct {
+        const char *text;
+        enum endpoint_scheme scheme;
+    } schemes[] = {{"coord://", ENDPOINT_PLAIN}, {"coords://", ENDPOINT_TLS}};
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        size_t size = strlen(schemes[i].text);
+        if (strncmp(*text, schemes[i].text, size) == 0) {
+            *text += size;
+            return schemes[i].scheme;
+        }
+    }
+    return ENDPOINT_NONE;
+}
+
 size_t endpoints_parse(const char *text, struct endpoint *out, char *why, size_t why_bytes)
 {
     for (size_t count = 0; count < ENDPOINTS_MAX;) {

@@ -1,4 +1,5 @@
-/* "host:port,host:port,..." taken apart. Host names, IPv4, [IPv6]; the port may be left out. */
+/* "coords://host:port,host:port,..." taken apart. Host names, IPv4, [IPv6]; the port may be left
+ * out. */
 #ifndef CLIENT_ENDPOINT_H
 #define CLIENT_ENDPOINT_H
 
@@ -13,6 +14,15 @@ struct endpoint {
     char host[256];
     char port[8];
 };
+
+enum endpoint_scheme {
+    ENDPOINT_NONE,  /* none was said */
+    ENDPOINT_PLAIN, /* coord:// */
+    ENDPOINT_TLS,   /* coords:// */
+};
+
+/* Takes the scheme, which is that of all endpoints, from the front of the text. */
+enum endpoint_scheme endpoints_scheme(const char **text);
 
 /* Fills at most ENDPOINTS_MAX; 0 and a reason if the text is not valid. */
 size_t endpoints_parse(const char *text, struct endpoint *out, char *why, size_t why_bytes);

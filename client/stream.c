@@ -74,8 +74,10 @@ enum stream_result stream_open(struct coord_client *client, size_t endpoint,
     }
     s->method = method_get(method);
     s->endpoint = &client->endpoints[endpoint];
-    s->connection = connection_open(s->endpoint->host, s->endpoint->port, deadline_ms,
-                                    s->answer.text, sizeof s->answer.text);
+    struct wire_tls tls;
+    s->connection =
+        connection_open(s->endpoint->host, s->endpoint->port, client_tls(client, &tls),
+                        deadline_ms, s->answer.text, sizeof s->answer.text);
     enum connection_result result =
         s->connection == NULL
             ? CONNECTION_NOT_SENT

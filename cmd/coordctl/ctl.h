@@ -35,6 +35,7 @@ struct command;
 struct ctl {
     struct coord_client *client;
     struct coord_options options;
+    struct coord_tls tls; /* options.tls, if anything of it is given */
     enum ctl_output output;
     const struct command *command;
     const char *words[CTL_WORDS_MAX + 1]; /* of the command behind its name, without options */
@@ -111,6 +112,9 @@ bool command_is_noun(const char *word);
 void command_help_all(void);
 void command_help_noun(const char *noun);
 void command_help(const struct command *c);
+
+/* Whether members are reached over TLS, by the options or the endpoints' scheme. */
+bool ctl_speaks_tls(const struct ctl *ctl);
 
 /* Reads COORD_* and the command line into `ctl`. EXIT_DONE, or EXIT_USAGE after a message. */
 int options_parse(struct ctl *ctl, int argc, char **argv);

@@ -60,7 +60,11 @@ static void ask(const struct doctor *d, struct doctor_member *m)
     Coord__V1__StatusRequest request = COORD__V1__STATUS_REQUEST__INIT;
     ProtobufCMessage *reply;
     request.header = &header;
+    static const struct coord_tls as_ever = {.ca_file = NULL};
     options.endpoints = m->address;
+    if (options.tls == NULL && ctl_speaks_tls(d->ctl)) {
+        options.tls = &as_ever; /* as the scheme said that stood before the endpoints */
+    }
     if (options.timeout_ms == 0 || options.timeout_ms > MEMBER_TIMEOUT_MS) {
         options.timeout_ms = MEMBER_TIMEOUT_MS;
     }

@@ -23,6 +23,30 @@ static bool take_endpoints(struct ctl *ctl, const char *value)
     return true; /* coord_open looks at it */
 }
 
+static bool take_cacert(struct ctl *ctl, const char *value)
+{
+    ctl->tls.ca_file = value;
+    return value[0] != '\0';
+}
+
+static bool take_cert(struct ctl *ctl, const char *value)
+{
+    ctl->tls.certificate_file = value;
+    return value[0] != '\0';
+}
+
+static bool take_key(struct ctl *ctl, const char *value)
+{
+    ctl->tls.key_file = value;
+    return value[0] != '\0';
+}
+
+static bool take_server_name(struct ctl *ctl, const char *value)
+{
+    ctl->tls.server_name = value;
+    return value[0] != '\0';
+}
+
 static bool take_timeout(struct ctl *ctl, const char *value)
 {
     uint64_t ms = 0;
@@ -180,9 +204,42 @@ const struct option options[] = {
     {.name = "endpoints",
      .value = "HOST:PORT,...",
      .environment = "COORD_ENDPOINTS",
-     .help = "members to talk to, default 127.0.0.1:7400",
+     .help = "members to talk to, default 127.0.0.1:7400; coords://... over TLS",
      .take = take_endpoints,
      .is_common = true},
+    {.name = "cacert",
+     .value = "FILE",
+     .environment = "COORD_CACERT",
+     .help = "speak TLS with members whose certificates these CAs have signed, PEM",
+     .expected = "a file",
+     .take = take_cacert,
+     .is_common = true},
+    {.name = "cert",
+     .value = "FILE",
+     .environment = "COORD_CERT",
+     .help = "speak TLS and show this certificate, PEM",
+     .expected = "a file",
+     .take = take_cert,
+     .is_common = true},
+    {.name = "key",
+     .value = "FILE",
+     .environment = "COORD_KEY",
+     .help = "the key of --cert, PEM",
+     .expected = "a file",
+     .take = take_key,
+     .is_common = true},
+    {.name = "server-name",
+     .value = "NAME",
+     .environment = "COORD_SERVER_NAME",
+     .help = "what the members' certificates must carry, default the endpoint's host",
+     .expected = "a name",
+     .take = take_server_name,
+     .is_common = true},
+    {.name = "insecure-skip-verify",
+     .environment = "COORD_INSECURE_SKIP_VERIFY",
+     .help = "speak TLS with whoever answers",
+     .is_common = true,
+     FLAG(tls.skip_verify)},
     {.name = "timeout",
      .value = "TIME",
      .environment = "COORD_TIMEOUT",

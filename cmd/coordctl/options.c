@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/endpoint.h"
 #include "cmd/coordctl/options.h"
 
 /* ---- help ------------------------------------------------------------------------------- */
@@ -55,7 +56,16 @@ static int take_environment(struct ctl *ctl)
     for (size_t i = 0; i < option_count; i++) {
         const struct option *o = &options[i];
         const char *value = o->environment != NULL ? getenv(o->environment) : NULL;
-        if (value != NULL && value[0] != '\0' && !o->take(ctl, value)) {
+        if (value == NULL || value[0] == '\0') {
+            continue;
+        }
+        if (o->take == NULL) {
+            bool *flag = (bool *)((char *)ctl + o->flag);
+            *flag = strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
+            if (!*flag && strcmp(value, "false") != 0 && strcmp(value, "0") != 0) {
+                return ctl_usage("%s: \"%s\" is neither true nor false", o->environment, value);
+            }
+        } else if (!o->take(ctl, value)) {
             return ctl_usage("%s: \"%s\" is not %s", o->environment, value, o->expected);
         }
     }
@@ -233,6 +243,12 @@ static int check(const struct parser *p)
     return EXIT_DONE;
 }
 
+bool ctl_speaks_tls(const struct ctl *ctl)
+{
+    const char *endpoints = ctl->options.endpoints != NULL ? ctl->options.endpoints : "";
+    return ctl->options.tls != NULL || endpoints_scheme(&endpoints) == ENDPOINT_TLS;
+}
+
 int options_parse(struct ctl *ctl, int argc, char **argv)
 {
     struct parser p = {.ctl = ctl, .argc = argc, .argv = argv, .at = 1};
@@ -254,6 +270,10 @@ int options_parse(struct ctl *ctl, int argc, char **argv)
             exit_code = take_letters(&p, word);
         }
     }
+    const struct coord_tls *tls = &ctl->tls;
+    bool has_tls = tls->ca_file != NULL || tls->certificate_file != NULL ||
+                   tls->server_name != NULL || tls->skip_verify;
+    ctl->options.tls = has_tls ? tls : NULL;
     ctl->wants_help = ctl->wants_help || p.seen_help;
     if (ctl->wants_help && p.noun != NULL && ctl->command == NULL) { /* session --help */
         ctl->words[ctl->word_count++] = p.noun;
