@@ -430,7 +430,8 @@ struct coord_snapshot_sink {
      * failed, and another one sends its own. */
     bool (*begin)(void *context, const struct coord_snapshot_file *file);
     bool (*data)(void *context, const void *data, size_t bytes);
-    /* Nothing has come for a quarter of a second, as when it has not begun yet. May be NULL. */
+    /* Nothing has come for a quarter of a second, as while the member writes the file. May be
+     * NULL. */
     bool (*idle)(void *context);
     void *context;
 };

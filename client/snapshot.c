@@ -99,6 +99,7 @@ static enum try_result take_message(struct save *save, const Coord__V1__Snapshot
     case COORD__V1__SNAPSHOT_SAVE_REPLY__TYPE__BEGIN: return take_begin(save, m->file);
     case COORD__V1__SNAPSHOT_SAVE_REPLY__TYPE__DATA: return take_data(save, bytes_of(&m->data));
     case COORD__V1__SNAPSHOT_SAVE_REPLY__TYPE__END: return take_end(save, bytes_of(&m->sha256));
+    case COORD__V1__SNAPSHOT_SAVE_REPLY__TYPE__WAITING: return TRY_DONE;
     default: return broken(save, "a message of an unknown kind");
     }
 }

@@ -15,6 +15,7 @@
 
 #define CHUNK_BYTES ((size_t)128 << 10)
 #define SILENCE_MS  60000
+#define WAITING_MS  2000
 #define SHA256_SIZE 32
 
 struct save {
@@ -36,6 +37,12 @@ static void give_time(struct grpc_call *call)
 {
     struct env *env = call->connection->env->env;
     grpc_call_wake_at(call, env->now_ms(env) + SILENCE_MS);
+}
+
+static void wait_on(struct grpc_call *call)
+{
+    struct env *env = call->connection->env->env;
+    grpc_call_wake_at(call, env->now_ms(env) + WAITING_MS);
 }
 
 /* ---- chunks ------------------------------------------------------------------------------ */
@@ -141,7 +148,7 @@ static void save_fresh(struct grpc_call *call, const struct query_result *result
     struct save *save = save_of(call);
     (void)result;
     call->deadline_ms = save->deadline_ms;
-    give_time(call);
+    wait_on(call);
     save->export.ready = on_ready;
     save->export.owner = save;
     enum status rc = node_export_begin(grpc_call_node(call), &save->export, call->deadline_ms);
@@ -176,11 +183,24 @@ static void save_call(struct grpc_call *call, const ProtobufCMessage *message)
     grpc_call_read(call, save_fresh);
 }
 
+/* A large state takes its time to be written, and a client must be able to tell that from silence.
+ */
+static void tell_waiting(struct grpc_call *call)
+{
+    Coord__V1__SnapshotSaveReply reply;
+    coord__v1__snapshot_save_reply__init(&reply);
+    reply.type = COORD__V1__SNAPSHOT_SAVE_REPLY__TYPE__WAITING;
+    if (!grpc_call_is_full(call)) {
+        grpc_call_send(call, &reply.base);
+    }
+}
+
 static void save_woken(struct grpc_call *call)
 {
     const struct save *save = save_of(call);
     if (save->export.path == NULL) {
-        give_time(call); /* a large state takes its time to be written */
+        tell_waiting(call);
+        wait_on(call);
         return;
     }
     grpc_call_fail(call, GRPC_DEADLINE_EXCEEDED,

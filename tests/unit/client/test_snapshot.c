@@ -130,6 +130,17 @@ START_TEST(what_goes_wrong_half_way_begins_anew_at_the_next_endpoint)
 }
 END_TEST
 
+START_TEST(signs_of_life_before_the_file_are_passed_over)
+{
+    struct sink s = {.begun = 0};
+    const struct scripted_step *script = SCRIPT(
+        SENDING(SERVE, {.type = 3}, {.type = 3}, BEGIN_OF(10), DATA_OF(10), END_OF(10)));
+    client_kit_begin(&kit, &script, 1, 5000);
+    ck_assert_msg(save(&s, NULL) == COORD_OK, "%s", kit.error.message);
+    ck_assert_uint_eq(s.came, 10);
+}
+END_TEST
+
 START_TEST(with_no_endpoint_left_it_says_why)
 {
     struct sink s = {.begun = 0};
@@ -179,6 +190,7 @@ static Suite *snapshot_suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_whole_file_comes_with_its_sum);
     tcase_add_test(tc, what_goes_wrong_half_way_begins_anew_at_the_next_endpoint);
+    tcase_add_test(tc, signs_of_life_before_the_file_are_passed_over);
     tcase_add_test(tc, with_no_endpoint_left_it_says_why);
     tcase_add_test(tc, a_refusal_is_not_tried_elsewhere);
     tcase_add_test(tc, a_sink_that_gives_up_ends_it);

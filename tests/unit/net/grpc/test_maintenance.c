@@ -285,6 +285,30 @@ START_TEST(a_client_that_reads_nothing_loses_the_stream)
 }
 END_TEST
 
+START_TEST(a_client_that_waits_for_a_large_state_is_told_so)
+{
+    create("/1", 1000);
+    struct peer_call *call = save_open();
+    peer_run(peer); /* no job of the disk is run: the snapshot takes for ever */
+    for (int i = 0; i < 100; i++) {
+        fake_env_advance(&fake, 1000);
+        peer_tick(peer);
+    }
+    ck_assert(!call->has_ended);
+    size_t waits = 0;
+    Coord__V1__SnapshotSaveReply *reply;
+    while ((reply = reply_at(call, waits)) != NULL) {
+        ck_assert_int_eq(reply->type, COORD__V1__SNAPSHOT_SAVE_REPLY__TYPE__WAITING);
+        coord__v1__snapshot_save_reply__free_unpacked(reply, NULL);
+        waits++;
+    }
+    ck_assert_uint_ge(waits, 40);
+    run();
+    ck_assert_msg(peer_call_code(call) == GRPC_OK, "%s", peer_call_text(call));
+    peer_call_free(call);
+}
+END_TEST
+
 START_TEST(a_full_disk_fails_the_save_and_nothing_else)
 {
     create("/a", 1000);
@@ -345,6 +369,7 @@ static Suite *maintenance_suite(void)
     tcase_add_test(tc, a_slow_client_holds_its_file_and_little_memory);
     tcase_add_test(tc, one_snapshot_at_a_time_is_sent);
     tcase_add_test(tc, a_client_that_reads_nothing_loses_the_stream);
+    tcase_add_test(tc, a_client_that_waits_for_a_large_state_is_told_so);
     tcase_add_test(tc, a_full_disk_fails_the_save_and_nothing_else);
     tcase_add_test(tc, every_failing_disk_call_is_told_or_harmless);
     suite_add_tcase(s, tc);
