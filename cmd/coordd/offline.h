@@ -80,6 +80,21 @@ enum status offline_rebirth(struct offline *o, const struct config *config, cons
                             struct rebirth_options *options, struct store *s, char *out_token,
                             struct errmsg *err) MUST_USE;
 
+/* What a restore begins with. */
+struct restore_backup {
+    char *path; /* of the file */
+    struct store *store;
+    struct snapshot_meta meta;
+    uint64_t wall_ms; /* of the last change in it; 0 = unknown */
+};
+
+/* `from` is a file, or a directory of them (*.db): then it is the latest one that is whole and not
+ * behind the target; RC_NOT_FOUND if there is none. Errors as of offline_load. */
+enum status restore_backup_load(struct offline *o, const char *from,
+                                const struct replay_target *target,
+                                struct restore_backup *out, struct errmsg *err) MUST_USE;
+void restore_backup_close(struct restore_backup *b); /* zeroed is fine */
+
 /* The lines that describe a state. */
 void offline_say_state(const struct store *s, uint64_t wall_ms);
 void offline_say(const char *key, const char *format, ...)

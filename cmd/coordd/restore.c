@@ -6,16 +6,18 @@
 
 #include "cmd/coordd/offline.h"
 #include "raft/archive.h"
-#include "store/history.h"
 
 static const struct offline_usage usage = {
     .name = "restore",
-    .text = "coordd restore: makes the data dir of a new cluster out of a backup\n\n"
-            "usage: coordd restore --from FILE [--data-dir DIR] [--FLAG VALUE]...\n"
-            "       coordd restore --from FILE --verify\n\n"
-            "The new cluster has an id of its own. Sessions and leases have ended, with their\n"
-            "ephemeral nodes; the revision has grown by 2^40, so that it never goes back for\n"
-            "anybody; watchers are told COMPACTED. Nothing is ever overwritten.\n",
+    .text =
+        "coordd restore: makes the data dir of a new cluster out of a backup\n\n"
+        "usage: coordd restore --from FILE [--data-dir DIR] [--FLAG VALUE]...\n"
+        "       coordd restore --from FILE --verify\n\n"
+        "Of a directory of backups it takes the latest one that is whole and from before the\n"
+        "point that is asked for.\n\n"
+        "The new cluster has an id of its own. Sessions and leases have ended, with their\n"
+        "ephemeral nodes; the revision has grown by 2^40, so that it never goes back for\n"
+        "anybody; watchers are told COMPACTED. Nothing is ever overwritten.\n",
     .examples =
         "A single node:\n"
         "  coordd restore --from backup.db --data-dir ./coord.data\n"
@@ -26,7 +28,7 @@ static const struct offline_usage usage = {
         "  coordd restore --from backup.db --data-dir ./coord.data --name n2 --token TOKEN \\\n"
         "      --initial-cluster n1=10.0.0.1:7500,n2=10.0.0.2:7500,n3=10.0.0.3:7500\n"
         "To a point in time, and a drill that touches nothing:\n"
-        "  coordd restore --from backup.db --archive ./archive --to-time 2026-01-31T12:00:00Z\n"
+        "  coordd restore --from ./backups --archive ./archive --to-time 2026-01-31T12:00:00Z\n"
         "  coordd restore --from backup.db --verify\n\n"
         "Exit codes: 0 restored, or proven by --verify; 1 the file is damaged, the archive "
         "does\n"
@@ -41,8 +43,8 @@ struct restore {
     const char *archive; /* NULL = none */
     bool is_drill;
     struct replay_target target;
-    struct store *store;
-    struct snapshot_meta meta;
+    struct restore_backup backup;
+    struct store *store; /* the backup's */
     struct replay replay;
     uint64_t wall_ms; /* of the last change known */
     struct errmsg err;
@@ -96,21 +98,16 @@ static enum status read_settings(struct restore *r)
 
 /* ---- the state ---------------------------------------------------------------------------- */
 
-static uint64_t last_change_ms(const struct store *s)
-{
-    const struct history *h = store_history(s);
-    return h->begin < h->end ? history_at(h, h->end - 1)->wall_ms : 0;
-}
-
 static enum status load(struct restore *r)
 {
-    enum status rc = offline_load(r->offline, r->from, &r->store, &r->meta, &r->err);
+    enum status rc = restore_backup_load(r->offline, r->from, &r->target, &r->backup, &r->err);
     if (rc != RC_OK) {
         return rc;
     }
-    r->wall_ms = last_change_ms(r->store);
-    offline_say("backup", "%s", r->from);
-    offline_say("of-cluster", "%016" PRIx64, r->meta.cluster_id);
+    r->store = r->backup.store;
+    r->wall_ms = r->backup.wall_ms;
+    offline_say("backup", "%s", r->backup.path);
+    offline_say("of-cluster", "%016" PRIx64, r->backup.meta.cluster_id);
     offline_say_state(r->store, r->wall_ms);
     return RC_OK;
 }
@@ -127,11 +124,11 @@ static enum status check_target(struct restore *r)
                           "%" PRIu64 ": take an earlier backup",
                           t->revision, store_revision(r->store));
     }
-    if (t->index != 0 && t->index < r->meta.index) {
+    if (t->index != 0 && t->index < r->backup.meta.index) {
         return errmsg_set(&r->err, RC_INVALID,
                           "--to-index %" PRIu64 " is before the backup, which is at index "
                           "%" PRIu64 ": take an earlier backup",
-                          t->index, r->meta.index);
+                          t->index, r->backup.meta.index);
     }
     if (t->wall_ms != 0 && t->wall_ms < r->wall_ms) {
         return errmsg_set(&r->err, RC_INVALID,
@@ -176,7 +173,7 @@ static enum status run_archive(struct restore *r, struct archive_reader *reader)
 static enum status replay(struct restore *r)
 {
     struct archive_reader *reader;
-    replay_open(&r->replay, r->store, &r->meta, &r->target);
+    replay_open(&r->replay, r->store, &r->backup.meta, &r->target);
     if (r->archive == NULL) {
         return RC_OK;
     }
@@ -184,8 +181,8 @@ static enum status replay(struct restore *r)
     if (rc != RC_OK) {
         return rc;
     }
-    rc = archive_reader_open(offline_env(r->offline), r->archive, r->meta.cluster_id,
-                             r->meta.index + 1, &reader, &r->err);
+    rc = archive_reader_open(offline_env(r->offline), r->archive, r->backup.meta.cluster_id,
+                             r->backup.meta.index + 1, &reader, &r->err);
     if (rc != RC_OK) {
         return rc;
     }
@@ -216,7 +213,7 @@ static enum status drill(struct restore *r)
     store_check(r->store);
     if (store_content_digest(r->store) != content) {
         return errmsg_set(&r->err, RC_CORRUPT, "the content of %s would not outlive a restore",
-                          r->from);
+                          r->backup.path);
     }
     offline_say("would-end-sessions", "%" PRIu64, report.sessions);
     offline_say("would-end-leases", "%" PRIu64, report.leases);
@@ -257,7 +254,8 @@ static void say_others(const struct restore *r, const char *token)
 static enum status act(struct restore *r)
 {
     char token[REBIRTH_TOKEN_BYTES_MAX];
-    struct rebirth_options options = {.term = r->replay.term, .cluster_id = r->meta.cluster_id};
+    struct rebirth_options options = {.term = r->replay.term,
+                                      .cluster_id = r->backup.meta.cluster_id};
     enum status rc = offline_rebirth(r->offline, &r->config, offline_value(r->flags, "token"),
                                      &options, r->store, token, &r->err);
     if (rc != RC_OK) {
@@ -283,23 +281,24 @@ static enum status run(struct restore *r)
     if (rc == RC_OK) {
         rc = load(r);
     }
-    if (rc != RC_OK) {
-        return rc;
+    if (rc == RC_OK) {
+        rc = replay(r);
     }
-    rc = replay(r);
     if (rc == RC_OK) {
         rc = r->is_drill ? drill(r) : act(r);
     }
     replay_close(&r->replay);
-    snapshot_meta_close(&r->meta);
-    store_free(r->store);
+    restore_backup_close(&r->backup);
     return rc;
 }
 
 int restore_run(int argc, char **argv)
 {
     struct offline_flag flags[] = {
-        {.name = "from", .takes = "FILE", .max = 1, .help = "the backup, or any snapshot file"},
+        {.name = "from",
+         .takes = "FILE",
+         .max = 1,
+         .help = "a backup or snapshot file, or a directory of them"},
         {.name = "verify", .max = 1, .help = "a drill: prove that FILE can be restored, only"},
         {.name = "archive",
          .takes = "DIR",

@@ -383,9 +383,42 @@ def test_restore_to_a_revision_or_a_time_between_backups(scratch):
     path = write_archive(archive, cluster, entries, first, middle)
     with open(path, "r+b") as damaged:
         damaged.seek(64 + 40)
-        damaged.write(b"\xff")
+        byte = damaged.read(1)
+        damaged.seek(64 + 40)
+        damaged.write(bytes([byte[0] ^ 1]))
     refused(*arguments, why="damaged")
     expect(not os.path.exists(new), "nothing was made")
+
+
+def test_of_a_directory_the_latest_whole_backup_before_the_point_is_taken(scratch):
+    node = Node(scratch).start()
+    backups = os.path.join(scratch, "backups")
+    os.mkdir(backups)
+    saved = []
+    for i in range(4):
+        ctl_ok(node, *(["set", "/config"] if i else ["create", "/config"]), "value %d" % i)
+        saved.append(save(node, os.path.join(backups, "%d.db" % (10 - i))))
+    first = coordd_ok("restore", "--from", os.path.join(backups, "10.db"), "--verify")["last-change"]
+    last = os.path.join(backups, "7.db")
+    with open(last, "r+b") as damaged:
+        damaged.seek(os.path.getsize(last) // 2)
+        damaged.write(b"\xff" * 4096)
+    with open(os.path.join(backups, "notes.db"), "w", encoding="utf-8") as other:
+        other.write("no backup")
+    archive = os.path.join(scratch, "archive")
+    os.mkdir(archive)
+
+    code, report, out, error = coordd("restore", "--from", backups, "--verify")
+    expect(code == 0 and report["backup"].endswith("/8.db"), "the latest whole one: %s%s" % (out, error))
+    expect("7.db" in out and "notes.db" in out, "what was passed over is named: %s" % out)
+    report = coordd_ok("restore", "--from", backups, "--verify", "--archive", archive, "--to-revision",
+                       str(saved[1]["revision"]))
+    expect(report["backup"].endswith("/9.db"), "of a revision: %r" % report)
+    report = coordd_ok("restore", "--from", backups, "--verify", "--archive", archive, "--to-time", first)
+    expect(report["backup"].endswith("/10.db"), "of a time: %r" % report)
+    refused("restore", "--from", backups, "--verify", "--archive", archive, "--to-time", "2001-01-01T00:00:00Z",
+            why="no whole backup from before")
+    refused("restore", "--from", archive, "--verify", why="no whole backup")
 
 
 def test_three_members_restored_to_one_point_agree(scratch):
