@@ -274,10 +274,13 @@ static enum status begin(struct zk_connection *c, struct zk_task *task,
     return rc;
 }
 
-/* Whether a task may begin before those that wait in front of it are answered. */
+/* Whether a task may begin before those that wait in front of it are answered. On a node that is
+ * cut off a write waits for the reads before it: they would have to be answered now. */
 static bool may_begin(const struct zk_connection *c, int32_t type)
 {
-    return !zk_is_write(type) || (c->syncing == 0 && c->locals <= ZK_READS_OVERTAKEN_MAX);
+    return !zk_is_write(type) ||
+           (c->syncing == 0 && c->locals <= ZK_READS_OVERTAKEN_MAX &&
+            (c->locals == 0 || node_is_serving(zk_node(c))));
 }
 
 /* The next that waits behind `task`; the reads between them are passed over. */

@@ -177,6 +177,7 @@ void scenario_zk_cut_off(struct story *s)
     uint64_t replies = s->zookeeper.replies;
     (void)zk_ask(k, &(struct zk_asked){.type = ZK_PING});
     (void)zk_ask_simple(k, ZK_GET_DATA, "/z", false);
+    ask_create(k, ZK_CREATE, ZK_FLAG_SEQUENTIAL, "/z/q/i-");
     bool ended = cluster_run_until(&s->cluster, 3800 * MS, is_down, k);
     (void)story_expect(s, s->zookeeper.replies == replies,
                        "a member that is cut off answers a ping");

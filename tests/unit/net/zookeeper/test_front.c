@@ -232,6 +232,22 @@ START_TEST(without_a_leader_nothing_is_answered_and_after_a_while_the_client_is_
 }
 END_TEST
 
+/* The reads before a write are answered before it may show: so it waits for them. */
+START_TEST(without_a_leader_a_write_does_not_hurry_what_waits_before_it)
+{
+    w.node->is_serving = false;
+    (void)zk_send(a, ZK_PING, NULL);
+    struct buf body = zk_create_body("/behind", "1", 0);
+    (void)zk_send(a, ZK_CREATE, &body);
+    zk_world_advance(&w, 1000);
+    EXPECT(zk_say_next(a, ZK_PING), "");
+    w.node->is_serving = true;
+    zk_world_advance(&w, 100);
+    EXPECT(zk_say_next(a, ZK_PING), "ok");
+    EXPECT(zk_say_next(a, ZK_CREATE), "ok /behind");
+}
+END_TEST
+
 START_TEST(what_comes_behind_the_connect_request_waits_for_the_session)
 {
     struct zk_peer *p = zk_peer_open(&w, "192.0.2.9:1");
@@ -843,6 +859,7 @@ static Suite *front_suite(void)
     tcase_add_test(tcase, who_lost_the_session_to_another_node_writes_nothing_and_is_closed);
     tcase_add_test(
         tcase, without_a_leader_nothing_is_answered_and_after_a_while_the_client_is_sent_away);
+    tcase_add_test(tcase, without_a_leader_a_write_does_not_hurry_what_waits_before_it);
     tcase_add_test(tcase, what_comes_behind_the_connect_request_waits_for_the_session);
     tcase_add_test(tcase, a_stopping_server_finishes_what_it_has);
     tcase_add_test(tcase, reads_see_the_writes_before_them_and_none_behind);
