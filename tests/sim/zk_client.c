@@ -192,6 +192,7 @@ static size_t record_write(struct zk_client *k, const struct zk_asked *a)
     struct zk_write_record *w = &all->writes[all->write_count];
     *w = (struct zk_write_record){.session = zk_session(k) == NULL ? 0 : zk_session(k)->id,
                                   .connection = k->connection,
+                                  .is_greeted = k->stage == ZK_UP,
                                   .op_count = a->op_count};
     memcpy(w->ops, a->ops, a->op_count * sizeof a->ops[0]);
     return all->write_count++;
@@ -334,11 +335,6 @@ static void session_new(struct zk_client *k, uint64_t id, struct slice password)
     k->session = all->session_count++;
     *zk_session(k) = (struct zk_session){.id = id};
     memcpy(zk_session(k)->password, password.data, ZK_PASSWORD_BYTES);
-    for (size_t i = 0; i < k->pending_count; i++) { /* sent behind the connect request */
-        if (k->pending[i].write != ZK_NONE) {
-            all->writes[k->pending[i].write].session = id;
-        }
-    }
 }
 
 /* Its client is told that it has ended, or that it is not his. */
@@ -395,6 +391,12 @@ static void greeted(struct zk_client *k, struct slice packet)
     s->proof = k->greeting.proof;
     s->proof.trusted_until_us += holder_trust_us(s->timeout_ms);
     k->stage = ZK_UP;
+    for (size_t i = 0; i < k->pending_count; i++) { /* sent behind the connect request */
+        if (k->pending[i].write != ZK_NONE) {
+            k->all->writes[k->pending[i].write].is_greeted = true;
+            k->all->writes[k->pending[i].write].session = id;
+        }
+    }
     world_trace(zk_world(k), "zookeeper client %u has session %" PRIx64 " of %d ms", k->number,
                 id, timeout_ms);
 }

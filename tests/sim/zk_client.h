@@ -52,6 +52,7 @@ enum zk_fate { ZK_UNDER_WAY, ZK_DONE, ZK_FAILED, ZK_LOST };
 struct zk_write_record {
     uint64_t session;
     uint64_t connection;
+    bool is_greeted;   /* its connection was; else it may be late as a whole, and take over */
     uint8_t fate;      /* enum zk_fate */
     uint64_t revision; /* ZK_DONE, or found in the log; 0: no trace of it */
     struct zk_op ops[ZK_OPS_MAX];
