@@ -51,7 +51,6 @@ enum mutant {
     MUTANT_ZK_CHILD_END_UNTOLD,    /* net/zookeeper/watches.c: child watches miss the end */
     MUTANT_ZK_ANY_PASSWORD,        /* who knows its id is given a session */
     MUTANT_ZK_TAKEN_UNCHECKED,     /* net/zookeeper/greeting.c cuts the holder off first */
-    MUTANT_ZK_ZXID_BACK,           /* net/zookeeper/greeting.c takes clients that have seen more */
     MUTANT_ZK_UNKNOWN_PASSED,      /* net/zookeeper/write.c goes on behind an unknown fate */
     MUTANT_ZK_FORMER_OWNER,        /* net/zookeeper/write.c: a former connection's writes run */
 };

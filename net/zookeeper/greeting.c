@@ -120,7 +120,7 @@ void zk_greeting(struct zk_connection *c, struct slice packet)
         zk_finish(c, "a connect request that is none");
         return;
     }
-    if (c->connect.last_zxid_seen > zk_zxid(c) && !MUTANT_IS(MUTANT_ZK_ZXID_BACK)) {
+    if (c->connect.last_zxid_seen > zk_zxid(c)) {
         log_info(c->env->log, "zookeeper.client_ahead",
                  "peer=%s seen=%" PRId64 " here=%" PRId64, c->env->peer,
                  c->connect.last_zxid_seen, zk_zxid(c));
