@@ -31,6 +31,7 @@ const struct scenario scenarios[] = {
     {"zookeeper_a_connection_is_lost_at_every_byte", scenario_zk_every_byte, 3, 0},
     {"zookeeper_a_member_that_is_cut_off_answers_no_ping", scenario_zk_cut_off, 3, 0},
     {"zookeeper_a_wrong_password_disturbs_nobody", scenario_zk_guess, 3, 0},
+    {"zookeeper_a_former_connections_write_does_not_run", scenario_zk_former_owner, 3, 0},
     {"zookeeper_nothing_overtakes_a_refused_write", scenario_zk_refused_write, 3, 0},
 };
 const size_t scenario_count = sizeof scenarios / sizeof scenarios[0];

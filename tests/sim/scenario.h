@@ -94,6 +94,7 @@ void scenario_bounded_read_waits(struct story *s);
 void scenario_zk_every_byte(struct story *s);
 void scenario_zk_cut_off(struct story *s);
 void scenario_zk_guess(struct story *s);
+void scenario_zk_former_owner(struct story *s);
 void scenario_zk_refused_write(struct story *s);
 
 #endif

@@ -211,6 +211,31 @@ void scenario_zk_guess(struct story *s)
     story_end(s);
 }
 
+/* ---- a former connection ------------------------------------------------------------------- */
+
+/* A write is on its way to the leader when its client goes on through another member. */
+void scenario_zk_former_owner(struct story *s)
+{
+    int leader = story_clients(s, 1);
+    struct zk_client *k = &s->zookeeper.items[0];
+    uint32_t here = (uint32_t)(leader + 1) % 3;
+    if (leader < 0 || !story_connect(s, k, here)) {
+        return;
+    }
+    cluster_cut(&s->cluster, here, (uint32_t)leader, true);
+    ask_create(k, ZK_CREATE, ZK_FLAG_SEQUENTIAL, "/z/q/i-");
+    cluster_run(&s->cluster, 20 * MS);
+    if (story_connect(s, k, (uint32_t)(leader + 2) % 3)) {
+        ask_create(k, ZK_CREATE, ZK_FLAG_SEQUENTIAL, "/z/q/i-");
+        (void)story_settle(s, k);
+        (void)story_expect(s, s->zookeeper.acked == 1, "who came back cannot write");
+    }
+    cluster_cut(&s->cluster, here, (uint32_t)leader, false);
+    cluster_run(&s->cluster, 200 * MS);
+    zk_drop(k);
+    story_end(s);
+}
+
 /* ---- a write that is refused --------------------------------------------------------------- */
 
 static void slow_disks(struct story *s, uint64_t us)
