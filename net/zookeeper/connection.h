@@ -56,6 +56,9 @@
 #define ZK_RETRY_MS     20
 #define ZK_WRITE_MS     30000
 #define ZK_CHECK_MS     500
+/* A client that knows three servers waits a third of its timeout, which may be 4 s, for the answer
+ * to its connect request. Without a leader for so long it does not come. */
+#define ZK_OPENING_UNSERVED_MS 1000
 #define ZK_HANDSHAKE_MS 10000
 
 enum zk_stage { ZK_STAGE_NEW, ZK_STAGE_OPENING, ZK_STAGE_SERVING, ZK_STAGE_CLOSING };

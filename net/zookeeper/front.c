@@ -275,7 +275,9 @@ static void check_session(struct zk_connection *c)
  * same moment, the client shall look for another node while it has time to. */
 static void check_serving(struct zk_connection *c, uint64_t now_ms)
 {
-    uint64_t patience_ms = c->timeout_ms / 3 + c->session % (c->timeout_ms / 6 + 1);
+    uint64_t patience_ms = c->stage == ZK_STAGE_OPENING
+                               ? ZK_OPENING_UNSERVED_MS
+                               : c->timeout_ms / 3 + c->session % (c->timeout_ms / 6 + 1);
     if (node_is_serving(zk_node(c))) {
         c->unserved_ms = 0;
     } else if (c->unserved_ms == 0) {
@@ -290,6 +292,10 @@ static void zk_tick(void *state, uint64_t now_ms)
     struct zk_connection *c = state;
     if (c->stage == ZK_STAGE_NEW && now_ms - c->opened_ms >= ZK_HANDSHAKE_MS) {
         zk_finish(c, "no connect request came");
+    }
+    if (c->stage == ZK_STAGE_OPENING && now_ms - c->checked_ms >= ZK_CHECK_MS) {
+        c->checked_ms = now_ms;
+        check_serving(c, now_ms);
     }
     if (c->stage == ZK_STAGE_SERVING && now_ms - c->checked_ms >= ZK_CHECK_MS) {
         c->checked_ms = now_ms;
@@ -317,6 +323,9 @@ static uint64_t zk_next_deadline_ms(const void *state)
     const struct zk_connection *c = state;
     if (c->stage == ZK_STAGE_NEW) {
         return c->opened_ms + ZK_HANDSHAKE_MS;
+    }
+    if (c->stage == ZK_STAGE_OPENING) {
+        return c->checked_ms + ZK_CHECK_MS;
     }
     if (c->stage != ZK_STAGE_SERVING) {
         return UINT64_MAX;

@@ -139,6 +139,21 @@ START_TEST(a_node_without_a_leader_takes_no_sessions)
 }
 END_TEST
 
+START_TEST(who_is_about_to_get_a_session_is_sent_away_when_the_leader_is_lost)
+{
+    size_t bytes;
+    w.node->is_held = true;
+    struct zk_peer *p = hello(&(struct zk_hello){.timeout_ms = 5000}, &bytes);
+    zk_world_advance(&w, 3000);
+    ck_assert(!p->is_closed);
+    w.node->is_serving = false;
+    zk_world_advance(&w, 900);
+    ck_assert(!p->is_closed);
+    zk_world_advance(&w, 1200);
+    ck_assert(p->is_closed && bytes == 0);
+}
+END_TEST
+
 START_TEST(closing_a_session_is_answered_and_takes_its_nodes_along)
 {
     EXPECT(zk_ask(a, ZK_CREATE, zk_create_body("/e", "", ZK_FLAG_EPHEMERAL)), "ok /e");
@@ -852,6 +867,7 @@ static Suite *front_suite(void)
     tcase_add_test(tcase, who_asks_for_a_session_that_is_gone_never_gets_a_new_one);
     tcase_add_test(tcase, a_client_that_has_seen_more_is_closed_without_a_word);
     tcase_add_test(tcase, a_node_without_a_leader_takes_no_sessions);
+    tcase_add_test(tcase, who_is_about_to_get_a_session_is_sent_away_when_the_leader_is_lost);
     tcase_add_test(tcase, closing_a_session_is_answered_and_takes_its_nodes_along);
     tcase_add_test(tcase, a_broken_connection_leaves_the_session);
     tcase_add_test(tcase, a_silent_connection_ends_after_its_timeout_and_a_ping_keeps_it);
