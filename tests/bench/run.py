@@ -214,6 +214,22 @@ def backup(scratch):
         sets("no save")
         for node in cluster.nodes:
             node.kill()
+        restore_one(scratch, path, count)
+
+
+def restore_one(scratch, path, count):
+    """From a file to a node that answers."""
+    node = harness.Node(scratch, "restored-%d" % count)
+    begin = time.monotonic()
+    done = subprocess.run([harness.COORDD, "restore", "--from", path, "--data-dir", node.data_dir, "--name", node.name],
+                          stdout=subprocess.PIPE, check=False)
+    harness.expect(done.returncode == 0, "restore ended with %d" % done.returncode)
+    restored = time.monotonic()
+    node.start(wait=False)
+    harness.until(node.is_ready, "it serves", 300)
+    show(bench="restore", nodes=count, restore_seconds=round(restored - begin, 2),
+         start_seconds=round(time.monotonic() - restored, 2))
+    node.kill()
 
 
 def main():
