@@ -314,12 +314,13 @@ static void check_limits(struct doctor *d)
 
 static void check_certificates(struct doctor *d)
 {
+    static const char *const figures[] = {
+        "coord_tls_certificate_expiry_seconds{use=\"client\"}",
+        "coord_tls_certificate_expiry_seconds{use=\"peer\"}"};
     double least = INFINITY;
-    for (size_t i = 0; i < d->count; i++) {
-        const struct doctor_member *m = &d->members[i];
-        double expiry = m->metrics != NULL
-                            ? figure(m->metrics->text, "coord_tls_certificate_expiry_seconds")
-                            : NAN;
+    for (size_t i = 0; i < 2 * d->count; i++) {
+        const struct doctor_member *m = &d->members[i / 2];
+        double expiry = m->metrics != NULL ? figure(m->metrics->text, figures[i % 2]) : NAN;
         double left = expiry - (m->metrics != NULL ? (double)m->metrics->wall_ms / 1000 : 0);
         if (left < CERTIFICATE_WARN_S) {
             doctor_note(d, left < CERTIFICATE_FAIL_S ? DOCTOR_FAIL : DOCTOR_WARN,

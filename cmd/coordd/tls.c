@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <time.h>
 
+/* Who offers both, a browser or Prometheus, wants pages. Clients of gRPC offer h2 alone. */
+#define CLIENT_PROTOCOLS "http/1.1,h2"
+
 /* ---- certificates ------------------------------------------------------------------------ */
 
 static void print_time(int64_t seconds, char *text, size_t bytes)
@@ -183,7 +186,7 @@ enum status tls_ports_open(struct tls_ports *t, const struct config *config, str
     enum status rc = RC_OK;
     if (config_has_tls(&config->tls)) {
         struct tls_options options =
-            options_of(&config->tls, config->tls_client_auth, "h2,http/1.1");
+            options_of(&config->tls, config->tls_client_auth, CLIENT_PROTOCOLS);
         rc = port_open(t, &t->client, "client", &options, metrics, err);
     }
     if (rc == RC_OK && config_has_tls(&config->peer_tls)) {

@@ -253,7 +253,7 @@ static void print_greeting(const struct daemon *d, const char *program)
     printf("  %.*scoordctl%s status\n", folder, program, flag);
     printf("  %.*scoordctl%s create /a hello\n", folder, program, flag);
     printf("  %.*scoordctl%s get /a\n", folder, program, flag);
-    printf("  curl %s%s/metrics\n", has_tls ? "--http1.1 --cacert CA.pem https://" : "http://",
+    printf("  curl %s%s/metrics\n", has_tls ? "--cacert CA.pem https://" : "http://",
            address);
     printf("Ctrl-C stops it.\n");
     (void)fflush(stdout);

@@ -119,6 +119,11 @@ def test_plain_text_is_refused_unless_it_is_allowed(scratch):
     with context.wrap_socket(connect(node.port), server_hostname=HOST) as secure:
         secure.sendall(b"ruok")
         expect(secure.recv(100) == b"imok", "the same inside of TLS")
+    for offered, chosen in [(["h2"], "h2"), (["h2", "http/1.1"], "http/1.1"), (["other"], None)]:
+        context.set_alpn_protocols(offered)
+        with context.wrap_socket(connect(node.port), server_hostname=HOST) as secure:
+            expect(secure.selected_alpn_protocol() == chosen, "ALPN %r: %r" %
+                   (offered, secure.selected_alpn_protocol()))
     old = ssl.create_default_context(cafile=authority.certificate)
     old.set_ciphers("DEFAULT:@SECLEVEL=0")
     old.minimum_version = ssl.TLSVersion.TLSv1

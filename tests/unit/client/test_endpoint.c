@@ -75,10 +75,30 @@ START_TEST(limits_hold)
 }
 END_TEST
 
+START_TEST(a_scheme_stands_in_front_of_all)
+{
+    static const struct {
+        const char *text;
+        enum endpoint_scheme scheme;
+        const char *rest;
+    } cases[] = {{"coords://a:1,b", ENDPOINT_TLS, "a:1,b"},
+                 {"coord://a:1,b", ENDPOINT_PLAIN, "a:1,b"},
+                 {"a:1,b", ENDPOINT_NONE, "a:1,b"},
+                 {"https://a", ENDPOINT_NONE, "https://a"},
+                 {"", ENDPOINT_NONE, ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *text = cases[i].text;
+        ck_assert_int_eq(endpoints_scheme(&text), cases[i].scheme);
+        ck_assert_str_eq(text, cases[i].rest);
+    }
+}
+END_TEST
+
 static Suite *endpoint_suite(void)
 {
     Suite *s = suite_create("endpoint");
     TCase *t = tcase_create("parse");
+    tcase_add_test(t, a_scheme_stands_in_front_of_all);
     tcase_add_test(t, names_and_addresses_with_and_without_port);
     tcase_add_test(t, lists_keep_their_order);
     tcase_add_test(t, what_is_no_endpoint_is_refused);
