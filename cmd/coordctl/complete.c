@@ -201,6 +201,8 @@ static void offer_last(struct completion *c, const char *last)
         offer_commands(c, last);
     } else if (c->words == 0 && !c->wants_help && strstr(command->usage, "PATH") != NULL) {
         offer_paths(c, last);
+    } else if (c->words == 0 && strncmp(command->name, "snapshot ", 9) == 0) {
+        puts("file\t");
     }
 }
 
