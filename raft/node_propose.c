@@ -276,13 +276,14 @@ static enum status admit(const struct node *n, const struct command *c)
 
 /* Behind a write that was refused others of the same client may be under way, sent before the
  * refusal is known. They must not run without it: so until the sender has heard of the refusal, and
- * has told its clients, all that it sends is refused. */
+ * has told its clients, all that it sends is refused. A leader that stops refuses nothing: it takes no
+ * more, and the sender sends all of it, in order, in the next term. */
 static enum status admit_in_order(const struct node *n, struct forward_mark *mark,
                                   const struct message_forward *m, const struct command *c)
 {
     bool is_behind = m->refusals != mark->refusals && !MUTANT_IS(MUTANT_OVERTAKES_REFUSED);
     enum status rc = is_behind ? RC_OVERLOADED : admit(n, c);
-    if (rc != RC_OK && !is_behind) {
+    if (rc != RC_OK && rc != RC_NOT_LEADER && !is_behind) {
         mark->refusals++;
     }
     return rc;

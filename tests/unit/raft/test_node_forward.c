@@ -192,6 +192,24 @@ START_TEST(what_is_behind_a_refused_write_is_refused_until_its_sender_knows)
 }
 END_TEST
 
+/* What it does not take any more is for the next leader, all of it: nothing is refused that the sender
+ * would have to tell its clients. */
+START_TEST(a_leader_that_stops_refuses_nothing)
+{
+    struct fixture x;
+    init(&x);
+    x.n->phase = NODE_STOPPING;
+    forward_one(&x, OTHER, BOOT, 1);
+    ck_assert_uint_eq(x.n->mark_count, 1);
+    ck_assert_uint_eq(x.n->marks[0].refusals, 0);
+    forward_one(&x, OTHER, BOOT, 2);
+    ck_assert_uint_eq(x.n->marks[0].refusals, 0);
+    ck_assert_uint_eq(x.n->forwarded.size, 0);
+    x.n->phase = NODE_RUNNING;
+    finish(&x);
+}
+END_TEST
+
 START_TEST(other_terms_are_dropped)
 {
     struct fixture x;
@@ -305,6 +323,7 @@ static Suite *forward_suite(void)
     tcase_add_test(tcase, what_gathers_is_cut_into_entries_that_fit);
     tcase_add_test(tcase, more_than_the_bound_is_refused_and_taken_later);
     tcase_add_test(tcase, what_is_behind_a_refused_write_is_refused_until_its_sender_knows);
+    tcase_add_test(tcase, a_leader_that_stops_refuses_nothing);
     tcase_add_test(tcase, other_terms_are_dropped);
     tcase_add_test(tcase, nothing_malformed_gets_into_the_log);
     tcase_add_test(tcase, only_who_took_a_write_may_refuse_it);
