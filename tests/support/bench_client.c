@@ -1,8 +1,10 @@
 #include "tests/support/bench_client.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/tls_net.h"
 
 #define TAKE_BYTES ((size_t)256 << 10)
 #define CONNECT_MS 5000
@@ -192,6 +194,9 @@ static void flush(struct bench_connection *connection)
 static void on_turn(void *context)
 {
     struct bench_client *c = context;
+    if (c->tls != NULL) {
+        tls_net_turn(c->tls);
+    }
     for (size_t i = 0; i < c->connection_count; i++) {
         flush(&c->connections[i]);
     }
@@ -209,6 +214,22 @@ void bench_client_turn(struct bench_client *c)
     uv_run(&c->loop, UV_RUN_ONCE);
 }
 
+/* False: the file cannot be used. */
+static bool speak_tls(struct bench_client *c, const char *ca_file)
+{
+    const struct tls_options options = {
+        .ca_file = ca_file, .verify = TLS_VERIFY_REQUIRED, .protocols = "h2"};
+    struct tls_net_options net = {.env = c->env, .log = &c->log, .use = "bench"};
+    struct errmsg err = {0};
+    if (tls_context_open(&options, &net.context, &err) != RC_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        return false;
+    }
+    c->tls = tls_net_new(&net);
+    c->env = tls_net_env(c->tls);
+    return true;
+}
+
 bool bench_client_open(struct bench_client *c, const struct endpoint *endpoints,
                        size_t endpoint_count, size_t connections,
                        const struct bench_events *events, void *owner)
@@ -219,6 +240,10 @@ bool bench_client_open(struct bench_client *c, const struct endpoint *endpoints,
     uv_loop_init(&c->loop);
     c->env = env_uv_new(&c->loop, &c->log);
     env_uv_on_turn(c->env, on_turn, next_deadline, c);
+    const char *ca_file = getenv("COORD_CACERT");
+    if (ca_file != NULL && ca_file[0] != '\0' && !speak_tls(c, ca_file)) {
+        return false;
+    }
     c->connection_count = connections;
     for (size_t i = 0; i < connections; i++) {
         struct bench_connection *connection = &c->connections[i];

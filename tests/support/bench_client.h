@@ -48,6 +48,7 @@ struct bench_events {
 struct bench_client {
     uv_loop_t loop;
     struct env *env;
+    struct tls_net *tls; /* which `env` is then; NULL: plain text */
     struct log log;
     const struct bench_events *events;
     void *owner;
@@ -57,8 +58,9 @@ struct bench_client {
     bool failed; /* a connection or its protocol is broken */
 };
 
-/* Connects all; connection i to endpoint i modulo their number. False after 5 seconds. Lives until
- * the process ends. */
+/* Connects all; connection i to endpoint i modulo their number. Over TLS if the variable
+ * COORD_CACERT names a file of CAs, which have signed the servers' certificates. False after 5
+ * seconds. Lives until the process ends. */
 bool bench_client_open(struct bench_client *c, const struct endpoint *endpoints,
                        size_t endpoint_count, size_t connections,
                        const struct bench_events *events, void *owner);
