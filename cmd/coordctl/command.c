@@ -131,6 +131,29 @@ const struct command commands[] = {
      "show the members and how they fare",
      "The view of the first endpoint that answers; works without a quorum.\n"
      "  coordctl status -o json\n"},
+    {"member list", ctl_member_list, 0, 0, BEHIND_NOTHING, "", "member list",
+     "list the members, their roles and addresses",
+     "STATE is voter, joining (it will be promoted), standby (it stays one) or leaving.\n"
+     "  coordctl member list\n"},
+    {"member add", ctl_member_add, 1, 2, BEHIND_NOTHING, "learner", "member add NAME [PEERS]",
+     "expect a new member, and say how it shall be added",
+     "Then start it: coordd --name NAME --join ANY_MEMBER ... It asks to be added itself, also\n"
+     "without this. PEERS is the HOST:PORT that it must come with.\n"
+     "  coordctl member add n4 --learner\n"},
+    {"member remove", ctl_member_remove, 1, 1, BEHIND_NOTHING, "", "member remove NAME",
+     "remove a member, for ever",
+     "Refused when those that stay would have no majority up. Its id never comes back.\n"
+     "  coordctl member remove n3\n"},
+    {"member replace", ctl_member_replace, 1, 2, BEHIND_NOTHING, "learner",
+     "member replace NAME [PEERS]", "expect a new member in the place of one that is lost",
+     "Then start it under the same name, with an empty data dir and --join. The old one goes\n"
+     "when the new one is in sync.\n"
+     "  coordctl member replace n3\n"},
+    {"member promote", ctl_member_promote, 1, 1, BEHIND_NOTHING, "", "member promote NAME",
+     "make a standby a voter", "  coordctl member promote n4\n"},
+    {"member transfer", ctl_member_transfer, 0, 1, BEHIND_NOTHING, "",
+     "member transfer [NAME]", "hand leadership over, to NAME or whoever is best",
+     "  coordctl member transfer n2\n"},
     {"doctor", ctl_doctor, 0, 0, BEHIND_NOTHING, "", "doctor",
      "look for what is wrong, or soon will be",
      "Asks every member. A line for each check: ok, warn or fail, the check, what was found. Ends\n"

@@ -59,6 +59,7 @@ struct ctl {
     bool reverse;
     bool paths;
     bool not_renewable;
+    bool learner;
     bool force;
     bool has_session;   /* --session, COORD_SESSION */
     bool wants_help;
@@ -171,6 +172,12 @@ int ctl_stat(struct ctl *ctl);
 int ctl_sync(struct ctl *ctl);
 int ctl_txn(struct ctl *ctl);
 int ctl_status(struct ctl *ctl);
+int ctl_member_list(struct ctl *ctl);
+int ctl_member_add(struct ctl *ctl);
+int ctl_member_remove(struct ctl *ctl);
+int ctl_member_replace(struct ctl *ctl);
+int ctl_member_promote(struct ctl *ctl);
+int ctl_member_transfer(struct ctl *ctl);
 int ctl_doctor(struct ctl *ctl);
 int ctl_session_open(struct ctl *ctl);
 int ctl_session_list(struct ctl *ctl);

@@ -312,6 +312,7 @@ const struct option options[] = {
     {.name = "force", .help = "replace a file that is there", FLAG(force)},
     {.name = "paths", .help = "with the nodes attached to it", FLAG(paths)},
     {.name = "not-renewable", .help = "lives for its TTL and not longer", FLAG(not_renewable)},
+    {.name = "learner", .help = "it stays a standby: serves, and does not vote", FLAG(learner)},
     {.name = "limit",
      .value = "N",
      .help = "at most so many",

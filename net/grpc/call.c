@@ -265,6 +265,10 @@ void grpc_call_closed(struct grpc_call *call)
         node_read_cancel(c->env->node, &call->read);
     } else if (call->state == GRPC_CALL_ASKING) {
         node_ttl_cancel(c->env->node, &call->ttl);
+    } else if (call->state == GRPC_CALL_CHANGING) {
+        node_change_cancel(c->env->node, call->change);
+        mem_free(call->change);
+        call->change = NULL;
     }
     login_cancel(&call->login);
     if (call->state != GRPC_CALL_FINISHED) {

@@ -100,6 +100,7 @@ enum grpc_call_state {
     GRPC_CALL_WRITING, /* the node has it */
     GRPC_CALL_READING,
     GRPC_CALL_ASKING, /* the leader, about a lease */
+    GRPC_CALL_CHANGING, /* the members */
     GRPC_CALL_FINISHED,
 };
 
@@ -141,10 +142,12 @@ struct grpc_call {
             struct node_read read;
             struct node_ttl ttl; /* may come before a read that is filled already */
         };
+        struct node_change *change; /* CHANGING: of its own memory */
     };
     void (*written)(struct grpc_call *call, const struct reply *reply);
     void (*got)(struct grpc_call *call, const struct query_result *result);
     void (*told)(struct grpc_call *call, bool found, uint64_t remaining_ms);
+    void (*changed)(struct grpc_call *call, bool already, const char *detail);
     uint64_t session; /* named by the header of the request, 0 = none */
     /* The handler's own, zero at first. */
     uint64_t word;
@@ -177,6 +180,11 @@ void grpc_call_write(struct grpc_call *call, const struct command *c,
 void grpc_call_read(struct grpc_call *call, void (*got)(struct grpc_call *call,
                                                          const struct query_result *result));
 
+/* A change of the members: kind, names and address of `change` are copied. `changed` when it is
+ * done; else the call fails with the reason. */
+void grpc_call_change(struct grpc_call *call, const struct node_change *change,
+                      void (*changed)(struct grpc_call *call, bool already,
+                                      const char *detail));
 /* The same for the time that a lease has to live, which only the leader knows. */
 void grpc_call_ask_ttl(struct grpc_call *call, uint64_t lease,
                        void (*told)(struct grpc_call *call, bool found,

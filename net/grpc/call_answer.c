@@ -4,7 +4,9 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/mem.h"
 #include "net/grpc/call_internal.h"
+#include "raft/message.h"
 
 #define CALL_TEXT_BYTES 512
 
@@ -423,4 +425,54 @@ void grpc_call_ask_ttl(struct grpc_call *call, uint64_t lease,
     } else {
         call_awaits_node(call, GRPC_CALL_ASKING);
     }
+}
+
+/* ---- changes of the members -------------------------------------------------------------- */
+
+/* So long before the client gives up it is told how far the change is. */
+#define CHANGE_MARGIN_MS 100
+
+static void call_changed_cb(struct node_change *change, enum status rc, uint8_t verdict,
+                            bool already, const char *text)
+{
+    struct grpc_call *call = change->owner;
+    call->state = GRPC_CALL_HANDLED;
+    call->change = NULL;
+    if (rc == RC_TIMEOUT) {
+        grpc_call_fail(call, GRPC_DEADLINE_EXCEEDED, "%s: %s",
+                       change->has_begun ? "still under way" : "not begun",
+                       text[0] != '\0' ? text : "the leader did not answer");
+    } else if (rc != RC_OK) {
+        call_fail_status(call, rc, false);
+    } else if (verdict == MEMBER_UNKNOWN) {
+        grpc_call_fail(call, GRPC_NOT_FOUND, "%s", text);
+    } else if (verdict == MEMBER_REFUSED) {
+        grpc_call_fail(call, GRPC_FAILED_PRECONDITION, "%s", text);
+    } else {
+        call->changed(call, already, text);
+        arena_clear(&call->connection->shared->scratch);
+    }
+    mem_free(change);
+}
+
+void grpc_call_change(struct grpc_call *call, const struct node_change *change,
+                      void (*changed)(struct grpc_call *call, bool already, const char *detail))
+{
+    struct env *env = call->connection->env->env;
+    uint64_t now = env->now_ms(env);
+    uint64_t deadline = call->deadline_ms;
+    struct node_change *copy = mem_alloc(sizeof *copy);
+    *copy = *change;
+    copy->done = call_changed_cb;
+    copy->owner = call;
+    call->changed = changed;
+    deadline = deadline > now + 2 * CHANGE_MARGIN_MS ? deadline - CHANGE_MARGIN_MS : deadline;
+    enum status rc = node_change(grpc_call_node(call), copy, deadline);
+    if (rc != RC_OK) {
+        mem_free(copy);
+        call_fail_status(call, rc, false);
+        return;
+    }
+    call->change = copy;
+    call_awaits_node(call, GRPC_CALL_CHANGING);
 }

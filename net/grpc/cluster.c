@@ -1,7 +1,10 @@
 /* coord.v1.Cluster: who the members are and how they fare, as this node sees it. */
+#include <string.h>
+
 #include "coord/v1/cluster.pb-c.h"
 #include "base/version.h"
 #include "net/grpc/answer.h"
+#include "raft/message.h"
 #include "store/store.h"
 
 static const char *member_role(const struct node_member_status *member)
@@ -13,6 +16,17 @@ static const char *member_role(const struct node_member_status *member)
         return "down";
     }
     return member->role == MEMBER_VOTER ? "follower" : "standby";
+}
+
+static const char *member_state(const struct node_member_status *member)
+{
+    if (member->is_leaving) {
+        return "leaving";
+    }
+    if (member->role == MEMBER_VOTER) {
+        return "voter";
+    }
+    return member->is_learner ? "standby" : "joining";
 }
 
 /* Members as messages that borrow from `status`; the array is gone when the handler returns. */
@@ -32,6 +46,8 @@ static Coord__V1__Member **members_fill(struct grpc_call *call,
         to->client_address = answer_text(from->client_address);
         to->is_up = from->is_up;
         to->match_index = from->match_index;
+        to->state = answer_text(member_state(from));
+        to->waits_for = answer_text(from->waits_for);
         list[i] = to;
     }
     return list;
@@ -141,6 +157,74 @@ static void metrics_call(struct grpc_call *call, const ProtobufCMessage *request
     buf_close(&text);
 }
 
+/* ---- changes ----------------------------------------------------------------------------- */
+
+static void member_changed(struct grpc_call *call, bool already, const char *detail)
+{
+    Coord__V1__ReplyHeader header = answer_header_of_now(call);
+    Coord__V1__MemberChangeReply message;
+    coord__v1__member_change_reply__init(&message);
+    message.header = &header;
+    message.already = already;
+    message.detail = answer_text(detail);
+    grpc_call_reply(call, &message.base);
+}
+
+/* Names and addresses that do not fit are no member's; the leader judges the rest. */
+static void member_change(struct grpc_call *call, const Coord__V1__RequestHeader *header,
+                          enum member_request kind, const char *name, const char *address,
+                          bool learner)
+{
+    struct node_change change = {.kind = (uint8_t)kind, .learner = learner};
+    if (!answer_session(call, header)) {
+        return;
+    }
+    if (strlen(name) >= sizeof change.name) {
+        grpc_call_fail(call, GRPC_INVALID_ARGUMENT, "name: longer than %zu characters",
+                       sizeof change.name - 1);
+        return;
+    }
+    if (strlen(address) >= sizeof change.address) {
+        grpc_call_fail(call, GRPC_INVALID_ARGUMENT, "peer_address: longer than %zu characters",
+                       sizeof change.address - 1);
+        return;
+    }
+    memcpy(change.name, name, strlen(name) + 1);
+    memcpy(change.address, address, strlen(address) + 1);
+    grpc_call_change(call, &change, member_changed);
+}
+
+static void add_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__MemberAddRequest *r = (const Coord__V1__MemberAddRequest *)message;
+    member_change(call, r->header, MEMBER_ADD, r->name, r->peer_address, r->learner);
+}
+
+static void remove_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__MemberRemoveRequest *r = (const Coord__V1__MemberRemoveRequest *)message;
+    member_change(call, r->header, MEMBER_REMOVE, r->name, "", false);
+}
+
+static void replace_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__MemberReplaceRequest *r = (const Coord__V1__MemberReplaceRequest *)message;
+    member_change(call, r->header, MEMBER_REPLACE, r->name, r->peer_address, r->learner);
+}
+
+static void promote_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__MemberPromoteRequest *r = (const Coord__V1__MemberPromoteRequest *)message;
+    member_change(call, r->header, MEMBER_PROMOTE, r->name, "", false);
+}
+
+static void transfer_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__TransferLeadershipRequest *r =
+        (const Coord__V1__TransferLeadershipRequest *)message;
+    member_change(call, r->header, MEMBER_TRANSFER, r->name, "", false);
+}
+
 static const struct grpc_method methods[] = {
     {.name = "Status",
      .needs = GRPC_NEEDS_USER,
@@ -150,6 +234,21 @@ static const struct grpc_method methods[] = {
      .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__members_request__descriptor,
      .message = members_call},
+    {.name = "MemberAdd",
+     .request = &coord__v1__member_add_request__descriptor,
+     .message = add_call},
+    {.name = "MemberRemove",
+     .request = &coord__v1__member_remove_request__descriptor,
+     .message = remove_call},
+    {.name = "MemberReplace",
+     .request = &coord__v1__member_replace_request__descriptor,
+     .message = replace_call},
+    {.name = "MemberPromote",
+     .request = &coord__v1__member_promote_request__descriptor,
+     .message = promote_call},
+    {.name = "TransferLeadership",
+     .request = &coord__v1__transfer_leadership_request__descriptor,
+     .message = transfer_call},
     {.name = "Metrics",
      .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__metrics_request__descriptor,

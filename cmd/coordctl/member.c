@@ -1,0 +1,128 @@
+/* The members: list, add, remove, replace, promote, transfer. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "cmd/coordctl/ctl.h"
+#include "coord/v1/cluster.pb-c.h"
+
+static json_t *member_json(const Coord__V1__Member *m)
+{
+    return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:b, s:I, s:s}", "name", m->name, "id",
+                     ctl_json_hex(m->id), "state", m->state, "role", m->role, "peer_address",
+                     m->peer_address, "client_address", m->client_address, "is_up", m->is_up,
+                     "match_index", (json_int_t)m->match_index, "waits_for", m->waits_for);
+}
+
+static const char *or_dash(const char *text)
+{
+    return text[0] != '\0' ? text : "-";
+}
+
+int ctl_member_list(struct ctl *ctl)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__MembersRequest request = COORD__V1__MEMBERS_REQUEST__INIT;
+    request.header = &header;
+    ProtobufCMessage *m;
+    int exit_code = ctl_call(ctl, CLIENT_MEMBERS, &request.base, &header, &m);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
+    }
+    const Coord__V1__MembersReply *reply = (const Coord__V1__MembersReply *)m;
+    json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
+    if (array == NULL && ctl->output == OUTPUT_TABLE) {
+        printf("%-16s %-16s %-8s %-9s %-22s %s\n", "NAME", "ID", "STATE", "ROLE", "CLIENTS",
+               "PEERS");
+    }
+    for (size_t i = 0; i < reply->n_members; i++) {
+        const Coord__V1__Member *member = reply->members[i];
+        if (array != NULL) {
+            json_array_append_new(array, member_json(member));
+            continue;
+        }
+        printf("%-16s %016" PRIx64 " %-8s %-9s %-22s %s%s%s\n", member->name, member->id,
+               member->state, member->role, or_dash(member->client_address),
+               or_dash(member->peer_address), member->waits_for[0] != '\0' ? "  " : "",
+               member->waits_for);
+    }
+    if (array != NULL) {
+        ctl_print_json(ctl, array);
+    }
+    client_reply_free(m);
+    return EXIT_DONE;
+}
+
+/* "n3 is removed", or the same as JSON. */
+static int change(struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
+                  Coord__V1__RequestHeader *header)
+{
+    ProtobufCMessage *m;
+    int exit_code = ctl_call(ctl, method, request, header, &m);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
+    }
+    const Coord__V1__MemberChangeReply *reply = (const Coord__V1__MemberChangeReply *)m;
+    if (ctl_is_json(ctl)) {
+        ctl_print_json(ctl, json_pack("{s:b, s:s}", "already", reply->already, "detail",
+                                      reply->detail));
+    } else {
+        printf("%s%s\n", reply->already ? "already done: " : "", reply->detail);
+    }
+    client_reply_free(m);
+    return EXIT_DONE;
+}
+
+static char *word(const struct ctl *ctl, size_t i)
+{
+    return ctl_text(i < ctl->word_count ? ctl->words[i] : "");
+}
+
+int ctl_member_add(struct ctl *ctl)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__MemberAddRequest request = COORD__V1__MEMBER_ADD_REQUEST__INIT;
+    request.header = &header;
+    request.name = word(ctl, 0);
+    request.peer_address = word(ctl, 1);
+    request.learner = ctl->learner;
+    return change(ctl, CLIENT_MEMBER_ADD, &request.base, &header);
+}
+
+int ctl_member_remove(struct ctl *ctl)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__MemberRemoveRequest request = COORD__V1__MEMBER_REMOVE_REQUEST__INIT;
+    request.header = &header;
+    request.name = word(ctl, 0);
+    return change(ctl, CLIENT_MEMBER_REMOVE, &request.base, &header);
+}
+
+int ctl_member_replace(struct ctl *ctl)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__MemberReplaceRequest request = COORD__V1__MEMBER_REPLACE_REQUEST__INIT;
+    request.header = &header;
+    request.name = word(ctl, 0);
+    request.peer_address = word(ctl, 1);
+    request.learner = ctl->learner;
+    return change(ctl, CLIENT_MEMBER_REPLACE, &request.base, &header);
+}
+
+int ctl_member_promote(struct ctl *ctl)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__MemberPromoteRequest request = COORD__V1__MEMBER_PROMOTE_REQUEST__INIT;
+    request.header = &header;
+    request.name = word(ctl, 0);
+    return change(ctl, CLIENT_MEMBER_PROMOTE, &request.base, &header);
+}
+
+int ctl_member_transfer(struct ctl *ctl)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__TransferLeadershipRequest request =
+        COORD__V1__TRANSFER_LEADERSHIP_REQUEST__INIT;
+    request.header = &header;
+    request.name = word(ctl, 0);
+    return change(ctl, CLIENT_TRANSFER_LEADERSHIP, &request.base, &header);
+}
