@@ -24,6 +24,7 @@
 
 #define LOOK_MS          10
 #define SILENT_TIMEOUTS  5 /* election timeouts without an answer: a member is down */
+#define FRESH_HEARTBEATS 3
 #define HAND_OVER_MS     500
 #define HAND_OVER_LAG    4096 /* entries: who lacks more has to catch up first */
 #define SLOW_LOOK_MS     250
@@ -36,10 +37,23 @@ static uint32_t election_timeout_ms(const struct node *n)
                                                : ENGINE_ELECTION_TIMEOUT_MS;
 }
 
+/* Not known to be down. */
 static bool is_live(const struct node *n, uint64_t id)
 {
     return id == n->identity.node_id ||
-           engine_silence_ms(n->engine, id) < SILENT_TIMEOUTS * election_timeout_ms(n);
+           (peers_is_up(n->peers, id) &&
+            engine_silence_ms(n->engine, id) < SILENT_TIMEOUTS * election_timeout_ms(n));
+}
+
+/* Known to be up a moment ago: it answers every heartbeat. A step that needs it must not be taken
+ * on older news. */
+static bool is_answering(const struct node *n, uint64_t id)
+{
+    uint32_t heartbeat_ms =
+        n->options.heartbeat_ms != 0 ? n->options.heartbeat_ms : ENGINE_HEARTBEAT_MS;
+    return id == n->identity.node_id ||
+           (is_live(n, id) &&
+            engine_silence_ms(n->engine, id) < FRESH_HEARTBEATS * (uint64_t)heartbeat_ms);
 }
 
 static const char *name_of(const struct engine_member *m, struct node_member *scratch)
@@ -109,8 +123,9 @@ const char *node_member_waits_for(const struct node *n, uint64_t id)
 
 /* Of the voters without `leaves` (0 = all), and with `comes` (0 = none), is a majority up? If not,
  * `down` names who is not. */
-static bool majority_is_up(const struct node *n, uint64_t leaves, uint64_t comes, char *down,
-                           size_t bytes)
+static bool majority_is(const struct node *n,
+                        bool (*is_up)(const struct node *n, uint64_t id), uint64_t leaves,
+                        uint64_t comes, char *down, size_t bytes)
 {
     const struct engine_configuration *c = engine_configuration(n->engine);
     size_t voters = 0;
@@ -124,7 +139,7 @@ static bool majority_is_up(const struct node *n, uint64_t leaves, uint64_t comes
             continue;
         }
         voters++;
-        if (is_live(n, m->id)) {
+        if (is_up(n, m->id)) {
             live++;
         } else if (used < bytes) {
             int size = snprintf(down + used, bytes - used, "%s%s", used > 0 ? ", " : "",
@@ -159,7 +174,7 @@ static enum status check_removal(const struct node *n, const struct engine_membe
                           "two; add a member first",
                           name_of(m, &scratch));
     }
-    if (!majority_is_up(n, m->id, 0, down, sizeof down)) {
+    if (!majority_is(n, is_live, m->id, 0, down, sizeof down)) {
         return errmsg_set(err, RC_REFUSED,
                           "without %s no majority of the voters that stay is up: %s %s down",
                           name_of(m, &scratch), down, strchr(down, ',') != NULL ? "are" : "is");
@@ -179,9 +194,14 @@ static enum status step_remove(struct node *n, uint64_t id, struct errmsg *err)
     if (at == next.count) {
         return RC_OK;
     }
+    char silent[128];
+    bool is_voter = next.members[at].role == ENGINE_VOTER;
     enum status rc = check_removal(n, &next.members[at], err);
     if (rc != RC_OK) {
         return rc;
+    }
+    if (is_voter && !majority_is(n, is_answering, id, 0, silent, sizeof silent)) {
+        return errmsg_set(err, RC_REFUSED, "no fresh answer from %s", silent);
     }
     next.count--;
     memmove(next.members + at, next.members + at + 1,
@@ -199,9 +219,8 @@ static enum status step_promote(struct node *n, uint64_t id, struct errmsg *err)
         if (m->id != id || !node_parse_member(m->address, &parsed)) {
             continue;
         }
-        if (!majority_is_up(n, 0, id, down, sizeof down)) {
-            return errmsg_set(err, RC_REFUSED, "no majority of the voters would be up: %s down",
-                              down);
+        if (!majority_is(n, is_answering, 0, id, down, sizeof down)) {
+            return errmsg_set(err, RC_REFUSED, "no fresh answer from %s", down);
         }
         struct member_notes notes = node_member_notes(m->address);
         notes.learner = false;
@@ -607,6 +626,12 @@ static void judge_remove(struct judge *j)
         return;
     }
     struct node_member scratch;
+    char silent[128];
+    if (j->member->role == ENGINE_VOTER &&
+        !majority_is(j->node, is_answering, j->member->id, 0, silent, sizeof silent)) {
+        say(j, MEMBER_UNDER_WAY, "no fresh answer from %s", silent);
+        return;
+    }
     node_put_tombstone(j->node, j->member->id, name_of(j->member, &scratch));
     say(j, MEMBER_UNDER_WAY, "%s is leaving", j->name);
 }

@@ -80,6 +80,7 @@ class Node:
     """One coordd: its flags, and the process while it runs."""
 
     def __init__(self, scratch, name="coord", peers=None, **flags):
+        """Of a cluster: `peers` by name. One that joins has the flags join and peer_listen."""
         self.name = name
         self.scratch = scratch
         self.data_dir = os.path.join(scratch, name)

@@ -38,6 +38,7 @@ struct node {
     size_t confirmed;       /* touches by reads that were served */
     bool has_ttl;           /* the keeper knows every lease, and this is what is left */
     uint64_t ttl_ms;
+    struct node_change *change; /* asked for last; the test completes it */
 };
 
 static inline struct node *fake_node_new(void)
@@ -199,6 +200,25 @@ enum status node_ttl(struct node *n, struct node_ttl *t, uint64_t deadline_ms)
 void node_ttl_cancel(struct node *n, struct node_ttl *t)
 {
     list_remove(&t->link);
+    n->pending--;
+    n->cancelled++;
+}
+
+enum status node_change(struct node *n, struct node_change *c, uint64_t deadline_ms)
+{
+    if (n->submit_rc != RC_OK) {
+        return n->submit_rc;
+    }
+    c->deadline_ms = deadline_ms;
+    n->change = c;
+    n->pending++;
+    return RC_OK;
+}
+
+void node_change_cancel(struct node *n, struct node_change *c)
+{
+    PRE(n->change == c);
+    n->change = NULL;
     n->pending--;
     n->cancelled++;
 }

@@ -5,6 +5,7 @@
 #include "grpc/health/v1/health.pb-c.h"
 #include "grpc/reflection/v1/reflection.pb-c.h"
 #include "net/grpc/call.h"
+#include "raft/message.h"
 #include "tests/support/check_main.h"
 #include "tests/support/fake_node.h"
 #include "tests/support/grpc_peer.h"
@@ -831,6 +832,69 @@ START_TEST(members_are_read_behind_a_barrier)
 }
 END_TEST
 
+static struct peer_call *ask_removal(const char *name)
+{
+    Coord__V1__MemberRemoveRequest request;
+    coord__v1__member_remove_request__init(&request);
+    request.name = text(name);
+    return peer_unary(peer, "/coord.v1.Cluster/MemberRemove", &request.base);
+}
+
+static void complete_change(enum status rc, uint8_t verdict, const char *why)
+{
+    struct node_change *c = node->change;
+    node->change = NULL;
+    node->pending--;
+    c->done(c, rc, verdict, verdict == MEMBER_DONE, why);
+    peer_run(peer);
+}
+
+START_TEST(a_change_of_the_members_is_answered_by_its_verdict)
+{
+    static const struct {
+        enum status rc;
+        uint8_t verdict;
+        enum grpc_code code;
+        const char *text;
+    } cases[] = {
+        {RC_OK, MEMBER_DONE, GRPC_OK, ""},
+        {RC_OK, MEMBER_REFUSED, GRPC_FAILED_PRECONDITION, "n2 is down"},
+        {RC_OK, MEMBER_UNKNOWN, GRPC_NOT_FOUND, "no member is called n3"},
+        {RC_TIMEOUT, 0, GRPC_DEADLINE_EXCEEDED, "not begun: it waits"},
+        {RC_NO_LEADER, 0, GRPC_UNAVAILABLE, "not executed"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct peer_call *call = ask_removal("n3");
+        ck_assert(!call->is_closed);
+        ck_assert_int_eq(node->change->kind, MEMBER_REMOVE);
+        ck_assert_str_eq(node->change->name, "n3");
+        complete_change(cases[i].rc, cases[i].verdict,
+                        cases[i].rc == RC_TIMEOUT ? "it waits" : cases[i].text);
+        ck_assert_int_eq(peer_call_code(call), cases[i].code);
+        if (cases[i].code == GRPC_OK) {
+            Coord__V1__MemberChangeReply *reply =
+                peer_call_unpack(call, 0, &coord__v1__member_change_reply__descriptor);
+            ck_assert(reply->already);
+            coord__v1__member_change_reply__free_unpacked(reply, NULL);
+        }
+        peer_call_free(call);
+    }
+    ck_assert_uint_eq(node->pending, 0);
+}
+END_TEST
+
+START_TEST(a_name_that_is_too_long_is_nobodys)
+{
+    char name[NODE_NAME_BYTES_MAX + 1];
+    memset(name, 'n', sizeof name);
+    name[sizeof name - 1] = '\0';
+    struct peer_call *call = ask_removal(name);
+    ck_assert_int_eq(peer_call_code(call), GRPC_INVALID_ARGUMENT);
+    ck_assert_ptr_null(node->change);
+    peer_call_free(call);
+}
+END_TEST
+
 /* ---- health ------------------------------------------------------------------------------ */
 
 static int health_check(const char *service, int *status)
@@ -1103,6 +1167,8 @@ static Suite *services_suite(void)
     tcase_add_test(tcase, consistency_reaches_the_node);
     tcase_add_test(tcase, status_answers_without_a_quorum);
     tcase_add_test(tcase, members_are_read_behind_a_barrier);
+    tcase_add_test(tcase, a_change_of_the_members_is_answered_by_its_verdict);
+    tcase_add_test(tcase, a_name_that_is_too_long_is_nobodys);
     tcase_add_test(tcase, health_follows_the_node);
     tcase_add_test(tcase, health_watch_pushes_changes);
     tcase_add_test(tcase, health_watch_of_an_unknown_service_stays_open);
