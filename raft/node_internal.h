@@ -331,6 +331,7 @@ bool node_name_was_removed(const struct node *n, const char *name);
 struct member_invitation node_invitation(const struct node *n, const char *name);
 /* These propose, if this node leads, not too often. */
 void node_put_tombstone(struct node *n, uint64_t id, const char *name);
+void node_drop_tombstone(struct node *n, uint64_t id);
 void node_put_invitation(struct node *n, const char *name, const struct member_invitation *i);
 void node_drop_invitation(struct node *n, const char *name);
 void node_on_configuration(struct node *n, const struct engine_configuration *c);

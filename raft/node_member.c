@@ -316,6 +316,12 @@ static bool look_after_leaving(struct node *n, const struct engine_member *m)
         }
         return true;
     }
+    if (m->role == ENGINE_VOTER && voter_count(engine_configuration(n->engine)) <= 2) {
+        /* Two removals were promised at once. This one can never come to be. */
+        log_warn(n->log, "member.stays", "id=%016" PRIx64 " reason=\"two voters stay\"", m->id);
+        node_drop_tombstone(n, m->id);
+        return false;
+    }
     rc = step_remove(n, m->id, &err);
     if (rc != RC_OK) {
         note_wait(n, m->id, "%s", err.text);
@@ -624,6 +630,15 @@ static void judge_remove(struct judge *j)
     if (check_removal(j->node, j->member, &err) != RC_OK) {
         say(j, MEMBER_REFUSED, "%s", err.text);
         return;
+    }
+    const struct engine_configuration *c = engine_configuration(j->node->engine);
+    for (size_t i = 0; i < c->count; i++) {
+        struct node_member other;
+        if (node_has_tombstone(j->node, c->members[i].id)) {
+            say(j, MEMBER_UNDER_WAY, "one at a time: %s is leaving",
+                name_of(&c->members[i], &other));
+            return;
+        }
     }
     struct node_member scratch;
     char silent[128];

@@ -182,6 +182,13 @@ void node_put_tombstone(struct node *n, uint64_t id, const char *name)
     key_put(n, removed_key(id, key), slice_str(name));
 }
 
+/* Only while it is a member. */
+void node_drop_tombstone(struct node *n, uint64_t id)
+{
+    char key[KEY_BYTES_MAX];
+    key_put(n, removed_key(id, key), slice_make(NULL, 0));
+}
+
 struct member_invitation node_invitation(const struct node *n, const char *name)
 {
     char key[KEY_BYTES_MAX];

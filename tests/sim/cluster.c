@@ -40,7 +40,8 @@ static void node_log_sink(void *context, enum log_level level, const char *line)
 {
     struct cluster_node *n = context;
     (void)level;
-    n->has_changed |= strncmp(line, "raft.state", strlen("raft.state")) == 0;
+    n->has_changed |= strncmp(line, "raft.state", strlen("raft.state")) == 0 ||
+                      strncmp(line, "node.refused", strlen("node.refused")) == 0;
     world_trace(&n->cluster->world, "%s: %s", n->name, line);
 }
 
@@ -69,6 +70,7 @@ static void disk_created_cb(void *context, const char *path)
 void cluster_init(struct cluster *c, const struct cluster_options *options)
 {
     *c = (struct cluster){.options = *options, .zookeeper = zk_settings_default};
+    c->options.first = options->first != 0 ? options->first : options->nodes;
     c->zookeeper.timeout_ms_min = ZOOKEEPER_TIMEOUT_MS_MIN;
     c->zookeeper.timeout_ms_max = ZOOKEEPER_TIMEOUT_MS_MAX;
     c->zookeeper.linearizable_reads = options->linearizable_reads;
@@ -77,6 +79,7 @@ void cluster_init(struct cluster *c, const struct cluster_options *options)
     for (uint32_t i = 0; i < options->nodes; i++) {
         struct cluster_node *n = &c->nodes[i];
         n->cluster = c;
+        n->is_out = i >= c->options.first;
         sim_host_init(&n->host, &c->world, &c->net, i);
         n->host.disk.created = disk_created_cb;
         n->host.disk.context = n;
@@ -206,6 +209,12 @@ static void check_state(struct cluster *c, struct cluster_node *n)
                    n->term, status.term);
     }
     char state = status.state[0];
+    if (strcmp(status.state, "removed") == 0) {
+        if (!n->may_be_removed) {
+            world_fail(&c->world, "%s was removed, and nobody asked for it", n->name);
+        }
+        n->is_out = true; /* ends in cluster_step */
+    }
     bool is_new = status.term != n->term || state != n->state;
     n->term = status.term;
     n->state = state;
@@ -355,6 +364,13 @@ enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *e
     n->applied_index = n->revision = n->term = 0;
     n->state = 0;
     n->has_changed = true;
+    struct node_member others[CLUSTER_NODES_MAX];
+    size_t other_count = 0;
+    for (uint32_t i = 0; i < c->options.nodes; i++) {
+        if (i != node) {
+            others[other_count++] = c->members[i];
+        }
+    }
     struct node_options o = {
         .env = &n->process->env,
         .log = &n->log,
@@ -363,8 +379,11 @@ enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *e
         .peer_host = c->options.nodes > 1 ? n->name : NULL,
         .peer_port = PEER_PORT,
         .client_address = n->name,
-        .members = c->members,
-        .member_count = c->options.nodes > 1 ? c->options.nodes : 0,
+        .members = n->joins ? NULL : c->members,
+        .member_count = c->options.nodes > 1 && !n->joins ? c->options.first : 0,
+        .join = n->joins ? others : NULL,
+        .join_count = n->joins ? other_count : 0,
+        .learner = n->is_learner,
         .election_timeout_ms = c->options.election_timeout_ms,
         .heartbeat_ms = c->options.heartbeat_ms,
         .wal_segment_bytes = c->options.wal_segment_bytes,
@@ -426,7 +445,7 @@ bool cluster_start(struct cluster *c, uint32_t node)
 void cluster_start_all(struct cluster *c)
 {
     for (uint32_t i = 0; i < c->options.nodes; i++) {
-        if (c->nodes[i].node == NULL && !c->nodes[i].is_refused) {
+        if (c->nodes[i].node == NULL && !c->nodes[i].is_refused && !c->nodes[i].is_out) {
             (void)cluster_start(c, i);
         }
     }
@@ -463,9 +482,18 @@ void cluster_crash(struct cluster *c, uint32_t node, enum death how)
 static void node_restart_cb(void *context)
 {
     struct cluster_node *n = context;
-    if (n->node == NULL) {
+    if (n->node == NULL && !n->is_out) {
         (void)cluster_start(n->cluster, n->host.number);
     }
+}
+
+void cluster_lose_disk(struct cluster *c, uint32_t node)
+{
+    struct cluster_node *n = &c->nodes[node];
+    PRE(n->node == NULL);
+    sim_disk_wipe(&n->host.disk);
+    n->joins = true;
+    n->may_be_removed = false;
 }
 
 void cluster_restart_in(struct cluster *c, uint32_t node, uint64_t delay_us)
@@ -509,11 +537,14 @@ bool cluster_is_equal(const struct cluster *c)
     uint64_t first = 0;
     for (uint32_t i = 0; i < c->options.nodes; i++) {
         struct node_status s;
+        if (c->nodes[i].is_out) {
+            continue;
+        }
         if (c->nodes[i].node == NULL) {
             return false;
         }
         node_status(c->nodes[i].node, &s);
-        first = i == 0 ? s.applied_index : first;
+        first = first == 0 ? s.applied_index : first;
         if (s.applied_index == 0 || s.applied_index != first || s.last_index != first) {
             return false;
         }
@@ -563,7 +594,9 @@ static void node_ended(struct cluster *c, struct cluster_node *n)
         c->deaths_in_job++;
         cluster_crash(c, n->host.number, DEATH_POWER);
     } else if (n->has_fatal) {
-        if (!n->is_expected_fatal) {
+        /* As at every start, a log cannot be begun on a full disk. */
+        bool is_full = n->joins && n->fatal_rc == RC_NO_SPACE;
+        if (!n->is_expected_fatal && !is_full) {
             world_fail(&c->world, "%s stopped itself: %s", n->name, n->fatal_why);
         }
         bool power = world_chance(&c->world, 500);
@@ -606,9 +639,13 @@ bool cluster_step(struct cluster *c)
     for (uint32_t i = 0; i < c->options.nodes; i++) {
         struct cluster_node *n = &c->nodes[i];
         check_failed_disk(c, n);
+        /* Who joins opens its log when it is told to, not only when it starts. */
+        n->disk_died = n->disk_died || (n->node != NULL && n->host.disk.is_dead);
         bool has_ended = n->has_fatal || n->disk_died || (n->node_stopped && n->server_stopped);
         if (n->node != NULL && has_ended) {
             node_ended(c, n);
+        } else if (n->node != NULL && n->is_out) {
+            cluster_crash(c, i, DEATH_KILL); /* it has said that it is no member any more */
         }
     }
     sim_net_reap(&c->net);

@@ -16,7 +16,7 @@
 #include "tests/sim/sim_net.h"
 #include "tests/sim/world.h"
 
-#define CLUSTER_NODES_MAX   5
+#define CLUSTER_NODES_MAX   7
 #define CLUSTER_CLIENT_PORT 7400 /* remote.c knows it too */
 
 /* Of sessions: the shortest that there are, as the others have. */
@@ -27,7 +27,8 @@ struct cluster;
 
 struct cluster_options {
     uint64_t seed;
-    uint32_t nodes;
+    uint32_t nodes; /* hosts for nodes */
+    uint32_t first; /* of these are the first members; 0 = all */
     bool trace;
     uint32_t election_timeout_ms;
     uint32_t heartbeat_ms;
@@ -72,6 +73,10 @@ struct cluster_node {
     char fatal_why[256];
     bool disk_died;
     bool is_refused; /* may not be restarted: scenarios only */
+    bool is_out;     /* no member: it is not started */
+    bool joins;      /* its disk was empty: it asks to be added */
+    bool is_learner; /* as a learner */
+    bool may_be_removed; /* somebody asked for that */
     uint64_t applied_index;
     uint64_t revision;
     uint64_t term;
@@ -140,6 +145,8 @@ void cluster_start_all(struct cluster *c);
 void cluster_link_init(struct cluster *c, uint32_t from, uint32_t to);
 /* Ends a node that is up. Never from inside a callback of the node. */
 void cluster_crash(struct cluster *c, uint32_t node, enum death how);
+/* It is down: with an empty disk it will ask to be added. */
+void cluster_lose_disk(struct cluster *c, uint32_t node);
 void cluster_restart_in(struct cluster *c, uint32_t node, uint64_t delay_us);
 /* server_stop and node_stop, then both are closed. */
 void cluster_stop(struct cluster *c, uint32_t node);

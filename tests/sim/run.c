@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "store/store.h"
 #include "tests/sim/journal.h"
+#include "tests/sim/members.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/watcher.h"
 #include "tests/sim/workload.h"
@@ -24,6 +25,7 @@ const char *const count_names[COUNT_KINDS] = {
     "reaped",      "recalled",   "events",     "listings",   "watch-resumes", "progress",
     "compacted",   "zk-replies", "zk-writes",  "zk-resumed", "zk-expired",    "zk-events",
     "zk-restored", "zk-refused", "zk-cut-off",
+    "joined", "removed", "replaced", "promoted", "transferred", "changes-refused",
 };
 
 struct run {
@@ -34,6 +36,7 @@ struct run {
     struct oracle oracle;
     struct holders holders;
     struct watchers watchers;
+    struct members members;
     struct zk_clients zookeeper;
     uint64_t phase_end_us;
     uint64_t acked_before[CLIENTS_MAX];
@@ -41,7 +44,7 @@ struct run {
 };
 
 /* The seed decides everything about a run, its shape too. */
-static struct cluster_options run_options(uint64_t seed, bool trace)
+static struct cluster_options run_shape(uint64_t seed, bool trace)
 {
     struct rng rng;
     rng_init(&rng, seed ^ UINT64_C(0x73696d2d73686170));
@@ -63,6 +66,17 @@ static struct cluster_options run_options(uint64_t seed, bool trace)
         .forwarded_bytes_max = rng_chance(&rng, 700) ? 0 : (size_t)rng_range(&rng, 1, 600),
         .linearizable_reads = rng_chance(&rng, 250),
     };
+}
+
+/* In every third cluster of some members these change; two more hosts are there for that. */
+static struct cluster_options run_options(uint64_t seed, bool trace)
+{
+    struct cluster_options o = run_shape(seed, trace);
+    if (o.nodes > 1 && seed % 3 == 0) {
+        o.first = o.nodes;
+        o.nodes += 2;
+    }
+    return o;
 }
 
 /* On each station clients; and on each but the first a holder, whose session the clients
@@ -158,6 +172,13 @@ static bool zookeeper_is_done(struct cluster *c, void *context)
     return zk_clients_are_idle(&((struct run *)context)->zookeeper);
 }
 
+static bool changes_have_ended(struct cluster *c, void *context)
+{
+    struct run *r = context;
+    (void)c;
+    return !r->members.is_running || members_are_settled(&r->members);
+}
+
 static bool nodes_are_equal(struct cluster *c, void *context)
 {
     (void)context;
@@ -239,6 +260,8 @@ static void run_heal(struct run *r)
     }
     must_come(r, FINISH_LIMIT_US, clients_have_moved, "a client is stuck after healing");
     zk_clients_calm(&r->zookeeper);
+    members_end(&r->members);
+    must_come(r, FINISH_LIMIT_US, changes_have_ended, "a change of the members does not end");
     workload_end(&r->workload);
     holders_end(&r->holders);
     watchers_end(&r->watchers);
@@ -261,6 +284,9 @@ static void run_judge(struct run *r)
 {
     struct cluster *c = &r->cluster;
     for (uint32_t i = 0; i < c->options.nodes && !c->world.failed; i++) {
+        if (c->nodes[i].is_out) {
+            continue;
+        }
         store_check(node_store(c->nodes[i].node));
         oracle_check_node(&r->oracle, i);
         journal_see_store(&r->journal, i);
@@ -303,6 +329,12 @@ static void run_report(struct run *r, struct run_result *out)
         [COUNT_WATCH_RESUMES] = r->watchers.resumes,
         [COUNT_PROGRESSES] = r->watchers.progresses,
         [COUNT_COMPACTED] = r->watchers.compactions,
+        [COUNT_JOINED] = r->members.counts[MEMBER_COUNT_JOINED],
+        [COUNT_REMOVED] = r->members.counts[MEMBER_COUNT_REMOVED],
+        [COUNT_REPLACED] = r->members.counts[MEMBER_COUNT_REPLACED],
+        [COUNT_PROMOTED] = r->members.counts[MEMBER_COUNT_PROMOTED],
+        [COUNT_TRANSFERRED] = r->members.counts[MEMBER_COUNT_TRANSFERRED],
+        [COUNT_CHANGES_REFUSED] = r->members.counts[MEMBER_COUNT_REFUSED],
         [COUNT_ZK_REPLIES] = r->zookeeper.replies,
         [COUNT_ZK_WRITES] = r->zookeeper.acked,
         [COUNT_ZK_RESUMED] = r->zookeeper.resumed,
@@ -324,6 +356,7 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
     journal_init(&r->journal, c);
     run_clients(r);
     run_clocks(c);
+    members_init(&r->members, c);
     faults_init(&r->faults, c);
     for (uint32_t i = 0; i < r->workload.station_count; i++) {
         faults_add_station(&r->faults, &r->workload.stations[i]);
@@ -336,6 +369,7 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
         holders_start(&r->holders);
         watchers_start(&r->watchers);
         zk_clients_start(&r->zookeeper);
+        members_start(&r->members);
         faults_start(&r->faults);
         r->phase_end_us = c->world.now_us + PHASE_US;
         must_come(r, PHASE_LIMIT_US, enough_has_happened, "too little is acknowledged");
@@ -347,6 +381,7 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
         run_judge(r);
     }
     run_report(r, result);
+    members_close(&r->members);
     zk_clients_close(&r->zookeeper);
     workload_close(&r->workload);
     holders_close(&r->holders);

@@ -31,6 +31,12 @@ enum run_count {
     COUNT_ZK_RESTORED, /* setWatches */
     COUNT_ZK_REFUSED,  /* wrong passwords */
     COUNT_ZK_CUTS,     /* connections lost at a certain byte */
+    COUNT_JOINED, /* members */
+    COUNT_REMOVED,
+    COUNT_REPLACED,
+    COUNT_PROMOTED,
+    COUNT_TRANSFERRED,
+    COUNT_CHANGES_REFUSED,
     COUNT_KINDS,
 };
 

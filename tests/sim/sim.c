@@ -319,7 +319,7 @@ static void print_sum(const struct options *o, struct totals *t, double seconds)
     for (size_t i = 0; i < FAULT_KINDS; i++) {
         printf(" %s=%" PRIu64, fault_names[i], sum->hits[i]);
     }
-    printf("\nsessions and watchers:");
+    printf("\nsessions, watchers, members:");
     for (size_t i = 0; i < COUNT_KINDS; i++) {
         printf(" %s=%" PRIu64, count_names[i], sum->counts[i]);
     }

@@ -98,6 +98,9 @@ uint32_t station_pick(struct station *s)
 void station_hear(struct station *s, uint32_t node, const Coord__V1__ReplyHeader *header)
 {
     struct cluster *c = s->cluster;
+    if (header != NULL && header->cluster_id == 0 && c->nodes[node].joins) {
+        return; /* it belongs to no cluster yet */
+    }
     if (header == NULL || strcmp(header->node, c->nodes[node].name) != 0 ||
         header->cluster_id == 0 ||
         (c->cluster_id != 0 && header->cluster_id != c->cluster_id)) {
