@@ -74,9 +74,11 @@ static unsigned trailing_entries(const struct engine *e, uint64_t index)
 
 void engine_snapshot_taken(struct engine *e, const struct engine_snapshot *s)
 {
-    /* Rule GUARDS: an install may have overtaken it. */
+    /* Rule GUARDS: an install may have overtaken it. And the core counts what is persisted from
+     * entry to entry: one that is trimmed before would never be counted, nor anything behind it. */
     if (e->failed || e->install.running || s->index <= e->raft.trail.snapshot.index ||
-        s->index > e->applied || engine_log_find(&e->entries, s->index) == NULL) {
+        s->index > e->applied || s->index > e->raft.last_stored ||
+        engine_log_find(&e->entries, s->index) == NULL) {
         return;
     }
     unsigned trailing = trailing_entries(e, s->index);

@@ -71,6 +71,9 @@ void node_snapshot_take(struct node *n, uint64_t now_ms)
         return;
     }
     uint64_t applied = engine_applied_index(n->engine);
+    if (applied > engine_stored_index(n->engine)) {
+        return; /* a majority has it, this disk not yet: what is not durable is not trimmed */
+    }
     struct snapshot_meta meta = {
         .index = applied, .term = n->applied_term, .cluster_id = n->identity.cluster_id};
     struct slice configuration =
