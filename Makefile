@@ -210,6 +210,13 @@ sim-mutant: $(SIM)
 	$(Q)$(CC) $(CPPFLAGS_ALL) -DMUTANT=$(MUTANT) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o build/mutant/$(MUTANT)/sim \
 	    $(MUTANT_SOURCES) $(call objs,$(SIM_SRC)) $(SUPPORT) $(CORE) $(PKG_LIBS) $(TEST_LIBS)
 
+# Likewise unit test MUTANT_TEST: $(BUILD)/tests/unit/MUTANT_TEST is made with it planted.
+.PHONY: unit-mutant
+unit-mutant: $(BUILD)/tests/unit/$(MUTANT_TEST)
+	@mkdir -p build/mutant/$(MUTANT)
+	$(Q)$(CC) $(CPPFLAGS_ALL) -DMUTANT=$(MUTANT) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o build/mutant/$(MUTANT)/unit \
+	    $(MUTANT_SOURCES) $(BUILD)/tests/unit/$(MUTANT_TEST).o $(SUPPORT) $(CORE) $(PKG_LIBS) $(TEST_LIBS)
+
 # The real work of the targets below, on every core unless the caller said how many.
 SUBMAKE = $(MAKE) $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 

@@ -40,6 +40,8 @@ enum mutant {
     MUTANT_NO_SPLIT,               /* raft/engine_receive.c: rule SPLIT switched off */
     MUTANT_NO_GATE,                /* raft/engine_change.c: rule GATE switched off */
     MUTANT_PROMOTED_BEHIND,        /* raft/node_member.c promotes who has not caught up */
+    MUTANT_REMOVED_STAYS,          /* raft/node_registry.c: who was removed goes on */
+    MUTANT_ID_REUSED,              /* raft/node_open.c draws an id that depends on the name alone */
     MUTANT_ZK_READ_EARLY,          /* net/zookeeper/queue.c answers reads before what is open */
     MUTANT_ZK_READ_LATE,           /* net/zookeeper/queue.c: reads see the writes behind them */
     MUTANT_ZK_EVENT_LATE,          /* net/zookeeper/queue.c tells events behind replies */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "raft/node_internal.h"
 
 #define BOOT_ASK_MS   100
@@ -321,7 +322,9 @@ static void new_identity(struct node *n)
     if (n->options.join_count == 0) { /* else to which cluster it belongs it will be told */
         n->identity.cluster_id = (env_random_u64(n->env) & INT64_MAX) | 1;
     }
-    n->identity.node_id = (env_random_u64(n->env) & INT64_MAX) | 1;
+    n->identity.node_id = MUTANT_IS(MUTANT_ID_REUSED)
+                              ? identity_of_member(1, n->name)
+                              : (env_random_u64(n->env) & INT64_MAX) | 1;
 }
 
 /* ---- recovery ---------------------------------------------------------------------------- */

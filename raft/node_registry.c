@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "raft/node_internal.h"
 
 #define REMOVED_PREFIX  "member/removed/"
@@ -370,7 +371,8 @@ bool node_turns_away(struct node *n, uint64_t from)
 void node_on_removed(struct node *n, const struct message_removed *m)
 {
     struct errmsg err = {0};
-    if (m->id != n->identity.node_id || n->phase == NODE_REFUSED) {
+    if (m->id != n->identity.node_id || n->phase == NODE_REFUSED ||
+        MUTANT_IS(MUTANT_REMOVED_STAYS)) {
         return;
     }
     n->identity.phase = IDENTITY_REMOVED;

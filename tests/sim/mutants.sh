@@ -31,6 +31,16 @@ if ! build/release/tests/sim/sim --seeds 50 --jobs "$jobs" >build/mutant-baselin
     exit 1
 fi
 
+# These need one exact order of messages, or show first in what a member says of itself: a unit test
+# has it.
+declare -A unit_tests=(
+    [MUTANT_NO_SPLIT]=raft/test_engine_change
+    [MUTANT_NO_GATE]=raft/test_engine_change
+    [MUTANT_PROMOTED_BEHIND]=raft/test_node_member
+    [MUTANT_REMOVED_STAYS]=raft/test_node_member
+    [MUTANT_ID_REUSED]=raft/test_node_member
+)
+
 # Usage: caught NUMBER NAME    prints how; fails if it is not
 caught() {
     local number=$1 name=$2 folder=build/mutant/$1 source file use log
@@ -39,6 +49,19 @@ caught() {
     [ -n "$use" ] || { echo "is planted nowhere"; return 1; }
     mkdir -p "$folder"
     log=$folder/log
+    if [ -n "${unit_tests[$name]:-}" ]; then
+        make unit-mutant MUTANT="$number" MUTANT_SOURCES="${use//$'\n'/ }" \
+            MUTANT_TEST="${unit_tests[$name]}" >"$log" 2>&1 ||
+            { echo "does not build, see $log"; return 1; }
+        timeout -k 5 "$limit_s" "$folder/unit" >"$log" 2>&1
+        file=$(sed -n 's/^[^ ]*:[0-9]*:[FE]:[^:]*:\([^:]*\):.*/\1/p' "$log" | head -n 1)
+        if [ -n "$file" ]; then
+            echo "caught by unit test $file"
+            return 0
+        fi
+        echo "survived ${unit_tests[$name]}, see $log"
+        return 1
+    fi
     make sim-mutant MUTANT="$number" MUTANT_SOURCES="${use//$'\n'/ }" >"$log" 2>&1 ||
         { echo "does not build, see $log"; return 1; }
     timeout -k 5 "$limit_s" "$folder/sim" --seeds 0 >"$log" 2>&1

@@ -179,6 +179,51 @@ START_TEST(a_learner_stays_a_standby_serves_and_is_promoted_when_asked)
 }
 END_TEST
 
+START_TEST(a_standby_that_does_not_follow_is_not_promoted)
+{
+    struct fake_cluster c;
+    fake_cluster_open(&c, 3, TIMEOUT_MS, 14);
+    size_t leader = fake_cluster_leader(&c);
+    struct node_status s;
+    size_t n4 = fake_cluster_join(&c, false);
+    do {
+        fake_cluster_run(&c, 1);
+        node_status(c.members[leader].node, &s);
+    } while (s.member_count < 4);
+    fake_cluster_pause(&c, n4);
+    fake_cluster_run(&c, 3000);
+    ck_assert_uint_eq(voters(&c, leader), 3);
+    fake_cluster_resume(&c, n4);
+    wait_for_voters(&c, leader, 4, 4);
+    fake_cluster_close(&c);
+}
+END_TEST
+
+/* It is lost and comes back more than once: no life has the id of another. */
+START_TEST(an_id_is_never_used_twice)
+{
+    struct fake_cluster c;
+    uint64_t ids[3];
+    fake_cluster_open(&c, 3, TIMEOUT_MS, 15);
+    (void)fake_cluster_leader(&c);
+    size_t n4 = fake_cluster_join(&c, false);
+    for (size_t i = 0; i < 3; i++) {
+        wait_for_state(&c, n4, "follower");
+        ids[i] = node_id(c.members[n4].node);
+        for (size_t k = 0; k < i; k++) {
+            ck_assert_uint_ne(ids[i], ids[k]);
+        }
+        struct asked a = ask(&c, 0, MEMBER_REMOVE, "n4");
+        must(&a, MEMBER_DONE, "is removed");
+        wait_for_state(&c, n4, "removed");
+        fake_cluster_kill(&c, n4);
+        fake_cluster_lose_disk(&c, n4);
+        fake_cluster_start(&c, n4);
+    }
+    fake_cluster_close(&c);
+}
+END_TEST
+
 START_TEST(a_removed_member_stops_and_says_so_also_after_a_restart)
 {
     struct fake_cluster c;
@@ -433,6 +478,8 @@ static Suite *member_suite(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_node_joins_catches_up_and_is_promoted_by_itself);
     tcase_add_test(tcase, a_learner_stays_a_standby_serves_and_is_promoted_when_asked);
+    tcase_add_test(tcase, a_standby_that_does_not_follow_is_not_promoted);
+    tcase_add_test(tcase, an_id_is_never_used_twice);
     tcase_add_test(tcase, a_removed_member_stops_and_says_so_also_after_a_restart);
     tcase_add_test(tcase, a_member_that_was_away_is_told_that_it_was_removed);
     tcase_add_test(tcase, the_leader_hands_over_before_it_is_removed);
