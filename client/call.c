@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "client/auth.h"
 #include "client/client_internal.h"
 #include "client/socket.h"
 
@@ -223,6 +224,8 @@ static bool try_once(struct coord_client *client, struct call *call)
         return false;
     }
     struct connection_answer answer;
+    bool shows = call->method != method_get(CLIENT_AUTHENTICATE);
+    connection_authorize(client->connection, shows ? client->authorization : NULL);
     enum connection_result result =
         connection_call(client->connection, client_endpoint(client), call->method->path,
                         call->request, attempt_times(client, call), &answer);
@@ -408,9 +411,9 @@ static enum coord_code run_write(struct coord_client *client, struct call *call,
     return call->maybe_executed ? give_up(client, call) : code;
 }
 
-enum coord_code client_call(struct coord_client *client, enum client_method method,
-                            ProtobufCMessage *request, Coord__V1__RequestHeader *header,
-                            ProtobufCMessage **reply, struct coord_error *error)
+static enum coord_code call_once(struct coord_client *client, enum client_method method,
+                                 ProtobufCMessage *request, Coord__V1__RequestHeader *header,
+                                 ProtobufCMessage **reply, struct coord_error *error)
 {
     struct coord_error scratch;
     Coord__V1__SessionRef session = COORD__V1__SESSION_REF__INIT;
@@ -431,6 +434,31 @@ enum coord_code client_call(struct coord_client *client, enum client_method meth
     *reply = call.reply;
     if (code == COORD_OK) { /* the story of tries that did not do it */
         *call.error = (struct coord_error){.code = COORD_OK, .grpc_status = (int)GRPC_OK};
+    }
+    return code;
+}
+
+enum coord_code client_call(struct coord_client *client, enum client_method method,
+                            ProtobufCMessage *request, Coord__V1__RequestHeader *header,
+                            ProtobufCMessage **reply, struct coord_error *error)
+{
+    struct coord_error scratch;
+    struct coord_error *e = error != NULL ? error : &scratch;
+    if (method == CLIENT_AUTHENTICATE) {
+        return call_once(client, method, request, header, reply, e);
+    }
+    enum coord_code code = COORD_OK;
+    for (int tries = 0; tries < 2; tries++) {
+        *reply = NULL;
+        code = auth_prepare(client, e);
+        if (code != COORD_OK) {
+            return code;
+        }
+        code = call_once(client, method, request, header, reply, e);
+        bool is_void = code == COORD_DENIED && e->grpc_status == (int)GRPC_UNAUTHENTICATED;
+        if (!is_void || !auth_renew(client)) {
+            return code;
+        }
     }
     return code;
 }

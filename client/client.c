@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/auth.h"
 #include "client/call.h"
 #include "client/client_internal.h"
 #include "client/convert.h"
@@ -80,6 +81,10 @@ static enum coord_code apply_options(struct coord_client *client,
     if (client->note == NULL) {
         return client_fail(error, COORD_NO_MEMORY, "out of memory");
     }
+    enum coord_code code = auth_take(client, options, error);
+    if (code != COORD_OK) {
+        return code;
+    }
     return scheme == ENDPOINT_TLS || options->tls != NULL
                ? apply_tls(client, options->tls, error)
                : COORD_OK;
@@ -106,6 +111,7 @@ void coord_close(struct coord_client *client)
 {
     if (client != NULL) {
         session_forget(&client->session);
+        auth_drop(client);
         keepalive_close(&client->lease_keepalive);
         connection_close(client->connection);
         tls_context_free(client->tls_context);

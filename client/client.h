@@ -94,6 +94,11 @@ struct coord_options {
     enum coord_consistency consistency; /* of reads */
     uint64_t bound_ms;                  /* of COORD_BOUNDED */
     const char *note; /* why, kept in the history with each write; at most 1 KiB; may be NULL */
+    /* Who asks, while the cluster wants to know: a name and a password, for which the client gets a
+     * token and renews it by itself; or a token. NULL = nobody. */
+    const char *user;
+    const char *password;
+    const char *token;
     /* How TLS is spoken. NULL = not at all, unless the endpoints say coords://. */
     const struct coord_tls *tls;
 };

@@ -26,6 +26,11 @@ struct coord_client {
     struct tls_context *tls_context; /* NULL: no TLS */
     char *server_name;               /* see struct coord_tls; may be NULL */
     bool checks_name;
+    char *user; /* see client/auth.h; NULL: none */
+    char *password;
+    char *authorization;          /* what calls show; NULL: nothing */
+    uint64_t authorized_until_ms; /* our clock */
+    bool is_open_cluster;         /* said that it asks nobody who he is */
     struct connection
         *connection; /* to `current`; NULL before the first call and after failures */
     uint32_t timeout_ms;

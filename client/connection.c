@@ -17,6 +17,7 @@
 #define HTTP_STATUS_OK 200
 
 struct connection {
+    const char *authorization; /* NULL: none */
     struct wire wire;
     bool failed;
     bool has_heard; /* of the other side, inside of TLS */
@@ -293,11 +294,19 @@ static enum status submit(struct connection *c, const char *authority, const cha
         {.name = HTTP2_TEXT("te"), .value = HTTP2_TEXT("trailers")},
         {.name = HTTP2_TEXT("content-type"), .value = HTTP2_TEXT("application/grpc+proto")},
         {.name = HTTP2_TEXT("user-agent"), .value = HTTP2_TEXT("libcoord")},
-        {.name = HTTP2_TEXT("grpc-timeout"),
-         .value = slice_str(timeout != NULL ? timeout : ""),
-         .is_unique = true},
+        {.name = HTTP2_TEXT("")}, /* room for two more */
+        {.name = HTTP2_TEXT("")},
     };
-    size_t count = sizeof headers / sizeof headers[0] - (timeout == NULL);
+    size_t count = sizeof headers / sizeof headers[0] - 2;
+    if (timeout != NULL) {
+        headers[count++] = (struct http2_header){
+            .name = HTTP2_TEXT("grpc-timeout"), .value = slice_str(timeout), .is_unique = true};
+    }
+    if (c->authorization != NULL) {
+        headers[count++] = (struct http2_header){.name = HTTP2_TEXT("authorization"),
+                                                 .value = slice_str(c->authorization),
+                                                 .is_unique = true};
+    }
     enum status rc = http2_request(c->http2, &c->stream, headers, count, false);
     bool has_more = rc == RC_OK;
     while (has_more) {
@@ -307,6 +316,11 @@ static enum status submit(struct connection *c, const char *authority, const cha
         has_more = http2_take(c->http2, &c->out, c->out.size + TAKE_BYTES);
     }
     return rc;
+}
+
+void connection_authorize(struct connection *c, const char *authorization)
+{
+    c->authorization = authorization;
 }
 
 static enum connection_result submit_failed(struct connection *c, enum status rc)

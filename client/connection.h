@@ -57,6 +57,10 @@ void connection_close(struct connection *c); /* NULL is fine */
  * that it will. Looks at what arrived since the last call. */
 bool connection_is_usable(struct connection *c);
 
+/* What the calls from now on show in the header "authorization"; borrowed until the next one has
+ * been sent. NULL: nothing. */
+void connection_authorize(struct connection *c, const char *authorization);
+
 enum connection_result connection_call(struct connection *c, const char *authority,
                                        const char *path, struct slice request,
                                        struct connection_times times,

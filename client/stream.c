@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/auth.h"
 #include "client/client_internal.h"
 
 struct stream {
@@ -67,6 +68,12 @@ enum stream_result stream_open(struct coord_client *client, size_t endpoint,
                                enum client_method method, uint64_t deadline_ms,
                                struct stream **out, struct coord_error *error)
 {
+    if (auth_prepare(client, error) != COORD_OK) {
+        bool may_pass = error->code == COORD_TIMEOUT || error->code == COORD_UNAVAILABLE;
+        return error->code == COORD_NO_MEMORY ? STREAM_NO_MEMORY
+               : may_pass                     ? STREAM_LOST
+                                              : STREAM_REFUSED;
+    }
     struct stream *s = calloc(1, sizeof *s);
     if (s == NULL) {
         (void)client_fail(error, COORD_NO_MEMORY, "out of memory for a stream");
@@ -78,6 +85,9 @@ enum stream_result stream_open(struct coord_client *client, size_t endpoint,
     s->connection =
         connection_open(s->endpoint->host, s->endpoint->port, client_tls(client, &tls),
                         deadline_ms, s->answer.text, sizeof s->answer.text);
+    if (s->connection != NULL) {
+        connection_authorize(s->connection, client->authorization);
+    }
     enum connection_result result =
         s->connection == NULL
             ? CONNECTION_NOT_SENT

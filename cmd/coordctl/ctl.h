@@ -28,14 +28,25 @@ enum ctl_exit {
 
 enum ctl_output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL, OUTPUT_RAW };
 
-#define CTL_WORDS_MAX 3
+#define CTL_WORDS_MAX 16
 
 struct command;
+
+#define CREDENTIALS_BYTES_MAX 512
+
+struct credentials {
+    char user[CREDENTIALS_BYTES_MAX];
+    char password[CREDENTIALS_BYTES_MAX];
+    char token[2 * CREDENTIALS_BYTES_MAX];
+};
 
 struct ctl {
     struct coord_client *client;
     struct coord_options options;
     struct coord_tls tls; /* options.tls, if anything of it is given */
+    const char *user;       /* --user, COORD_USER; NULL: not given */
+    const char *token_file; /* --token-file, COORD_TOKEN_FILE */
+    struct credentials credentials; /* what options.user, .password or .token point to */
     enum ctl_output output;
     const struct command *command;
     const char *words[CTL_WORDS_MAX + 1]; /* of the command behind its name, without options */
@@ -44,6 +55,7 @@ struct ctl {
     char **program;      /* what stands behind --, of a command that takes that; else NULL */
     /* options of single commands */
     bool sequential;
+    bool deny;
     bool parents;
     bool recursive;
     bool long_format;
@@ -193,6 +205,28 @@ int ctl_history(struct ctl *ctl);
 int ctl_diff(struct ctl *ctl);
 int ctl_snapshot_save(struct ctl *ctl);
 int ctl_snapshot_inspect(struct ctl *ctl);
+int ctl_auth_enable(struct ctl *ctl);
+int ctl_auth_disable(struct ctl *ctl);
+int ctl_auth_status(struct ctl *ctl);
+int ctl_auth_login(struct ctl *ctl);
+int ctl_auth_whoami(struct ctl *ctl);
+int ctl_user_add(struct ctl *ctl);
+int ctl_user_passwd(struct ctl *ctl);
+int ctl_user_delete(struct ctl *ctl);
+int ctl_user_disable(struct ctl *ctl);
+int ctl_user_enable(struct ctl *ctl);
+int ctl_user_grant_role(struct ctl *ctl);
+int ctl_user_revoke_role(struct ctl *ctl);
+int ctl_user_list(struct ctl *ctl);
+int ctl_user_get(struct ctl *ctl);
+int ctl_role_add(struct ctl *ctl);
+int ctl_role_delete(struct ctl *ctl);
+int ctl_role_grant(struct ctl *ctl);
+int ctl_role_revoke(struct ctl *ctl);
+int ctl_role_list(struct ctl *ctl);
+int ctl_role_get(struct ctl *ctl);
+int ctl_acl_get(struct ctl *ctl);
+int ctl_acl_set(struct ctl *ctl);
 int ctl_policy_list(struct ctl *ctl);
 int ctl_policy_set(struct ctl *ctl);
 int ctl_policy_unset(struct ctl *ctl);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/version.h"
-#include "cmd/coordctl/ctl.h"
+#include "cmd/coordctl/credentials.h"
 
 /* "help", "help COMMAND", "help NOUN", "help NOUN VERB" */
 static int help(const struct ctl *ctl)
@@ -39,11 +39,16 @@ static int run(struct ctl *ctl)
         return help(ctl);
     }
     struct coord_error error;
+    int exit_code = credentials_take(ctl);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
+    }
     if (coord_open(&ctl->options, &ctl->client, &error) != COORD_OK) {
         return ctl_usage("%s", error.message);
     }
-    int exit_code = ctl->command->run(ctl);
+    exit_code = ctl->command->run(ctl);
     coord_close(ctl->client);
+    credentials_wipe(ctl);
     return exit_code;
 }
 

@@ -85,6 +85,18 @@ static bool take_output(struct ctl *ctl, const char *value)
     return ok;
 }
 
+static bool take_user(struct ctl *ctl, const char *value)
+{
+    ctl->user = value;
+    return true; /* the server knows who there is */
+}
+
+static bool take_token_file(struct ctl *ctl, const char *value)
+{
+    ctl->token_file = value;
+    return value[0] != '\0';
+}
+
 static bool take_note(struct ctl *ctl, const char *value)
 {
     ctl->options.note = value;
@@ -264,6 +276,19 @@ const struct option options[] = {
      .choices = "table json jsonl raw",
      .take = take_output,
      .is_common = true},
+    {.name = "user",
+     .value = "NAME[:PASSWORD]",
+     .environment = "COORD_USER",
+     .help = "who asks; password from COORD_PASSWORD, or asked for",
+     .take = take_user,
+     .is_common = true},
+    {.name = "token-file",
+     .value = "FILE",
+     .environment = "COORD_TOKEN_FILE",
+     .help = "a token in place of these, as auth login prints it",
+     .expected = "a file",
+     .take = take_token_file,
+     .is_common = true},
     {.name = "note",
      .value = "TEXT",
      .help = "why; kept in the history of what is written",
@@ -301,6 +326,7 @@ const struct option options[] = {
      .letter = 'e',
      .help = "goes with its session or lease",
      FLAG(ephemeral)},
+    {.name = "deny", .help = "rights that are denied", FLAG(deny)},
     {.name = "container", .help = "goes when its last child has gone", FLAG(container)},
     {.name = "children", .help = "the children of PATH, not itself", FLAG(children)},
     {.name = "prefix", .help = "every path that begins like PATH", FLAG(prefix)},

@@ -1,0 +1,115 @@
+#include "client/auth.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/call.h"
+#include "client/client_internal.h"
+#include "client/convert.h"
+#include "client/socket.h"
+#include "coord/v1/auth.pb-c.h"
+
+/* Of a token's time: the rest is for calls under way. */
+#define TRUST_SHARE 4
+
+static void forget(char **text)
+{
+    if (*text != NULL) { /* not to be found in memory later */
+        volatile char *at = *text;
+        for (size_t i = strlen(*text); i > 0; i--) {
+            *at++ = '\0';
+        }
+        free(*text);
+        *text = NULL;
+    }
+}
+
+static bool keep_token(struct coord_client *client, const char *token)
+{
+    static const char scheme[] = "Bearer ";
+    size_t size = sizeof scheme + strlen(token);
+    char *text = malloc(size);
+    if (text != NULL) {
+        snprintf(text, size, "%s%s", scheme, token);
+        forget(&client->authorization);
+        client->authorization = text;
+    }
+    return text != NULL;
+}
+
+enum coord_code auth_take(struct coord_client *client, const struct coord_options *options,
+                          struct coord_error *error)
+{
+    bool has_user = options->user != NULL && options->user[0] != '\0';
+    if (has_user && options->token != NULL) {
+        return client_fail(error, COORD_INVALID, "a user and a token exclude each other");
+    }
+    bool kept = true;
+    if (has_user) {
+        client->user = strdup(options->user);
+        client->password = strdup(options->password != NULL ? options->password : "");
+        kept = client->user != NULL && client->password != NULL;
+    } else if (options->token != NULL) {
+        kept = keep_token(client, options->token);
+    }
+    return kept ? COORD_OK : client_fail(error, COORD_NO_MEMORY, "out of memory");
+}
+
+void auth_drop(struct coord_client *client)
+{
+    forget(&client->user);
+    forget(&client->password);
+    forget(&client->authorization);
+}
+
+static enum coord_code authenticate(struct coord_client *client, struct coord_error *error)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__AuthenticateRequest request = COORD__V1__AUTHENTICATE_REQUEST__INIT;
+    ProtobufCMessage *m;
+    request.header = &header;
+    request.user = client->user;
+    request.password = client->password;
+    enum coord_code code =
+        client_call(client, CLIENT_AUTHENTICATE, &request.base, &header, &m, error);
+    if (code != COORD_OK) {
+        return code;
+    }
+    const Coord__V1__AuthenticateReply *reply = (const Coord__V1__AuthenticateReply *)m;
+    client->authorized_until_ms =
+        socket_now_ms() + reply->ttl_ms - reply->ttl_ms / TRUST_SHARE;
+    if (!keep_token(client, reply->token)) {
+        code = client_fail(error, COORD_NO_MEMORY, "out of memory");
+    }
+    client_reply_free(m);
+    return code;
+}
+
+enum coord_code auth_prepare(struct coord_client *client, struct coord_error *error)
+{
+    struct coord_error scratch;
+    struct coord_error *e = error != NULL ? error : &scratch;
+    bool is_good =
+        client->authorization != NULL && socket_now_ms() < client->authorized_until_ms;
+    if (client->user == NULL || client->is_open_cluster || is_good) {
+        return COORD_OK;
+    }
+    enum coord_code code = authenticate(client, e);
+    if (code == COORD_REFUSED && e->grpc_status == (int)GRPC_FAILED_PRECONDITION) {
+        client->is_open_cluster = true; /* authentication is not enabled */
+        forget(&client->authorization);
+        return COORD_OK;
+    }
+    return code;
+}
+
+bool auth_renew(struct coord_client *client)
+{
+    if (client->user == NULL) {
+        return false;
+    }
+    client->is_open_cluster = false;
+    forget(&client->authorization);
+    return true;
+}

@@ -1,0 +1,19 @@
+/* What the client shows with its calls: a token that it was given, or one that it gets for its name
+ * and password, and again before that expires or when it is void. */
+#ifndef CLIENT_AUTH_H
+#define CLIENT_AUTH_H
+
+#include "client/client.h"
+
+/* Takes over what the options say. */
+enum coord_code auth_take(struct coord_client *client, const struct coord_options *options,
+                          struct coord_error *error);
+void auth_drop(struct coord_client *client);
+
+/* Before a call: client->authorization is good, as far as one can know, or NULL: none is needed. */
+enum coord_code auth_prepare(struct coord_client *client, struct coord_error *error);
+/* After a call that was refused as UNAUTHENTICATED, and so did nothing. True: it is worth another
+ * try, with another token. */
+bool auth_renew(struct coord_client *client);
+
+#endif
