@@ -131,6 +131,28 @@ bool identity_add_tls(struct buf *identities, const struct tls_peer *tls)
     return identity_add_certificate(identities, slice_str(tls->subject));
 }
 
+static const struct auth_user *user_named(const struct auth *auth, const char *name)
+{
+    const struct auth_user *user = auth_find_user(auth, slice_str(name));
+    return user == NULL || user->is_disabled ? NULL : user;
+}
+
+const struct auth_user *identity_certified_user(const struct auth *auth,
+                                                const struct tls_peer *tls)
+{
+    static const char dns[] = "DNS:";
+    if (tls == NULL) {
+        return NULL;
+    }
+    const struct auth_user *user = user_named(auth, tls->common_name);
+    for (size_t i = 0; i < tls->name_count && user == NULL; i++) {
+        if (strncmp(tls->names[i], dns, sizeof dns - 1) == 0) {
+            user = user_named(auth, tls->names[i] + sizeof dns - 1);
+        }
+    }
+    return user;
+}
+
 bool identity_add_super(struct buf *identities, const char *super_digest)
 {
     if (super_digest == NULL || super_digest[0] == '\0' ||

@@ -8,6 +8,7 @@
 
 #include "base/tls.h"
 #include "store/acl.h"
+#include "store/auth.h"
 
 /* All of these append to identities, and leave out what is there already. False, and nothing was
  * appended: there would be more than IDENTITIES_MAX, or more bytes than a command may carry. */
@@ -30,6 +31,11 @@ bool identity_add_certificate(struct buf *identities, struct slice subject);
 /* That of the certificate that the client of a connection has shown: "CN=ann,O=ops", as of RFC 2253
  * and as ZooKeeper shows it. Nothing without one; `tls` may be NULL. */
 bool identity_add_tls(struct buf *identities, const struct tls_peer *tls);
+
+/* The user that a verified certificate names, by its common name or one of its DNS names; NULL:
+ * none, or he is disabled. `tls` may be NULL. */
+const struct auth_user *identity_certified_user(const struct auth *auth,
+                                                const struct tls_peer *tls);
 
 /* ("super", "") if one of the digests is this one, which the configuration names; NULL, "": nobody
  * is. */

@@ -1,6 +1,6 @@
 /* Who makes a call: what its metadata proves, and whether such a caller may make it at all.
  *
- *   headers --token, nothing--> known at once
+ *   headers --token, certificate, nothing--> known at once
  *           --Basic--> IDENTIFYING, until a worker has looked at the password; messages wait
  *
  * While authentication is disabled, only digests and addresses count, for the lists of nodes. What
@@ -195,11 +195,15 @@ enum grpc_identified grpc_call_identify(struct grpc_call *call)
 {
     struct slice rest;
     struct slice value = buf_slice(&call->authorization);
-    if (!store_auth(store_of(call))->is_enabled) {
+    const struct auth *auth = store_auth(store_of(call));
+    if (!auth->is_enabled) {
         return GRPC_IDENTIFIED;
     }
     if (value.size == 0) {
-        return pass(call) ? GRPC_IDENTIFIED : GRPC_REFUSED;
+        const struct auth_user *user =
+            identity_certified_user(auth, call->connection->env->tls);
+        bool is_known = user == NULL || add_user(call, user->name);
+        return is_known && pass(call) ? GRPC_IDENTIFIED : GRPC_REFUSED;
     }
     if (has_scheme(value, "bearer", &rest)) {
         return take_token(call, rest);

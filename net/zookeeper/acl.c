@@ -6,10 +6,24 @@
 #include "net/zookeeper/connection.h"
 #include "store/acl.h"
 
+/* Whom the certificate names, if that is a user; an auth packet may say otherwise. */
+static void zk_user_by_certificate(struct zk_connection *c)
+{
+    const struct auth *auth = store_auth(zk_store(c));
+    const struct auth_user *user =
+        auth->is_enabled ? identity_certified_user(auth, c->env->tls) : NULL;
+    if (user != NULL && identity_add_user(&c->identities, user->name)) {
+        memcpy(c->user, user->name.data, user->name.size);
+        c->user_bytes = user->name.size;
+        c->user_generation = user->generation;
+    }
+}
+
 void zk_identities_begin(struct zk_connection *c)
 {
     (void)identity_add_ip(&c->identities, c->env->peer); /* the first ones always fit */
     (void)identity_add_tls(&c->identities, c->env->tls);
+    zk_user_by_certificate(c);
 }
 
 /* ---- users of the cluster ------------------------------------------------------------------ */

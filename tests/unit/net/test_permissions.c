@@ -34,7 +34,7 @@
 
 /* ---- callers ------------------------------------------------------------------------------ */
 
-enum proof { NONE, WRONG, USER, DIGEST, EXPIRED };
+enum proof { NONE, WRONG, USER, DIGEST, EXPIRED, CERTIFICATE };
 
 /* In the order of the columns. */
 static const struct caller {
@@ -57,8 +57,16 @@ static const struct caller {
     {"digest of a list", DIGEST, "alice", 0, NULL},
     {"expired token", EXPIRED, "admin", 0, NULL},
     {"disabled", USER, "off", ACL_ALL, NULL},
+    {"reader by certificate", CERTIFICATE, "certified", ACL_READ, NULL},
 };
 #define CALLERS (sizeof callers / sizeof callers[0])
+
+/* Of the caller "certified". */
+static const struct tls_peer certificate = {.version = "",
+                                            .cipher = "",
+                                            .protocol = "",
+                                            .subject = "CN=certified,O=tests",
+                                            .common_name = "certified"};
 
 static void apply(struct node *n, const char *as, struct command c)
 {
@@ -147,15 +155,15 @@ static void furnish(struct node *n)
 /* ---- gRPC --------------------------------------------------------------------------------- */
 
 /* Cells in the order of the callers: y may, n not allowed, u not authenticated. */
-#define ANYBODY   "yuyyyyyyyyyuu"
-#define SOMEBODY  "uuyyyyyyyyuuu"
-#define READERS   "uunynnnynyuuu"
-#define WRITERS   "uunnynnynyuuu"
-#define CREATORS  "uunnnynynyuuu"
-#define DELETERS  "uunnnnyynyuuu"
-#define MANAGERS  "uunnnnnynyuuu"
-#define ROOT_ONLY "uunnnnnnnyuuu"
-#define READER    "uunynnnnnyuuu" /* himself, and root */
+#define ANYBODY   "yuyyyyyyyyyuuy"
+#define SOMEBODY  "uuyyyyyyyyuuuy"
+#define READERS   "uunynnnynyuuuy"
+#define WRITERS   "uunnynnynyuuun"
+#define CREATORS  "uunnnynynyuuun"
+#define DELETERS  "uunnnnyynyuuun"
+#define MANAGERS  "uunnnnnynyuuun"
+#define ROOT_ONLY "uunnnnnnnyuuun"
+#define READER    "uunynnnnnyuuun" /* himself, and root */
 
 static const struct method_row {
     const char *method;
@@ -439,14 +447,15 @@ static void proof_put(const struct caller *c, struct node *n, char text[TEXT_BYT
                       const char *extra[5])
 {
     struct buf token = {0};
-    extra[0] = c->proof == DIGEST ? "coord-digest" : c->proof == NONE ? NULL : "authorization";
+    bool has_none = c->proof == NONE || c->proof == CERTIFICATE;
+    extra[0] = c->proof == DIGEST ? "coord-digest" : has_none ? NULL : "authorization";
     extra[1] = text;
     extra[2] = NULL;
     if (c->proof == DIGEST) {
         (void)snprintf(text, TEXT_BYTES, "alice:secret");
     } else if (c->proof == WRONG) {
         (void)snprintf(text, TEXT_BYTES, "Basic YWRtaW46d3Jvbmc="); /* admin:wrong */
-    } else if (c->proof != NONE) {
+    } else if (!has_none) {
         const struct auth *auth = store_auth(n->store);
         const struct auth_user *user = auth_find_user(auth, slice_str(c->user));
         bool is_old = c->proof == EXPIRED;
@@ -483,6 +492,7 @@ static char call_as(const struct method_row *r, const struct caller *c)
     n->cluster_ms = 1000000;
     furnish(n);
     struct peer *p = peer_new(n);
+    p->front_env.tls = c->proof == CERTIFICATE ? &certificate : NULL;
     n->now_ms = p->env.now_ms;
     peer_run(p);
 
@@ -533,13 +543,13 @@ END_TEST
 /* ---- ZooKeeper ---------------------------------------------------------------------------- */
 
 /* y may, n NoAuth, u AuthFailed, "-" answered with an error to everybody. */
-#define ZK_ANYBODY  "yuyyyyyyyyy-u"
-#define ZK_NEVER    "-u----------u"
-#define ZK_READERS  "nunynnnynyn-u"
-#define ZK_WRITERS  "nunnynnynyn-u"
-#define ZK_CREATORS "nunnnynynyn-u"
-#define ZK_DELETERS "nunnnnyynyn-u"
-#define ZK_MANAGERS "nunnnnnynyn-u"
+#define ZK_ANYBODY  "yuyyyyyyyyy-uy"
+#define ZK_NEVER    "-u----------u-"
+#define ZK_READERS  "nunynnnynyn-uy"
+#define ZK_WRITERS  "nunnynnynyn-un"
+#define ZK_CREATORS "nunnnynynyn-un"
+#define ZK_DELETERS "nunnnnyynyn-un"
+#define ZK_MANAGERS "nunnnnnynyn-un"
 
 static const struct zk_row {
     int32_t type;
@@ -681,12 +691,18 @@ static char zk_ask_as(int32_t type, const struct caller *c)
     }
     zk_world_open(&w, NULL);
     furnish(w.node);
-    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
-    if (c->proof != NONE) {
+    size_t bytes;
+    struct zk_peer *p = zk_peer_open(&w, "10.0.0.1:1");
+    p->env.tls = c->proof == CERTIFICATE ? &certificate : NULL;
+    zk_hello_send(p, &(struct zk_hello){.timeout_ms = 10000});
+    zk_world_run(&w);
+    ck_assert(zk_take_hello(p, &bytes));
+    bool has_none = c->proof == NONE || c->proof == CERTIFICATE;
+    if (!has_none) {
         (void)snprintf(proof, sizeof proof, "%s:%s", c->user, c->proof == WRONG ? "x" : "pw");
         cell = zk_cell_of(zk_ask(p, ZK_AUTH, auth_packet(proof)));
     }
-    if (c->proof == NONE || cell == 'y') {
+    if (has_none || cell == 'y') {
         cell = zk_cell_of(zk_ask(p, type, zk_body_of(type)));
     }
     zk_world_close(&w);
