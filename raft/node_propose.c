@@ -91,7 +91,7 @@ static void propose(struct node *n)
     buf_clear(&n->batch);
     size_t header_at = batch_begin(&n->batch);
     struct batch_header header = {
-        .level = FEATURE_LEVEL,
+        .level = (uint8_t)store_level(n->store),
         .cluster_ms = node_cluster_ms_at(n, now),
         .wall_ms = n->env->wall_ms(n->env),
     };
@@ -276,8 +276,8 @@ static enum status admit(const struct node *n, const struct command *c)
 
 /* Behind a write that was refused others of the same client may be under way, sent before the
  * refusal is known. They must not run without it: so until the sender has heard of the refusal, and
- * has told its clients, all that it sends is refused. A leader that stops refuses nothing: it takes no
- * more, and the sender sends all of it, in order, in the next term. */
+ * has told its clients, all that it sends is refused. A leader that stops refuses nothing: it takes
+ * no more, and the sender sends all of it, in order, in the next term. */
 static enum status admit_in_order(const struct node *n, struct forward_mark *mark,
                                   const struct message_forward *m, const struct command *c)
 {

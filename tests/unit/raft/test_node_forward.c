@@ -192,8 +192,8 @@ START_TEST(what_is_behind_a_refused_write_is_refused_until_its_sender_knows)
 }
 END_TEST
 
-/* What it does not take any more is for the next leader, all of it: nothing is refused that the sender
- * would have to tell its clients. */
+/* What it does not take any more is for the next leader, all of it: nothing is refused that the
+ * sender would have to tell its clients. */
 START_TEST(a_leader_that_stops_refuses_nothing)
 {
     struct fixture x;
