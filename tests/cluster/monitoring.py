@@ -5,6 +5,7 @@ import json
 import os
 import re
 
+from certificates import Authority
 from harness import Cluster, ctl_ok, expect, main, until
 
 DOCS = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs"))
@@ -26,7 +27,10 @@ def asked_for(text):
 
 def test_what_is_asked_for_is_there(scratch):
     cluster = Cluster(scratch, backup_dir=os.path.join(scratch, "backups"))
+    authority = Authority(os.path.join(scratch, "certs"))
     for node in cluster.nodes:
+        authority.issue(node.name)
+        node.flags.update(authority.flags(node.name), tls_plaintext="loopback")
         node.flags["archive_dir"] = os.path.join(scratch, "archive-" + node.name)
     cluster.start()
     leader = cluster.leader()
