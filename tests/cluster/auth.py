@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Users and roles of a real cluster: on every member alike, over restarts and snapshots, and for those who
+use coordctl and libcoord."""
+import os
+import subprocess
+
+from harness import COORDCTL, PATIENCE, Cluster, clean_environment, ctl, ctl_ok, expect, main, until
+
+
+def ctl_as(user, endpoints, *arguments, stdin=b""):
+    environment = {**clean_environment(), "COORD_USER": user}
+    done = subprocess.run([COORDCTL, "--endpoints", endpoints, *arguments], input=stdin, capture_output=True,
+                          timeout=30 * PATIENCE, check=False, env=environment)
+    return done.returncode, done.stdout, done.stderr.decode(errors="replace")
+
+
+def ok_as(user, endpoints, *arguments, stdin=b""):
+    code, out, error = ctl_as(user, endpoints, *arguments, stdin=stdin)
+    expect(code == 0, "%s: coordctl %s: exit %d, %s" % (user, " ".join(arguments), code, error.strip()))
+    return out
+
+
+ADMIN = "admin:secret"
+WEB = "web:pw"
+
+
+def secured(scratch):
+    cluster = Cluster(scratch)
+    cluster.start()
+    cluster.converge()
+    at = cluster.endpoints
+    code, _, error = ctl(at, "auth", "enable")
+    expect(code == 1 and "the role root" in error, "nobody locks himself out: %s" % error)
+    ctl_ok(at, "user", "add", "admin", "-", stdin=b"secret\n")
+    ctl_ok(at, "user", "grant-role", "admin", "root")
+    ctl_ok(at, "user", "add", "web", "pw")
+    ctl_ok(at, "role", "add", "app")
+    ctl_ok(at, "role", "grant", "app", "/app", "read,write,create,delete")
+    ctl_ok(at, "role", "grant", "app", "/app/secret", "all", "--deny")
+    ctl_ok(at, "user", "grant-role", "web", "app")
+    ctl_ok(at, "create", "/app", "v")
+    ctl_ok(at, "create", "/app/secret", "v")
+    ctl_ok(at, "auth", "enable")
+    return cluster
+
+
+def test_every_member_asks_alike_and_a_token_is_good_on_all(scratch):
+    cluster = secured(scratch)
+    for node in cluster.nodes:
+        until(lambda: ctl(node.endpoint, "get", "/app")[0] == 8, "%s asks who it is" % node.name)
+        expect(ok_as(WEB, node.endpoint, "get", "/app") == b"v", "web reads at %s" % node.name)
+        code, _, error = ctl_as(WEB, node.endpoint, "get", "/app/secret")
+        expect(code == 8 and "/app/secret: read is not allowed to user web" in error, error)
+        code, _, error = ctl_as("web:wrong", node.endpoint, "get", "/app")
+        expect(code == 8 and "wrong user or password" in error, error)
+    token = os.path.join(scratch, "token")
+    with open(token, "wb") as out:
+        out.write(ok_as(WEB, cluster.nodes[0].endpoint, "auth", "login"))
+    for node in cluster.nodes:
+        expect(ctl_ok(node.endpoint, "get", "/app", "--token-file", token) == b"v", "the token at %s" % node.name)
+    ok_as(ADMIN, cluster.endpoints, "user", "passwd", "web", "other")
+    for node in cluster.nodes:
+        until(lambda: ctl(node.endpoint, "get", "/app", "--token-file", token)[0] == 8,
+              "%s takes the old token no more" % node.name)
+
+
+def test_users_and_roles_outlive_the_death_of_all(scratch):
+    cluster = secured(scratch)
+    for node in cluster.nodes:
+        node.kill()
+    for node in cluster.nodes:
+        node.start(wait=False)
+    until(lambda: ctl_as(WEB, cluster.endpoints, "get", "/app")[0] == 0, "web reads again")
+    expect(ctl(cluster.endpoints, "get", "/app")[0] == 8, "nobody may not")
+    expect(ok_as(ADMIN, cluster.endpoints, "role", "get", "app").decode().splitlines() ==
+           ["app", "  allow read,write,create,delete on /app", "  deny  all on /app/secret"], "the role")
+
+
+def test_a_session_is_not_for_others(scratch):
+    cluster = secured(scratch)
+    at = cluster.endpoints
+    session = ok_as(WEB, at, "session", "open", "--ttl", "1m").decode().strip()
+    ok_as(WEB, at, "create", "/app/e", "x", "--ephemeral", "--session", session)
+    ok_as(ADMIN, at, "user", "add", "other", "pw")
+    ok_as(ADMIN, at, "user", "grant-role", "other", "app")
+    for arguments in (["create", "/app/f", "x", "--session", session], ["session", "close", session]):
+        code, _, error = ctl_as("other:pw", at, *arguments)
+        expect(code == 8, "%r by another: %d %s" % (arguments, code, error))
+    ok_as(WEB, at, "session", "close", session)
+
+
+if __name__ == "__main__":
+    main(globals())
