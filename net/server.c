@@ -281,6 +281,23 @@ uint64_t server_next_deadline_ms(const struct server *s)
 
 /* ---- the end ----------------------------------------------------------------------------- */
 
+static void server_stop_all(struct server *s)
+{
+    struct list *it;
+    struct list *next;
+    LIST_EACH(it, next, &s->conns)
+    {
+        conn_stop(LIST_OF(it, struct conn, link));
+    }
+}
+
+void server_send_away(struct server *s)
+{
+    if (!s->is_stopping) {
+        server_stop_all(s);
+    }
+}
+
 void server_stop(struct server *s, void (*stopped)(void *context), void *context)
 {
     if (s->is_stopping) {
@@ -292,12 +309,7 @@ void server_stop(struct server *s, void (*stopped)(void *context), void *context
     s->stop_deadline_ms = s->env->now_ms(s->env) + s->options.stop_ms;
     s->env->net->listener_close(s->listener);
     s->listener = NULL;
-    struct list *it;
-    struct list *next;
-    LIST_EACH(it, next, &s->conns)
-    {
-        conn_stop(LIST_OF(it, struct conn, link));
-    }
+    server_stop_all(s);
 }
 
 void server_close(struct server *s)

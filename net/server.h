@@ -81,6 +81,10 @@ uint64_t server_next_deadline_ms(const struct server *s);
  * server_turn. Once. */
 void server_stop(struct server *s, void (*stopped)(void *context), void *context);
 
+/* The node must not serve any more, and stays up to say so: asks all clients to go elsewhere, as
+ * server_stop does, and goes on accepting. */
+void server_send_away(struct server *s);
+
 /* Closes what is still open, at once. Must come before the node is closed. */
 void server_close(struct server *s);
 

@@ -367,6 +367,8 @@ uint64_t node_cluster_id(const struct node *n);
 uint64_t node_term(const struct node *n);
 const char *node_name(const struct node *n);
 bool node_is_serving(const struct node *n);
+/* It will not serve any more in this process: it was removed, or its data was lost. */
+bool node_has_refused(const struct node *n);
 /* cluster_ms by this node's reckoning: last applied value plus monotonic time since. */
 uint64_t node_cluster_ms(const struct node *n);
 /* The member to ask first: "" if unknown. Valid until the next turn. */

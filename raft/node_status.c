@@ -176,6 +176,11 @@ const char *node_name(const struct node *n)
     return n->name;
 }
 
+bool node_has_refused(const struct node *n)
+{
+    return n->phase == NODE_REFUSED;
+}
+
 bool node_is_serving(const struct node *n)
 {
     return n->phase == NODE_RUNNING && n->engine != NULL && engine_leader(n->engine) != 0 &&

@@ -51,6 +51,7 @@ struct daemon {
     bool server_stopped;
     bool node_stopped;
     bool has_failed;
+    bool has_sent_away; /* clients, since the node must not serve any more */
 };
 
 /* ---- turns ------------------------------------------------------------------------------- */
@@ -71,6 +72,10 @@ static void on_turn(void *context)
     }
     tls_ports_turn(&d->tls);
     node_turn(d->node);
+    if (!d->has_sent_away && !d->has_failed && node_has_refused(d->node)) {
+        d->has_sent_away = true;
+        server_send_away(d->server);
+    }
     for (int i = 0; i < TURN_ROUNDS_MAX && !d->has_failed && server_is_due(d); i++) {
         server_turn(d->server);
         node_turn(d->node);

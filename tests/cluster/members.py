@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 
-from harness import HOST, PATIENCE, Cluster, Node, Writers, ctl, ctl_ok, expect, free_port, main, until
+from harness import HOST, PATIENCE, Cluster, Ctl, Node, Writers, ctl, ctl_ok, expect, free_port, main, until
 
 # Small enough that who joins needs a snapshot.
 SHORT_LOG = {"snapshot_log_bytes": "64k", "trailing_log_bytes": "16k", "wal_segment_bytes": "128k"}
@@ -40,6 +40,9 @@ def test_three_grow_to_five_and_shrink_to_three_under_load(scratch):
         writers.wait_for_more(50)
     wait_for_voters(cluster.nodes[4], ["n1", "n2", "n3", "n4", "n5"])
     first = cluster.leader()
+    others = [n.endpoint for n in cluster.nodes if n is not first]
+    watching = Ctl(scratch, ",".join([first.endpoint] + others), "watch", "/", "--recursive")
+    watching.lines(20)
     for node in (first, next(n for n in cluster.nodes[:3] if n is not first)):
         through = next(n for n in cluster.nodes if n is not node)
         out = ctl_ok(through, *LIMIT, "member", "remove", node.name)
@@ -48,6 +51,8 @@ def test_three_grow_to_five_and_shrink_to_three_under_load(scratch):
               else node.status()["role"] == "removed", node.name + " says that it is removed")
         status, text = node.http("/ready")[:2]
         expect(status == 503 and "was removed from the cluster" in text, "%r %r" % (status, text))
+        if node is first:
+            watching.lines(len(watching.printed().splitlines()) + 20, 15)  # at another member
         cluster.nodes.remove(node)
         writers.wait_for_more(50)
         out = ctl_ok(through, "member", "remove", node.name)

@@ -757,6 +757,21 @@ START_TEST(a_stop_says_goodbye_to_all_and_then_reports)
 }
 END_TEST
 
+START_TEST(clients_that_are_sent_away_may_come_back)
+{
+    setup_open();
+    told.stop = stop_with_goodbye;
+    struct client *toy = client_saying(PREFACE);
+    server_send_away(server);
+    settle();
+    ck_assert(toy->is_closed);
+    ck_assert(slice_is(buf_slice(&toy->in), "goodbye"));
+    struct client *late = client_saying(PREFACE);
+    settle();
+    ck_assert(late->is_open && !late->is_closed);
+}
+END_TEST
+
 START_TEST(a_stop_does_not_wait_for_ever)
 {
     setup_open();
@@ -807,6 +822,7 @@ static Suite *server_suite(void)
     tcase_add_test(t, a_client_that_leaves_closes_its_front_once);
     tcase_add_test(t, deadlines_of_fronts_are_kept_and_asked_for_again);
     tcase_add_test(t, a_stop_says_goodbye_to_all_and_then_reports);
+    tcase_add_test(t, clients_that_are_sent_away_may_come_back);
     tcase_add_test(t, a_stop_does_not_wait_for_ever);
     tcase_add_test(t, a_port_in_use_is_told);
     suite_add_tcase(s, t);
