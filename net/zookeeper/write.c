@@ -141,16 +141,24 @@ static bool draft_kind(struct draft *d, const struct zk_request *r)
     return d->op.kind != NODE_TTL || (r->ttl_ms >= 1 && r->ttl_ms < INT64_C(1) << 40);
 }
 
-/* Of a path that cannot be: is there at least a parent, and may this client create below it? */
-static void draft_bad_path(struct draft *d, struct slice path)
+/* What the names of this one's siblings follow: "/a/" of "/a/b", "/" of "/b". False if no node can
+ * be the parent. */
+static bool children_of(struct slice path, struct slice *children)
 {
     size_t size = path.size;
     while (size > 0 && path.data[size - 1] != '/') {
         size--;
     }
-    struct slice children = size <= 1 ? slice_str("/") : slice_make(path.data, size);
-    if (path_check(slice_make(children.data, size <= 1 ? 1 : size - 1), false, NULL) !=
-        OUTCOME_OK) {
+    struct slice parent = size <= 1 ? slice_str("/") : slice_make(path.data, size - 1);
+    *children = slice_is(parent, "/") ? parent : slice_make(path.data, size); /* also of "//b" */
+    return path_check(parent, false, NULL) == OUTCOME_OK;
+}
+
+/* Of a path that cannot be: is there at least a parent, and may this client create below it? */
+static void draft_bad_path(struct draft *d, struct slice path)
+{
+    struct slice children;
+    if (!children_of(path, &children)) {
         draft_fails(d, ZK_NO_NODE);
     } else if (path_check(children, true, NULL) != OUTCOME_OK) {
         draft_fails(d, ZK_BAD_ARGUMENTS); /* no child fits below so long a path */
@@ -163,6 +171,24 @@ static void draft_bad_path(struct draft *d, struct slice path)
         d->is_probe = true;
         d->error = ZK_BAD_ARGUMENTS;
     }
+}
+
+/* There is no node with such a path; but who may not delete below its parent is told that first.
+ * So any child stands for it, which is deleted at a version that none has. */
+static void draft_bad_delete(struct draft *d, struct zk_connection *c, struct slice path)
+{
+    struct slice children;
+    if (!children_of(path, &children) || children.size >= STORE_PATH_BYTES_MAX) {
+        draft_fails(d, ZK_NO_NODE);
+        return;
+    }
+    uint8_t *child = arena_alloc(&c->shared->scratch, children.size + 1);
+    memcpy(child, children.data, children.size);
+    child[children.size] = 'x';
+    d->op.path = slice_make(child, children.size + 1);
+    d->op.version = VERSION_NEVER;
+    d->is_probe = true;
+    d->error = ZK_NO_NODE;
 }
 
 /* In ZooKeeper's order: what to do and whether it may be, path, access rights. */
@@ -212,7 +238,7 @@ static void draft_make(struct draft *d, struct zk_connection *c, const struct zk
         if (path_is_hopeless(r->path)) {
             draft_fails(d, hopeless_error(r->path));
         } else if (path_check(r->path, false, NULL) != OUTCOME_OK) {
-            draft_fails(d, ZK_NO_NODE); /* a path is not looked at: there is no such node */
+            draft_bad_delete(d, c, r->path);
         }
         break;
     case ZK_CHECK:
@@ -289,7 +315,8 @@ static enum zk_error error_of(const struct zk_task *task, const struct reply *re
         reply->failed_op == task->bad_check &&
         (reply->outcome == OUTCOME_BAD_VERSION || reply->outcome == OUTCOME_NO_AUTH);
     bool probe_failed = reply->failed_op == task->bad_op && task->bad_check != task->bad_op &&
-                        reply->outcome == OUTCOME_EPHEMERAL_PARENT; /* looked at after names */
+                        (reply->outcome == OUTCOME_EPHEMERAL_PARENT || /* after names */
+                         reply->outcome == OUTCOME_BAD_VERSION);       /* of a stand-in */
     return check_failed || probe_failed ? (enum zk_error)task->bad_error
                                         : zk_error_of(reply->outcome);
 }

@@ -289,6 +289,11 @@ def _(t):
         equal(client.error(wire.DELETE, buf("no-slash") + VERSION_ANY), BAD_ARGUMENTS)
         equal(client.error(wire.DELETE, buf(t.base + "/x/y") + VERSION_ANY), wire.NO_NODE)
         equal(client.error(wire.DELETE, buf(t.base + "/x") + i32(5)), wire.NO_NODE)
+        for bad in ("/", "/.", "/\x01", "/x//y"):
+            equal(client.error(wire.DELETE, buf(t.base + "/open" + bad) + VERSION_ANY), wire.NO_NODE, repr(bad))
+        for bad in ("/", "/..", "/\x01"):
+            equal(client.error(wire.DELETE, buf(t.base + "/closed" + bad) + VERSION_ANY), wire.NO_AUTH, repr(bad))
+        equal(client.error(wire.DELETE, buf("//x") + VERSION_ANY), wire.NO_NODE)
         equal(client.error(wire.SET, buf(t.base + "/x") + buf(b"") + i32(5)), wire.NO_NODE)
         equal(client.error(wire.SET, buf(t.base + "/closed") + buf(b"") + i32(5)), wire.NO_AUTH)
         equal(client.error(wire.SET, buf(t.base + "/open") + buf(b"") + i32(5)), wire.BAD_VERSION)
