@@ -1,6 +1,6 @@
 # make                  optimised build: build/coordd, build/coordctl
 # make run | make test  install what is missing, build, serve | run every test
-# make VARIANT=asan     another build: release debug asan tsan fuzz cov
+# make VARIANT=asan     another build: release debug asan tsan fuzz cov older
 # make help             every target
 #
 # Sources, tests and programs are found by folder: adding a file edits no list. Each variant has
@@ -26,13 +26,15 @@ PKGS         := libuv sqlite3 jansson libnghttp2 libprotobuf-c libssl libcrypto
 TEST_PKGS    := check
 
 OPT_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+# A build that knows one feature level less: what upgrades are tried from.
+OPT_older   := $(OPT_release) -DFEATURE_LEVEL=1
 OPT_debug   := -O1 -g3
 OPT_asan    := -O1 -g3 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT_tsan    := -O1 -g3 -fsanitize=thread -fno-omit-frame-pointer
 OPT_fuzz    := -O1 -g3 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 OPT_cov     := -O0 -g3 --coverage
 OPT         := $(OPT_$(VARIANT))
-$(if $(OPT),,$(error unknown VARIANT '$(VARIANT)': release debug asan tsan fuzz cov))
+$(if $(OPT),,$(error unknown VARIANT '$(VARIANT)': release debug asan tsan fuzz cov older))
 ifeq ($(VARIANT),fuzz)
 CC := clang
 endif

@@ -40,6 +40,8 @@ static const struct method methods[] = {
                                     &coord__v1__member_change_reply__descriptor, METHOD_READ},
     [CLIENT_METRICS] = {"/coord.v1.Cluster/Metrics", &coord__v1__metrics_reply__descriptor,
                         METHOD_READ},
+    [CLIENT_FINISH_UPGRADE] = {"/coord.v1.Cluster/FinishUpgrade",
+                               &coord__v1__finish_upgrade_reply__descriptor, METHOD_WRITE},
     [CLIENT_SESSION_OPEN] = {"/coord.v1.Session/Open",
                              &coord__v1__session_open_reply__descriptor, METHOD_SESSION},
     [CLIENT_SESSION_RESUME] = {"/coord.v1.Session/Resume",

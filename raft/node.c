@@ -45,6 +45,12 @@ static void apply_batch(struct node *n, uint64_t index, struct slice payload)
         node_fatal(n, RC_CORRUPT, "a committed entry is not a batch of commands");
         return;
     }
+    if (header.level > FEATURE_LEVEL) {
+        node_fatal(n, RC_UNSUPPORTED,
+                   "the cluster has finished an upgrade to a feature level that this version does "
+                   "not know: run the newer version");
+        return;
+    }
     struct apply_context context = {
         .index = index, .cluster_ms = header.cluster_ms, .wall_ms = header.wall_ms};
     for (uint32_t i = 0; i < header.count; i++) {
@@ -295,6 +301,7 @@ void node_turn(struct node *n)
         engine_tick(n->engine, now);
         node_member_turn(n, now);
         node_lease_turn(n, now);
+        node_level_turn(n);
         node_propose_turn(n);
         read_turn(n, now);
         node_ttl_turn(n, now);

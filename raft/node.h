@@ -351,7 +351,8 @@ struct node_status {
     uint64_t proposal_bytes;
     uint64_t proposal_bytes_min;
     uint64_t proposal_bytes_max; /* 0 = none yet */
-    uint32_t feature_level;
+    uint32_t feature_level;       /* replicated */
+    uint32_t feature_level_known; /* by this build */
     bool serving; /* knows a leader and may answer linearizable reads */
     bool disk_is_short;
     struct node_backup backup;
@@ -360,6 +361,11 @@ struct node_status {
 };
 
 void node_status(const struct node *n, struct node_status *out);
+
+/* The feature level that all members know, as far as this one has heard since its start: to what
+ * an upgrade may be finished (COMMAND_LEVEL); 0: one was not heard yet. `who` gets the name of a
+ * member that knows no more. */
+uint32_t node_level_of_all(const struct node *n, char who[NODE_NAME_BYTES_MAX]);
 
 /* Cheap parts of it, for every reply's header. */
 uint64_t node_id(const struct node *n);

@@ -183,6 +183,7 @@ struct node {
     uint64_t time_base_ms;
     uint64_t leading_term; /* term in which this node proposes, 0 = it does not lead (yet) */
     uint64_t leading_since_ms;
+    uint64_t level_term; /* the term in which it proposed to raise the feature level */
     struct {
         uint64_t last;
         uint64_t min;
@@ -294,6 +295,7 @@ void node_lease_unlead(struct node *n); /* also if it did not lead */
 void node_lease_applied(struct node *n, const struct command *c, const struct reply *reply);
 bool node_lease_renew(struct node *n, uint64_t lease); /* as read_index_ops says */
 void node_lease_turn(struct node *n, uint64_t now_ms);
+void node_level_turn(struct node *n);
 uint64_t node_lease_deadline_ms(const struct node *n);
 
 /* node_ttl.c */

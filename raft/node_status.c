@@ -115,6 +115,7 @@ void node_status(const struct node *n, struct node_status *out)
     out->node_count = store_node_count(n->store);
     out->state_bytes = store_bytes(n->store);
     out->feature_level = store_level(n->store);
+    out->feature_level_known = FEATURE_LEVEL;
     if (n->leading_term != 0) {
         out->leading_ms = n->env->now_ms(n->env) - n->leading_since_ms;
     }

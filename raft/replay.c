@@ -41,6 +41,9 @@ static enum status apply_batch(struct replay *r, const struct wal_entry *e, stru
         r->is_reached = true;
         return RC_OK;
     }
+    if (header.level > FEATURE_LEVEL) {
+        return damaged(e, "is of a feature level that this version does not know", err);
+    }
     struct apply_context context = {
         .index = e->index, .cluster_ms = header.cluster_ms, .wall_ms = header.wall_ms};
     for (uint32_t i = 0; i < header.count && !r->is_reached; i++) {

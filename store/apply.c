@@ -78,6 +78,10 @@ static bool answer_early(struct store *s, const struct command *c, struct reply 
 static void command_apply(struct store *s, const struct apply_context *context,
                           const struct command *c, struct reply *reply)
 {
+    if (command_level(c->type) > s->level) { /* older members come to the same */
+        reply->outcome = OUTCOME_UNSUPPORTED;
+        return;
+    }
     switch (c->type) {
     case COMMAND_TXN: apply_txn(s, context, c, reply); break;
     case COMMAND_CHECK: apply_digests(s, &c->check); break;
@@ -88,7 +92,7 @@ static void command_apply(struct store *s, const struct apply_context *context,
     case COMMAND_RESUME:
     case COMMAND_REVOKE:
     case COMMAND_EXPIRE: apply_lease(s, context, c, reply); break;
-    default: UNREACHABLE(); /* command_decode refuses unknown types */
+    default: UNREACHABLE();
     }
 }
 

@@ -18,6 +18,7 @@
  *   resume   u64 id | u64 ttl_ms | bytes secret
  *   revoke   u64 id | u8 kind | bytes secret
  *   expire   u64 id | u64 generation
+ *   others   any bytes: a later build's
  *
  * There is one encoding of each command: what decodes encodes to the same bytes.
  */
@@ -167,6 +168,22 @@ static bool command_has_session(const struct command *c)
     return (c->session | c->sequence | c->answered_to) != 0;
 }
 
+uint32_t command_level(uint8_t type)
+{
+    switch (type) {
+    case COMMAND_TXN:
+    case COMMAND_CHECK:
+    case COMMAND_LEVEL:
+    case COMMAND_GRANT:
+    case COMMAND_RESUME:
+    case COMMAND_REVOKE:
+    case COMMAND_EXPIRE:
+    case COMMAND_REAP: return 1;
+    case COMMAND_AUTH: return FEATURE_LEVEL >= 2 ? 2 : UINT32_MAX;
+    default: return UINT32_MAX;
+    }
+}
+
 void command_encode(struct buf *b, const struct command *c)
 {
     size_t begin = b->size;
@@ -193,6 +210,11 @@ void command_encode(struct buf *b, const struct command *c)
     }
     pack_bytes(b, c->identities);
     pack_bytes(b, c->note);
+    if (command_level(c->type) == UINT32_MAX) {
+        buf_append_slice(b, c->unknown);
+        pack_u32_at(b, begin, (uint32_t)(b->size - begin - sizeof(uint32_t)));
+        return;
+    }
     switch (c->type) {
     case COMMAND_TXN: txn_encode(b, &c->txn); break;
     case COMMAND_CHECK: check_encode(b, &c->check); break;
@@ -377,6 +399,10 @@ enum status command_decode(struct unpack *commands, struct command *out, struct 
     struct unpack u = unpack_make(unpack_bytes(commands));
     *out = (struct command){.type = unpack_u8(&u)};
     head_decode(&u, out);
+    if (command_level(out->type) == UINT32_MAX && out->type != 0) {
+        out->unknown = u.rest;
+        return commands->failed || u.failed ? RC_MALFORMED : RC_OK;
+    }
     switch (out->type) {
     case COMMAND_TXN: txn_decode(&u, &out->txn, arena); break;
     case COMMAND_CHECK: check_decode(&u, &out->check); break;

@@ -8,7 +8,10 @@
  *
  * Everything random or read from a clock is chosen by the proposer and carried here: apply looks at
  * nothing else. To add a command: a type here, its fields in `struct command`, its two halves in
- * command.c, its case in apply.c, and a line in docs/formats.md.
+ * command.c, its case in apply.c, a line in docs/formats.md, and with the first one since a release
+ * a new FEATURE_LEVEL, which command_level gives for it: below that level every member, older
+ * builds included, answers such a command with UNSUPPORTED. New operations, fields or rules of
+ * commands that exist already ask for the level in apply.
  */
 #ifndef STORE_COMMAND_H
 #define STORE_COMMAND_H
@@ -19,7 +22,11 @@
 #include "store/types.h"
 
 #define COMMAND_FORMAT 1
-#define FEATURE_LEVEL 1 /* what this build knows; the replicated level may be lower */
+/* What this build knows; the replicated level may be lower, until an upgrade is finished. A build
+ * with -DFEATURE_LEVEL=1 is an older one (make VARIANT=older). Level 2: users and roles. */
+#ifndef FEATURE_LEVEL
+#define FEATURE_LEVEL 2
+#endif
 
 enum command_type {
     COMMAND_TXN = 1,   /* one or many operations; also every single create, set, delete */
@@ -187,6 +194,7 @@ struct command {
         uint32_t level;
         struct command_lease lease;
         struct command_reap reap;
+        struct slice unknown; /* the body of a type that only later builds know */
         struct command_auth auth;
     };
 };
@@ -205,6 +213,10 @@ void batch_seal(struct buf *b, size_t header_offset, const struct batch_header *
 
 /* Appends the command to a batch. The caller has checked it. */
 void command_encode(struct buf *b, const struct command *c);
+
+/* The level from which on commands of this type are executed; UINT32_MAX: this build does not know
+ * the type. */
+uint32_t command_level(uint8_t type);
 
 /* Overwrites the origin of an encoded command; `command` begins at its length word. */
 void command_set_origin(uint8_t *command, uint64_t boot, uint64_t counter);

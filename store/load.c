@@ -291,6 +291,12 @@ static enum status seal_singles(struct store *s, struct errmsg *err)
         return errmsg_set(err, RC_CORRUPT, "feature level %" PRIu64, singles[SINGLE_LEVEL]);
     }
     s->level = (uint32_t)singles[SINGLE_LEVEL];
+    if (s->level > FEATURE_LEVEL) {
+        return errmsg_set(err, RC_UNSUPPORTED,
+                          "the state is of feature level %" PRIu32
+                          ", this version knows %d: run the newer version",
+                          s->level, FEATURE_LEVEL);
+    }
     s->history.floor = singles[SINGLE_HISTORY_FLOOR];
     s->replies.floor.issued_ms = singles[SINGLE_FLOOR_MS];
     s->replies.floor.random[0] = singles[SINGLE_FLOOR_0];

@@ -220,6 +220,13 @@ const struct command commands[] = {
     {"member transfer", ctl_member_transfer, 0, 1, BEHIND_NOTHING, "",
      "member transfer [NAME]", "hand leadership over, to NAME or whoever is best",
      "  coordctl member transfer n2\n"},
+    {"upgrade status", ctl_upgrade_status, 0, 0, BEHIND_NOTHING, "", "upgrade status",
+     "which version each member runs, and what is left to do",
+     "  coordctl upgrade status\n"},
+    {"upgrade finish", ctl_upgrade_finish, 0, 0, BEHIND_NOTHING, "", "upgrade finish",
+     "use what is new, once all members run the newer version",
+     "Until then each member can go back to its old version, afterwards none can.\n"
+     "  coordctl upgrade finish\n"},
     {"doctor", ctl_doctor, 0, 0, BEHIND_NOTHING, "", "doctor",
      "look for what is wrong, or soon will be",
      "Asks every member. A line for each check: ok, warn or fail, the check, what was found. Ends\n"

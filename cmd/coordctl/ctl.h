@@ -191,6 +191,8 @@ int ctl_member_replace(struct ctl *ctl);
 int ctl_member_promote(struct ctl *ctl);
 int ctl_member_transfer(struct ctl *ctl);
 int ctl_doctor(struct ctl *ctl);
+int ctl_upgrade_status(struct ctl *ctl);
+int ctl_upgrade_finish(struct ctl *ctl);
 int ctl_session_open(struct ctl *ctl);
 int ctl_session_list(struct ctl *ctl);
 int ctl_session_keepalive(struct ctl *ctl);

@@ -89,8 +89,23 @@ static void free_reply(const ProtobufCMessage *reply)
     client_reply_free((ProtobufCMessage *)(uintptr_t)reply);
 }
 
-static void examine(struct doctor *d, const Coord__V1__StatusReply *first)
+int doctor_ask(struct doctor *d, struct ctl *ctl)
 {
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__StatusRequest request = COORD__V1__STATUS_REQUEST__INIT;
+    *d = (struct doctor){.ctl = ctl};
+    request.header = &header;
+    int exit_code = ctl_call(ctl, CLIENT_STATUS, &request.base, &header, &d->first);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
+    }
+    const Coord__V1__StatusReply *first = (const Coord__V1__StatusReply *)d->first;
+    d->count = first->n_members;
+    d->members = calloc(d->count + 1, sizeof *d->members);
+    if (d->members == NULL) {
+        client_reply_free(d->first);
+        return ctl_general(ctl, "no memory");
+    }
     for (size_t i = 0; i < d->count; i++) {
         const Coord__V1__Member *from = first->members[i];
         struct doctor_member *m = &d->members[i];
@@ -99,11 +114,17 @@ static void examine(struct doctor *d, const Coord__V1__StatusReply *first)
         m->is_voter = strcmp(from->role, "standby") != 0;
         ask(d, m);
     }
-    doctor_judge(d);
+    return EXIT_DONE;
+}
+
+void doctor_free(struct doctor *d)
+{
     for (size_t i = 0; i < d->count; i++) {
         free_reply(d->members[i].status != NULL ? &d->members[i].status->base : NULL);
         free_reply(d->members[i].metrics != NULL ? &d->members[i].metrics->base : NULL);
     }
+    free(d->members);
+    client_reply_free(d->first);
 }
 
 static void print_findings(struct doctor *d)
@@ -125,25 +146,19 @@ static void print_findings(struct doctor *d)
 
 int ctl_doctor(struct ctl *ctl)
 {
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__StatusRequest request = COORD__V1__STATUS_REQUEST__INIT;
-    ProtobufCMessage *reply;
-    request.header = &header;
-    int exit_code = ctl_call(ctl, CLIENT_STATUS, &request.base, &header, &reply);
+    struct doctor d;
+    int exit_code = doctor_ask(&d, ctl);
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
-    const Coord__V1__StatusReply *first = (const Coord__V1__StatusReply *)reply;
-    struct doctor d = {.ctl = ctl, .count = first->n_members, .findings = json_array()};
-    d.members = calloc(d.count + 1, sizeof *d.members);
-    if (d.members == NULL || d.findings == NULL) {
+    d.findings = json_array();
+    if (d.findings == NULL) {
         exit_code = ctl_general(ctl, "no memory");
     } else {
-        examine(&d, first);
+        doctor_judge(&d);
         print_findings(&d);
         exit_code = d.counts[DOCTOR_FAIL] > 0 ? EXIT_GENERAL : EXIT_DONE;
     }
-    free(d.members);
-    client_reply_free(reply);
+    doctor_free(&d);
     return exit_code;
 }

@@ -24,11 +24,16 @@ struct doctor_member {
 
 struct doctor {
     const struct ctl *ctl;
+    ProtobufCMessage *first; /* the reply that named the members */
     struct doctor_member *members;
     size_t count;
     json_t *findings; /* objects: check, level, text */
     size_t counts[DOCTOR_FAIL + 1];
 };
+
+/* Asks every member; `d` is to be freed when it returns EXIT_DONE. */
+int doctor_ask(struct doctor *d, struct ctl *ctl);
+void doctor_free(struct doctor *d);
 
 /* Applies every check. */
 void doctor_judge(struct doctor *d);

@@ -180,7 +180,13 @@ static void check_versions(struct doctor *d)
         }
         first = m;
     }
-    if (first != NULL) {
+    if (first != NULL && first->status->feature_level < first->status->feature_level_known) {
+        doctor_note(d, DOCTOR_WARN, "versions",
+                    "%s everywhere, but feature level %" PRIu32 " of %" PRIu32
+                    ": coordctl upgrade finish",
+                    first->status->version, first->status->feature_level,
+                    first->status->feature_level_known);
+    } else if (first != NULL) {
         doctor_note(d, DOCTOR_OK, "versions", "%s everywhere, feature level %" PRIu32,
                     first->status->version, first->status->feature_level);
     }

@@ -1,4 +1,5 @@
 /* coord.v1.Cluster: who the members are and how they fare, as this node sees it. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "coord/v1/cluster.pb-c.h"
@@ -94,6 +95,7 @@ static void status_call(struct grpc_call *call, const ProtobufCMessage *request)
     message.snapshot_bytes = status->snapshot_bytes;
     message.state_bytes = status->state_bytes;
     message.feature_level = status->feature_level;
+    message.feature_level_known = status->feature_level_known;
     message.disk_is_short = status->disk_is_short;
     message.version = answer_text(version_text());
     message.members = members_fill(call, status);
@@ -130,6 +132,48 @@ static void members_call(struct grpc_call *call, const ProtobufCMessage *message
     if (answer_read_prepare(call, request->header)) {
         call->read.is_barrier = true;
         grpc_call_read(call, members_got);
+    }
+}
+
+static void upgrade_finished(struct grpc_call *call, const struct reply *reply)
+{
+    Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
+    Coord__V1__FinishUpgradeReply message;
+    if (reply->outcome != OUTCOME_OK) {
+        grpc_call_refuse(call, (enum outcome)reply->outcome, reply->revision, "%s",
+                         outcome_text((enum outcome)reply->outcome));
+        return;
+    }
+    coord__v1__finish_upgrade_reply__init(&message);
+    message.header = &header;
+    message.feature_level = store_level(node_store(grpc_call_node(call)));
+    grpc_call_reply(call, &message.base);
+}
+
+/* Each member has heard from each other what it knows, so that any of them may decide. One that
+ * goes back meanwhile ends with a clear word. */
+static void finish_upgrade_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__FinishUpgradeRequest *request =
+        (const Coord__V1__FinishUpgradeRequest *)message;
+    struct command c = {.type = COMMAND_LEVEL};
+    char who[NODE_NAME_BYTES_MAX];
+    if (!answer_write_prepare(call, request->header, &c)) {
+        return;
+    }
+    c.level = node_level_of_all(grpc_call_node(call), who);
+    if (c.level == 0) {
+        grpc_call_fail(call, GRPC_FAILED_PRECONDITION,
+                       "member %s has not been heard since this one started: what it runs is not "
+                       "known",
+                       who);
+    } else if (c.level < FEATURE_LEVEL) {
+        grpc_call_fail(call, GRPC_FAILED_PRECONDITION,
+                       "member %s knows feature level %" PRIu32
+                       " only, this one knows %d: upgrade it first",
+                       who, c.level, FEATURE_LEVEL);
+    } else {
+        grpc_call_write(call, &c, upgrade_finished);
     }
 }
 
@@ -253,6 +297,9 @@ static const struct grpc_method methods[] = {
      .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__metrics_request__descriptor,
      .message = metrics_call},
+    {.name = "FinishUpgrade",
+     .request = &coord__v1__finish_upgrade_request__descriptor,
+     .message = finish_upgrade_call},
 };
 
 const struct grpc_service grpc_cluster_service = {

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "raft/node.h"
 #include "store/store.h"
+#include "tests/support/store_kit.h"
 #include "watch/watch.h"
 
 struct node {
@@ -45,6 +46,7 @@ static inline struct node *fake_node_new(void)
 {
     struct node *n = mem_zalloc(sizeof *n);
     n->store = store_new();
+    kit_raise_level(n->store);
     n->watches = hub_new(n->store);
     n->term = 3;
     n->index = store_applied_index(n->store);
@@ -319,6 +321,13 @@ uint64_t node_next_deadline_ms(const struct node *n)
 {
     (void)n;
     return UINT64_MAX;
+}
+
+uint32_t node_level_of_all(const struct node *n, char who[NODE_NAME_BYTES_MAX])
+{
+    (void)n;
+    (void)snprintf(who, NODE_NAME_BYTES_MAX, "n1");
+    return FEATURE_LEVEL;
 }
 
 void node_status(const struct node *n, struct node_status *out)

@@ -1,10 +1,17 @@
 #include "tests/support/store_kit.h"
 
 #include "base/assert.h"
+#include "store/state.h"
 
 void kit_open(struct kit *k)
 {
     *k = (struct kit){.store = store_new(), .cluster_ms = 1000, .wall_ms = 1700000000000};
+    kit_raise_level(k->store);
+}
+
+void kit_raise_level(struct store *s)
+{
+    s->level = FEATURE_LEVEL;
 }
 
 void kit_close(struct kit *k)

@@ -16,6 +16,8 @@ struct kit {
     struct buf bytes;   /* of its encoded form */
 };
 
+/* As in a cluster that began with this version; kit_open does it. */
+void kit_raise_level(struct store *s);
 void kit_open(struct kit *k);
 void kit_close(struct kit *k);
 

@@ -407,13 +407,34 @@ END_TEST
 
 START_TEST(the_feature_level_only_rises)
 {
-    struct command c = {.type = COMMAND_LEVEL, .level = 3};
-    ck_assert_uint_eq(store_level(k.store), 1);
+    struct command c = {.type = COMMAND_LEVEL, .level = 9};
+    struct store *fresh = store_new();
+    ck_assert_uint_eq(store_level(fresh), 1);
+    store_free(fresh);
     ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
-    c.level = 2;
+    c.level = 8;
     ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
-    ck_assert_uint_eq(store_level(k.store), 3);
+    ck_assert_uint_eq(store_level(k.store), 9);
     ck_assert_uint_eq(store_revision(k.store), 1);
+}
+END_TEST
+
+/* What a later version calls a command is the same to all members of this one, and to later ones
+ * that have not finished the upgrade. */
+START_TEST(commands_of_later_levels_are_answered_alike_and_change_nothing)
+{
+    struct command later = {.type = 200, .unknown = slice_str("whatever it may be")};
+    uint64_t digest = store_digest(k.store);
+    k.cluster_ms = store_cluster_ms(k.store);
+    ck_assert_uint_eq(command_level(200), UINT32_MAX);
+    ck_assert_int_eq(kit_run(&k, &later), OUTCOME_UNSUPPORTED);
+    ck_assert_uint_eq(store_digest(k.store), digest);
+    k.store->level = 1;
+    struct command users = {.type = COMMAND_AUTH, .auth = {.action = AUTH_DISABLE}};
+    ck_assert_uint_eq(command_level(COMMAND_AUTH), 2);
+    ck_assert_int_eq(kit_run(&k, &users), OUTCOME_UNSUPPORTED);
+    k.store->level = 2;
+    ck_assert_int_ne(kit_run(&k, &users), OUTCOME_UNSUPPORTED);
 }
 END_TEST
 
@@ -463,6 +484,7 @@ static Suite *apply_suite(void)
     tcase_add_test(tcase, the_minority_of_a_digest_check_is_marked_once);
     tcase_add_test(tcase, without_a_majority_every_listed_member_is_marked);
     tcase_add_test(tcase, the_feature_level_only_rises);
+    tcase_add_test(tcase, commands_of_later_levels_are_answered_alike_and_change_nothing);
     tcase_add_test(tcase, the_applied_index_moves_with_the_last_command_of_an_entry);
     suite_add_tcase(suite, tcase);
     return suite;
