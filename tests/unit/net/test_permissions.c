@@ -209,6 +209,7 @@ static const struct method_row {
     {"coord.v1.Cluster/MemberPromote", ROOT_ONLY},
     {"coord.v1.Cluster/TransferLeadership", ROOT_ONLY},
     {"coord.v1.Cluster/Metrics", SOMEBODY},
+    {"coord.v1.Cluster/FinishUpgrade", ROOT_ONLY},
     {"coord.v1.Maintenance/SnapshotSave", ROOT_ONLY},
     {"coord.v1.Auth/Enable", ROOT_ONLY},
     {"coord.v1.Auth/Disable", ROOT_ONLY},
