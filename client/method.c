@@ -38,6 +38,8 @@ static const struct method methods[] = {
                                &coord__v1__member_change_reply__descriptor, METHOD_READ},
     [CLIENT_TRANSFER_LEADERSHIP] = {"/coord.v1.Cluster/TransferLeadership",
                                     &coord__v1__member_change_reply__descriptor, METHOD_READ},
+    [CLIENT_MEMBER_GROW] = {"/coord.v1.Cluster/MemberGrow",
+                            &coord__v1__member_change_reply__descriptor, METHOD_READ},
     [CLIENT_METRICS] = {"/coord.v1.Cluster/Metrics", &coord__v1__metrics_reply__descriptor,
                         METHOD_READ},
     [CLIENT_FINISH_UPGRADE] = {"/coord.v1.Cluster/FinishUpgrade",

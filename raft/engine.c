@@ -336,6 +336,18 @@ void engine_suspect_leader(struct engine *e)
     }
 }
 
+void engine_campaign(struct engine *e)
+{
+    if (e->failed || e->raft.state != RAFT_FOLLOWER || engine_leader(e) != 0) {
+        return;
+    }
+    uint64_t wait = e->raft.follower_state.randomized_election_timeout;
+    uint64_t start = e->now_ms > wait ? e->now_ms - wait : 0;
+    if (start < e->raft.election_timer_start) {
+        e->raft.election_timer_start = start;
+    }
+}
+
 /* ---- turns and time ---------------------------------------------------------------------- */
 
 void engine_turn(struct engine *e)

@@ -141,6 +141,9 @@ bool engine_install(struct engine *e, uint64_t from,
  * wait for the whole election timeout. */
 void engine_suspect_leader(struct engine *e);
 
+/* The others can vote now: do not wait for the election timeout. */
+void engine_campaign(struct engine *e);
+
 /* Once per loop turn, last: commit notices, the log's group commit. */
 void engine_turn(struct engine *e);
 void engine_tick(struct engine *e, uint64_t now_ms);

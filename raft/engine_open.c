@@ -21,6 +21,17 @@
     "coord needs libraft 0.22.1: 0.15 loses acknowledged writes, newer ones differ in ownership"
 #endif
 
+/* The snapshot's configuration was not made by an entry, as the entry that is still there in its
+ * place shows: a single node became a cluster by it (raft/node_grow.c). The log before it speaks of
+ * a single voter, and must not be heard. */
+static bool brings_configuration(const struct engine *e, const struct wal_recovery *r)
+{
+    uint64_t at = e->snapshot.configuration_index;
+    uint64_t first = r->entries[0].index;
+    return at >= first && at - first < r->entry_count &&
+           r->entries[at - first].type != ENTRY_CHANGE;
+}
+
 /* What recovery yields must fit the newest snapshot: contiguous with it, or wholly covered. */
 static enum status fit_to_snapshot(const struct engine *e, const struct wal_recovery *r,
                                    bool *keep, struct errmsg *err)
@@ -47,6 +58,14 @@ static enum status fit_to_snapshot(const struct engine *e, const struct wal_reco
     }
     if (last < snapshot) {
         return RC_OK; /* a snapshot was installed just before the crash */
+    }
+    if (brings_configuration(e, r)) { /* this node grew just before the crash */
+        return last == snapshot
+                   ? RC_OK
+                   : errmsg_set(err, RC_CORRUPT,
+                                "the log goes on to entry %" PRIu64 " behind snapshot %" PRIu64
+                                ", which made a cluster of a single node; replace this member",
+                                last, snapshot);
     }
     *keep = first == snapshot + 1 || r->entries[snapshot - first].term == e->snapshot.term;
     if (snapshot == 0 && (first != 1 || r->entries[0].type != ENTRY_CHANGE)) {

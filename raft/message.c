@@ -378,42 +378,52 @@ static void put_member_ask(struct buf *out, const struct message_member_ask *m)
 {
     pack_u64(out, m->token);
     pack_u64(out, m->id);
-    PRE(m->kind >= MEMBER_ADD && m->kind <= MEMBER_JOIN);
+    PRE(m->kind >= MEMBER_ADD && m->kind <= MEMBER_GROW);
     pack_u8(out, m->kind);
     put_bool(out, m->learner);
     put_bytes(out, m->name, MESSAGE_NAME_BYTES_MAX);
     put_bytes(out, m->address, MESSAGE_ADDRESS_BYTES_MAX);
+    pack_u64(out, m->held_index);
+    pack_u64(out, m->held_term);
 }
 
 static void take_member_ask(struct unpack *in, struct message_member_ask *m)
 {
     m->token = unpack_u64(in);
     m->id = unpack_u64(in);
-    m->kind = take_enum(in, MEMBER_ADD, MEMBER_JOIN);
+    m->kind = take_enum(in, MEMBER_ADD, MEMBER_GROW);
     m->learner = take_bool(in);
     m->name = take_bytes(in, MESSAGE_NAME_BYTES_MAX);
     m->address = take_bytes(in, MESSAGE_ADDRESS_BYTES_MAX);
+    m->held_index = unpack_u64(in);
+    m->held_term = unpack_u64(in);
 }
 
 static void put_member_tell(struct buf *out, const struct message_member_tell *m)
 {
     pack_u64(out, m->token);
-    PRE(m->verdict >= MEMBER_DONE && m->verdict <= MEMBER_GONE);
+    PRE(m->verdict >= MEMBER_DONE && m->verdict <= MEMBER_AWAITED);
     pack_u8(out, m->verdict);
     put_bytes(out, m->text, MESSAGE_TEXT_BYTES_MAX);
     put_bytes(out, m->address, MESSAGE_ADDRESS_BYTES_MAX);
     pack_u64(out, m->cluster_id);
     put_bytes(out, m->configuration, MESSAGE_CONFIGURATION_BYTES_MAX);
+    pack_u64(out, m->offer_index);
+    pack_u64(out, m->offer_term);
+    pack_u64(out, m->offer_bytes);
 }
 
 static void take_member_tell(struct unpack *in, struct message_member_tell *m)
 {
     m->token = unpack_u64(in);
-    m->verdict = take_enum(in, MEMBER_DONE, MEMBER_GONE);
+    m->verdict = take_enum(in, MEMBER_DONE, MEMBER_AWAITED);
     m->text = take_bytes(in, MESSAGE_TEXT_BYTES_MAX);
     m->address = take_bytes(in, MESSAGE_ADDRESS_BYTES_MAX);
     m->cluster_id = unpack_u64(in);
     m->configuration = take_bytes(in, MESSAGE_CONFIGURATION_BYTES_MAX);
+    m->offer_index = unpack_u64(in);
+    m->offer_term = unpack_u64(in);
+    m->offer_bytes = unpack_u64(in);
 }
 
 static void put_boot(struct buf *out, const struct message_boot *m)

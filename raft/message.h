@@ -171,6 +171,7 @@ enum member_request {
     MEMBER_PROMOTE = 4,
     MEMBER_TRANSFER = 5,
     MEMBER_JOIN = 6, /* asked by who wants to become one */
+    MEMBER_GROW = 7, /* a single node: become three, with two that ask to join */
 };
 
 enum member_verdict {
@@ -180,6 +181,7 @@ enum member_verdict {
     MEMBER_UNKNOWN = 4,   /* nobody has that name */
     MEMBER_ELSEWHERE = 5, /* this is not the leader: that may be at `address` */
     MEMBER_GONE = 6,      /* the one that asks was removed; its id does not come back */
+    MEMBER_AWAITED = 7,   /* a single node grows with the one that asks: it shall fetch the state */
 };
 
 /* Asked again and again until the verdict is final: answering changes nothing but the first time.
@@ -189,8 +191,11 @@ struct message_member_ask {
     uint64_t id;          /* JOIN: of the one that asks */
     uint8_t kind;         /* enum member_request */
     bool learner;         /* ADD, REPLACE, JOIN: stays a standby */
-    struct slice name;    /* of the member; TRANSFER: empty = whoever is best */
-    struct slice address; /* ADD, REPLACE, JOIN: "host:port" of peers, or empty */
+    struct slice name;    /* of the member; TRANSFER: empty = whoever is best; GROW: empty */
+    /* ADD, REPLACE, JOIN: "host:port" of peers, or empty. GROW: "name,name", or empty = any two */
+    struct slice address;
+    uint64_t held_index; /* JOIN: the state that it has fetched and keeps; 0 = none */
+    uint64_t held_term;
 };
 
 struct message_member_tell {
@@ -198,8 +203,11 @@ struct message_member_tell {
     uint8_t verdict;            /* enum member_verdict */
     struct slice text;
     struct slice address;       /* ELSEWHERE: "host:port" of the leader's peers, or empty */
-    uint64_t cluster_id;        /* JOIN and DONE, else 0 */
-    struct slice configuration; /* likewise: the present one, encoded; else empty */
+    uint64_t cluster_id;        /* JOIN and DONE, AWAITED; else 0 */
+    struct slice configuration; /* likewise: the present one, or the future one; else empty */
+    uint64_t offer_index;       /* AWAITED: the state to be fetched; 0 = there is none yet */
+    uint64_t offer_term;
+    uint64_t offer_bytes;
 };
 
 struct message_removed {

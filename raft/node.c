@@ -294,6 +294,9 @@ void node_turn(struct node *n)
     if (n->phase == NODE_WAITING) {
         node_bootstrap_turn(n, now);
     }
+    if (n->engine != NULL && n->phase != NODE_REFUSED) {
+        node_grow_turn(n, now); /* may replace the engine */
+    }
     if (n->phase == NODE_REFUSED) {
         refused_turn(n);
     } else if (n->engine != NULL) {
@@ -340,6 +343,7 @@ uint64_t node_next_deadline_ms(const struct node *n)
     }
     next = earlier(next, n->pending.deadline_ms);
     if (n->phase == NODE_WAITING) {
+        next = earlier(next, n->snapshots != NULL ? node_snapshot_deadline_ms(n) : UINT64_MAX);
         next = earlier(next, n->boot_ask_ms);
         next = earlier(next, node_ttl_deadline_ms(n));
         next = earlier(next, node_change_deadline_ms(n));
@@ -353,6 +357,7 @@ uint64_t node_next_deadline_ms(const struct node *n)
         next = earlier(next, node_change_deadline_ms(n));
         next = earlier(next, node_member_deadline_ms(n));
         next = earlier(next, node_registry_deadline_ms(n));
+        next = earlier(next, node_grow_deadline_ms(n));
         next = earlier(next, node_snapshot_deadline_ms(n));
         next = earlier(next, node_export_deadline_ms(n));
         if (hub_has_work(n->watches)) {

@@ -182,6 +182,13 @@ void node_guest(struct node *n, const struct message_member_ask *question,
         node_member_judge(n, question, tell);
         return;
     }
+    if (node_find_member(&n->membership.applied, question->id) != NULL &&
+        !node_has_tombstone(n, question->id)) {
+        /* Without it there may be no leader at all: this node has just grown (raft/node_grow.c). */
+        node_member_welcome(n, tell);
+        node_grow_told(n);
+        return;
+    }
     const struct engine_member *leader =
         node_find_member(engine_configuration(n->engine), engine_leader(n->engine));
     struct node_member m;

@@ -12,6 +12,8 @@
  *   node_registry.c   what is known of members: by the configuration, by keys, by connections
  *   node_change.c     questions for such changes, on any member
  *   node_join.c       an empty data dir asks a running cluster to be added
+ *   node_grow.c       a single node becomes a cluster of three
+ *   node_pending.c    a node that fetches the state of a single node that grows with it
  *   node_status.c     what there is to know
  *
  * Phases: WAITING (an empty data dir asks the other first members, or asks to join) -> RUNNING ->
@@ -115,6 +117,36 @@ struct node_membership {
     } metrics;
 };
 
+/* Who asks a single node to join. */
+#define GROW_CANDIDATES_MAX 16
+
+struct grow_candidate {
+    uint64_t id; /* 0 = free */
+    struct node_member at;
+    uint64_t seen_ms;
+    bool learner;
+    uint64_t held_index; /* the state that it has fetched; 0 = none */
+    uint64_t held_term;
+};
+
+struct node_grow {
+    uint8_t phase;      /* raft/node_grow.c */
+    bool take_failed;
+    uint64_t wanted_ms; /* somebody waits for it until then */
+    uint64_t mark;      /* the last index before this attempt */
+    uint64_t paused_ms;
+    uint64_t failed_ms;
+    uint64_t campaign_ms; /* 0 = not due */
+    char names[2][NODE_NAME_BYTES_MAX]; /* "" = any */
+    struct grow_candidate candidates[GROW_CANDIDATES_MAX];
+    uint64_t chosen[2]; /* 0 = nobody yet */
+    struct buf configuration; /* of the three */
+    struct snapshot_store *snapshots; /* beside the ones of this node; NULL: none */
+    struct snapshot_file file;
+    char text[256];
+    char failure[512];
+};
+
 /* The way into a running cluster. */
 struct node_join {
     bool is_active;
@@ -127,6 +159,7 @@ struct node_join {
     struct node_member at;   /* who is asked now */
     uint64_t give_up_ms;
     char text[NODE_TEXT_BYTES_MAX]; /* what was said last */
+    struct snapshot_meta held; /* of the state in `loaded`, while this node is no member yet */
 };
 
 struct node {
@@ -155,6 +188,7 @@ struct node {
     struct node_ttls ttls;
     struct node_membership membership;
     struct node_join join;
+    struct node_grow grow;
     struct node_member joins[NODE_MEMBERS_MAX];
     struct node_member peer_address; /* of this node, as others shall know it */
     struct arena apply_arena;
@@ -257,6 +291,11 @@ void node_on_boot_query(struct node *n, uint64_t from);
 void node_on_boot_result(struct node *n, uint64_t from, const struct message_boot *m);
 void node_on_peer_up(struct node *n, uint64_t from, const struct message_hello *hello);
 /* Opens the peer port, and the engine with what the data dir holds. */
+enum status node_open_peers(struct node *n, struct errmsg *err);
+enum status node_open_snapshots(struct node *n, struct errmsg *err);
+/* Begins anew behind a snapshot that holds just the present state. */
+enum status node_restart_engine(struct node *n, const struct engine_snapshot *snapshot,
+                                struct errmsg *err);
 enum status node_open_joined(struct node *n, struct errmsg *err);
 
 /* node_propose.c */
@@ -277,6 +316,11 @@ void node_on_pull(struct node *n, uint64_t from, const struct message_snapshot_p
 void node_on_chunk(struct node *n, uint64_t from, const struct message_snapshot_chunk *m);
 void node_on_installed(struct node *n, uint64_t index);
 void node_discard_close(struct node *n);
+
+/* Fetches the file of an offer from `from`; one at a time. */
+void node_begin_receive(struct node *n, uint64_t from,
+                        const struct message_install_snapshot *offer, snapshot_received_fn done);
+void node_receive_turn(struct node *n, uint64_t now_ms);
 
 /* Begins a snapshot of the present state, if one can be begun now. */
 void node_snapshot_take(struct node *n, uint64_t now_ms);
@@ -334,6 +378,7 @@ struct member_invitation node_invitation(const struct node *n, const char *name)
 /* These propose, if this node leads, not too often. */
 void node_put_tombstone(struct node *n, uint64_t id, const char *name);
 void node_drop_tombstone(struct node *n, uint64_t id);
+void node_put_growth(struct node *n, const char *names);
 void node_put_invitation(struct node *n, const char *name, const struct member_invitation *i);
 void node_drop_invitation(struct node *n, const char *name);
 void node_on_configuration(struct node *n, const struct engine_configuration *c);
@@ -349,6 +394,8 @@ void node_on_removed(struct node *n, const struct message_removed *m);
 /* This node leads: what it says to what is asked. Slices of `tell` are valid until the next. */
 void node_member_judge(struct node *n, const struct message_member_ask *ask,
                        struct message_member_tell *tell);
+/* Tells one that is in the applied configuration that it is a member. */
+void node_member_welcome(struct node *n, struct message_member_tell *tell);
 bool node_member_may_judge(const struct node *n);
 void node_member_turn(struct node *n, uint64_t now_ms);
 uint64_t node_member_deadline_ms(const struct node *n);
@@ -374,6 +421,30 @@ static inline struct env *node_peer_env(const struct node *n)
 void node_join_begin(struct node *n);
 void node_join_turn(struct node *n, uint64_t now_ms);
 void node_join_close(struct node *n);
+
+/* node_grow.c */
+/* Nothing is proposed. */
+bool node_grow_is_paused(const struct node *n);
+/* No snapshot is begun. */
+bool node_grow_is_under_way(const struct node *n);
+void node_grow_clean(struct node *n);
+void node_grow_close(struct node *n);
+void node_grow_turn(struct node *n, uint64_t now_ms);
+uint64_t node_grow_deadline_ms(const struct node *n);
+/* A single node is asked to grow with the nodes "name,name", or with any two. */
+void node_grow_judge(struct node *n, const char *names, struct message_member_tell *tell);
+void node_grow_judge_join(struct node *n, const struct message_member_ask *ask,
+                          const struct node_member *at, struct message_member_tell *tell);
+/* Another one has been told that it is a member: it can vote now. */
+void node_grow_told(struct node *n);
+
+/* node_pending.c */
+/* Told to fetch a state: false if that makes no sense. */
+bool node_pending_take(struct node *n, const struct message_member_tell *m);
+void node_pending_turn(struct node *n, uint64_t now_ms);
+/* This node becomes a member: with what it holds, or without. RC_CORRUPT: that is gone. */
+enum status node_pending_settle(struct node *n, bool is_voter, struct errmsg *err);
+void node_pending_close(struct node *n);
 
 /* node_leader.c */
 uint64_t node_successor(const struct node *n); /* 0 = nobody */

@@ -2,6 +2,8 @@
  * anybody hears of it, and asks any member, as a guest (raft/peer.h), to be added under it: again
  * and again, and the leader when it is told who that is.
  *
+ *   JOINING, no cluster --(a single node grows with it)--> JOINING, of that cluster: it fetches the
+ *                          state (raft/node_pending.c), and asks again
  *   JOINING, no cluster --(the cluster has added it)--> JOINING, of that cluster: the engine starts
  *   with an empty log --(the first entry or a snapshot is durable)--> MEMBER
  *
@@ -18,6 +20,7 @@
 #define ASK_AGAIN_MS     200
 #define REFUSED_AGAIN_MS 2000
 #define ANSWER_MS        2000
+#define AWAITED_AGAIN_MS 25
 
 static void disconnect(struct node *n)
 {
@@ -68,7 +71,11 @@ static enum status become_joined(struct node *n, const struct message_member_tel
     }
     n->identity.cluster_id = m->cluster_id;
     n->identity.initial = m->cluster_id;
-    enum status rc = identity_save(n->env, n->data_dir, &n->identity, err);
+    const struct engine_member *self = node_find_member(c, n->identity.node_id);
+    enum status rc = node_pending_settle(n, self->role == ENGINE_VOTER, err);
+    if (rc == RC_OK) {
+        rc = identity_save(n->env, n->data_dir, &n->identity, err);
+    }
     if (rc == RC_OK) {
         rc = node_open_joined(n, err);
     }
@@ -122,6 +129,10 @@ static void take_answer(struct node *n, const struct message_member_tell *m)
         n->join.hint = n->join.at;
         ask_again_in(n, ASK_AGAIN_MS);
         return;
+    case MEMBER_AWAITED:
+        ask_again_in(n, node_pending_take(n, m) ? AWAITED_AGAIN_MS : REFUSED_AGAIN_MS);
+        n->join.hint = n->join.at;
+        return;
     case MEMBER_GONE:
         n->join.is_active = false;
         n->identity.phase = IDENTITY_REMOVED;
@@ -167,7 +178,9 @@ static void ask(struct node *n)
                                              .kind = MEMBER_JOIN,
                                              .learner = n->options.learner,
                                              .name = slice_str(n->name),
-                                             .address = slice_str(address)}};
+                                             .address = slice_str(address),
+                                             .held_index = n->join.held.index,
+                                             .held_term = n->join.held.term}};
     send_message(n, &m);
 }
 

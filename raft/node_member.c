@@ -701,21 +701,30 @@ static void judge_transfer(struct judge *j)
     }
 }
 
+/* The one that asks, as others shall know it; false: refused. */
+static bool parse_self(struct judge *j, struct node_member *out)
+{
+    const char *colon = strrchr(j->address, ':');
+    if (colon == NULL || (size_t)(colon - j->address) >= sizeof out->host) {
+        say(j, MEMBER_REFUSED, "its peer address is not HOST:PORT: %s", j->address);
+        return false;
+    }
+    *out = (struct node_member){.port = (uint16_t)strtoul(colon + 1, NULL, 10)};
+    memcpy(out->name, j->name, sizeof out->name);
+    memcpy(out->host, j->address, (size_t)(colon - j->address));
+    return true;
+}
+
 static void take_in(struct judge *j, uint64_t replaces)
 {
     struct node *n = j->node;
     struct errmsg err = {0};
     struct engine_configuration next = *engine_configuration(n->engine);
     struct engine_member *m = &next.members[next.count];
-    struct node_member parsed = {.port = 0};
-    const char *colon = strrchr(j->address, ':');
-    if (colon == NULL || (size_t)(colon - j->address) >= sizeof parsed.host) {
-        say(j, MEMBER_REFUSED, "its peer address is not HOST:PORT: %s", j->address);
+    struct node_member parsed;
+    if (!parse_self(j, &parsed)) {
         return;
     }
-    memcpy(parsed.name, j->name, sizeof parsed.name);
-    memcpy(parsed.host, j->address, (size_t)(colon - j->address));
-    parsed.port = (uint16_t)strtoul(colon + 1, NULL, 10);
     *m = (struct engine_member){.id = j->id, .role = ENGINE_STANDBY};
     const struct member_notes notes = {.learner = j->learner, .replaces = replaces};
     node_format_member(&parsed, &notes, m->address, sizeof m->address);
@@ -727,14 +736,14 @@ static void take_in(struct judge *j, uint64_t replaces)
     }
 }
 
-static void welcome(struct judge *j)
+void node_member_welcome(struct node *n, struct message_member_tell *tell)
 {
-    struct node *n = j->node;
     buf_clear(&n->membership.encoded);
     engine_configuration_encode(&n->membership.encoded, engine_configuration(n->engine));
-    say(j, MEMBER_DONE, "%s is a member", j->name);
-    j->tell->cluster_id = n->identity.cluster_id;
-    j->tell->configuration = buf_slice(&n->membership.encoded);
+    tell->verdict = MEMBER_DONE;
+    tell->text = slice_str("it is a member");
+    tell->cluster_id = n->identity.cluster_id;
+    tell->configuration = buf_slice(&n->membership.encoded);
 }
 
 /* One that has drawn an id of its own, and keeps it however often it has to ask. */
@@ -747,7 +756,7 @@ static void judge_join(struct judge *j)
     }
     if (node_find_member(engine_configuration(n->engine), j->id) != NULL) {
         if (node_find_member(&n->membership.applied, j->id) != NULL) {
-            welcome(j);
+            node_member_welcome(n, j->tell);
         } else {
             say(j, MEMBER_UNDER_WAY, "its addition is not committed yet");
         }
@@ -800,6 +809,23 @@ static bool address_is_fine(const char *address)
     return colon != NULL && colon > address && port > 0 && port <= UINT16_MAX;
 }
 
+static void judge_grow(struct judge *j)
+{
+    if (engine_is_single_voter(j->node->engine)) {
+        node_grow_judge(j->node, j->address, j->tell);
+    } else {
+        say(j, MEMBER_DONE, "it is a cluster, with %zu voters",
+            voter_count(engine_configuration(j->node->engine)));
+    }
+}
+
+static void refuse_single(struct judge *j)
+{
+    say(j, MEMBER_REFUSED,
+        "this is a single node, which does not change its members by itself: make it a cluster "
+        "with 'coordctl member grow'");
+}
+
 void node_member_judge(struct node *n, const struct message_member_ask *ask,
                        struct message_member_tell *tell)
 {
@@ -807,6 +833,10 @@ void node_member_judge(struct node *n, const struct message_member_ask *ask,
     *tell = (struct message_member_tell){.token = ask->token};
     copy_text(j.name, sizeof j.name, ask->name);
     copy_text(j.address, sizeof j.address, ask->address);
+    if (ask->kind == MEMBER_GROW) {
+        judge_grow(&j);
+        return;
+    }
     bool may_be_nobody = ask->kind == MEMBER_TRANSFER && j.name[0] == '\0';
     if ((!may_be_nobody && !name_is_fine(j.name)) || ask->name.size >= sizeof j.name) {
         say(&j, MEMBER_REFUSED,
@@ -819,9 +849,12 @@ void node_member_judge(struct node *n, const struct message_member_ask *ask,
         return;
     }
     if (engine_is_single_voter(n->engine)) {
-        say(&j, MEMBER_REFUSED,
-            "this is a single node, which does not change its members by itself: make it a "
-            "cluster with 'coordctl member grow'");
+        struct node_member asks;
+        if (ask->kind == MEMBER_JOIN && parse_self(&j, &asks)) {
+            node_grow_judge_join(n, ask, &asks, tell);
+        } else if (ask->kind != MEMBER_JOIN) {
+            refuse_single(&j);
+        }
         return;
     }
     j.member = may_be_nobody ? NULL : find_by_name(n, j.name);
@@ -833,5 +866,6 @@ void node_member_judge(struct node *n, const struct message_member_ask *ask,
     case MEMBER_PROMOTE: judge_promote(&j); return;
     case MEMBER_TRANSFER: judge_transfer(&j); return;
     case MEMBER_JOIN: judge_join(&j); return;
+    case MEMBER_GROW: return; /* judged above */
     }
 }

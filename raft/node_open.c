@@ -36,6 +36,10 @@ static void on_message(void *context, uint64_t from, const struct message *m)
         node_on_boot_result(n, from, &m->boot);
         return;
     }
+    if (m->type == MESSAGE_SNAPSHOT_CHUNK && n->join.is_active && n->snapshots != NULL) {
+        node_on_chunk(n, from, &m->snapshot_chunk); /* the state that it fetches to join */
+        return;
+    }
     if (m->type == MESSAGE_REMOVED) {
         node_on_removed(n, &m->removed);
         return;
@@ -96,7 +100,7 @@ static const struct peers_events peer_events = {.message = on_message,
                                                 .admit = node_on_admit,
                                                 .guest = node_on_guest};
 
-static enum status open_peers(struct node *n, struct errmsg *err)
+enum status node_open_peers(struct node *n, struct errmsg *err)
 {
     if (n->peer_host == NULL) {
         return RC_OK;
@@ -228,6 +232,7 @@ void node_on_boot_result(struct node *n, uint64_t from, const struct message_boo
 void node_bootstrap_turn(struct node *n, uint64_t now_ms)
 {
     if (n->join.is_active) {
+        node_pending_turn(n, now_ms);
         node_join_turn(n, now_ms);
         return;
     }
@@ -329,14 +334,33 @@ static void new_identity(struct node *n)
 
 /* ---- recovery ---------------------------------------------------------------------------- */
 
-static enum status recover_state(struct node *n, struct engine_options *o,
-                                 struct snapshot_meta *meta, struct errmsg *err)
+enum status node_open_snapshots(struct node *n, struct errmsg *err)
 {
     char dir[PATH_BYTES];
     snprintf(dir, sizeof dir, "%s/snapshots", n->data_dir);
     struct snapshot_store_options so = {
         .env = n->env, .log = n->log, .metrics = n->options.metrics};
-    enum status rc = snapshot_store_open(dir, &so, &n->snapshots, err);
+    return snapshot_store_open(dir, &so, &n->snapshots, err);
+}
+
+/* The newest snapshot; a node that joins may have it in memory already. */
+static enum status load_newest(struct node *n, struct store **out, struct snapshot_meta *meta,
+                               struct errmsg *err)
+{
+    if (n->loaded == NULL) {
+        return snapshot_store_load(n->snapshots, out, meta, err);
+    }
+    *out = n->loaded;
+    *meta = n->join.held;
+    n->loaded = NULL;
+    n->join.held = (struct snapshot_meta){.index = 0};
+    return RC_OK;
+}
+
+static enum status recover_state(struct node *n, struct engine_options *o,
+                                 struct snapshot_meta *meta, struct errmsg *err)
+{
+    enum status rc = n->snapshots != NULL ? RC_OK : node_open_snapshots(n, err);
     if (rc != RC_OK) {
         return rc;
     }
@@ -345,7 +369,7 @@ static enum status recover_state(struct node *n, struct engine_options *o,
         return RC_OK;
     }
     struct store *loaded = NULL;
-    rc = snapshot_store_load(n->snapshots, &loaded, meta, err);
+    rc = load_newest(n, &loaded, meta, err);
     if (rc != RC_OK) {
         return errmsg_wrap(err, "load the newest snapshot (to rejoin, replace this member)");
     }
@@ -353,8 +377,9 @@ static enum status recover_state(struct node *n, struct engine_options *o,
     n->store = loaded;
     hub_rebind(n->watches, loaded);
     if (meta->cluster_id != n->identity.cluster_id) {
-        return errmsg_set(err, RC_INVALID, "the snapshot in %s belongs to cluster %016" PRIx64,
-                          dir, meta->cluster_id);
+        return errmsg_set(err, RC_INVALID,
+                          "the newest snapshot in %s belongs to cluster %016" PRIx64,
+                          n->data_dir, meta->cluster_id);
     }
     o->snapshot = (struct engine_snapshot){.index = meta->index,
                                            .term = meta->term,
@@ -364,17 +389,13 @@ static enum status recover_state(struct node *n, struct engine_options *o,
     return RC_OK;
 }
 
-enum status node_start_engine(struct node *n, const struct engine_configuration *first,
-                              struct errmsg *err)
+static struct engine_options engine_options_of(struct node *n, const char *wal_dir)
 {
-    char dir[PATH_BYTES];
-    snprintf(dir, sizeof dir, "%s/wal", n->data_dir);
-    struct snapshot_meta meta = {0};
-    struct engine_options o = {
+    return (struct engine_options){
         .env = n->env,
         .log = n->log,
         .metrics = n->options.metrics,
-        .wal_dir = dir,
+        .wal_dir = wal_dir,
         .cluster_id = n->identity.cluster_id,
         .node_id = n->identity.node_id,
         .election_timeout_ms = n->options.election_timeout_ms,
@@ -382,9 +403,44 @@ enum status node_start_engine(struct node *n, const struct engine_configuration 
         .seed = n->options.seed != 0 ? n->options.seed : (uint32_t)env_random_u64(n->env),
         .wal_segment_bytes = n->options.wal_segment_bytes,
         .trailing_bytes = n->options.trailing_log_bytes,
-        .bootstrap = first,
-        .joins = n->identity.phase == IDENTITY_JOINING,
     };
+}
+
+/* A crash may have come between what made this node one of several and its identity. */
+static enum status settle_growth(struct node *n, struct errmsg *err)
+{
+    if (n->identity.initial != 0 || n->membership.applied.count <= 1) {
+        return RC_OK;
+    }
+    if (n->peers == NULL) {
+        return errmsg_set(
+            err, RC_INVALID,
+            "%s belongs to a member of a cluster: the peer listen address is missing",
+            n->data_dir);
+    }
+    n->identity.initial = n->identity.cluster_id;
+    return identity_save(n->env, n->data_dir, &n->identity, err);
+}
+
+static enum status engine_is_open(struct node *n, struct errmsg *err)
+{
+    n->reads.engine = n->engine;
+    uint64_t index;
+    node_configuration_applied(n, engine_applied_configuration(n->engine, &index));
+    uint64_t applied = engine_applied_index(n->engine);
+    node_note_applied(n, applied, engine_term_of(n->engine, applied));
+    return settle_growth(n, err);
+}
+
+enum status node_start_engine(struct node *n, const struct engine_configuration *first,
+                              struct errmsg *err)
+{
+    char dir[PATH_BYTES];
+    snprintf(dir, sizeof dir, "%s/wal", n->data_dir);
+    struct snapshot_meta meta = {0};
+    struct engine_options o = engine_options_of(n, dir);
+    o.bootstrap = first;
+    o.joins = n->identity.phase == IDENTITY_JOINING;
     enum status rc = n->env->disk->mkdir(n->env, dir);
     if (rc != RC_OK) {
         return errmsg_set(err, rc, "create %s: %s", dir, status_text(rc));
@@ -396,15 +452,21 @@ enum status node_start_engine(struct node *n, const struct engine_configuration 
         rc = engine_open(&o, &node_engine_events, n, &n->engine, err);
     }
     snapshot_meta_close(&meta);
-    if (rc != RC_OK) {
-        return rc;
-    }
-    n->reads.engine = n->engine;
-    uint64_t index;
-    node_configuration_applied(n, engine_applied_configuration(n->engine, &index));
-    uint64_t applied = engine_applied_index(n->engine);
-    node_note_applied(n, applied, engine_term_of(n->engine, applied));
-    return RC_OK;
+    return rc == RC_OK ? engine_is_open(n, err) : rc;
+}
+
+enum status node_restart_engine(struct node *n, const struct engine_snapshot *snapshot,
+                                struct errmsg *err)
+{
+    char dir[PATH_BYTES];
+    snprintf(dir, sizeof dir, "%s/wal", n->data_dir);
+    struct engine_options o = engine_options_of(n, dir);
+    o.snapshot = *snapshot;
+    engine_close(n->engine);
+    n->engine = NULL;
+    n->reads.engine = NULL;
+    enum status rc = engine_open(&o, &node_engine_events, n, &n->engine, err);
+    return rc == RC_OK ? engine_is_open(n, err) : rc;
 }
 
 /* The first entry is durable: from now on a missing log is a lost one. Before the first vote or
@@ -427,7 +489,7 @@ void node_settle_identity(struct node *n)
 /* The cluster has taken this node in. */
 enum status node_open_joined(struct node *n, struct errmsg *err)
 {
-    enum status rc = open_peers(n, err);
+    enum status rc = n->peers != NULL ? RC_OK : node_open_peers(n, err);
     return rc == RC_OK ? node_start_engine(n, NULL, err) : rc;
 }
 
@@ -558,7 +620,8 @@ static enum status start(struct node *n, struct errmsg *err)
         node_join_begin(n);
         return RC_OK;
     }
-    rc = open_peers(n, err);
+    node_grow_clean(n);
+    rc = node_open_peers(n, err);
     if (rc != RC_OK) {
         return rc;
     }
@@ -676,9 +739,11 @@ void node_close(struct node *n)
     if (n->peers != NULL) {
         peers_close(n->peers);
     }
+    node_grow_close(n);
     if (n->snapshots != NULL) {
         snapshot_store_close(n->snapshots);
     }
+    node_pending_close(n);
     if (n->engine != NULL) {
         engine_close(n->engine);
     }

@@ -173,7 +173,7 @@ void node_propose_turn(struct node *n)
     if (leader != n->identity.node_id) {
         while (forward(n, leader)) {
         }
-    } else if (node_may_propose(n)) {
+    } else if (node_may_propose(n) && !node_grow_is_paused(n)) {
         propose_all(n);
     }
 }

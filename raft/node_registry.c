@@ -5,6 +5,8 @@
  *   "member/removed/" + id in 16 hexadecimal digits  ->  its name
  *   "member/invited/" + name  ->  "any" or "host:port", "voter" or "learner", id that it replaces
  *
+ *   "member/growth"  ->  "name,name": with whom a single node last tried to become three
+ *
  * The first is a tombstone, and for ever. While the id is in the configuration it says that the
  * member is leaving: what the leader has promised survives it. Afterwards it says that the member
  * was removed, so that the id is not used again and its owner can be told. The second is deleted
@@ -22,6 +24,7 @@
 
 #define REMOVED_PREFIX  "member/removed/"
 #define INVITED_PREFIX  "member/invited/"
+#define GROWTH_KEY      "member/growth"
 #define KEY_BYTES_MAX   (sizeof INVITED_PREFIX + NODE_NAME_BYTES_MAX)
 #define PROPOSE_AGAIN_MS 100
 #define LEAVER_MS        1000
@@ -207,6 +210,11 @@ struct member_invitation node_invitation(const struct node *n, const char *name)
         }
     }
     return i;
+}
+
+void node_put_growth(struct node *n, const char *names)
+{
+    key_put(n, slice_str(GROWTH_KEY), slice_str(names));
 }
 
 void node_put_invitation(struct node *n, const char *name, const struct member_invitation *i)

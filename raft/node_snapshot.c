@@ -66,7 +66,7 @@ static void on_taken(void *context, enum status rc, const struct snapshot_meta *
 
 void node_snapshot_take(struct node *n, uint64_t now_ms)
 {
-    if (n->install.active || engine_is_installing(n->engine) ||
+    if (n->install.active || engine_is_installing(n->engine) || node_grow_is_under_way(n) ||
         snapshot_store_is_taking(n->snapshots)) {
         return;
     }
@@ -104,8 +104,10 @@ void node_on_pull(struct node *n, uint64_t from, const struct message_snapshot_p
 {
     uint32_t bytes =
         m->bytes < MESSAGE_CHUNK_BYTES_MAX ? m->bytes : (uint32_t)MESSAGE_CHUNK_BYTES_MAX;
-    if (n->snapshots != NULL && bytes > 0) {
-        snapshot_store_read(n->snapshots, m->index, m->offset, bytes, from, on_read, n);
+    bool is_grown = n->grow.file.index != 0 && n->grow.file.index == m->index;
+    struct snapshot_store *ss = is_grown ? n->grow.snapshots : n->snapshots;
+    if (ss != NULL && bytes > 0) {
+        snapshot_store_read(ss, m->index, m->offset, bytes, from, on_read, n);
     }
 }
 
@@ -145,14 +147,9 @@ static void on_received(void *context, enum status rc, struct store *store,
     }
 }
 
-/* While one file is on its way other offers are ignored, also of the same index by another member:
- * its file holds the same state in other bytes. */
-void node_on_offer(struct node *n, uint64_t from, const struct message_install_snapshot *m)
+void node_begin_receive(struct node *n, uint64_t from,
+                        const struct message_install_snapshot *m, snapshot_received_fn done)
 {
-    if (n->engine == NULL || n->install.active || n->loaded != NULL ||
-        !engine_offer_is_useful(n->engine, m)) {
-        return;
-    }
     buf_clear(&n->install.configuration);
     buf_append_slice(&n->install.configuration, m->configuration);
     n->install.offer = *m;
@@ -161,10 +158,21 @@ void node_on_offer(struct node *n, uint64_t from, const struct message_install_s
     n->install.pull_open = false;
     n->install.progress_ms = n->env->now_ms(n->env);
     enum status rc = snapshot_store_receive(n->snapshots, m->last_index, m->last_term,
-                                            m->file_bytes, on_received, n);
+                                            m->file_bytes, done, n);
     n->install.active = rc == RC_OK;
     log_info(n->log, "snapshot.offered", "from=%016" PRIx64 " index=%" PRIu64 " bytes=%" PRIu64,
              from, m->last_index, m->file_bytes);
+}
+
+/* While one file is on its way other offers are ignored, also of the same index by another member:
+ * its file holds the same state in other bytes. */
+void node_on_offer(struct node *n, uint64_t from, const struct message_install_snapshot *m)
+{
+    if (n->engine == NULL || n->install.active || n->loaded != NULL ||
+        !engine_offer_is_useful(n->engine, m)) {
+        return;
+    }
+    node_begin_receive(n, from, m, on_received);
 }
 
 void node_on_chunk(struct node *n, uint64_t from, const struct message_snapshot_chunk *m)
@@ -187,8 +195,8 @@ void node_on_chunk(struct node *n, uint64_t from, const struct message_snapshot_
 /* The sender is gone, or there and silent: another offer is better than to wait for it. */
 static bool sender_is_lost(const struct node *n, uint64_t now_ms)
 {
-    bool is_down =
-        !peers_is_up(n->peers, n->install.from) && engine_leader(n->engine) != n->install.from;
+    bool leads = n->engine != NULL && engine_leader(n->engine) == n->install.from;
+    bool is_down = !peers_is_up(n->peers, n->install.from) && !leads;
     return is_down || now_ms >= n->install.progress_ms + PULL_GIVE_UP_MS;
 }
 
@@ -276,6 +284,11 @@ void node_snapshot_turn(struct node *n, uint64_t now_ms)
         node_snapshot_take(n, now_ms);
     }
     node_export_turn(n, now_ms);
+    node_receive_turn(n, now_ms);
+}
+
+void node_receive_turn(struct node *n, uint64_t now_ms)
+{
     snapshot_store_advance(n->snapshots);
     pull(n, now_ms);
 }

@@ -359,6 +359,19 @@ const struct snapshot_file *snapshot_store_latest(const struct snapshot_store *s
     return list_empty(&ss->items) ? NULL : &item_of(ss->items.prev)->file;
 }
 
+enum status snapshot_store_adopt(struct snapshot_store *ss, const char *path,
+                                 const struct snapshot_file *file, struct errmsg *err)
+{
+    uint64_t bytes = 0;
+    char *to = snapshot_path(ss->dir, file->index, file->term, SNAPSHOT_NAME_FINAL);
+    enum status rc = snapshot_publish(ss->env, ss->dir, path, to, &bytes, err);
+    if (rc == RC_OK) {
+        snapshot_add(ss, file);
+    }
+    mem_free(to);
+    return rc;
+}
+
 enum status snapshot_store_load(struct snapshot_store *ss, struct store **store,
                                 struct snapshot_meta *meta, struct errmsg *err)
 {

@@ -45,6 +45,12 @@ void snapshot_store_close(struct snapshot_store *ss);
 /* The newest complete snapshot, or NULL. */
 const struct snapshot_file *snapshot_store_latest(const struct snapshot_store *ss);
 
+/* Gives a durable snapshot file, written elsewhere on this disk, its name here: from then on it is
+ * the newest, durably. Not while one is taken or received. Blocks for a sync. After an error
+ * nobody knows which one a restart will find. */
+enum status snapshot_store_adopt(struct snapshot_store *ss, const char *path,
+                                 const struct snapshot_file *file, struct errmsg *err) MUST_USE;
+
 /* Loads the newest one. Blocks: only at start. RC_CORRUPT names the file. */
 enum status snapshot_store_load(struct snapshot_store *ss, struct store **store,
                                 struct snapshot_meta *meta, struct errmsg *err) MUST_USE;

@@ -215,6 +215,12 @@ const struct command commands[] = {
      "Then start it under the same name, with an empty data dir and --join. The old one goes\n"
      "when the new one is in sync.\n"
      "  coordctl member replace n3\n"},
+    {"member grow", ctl_member_grow, 0, 2, BEHIND_NOTHING, "", "member grow [NAME NAME]",
+     "make a single node a cluster of three",
+     "With two nodes that were started with empty data dirs and --join; it waits for them. Named,\n"
+     "or the only two. Writes pause for about a second; nothing is lost, revision and sessions\n"
+     "stay.\n"
+     "  coordctl member grow --timeout 1m\n"},
     {"member promote", ctl_member_promote, 1, 1, BEHIND_NOTHING, "", "member promote NAME",
      "make a standby a voter", "  coordctl member promote n4\n"},
     {"member transfer", ctl_member_transfer, 0, 1, BEHIND_NOTHING, "",

@@ -188,6 +188,7 @@ int ctl_member_list(struct ctl *ctl);
 int ctl_member_add(struct ctl *ctl);
 int ctl_member_remove(struct ctl *ctl);
 int ctl_member_replace(struct ctl *ctl);
+int ctl_member_grow(struct ctl *ctl);
 int ctl_member_promote(struct ctl *ctl);
 int ctl_member_transfer(struct ctl *ctl);
 int ctl_doctor(struct ctl *ctl);

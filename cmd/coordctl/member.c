@@ -1,9 +1,21 @@
-/* The members: list, add, remove, replace, promote, transfer. */
+/* The members: list, add, grow, remove, replace, promote, transfer. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 
 #include "cmd/coordctl/ctl.h"
 #include "coord/v1/cluster.pb-c.h"
+
+#define GROW_TIMEOUT_MS 60000
+#define GROW_LOOK_MS    1000
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
 
 static json_t *member_json(const Coord__V1__Member *m)
 {
@@ -53,14 +65,8 @@ int ctl_member_list(struct ctl *ctl)
 }
 
 /* "n3 is removed", or the same as JSON. */
-static int change(struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
-                  Coord__V1__RequestHeader *header)
+static int print_change(struct ctl *ctl, ProtobufCMessage *m)
 {
-    ProtobufCMessage *m;
-    int exit_code = ctl_call(ctl, method, request, header, &m);
-    if (exit_code != EXIT_DONE) {
-        return exit_code;
-    }
     const Coord__V1__MemberChangeReply *reply = (const Coord__V1__MemberChangeReply *)m;
     if (ctl_is_json(ctl)) {
         ctl_print_json(ctl, json_pack("{s:b, s:s}", "already", reply->already, "detail",
@@ -70,6 +76,17 @@ static int change(struct ctl *ctl, enum client_method method, ProtobufCMessage *
     }
     client_reply_free(m);
     return EXIT_DONE;
+}
+
+static int change(struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
+                  Coord__V1__RequestHeader *header)
+{
+    ProtobufCMessage *m;
+    int exit_code = ctl_call(ctl, method, request, header, &m);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
+    }
+    return print_change(ctl, m);
 }
 
 static char *word(const struct ctl *ctl, size_t i)
@@ -86,6 +103,62 @@ int ctl_member_add(struct ctl *ctl)
     request.peer_address = word(ctl, 1);
     request.learner = ctl->learner;
     return change(ctl, CLIENT_MEMBER_ADD, &request.base, &header);
+}
+
+/* One call, which lasts a second at most and then tells what is missing. */
+static enum coord_code grow_once(const struct coord_options *options,
+                                 Coord__V1__MemberGrowRequest *request, ProtobufCMessage **reply,
+                                 struct coord_error *error)
+{
+    struct coord_client *client;
+    enum coord_code code = coord_open(options, &client, error);
+    if (code == COORD_OK) {
+        code = client_call(client, CLIENT_MEMBER_GROW, &request->base, request->header, reply,
+                           error);
+        coord_close(client);
+    }
+    return code;
+}
+
+/* It takes until others come; meanwhile says who is missing. */
+static int grow(struct ctl *ctl, Coord__V1__MemberGrowRequest *request)
+{
+    struct coord_options options = ctl->options;
+    uint64_t limit_ms = options.timeout_ms != 0 ? options.timeout_ms : GROW_TIMEOUT_MS;
+    uint64_t began_ms = now_ms();
+    struct coord_error error = {0};
+    char said[sizeof error.message] = "";
+    options.timeout_ms = limit_ms < GROW_LOOK_MS ? (uint32_t)limit_ms : GROW_LOOK_MS;
+    for (;;) {
+        ProtobufCMessage *m;
+        enum coord_code code = grow_once(&options, request, &m, &error);
+        if (code == COORD_OK) {
+            return print_change(ctl, m);
+        }
+        bool is_over = now_ms() >= began_ms + limit_ms;
+        bool is_silence = strstr(error.message, "no answer in time") != NULL;
+        if (code == COORD_TIMEOUT && is_over && is_silence && said[0] != '\0') {
+            memcpy(error.message, said, sizeof said); /* what was told last says more */
+        }
+        if (code != COORD_TIMEOUT || is_over) {
+            return ctl_failed(ctl, &error);
+        }
+        if (!is_silence && strcmp(said, error.message) != 0) {
+            memcpy(said, error.message, sizeof said);
+            fprintf(stderr, "coordctl: member grow: %s\n", said);
+        }
+    }
+}
+
+int ctl_member_grow(struct ctl *ctl)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__MemberGrowRequest request = COORD__V1__MEMBER_GROW_REQUEST__INIT;
+    char *names[] = {word(ctl, 0), word(ctl, 1)};
+    request.header = &header;
+    request.names = names;
+    request.n_names = ctl->word_count;
+    return grow(ctl, &request);
 }
 
 int ctl_member_remove(struct ctl *ctl)

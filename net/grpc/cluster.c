@@ -1,5 +1,6 @@
 /* coord.v1.Cluster: who the members are and how they fare, as this node sees it. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "coord/v1/cluster.pb-c.h"
@@ -269,6 +270,27 @@ static void transfer_call(struct grpc_call *call, const ProtobufCMessage *messag
     member_change(call, r->header, MEMBER_TRANSFER, r->name, "", false);
 }
 
+static void grow_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__MemberGrowRequest *r = (const Coord__V1__MemberGrowRequest *)message;
+    char names[2 * NODE_NAME_BYTES_MAX] = "";
+    if (r->n_names != 0 && r->n_names != 2) {
+        grpc_call_fail(call, GRPC_INVALID_ARGUMENT, "names: %zu given, two or none are needed",
+                       r->n_names);
+        return;
+    }
+    if (r->n_names == 2) {
+        size_t size = strlen(r->names[0]) + strlen(r->names[1]);
+        if (size + 2 > sizeof names) {
+            grpc_call_fail(call, GRPC_INVALID_ARGUMENT,
+                           "names: longer than %d characters each", NODE_NAME_BYTES_MAX - 1);
+            return;
+        }
+        (void)snprintf(names, sizeof names, "%s,%s", r->names[0], r->names[1]);
+    }
+    member_change(call, r->header, MEMBER_GROW, "", names, false);
+}
+
 static const struct grpc_method methods[] = {
     {.name = "Status",
      .needs = GRPC_NEEDS_USER,
@@ -293,6 +315,9 @@ static const struct grpc_method methods[] = {
     {.name = "TransferLeadership",
      .request = &coord__v1__transfer_leadership_request__descriptor,
      .message = transfer_call},
+    {.name = "MemberGrow",
+     .request = &coord__v1__member_grow_request__descriptor,
+     .message = grow_call},
     {.name = "Metrics",
      .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__metrics_request__descriptor,

@@ -146,7 +146,7 @@ void fake_cluster_start(struct fake_cluster *c, size_t i)
     struct node_options options = {.env = &m->env,
                                    .data_dir = "data",
                                    .name = c->names[i].name,
-                                   .peer_host = c->count > 1 ? c->names[i].host : NULL,
+                                   .peer_host = c->names[i].host,
                                    .peer_port = PORT,
                                    .learner = m->is_learner,
                                    .election_timeout_ms = c->election_timeout_ms,

@@ -208,6 +208,7 @@ static const struct method_row {
     {"coord.v1.Cluster/MemberReplace", ROOT_ONLY},
     {"coord.v1.Cluster/MemberPromote", ROOT_ONLY},
     {"coord.v1.Cluster/TransferLeadership", ROOT_ONLY},
+    {"coord.v1.Cluster/MemberGrow", ROOT_ONLY},
     {"coord.v1.Cluster/Metrics", SOMEBODY},
     {"coord.v1.Cluster/FinishUpgrade", ROOT_ONLY},
     {"coord.v1.Maintenance/SnapshotSave", ROOT_ONLY},

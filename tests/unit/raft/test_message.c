@@ -144,13 +144,14 @@ static struct message any_message(struct rng *r, struct arena *a, uint8_t type)
         break;
     case MESSAGE_MEMBER_ASK:
         m.member_ask = (struct message_member_ask){
-            any_u64(r),          any_u64(r),          (uint8_t)rng_range(r, 1, MEMBER_JOIN),
-            rng_chance(r, 500),  any_bytes(r, a, 64), any_bytes(r, a, 200)};
+            any_u64(r),          any_u64(r),          (uint8_t)rng_range(r, 1, MEMBER_GROW),
+            rng_chance(r, 500),  any_bytes(r, a, 64), any_bytes(r, a, 200), any_u64(r), any_u64(r)};
         break;
     case MESSAGE_MEMBER_TELL:
         m.member_tell = (struct message_member_tell){
-            any_u64(r), (uint8_t)rng_range(r, 1, MEMBER_GONE), any_bytes(r, a, 200),
-            any_bytes(r, a, 200), any_u64(r), any_bytes(r, a, 300)};
+            any_u64(r), (uint8_t)rng_range(r, 1, MEMBER_AWAITED), any_bytes(r, a, 200),
+            any_bytes(r, a, 200), any_u64(r), any_bytes(r, a, 300),
+            any_u64(r), any_u64(r), any_u64(r)};
         break;
     case MESSAGE_REMOVED: m.removed.id = any_u64(r); break;
     case MESSAGE_PING: break;
