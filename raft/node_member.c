@@ -21,6 +21,7 @@
 
 #include "base/mutant.h"
 #include "raft/node_internal.h"
+#include "store/auth.h"
 
 #define LOOK_MS          10
 #define SILENT_TIMEOUTS  5 /* election timeouts without an answer: a member is down */
@@ -766,6 +767,13 @@ static void judge_join(struct judge *j)
     if (i.is_there && i.address[0] != '\0' && strcmp(i.address, j->address) != 0) {
         say(j, MEMBER_REFUSED, "%s was invited with the peer address %s, not %s", j->name,
             i.address, j->address);
+        return;
+    }
+    if (!i.is_there && store_auth(n->store)->is_enabled) {
+        say(j, MEMBER_REFUSED,
+            "authentication is enabled, so nobody joins without being expected: an administrator "
+            "says coordctl member add %s first",
+            j->name);
         return;
     }
     uint64_t replaces = i.is_there ? i.replaces : 0;

@@ -21,6 +21,7 @@
 #include "base/assert.h"
 #include "base/mutant.h"
 #include "raft/node_internal.h"
+#include "store/acl.h"
 
 #define REMOVED_PREFIX  "member/removed/"
 #define INVITED_PREFIX  "member/invited/"
@@ -105,12 +106,25 @@ static struct slice invited_key(const char *name, char bytes[KEY_BYTES_MAX])
     return slice_str(bytes);
 }
 
+/* Who changes the members was asked for the right to; what follows is the node's own work. `super`
+ * is to be closed. */
+static struct slice own_identity(struct buf *super)
+{
+    identity_encode(super, slice_str("super"), slice_str(""));
+    return buf_slice(super);
+}
+
 static bool key_get(const struct node *n, struct slice key, char *value, size_t bytes)
 {
     struct arena arena = {0};
     struct query_result result;
-    const struct query q = {.type = QUERY_GET, .space = SPACE_META, .path = key};
+    struct buf super = {0};
+    const struct query q = {.type = QUERY_GET,
+                            .space = SPACE_META,
+                            .path = key,
+                            .identities = own_identity(&super)};
     store_query(n->store, &q, &result, &arena);
+    buf_close(&super);
     bool is_there = result.outcome == OUTCOME_OK;
     if (is_there) {
         snprintf(value, bytes, "%.*s", (int)result.data.size, (const char *)result.data.data);
@@ -141,7 +155,10 @@ static void key_put(struct node *n, struct slice key, struct slice value)
                                .version = VERSION_ANY};
     struct op absent = present;
     absent.type = OP_CREATE;
-    struct command c = {.type = COMMAND_TXN, .note = slice_str("members")};
+    struct buf super = {0};
+    struct command c = {.type = COMMAND_TXN,
+                        .note = slice_str("members"),
+                        .identities = own_identity(&super)};
     c.txn = (struct txn){.guards = &guard,
                          .guard_count = 1,
                          .then_ops = &present,
@@ -149,6 +166,7 @@ static void key_put(struct node *n, struct slice key, struct slice value)
                          .else_ops = &absent,
                          .else_count = value.size > 0 ? 1 : 0};
     command_encode(&n->forwarded, &c);
+    buf_close(&super);
 }
 
 bool node_has_tombstone(const struct node *n, uint64_t id)
@@ -167,11 +185,14 @@ bool node_name_was_removed(const struct node *n, const char *name)
 {
     struct arena arena = {0};
     struct query_result result;
+    struct buf super = {0};
     const struct query q = {.type = QUERY_LIST,
                             .space = SPACE_META,
                             .path = slice_str(REMOVED_PREFIX),
-                            .with_data = true};
+                            .with_data = true,
+                            .identities = own_identity(&super)};
     store_query(n->store, &q, &result, &arena);
+    buf_close(&super);
     bool is_there = false;
     for (uint32_t i = 0; result.outcome == OUTCOME_OK && i < result.entry_count; i++) {
         is_there = is_there || slice_is(result.entries[i].data, name);

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Users and roles of a real cluster: on every member alike, over restarts and snapshots, and for those who
 use coordctl and libcoord."""
+import json
 import os
 import subprocess
 
-from harness import COORDCTL, PATIENCE, Cluster, clean_environment, ctl, ctl_ok, expect, main, until
+from harness import (COORDCTL, HOST, PATIENCE, Cluster, Node, clean_environment, ctl, ctl_ok, expect, free_port,
+                     main, until)
 
 
 def ctl_as(user, endpoints, *arguments, stdin=b""):
@@ -62,6 +64,29 @@ def test_every_member_asks_alike_and_a_token_is_good_on_all(scratch):
     for node in cluster.nodes:
         until(lambda: ctl(node.endpoint, "get", "/app", "--token-file", token)[0] == 8,
               "%s takes the old token no more" % node.name)
+
+
+def test_members_come_and_go_by_who_may_say_so(scratch):
+    cluster = secured(scratch)
+    at = cluster.endpoints
+    limit = ("--timeout", "%ds" % int(20 * PATIENCE))
+    guest = Node(scratch, "n4", join=cluster.nodes[0].endpoint, peer_listen="%s:%d" % (HOST, free_port()))
+    guest.start(wait=False)
+    until(lambda: "coordctl member add n4 first" in guest.log(), "nobody joins unexpected", 20)
+    code, _, error = ctl_as(WEB, at, "member", "add", "n4")
+    expect(code == 8, "web may not say who joins: exit %d, %s" % (code, error))
+    ok_as(ADMIN, at, *limit, "member", "add", "n4")
+    if not guest.is_running():
+        guest.was_ended = True
+        guest.start(wait=False)
+
+    def states():
+        return {m["name"]: m["state"] for m in json.loads(ok_as(ADMIN, at, "member", "list", "-o", "json"))}
+    until(lambda: states().get("n4") == "voter", "who is expected joins", 40)
+    expect(ctl_as(WEB, at, "member", "remove", "n4")[0] == 8, "web may not say who leaves")
+    ok_as(ADMIN, at, *limit, "member", "remove", "n4")
+    until(lambda: "n4" not in states(), "it is no member any more", 20)
+    until(lambda: "removed" in guest.http("/ready")[1], "it says so itself", 20)
 
 
 def test_users_and_roles_outlive_the_death_of_all(scratch):
