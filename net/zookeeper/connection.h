@@ -116,6 +116,8 @@ struct zk_shared {
     struct buf spare;         /* memory of an output that was sent, for the next */
     uint64_t received;        /* packets, as srvr tells them */
     uint64_t sent;
+    uint64_t bytes_received; /* of packets, with their lengths */
+    uint64_t bytes_sent;
     uint64_t outstanding; /* tasks of all connections */
     uint64_t watch_count;
     uint64_t auth_failed;
@@ -123,6 +125,8 @@ struct zk_shared {
     uint64_t opened_ms;
     uint64_t large_reply_ms; /* the last warning */
     struct zk_latency latency;
+    struct zk_latency read_latency; /* of what went into `latency`: what changes nothing */
+    struct zk_latency write_latency; /* and what goes through the log, sessions as well */
     const struct metric *rejected; /* connections beyond the limit; may be NULL */
     struct metric *packets_in;
     struct metric *packets_out;
@@ -218,7 +222,7 @@ void zk_answer(struct zk_connection *c, int32_t xid, enum zk_error error);
 /* A packet of another shape is about to be put into c->out, and is there. */
 void zk_out_begin(struct zk_connection *c);
 void zk_out_end(struct zk_connection *c);
-void zk_latency_note(struct zk_connection *c, uint64_t ms);
+void zk_latency_note(struct zk_connection *c, bool is_write, uint64_t ms);
 
 /* ---- greeting.c ---- */
 

@@ -67,6 +67,7 @@ void zk_answer(struct zk_connection *c, int32_t xid, enum zk_error error)
 static void write_out(struct zk_connection *c)
 {
     if (c->out.size > 0) {
+        c->shared->bytes_sent += c->out.size;
         c->is_full = !c->env->sink.write(c->env->sink.conn, buf_slice(&c->out));
     }
     buf_clear(&c->out);
@@ -87,11 +88,12 @@ static void latency_add(struct zk_latency *l, uint64_t ms)
     l->count++;
 }
 
-void zk_latency_note(struct zk_connection *c, uint64_t ms)
+void zk_latency_note(struct zk_connection *c, bool is_write, uint64_t ms)
 {
     c->last_latency_ms = ms;
     latency_add(&c->latency, ms);
     latency_add(&c->shared->latency, ms);
+    latency_add(is_write ? &c->shared->write_latency : &c->shared->read_latency, ms);
 }
 
 /* ---- the end ------------------------------------------------------------------------------ */
@@ -199,6 +201,7 @@ static void take_packet(struct zk_connection *c, struct slice packet)
 {
     c->received++;
     c->shared->received++;
+    c->shared->bytes_received += packet.size + 4;
     metric_add(c->shared->packets_in, 1);
     if (c->stage == ZK_STAGE_NEW) {
         zk_greeting(c, packet);

@@ -44,7 +44,7 @@ static void begin_session(struct zk_connection *c, const struct lease_result *le
     zk_put_connect_reply(&c->out, (int32_t)c->timeout_ms, (int64_t)c->session, c->secret,
                          c->connect.has_read_only);
     zk_out_end(c);
-    zk_latency_note(c, now - c->opened_ms);
+    zk_latency_note(c, true, now - c->opened_ms);
     log_debug(c->env->log, "zookeeper.session",
               "peer=%s session=%016" PRIx64 " timeout_ms=%" PRIu32 " resumed=%d", c->env->peer,
               c->session, c->timeout_ms, c->connect.session != 0);

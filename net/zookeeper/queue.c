@@ -203,7 +203,7 @@ static void answer_ready(struct zk_connection *c)
         if (c->stage != ZK_STAGE_SERVING) {
             return; /* the tasks are gone */
         }
-        zk_latency_note(c, zk_now_ms(c) - task->began_ms);
+        zk_latency_note(c, zk_is_write(task->type), zk_now_ms(c) - task->began_ms);
         c->locals -= task->is_counted;
         c->syncing -= task->state == ZK_TASK_SYNCED;
         bool closes = task->closes;
@@ -426,7 +426,7 @@ void zk_request(struct zk_connection *c, struct slice packet)
         zk_watches_flush(c);
         if (c->stage == ZK_STAGE_SERVING) {
             answer_local(c, &r, error);
-            zk_latency_note(c, 0);
+            zk_latency_note(c, false, 0);
         }
         return;
     }

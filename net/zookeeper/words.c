@@ -5,18 +5,15 @@
  * To add a word: its number and name in words.h and word_names.c, its function and line here. */
 #include <dirent.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/mem.h"
 #include "base/version.h"
-#include "lease/table.h"
 #include "net/zookeeper/connection.h"
 #include "net/zookeeper/words.h"
+#include "net/zookeeper/words_internal.h"
 
 /* What clients that parse it take for ZooKeeper's: kazoo wants numbers first. */
 #define VERSION_FORMAT "3.8.0-coord-%s, built on 2026-01-01 00:00 UTC"
@@ -30,7 +27,7 @@ static void put_version(struct buf *out)
     buf_printf(out, VERSION_FORMAT, version_text());
 }
 
-static const char *mode_of(const struct node_status *status)
+const char *zk_words_mode(const struct node_status *status)
 {
     if (status->member_count <= 1) {
         return "standalone";
@@ -61,24 +58,9 @@ static struct proposal_sizes proposal_sizes(const struct node_status *status)
                                    (int64_t)status->proposal_bytes_max};
 }
 
-static uint64_t average(uint64_t sum, uint64_t count)
+uint64_t zk_words_average(uint64_t sum, uint64_t count)
 {
     return count == 0 ? 0 : sum / count;
-}
-
-static const struct zk_connection *next_connection(const struct zk_connection *c,
-                                                   const struct zk_connection *after)
-{
-    const struct list *it = after == NULL ? c->shared->connections.next : after->link.next;
-    return it == &c->shared->connections
-               ? NULL
-               : LIST_OF((struct list *)(uintptr_t)it, const struct zk_connection, link);
-}
-
-static void put_connection(const struct zk_connection *c, struct buf *out)
-{
-    buf_printf(out, " /%s[%d](queued=%zu,recved=%" PRIu64 ",sent=%" PRIu64, c->env->peer,
-               c->stage == ZK_STAGE_SERVING, c->task_count, c->received, c->sent);
 }
 
 static void put_server(const struct zk_connection *c, struct buf *out)
@@ -91,9 +73,9 @@ static void put_server(const struct zk_connection *c, struct buf *out)
                "Received: %" PRIu64 "\nSent: %" PRIu64 "\nConnections: %zu\n"
                "Outstanding: %" PRIu64 "\nZxid: 0x%" PRIx64 "\nMode: %s\nNode count: %" PRIu64
                "\n",
-               s->latency.min_ms, average(s->latency.sum_ms, s->latency.count),
+               s->latency.min_ms, zk_words_average(s->latency.sum_ms, s->latency.count),
                s->latency.max_ms, s->received, s->sent, s->connection_count, s->outstanding,
-               status.revision, mode_of(&status), status.node_count);
+               status.revision, zk_words_mode(&status), status.node_count);
     if (leads_others(&status)) {
         const struct proposal_sizes p = proposal_sizes(&status);
         buf_printf(out,
@@ -129,8 +111,8 @@ static void word_stat(struct zk_connection *c, struct buf *out)
     put_version(out);
     buf_append_str(out, "\nClients:\n");
     const struct zk_connection *other = NULL;
-    while ((other = next_connection(c, other)) != NULL) {
-        put_connection(other, out);
+    while ((other = zk_words_next(c, other)) != NULL) {
+        zk_words_put_connection(other, out);
         buf_append_str(out, ")\n");
     }
     buf_append_str(out, "\n");
@@ -216,25 +198,19 @@ static size_t open_files(void)
     return count > 3 ? count - 3 : 0; /* ".", ".." and the folder itself */
 }
 
-struct lease_counts {
-    uint64_t sessions;
-    uint64_t ephemerals;
-};
-
-static struct lease_counts count_leases(const struct store *s)
-{
-    struct lease_counts counts = {0};
-    for (const struct lease *l = store_lease_next(s, 0); l != NULL;
-         l = store_lease_next(s, l->id)) {
-        counts.sessions += l->kind == LEASE_SESSION;
-        counts.ephemerals += l->attached_count;
-    }
-    return counts;
-}
-
 static void put_number(struct buf *out, const char *name, uint64_t value)
 {
     buf_printf(out, "zk_%s\t%" PRIu64 "\n", name, value);
+}
+
+/* As ZooKeeper's summaries of many values. */
+static void put_summary(struct buf *out, const char *name, const struct zk_latency *l)
+{
+    buf_printf(out,
+               "zk_avg_%s\t%" PRIu64 "\nzk_min_%s\t%" PRIu64 "\nzk_max_%s\t%" PRIu64
+               "\nzk_cnt_%s\t%" PRIu64 "\nzk_sum_%s\t%" PRIu64 "\n",
+               name, zk_words_average(l->sum_ms, l->count), name, l->min_ms, name, l->max_ms, name,
+               l->count, name, l->sum_ms);
 }
 
 static void put_leader(struct buf *out, const struct node_status *status)
@@ -275,14 +251,14 @@ static void word_mntr(struct zk_connection *c, struct buf *out)
     const struct zk_shared *s = c->shared;
     struct node_status status;
     struct rlimit files = {0};
-    struct lease_counts counts = count_leases(zk_store(c));
+    struct zk_lease_counts counts = zk_words_count_leases(zk_store(c));
     node_status(zk_node(c), &status);
     (void)getrlimit(RLIMIT_NOFILE, &files);
     buf_append_str(out, "zk_version\t");
     put_version(out);
-    buf_printf(out, "\nzk_server_state\t%s\n", mode_of(&status));
+    buf_printf(out, "\nzk_server_state\t%s\n", zk_words_mode(&status));
     put_peer_state(out, &status);
-    put_number(out, "avg_latency", average(s->latency.sum_ms, s->latency.count));
+    put_number(out, "avg_latency", zk_words_average(s->latency.sum_ms, s->latency.count));
     put_number(out, "min_latency", s->latency.min_ms);
     put_number(out, "max_latency", s->latency.max_ms);
     put_number(out, "packets_received", s->received);
@@ -302,175 +278,11 @@ static void word_mntr(struct zk_connection *c, struct buf *out)
     put_number(out, "auth_failed_count", s->auth_failed);
     put_number(out, "large_requests_rejected", s->large_requests);
     put_number(out, "commit_count", status.commit_index);
-}
-
-/* ---- words about connections and watches -------------------------------------------------- */
-
-static void word_cons(struct zk_connection *c, struct buf *out)
-{
-    const struct zk_connection *other = NULL;
-    while ((other = next_connection(c, other)) != NULL) {
-        const struct zk_latency *l = &other->latency;
-        put_connection(other, out);
-        if (other->session != 0) {
-            buf_printf(out,
-                       ",sid=0x%" PRIx64 ",lop=%s,est=%" PRIu64 ",to=%" PRIu32
-                       ",lcxid=0x%" PRIx32 ",lzxid=0x%" PRIx64 ",lresp=%" PRIu64
-                       ",llat=%" PRIu64 ",minlat=%" PRIu64 ",avglat=%" PRIu64
-                       ",maxlat=%" PRIu64,
-                       other->session, zk_type_short(other->last_type), other->opened_wall_ms,
-                       other->timeout_ms, (uint32_t)other->last_xid, (uint64_t)other->zxid_sent,
-                       other->heard_ms, other->last_latency_ms, l->min_ms,
-                       average(l->sum_ms, l->count), l->max_ms);
-        }
-        buf_append_str(out, ")\n");
-    }
-    buf_append_str(out, "\n");
-}
-
-/* A watched path and a session that watches it. */
-struct watcher {
-    struct slice path;
-    uint64_t session;
-};
-
-struct watchers {
-    struct buf list; /* struct watcher */
-    uint64_t session;
-};
-
-static void add_watcher(void *context, struct slice path)
-{
-    struct watchers *w = context;
-    const struct watcher watcher = {.path = path, .session = w->session};
-    buf_append(&w->list, &watcher, sizeof watcher);
-}
-
-static int watcher_order(const void *a, const void *b)
-{
-    const struct watcher *x = a;
-    const struct watcher *y = b;
-    int order = slice_compare(x->path, y->path);
-    return order != 0 ? order : (x->session > y->session) - (x->session < y->session);
-}
-
-static size_t collect_watchers(struct zk_connection *c, struct watchers *w, size_t *connections)
-{
-    const struct zk_connection *other = NULL;
-    *connections = 0;
-    while ((other = next_connection(c, other)) != NULL) {
-        w->session = other->session;
-        *connections += zk_watches_count(other) > 0;
-        zk_watches_each(other, add_watcher, w);
-    }
-    return w->list.size / sizeof(struct watcher);
-}
-
-static struct watcher *sort_watchers(struct watchers *w, size_t count)
-{
-    struct watcher *all = (struct watcher *)(void *)w->list.data;
-    if (count > 1) {
-        qsort(all, count, sizeof all[0], watcher_order);
-    }
-    return all;
-}
-
-static void word_wchs(struct zk_connection *c, struct buf *out)
-{
-    struct watchers w = {0};
-    size_t connections;
-    size_t count = collect_watchers(c, &w, &connections);
-    const struct watcher *all = sort_watchers(&w, count);
-    size_t paths = 0;
-    for (size_t i = 0; i < count; i++) {
-        paths += i == 0 || !slice_equal(all[i].path, all[i - 1].path);
-    }
-    buf_printf(out, "%zu connections watching %zu paths\nTotal watches:%" PRIu64 "\n",
-               connections, paths, c->shared->watch_count);
-    buf_close(&w.list);
-}
-
-static void put_path(void *context, struct slice path)
-{
-    struct buf *out = context;
-    buf_append_str(out, "\t");
-    buf_append_slice(out, path);
-    buf_append_str(out, "\n");
-}
-
-static void word_wchc(struct zk_connection *c, struct buf *out)
-{
-    const struct zk_connection *other = NULL;
-    while ((other = next_connection(c, other)) != NULL) {
-        if (zk_watches_count(other) > 0) {
-            buf_printf(out, "0x%" PRIx64 "\n", other->session);
-            zk_watches_each(other, put_path, out);
-        }
-    }
-    buf_append_str(out, "\n");
-}
-
-static void word_wchp(struct zk_connection *c, struct buf *out)
-{
-    struct watchers w = {0};
-    size_t connections;
-    size_t count = collect_watchers(c, &w, &connections);
-    const struct watcher *all = sort_watchers(&w, count);
-    for (size_t i = 0; i < count; i++) {
-        if (i == 0 || !slice_equal(all[i].path, all[i - 1].path)) {
-            buf_append_slice(out, all[i].path);
-            buf_append_str(out, "\n");
-        }
-        buf_printf(out, "\t0x%" PRIx64 "\n", all[i].session);
-    }
-    buf_append_str(out, "\n");
-    buf_close(&w.list);
-}
-
-/* ---- sessions ----------------------------------------------------------------------------- */
-
-static void put_ephemerals(struct zk_connection *c, struct buf *out, uint64_t session)
-{
-    struct query q = {.type = QUERY_LEASE, .space = SPACE_NODES, .lease = session};
-    struct query_result result;
-    arena_clear(&c->shared->scratch);
-    buf_printf(out, "0x%" PRIx64 ":\n", session);
-    do {
-        store_query(zk_store(c), &q, &result, &c->shared->scratch);
-        for (uint32_t i = 0; i < result.entry_count; i++) {
-            q.after = result.entries[i].path;
-            put_path(out, q.after);
-        }
-    } while (result.outcome == OUTCOME_OK && result.more);
-}
-
-/* Deadlines are the leader's matter: what is known everywhere is the timeout, from now on. */
-static void word_dump(struct zk_connection *c, struct buf *out)
-{
-    const struct store *s = zk_store(c);
-    struct lease_counts counts = count_leases(s);
-    uint64_t owners = 0;
-    buf_printf(out, "SessionTracker dump:\nSession Sets (%" PRIu64 ")/(%" PRIu64 "):\n",
-               counts.sessions, counts.sessions);
-    for (const struct lease *l = store_lease_next(s, 0); l != NULL;
-         l = store_lease_next(s, l->id)) {
-        if (l->kind == LEASE_SESSION) {
-            char date[64];
-            time_t at = (time_t)((c->env->env->wall_ms(c->env->env) + l->ttl_ms) / 1000);
-            struct tm utc;
-            (void)gmtime_r(&at, &utc);
-            (void)strftime(date, sizeof date, "%a %b %d %H:%M:%S UTC %Y", &utc);
-            buf_printf(out, "1 expire at %s:\n\t0x%" PRIx64 "\n", date, l->id);
-            owners += l->attached_count > 0;
-        }
-    }
-    buf_printf(out, "ephemeral nodes dump:\nSessions with Ephemerals (%" PRIu64 "):\n", owners);
-    for (const struct lease *l = store_lease_next(s, 0); l != NULL;
-         l = store_lease_next(s, l->id)) {
-        if (l->kind == LEASE_SESSION && l->attached_count > 0) {
-            put_ephemerals(c, out, l->id);
-        }
-    }
+    put_number(out, "bytes_received_count", s->bytes_received);
+    put_number(out, "response_bytes", s->bytes_sent);
+    put_number(out, "connection_request_count", (uint64_t)metric_value(s->opened));
+    put_summary(out, "readlatency", &s->read_latency);
+    put_summary(out, "updatelatency", &s->write_latency);
 }
 
 /* ---- resets ------------------------------------------------------------------------------- */
@@ -492,7 +304,11 @@ static void word_srst(struct zk_connection *c, struct buf *out)
 {
     c->shared->received = 0;
     c->shared->sent = 0;
+    c->shared->bytes_received = 0;
+    c->shared->bytes_sent = 0;
     c->shared->latency = (struct zk_latency){0};
+    c->shared->read_latency = (struct zk_latency){0};
+    c->shared->write_latency = (struct zk_latency){0};
     buf_append_str(out, "Server stats reset.\n");
 }
 
@@ -506,10 +322,10 @@ static const struct {
     [ZK_WORD_RUOK] = {word_ruok, false, true}, [ZK_WORD_ISRO] = {word_isro, false, true},
     [ZK_WORD_SRVR] = {word_srvr, true, true},  [ZK_WORD_STAT] = {word_stat, true},
     [ZK_WORD_MNTR] = {word_mntr, true, true},  [ZK_WORD_CONF] = {word_conf, false},
-    [ZK_WORD_CONS] = {word_cons, true},  [ZK_WORD_ENVI] = {word_envi, false},
-    [ZK_WORD_WCHS] = {word_wchs, true},  [ZK_WORD_DIRS] = {word_dirs, false},
-    [ZK_WORD_DUMP] = {word_dump, true},  [ZK_WORD_WCHC] = {word_wchc, true},
-    [ZK_WORD_WCHP] = {word_wchp, true},  [ZK_WORD_CRST] = {word_crst, true},
+    [ZK_WORD_CONS] = {zk_word_cons, true},  [ZK_WORD_ENVI] = {word_envi, false},
+    [ZK_WORD_WCHS] = {zk_word_wchs, true},  [ZK_WORD_DIRS] = {word_dirs, false},
+    [ZK_WORD_DUMP] = {zk_word_dump, true},  [ZK_WORD_WCHC] = {zk_word_wchc, true},
+    [ZK_WORD_WCHP] = {zk_word_wchp, true},  [ZK_WORD_CRST] = {word_crst, true},
     [ZK_WORD_SRST] = {word_srst, true},
 };
 

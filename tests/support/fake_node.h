@@ -28,6 +28,7 @@ struct node {
     uint64_t term;
     uint64_t cluster_ms;
     bool is_serving;
+    bool is_follower; /* of another, as its status tells */
     bool is_held;           /* completes nothing but what is past its deadline */
     enum status submit_rc;  /* if not RC_OK: refuses requests with it */
     enum status finish_rc;  /* if not RC_OK: completes requests with it, unexecuted */
@@ -336,7 +337,7 @@ void node_status(const struct node *n, struct node_status *out)
         .cluster_id = 77,
         .node_id = 11,
         .name = "n1",
-        .state = n->is_serving ? "leader" : "candidate",
+        .state = !n->is_serving ? "candidate" : n->is_follower ? "follower" : "leader",
         .state_reason = n->is_serving ? "" : "no leader",
         .term = n->term,
         .leader_id = n->is_serving ? 11 : 0,

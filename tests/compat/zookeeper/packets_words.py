@@ -97,7 +97,9 @@ def _(t):
 MNTR = """zk_version zk_server_state zk_peer_state zk_avg_latency zk_min_latency zk_max_latency
 zk_packets_received zk_packets_sent zk_num_alive_connections zk_outstanding_requests zk_znode_count
 zk_watch_count zk_ephemerals_count zk_approximate_data_size zk_open_file_descriptor_count
-zk_max_file_descriptor_count zk_global_sessions zk_local_sessions zk_uptime zk_connection_rejected""".split()
+zk_max_file_descriptor_count zk_global_sessions zk_local_sessions zk_uptime zk_connection_rejected
+zk_bytes_received_count zk_response_bytes zk_connection_request_count zk_avg_readlatency zk_max_readlatency
+zk_cnt_readlatency zk_sum_readlatency zk_avg_updatelatency zk_max_updatelatency zk_cnt_updatelatency""".split()
 MNTR_LEADER = """zk_learners zk_synced_followers zk_synced_observers zk_pending_syncs zk_quorum_size
 zk_leader_uptime""".split()
 
@@ -208,6 +210,22 @@ def _(t):
         found = re.search(r"ephemeral nodes dump:\nSessions with Ephemerals \((\d+)\):\n(.*)", text, re.DOTALL)
         expect(found, text)
         equal(sections(found.group(2).replace("0x%x:" % client.session, "me"))["me"], [t.base])
+        client.end_session()
+
+
+@check("dump on a follower lists sessions with their timeouts; dump ends with the connections of the member")
+def _(t):
+    follower = t.followers()[0]
+    with Client(follower, timeout=12000) as client:
+        text = ask(follower.port, "dump")
+        expect(re.match(r"SessionTracker dump:\nGlobal Sessions\(\d+\):\n0x", text), text)
+        expect("\n0x%x\t12000ms\n" % client.session in text, "the session is not listed: " + text)
+        found = re.search(r"\nConnections dump:\nConnections Sets \(\d+\)/\(\d+\):\n(.*)", text, re.DOTALL)
+        expect(found, text)
+        mine = "ip: /127.0.0.1:%d sessionId: 0x%x" % (client.socket.getsockname()[1], client.session)
+        lines = found.group(1).split("\n")
+        expect("\t" + mine in lines, "the connection is not listed: " + text)
+        expect(re.match(r"\d+ expire at \w{3} \w{3} \d\d \d\d:\d\d:\d\d UTC \d{4}:$", lines[0]), lines[0])
         client.end_session()
 
 

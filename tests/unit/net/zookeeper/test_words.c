@@ -132,6 +132,11 @@ START_TEST(mntr_has_one_number_a_line)
         "\nzk_leader_uptime\t1000\n",
         "\nzk_last_proposal_size\t50\nzk_min_proposal_size\t40\nzk_max_proposal_size\t90\n",
         "\nzk_connection_rejected\t0\n",
+        "\nzk_cnt_readlatency\t1\nzk_sum_readlatency\t0\n",
+        "\nzk_cnt_updatelatency\t2\nzk_sum_updatelatency\t0\n", /* and the session */
+        "\nzk_connection_request_count\t1\n",
+        "\nzk_bytes_received_count\t",
+        "\nzk_response_bytes\t",
         "\nzk_approximate_data_size\t",
         "\nzk_open_file_descriptor_count\t",
     };
@@ -175,6 +180,21 @@ START_TEST(dump_lists_sessions_and_their_ephemerals)
                    "ephemeral nodes dump:\nSessions with Ephemerals (1):\n0x%llx:\n\t/e\n",
                    (unsigned long long)p->session);
     EXPECT_HAS(text, wanted);
+    (void)snprintf(wanted, sizeof wanted, "\tip: /192.0.2.7:51434 sessionId: 0x%llx\n",
+                   (unsigned long long)p->session);
+    EXPECT_HAS(text, "Connections dump:\nConnections Sets (2)/(2):\n1 expire at ");
+    EXPECT_HAS(text, wanted);
+}
+END_TEST
+
+START_TEST(dump_of_a_follower_lists_the_sessions_with_their_timeouts)
+{
+    struct zk_peer *p = zk_peer_connect(&w, "192.0.2.7:51434");
+    char wanted[100];
+    w.node->is_follower = true;
+    (void)snprintf(wanted, sizeof wanted, "SessionTracker dump:\nGlobal Sessions(1):\n0x%llx\t",
+                   (unsigned long long)p->session);
+    EXPECT_HAS(ask("dump"), wanted);
 }
 END_TEST
 
@@ -216,6 +236,7 @@ static Suite *words_suite(void)
     tcase_add_test(tcase, mntr_has_one_number_a_line);
     tcase_add_test(tcase, watches_are_counted_and_listed);
     tcase_add_test(tcase, dump_lists_sessions_and_their_ephemerals);
+    tcase_add_test(tcase, dump_of_a_follower_lists_the_sessions_with_their_timeouts);
     tcase_add_test(tcase, a_word_that_the_settings_leave_out_is_refused);
     tcase_add_test(tcase, what_is_no_word_is_closed);
     suite_add_tcase(suite, tcase);
