@@ -95,8 +95,27 @@ static enum status drop_files(struct node *n, struct errmsg *err)
     return rc == RC_OK ? RC_OK : errmsg_set(err, rc, "empty %s: %s", dir, status_text(rc));
 }
 
+static void count_one(void *context, const char *name, uint64_t bytes)
+{
+    (void)name;
+    (void)bytes;
+    ++*(size_t *)context;
+}
+
+/* An engine has run here, and the snapshots are its own: whoever fetches to grow has none. */
+static bool has_log(const struct node *n)
+{
+    char dir[PATH_BYTES];
+    size_t files = 0;
+    (void)snprintf(dir, sizeof dir, "%s/wal", n->data_dir);
+    return n->env->disk->list(n->env, dir, count_one, &files) == RC_OK && files > 0;
+}
+
 enum status node_pending_settle(struct node *n, bool is_voter, struct errmsg *err)
 {
+    if (!is_voter && has_log(n)) {
+        return RC_OK;
+    }
     enum status rc = open_held(n, err);
     if (rc != RC_OK) {
         return rc;
