@@ -106,7 +106,9 @@ static void closed_cb(void *owner, struct http2_stream *s, uint32_t error)
     if (call->has_status && !call->is_given_up) {
         a->end = REMOTE_ANSWERED;
     } else {
-        a->end = error == HTTP2_REFUSED_STREAM || !r->is_up ? REMOTE_REFUSED : REMOTE_LOST;
+        /* What waits for a connection may still be sent after it was given up. */
+        bool is_unsent = !r->is_up && r->out.size == 0;
+        a->end = error == HTTP2_REFUSED_STREAM || is_unsent ? REMOTE_REFUSED : REMOTE_LOST;
     }
     list_push_back(&r->ended, &call->link);
 }
