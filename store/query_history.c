@@ -163,9 +163,10 @@ static bool page_wants(const struct changes_page *page, const struct change *c)
         !slice_equal(slice_make(c->path.data, head), q->path)) {
         return false;
     }
-    bool below = q->recursive &&
+    bool is_itself = c->path.size == head;
+    bool below = q->recursive && !is_itself &&
                  (space_is_flat(q->space) || head == 1 || c->path.data[head] == '/');
-    return (c->path.size == head || below) && access_change(page->access, c);
+    return (is_itself || below) && access_change(page->access, c);
 }
 
 static void page_grow(struct changes_page *page)
