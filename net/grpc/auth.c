@@ -153,31 +153,13 @@ static void role_revoke_call(struct grpc_call *call, const ProtobufCMessage *mes
 
 /* ---- passwords ---------------------------------------------------------------------------- */
 
-static void login_refuse(struct grpc_call *call, enum login_result result)
-{
-    switch (result) {
-    case LOGIN_WRONG:
-        grpc_call_fail(call, GRPC_UNAUTHENTICATED, "wrong user or password");
-        break;
-    case LOGIN_LIMITED:
-        grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED,
-                       "too many wrong passwords came from this address, try again in %d s",
-                       LOGIN_WINDOW_MS / 1000);
-        break;
-    default:
-        grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED,
-                       "too many passwords are being checked, try again");
-        break;
-    }
-}
-
 /* The request waits, without its password, for the hash of that. UserAddRequest and
  * UserChangePasswordRequest are the same on the wire. */
 static void password_hashed(struct login *l, enum login_result result)
 {
     struct grpc_call *call = l->owner;
     if (result != LOGIN_OK) {
-        login_refuse(call, result);
+        grpc_call_refuse_login(call, result);
         return;
     }
     Coord__V1__UserAddRequest *request =
@@ -222,7 +204,7 @@ static void password_set(struct grpc_call *call, enum auth_action action,
     enum login_result result =
         login_hash(call->connection->env->logins, &call->login, password);
     if (result != LOGIN_PENDING) {
-        login_refuse(call, result);
+        grpc_call_refuse_login(call, result);
     }
 }
 
@@ -260,7 +242,7 @@ static void authenticated(struct login *l, enum login_result result)
         result = LOGIN_WRONG; /* it has gone meanwhile */
     }
     if (result != LOGIN_OK) {
-        login_refuse(call, result);
+        grpc_call_refuse_login(call, result);
         return;
     }
     struct buf token = {0};

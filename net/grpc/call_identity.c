@@ -135,14 +135,9 @@ static enum grpc_identified take_token(struct grpc_call *call, struct slice text
     return add_user(call, token_name(&c->token)) && pass(call) ? GRPC_IDENTIFIED : GRPC_REFUSED;
 }
 
-static enum grpc_identified take_login(struct grpc_call *call, enum login_result result)
+void grpc_call_refuse_login(struct grpc_call *call, enum login_result result)
 {
     switch (result) {
-    case LOGIN_OK:
-        return add_user(call, slice_make(call->login.user, call->login.user_bytes)) &&
-                       pass(call)
-                   ? GRPC_IDENTIFIED
-                   : GRPC_REFUSED;
     case LOGIN_WRONG:
         grpc_call_fail(call, GRPC_UNAUTHENTICATED, "wrong user or password");
         break;
@@ -156,7 +151,17 @@ static enum grpc_identified take_login(struct grpc_call *call, enum login_result
                        "too many passwords are being checked, try again");
         break;
     }
-    return GRPC_REFUSED;
+}
+
+static enum grpc_identified take_login(struct grpc_call *call, enum login_result result)
+{
+    if (result != LOGIN_OK) {
+        grpc_call_refuse_login(call, result);
+        return GRPC_REFUSED;
+    }
+    return add_user(call, slice_make(call->login.user, call->login.user_bytes)) && pass(call)
+               ? GRPC_IDENTIFIED
+               : GRPC_REFUSED;
 }
 
 static void logged_in(struct login *l, enum login_result result)

@@ -234,7 +234,7 @@ def _(t):
         equal(ctl_ok(endpoints(t), "get", t.base), b"secret")
 
 
-def stubs(scratch):
+def generate(scratch):
     """Generates what the gRPC checks import."""
     plugin = shutil.which("grpc_python_plugin")
     expect(plugin, "no grpc_python_plugin")
@@ -496,4 +496,4 @@ def _(t):
 
 if __name__ == "__main__":
     expect(target.IS_COORD, "ZooKeeper has one protocol only")
-    checks.main(stubs)
+    checks.main(generate)
