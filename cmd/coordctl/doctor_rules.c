@@ -10,6 +10,7 @@
 
 #define FSYNC_SLOW_S       0.025
 #define FSYNC_BAD_S        0.1
+#define FSYNC_COUNT_MIN    100 /* of fewer, 99 of 100 is the slowest of a handful */
 #define CLOCK_WARN_MS      500
 #define LAG_ENTRIES_MAX    10000
 #define DISK_FREE_WARN     (2.0 * 1024 * 1024 * 1024)
@@ -261,7 +262,10 @@ static void check_disk(struct doctor *d)
         if (m->metrics == NULL) {
             continue;
         }
+        bool is_known =
+            figure(m->metrics->text, "coord_wal_fsync_seconds_count") >= FSYNC_COUNT_MIN;
         double p99 = figure_quantile(m->metrics->text, "coord_wal_fsync_seconds", 0.99);
+        p99 = is_known ? p99 : 0;
         double free_bytes = figure(m->metrics->text, "coord_disk_free_bytes");
         worst = p99 > worst ? p99 : worst;
         if (m->status != NULL && m->status->disk_is_short) {
@@ -284,7 +288,9 @@ static void check_disk(struct doctor *d)
                         m->name, figure(m->metrics->text, "coord_snapshots_failed_total"));
         }
     }
-    if (is_fine) {
+    if (is_fine && worst == 0) {
+        doctor_note(d, DOCTOR_OK, "disk", "space suffices; too few writes yet to tell how fast");
+    } else if (is_fine) {
         doctor_note(d, DOCTOR_OK, "disk", "99 of 100 writes are durable within %g ms",
                     worst * 1000);
     }
