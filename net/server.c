@@ -312,6 +312,14 @@ void server_stop(struct server *s, void (*stopped)(void *context), void *context
     server_stop_all(s);
 }
 
+void server_stop_within(struct server *s, uint64_t limit_ms)
+{
+    uint64_t deadline_ms = s->env->now_ms(s->env) + limit_ms;
+    if (s->is_stopping && deadline_ms < s->stop_deadline_ms && s->stopped != NULL) {
+        s->stop_deadline_ms = deadline_ms;
+    }
+}
+
 void server_close(struct server *s)
 {
     if (s->listener != NULL) {

@@ -80,6 +80,8 @@ uint64_t server_next_deadline_ms(const struct server *s);
  * When all connections are closed, or after stop_ms, `stopped` (may be NULL) is called from a later
  * server_turn. Once. */
 void server_stop(struct server *s, void (*stopped)(void *context), void *context);
+/* Of a stop that has begun: who is still there `limit_ms` from now is cut off, if not before. */
+void server_stop_within(struct server *s, uint64_t limit_ms);
 
 /* The node must not serve any more, and stays up to say so: asks all clients to go elsewhere, as
  * server_stop does, and goes on accepting. */

@@ -302,6 +302,7 @@ void node_turn(struct node *n)
     } else if (n->engine != NULL) {
         node_settle_identity(n);
         engine_tick(n->engine, now);
+        node_hand_over_turn(n, now);
         node_member_turn(n, now);
         node_lease_turn(n, now);
         node_level_turn(n);
@@ -355,6 +356,7 @@ uint64_t node_next_deadline_ms(const struct node *n)
         next = earlier(next, node_lease_deadline_ms(n));
         next = earlier(next, node_ttl_deadline_ms(n));
         next = earlier(next, node_change_deadline_ms(n));
+        next = earlier(next, node_leader_deadline_ms(n));
         next = earlier(next, node_member_deadline_ms(n));
         next = earlier(next, node_registry_deadline_ms(n));
         next = earlier(next, node_grow_deadline_ms(n));
@@ -363,9 +365,6 @@ uint64_t node_next_deadline_ms(const struct node *n)
         if (hub_has_work(n->watches)) {
             next = earlier(next, n->env->now_ms(n->env));
         }
-    }
-    if (n->phase == NODE_STOPPING) {
-        next = earlier(next, n->env->now_ms(n->env) + 5);
     }
     return next;
 }

@@ -269,7 +269,8 @@ struct node_change {
     struct list link;
     uint64_t token;
     uint64_t deadline_ms;
-    bool has_begun; /* it was under way when last asked */
+    uint64_t first_asked; /* who led when it was asked first */
+    bool has_begun;       /* it was under way when last asked */
     char text[NODE_TEXT_BYTES_MAX];
 };
 

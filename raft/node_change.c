@@ -48,6 +48,7 @@ enum status node_change(struct node *n, struct node_change *c, uint64_t deadline
     }
     c->deadline_ms = deadline_ms;
     c->token = ++n->membership.next_token;
+    c->first_asked = 0;
     c->has_begun = false;
     c->text[0] = '\0';
     list_push_back(&n->membership.changes, &c->link);
@@ -96,6 +97,23 @@ static void ask(struct node *n, struct node_change *c, uint64_t leader)
     }
 }
 
+/* "To whoever is best" is done once somebody else leads. The next leader must not be asked: it would
+ * hand over in its turn. */
+static bool has_gone_over(const struct node_change *c, uint64_t leader)
+{
+    return c->kind == MEMBER_TRANSFER && c->name[0] == '\0' && c->first_asked != 0 &&
+           leader != c->first_asked;
+}
+
+static void complete_transfer(struct node *n, struct node_change *c, uint64_t leader)
+{
+    const struct engine_member *m = node_find_member(engine_configuration(n->engine), leader);
+    struct node_member parsed;
+    bool has_name = m != NULL && node_parse_member(m->address, &parsed);
+    snprintf(c->text, sizeof c->text, "%s leads", has_name ? parsed.name : "another member");
+    complete(n, c, RC_OK, MEMBER_DONE, false);
+}
+
 void node_change_turn(struct node *n, uint64_t now_ms)
 {
     uint64_t leader = n->engine != NULL ? engine_leader(n->engine) : 0;
@@ -114,7 +132,10 @@ void node_change_turn(struct node *n, uint64_t now_ms)
         if (now_ms >= c->deadline_ms) {
             bool leaderless = leader == 0 && !c->has_begun;
             complete(n, c, leaderless ? RC_NO_LEADER : RC_TIMEOUT, 0, false);
+        } else if (leader != 0 && has_gone_over(c, leader)) {
+            complete_transfer(n, c, leader);
         } else if (asks) {
+            c->first_asked = c->first_asked != 0 ? c->first_asked : leader;
             ask(n, c, leader);
         }
     }

@@ -261,6 +261,7 @@ struct node {
     void (*stopped)(void *context);
     void *stopped_context;
     uint64_t stop_deadline_ms;
+    bool has_handed_over; /* since the stop began */
 
     struct {
         struct metric *leader_changes;
@@ -452,6 +453,13 @@ void node_on_state(struct node *n);
 void node_note_applied(struct node *n, uint64_t index, uint64_t term);
 void node_on_digest(struct node *n, uint64_t from, uint64_t index, uint64_t digest);
 void node_stop_turn(struct node *n, uint64_t now_ms);
+uint32_t node_election_timeout_ms(const struct node *n);
+bool node_is_handing_over(const struct node *n);
+/* Lets nothing be proposed any more until voter `target` has everything, and lets it stand for
+ * election then. Does nothing on a member that cannot propose. */
+void node_hand_over_begin(struct node *n, uint64_t target);
+void node_hand_over_turn(struct node *n, uint64_t now_ms);
+uint64_t node_leader_deadline_ms(const struct node *n); /* of hand-over and stop */
 void node_anchor_time(struct node *n);
 uint64_t node_cluster_ms_at(const struct node *n, uint64_t now_ms);
 

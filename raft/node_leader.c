@@ -7,6 +7,7 @@
 
 #define CHECK_EVERY_ENTRIES 1024
 #define STOP_TIMEOUT_MS     3000
+#define HAND_OVER_MS        500
 
 /* Followers set their clock by every command of the leader; who comes to lead goes on from there,
  * so that time passes at its pace also while there is no leader and nothing to log. */
@@ -133,12 +134,103 @@ void node_note_applied(struct node *n, uint64_t index, uint64_t term)
     }
 }
 
+/* ---- handing over ------------------------------------------------------------------------ */
+
+/* The voter that is furthest, to whom leadership goes; of those that answer, if one does: who hangs
+ * would be waited for. */
+uint64_t node_successor(const struct node *n)
+{
+    const struct engine_configuration *c = engine_configuration(n->engine);
+    uint64_t best = 0;
+    uint64_t best_match = 0;
+    bool best_answers = false;
+    for (size_t i = 0; i < c->count; i++) {
+        uint64_t id = c->members[i].id;
+        if (id == n->identity.node_id || c->members[i].role != ENGINE_VOTER ||
+            !peers_is_up(n->peers, id)) {
+            continue;
+        }
+        bool answers = engine_silence_ms(n->engine, id) < node_election_timeout_ms(n);
+        uint64_t match = engine_match(n->engine, id);
+        if (best == 0 || answers > best_answers ||
+            (answers == best_answers && match > best_match)) {
+            best = id;
+            best_match = match;
+            best_answers = answers;
+        }
+    }
+    return best;
+}
+
+bool node_is_handing_over(const struct node *n)
+{
+    return n->membership.hand_over.target != 0;
+}
+
+static void begin(struct node *n, uint64_t target)
+{
+    n->membership.hand_over.target = target;
+    n->membership.hand_over.until_ms = n->env->now_ms(n->env) + HAND_OVER_MS;
+}
+
+void node_hand_over_begin(struct node *n, uint64_t target)
+{
+    if (!node_is_handing_over(n) && engine_may_submit(n->engine) == RC_OK) {
+        begin(n, target);
+    }
+}
+
+/* A leader that stops hands over first and finishes its work then, as a follower: what waits here
+ * goes to the next leader like that of any other member, so nobody waits for the work to end. If an
+ * attempt fails the next turn begins another one. */
+static void begin_as_last_duty(struct node *n, uint64_t now_ms)
+{
+    if (n->phase == NODE_STOPPING && !node_is_handing_over(n) && n->peers != NULL &&
+        engine_state(n->engine) == ENGINE_LEADER && now_ms < n->stop_deadline_ms) {
+        uint64_t target = node_successor(n);
+        if (target != 0) {
+            begin(n, target);
+        }
+    }
+}
+
+/* Entries and their answers make the turns in which this looks again. The core says no as long as
+ * an attempt is under way, of which it gives up after an election timeout. */
+void node_hand_over_turn(struct node *n, uint64_t now_ms)
+{
+    begin_as_last_duty(n, now_ms);
+    uint64_t target = n->membership.hand_over.target;
+    if (target == 0) {
+        return;
+    }
+    if (now_ms >= n->membership.hand_over.until_ms) {
+        log_warn(n->log, "raft.hand_over_failed", "to=%016" PRIx64 " reason=\"it lags\"", target);
+        n->membership.hand_over.target = 0;
+    } else if (engine_match(n->engine, target) == engine_last_index(n->engine)) {
+        n->membership.hand_over.target = 0;
+        if (engine_transfer(n->engine, target) == RC_OK) {
+            log_info(n->log, "raft.hand_over", "to=%016" PRIx64, target);
+            n->has_handed_over = true;
+        }
+    }
+}
+
+uint64_t node_leader_deadline_ms(const struct node *n)
+{
+    uint64_t hand_over =
+        node_is_handing_over(n) ? n->membership.hand_over.until_ms : UINT64_MAX;
+    bool stops = n->phase == NODE_STOPPING && n->stopped != NULL;
+    uint64_t stop = stops ? n->stop_deadline_ms : UINT64_MAX;
+    return hand_over < stop ? hand_over : stop;
+}
+
 /* ---- stopping ---------------------------------------------------------------------------- */
 
 void node_stop(struct node *n, void (*stopped)(void *context), void *context)
 {
     n->stopped = stopped;
     n->stopped_context = context;
+    n->has_handed_over = false;
     n->stop_deadline_ms = n->env->now_ms(n->env) + STOP_TIMEOUT_MS;
     if (n->phase == NODE_RUNNING && n->engine != NULL) {
         n->phase = NODE_STOPPING;
@@ -149,27 +241,6 @@ void node_stop(struct node *n, void (*stopped)(void *context), void *context)
     stopped(context);
 }
 
-/* The voter that is furthest, to whom leadership goes. */
-uint64_t node_successor(const struct node *n)
-{
-    const struct engine_configuration *c = engine_configuration(n->engine);
-    uint64_t best = 0;
-    uint64_t best_match = 0;
-    for (size_t i = 0; i < c->count; i++) {
-        uint64_t id = c->members[i].id;
-        if (id == n->identity.node_id || c->members[i].role != ENGINE_VOTER ||
-            !peers_is_up(n->peers, id)) {
-            continue;
-        }
-        uint64_t match = engine_match(n->engine, id);
-        if (best == 0 || match > best_match) {
-            best = id;
-            best_match = match;
-        }
-    }
-    return best;
-}
-
 /* Whatever was accepted here is answered, and in the log what others were promised. */
 static bool has_work(const struct node *n)
 {
@@ -177,22 +248,20 @@ static bool has_work(const struct node *n)
            (engine_state(n->engine) == ENGINE_LEADER && node_has_forwarded(n));
 }
 
+/* It leads, and there is somebody who can. Or it does not any more, and nobody does yet: then its
+ * vote may be the one that counts. */
+static bool is_needed(const struct node *n)
+{
+    if (engine_state(n->engine) == ENGINE_LEADER) {
+        return n->peers != NULL && node_successor(n) != 0;
+    }
+    return n->has_handed_over && engine_leader(n->engine) == 0;
+}
+
 void node_stop_turn(struct node *n, uint64_t now_ms)
 {
-    bool timed_out = now_ms >= n->stop_deadline_ms;
-    if (!timed_out && has_work(n)) {
+    if (now_ms < n->stop_deadline_ms && (is_needed(n) || has_work(n))) {
         return;
-    }
-    if (!timed_out && engine_state(n->engine) == ENGINE_LEADER && n->peers != NULL) {
-        uint64_t target = node_successor(n);
-        if (target != 0) {
-            /* Again and again: the core gives up after an election timeout, and says no as long
-             * as one attempt is under way or the target lacks an entry. */
-            if (engine_transfer(n->engine, target) == RC_OK) {
-                log_info(n->log, "raft.hand_over", "to=%016" PRIx64, target);
-            }
-            return; /* until another leads, or the time is up */
-        }
     }
     if (n->stopped != NULL) {
         void (*stopped)(void *) = n->stopped;

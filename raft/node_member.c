@@ -26,13 +26,12 @@
 #define LOOK_MS          10
 #define SILENT_TIMEOUTS  5 /* election timeouts without an answer: a member is down */
 #define FRESH_HEARTBEATS 3
-#define HAND_OVER_MS     500
 #define HAND_OVER_LAG    4096 /* entries: who lacks more has to catch up first */
 #define SLOW_LOOK_MS     250
 
 /* ---- who is who -------------------------------------------------------------------------- */
 
-static uint32_t election_timeout_ms(const struct node *n)
+uint32_t node_election_timeout_ms(const struct node *n)
 {
     return n->options.election_timeout_ms != 0 ? n->options.election_timeout_ms
                                                : ENGINE_ELECTION_TIMEOUT_MS;
@@ -43,7 +42,7 @@ static bool is_live(const struct node *n, uint64_t id)
 {
     return id == n->identity.node_id ||
            (peers_is_up(n->peers, id) &&
-            engine_silence_ms(n->engine, id) < SILENT_TIMEOUTS * election_timeout_ms(n));
+            engine_silence_ms(n->engine, id) < SILENT_TIMEOUTS * node_election_timeout_ms(n));
 }
 
 /* Known to be up a moment ago: it answers every heartbeat. A step that needs it must not be taken
@@ -246,13 +245,13 @@ static void follow(struct node *n, uint64_t id, uint64_t now_ms)
         r->target = last;
         r->began_ms = now_ms;
     }
-    if (now_ms - r->began_ms > election_timeout_ms(n)) {
+    if (now_ms - r->began_ms > node_election_timeout_ms(n)) {
         r->is_in_sync = false;
         snprintf(r->waits_for, sizeof r->waits_for, "%" PRIu64 " entries behind",
                  last > match ? last - match : 0);
     }
     if (match >= r->target) {
-        r->is_in_sync = now_ms - r->began_ms <= election_timeout_ms(n);
+        r->is_in_sync = now_ms - r->began_ms <= node_election_timeout_ms(n);
         r->waits_for[0] = '\0';
         r->target = last;
         r->began_ms = now_ms;
@@ -260,32 +259,6 @@ static void follow(struct node *n, uint64_t id, uint64_t now_ms)
 }
 
 /* ---- handing over ------------------------------------------------------------------------ */
-
-/* Nothing new is proposed until the target has everything. */
-static void hand_over_turn(struct node *n, uint64_t now_ms)
-{
-    uint64_t target = n->membership.hand_over.target;
-    if (target == 0) {
-        return;
-    }
-    if (now_ms >= n->membership.hand_over.until_ms) {
-        log_warn(n->log, "raft.hand_over_failed", "to=%016" PRIx64 " reason=\"it lags\"", target);
-        n->membership.hand_over.target = 0;
-    } else if (engine_match(n->engine, target) == engine_last_index(n->engine)) {
-        n->membership.hand_over.target = 0;
-        if (engine_transfer(n->engine, target) == RC_OK) {
-            log_info(n->log, "raft.hand_over", "to=%016" PRIx64, target);
-        }
-    }
-}
-
-static void begin_hand_over(struct node *n, uint64_t target)
-{
-    if (n->membership.hand_over.target == 0 && engine_may_submit(n->engine) == RC_OK) {
-        n->membership.hand_over.target = target;
-        n->membership.hand_over.until_ms = n->env->now_ms(n->env) + HAND_OVER_MS;
-    }
-}
 
 /* Who is up and nearly as far as this node; why not, otherwise. */
 static bool can_take_over(const struct node *n, uint64_t id, struct errmsg *err)
@@ -313,7 +286,7 @@ static bool look_after_leaving(struct node *n, const struct engine_member *m)
     if (m->id == n->identity.node_id) {
         uint64_t target = node_successor(n);
         if (target != 0 && can_take_over(n, target, &err)) {
-            begin_hand_over(n, target);
+            node_hand_over_begin(n, target);
         }
         return true;
     }
@@ -441,10 +414,8 @@ bool node_member_may_judge(const struct node *n)
 void node_member_turn(struct node *n, uint64_t now_ms)
 {
     if (!node_member_may_judge(n) || engine_is_single_voter(n->engine)) {
-        n->membership.hand_over.target = 0;
         return;
     }
-    hand_over_turn(n, now_ms);
     if (n->membership.hand_over.target == 0 && now_ms >= n->membership.look_ms) {
         n->membership.look_ms = now_ms + (has_work(n) ? LOOK_MS : SLOW_LOOK_MS);
         look_after_all(n, now_ms);
@@ -456,8 +427,7 @@ uint64_t node_member_deadline_ms(const struct node *n)
     if (!node_member_may_judge(n) || engine_is_single_voter(n->engine)) {
         return UINT64_MAX;
     }
-    return n->membership.hand_over.target != 0 ? n->env->now_ms(n->env) + 1
-                                               : n->membership.look_ms;
+    return n->membership.hand_over.target != 0 ? UINT64_MAX : n->membership.look_ms;
 }
 
 /* ---- answers ----------------------------------------------------------------------------- */
@@ -697,7 +667,7 @@ static void judge_transfer(struct judge *j)
     } else if (!can_take_over(n, target, &err)) {
         say(j, MEMBER_REFUSED, "%s cannot lead now: %s", name_of(m, &scratch), err.text);
     } else {
-        begin_hand_over(n, target);
+        node_hand_over_begin(n, target);
         say(j, MEMBER_UNDER_WAY, "leadership goes to %s", name_of(m, &scratch));
     }
 }

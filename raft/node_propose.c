@@ -119,7 +119,7 @@ static void propose(struct node *n)
  * everything waits: for the next leader, or for this one if the hand-over fails. */
 static void propose_all(struct node *n)
 {
-    if (n->membership.hand_over.target != 0) {
+    if (node_is_handing_over(n)) {
         return;
     }
     while (node_has_forwarded(n) || !list_empty(&n->pending.queued)) {

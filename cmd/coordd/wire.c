@@ -34,6 +34,8 @@
 /* Rounds of node and server in one turn before I/O gets its turn again. */
 #define TURN_ROUNDS_MAX  8
 #define LOCK_PATIENCE_MS 1000
+/* When nothing is left to be answered, for clients that are slow to read it. */
+#define LAST_BYTES_MS 1000
 
 struct daemon {
     const struct config *config;
@@ -115,6 +117,7 @@ static void on_node_stopped(void *context)
 {
     struct daemon *d = context;
     d->node_stopped = true;
+    server_stop_within(d->server, LAST_BYTES_MS);
     end_if_stopped(d);
 }
 

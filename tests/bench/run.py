@@ -2,7 +2,7 @@
 """What coord does on this machine: throughput, latency, watches, sessions, memory, failover. JSON
 lines.
 
-    tests/bench/run.py [disk|throughput|watch|session|memory|failover|backup ...]
+    tests/bench/run.py [disk|throughput|watch|session|memory|failover|handover|backup ...]
 
 Durability is the default one (a real fdatasync on every member of the majority). Numbers compare
 only within one run: the disk's own rate is the first line.
@@ -165,6 +165,64 @@ def failover(scratch):
          median_ms=statistics.median(gaps), min_ms=min(gaps), max_ms=max(gaps))
 
 
+def one_gap(endpoints, path, act):
+    """The longest time between two acknowledged writes while act() does something, in ms."""
+    gap = subprocess.Popen([TOOLS + "gap", endpoints, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    harness.expect(gap.stdout.readline().strip() == "ready", "writes flow")
+    act()
+    gap.stdin.close()
+    result = json.loads(gap.stdout.read())
+    gap.wait()
+    harness.expect(result["failed"] == 0, "a write failed: %r" % result)
+    return result["longest_gap_ms"]
+
+
+def quiet(nodes):
+    """Nothing to do with leaders, for as long as a hand-over may take: what the machine alone does."""
+    begin = nodes[0].status()["applied_index"]
+    harness.until(lambda: nodes[0].status()["applied_index"] > begin + 100, "writes go on")
+
+
+def handover(scratch):
+    """Planned changes of the leader: by command, and by SIGTERM, seen by a client of another member and by
+    one of the leader that ends. First the same without any, which is the noise of this machine."""
+    rounds = int(os.environ.get("BENCH_HANDOVERS", "50"))
+    cluster = harness.Cluster(scratch).start()
+
+    def transfer(leader, rest):
+        code, _, error = harness.ctl(leader, "member", "transfer")
+        harness.expect(code == 0, error)
+        harness.until(lambda: any(n.status()["role"] == "leader" for n in rest), "a new leader")
+        quiet(rest)
+
+    def stop(leader, rest):
+        leader.terminate()
+        harness.until(lambda: any(n.status()["role"] == "leader" for n in rest), "a new leader")
+        quiet(rest)
+
+    for busy in (False, True):
+        background = harness.Writers(scratch, cluster.endpoints, "/load", count=16) if busy else None
+        for label, act, own in (("none", lambda leader, rest: quiet(rest), False), ("member transfer", transfer, False),
+                                ("SIGTERM, client elsewhere", stop, False), ("SIGTERM, own client", stop, True)):
+            gaps, ends = [], []
+            for _ in range(rounds):
+                leader = cluster.leader()
+                rest = [n for n in cluster.nodes if n is not leader]
+                first = [leader] if own else []
+                gaps.append(one_gap(",".join(n.endpoint for n in first + rest), "/bench/gap",
+                                    lambda: act(leader, rest)))
+                if not leader.is_running():
+                    leader.start()
+                    harness.until(leader.is_ready, "back")
+                    ends.append(leader)
+            gaps.sort()
+            show(bench="hand-over", by=label, load=busy, rounds=rounds, median_ms=statistics.median(gaps),
+                 p90_ms=gaps[rounds * 9 // 10], p99_ms=gaps[rounds * 99 // 100], max_ms=gaps[-1])
+        if background:
+            acked, unknown, failed = background.stop()
+            show(bench="hand-over", clients=16, acknowledged=len(acked), unknown=len(unknown), failed=len(failed))
+
+
 def save(node, path):
     """Seconds and bytes of one save."""
     begin = time.monotonic()
@@ -234,7 +292,7 @@ def restore_one(scratch, path, count):
 
 def main():
     parts = {"disk": disk, "throughput": throughput, "watch": watch, "session": session,
-             "memory": memory, "failover": failover, "backup": backup}
+             "memory": memory, "failover": failover, "handover": handover, "backup": backup}
     show(machine=os.uname().machine, cores=os.cpu_count(), kernel=os.uname().release)
     for name in sys.argv[1:] or list(parts):
         with tempfile.TemporaryDirectory(prefix="coord-bench-") as scratch:

@@ -6,9 +6,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 
-from harness import (COORDD, Cluster, Failure, Node, Writers, clean_environment, ctl, ctl_ok, expect,
-                     free_port, main, run_coordd, until)
+from harness import (COORDD, PATIENCE, Cluster, Ctl, Failure, Node, Writers, clean_environment, connect, ctl,
+                     ctl_ok, expect, free_port, main, run_coordd, until)
 
 
 def test_keeps_acknowledged_writes_over_kill_9(scratch):
@@ -39,6 +40,30 @@ def test_sigterm_ends_it_with_0_and_loses_nothing(scratch):
     expect(node.terminate() == 0, "exit code 0")
     node.start()
     expect(ctl_ok(node, "get", "/a") == b"hello", "get after a graceful stop")
+
+
+def test_sigterm_does_not_wait_long_for_clients_that_hang(scratch):
+    """A second for their last bytes: half a request, connections that only listen, clients that do not run any more."""
+    node = Node(scratch).start()
+    until(node.is_ready, "it serves")
+    ctl_ok(node, "create", "/a", "hello")
+    said = [b"", b"\x00", b"GET /metrics HTTP/1.1\r\nHost:", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"]
+    open_ones = [connect(node.port) for _ in said]
+    for connection, words in zip(open_ones, said):
+        connection.sendall(words)
+    watch = Ctl(scratch, node, "watch", "/", "--recursive", "--from-revision", "1")
+    watch.lines(1)
+    holder = Ctl(scratch, node, "create", "/e", "x", "--ephemeral")
+    until(lambda: ctl(node, "get", "/e")[0] == 0, "somebody keeps a session alive")
+    for client in watch, holder:
+        client.send_signal(signal.SIGSTOP)
+    begin = time.monotonic()
+    expect(node.terminate() == 0, "exit code 0")
+    took = time.monotonic() - begin
+    expect(took < 2 * PATIENCE, "it took %.1f s" % took)
+    expect("server.stop cut_off=" in node.log(), "it had to cut some off")
+    for connection in open_ones:
+        connection.close()
 
 
 def test_sigint_ends_it_with_0(scratch):

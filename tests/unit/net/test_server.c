@@ -787,6 +787,28 @@ START_TEST(a_stop_does_not_wait_for_ever)
 }
 END_TEST
 
+START_TEST(a_stop_can_be_hurried_and_never_delayed)
+{
+    setup_open();
+    struct client *stubborn = client_saying(PREFACE); /* its front ignores the stop */
+    server_stop_within(server, 1); /* nothing stops yet */
+    run_for(2 * SERVER_STOP_MS);
+    ck_assert(!stubborn->is_closed);
+    server_stop(server, count_stop, &stops);
+    run_for(50);
+    server_stop_within(server, 100);
+    server_stop_within(server, SERVER_STOP_MS);
+    run_for(99);
+    ck_assert_int_eq(stops, 0);
+    run_for(1);
+    ck_assert_int_eq(stops, 1);
+    ck_assert(stubborn->is_closed);
+    server_stop_within(server, 0); /* over already */
+    settle();
+    ck_assert_int_eq(stops, 1);
+}
+END_TEST
+
 START_TEST(a_port_in_use_is_told)
 {
     setup_open();
@@ -824,6 +846,7 @@ static Suite *server_suite(void)
     tcase_add_test(t, a_stop_says_goodbye_to_all_and_then_reports);
     tcase_add_test(t, clients_that_are_sent_away_may_come_back);
     tcase_add_test(t, a_stop_does_not_wait_for_ever);
+    tcase_add_test(t, a_stop_can_be_hurried_and_never_delayed);
     tcase_add_test(t, a_port_in_use_is_told);
     suite_add_tcase(s, t);
     return s;

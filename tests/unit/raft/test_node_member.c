@@ -388,6 +388,92 @@ START_TEST(leadership_goes_to_whom_it_is_given)
 }
 END_TEST
 
+START_TEST(leadership_goes_over_once_when_nobody_is_named)
+{
+    struct fake_cluster c;
+    fake_cluster_open(&c, 3, TIMEOUT_MS, 12);
+    for (size_t through = 0; through < 3; through++) {
+        size_t leader = fake_cluster_leader(&c);
+        uint64_t term = engine_term(c.members[leader].node->engine);
+        struct asked a = ask(&c, through, MEMBER_TRANSFER, "");
+        must(&a, MEMBER_DONE, "leads");
+        fake_cluster_run(&c, 1000);
+        size_t next = fake_cluster_leader(&c);
+        ck_assert_uint_ne(next, leader);
+        ck_assert_ptr_nonnull(strstr(a.text, c.names[next].name));
+        ck_assert_uint_eq(engine_term(c.members[next].node->engine), term + 1);
+    }
+    fake_cluster_close(&c);
+}
+END_TEST
+
+static void count_stop(void *context)
+{
+    (*(int *)context)++;
+}
+
+START_TEST(a_leader_that_stops_hands_over_first_and_its_writes_go_through_the_next_one)
+{
+    enum { WRITES = 40 };
+    static struct wrote writes[WRITES + 1];
+    struct fake_cluster c;
+    fake_cluster_open(&c, 3, TIMEOUT_MS, 13);
+    size_t leader = fake_cluster_leader(&c);
+    size_t other = (leader + 1) % 3;
+    uint64_t term = engine_term(c.members[leader].node->engine);
+    int stops = 0;
+    for (size_t i = 0; i <= WRITES; i++) {
+        char path[16];
+        (void)snprintf(path, sizeof path, "/w%zu", i);
+        struct op op = {.type = OP_CREATE, .space = SPACE_NODES, .path = slice_str(path)};
+        struct command command = {.type = COMMAND_TXN,
+                                  .txn = {.then_ops = &op, .then_count = 1}};
+        writes[i] = (struct wrote){.write = {.done = on_write}};
+        ck_assert_int_eq(node_write(c.members[i < WRITES ? leader : other].node,
+                                    &writes[i].write, &command, fake_cluster_now(&c) + 5000),
+                         RC_OK);
+    }
+    node_stop(c.members[leader].node, count_stop, &stops);
+    uint64_t begin = fake_cluster_now(&c);
+    while (stops == 0) {
+        fake_cluster_run(&c, 1);
+    }
+    /* Less than any election by timeout takes. */
+    ck_assert_uint_lt(fake_cluster_now(&c) - begin, TIMEOUT_MS / 2);
+    for (size_t i = 0; i < WRITES; i++) {
+        ck_assert(writes[i].is_done);
+        ck_assert_int_eq(writes[i].rc, RC_OK);
+    }
+    fake_cluster_run(&c, 20);
+    ck_assert(writes[WRITES].is_done);
+    ck_assert_int_eq(writes[WRITES].rc, RC_OK);
+    ck_assert_uint_eq(engine_term(c.members[other].node->engine), term + 1);
+    ck_assert_uint_ne(engine_leader(c.members[other].node->engine),
+                      node_id(c.members[leader].node));
+    ck_assert_int_eq(stops, 1);
+    fake_cluster_close(&c);
+}
+END_TEST
+
+START_TEST(a_leader_that_stops_passes_over_a_member_that_hangs)
+{
+    struct fake_cluster c;
+    fake_cluster_open(&c, 3, TIMEOUT_MS, 14);
+    size_t leader = fake_cluster_leader(&c);
+    for (size_t hangs = 0; hangs < 3; hangs++) {
+        if (hangs != leader) {
+            fake_cluster_pause(&c, hangs);
+            fake_cluster_run(&c, 2 * TIMEOUT_MS);
+            ck_assert_uint_eq(node_successor(c.members[leader].node),
+                              node_id(c.members[3 - leader - hangs].node));
+            fake_cluster_resume(&c, hangs);
+            fake_cluster_run(&c, TIMEOUT_MS);
+        }
+    }
+    fake_cluster_close(&c);
+}
+END_TEST
+
 START_TEST(a_single_node_names_the_command_that_makes_it_a_cluster)
 {
     struct fake_cluster c;
@@ -487,6 +573,10 @@ static Suite *member_suite(void)
     tcase_add_test(tcase, names_that_nobody_has_and_joins_that_cannot_be_are_refused);
     tcase_add_test(tcase, a_member_whose_disk_is_lost_is_replaced_under_its_name);
     tcase_add_test(tcase, leadership_goes_to_whom_it_is_given);
+    tcase_add_test(tcase, leadership_goes_over_once_when_nobody_is_named);
+    tcase_add_test(tcase,
+                   a_leader_that_stops_hands_over_first_and_its_writes_go_through_the_next_one);
+    tcase_add_test(tcase, a_leader_that_stops_passes_over_a_member_that_hangs);
     tcase_add_test(tcase, a_single_node_names_the_command_that_makes_it_a_cluster);
     tcase_add_test(tcase, all_members_can_be_exchanged_and_one_that_was_away_finds_its_way);
     tcase_add_test(tcase, a_change_goes_on_under_the_next_leader);
