@@ -97,8 +97,8 @@ static void ask(struct node *n, struct node_change *c, uint64_t leader)
     }
 }
 
-/* "To whoever is best" is done once somebody else leads. The next leader must not be asked: it would
- * hand over in its turn. */
+/* "To whoever is best" is done once somebody else leads. The next leader must not be asked: it
+ * would hand over in its turn. */
 static bool has_gone_over(const struct node_change *c, uint64_t leader)
 {
     return c->kind == MEMBER_TRANSFER && c->name[0] == '\0' && c->first_asked != 0 &&

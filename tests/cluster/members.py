@@ -122,6 +122,16 @@ def test_leadership_is_handed_over_by_name(scratch):
     expect(out.startswith(b"already done: "), "%r" % out)
 
 
+def test_leadership_is_handed_over_once_when_nobody_is_named(scratch):
+    cluster = Cluster(scratch).start()
+    for node in cluster.nodes:
+        before, term = cluster.leader(), cluster.leader().status()["term"]
+        out = ctl_ok(node, *LIMIT, "member", "transfer").decode()
+        now = cluster.leader()
+        expect(now is not before and now.name in out, "%s leads, as was said: %s" % (now.name, out))
+        expect(now.status()["term"] == term + 1, "in the very next term")
+
+
 def test_what_would_end_the_quorum_is_refused_with_the_reason(scratch):
     cluster = Cluster(scratch).start()
     down = cluster.followers()[0]
