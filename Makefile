@@ -100,6 +100,7 @@ UNIT      := $(patsubst %.c,$(BUILD)/%,$(call src,tests/unit))
 FUZZ      := $(patsubst %.c,$(BUILD)/%,$(if $(TARGETS),$(TARGETS:%=tests/fuzz/fuzz_%.c),$(call src,tests/fuzz)))
 BENCH     := $(patsubst %.c,$(BUILD)/%,$(call src,tests/bench))
 CLUSTER   := $(patsubst %.c,$(BUILD)/%,$(call src,tests/cluster))
+FAULTS    := $(addprefix $(BUILD)/tests/faults/,clients/clients network/switch preload.so)
 SUPPORT   := $(BUILD)/support.a
 SIM_SRC   := $(call src,tests/sim)
 SIM       := $(if $(SIM_SRC),$(BUILD)/tests/sim/sim)
@@ -201,6 +202,16 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(SUPPORT) $(CORE)
 $(BUILD)/tests/cluster/%: $(BUILD)/tests/cluster/%.o $(LIBCOORD)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS)
+# What fault rounds are made with: clients, the network, and what is loaded into coordd.
+$(BUILD)/tests/faults/clients/clients: $(call objs,$(call src,tests/faults/clients)) $(CORE)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS)
+$(BUILD)/tests/faults/network/switch: $(patsubst %,$(BUILD)/tests/faults/network/%.o,switch links) $(CORE)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS)
+$(BUILD)/tests/faults/preload.so: tests/faults/preload.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(WARN) -Wno-pedantic $(WERROR) $(CFLAGS) -O2 -g -fPIC -shared -o $@ $< -ldl
 $(BUILD)/tests/sim/sim: $(call objs,$(SIM_SRC)) $(SUPPORT) $(CORE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) $(TEST_LIBS)
