@@ -85,6 +85,7 @@ class Node:
         self.scratch = scratch
         self.data_dir = os.path.join(scratch, name)
         self.log_path = os.path.join(scratch, name + ".log")
+        self.host = HOST
         self.port = free_port()
         self.peers = peers
         self.flags = flags
@@ -95,7 +96,7 @@ class Node:
 
     @property
     def endpoint(self):
-        return "%s:%d" % (HOST, self.port)
+        return "%s:%d" % (self.host, self.port)
 
     @property
     def peer_port(self):
@@ -145,7 +146,7 @@ class Node:
         return self.process is not None and self.process.poll() is None
 
     def http(self, page, seconds=2.0):
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=seconds * PATIENCE)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=seconds * PATIENCE)
         try:
             connection.request("GET", page)
             response = connection.getresponse()

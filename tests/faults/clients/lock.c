@@ -32,7 +32,8 @@ static bool is_trusted(struct worker *w)
 static bool stay_alive(struct worker *w)
 {
     struct coord_error error;
-    if (!coord_session_info(w->client, NULL)) {
+    struct coord_session info;
+    if (!coord_session_info(w->client, &info)) {
         return coord_session_open(w->client, TTL_MS, w->name, &error) == COORD_OK;
     }
     if (coord_session_due_ms(w->client) == 0) {
