@@ -42,7 +42,7 @@ endif
 # --- libraries ------------------------------------------------------------------------------
 # Targets that install what is missing, or need no library, skip the check. Those that install
 # first then call make again for the real work, and that call checks.
-SELF_SUFFICIENT := deps run test unit sim mutants cluster compat bench fuzz cov lint format clean help
+SELF_SUFFICIENT := deps run test unit sim mutants cluster faults compat bench fuzz cov lint format clean help
 ifneq ($(filter-out $(SELF_SUFFICIENT),$(or $(MAKECMDGOALS),all)),)
 $(if $(shell command -v $(PKG_CONFIG)),,$(error no $(PKG_CONFIG) -- run 'make deps', or see docs/building.md))
 MISSING := $(shell $(PKG_CONFIG) --print-errors --exists $(PKGS) $(TEST_PKGS) 2>&1)
@@ -107,9 +107,9 @@ SIM       := $(if $(SIM_SRC),$(BUILD)/tests/sim/sim)
 BINS      := $(PROGRAMS:%=$(BUILD)/%)
 scripts    = $(shell find $(1) -maxdepth 1 -perm -u+x \( -name '*.sh' -o -name '*.py' \) 2>/dev/null | LC_ALL=C sort)
 
-.PHONY: all programs links deps run test unit sim mutants cluster compat bench fuzz cov lint \
-        format install deb clean help FORCE do-test do-unit do-sim do-cluster do-compat do-bench \
-        do-fuzz do-cov do-lint
+.PHONY: all programs links deps run test unit sim mutants cluster faults compat bench fuzz cov lint \
+        format install deb clean help FORCE do-test do-unit do-sim do-cluster do-faults do-compat \
+        do-bench do-fuzz do-cov do-lint
 all: programs links ## build the daemon, the command line client and libcoord
 programs: $(BINS) $(LIBCOORD)
 links: programs
@@ -183,6 +183,8 @@ $(BUILD)/base/version.o: $(BUILD)/version.stamp
 SEED         ?= 1
 SEEDS        ?= 2000
 FUZZ_SECONDS ?= 30
+ROUNDS       ?= 20
+SECONDS      ?= 8
 TEST_LOGS    := $(BUILD)/test-logs
 TEST_ENV     := CK_DEFAULT_TIMEOUT=60 COORD_BUILD=$(BUILD) COORDD=$(BUILD)/coordd COORDCTL=$(BUILD)/coordctl VARIANT=$(VARIANT)
 # Two halves, for two cores.
@@ -246,6 +248,8 @@ sim: deps ## SEEDS simulated clusters from SEED on
 	$(Q)$(SUBMAKE) do-sim
 cluster: deps ## real processes, killed and cut off
 	$(Q)$(SUBMAKE) do-cluster
+faults: deps ## ROUNDS rounds of SECONDS of real faults from SEED on, and what checkers say
+	$(Q)$(SUBMAKE) do-faults
 mutants: deps ## planted bugs, each of which the simulator must catch
 	$(Q)tests/sim/mutants.sh
 compat: ## foreign gRPC and ZooKeeper clients; TARGET=zookeeper: the latter at ZooKeeper itself
@@ -262,13 +266,15 @@ cov: deps ## line coverage of unit tests and simulation, per file
 
 # Only the optimised build moves build/coordd, so testing a sanitized one leaves it alone.
 do-test: $(if $(filter release,$(VARIANT)),all,programs) $(UNIT) $(SIM) $(CLUSTER)
-	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) $(UNIT) $(SIM_RUNS) -- $(call scripts,tests/cluster)
+	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) $(UNIT) $(SIM_RUNS) -- $(call scripts,tests/cluster tests/faults)
 do-unit: $(UNIT)
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) $(UNIT) --
 do-sim: $(SIM)
 	$(Q)$(or $(SIM),$(error there is no tests/sim)) --seed $(SEED) --seeds $(SEEDS) --jobs $(shell nproc)
 do-cluster: programs $(CLUSTER)
-	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) -- $(call scripts,tests/cluster)
+	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) -- $(call scripts,tests/cluster tests/faults)
+do-faults: programs $(FAULTS)
+	$(Q)$(TEST_ENV) ROUNDS=$(ROUNDS) SECONDS=$(SECONDS) SEED=$(SEED) python3 tests/faults/run.py
 # What is expected of coord as of ZooKeeper is proven there with TARGET=zookeeper. Clients start slowly
 # on a busy machine: all that is waited for may take some times longer.
 do-compat: $(if $(filter zookeeper,$(TARGET)),,programs)

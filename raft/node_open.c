@@ -450,6 +450,9 @@ enum status node_start_engine(struct node *n, const struct engine_configuration 
         node_anchor_time(n);
         n->phase = NODE_RUNNING;
         rc = engine_open(&o, &node_engine_events, n, &n->engine, err);
+        if (rc == RC_CORRUPT) {
+            rc = errmsg_wrap(err, "open the log (to rejoin, replace this member)");
+        }
     }
     snapshot_meta_close(&meta);
     return rc == RC_OK ? engine_is_open(n, err) : rc;

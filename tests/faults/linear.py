@@ -5,7 +5,7 @@ unfinished precedes, one whose answer fits the state, and go on; go back when th
 outcome may take its place at any time from its begin on, or never."""
 from history import FOREVER
 
-STEPS_MAX = 400000
+STEPS_MAX = 30000
 
 
 class Undecided(Exception):

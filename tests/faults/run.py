@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Rounds of real faults on real processes (docs/testing.md): make faults ROUNDS=n SECONDS=s [SEED=n].
 
 ROUNDS, SECONDS, SEED come from the environment. Round i of a run has the seed SEED + i, which decides the size of the

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Clients of the fault rounds that speak ZooKeeper's protocol; the lines they write are those of
 clients/worker.h, txn.h and lock.c, and of one-shot watches:
 

@@ -1,0 +1,315 @@
+#!/usr/bin/env python3
+"""The checkers of fault rounds find what was planted, and nothing in histories that are right."""
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "cluster")]
+
+import holders  # noqa: E402
+import linear  # noqa: E402
+import watches  # noqa: E402
+from harness import expect, main  # noqa: E402
+from history import Op  # noqa: E402
+from story import COUNTER, LOCK, Story  # noqa: E402
+
+SEEDS = range(1, 13)
+
+
+def all_findings(story):
+    history, model, found = story.judged()
+    result = linear.check(history)
+    return found + watches.check(history, model) + holders.check(history, model) + result.violations + result.undecided
+
+
+def expect_finding(found, words):
+    expect(any(words in text for text in found), "expected a finding about '%s', got %r" % (words, found[:3]))
+
+
+def expect_nothing(found):
+    expect(not found, "nothing is wrong, and yet: %s" % "\n".join(found[:3]))
+
+
+# ---- histories that are right ------------------------------------------------------------------
+def test_nothing_is_found_in_histories_without_faults(_scratch):
+    for seed in SEEDS:
+        expect_nothing(all_findings(Story(seed)))
+
+
+def test_nothing_is_found_where_outcomes_are_unknown(_scratch):
+    for seed in SEEDS:
+        expect_nothing(all_findings(Story(seed, unknown=4)))
+
+
+def test_nothing_is_found_where_many_outcomes_are_unknown_on_one_key(_scratch):
+    for seed in SEEDS[:3]:
+        expect_nothing(all_findings(Story(seed, calls=120, keys=1, unknown=30)))
+
+
+def test_write_of_unknown_outcome_may_take_effect_long_after_its_client_went_on(_scratch):
+    ops = [Op("a", "create", "/kv/k", "a.1", -1, 1, 2, "ok", 2, "-", 2, 0),
+           Op("b", "set", "/kv/k", "b.1", -1, 3, 4, "unknown", 0, "-", 0, 0),
+           Op("a", "get", "/kv/k", "-", -1, 5, 6, "ok", 2, "a.1", 2, 0),
+           Op("b", "get", "/kv/k", "-", -1, 7, 8, "ok", 3, "b.1", 3, 1)]
+    expect(linear.is_linearizable(ops), "the write came between the two reads")
+    expect(linear.is_linearizable(ops[:3]), "or it never came")
+    back = Op("a", "get", "/kv/k", "-", -1, 9, 10, "ok", 2, "a.1", 2, 0)
+    expect(not linear.is_linearizable(ops + [back]), "but it does not go away again")
+
+
+# ---- checker 1: replies against the log ---------------------------------------------------------
+def read_after_a_set(story):
+    """A read that certainly began after a set of its key had been answered: its place, and what was there before."""
+    before = {}
+    ended = {}
+    for at, (_, line) in enumerate(story.lines):
+        words = line.split()
+        if words[0] != "op" or not words[2].startswith("/kv/"):
+            continue
+        path, begin, end = words[2], int(words[5]), int(words[6])
+        if words[1] == "get" and words[7] == "ok" and path in ended and ended[path][0] < begin and \
+                ended[path][1] == words[9]:
+            return at, ended[path][2]
+        if words[1] == "set" and words[7] == "ok":
+            if path in before:
+                ended[path] = (end, words[3], before[path])
+            before[path] = (words[3], words[10], words[11])
+        elif words[1] in ("create", "delete") and words[7] == "ok":
+            before.pop(path, None)
+            ended.pop(path, None)
+    return None, None
+
+
+def plant_stale_read(seed):
+    story = Story(seed)
+    at, old = read_after_a_set(story)
+    if at is None:
+        return None
+    value, modified, version = old
+    story.edit(at, data=value, modified=modified, version=version, revision=modified)
+    return story
+
+
+def test_stale_read_is_found_by_the_log_and_without_it(_scratch):
+    planted = 0
+    for seed in SEEDS:
+        story = plant_stale_read(seed)
+        if story is not None:
+            planted += 1
+            history, _, found = story.judged()
+            expect_finding(found, "stale read")
+            expect(linear.check(history).violations, "seed %d: no order explains it, and none was missed" % seed)
+    expect(planted > len(SEEDS) / 2, "enough of the stories have a read to be made stale: %d" % planted)
+
+
+def test_lost_acknowledged_write_is_found(_scratch):
+    for seed in SEEDS:
+        story = Story(seed)
+        at = [at for at in story.find("op", "set") if story.lines[at][1].split()[7] == "ok"][-1]
+        value = story.lines[at][1].split()[3]
+        story.log = [line for line in story.log if line.split()[5] != value]
+        expect_finding(story.judged()[2], "an acknowledged write is not in the log")
+
+
+def test_two_swaps_of_one_version_are_found_without_the_log(_scratch):
+    ops = [Op("a", "create", "/kv/k", "a.1", -1, 1, 2, "ok", 2, "-", 2, 0),
+           Op("a", "set", "/kv/k", "a.2", 0, 3, 9, "ok", 3, "-", 3, 1),
+           Op("b", "set", "/kv/k", "b.1", 0, 4, 8, "ok", 4, "-", 4, 1)]
+    expect(not linear.is_linearizable(ops), "a lost update")
+    ops[2].result = "bad_version"
+    expect(linear.is_linearizable(ops), "one of them is refused")
+
+
+def test_write_that_was_refused_and_done_all_the_same_is_found(_scratch):
+    story = Story(3)
+    at = [at for at in story.find("op", "set") if story.lines[at][1].split()[7] == "ok"][-1]
+    story.edit(at, result="failed")
+    expect_finding(story.judged()[2], "answered as not done, but it was")
+
+
+def test_change_that_nobody_asked_for_is_found(_scratch):
+    story = Story(4)
+    del story.lines[story.find("op", "create", "/end")[0]]
+    expect_finding(story.judged()[2], "nobody asked for this change")
+
+
+def test_refusal_without_its_reason_is_found(_scratch):
+    for kind, result in (("create", "exists"), ("get", "not_found")):
+        story = Story(5)
+        path = "/kv/k0" if "/kv/k0" not in story.nodes and result == "exists" else "/kv/fresh"
+        if result == "not_found":
+            path = next(path for path in story.nodes if path.startswith("/kv/"))
+        begin = max(story.free_at.values()) + 10
+        story.op("kv-0", kind, path, "kv-0.late" if kind == "create" else "-", -1, begin, begin + 1, result)
+        found = all_findings(story)
+        expect(found, "a %s answered as %s for nothing" % (kind, result))
+
+
+def test_write_that_takes_effect_before_what_had_been_answered_is_found(_scratch):
+    story = Story(6)
+    at = story.find("op", "create", "/end")[0]
+    # It is said to have begun long after something of a later revision was answered.
+    story.op("kv-0", "get", "/bank", "-", -1, 1, 2, "ok", "-", story.nodes["/bank"], revision=story.revision)
+    expect(story.lines[at][1].split()[8] == str(story.revision), "the last one of all")
+    expect_finding(story.judged()[2], "before it began")
+
+
+def test_reply_with_another_version_than_the_log_is_found(_scratch):
+    story = Story(7)
+    at = [at for at in story.find("op", "set") if story.lines[at][1].split()[7] == "ok"][0]
+    story.edit(at, version=99)
+    expect_finding(story.judged()[2], "the reply is not what the log says")
+
+
+def test_log_that_contradicts_itself_is_found(_scratch):
+    story = Story(8)
+    sets = [at for at, line in enumerate(story.log) if line.split()[3] == "set"]
+    del story.log[sets[0]]
+    expect_finding(story.judged()[2], "that cannot be")
+
+
+def test_half_a_transaction_is_found(_scratch):
+    story = Story(9)
+    story.log = [line for line in story.log if not (line.split()[4] == "/bank/a1" and line.split()[3] == "set")]
+    found = all_findings(story)
+    expect_finding(found, "half a transaction")
+    expect_finding(found, "in all accounts")
+
+
+# ---- watches ---------------------------------------------------------------------------------
+def test_watch_gap_is_found(_scratch):
+    for seed in SEEDS:
+        story = Story(seed, calls=60)
+        del story.lines[story.random.choice(story.find("event", "1", of="watch-0")[:-1])]
+        expect_finding(all_findings(story), "misses")
+
+
+def test_watch_event_twice_or_out_of_order_is_found(_scratch):
+    for seed in SEEDS:
+        story = Story(seed, calls=60)
+        at = story.random.choice(story.find("event", "1", of="watch-0")[:-1])
+        story.lines.insert(at, story.lines[at])
+        expect_finding(all_findings(story), "twice or out of order")
+        story = Story(seed, calls=60)
+        story.lines[at], story.lines[at + 1] = story.lines[at + 1], story.lines[at]
+        expect_finding(all_findings(story), "twice or out of order")
+
+
+def test_watch_event_with_another_value_is_found(_scratch):
+    story = Story(1)
+    at = story.find("event", "1", "set")[0]
+    client, line = story.lines[at]
+    words = line.split()
+    words[6] = "somebody.else"
+    story.lines[at] = (client, " ".join(words))
+    expect_finding(all_findings(story), "an event of what did not happen")
+
+
+def test_watch_that_ends_early_is_found(_scratch):
+    story = Story(2)
+    places = story.find("event", "1", of="watch-0")
+    for at in reversed(places[-5:]):
+        del story.lines[at]
+    expect_finding(all_findings(story), "misses 5 events")
+
+
+def test_watch_from_now_on_that_begins_too_late_is_found(_scratch):
+    def late(first_event):
+        story = Story(3, calls=200)
+        writes = [line.split() for _, line in story.lines if line.startswith("op set /kv/k0 ") and " ok " in line]
+        opened = int(writes[1][6])  # when that was answered
+        story.lines.append(("late-0", "watch 1 node /kv/k0 0 %d %d" % (opened - 1, opened)))
+        for line in story.log:
+            _, revision, sub, kind, path, value, modified, version = line.split()[:8]
+            if path == "/kv/k0" and int(revision) >= first_event(writes):
+                story.lines.append(("late-0", "event 1 %s %s %s %s %s %s %s 0" % (
+                    kind, path, revision, sub, value, modified, version)))
+        story.lines.append(("late-0", "seen 1 %d" % story.revision))
+        return all_findings(story)
+    begun_later = [0]
+
+    def right(writes):
+        return int(writes[1][10]) + 1
+
+    def wrong(writes):
+        opened = int(writes[1][6])
+        after = [int(words[10]) for words in writes if int(words[5]) > opened]
+        begun_later[0] = len(after)
+        return after[0] + 1
+    expect_nothing(late(right))
+    expect(late(wrong) and begun_later[0] > 1, "what began after the watch was opened is missing")
+
+
+# ---- locks, counters, money, sessions ----------------------------------------------------------
+def test_double_grant_is_found(_scratch):
+    story = Story(1)
+    first, second = story.find("grant", LOCK)
+    words = story.lines[first][1].split()
+    words[5] = str(int(story.lines[second][1].split()[4]) + 1)
+    story.lines[first] = (story.lines[first][0], " ".join(words))
+    expect_finding(all_findings(story), "two holders of one lock at a time")
+
+
+def test_grant_of_an_older_place_is_found(_scratch):
+    story = Story(2)
+    second = story.find("grant", LOCK)[1]
+    words = story.lines[second][1].split()
+    words[3] = "3"
+    story.lines[second] = (story.lines[second][0], " ".join(words))
+    expect_finding(all_findings(story), "older place in the queue")
+
+
+def test_write_by_a_former_holder_is_found(_scratch):
+    story = Story(3)
+    for at in story.find("txn"):
+        client, line = story.lines[at]
+        if client == "lock-1":
+            first = story.lines[story.find("grant", LOCK)[0]][1].split()
+            story.lines[at] = (client, line[:line.index("fence")] + "fence %s %s" % (first[2], first[3]))
+    expect_finding(all_findings(story), "a holder whose grant had ended")
+
+
+def test_lost_increment_is_found(_scratch):
+    story = Story(4)
+    for at, line in enumerate(story.log):
+        if line.split()[4] == COUNTER and "2:lock-1" in line:
+            story.log[at] = line.replace("2:lock-1", "1:lock-1")
+    story.lines = [(client, line.replace("2:lock-1", "1:lock-1")) for client, line in story.lines]
+    expect_finding(all_findings(story), "a counter went from 1 to 1")
+
+
+def test_money_out_of_nowhere_is_found(_scratch):
+    story = Story(5)
+    for at, line in enumerate(story.log):
+        if line.split()[3] == "set" and line.split()[4] == "/bank/a0":
+            story.log[at] = line.replace("95:", "96:")
+    story.lines = [(client, line.replace("95:", "96:")) for client, line in story.lines]
+    expect_finding(all_findings(story), "in all accounts")
+
+
+def with_session(reason, trusted_until, seen_at):
+    """A session with one node, which goes for that reason; somebody saw that revision at `seen_at`."""
+    story = Story(6, calls=20)
+    story.revision += 1
+    created = story.revision
+    story.log.append("change %d 0 create /eph/e session-0.1 %d 0 %d 77 0 77 session-0" % (created, created, created))
+    story.lines.append(("session-0", "op create /eph/e session-0.1 -1 100000 100001 ok %d - %d 0" % (created, created)))
+    story.lines.append(("session-0", "session 77 99000 99001"))
+    story.lines.append(("session-0", "trust 77 100002 %d" % trusted_until))
+    story.revision += 1
+    story.log.append("change %d 0 delete /eph/e - %d 0 %d 77 %d 77 -" % (story.revision, created, created, reason))
+    bank = story.nodes["/bank"]
+    story.op("kv-0", "get", "/bank", "-", -1, seen_at - 1, seen_at, "ok", "-", bank)
+    history, model, found = story.judged()
+    return found + holders.check(history, model)
+
+
+def test_session_that_expires_while_it_can_be_relied_on_is_found(_scratch):
+    expired, closed = 1, 3
+    expect_nothing(with_session(expired, 200000, 200001))
+    expect_nothing(with_session(closed, 200000, 150000))
+    expect_finding(with_session(expired, 200000, 150000), "while its owner could rely on it")
+
+
+if __name__ == "__main__":
+    main(globals())
