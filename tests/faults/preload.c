@@ -1,8 +1,9 @@
 /* Loaded into coordd (LD_PRELOAD) by the fault tests: clocks that jump or run at another rate, and
  * disks that fail, are full or hang, at run time.
  *
- * The variable FAULT_CONTROL names a file of the layout below, which is mapped; who changes it makes
- * `turn` odd first and even again afterwards. Without it, or with zeros in it, nothing is changed.
+ * The variable FAULT_CONTROL names a file of the layout below, which is mapped; who changes it
+ * makes `turn` odd first and even again afterwards. Without it, or with zeros in it, nothing is
+ * changed.
  * Only files whose path contains `/data/` are meant by what is said about disks. */
 #define _GNU_SOURCE
 #include <dlfcn.h>

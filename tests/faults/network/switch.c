@@ -3,10 +3,10 @@
  *
  *   switch DEVICE NAMESPACE...
  *
- * Makes the tun device DEVICE here, for machine 0, and one named eth0 in each NAMESPACE, for machine
- * 1 and so on. Whoever started it gives them addresses of one subnet that end in 100, 101, ... It
- * prints "ready", takes commands (network/links.h) on standard input, answers each with "ok" or
- * "bad", and ends with it; the devices end too. Needs root. */
+ * Makes the tun device DEVICE here, for machine 0, and one named eth0 in each NAMESPACE, for
+ * machine 1 and so on. Whoever started it gives them addresses of one subnet that end in 100, 101,
+ * ... It prints "ready", takes commands (network/links.h) on standard input, answers each with
+ * "ok" or "bad", and ends with it; the devices end too. Needs root. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
