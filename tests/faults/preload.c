@@ -23,7 +23,7 @@
 struct control {
     _Atomic uint64_t turn;
     int64_t wall_offset_ns;
-    int64_t rate_ppm;     /* clocks run so much faster since `rate_from_ns`, real time */
+    int64_t rate_ppm; /* clocks run so much faster since `rate_from_ns`, real time */
     int64_t rate_from_ns;
     int64_t gained_ns;    /* what they had gained until then */
     int64_t sync_errno;   /* of fsync and fdatasync; 0: they work */
@@ -90,7 +90,8 @@ static int64_t gained(const struct control *c)
     if (c->rate_ppm == 0) {
         return c->gained_ns;
     }
-    return c->gained_ns + (real_ns(CLOCK_MONOTONIC) - c->rate_from_ns) / 1000 * c->rate_ppm / 1000;
+    return c->gained_ns +
+           (real_ns(CLOCK_MONOTONIC) - c->rate_from_ns) / 1000 * c->rate_ppm / 1000;
 }
 
 int clock_gettime(clockid_t id, struct timespec *out)

@@ -11,8 +11,8 @@ static void pick_path(struct worker *w, char path[WORKER_PATH_BYTES])
 {
     uint64_t now = worker_now_us();
     uint64_t since = now > w->setup->begin_us ? now - w->setup->begin_us : 0;
-    snprintf(path, WORKER_PATH_BYTES, "/kv/s%u.%" PRIu64,
-             worker_random(w, w->setup->slots), since / w->setup->rotate_us);
+    snprintf(path, WORKER_PATH_BYTES, "/kv/s%u.%" PRIu64, worker_random(w, w->setup->slots),
+             since / w->setup->rotate_us);
 }
 
 /* Compare and set: what it reads decides what it expects. */

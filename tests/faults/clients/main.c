@@ -24,9 +24,9 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-    {"kv", worker_run_kv},           {"bank", worker_run_bank},
-    {"lock", worker_run_lock},       {"session", worker_run_session},
-    {"watch", worker_run_watch},     {"late", worker_run_late_watch},
+    {"kv", worker_run_kv},       {"bank", worker_run_bank},
+    {"lock", worker_run_lock},   {"session", worker_run_session},
+    {"watch", worker_run_watch}, {"late", worker_run_late_watch},
 };
 
 static void *worker_main(void *argument)

@@ -15,8 +15,7 @@ static struct result call(struct worker *w, Coord__V1__TxnRequest *request,
     memset(&r, 0, sizeof r);
     request->header = &header;
     r.begin_us = worker_now_us();
-    r.code =
-        client_call(w->client, CLIENT_TXN, &request->base, &header, reply, &r.error);
+    r.code = client_call(w->client, CLIENT_TXN, &request->base, &header, reply, &r.error);
     r.end_us = worker_now_us();
     if (r.code == COORD_OK) {
         const Coord__V1__TxnReply *t = (const Coord__V1__TxnReply *)*reply;

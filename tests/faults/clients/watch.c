@@ -24,10 +24,8 @@ struct view {
 };
 
 static const struct view views[] = {
-    {COORD_WATCH_SUBTREE, "subtree", "/"},
-    {COORD_WATCH_CHILDREN, "children", "/kv"},
-    {COORD_WATCH_PREFIX, "prefix", "/kv/s1"},
-    {COORD_WATCH_NODE, "node", "/bank/a0"},
+    {COORD_WATCH_SUBTREE, "subtree", "/"},     {COORD_WATCH_CHILDREN, "children", "/kv"},
+    {COORD_WATCH_PREFIX, "prefix", "/kv/s1"},  {COORD_WATCH_NODE, "node", "/bank/a0"},
     {COORD_WATCH_SUBTREE, "subtree", "/lock"},
 };
 
@@ -43,8 +41,8 @@ static const char *type_word(enum coord_event_type type)
 
 static void write_event(struct worker *w, uint64_t number, const struct coord_event *e)
 {
-    fprintf(w->history, "event %" PRIu64 " %s %s %" PRIu64 " %" PRIu32 " %.*s %" PRIu64
-                        " %" PRIu32 " %d\n",
+    fprintf(w->history,
+            "event %" PRIu64 " %s %s %" PRIu64 " %" PRIu32 " %.*s %" PRIu64 " %" PRIu32 " %d\n",
             number, type_word(e->type), e->path, e->revision, e->sub,
             e->bytes > 0 ? (int)e->bytes : 1, e->bytes > 0 ? (const char *)e->data : "-",
             e->stat.modify_revision, e->stat.version, (int)e->reason);
@@ -62,8 +60,7 @@ static struct coord_watch *open_watch(struct worker *w, uint64_t number,
     if (coord_watch_open(w->client, view->path, &options, &watch, &error) != COORD_OK) {
         return NULL;
     }
-    fprintf(w->history,
-            "watch %" PRIu64 " %s %s %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", number,
+    fprintf(w->history, "watch %" PRIu64 " %s %s %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", number,
             view->word, view->path, from_revision, begin_us, worker_now_us());
     return watch;
 }
@@ -89,8 +86,7 @@ static bool follow(struct worker *w, uint64_t number, struct coord_watch *watch,
 
 static void close_watch(struct worker *w, uint64_t number, struct coord_watch *watch)
 {
-    fprintf(w->history, "seen %" PRIu64 " %" PRIu64 "\n", number,
-            coord_watch_revision(watch));
+    fprintf(w->history, "seen %" PRIu64 " %" PRIu64 "\n", number, coord_watch_revision(watch));
     coord_watch_close(watch);
 }
 
@@ -123,8 +119,7 @@ void worker_run_late_watch(struct worker *w)
     uint64_t number = 0;
     uint64_t revision = 0; /* about where the log is */
     while (!worker_should_stop(w)) {
-        const struct view *view =
-            &views[worker_random(w, sizeof views / sizeof views[0])];
+        const struct view *view = &views[worker_random(w, sizeof views / sizeof views[0])];
         uint64_t back = worker_random(w, BACK_MAX);
         bool from_now = revision <= back || worker_random(w, 2) == 0;
         struct coord_watch *watch =

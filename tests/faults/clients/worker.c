@@ -114,8 +114,7 @@ struct result worker_set(struct worker *w, const char *path, const char *value, 
 {
     struct result r;
     begin(&r);
-    end(w, &r,
-        coord_set(w->client, path, value, strlen(value), expect, &r.stat, &r.error));
+    end(w, &r, coord_set(w->client, path, value, strlen(value), expect, &r.stat, &r.error));
     worker_write_op(w, "set", path, value, expect, &r);
     return r;
 }
@@ -124,8 +123,7 @@ struct result worker_create(struct worker *w, const char *path, const char *valu
 {
     struct result r;
     begin(&r);
-    end(w, &r,
-        coord_create(w->client, path, value, strlen(value), 0, NULL, &r.stat, &r.error));
+    end(w, &r, coord_create(w->client, path, value, strlen(value), 0, NULL, &r.stat, &r.error));
     worker_write_op(w, "create", path, value, -1, &r);
     return r;
 }

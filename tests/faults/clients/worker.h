@@ -26,12 +26,12 @@
 
 /* What all workers are told. */
 struct setup {
-    const char *dir;       /* histories go there */
-    uint64_t begin_us;     /* when keys begin to rotate */
-    uint64_t rotate_us;    /* each key is used for so long */
-    unsigned slots;        /* so many keys at a time */
-    uint64_t seed;         /* of what workers choose */
-    atomic_bool *stop;     /* no new calls */
+    const char *dir;    /* histories go there */
+    uint64_t begin_us;  /* when keys begin to rotate */
+    uint64_t rotate_us; /* each key is used for so long */
+    unsigned slots;     /* so many keys at a time */
+    uint64_t seed;      /* of what workers choose */
+    atomic_bool *stop;  /* no new calls */
 };
 
 struct worker {

@@ -161,8 +161,7 @@ static int deliver_due(struct net_switch *s)
 /* False: standard input has ended. */
 static bool take_commands(struct net_switch *s)
 {
-    ssize_t n = read(STDIN_FILENO, s->line + s->line_bytes,
-                     sizeof s->line - 1 - s->line_bytes);
+    ssize_t n = read(STDIN_FILENO, s->line + s->line_bytes, sizeof s->line - 1 - s->line_bytes);
     if (n <= 0) {
         return false;
     }
