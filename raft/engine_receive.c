@@ -263,6 +263,34 @@ static void receive_append(struct engine *e, struct raft_message *rm,
     } while (from < end && !e->failed);
 }
 
+/* A vote is asked of whom the candidate's configuration calls a voter, and given whatever our own
+ * says (dissertation, 4.2.2): a member that was just promoted may not have the entry that says so,
+ * and its vote may be the one that is missing when another voter is lost. The core looks at its own
+ * configuration and would refuse, so it is shown this member as a voter for the length of the
+ * request; and since a standby has no election timeout by which the core would forget a leader that
+ * fell silent, it is told not to mind that one. What a standby writes to disk is no less than what a
+ * voter does, and one without any entry is in no configuration. */
+static int step_vote(struct engine *e, struct raft_event *event)
+{
+    struct raft_configuration *c = &e->raft.configuration;
+    struct raft_server *self = NULL;
+    for (unsigned i = 0; i < c->n && self == NULL; i++) {
+        self = c->servers[i].id == e->raft.id ? &c->servers[i] : NULL;
+    }
+    if (self == NULL || self->role == RAFT_VOTER) {
+        return engine_step(e, event);
+    }
+    uint64_t silent_since = e->raft.election_timer_start;
+    if (e->env->now_ms(e->env) >= silent_since + e->raft.election_timeout) {
+        event->receive.message->request_vote.disrupt_leader = true;
+    }
+    int role = self->role;
+    self->role = RAFT_VOTER;
+    int rv = engine_step(e, event);
+    self->role = role;
+    return rv;
+}
+
 void engine_receive(struct engine *e, uint64_t from, const struct message *m)
 {
     const char *why = NULL;
@@ -342,7 +370,8 @@ void engine_receive(struct engine *e, uint64_t from, const struct message *m)
         break;
     default: UNREACHABLE();
     }
-    if (engine_step(e, &event) != 0) {
+    int rv = m->type == MESSAGE_REQUEST_VOTE ? step_vote(e, &event) : engine_step(e, &event);
+    if (rv != 0) {
         engine_fail(e, RC_CORRUPT, "the core refused a message");
     }
     engine_advance(e);

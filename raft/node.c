@@ -297,10 +297,12 @@ void node_turn(struct node *n)
     if (n->engine != NULL && n->phase != NODE_REFUSED) {
         node_grow_turn(n, now); /* may replace the engine */
     }
+    if (n->engine != NULL && n->phase != NODE_REFUSED) {
+        node_settle_identity(n);
+    }
     if (n->phase == NODE_REFUSED) {
         refused_turn(n);
     } else if (n->engine != NULL) {
-        node_settle_identity(n);
         engine_tick(n->engine, now);
         node_hand_over_turn(n, now);
         node_member_turn(n, now);
@@ -324,8 +326,8 @@ void node_turn(struct node *n)
         node_ttl_turn(n, now);
         node_change_turn(n, now);
     }
-    if (n->peers != NULL) {
-        peers_flush(n->peers);
+    if (n->peers != NULL && n->phase != NODE_REFUSED) {
+        peers_flush(n->peers); /* what failed in this turn might have been promised in it */
     }
     metric_set(n->metrics.writes_in_flight, (int64_t)n->pending.count);
     n->in_turn = false;

@@ -300,6 +300,51 @@ START_TEST(one_that_joins_takes_its_log_from_whoever_leads)
 }
 END_TEST
 
+START_TEST(a_standby_votes_once_its_leader_is_silent)
+{
+    struct engine_kit x;
+    struct buf bytes = {0};
+    engine_kit_init(&x, 3, 1);
+    struct engine_configuration first = x.first;
+    first.members[0].role = ENGINE_STANDBY; /* the engine under test: its promotion is on its way */
+    x.joins = true;
+    ck_assert_int_eq(engine_kit_open_with(&x, NULL), RC_OK);
+    struct message_entry entries[] = {change_entry(&bytes, 1, &first),
+                                      {.term = 4, .type = ENTRY_BARRIER}};
+    struct message m = engine_kit_append(4, 0, 0, entries, 2);
+    m.append_entries.leader_commit = 2;
+    engine_kit_receive(&x, 3, m);
+    ck_assert_uint_eq(x.applied, 2);
+    const struct message ask = {
+        .type = MESSAGE_REQUEST_VOTE,
+        .request_vote = {.term = 5, .last_log_index = 3, .last_log_term = 4}};
+    engine_kit_receive(&x, 2, ask);
+    ck_assert(!engine_kit_last_sent(&x, MESSAGE_REQUEST_VOTE_RESULT)
+                   ->request_vote_result.vote_granted);
+    for (int i = 0; i < 200; i++) {
+        fake_env_advance(&x.fake, 5);
+        engine_tick(x.engine, x.fake.env.now_ms(&x.fake.env));
+        engine_kit_run(&x);
+    }
+    engine_kit_receive(&x, 2, ask);
+    ck_assert(engine_kit_last_sent(&x, MESSAGE_REQUEST_VOTE_RESULT)
+                  ->request_vote_result.vote_granted);
+    ck_assert_uint_eq(engine_term(x.engine), 5);
+    ck_assert_int_eq(engine_configuration(x.engine)->members[0].role, ENGINE_STANDBY);
+    engine_kit_receive(&x, 3, ask); /* one vote a term */
+    ck_assert(!engine_kit_last_sent(&x, MESSAGE_REQUEST_VOTE_RESULT)
+                   ->request_vote_result.vote_granted);
+    for (int i = 0; i < 200; i++) { /* and it asks for none itself */
+        fake_env_advance(&x.fake, 5);
+        engine_tick(x.engine, x.fake.env.now_ms(&x.fake.env));
+        engine_kit_run(&x);
+    }
+    ck_assert_int_eq(engine_state(x.engine), ENGINE_FOLLOWER);
+    buf_close(&bytes);
+    engine_kit_close(&x);
+}
+END_TEST
+
 static Suite *change_suite(void)
 {
     Suite *suite = suite_create("engine_change");
@@ -314,6 +359,7 @@ static Suite *change_suite(void)
     tcase_add_test(tcase, who_answers_is_known_for_the_time_of_a_leadership);
     tcase_add_test(tcase, a_change_that_is_undone_leaves_the_committed_one_before_it);
     tcase_add_test(tcase, one_that_joins_takes_its_log_from_whoever_leads);
+    tcase_add_test(tcase, a_standby_votes_once_its_leader_is_silent);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -157,6 +157,32 @@ START_TEST(a_node_joins_catches_up_and_is_promoted_by_itself)
 }
 END_TEST
 
+START_TEST(a_disk_that_fails_at_any_call_promises_nothing_for_one_that_joins)
+{
+    bool has_struck = true;
+    for (uint64_t n = 1; has_struck; n++) {
+        struct fake_cluster c;
+        fake_cluster_open(&c, 3, TIMEOUT_MS, n);
+        size_t leader = fake_cluster_leader(&c);
+        write_through(&c, leader, "/a");
+        size_t n4 = fake_cluster_join(&c, false);
+        fake_env_arm(&c.members[n4].disk, n, FAKE_FAULT_ONCE, RC_IO);
+        for (int ms = 0; ms < 1000 && c.members[n4].fatals == 0; ms++) {
+            fake_cluster_run(&c, 1);
+        }
+        has_struck = fake_env_has_struck(&c.members[n4].disk);
+        fake_env_disarm(&c.members[n4].disk);
+        fake_cluster_run(&c, TIMEOUT_MS); /* who relies on what it said, promotes it */
+        fake_cluster_kill(&c, n4);
+        fake_cluster_start(&c, n4);
+        wait_for_state(&c, n4, "follower");
+        wait_for_voters(&c, leader, 4, 4);
+        fake_cluster_close(&c);
+        ck_assert_uint_lt(n, 200);
+    }
+}
+END_TEST
+
 START_TEST(a_learner_stays_a_standby_serves_and_is_promoted_when_asked)
 {
     struct fake_cluster c;
@@ -563,6 +589,7 @@ static Suite *member_suite(void)
     TCase *tcase = tcase_create("node_member");
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_node_joins_catches_up_and_is_promoted_by_itself);
+    tcase_add_test(tcase, a_disk_that_fails_at_any_call_promises_nothing_for_one_that_joins);
     tcase_add_test(tcase, a_learner_stays_a_standby_serves_and_is_promoted_when_asked);
     tcase_add_test(tcase, a_standby_that_does_not_follow_is_not_promoted);
     tcase_add_test(tcase, an_id_is_never_used_twice);
