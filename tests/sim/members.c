@@ -33,14 +33,17 @@ static void changed_cb(struct node_change *change, enum status rc, uint8_t verdi
                 change->kind, change->name, status_text(rc), verdict, text);
 }
 
+/* One that is still asking to join can only say that it knows no leader: seldom chosen. */
 static uint32_t any_up(struct members *m)
 {
     struct cluster *c = m->cluster;
     uint32_t from = (uint32_t)world_random(&c->world, 0, c->options.nodes - 1);
+    bool may_join = world_random(&c->world, 0, 7) == 0;
     for (uint32_t i = 0; i < c->options.nodes; i++) {
         uint32_t node = (from + i) % c->options.nodes;
         if (cluster_is_up(c, node) && !c->nodes[node].is_out && !c->nodes[node].is_stopping &&
-            !c->nodes[node].has_fatal) {
+            !c->nodes[node].has_fatal &&
+            (may_join || c->nodes[node].node->phase != NODE_WAITING)) {
             return node;
         }
     }
