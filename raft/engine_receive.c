@@ -268,8 +268,8 @@ static void receive_append(struct engine *e, struct raft_message *rm,
  * and its vote may be the one that is missing when another voter is lost. The core looks at its own
  * configuration and would refuse, so it is shown this member as a voter for the length of the
  * request; and since a standby has no election timeout by which the core would forget a leader that
- * fell silent, it is told not to mind that one. What a standby writes to disk is no less than what a
- * voter does, and one without any entry is in no configuration. */
+ * fell silent, it is told not to mind that one. What a standby writes to disk is no less than
+ * what a voter does, and one without any entry is in no configuration. */
 static int step_vote(struct engine *e, struct raft_event *event)
 {
     struct raft_configuration *c = &e->raft.configuration;
