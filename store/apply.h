@@ -29,6 +29,15 @@ void apply_txn(struct store *s, const struct apply_context *context, const struc
 void apply_lease(struct store *s, const struct apply_context *context, const struct command *c,
                  struct reply *reply);
 
+/* apply_admin.c. Keys of SPACE_META that no ordinary command writes, between edit_begin and its
+ * end: a key to be dropped is there. */
+void meta_put(struct store *s, struct slice key, struct slice value);
+void meta_drop(struct store *s, struct slice key);
+
+/* apply_quota.c: what a subtree may hold. */
+void apply_quota(struct store *s, const struct apply_context *context, const struct command *c,
+                 struct reply *reply);
+
 /* apply_admin.c */
 void apply_digests(struct store *s, const struct command_check *check);
 void apply_level(struct store *s, uint32_t level);

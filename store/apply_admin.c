@@ -2,6 +2,7 @@
  * revision. */
 #include "store/apply.h"
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "store/state.h"
 
@@ -52,6 +53,32 @@ void apply_digests(struct store *s, const struct command_check *check)
             diverged_mark(s, check->members[i].member, check->index);
         }
     }
+}
+
+/* ---- keys of the metadata ----------------------------------------------------------------- */
+
+void meta_put(struct store *s, struct slice key, struct slice value)
+{
+    uint32_t slot = tree_find(&s->tree, SPACE_META, key);
+    if (slot != TREE_NONE) {
+        edit_set(s, slot, value_new(value));
+        return;
+    }
+    struct tree_key made = {
+        .space = SPACE_META,
+        .kind = NODE_PERSISTENT,
+        .parent = tree_root(&s->tree, SPACE_META),
+        .path = key,
+        .hash = tree_hash(SPACE_META, key),
+    };
+    (void)edit_create(s, &made, value_new(value));
+}
+
+void meta_drop(struct store *s, struct slice key)
+{
+    uint32_t slot = tree_find(&s->tree, SPACE_META, key);
+    PRE(slot != TREE_NONE);
+    edit_delete(s, slot);
 }
 
 /* ---- feature level ------------------------------------------------------------------------ */

@@ -22,35 +22,11 @@ static struct slice key_make(struct store *s, const char *prefix, struct slice n
     return kept;
 }
 
-static void key_write(struct store *s, struct slice path, struct slice value)
-{
-    uint32_t slot = tree_find(&s->tree, SPACE_META, path);
-    if (slot != TREE_NONE) {
-        edit_set(s, slot, value_new(value));
-        return;
-    }
-    struct tree_key key = {
-        .space = SPACE_META,
-        .kind = NODE_PERSISTENT,
-        .parent = tree_root(&s->tree, SPACE_META),
-        .path = path,
-        .hash = tree_hash(SPACE_META, path),
-    };
-    (void)edit_create(s, &key, value_new(value));
-}
-
-static void key_delete(struct store *s, struct slice path)
-{
-    uint32_t slot = tree_find(&s->tree, SPACE_META, path);
-    PRE(slot != TREE_NONE); /* what is in s->auth has a key */
-    edit_delete(s, slot);
-}
-
 static void user_write(struct store *s, const struct auth_user *user)
 {
     struct buf value = {0};
     auth_put_user(&value, user);
-    key_write(s, key_make(s, AUTH_USER_PREFIX, user->name), buf_slice(&value));
+    meta_put(s, key_make(s, AUTH_USER_PREFIX, user->name), buf_slice(&value));
     buf_close(&value);
 }
 
@@ -62,7 +38,7 @@ static enum outcome role_write(struct store *s, struct slice name,
     auth_put_role(&value, rules, count);
     bool fits = value.size <= STORE_VALUE_BYTES_MAX;
     if (fits) {
-        key_write(s, key_make(s, AUTH_ROLE_PREFIX, name), buf_slice(&value));
+        meta_put(s, key_make(s, AUTH_ROLE_PREFIX, name), buf_slice(&value));
     }
     buf_close(&value);
     return fits ? OUTCOME_OK : OUTCOME_LIMIT;
@@ -75,7 +51,7 @@ static void settings_write(struct store *s, bool is_enabled, uint64_t token_ttl_
 {
     struct buf value = {0};
     auth_put_settings(&value, is_enabled, token_ttl_ms, key);
-    key_write(s, slice_str(AUTH_KEY), buf_slice(&value));
+    meta_put(s, slice_str(AUTH_KEY), buf_slice(&value));
     buf_close(&value);
 }
 
@@ -129,7 +105,7 @@ static enum outcome user_delete(struct store *s, const struct auth_user *user)
     if (is_last_root(s, user)) {
         return OUTCOME_NO_ROOT;
     }
-    key_delete(s, key_make(s, AUTH_USER_PREFIX, user->name));
+    meta_drop(s, key_make(s, AUTH_USER_PREFIX, user->name));
     return OUTCOME_OK;
 }
 
@@ -254,7 +230,7 @@ static enum outcome role_delete(struct store *s, const struct auth_role *role)
             role_take(s, s->auth.users[i], at);
         }
     }
-    key_delete(s, key_make(s, AUTH_ROLE_PREFIX, role->name));
+    meta_drop(s, key_make(s, AUTH_ROLE_PREFIX, role->name));
     return OUTCOME_OK;
 }
 

@@ -42,6 +42,12 @@ static enum outcome list_intern(struct store *s, const struct op *op, uint32_t *
     return *acl == ACL_ID_NONE ? OUTCOME_LIMIT : OUTCOME_OK;
 }
 
+/* What was refused goes into the reply of the command (store/apply_txn.c). */
+static enum outcome quota_outcome(bool fits)
+{
+    return fits ? OUTCOME_OK : OUTCOME_QUOTA;
+}
+
 /* ---- create ------------------------------------------------------------------------------- */
 
 /* What ZooKeeper looks at before it looks for the parent. */
@@ -105,6 +111,22 @@ static enum outcome missing_find(const struct store *s, struct slice parent, str
         }
         m->paths[m->count++] = path;
     }
+}
+
+/* Whether all quotas leave room for a node and for those that are missing above it. */
+static enum outcome quotas_allow_create(struct store *s, const struct missing *m,
+                                        const struct tree_key *key, const struct op *op)
+{
+    const struct quotas *q = &s->quotas;
+    struct quota_amount more = {.bytes = key->path.size + op->data.size, .nodes = 1};
+    bool fit = quotas_fit_at(q, key->path, key->hash, more, &s->refusal);
+    for (uint32_t i = 0; fit && i < m->count; i++) {
+        more.bytes += m->paths[i].size;
+        more.nodes++;
+        uint64_t hash = tree_hash(SPACE_NODES, m->paths[i]);
+        fit = quotas_fit_at(q, m->paths[i], hash, more, &s->refusal);
+    }
+    return quota_outcome(fit && quotas_fit(q, &s->tree, m->ancestor, more, &s->refusal));
 }
 
 static uint32_t missing_make(struct store *s, const struct missing *m)
@@ -225,7 +247,12 @@ enum outcome apply_create(struct store *s, const struct op *op, struct op_result
     if (node_kind_of(tree_node(t, missing.ancestor)) == NODE_EPHEMERAL) {
         return OUTCOME_EPHEMERAL_PARENT;
     }
-    outcome = list_intern(s, op, &key.acl);
+    if (s->quotas.count > 0) {
+        outcome = quotas_allow_create(s, &missing, &key, op);
+    }
+    if (outcome == OUTCOME_OK) {
+        outcome = list_intern(s, op, &key.acl);
+    }
     if (outcome != OUTCOME_OK) {
         return outcome;
     }
@@ -275,6 +302,17 @@ enum outcome apply_check_version(struct store *s, const struct op *op)
     return version_matches(s, op, slot) ? OUTCOME_OK : OUTCOME_BAD_VERSION;
 }
 
+/* A value that does not grow always has room. */
+static enum outcome quotas_allow_set(struct store *s, const struct op *op, uint32_t slot)
+{
+    size_t before = value_slice(tree_node(&s->tree, slot)->value).size;
+    if (space_is_flat(op->space) || op->data.size <= before) {
+        return OUTCOME_OK;
+    }
+    struct quota_amount more = {.bytes = op->data.size - before};
+    return quota_outcome(quotas_fit(&s->quotas, &s->tree, slot, more, &s->refusal));
+}
+
 /* In a flat space a set without a version is a put: it creates the key if there is none. */
 enum outcome apply_set(struct store *s, const struct op *op, struct op_result *result)
 {
@@ -291,6 +329,9 @@ enum outcome apply_set(struct store *s, const struct op *op, struct op_result *r
     }
     if (!version_matches(s, op, slot)) {
         return OUTCOME_BAD_VERSION;
+    }
+    if (s->quotas.count > 0 && quotas_allow_set(s, op, slot) != OUTCOME_OK) {
+        return OUTCOME_QUOTA;
     }
     edit_set(s, slot, op_value(op));
     result_fill(s, slot, result);

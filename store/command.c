@@ -14,6 +14,7 @@
  *   reap     bytes path | u64 create revision
  *   auth     u8 action | u8 flag | u8 rights | bytes user | bytes role | bytes path | bytes secret
  *            | u64 token_ttl_ms
+ *   quota    bytes path | u64 bytes | u64 nodes | u32 soft percent
  *   grant    u64 id | u64 ttl_ms | u8 kind | u8 renewable | bytes secret | bytes owner
  *   resume   u64 id | u64 ttl_ms | bytes secret
  *   revoke   u64 id | u8 kind | bytes secret
@@ -163,6 +164,14 @@ static void auth_encode(struct buf *b, const struct command_auth *a)
     pack_u64(b, a->token_ttl_ms);
 }
 
+static void quota_encode(struct buf *b, const struct command_quota *q)
+{
+    pack_bytes(b, q->path);
+    pack_u64(b, q->bytes);
+    pack_u64(b, q->nodes);
+    pack_u32(b, q->soft_percent);
+}
+
 static bool command_has_session(const struct command *c)
 {
     return (c->session | c->sequence | c->answered_to) != 0;
@@ -179,6 +188,7 @@ uint32_t command_level(uint8_t type)
     case COMMAND_REVOKE:
     case COMMAND_EXPIRE:
     case COMMAND_REAP: return 1;
+    case COMMAND_QUOTA:
     case COMMAND_AUTH: return FEATURE_LEVEL >= 2 ? 2 : UINT32_MAX;
     default: return UINT32_MAX;
     }
@@ -224,6 +234,7 @@ void command_encode(struct buf *b, const struct command *c)
         pack_u64(b, c->reap.revision);
         break;
     case COMMAND_AUTH: auth_encode(b, &c->auth); break;
+    case COMMAND_QUOTA: quota_encode(b, &c->quota); break;
     case COMMAND_GRANT:
     case COMMAND_RESUME:
     case COMMAND_REVOKE:
@@ -366,6 +377,14 @@ static void auth_decode(struct unpack *u, struct command_auth *a)
     }
 }
 
+static void quota_decode(struct unpack *u, struct command_quota *q)
+{
+    q->path = unpack_bytes(u);
+    q->bytes = unpack_u64(u);
+    q->nodes = unpack_u64(u);
+    q->soft_percent = unpack_u32(u);
+}
+
 static void head_decode(struct unpack *u, struct command *c)
 {
     c->origin_boot = unpack_u64(u);
@@ -412,6 +431,7 @@ enum status command_decode(struct unpack *commands, struct command *out, struct 
         out->reap.revision = unpack_u64(&u);
         break;
     case COMMAND_AUTH: auth_decode(&u, &out->auth); break;
+    case COMMAND_QUOTA: quota_decode(&u, &out->quota); break;
     case COMMAND_GRANT:
     case COMMAND_RESUME:
     case COMMAND_REVOKE:

@@ -23,7 +23,7 @@
 
 #define COMMAND_FORMAT 1
 /* What this build knows; the replicated level may be lower, until an upgrade is finished. A build
- * with -DFEATURE_LEVEL=1 is an older one (make VARIANT=older). Level 2: users and roles. */
+ * with -DFEATURE_LEVEL=1 is an older one (make VARIANT=older). Level 2: users, roles, quotas. */
 #ifndef FEATURE_LEVEL
 #define FEATURE_LEVEL 2
 #endif
@@ -38,6 +38,7 @@ enum command_type {
     COMMAND_EXPIRE = 7, /* by the leader's keeper: the same, unless the generation has moved */
     COMMAND_REAP = 8, /* by the leader: an emptied container or a TTL node past its time goes */
     COMMAND_AUTH = 9, /* users, roles, and whether they are asked for (store/auth.h) */
+    COMMAND_QUOTA = 10, /* what a subtree may hold (store/quota.h) */
 };
 
 enum op_type {
@@ -172,6 +173,14 @@ struct command_auth {
     uint64_t token_ttl_ms;
 };
 
+/* Without any bound: there is to be no quota at the path. */
+struct command_quota {
+    struct slice path;
+    uint64_t bytes;        /* 0: as many as there are */
+    uint64_t nodes;        /* likewise */
+    uint32_t soft_percent; /* of either, from which on it is warned of; 0: never */
+};
+
 struct command {
     uint8_t type; /* enum command_type */
     /* Who waits for the reply: the proposing node's boot id and its counter. */
@@ -196,6 +205,7 @@ struct command {
         struct command_reap reap;
         struct slice unknown; /* the body of a type that only later builds know */
         struct command_auth auth;
+        struct command_quota quota;
     };
 };
 

@@ -57,6 +57,7 @@ void edit_begin(struct store *s, const struct apply_context *context, const stru
     e->reason = REASON_REQUEST;
     e->policies = false;
     e->auth = false;
+    e->quotas = false;
     e->history_end = s->history.end;
     e->node_sum = s->node_sum;
     e->acl_next = s->acls.next;
@@ -98,6 +99,10 @@ void edit_commit(struct store *s)
     if (e->auth) {
         bool valid = auth_read(&s->auth, &s->tree);
         PRE(valid); /* apply_auth writes no other values */
+    }
+    if (e->quotas) {
+        bool valid = quotas_read(&s->quotas, &s->tree);
+        PRE(valid); /* apply_quota writes no other values */
     }
     acl_table_settle(&s->acls);
     edit_end(e);
@@ -167,6 +172,9 @@ static void edit_log(struct store *s, const struct edit_change *what)
     }
     if (n->space == SPACE_META && auth_is_key(change.path)) {
         e->auth = true;
+    }
+    if (n->space == SPACE_META && quota_is_key(change.path)) {
+        e->quotas = true;
     }
     struct change_hashes hashes = {
         .path = n->path_hash,
@@ -258,6 +266,9 @@ uint32_t edit_create(struct store *s, const struct tree_key *key, struct value *
     dir->children_revision = e->revision;
     parent_after(s, key->parent);
     owner_attach(s, slot);
+    if (s->quotas.count > 0) {
+        quotas_add(&s->quotas, t, slot);
+    }
 
     struct undo *u = undo_push(e, UNDO_CREATE, slot);
     u->sequence_next = saved.sequence_next;
@@ -297,6 +308,9 @@ void edit_set(struct store *s, uint32_t slot, struct value *value)
     n->modify_revision = e->revision;
     n->modify_ms = e->context->wall_ms;
     n->version = n->version >= VERSION_ANY - 1 ? 0 : n->version + 1;
+    if (s->quotas.count > 0) {
+        quotas_resize(&s->quotas, t, slot, before.stat.data_bytes, value_slice(value).size);
+    }
     struct view after;
     view_take(s, slot, &after);
     s->node_sum += after.item - before.item;
@@ -362,6 +376,9 @@ void edit_delete(struct store *s, uint32_t slot)
     u->children_revision = dir->children_revision;
     owner_detach(s, slot);
     acl_table_detach(&s->acls, n->acl);
+    if (s->quotas.count > 0) {
+        quotas_remove(&s->quotas, t, slot);
+    }
     tree_unlink(t, slot);
     reap_forget(s, slot);
     dir->children_revision = e->revision;
@@ -375,6 +392,10 @@ static void undo_one(struct store *s, const struct undo *u)
     struct tree *t = &s->tree;
     struct node *n = tree_node(t, u->slot);
     if (u->type == UNDO_SET) {
+        if (s->quotas.count > 0) {
+            quotas_resize(&s->quotas, t, u->slot, value_slice(n->value).size,
+                          value_slice(u->value).size);
+        }
         tree_set_value(t, u->slot, u->value);
         n->modify_revision = u->modify_revision;
         n->modify_ms = u->modify_ms;
@@ -397,6 +418,9 @@ static void undo_one(struct store *s, const struct undo *u)
     if (u->type == UNDO_CREATE) {
         owner_detach(s, u->slot);
         acl_table_detach(&s->acls, n->acl);
+        if (s->quotas.count > 0) {
+            quotas_remove(&s->quotas, t, u->slot);
+        }
         tree_unlink(t, u->slot);
         reap_forget(s, u->slot);
         tree_release(t, u->slot);
@@ -405,6 +429,9 @@ static void undo_one(struct store *s, const struct undo *u)
         acl_table_attach(&s->acls, n->acl);
         reap_note(s, u->slot);
         owner_attach(s, u->slot);
+        if (s->quotas.count > 0) {
+            quotas_add(&s->quotas, t, u->slot);
+        }
     }
     reap_note(s, parent);
 }

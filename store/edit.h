@@ -23,6 +23,7 @@ struct edit {
     uint8_t reason; /* of the changes, enum change_reason: REASON_REQUEST unless set anew */
     bool policies; /* a key that is a policy has changed */
     bool auth;     /* a user or a role, or whether they are asked for */
+    bool quotas;   /* a quota */
     struct undo *undo;
     size_t undo_count;
     size_t undo_capacity;

@@ -340,6 +340,9 @@ static enum status seal_logs(struct store *s, struct errmsg *err)
     if (!policies_changed(s)) {
         return errmsg_set(err, RC_CORRUPT, "a history policy is not valid");
     }
+    if (!quotas_read(&s->quotas, &s->tree)) {
+        return errmsg_set(err, RC_CORRUPT, "a quota is not valid");
+    }
     if (!auth_read(&s->auth, &s->tree)) {
         return errmsg_set(err, RC_CORRUPT, "a user, a role or the settings of authentication "
                                            "are not valid");

@@ -1,13 +1,18 @@
 /* The bytes of a reply.
  *
- *   reply   u8 outcome | u8 bits: 1 took_then, 2 repeated, 4 lease | u64 revision | u64 index
- *           | u32 failed_op | bits & 4: lease | u32 results | results
+ *   reply   u8 outcome | u8 bits: 1 took_then, 2 repeated, 4 lease, 8 refusal | u64 revision
+ *           | u64 index | u32 failed_op | bits & 4: lease | bits & 8: refusal | u32 results
+ *           | results
  *   lease   u64 id | u64 ttl_ms | u64 generation | u64 removed | bytes secret
+ *   refusal u8 bound | bytes subject | u64 used | u64 wanted | u64 limit
  *   result  u8 type | u8 outcome | u8 presence: 1 null data, 2 stat, 4 count, 8 entries
  *           | bytes path | bytes data | stat | u64 count | u32 entries | entries
  *   entry   bytes name | u8 has stat | stat
  */
 #include "store/reply.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "lease/lease.h"
 #include "store/command.h"
@@ -16,7 +21,13 @@
 #define RESULT_BYTES_MIN ((size_t)11)
 #define ENTRY_BYTES_MIN  ((size_t)5)
 
-enum reply_bits { REPLY_TOOK_THEN = 1, REPLY_REPEATED = 2, REPLY_LEASE = 4, REPLY_ALL = 7 };
+enum reply_bits {
+    REPLY_TOOK_THEN = 1,
+    REPLY_REPEATED = 2,
+    REPLY_LEASE = 4,
+    REPLY_REFUSAL = 8,
+    REPLY_ALL = 15,
+};
 
 enum result_presence {
     RESULT_NULL_DATA = 1,
@@ -35,6 +46,61 @@ const char *outcome_text(enum outcome outcome)
     };
     return (unsigned)outcome < OUTCOME_COUNT ? texts[outcome] : "unknown outcome";
 }
+
+/* ---- refusals ----------------------------------------------------------------------------- */
+
+/* So much of a subject is shown, whole characters only. */
+#define SUBJECT_SHOWN_BYTES ((size_t)256)
+
+void refusal_text(const struct refusal *r, char *text)
+{
+    size_t bytes = r->subject.size;
+    if (bytes > SUBJECT_SHOWN_BYTES) {
+        bytes = SUBJECT_SHOWN_BYTES;
+        while (bytes > 0 && (r->subject.data[bytes] & 0xc0) == 0x80) {
+            bytes--;
+        }
+    }
+    bool is_quota = r->bound != BOUND_USER_LEASES;
+    const char *unit = r->bound == BOUND_QUOTA_BYTES   ? "bytes"
+                       : r->bound == BOUND_QUOTA_NODES ? "nodes"
+                                                       : "leases and sessions";
+    (void)snprintf(text, REFUSAL_TEXT_BYTES_MAX,
+                   "%s%.*s%s leaves no room: %" PRIu64 " of %" PRIu64
+                   " %s are used, %" PRIu64 " more %s wanted",
+                   is_quota ? "the quota of " : "the limit of user ", (int)bytes,
+                   (const char *)r->subject.data, bytes < r->subject.size ? "..." : "", r->used,
+                   r->limit, unit, r->wanted, r->wanted == 1 ? "is" : "are");
+}
+
+static enum outcome outcome_of_bound(uint8_t bound)
+{
+    return bound == BOUND_USER_LEASES ? OUTCOME_USER_LIMIT : OUTCOME_QUOTA;
+}
+
+static void refusal_encode(struct buf *b, const struct refusal *r)
+{
+    pack_u8(b, r->bound);
+    pack_bytes(b, r->subject);
+    pack_u64(b, r->used);
+    pack_u64(b, r->wanted);
+    pack_u64(b, r->limit);
+}
+
+static void refusal_decode(struct unpack *u, struct refusal *r, uint8_t outcome)
+{
+    r->bound = unpack_u8(u);
+    r->subject = unpack_bytes(u);
+    r->used = unpack_u64(u);
+    r->wanted = unpack_u64(u);
+    r->limit = unpack_u64(u);
+    if (r->bound < BOUND_QUOTA_BYTES || r->bound > BOUND_USER_LEASES ||
+        outcome != outcome_of_bound(r->bound) || r->subject.size > STORE_PATH_BYTES_MAX) {
+        u->failed = true;
+    }
+}
+
+/* ---- results ------------------------------------------------------------------------------ */
 
 /* A stat that says something: no node was created at revision 0. */
 static bool stat_is_set(const struct node_stat *s)
@@ -85,7 +151,8 @@ void reply_encode(struct buf *b, const struct reply *r)
 {
     uint8_t bits =
         (uint8_t)((r->took_then ? REPLY_TOOK_THEN : 0) | (r->repeated ? REPLY_REPEATED : 0) |
-                  (r->has_lease ? REPLY_LEASE : 0));
+                  (r->has_lease ? REPLY_LEASE : 0) |
+                  (r->refusal.bound != BOUND_NONE ? REPLY_REFUSAL : 0));
     pack_u8(b, r->outcome);
     pack_u8(b, bits);
     pack_u64(b, r->revision);
@@ -93,6 +160,9 @@ void reply_encode(struct buf *b, const struct reply *r)
     pack_u32(b, r->failed_op);
     if (r->has_lease) {
         lease_result_encode(b, &r->lease);
+    }
+    if (r->refusal.bound != BOUND_NONE) {
+        refusal_encode(b, &r->refusal);
     }
     pack_u32(b, r->result_count);
     for (uint32_t i = 0; i < r->result_count; i++) {
@@ -178,6 +248,9 @@ enum status reply_decode(struct slice bytes, struct reply *r, struct arena *aren
     r->has_lease = (bits & REPLY_LEASE) != 0;
     if (r->has_lease) {
         lease_result_decode(&u, &r->lease);
+    }
+    if (bits & REPLY_REFUSAL) {
+        refusal_decode(&u, &r->refusal, r->outcome);
     }
     r->result_count = unpack_u32(&u);
     if (u.failed || r->outcome >= OUTCOME_COUNT || bits > REPLY_ALL ||

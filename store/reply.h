@@ -45,6 +45,7 @@ struct reply {
     uint32_t result_count;
     bool has_lease;
     struct lease_result lease; /* has_lease */
+    struct refusal refusal;    /* of OUTCOME_QUOTA and OUTCOME_USER_LIMIT */
 };
 
 void reply_encode(struct buf *b, const struct reply *r);

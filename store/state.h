@@ -10,6 +10,7 @@
 #include "store/edit.h"
 #include "store/history.h"
 #include "store/policy.h"
+#include "store/quota.h"
 #include "store/replies.h"
 #include "store/store.h"
 #include "store/tree.h"
@@ -45,6 +46,9 @@ struct store {
     struct heap reap; /* nodes to be removed, by the cluster_ms at which they are due */
     struct policies policies; /* what keys of SPACE_META mean */
     struct auth auth;         /* the same of users and roles */
+    struct quotas quotas;     /* and of quotas, with what is used of them */
+    struct refusal refusal;   /* of the operation that is being applied; its subject may go with
+                               * the next change */
     struct access access;     /* the caller of the command that is being applied */
     struct edit edit;
     struct store_scan *scan; /* NULL: none is under way */

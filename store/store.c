@@ -113,6 +113,7 @@ void store_free(struct store *s)
     versions_close(&s->versions);
     policies_close(&s->policies);
     auth_close(&s->auth);
+    quotas_close(&s->quotas);
     replies_close(&s->replies);
     heap_close(&s->reap);
     lease_table_free(&s->leases);
@@ -152,7 +153,7 @@ uint64_t store_cluster_ms(const struct store *s)
 uint64_t store_digest(const struct store *s)
 {
     return s->node_sum + s->history.sum + s->versions.sum + s->replies.sum + s->leases.sum +
-           s->leases.windows.sum + s->acls.sum + digest_singles(s);
+           s->leases.windows.sum + s->acls.sum + quotas_sum(&s->quotas) + digest_singles(s);
 }
 
 uint64_t store_node_count(const struct store *s)
@@ -193,6 +194,11 @@ uint64_t store_versions_bytes(const struct store *s)
 const struct policies *store_policies(const struct store *s)
 {
     return &s->policies;
+}
+
+const struct quotas *store_quotas(const struct store *s)
+{
+    return &s->quotas;
 }
 
 uint64_t store_diverged(const struct store *s, uint64_t member)
@@ -327,6 +333,7 @@ void store_check(const struct store *s)
     POST(history_sum(&s->history) == s->history.sum);
     versions_check(&s->versions);
     INVARIANT(16, digest_items(s) == s->node_sum);
+    quotas_check(&s->quotas, &s->tree);
     for (uint32_t i = 1; i < s->diverged_count; i++) {
         POST(s->diverged[i - 1].member < s->diverged[i].member);
     }

@@ -47,6 +47,9 @@ uint64_t store_versions_bytes(const struct store *s); /* of all version chains *
  * store_apply. */
 struct policies;
 const struct policies *store_policies(const struct store *s);
+/* How much subtrees may hold, and do (store/quota.h); valid until the next store_apply. */
+struct quotas;
+const struct quotas *store_quotas(const struct store *s);
 struct history;
 const struct history *store_history(const struct store *s); /* the change log, to be read */
 

@@ -102,7 +102,10 @@ static inline bool request_id_is_set(const struct request_id *id)
     X(OUTCOME_NO_ROLE, "role does not exist")                                                      \
     X(OUTCOME_ROLE_EXISTS, "role already exists")                                                  \
     X(OUTCOME_NOT_GRANTED, "it is not granted")                                                    \
-    X(OUTCOME_NO_ROOT, "there must be a user, not disabled, with the role root")
+    X(OUTCOME_NO_ROOT, "there must be a user, not disabled, with the role root")                   \
+    X(OUTCOME_QUOTA, "a quota leaves no room for it")                                              \
+    X(OUTCOME_NO_QUOTA, "there is no quota at this path")                                          \
+    X(OUTCOME_USER_LIMIT, "the limit of its user is reached")
 
 enum outcome {
 #define OUTCOME_ENUM(name, text) name,
@@ -112,5 +115,27 @@ enum outcome {
 };
 
 const char *outcome_text(enum outcome outcome); /* in store/reply.c */
+
+/* Which bound a refusal was about: of OUTCOME_QUOTA and OUTCOME_USER_LIMIT, and of no other. */
+enum bound {
+    BOUND_NONE = 0,
+    BOUND_QUOTA_BYTES = 1, /* `subject` is the quota's path */
+    BOUND_QUOTA_NODES = 2,
+    BOUND_USER_LEASES = 3, /* `subject` is the user */
+};
+
+/* `used` of `limit` are taken, and what was refused wants `wanted` more. */
+struct refusal {
+    uint8_t bound; /* enum bound; BOUND_NONE: nothing was refused for that reason */
+    struct slice subject;
+    uint64_t used;
+    uint64_t wanted;
+    uint64_t limit;
+};
+
+#define REFUSAL_TEXT_BYTES_MAX ((size_t)448)
+/* For people: "the quota of /a leaves no room: 10 of 10 nodes are used, 1 more is wanted". A long
+ * path is cut. `text` has REFUSAL_TEXT_BYTES_MAX bytes. */
+void refusal_text(const struct refusal *r, char *text);
 
 #endif

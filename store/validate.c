@@ -7,6 +7,7 @@
 #include "store/acl.h"
 #include "store/auth.h"
 #include "store/policy.h"
+#include "store/quota.h"
 #include "store/tree.h"
 
 /* ---- one operation ------------------------------------------------------------------------ */
@@ -92,6 +93,9 @@ static enum outcome flat_op_check(const struct op *op, struct errmsg *err)
     bool writes = op->type == OP_CREATE || op->type == OP_SET;
     if (op->space == SPACE_META && (writes || op->type == OP_DELETE) && auth_is_key(op->path)) {
         return refuse(err, op_name(op->type), "users and roles have a command of their own");
+    }
+    if (op->space == SPACE_META && (writes || op->type == OP_DELETE) && quota_is_key(op->path)) {
+        return refuse(err, op_name(op->type), "quotas have a command of their own");
     }
     return op->space == SPACE_META && writes ? policy_check(op->path, op->data, err)
                                              : OUTCOME_OK;
@@ -380,6 +384,9 @@ enum outcome command_check(const struct command *c, struct errmsg *err)
     }
     if (outcome == OUTCOME_OK && c->type == COMMAND_AUTH) {
         return auth_check(&c->auth, err);
+    }
+    if (outcome == OUTCOME_OK && c->type == COMMAND_QUOTA) {
+        return quota_check(&c->quota, err);
     }
     if (outcome != OUTCOME_OK || c->type != COMMAND_TXN) {
         return outcome;
