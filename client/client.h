@@ -43,7 +43,7 @@ enum coord_code {
     COORD_NOT_EMPTY = 4,    /* node has children */
     COORD_REFUSED = 5,      /* precondition: a guard, a protected node, freshness */
     COORD_INVALID = 6,      /* path, pattern, TTL or other arguments are not valid */
-    COORD_LIMITED = 7,      /* a limit (size, overload) or a full disk */
+    COORD_LIMITED = 7,      /* a limit (size, quota, overload) or a full disk */
     COORD_DENIED = 8,       /* not allowed */
     COORD_TIMEOUT = 9,      /* no answer in time */
     COORD_UNAVAILABLE = 10, /* no endpoint reachable, or no quorum */

@@ -7,6 +7,7 @@
 #include "coord/v1/history.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
 #include "coord/v1/maintenance.pb-c.h"
+#include "coord/v1/quota.pb-c.h"
 #include "coord/v1/session.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "coord/v1/watch.pb-c.h"
@@ -113,6 +114,14 @@ static const struct method methods[] = {
                            METHOD_WRITE},
     [CLIENT_ROLE_REVOKE] = {"/coord.v1.Auth/RoleRevoke", &coord__v1__auth_change_reply__descriptor,
                             METHOD_WRITE},
+    [CLIENT_QUOTA_SET] = {"/coord.v1.Quota/Set", &coord__v1__quota_set_reply__descriptor,
+                          METHOD_WRITE},
+    [CLIENT_QUOTA_GET] = {"/coord.v1.Quota/Get", &coord__v1__quota_get_reply__descriptor,
+                          METHOD_READ},
+    [CLIENT_QUOTA_LIST] = {"/coord.v1.Quota/List", &coord__v1__quota_list_reply__descriptor,
+                           METHOD_READ},
+    [CLIENT_QUOTA_REMOVE] = {"/coord.v1.Quota/Remove", &coord__v1__quota_remove_reply__descriptor,
+                             METHOD_WRITE},
     [CLIENT_KEEP_SESSION] = {"/coord.v1.Session/KeepAlive",
                              &coord__v1__session_keep_alive_reply__descriptor, METHOD_STREAM},
     [CLIENT_KEEP_LEASE] = {"/coord.v1.Lease/KeepAlive",

@@ -58,6 +58,10 @@ enum client_method {
     CLIENT_ROLE_LIST,
     CLIENT_ROLE_GRANT,
     CLIENT_ROLE_REVOKE,
+    CLIENT_QUOTA_SET,
+    CLIENT_QUOTA_GET,
+    CLIENT_QUOTA_LIST,
+    CLIENT_QUOTA_REMOVE,
     /* streams: client/stream.h */
     CLIENT_KEEP_SESSION,
     CLIENT_KEEP_LEASE,

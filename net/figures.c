@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "store/quota.h"
+#include "store/store.h"
 
 /* Gauges that show the moment at which they are asked for. */
 enum figure {
@@ -19,6 +21,9 @@ enum figure {
     GAUGE_REVISION,
     GAUGE_NODES,
     GAUGE_STATE_BYTES,
+    GAUGE_QUOTAS,
+    GAUGE_QUOTAS_SOFT,
+    GAUGE_QUOTAS_FULL,
     GAUGE_LOG_BYTES,
     GAUGE_SNAPSHOT_INDEX,
     GAUGE_SNAPSHOT_BYTES,
@@ -45,6 +50,10 @@ static const struct {
     [GAUGE_REVISION] = {"coord_store_revision", "Revision of the state."},
     [GAUGE_NODES] = {"coord_store_nodes", "Nodes in the tree."},
     [GAUGE_STATE_BYTES] = {"coord_store_bytes", "Bytes of state in memory."},
+    [GAUGE_QUOTAS] = {"coord_quotas", "Quotas of subtrees."},
+    [GAUGE_QUOTAS_SOFT] = {"coord_quotas_warning",
+                           "Quotas of which the soft percentage is reached, and no bound."},
+    [GAUGE_QUOTAS_FULL] = {"coord_quotas_full", "Quotas of which a bound is reached."},
     [GAUGE_LOG_BYTES] = {"coord_raft_log_bytes", "Bytes of log on disk."},
     [GAUGE_SNAPSHOT_INDEX] = {"coord_snapshot_index", "Log index of the latest snapshot."},
     [GAUGE_SNAPSHOT_BYTES] = {"coord_snapshot_bytes", "Size of the latest snapshot."},
@@ -121,10 +130,20 @@ static uint64_t open_files_max(void)
 
 /* ---- now ----------------------------------------------------------------------------------- */
 
+static uint64_t quotas_in_state(const struct quotas *quotas, enum quota_state state)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < quotas->count; i++) {
+        count += quota_state(&quotas->items[i]) == state;
+    }
+    return count;
+}
+
 static void refresh(const struct figures *f, const struct node *node)
 {
     struct node_status s;
     node_status(node, &s);
+    const struct quotas *quotas = store_quotas(node_store(node));
     uint64_t up = 0;
     for (size_t i = 0; i < s.member_count; i++) {
         up += s.members[i].is_up ? 1 : 0;
@@ -139,6 +158,9 @@ static void refresh(const struct figures *f, const struct node *node)
         [GAUGE_REVISION] = s.revision,
         [GAUGE_NODES] = s.node_count,
         [GAUGE_STATE_BYTES] = s.state_bytes,
+        [GAUGE_QUOTAS] = quotas->count,
+        [GAUGE_QUOTAS_SOFT] = quotas_in_state(quotas, QUOTA_SOFT),
+        [GAUGE_QUOTAS_FULL] = quotas_in_state(quotas, QUOTA_FULL),
         [GAUGE_LOG_BYTES] = s.log_bytes,
         [GAUGE_SNAPSHOT_INDEX] = s.snapshot_index,
         [GAUGE_SNAPSHOT_BYTES] = s.snapshot_bytes,

@@ -66,6 +66,9 @@ static void apply_batch(struct node *n, uint64_t index, struct slice payload)
         hub_dispatch(n->watches); /* a change is heard of before its reply, or any later one */
         node_lease_applied(n, &command, &reply);
         if (command.origin_boot == n->boot_id) {
+            if (reply.outcome == OUTCOME_QUOTA) {
+                metric_add(n->metrics.quota_refusals, 1);
+            }
             pending_complete(&n->pending, command.origin_counter, &reply);
         }
     }

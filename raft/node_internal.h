@@ -266,6 +266,7 @@ struct node {
     struct {
         struct metric *leader_changes;
         struct metric *applied_commands;
+        struct metric *quota_refusals;
         struct metric *batches;
         struct metric *writes_in_flight;
         struct metric *watches;

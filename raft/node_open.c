@@ -532,6 +532,9 @@ static void register_metrics(struct node *n)
                                                 "Leaders this node has come to know.");
     n->metrics.applied_commands = metrics_counter(m, "coord_applied_commands_total", NULL,
                                                   "Commands applied to the state.");
+    n->metrics.quota_refusals =
+        metrics_counter(m, "coord_quota_refusals_total", NULL,
+                        "Writes of this node's clients for which a quota left no room.");
     n->metrics.batches = metrics_counter(m, "coord_raft_proposed_entries_total", NULL,
                                          "Log entries proposed, each a batch of commands.");
     n->metrics.writes_in_flight = metrics_gauge(m, "coord_writes_in_flight", NULL,

@@ -146,6 +146,19 @@ bool access_list_allows(const struct access *a, uint32_t rights, uint32_t acl)
     return l != NULL && acl_allows(acl_list_slice(l), rights, a->identities);
 }
 
+bool access_nearest(const struct access *a, uint32_t rights, struct slice path)
+{
+    const struct tree *t = &a->store->tree;
+    if (!access_path(a, rights, SPACE_NODES, path)) {
+        return false;
+    }
+    uint32_t slot = tree_find(t, SPACE_NODES, path);
+    while (slot == TREE_NONE && step_up(&path)) {
+        slot = tree_find(t, SPACE_NODES, path);
+    }
+    return access_node(a, slot, rights);
+}
+
 /* ---- leases ------------------------------------------------------------------------------- */
 
 bool access_lease(const struct access *a, const struct lease *l, bool has_secret)

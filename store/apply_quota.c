@@ -7,19 +7,6 @@
 #include "store/state.h"
 #include "store/validate.h"
 
-static bool may_set(const struct store *s, struct slice path)
-{
-    if (!access_path(&s->access, ACL_ADMIN, SPACE_NODES, path)) {
-        return false;
-    }
-    uint32_t slot = tree_find(&s->tree, SPACE_NODES, path);
-    while (slot == TREE_NONE) {
-        path = path_parent(SPACE_NODES, path);
-        slot = tree_find(&s->tree, SPACE_NODES, path);
-    }
-    return access_node(&s->access, slot, ACL_ADMIN);
-}
-
 static enum outcome quota_set(struct store *s, const struct apply_context *context,
                               const struct command *c)
 {
@@ -29,7 +16,7 @@ static enum outcome quota_set(struct store *s, const struct apply_context *conte
     struct slice key = quota_key(asked->path, key_bytes);
     bool exists = quotas_find(&s->quotas, asked->path) != NULL;
     bool removes = (asked->bytes | asked->nodes) == 0;
-    if (!may_set(s, asked->path)) {
+    if (!access_nearest(&s->access, ACL_ADMIN, asked->path)) {
         return OUTCOME_NO_AUTH;
     }
     if (removes && !exists) {

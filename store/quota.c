@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "store/tree.h"
 
 #define HEAD_BYTES       (sizeof QUOTA_KEY_PREFIX - 1)
 #define SOFT_PERCENT_MAX ((uint32_t)100)

@@ -20,7 +20,8 @@
 #define STORE_QUOTA_H
 
 #include "store/command.h"
-#include "store/tree.h"
+
+struct tree;
 
 #define QUOTAS_MAX       ((uint32_t)1000)
 #define QUOTA_KEY_PREFIX "quota"

@@ -113,6 +113,18 @@ const struct command commands[] = {
      "show or set what the change log keeps",
      "What is not given stays as it is.\n"
      "  coordctl policy retention --age 24h --bytes 256M\n"},
+    {"quota set", ctl_quota_set, 1, 1, BEHIND_NOTHING, "bytes nodes soft",
+     "quota set PATH [--bytes SIZE] [--nodes N] [--soft PERCENT]",
+     "bound what a node and all below it may hold",
+     "What is not given stays as it is. Bytes are those of values and of whole paths. Deletion\n"
+     "and expiry are never refused, whatever the quota.\n"
+     "  coordctl quota set /app --bytes 64M --nodes 10000 --soft 80\n"},
+    {"quota get", ctl_quota_get, 1, 1, BEHIND_NOTHING, "", "quota get PATH",
+     "what is used of a quota", "  coordctl quota get /app -o json\n"},
+    {"quota list", ctl_quota_list, 0, 0, BEHIND_NOTHING, "", "quota list",
+     "all quotas, with what is used of them", "  coordctl quota list\n"},
+    {"quota remove", ctl_quota_remove, 1, 1, BEHIND_NOTHING, "", "quota remove PATH",
+     "bound it no longer", "  coordctl quota remove /app\n"},
     {"snapshot save", ctl_snapshot_save, 1, 1, BEHIND_NOTHING, "force",
      "snapshot save FILE [--force]", "copy the whole state into a file",
      "A SQLite database, also for the sqlite3 shell. FILE may be - for standard output. It has\n"

@@ -23,6 +23,7 @@ enum ctl_exit {
     EXIT_TIMEOUT = 6,
     EXIT_UNREACHABLE = 7,
     EXIT_DENIED = 8,
+    EXIT_LIMITED = 9,
     EXIT_SIGNAL = 128, /* plus the signal's number */
 };
 
@@ -91,6 +92,8 @@ struct ctl {
     uint64_t bytes;
     uint64_t age_ms;
     uint64_t revisions;
+    uint64_t nodes;
+    uint32_t soft;
     struct coord_session session;
 };
 
@@ -230,6 +233,10 @@ int ctl_role_list(struct ctl *ctl);
 int ctl_role_get(struct ctl *ctl);
 int ctl_acl_get(struct ctl *ctl);
 int ctl_acl_set(struct ctl *ctl);
+int ctl_quota_list(struct ctl *ctl);
+int ctl_quota_get(struct ctl *ctl);
+int ctl_quota_set(struct ctl *ctl);
+int ctl_quota_remove(struct ctl *ctl);
 int ctl_policy_list(struct ctl *ctl);
 int ctl_policy_set(struct ctl *ctl);
 int ctl_policy_unset(struct ctl *ctl);

@@ -210,6 +210,19 @@ static bool take_revisions(struct ctl *ctl, const char *value)
     return value_parse_number(value, INT64_MAX, &ctl->revisions) && ctl->revisions > 0;
 }
 
+static bool take_nodes(struct ctl *ctl, const char *value)
+{
+    return value_parse_number(value, INT64_MAX, &ctl->nodes) && ctl->nodes > 0;
+}
+
+static bool take_soft(struct ctl *ctl, const char *value)
+{
+    uint64_t percent = 0;
+    bool ok = value_parse_number(value, 100, &percent) && percent > 0;
+    ctl->soft = (uint32_t)percent;
+    return ok;
+}
+
 #define FLAG(field) .flag = offsetof(struct ctl, field)
 
 const struct option options[] = {
@@ -376,7 +389,7 @@ const struct option options[] = {
      .take = take_session_ttl},
     {.name = "bytes",
      .value = "SIZE",
-     .help = "keep at most so much: 64M",
+     .help = "at most so much: 64M",
      .expected = "a size such as 1048576, 64M or 1G",
      .take = take_bytes},
     {.name = "age",
@@ -389,6 +402,16 @@ const struct option options[] = {
      .help = "but at least so many revisions",
      .expected = "a number from 1",
      .take = take_revisions},
+    {.name = "nodes",
+     .value = "N",
+     .help = "at most so many nodes",
+     .expected = "a number from 1",
+     .take = take_nodes},
+    {.name = "soft",
+     .value = "PERCENT",
+     .help = "warn from so much of either on",
+     .expected = "a percentage from 1 to 100",
+     .take = take_soft},
     {.name = "session",
      .value = "ID:SECRET",
      .environment = "COORD_SESSION",

@@ -28,6 +28,7 @@ static int exit_code_of(enum coord_code code)
     case COORD_UNAVAILABLE: return EXIT_UNREACHABLE;
     case COORD_DENIED:
     case COORD_BAD_SECRET: return EXIT_DENIED;
+    case COORD_LIMITED: return EXIT_LIMITED;
     default: return EXIT_GENERAL;
     }
 }

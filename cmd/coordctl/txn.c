@@ -49,6 +49,8 @@ static int exit_code_of(const Coord__V1__TxnReply *reply)
     case COORD__V1__OUTCOME__GUARD_REFUSED:
     case COORD__V1__OUTCOME__BAD_VERSION: return EXIT_VERSION;
     case COORD__V1__OUTCOME__NODE_EXISTS: return EXIT_EXISTS;
+    case COORD__V1__OUTCOME__QUOTA:
+    case COORD__V1__OUTCOME__LIMIT: return EXIT_LIMITED;
     default: return EXIT_GENERAL;
     }
 }
@@ -67,6 +69,9 @@ static void print_reply(const struct ctl *ctl, const Coord__V1__TxnReply *reply)
         if (reply->outcome != COORD__V1__OUTCOME__OK) {
             json_object_set_new(o, "failed_op", json_integer(reply->failed_op));
         }
+        if (reply->detail[0] != '\0') {
+            json_object_set_new(o, "detail", json_string(reply->detail));
+        }
         ctl_print_json(ctl, o);
         return;
     }
@@ -75,8 +80,10 @@ static void print_reply(const struct ctl *ctl, const Coord__V1__TxnReply *reply)
         return;
     }
     if (reply->outcome != COORD__V1__OUTCOME__OK) {
-        fprintf(stderr, "coordctl: txn: %s %" PRIu32 ": %s, nothing was done\n", branch,
-                reply->failed_op + 1, outcome_name(reply->outcome));
+        bool has_detail = reply->detail[0] != '\0';
+        fprintf(stderr, "coordctl: txn: %s %" PRIu32 ": %s%s%s, nothing was done\n", branch,
+                reply->failed_op + 1, outcome_name(reply->outcome), has_detail ? ": " : "",
+                reply->detail);
         return;
     }
     printf("%s\n", branch);

@@ -302,6 +302,19 @@ void answer_refuse(struct grpc_call *call, struct slice path, enum outcome outco
                      dots, outcome_text(outcome));
 }
 
+void answer_refuse_reply(struct grpc_call *call, struct slice path, const struct reply *reply)
+{
+    if (reply->refusal.bound == BOUND_NONE) {
+        answer_refuse(call, path, reply->outcome, reply->revision);
+        return;
+    }
+    char why[REFUSAL_TEXT_BYTES_MAX];
+    int bytes = path_shown_bytes(path);
+    refusal_text(&reply->refusal, why);
+    grpc_call_refuse(call, reply->outcome, reply->revision, "%.*s%s: %s", bytes,
+                     (const char *)path.data, (size_t)bytes < path.size ? "..." : "", why);
+}
+
 void answer_refuse_revision(struct grpc_call *call, struct slice path, uint64_t revision,
                             const struct query_result *result)
 {

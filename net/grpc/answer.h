@@ -47,6 +47,8 @@ void answer_propose(struct grpc_call *call, const struct command *c,
  * the session of the header that was refused. */
 void answer_refuse(struct grpc_call *call, struct slice path, enum outcome outcome,
                    uint64_t revision);
+/* The same of a write; if a quota or a limit was in the way, it is named. */
+void answer_refuse_reply(struct grpc_call *call, struct slice path, const struct reply *reply);
 /* The same with a lease or session for a path: "session 00000000000012ab: credentials do not
  * match". */
 void answer_refuse_lease(struct grpc_call *call, enum lease_kind kind, uint64_t id,

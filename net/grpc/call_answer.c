@@ -149,6 +149,7 @@ enum grpc_code grpc_code_of_outcome(enum outcome outcome)
     case OUTCOME_NO_LEASE:
     case OUTCOME_NO_USER:
     case OUTCOME_NO_ROLE:
+    case OUTCOME_NO_QUOTA:
     case OUTCOME_NOT_GRANTED:
     case OUTCOME_NO_SESSION: return GRPC_NOT_FOUND;
     case OUTCOME_NODE_EXISTS:
@@ -176,6 +177,8 @@ enum grpc_code grpc_code_of_outcome(enum outcome outcome)
     case OUTCOME_INVALID_ACL:
     case OUTCOME_BAD_CURSOR: return GRPC_INVALID_ARGUMENT;
     case OUTCOME_TOO_LARGE:
+    case OUTCOME_QUOTA:
+    case OUTCOME_USER_LIMIT:
     case OUTCOME_LIMIT: return GRPC_RESOURCE_EXHAUSTED;
     case OUTCOME_BAD_TTL:
     case OUTCOME_COMPACTED:

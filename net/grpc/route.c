@@ -14,6 +14,7 @@ const struct grpc_service *const grpc_services[] = {
     &grpc_cluster_service,
     &grpc_auth_service,
     &grpc_maintenance_service,
+    &grpc_quota_service,
     &grpc_health_service,
     &grpc_reflection_service,
     &grpc_reflection_v1alpha_service,

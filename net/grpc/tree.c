@@ -100,7 +100,7 @@ static const struct op_result *op_result_of(struct grpc_call *call, const struct
         return NULL;
     }
     if (reply->outcome != OUTCOME_OK) {
-        answer_refuse(call, buf_slice(&call->path), reply->outcome, reply->revision);
+        answer_refuse_reply(call, buf_slice(&call->path), reply);
         return NULL;
     }
     bool fits = reply->result_count == 1 && reply->results[0].type == type;

@@ -205,6 +205,11 @@ static void txn_written(struct grpc_call *call, const struct reply *reply)
     message.took_then = reply->took_then;
     message.outcome = (Coord__V1__Outcome)reply->outcome;
     message.failed_op = reply->outcome == OUTCOME_OK ? 0 : reply->failed_op;
+    char why[REFUSAL_TEXT_BYTES_MAX];
+    if (reply->refusal.bound != BOUND_NONE) {
+        refusal_text(&reply->refusal, why);
+        message.detail = why;
+    }
 
     size_t begin;
     struct buf *out = grpc_call_begin(call, &begin);

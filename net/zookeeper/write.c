@@ -43,7 +43,8 @@ enum zk_error zk_error_of(enum outcome outcome)
     case OUTCOME_ROLLED_BACK: return ZK_RUNTIME_INCONSISTENCY;
     case OUTCOME_NO_SESSION:
     case OUTCOME_NO_LEASE: return ZK_SESSION_EXPIRED;
-    case OUTCOME_LIMIT: return ZK_QUOTA_EXCEEDED;
+    case OUTCOME_LIMIT:
+    case OUTCOME_QUOTA: return ZK_QUOTA_EXCEEDED;
     case OUTCOME_NO_AUTH: return ZK_NO_AUTH;
     case OUTCOME_INVALID_ACL: return ZK_INVALID_ACL;
     case OUTCOME_UNSUPPORTED: return ZK_UNIMPLEMENTED;

@@ -103,7 +103,8 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
 {
     static const uint8_t types[] = {COMMAND_TXN,    COMMAND_CHECK,  COMMAND_LEVEL,
                                     COMMAND_GRANT,  COMMAND_RESUME, COMMAND_REVOKE,
-                                    COMMAND_EXPIRE, COMMAND_REAP,   COMMAND_AUTH};
+                                    COMMAND_EXPIRE, COMMAND_REAP,   COMMAND_AUTH,
+                                    COMMAND_QUOTA};
     *c = (struct command){.type = types[rng_below(rng, sizeof types)],
                           .origin_boot = rng_next(rng),
                           .origin_counter = rng_next(rng)};
@@ -123,6 +124,13 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
         c->level = (uint32_t)rng_next(rng);
     } else if (c->type >= COMMAND_GRANT && c->type <= COMMAND_EXPIRE) {
         draw_lease(rng, a, c);
+    } else if (c->type == COMMAND_QUOTA) {
+        c->quota = (struct command_quota){
+            .path = draw_bytes(rng, a, 50),
+            .bytes = draw_u64(rng),
+            .nodes = draw_u64(rng),
+            .soft_percent = (uint32_t)rng_next(rng),
+        };
     } else if (c->type == COMMAND_AUTH) {
         c->auth = (struct command_auth){
             .action = (uint8_t)rng_range(rng, AUTH_ENABLE, AUTH_ROLE_REVOKE),
@@ -202,6 +210,17 @@ static void draw_reply(struct rng *rng, struct arena *a, struct reply *r)
         draw_result(rng, a, &results[i]);
     }
     r->results = results;
+    if (r->outcome == OUTCOME_QUOTA || r->outcome == OUTCOME_USER_LIMIT) {
+        bool is_quota = r->outcome == OUTCOME_QUOTA;
+        r->refusal = (struct refusal){
+            .bound = (uint8_t)(is_quota ? rng_range(rng, BOUND_QUOTA_BYTES, BOUND_QUOTA_NODES)
+                                        : BOUND_USER_LEASES),
+            .subject = draw_bytes(rng, a, 30),
+            .used = draw_u64(rng),
+            .wanted = draw_u64(rng),
+            .limit = draw_u64(rng),
+        };
+    }
     r->has_lease = rng_chance(rng, 300);
     if (r->has_lease) {
         uint8_t *secret = arena_alloc(a, LEASE_SECRET_BYTES);
