@@ -6,6 +6,7 @@
 
 #include "coord/v1/auth.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
+#include "coord/v1/quota.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "coord/v1/watch.pb-c.h"
 #include "lease/lease.h"
@@ -127,12 +128,15 @@ static void user_make(struct node *n, const struct caller *c)
     change(n, (struct command_auth){.action = AUTH_USER_GRANT, .user = name, .role = name});
 }
 
-/* "/t/a" with a child, all the callers, somebody else's lease and session. */
+/* "/t/a" with a child and a quota, all the callers, somebody else's lease and session. */
 static void furnish(struct node *n)
 {
     node_make(n, "/t");
     node_make(n, "/t/a");
     node_make(n, "/t/a/b");
+    apply(n, NULL,
+          (struct command){.type = COMMAND_QUOTA,
+                           .quota = {.path = slice_str("/t/a"), .nodes = 1000}});
     for (size_t i = 0; i < CALLERS; i++) {
         if (callers[i].user != NULL) {
             user_make(n, &callers[i]);
@@ -212,6 +216,10 @@ static const struct method_row {
     {"coord.v1.Cluster/Metrics", SOMEBODY},
     {"coord.v1.Cluster/FinishUpgrade", ROOT_ONLY},
     {"coord.v1.Maintenance/SnapshotSave", ROOT_ONLY},
+    {"coord.v1.Quota/Set", MANAGERS},
+    {"coord.v1.Quota/Get", READERS},
+    {"coord.v1.Quota/List", SOMEBODY},
+    {"coord.v1.Quota/Remove", MANAGERS},
     {"coord.v1.Auth/Enable", ROOT_ONLY},
     {"coord.v1.Auth/Disable", ROOT_ONLY},
     {"coord.v1.Auth/Status", ANYBODY},
@@ -339,6 +347,7 @@ struct parts {
     Coord__V1__Acl acl;
     Coord__V1__Acl *acls[1];
     Coord__V1__Grant grant;
+    Coord__V1__QuotaBounds bounds;
     Coord__V1__WatchCreate watch;
     Coord__V1__Guard guard;
     Coord__V1__Guard *guards[1];
@@ -426,6 +435,11 @@ static void parts_fill(ProtobufCMessage *m, const char *method, struct parts *p)
         coord__v1__grant__init(&p->grant);
         message_fill(&p->grant.base, method);
         ((Coord__V1__RoleGrantRequest *)m)->grant = &p->grant; /* the same in both */
+    } else if (m->descriptor == &coord__v1__quota_set_request__descriptor) {
+        coord__v1__quota_bounds__init(&p->bounds);
+        p->bounds.path = path;
+        p->bounds.nodes = 1000;
+        ((Coord__V1__QuotaSetRequest *)m)->bounds = &p->bounds;
     } else if (m->descriptor == &coord__v1__watch_request__descriptor) {
         Coord__V1__WatchRequest *request = (Coord__V1__WatchRequest *)m;
         coord__v1__watch_create__init(&p->watch);
