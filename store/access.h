@@ -58,8 +58,8 @@ static inline bool access_list(const struct access *a, uint32_t rights, uint32_t
     return acl == 0 || access_list_allows(a, rights, acl);
 }
 
-/* Whether roles allow one of these on a path of SPACE_NODES, which need not exist, and the list of the
- * node does, or of the nearest one above it. */
+/* Whether roles allow one of these on a path of SPACE_NODES, which need not exist, and the list of
+ * the node does, or of the nearest one above it. */
 bool access_nearest(const struct access *a, uint32_t rights, struct slice path);
 
 /* Whether for all paths below this one roles say what they say for itself. */

@@ -309,7 +309,8 @@ static struct quota_amount usage_of(const struct quotas *before, const struct tr
         return known->used;
     }
     uint32_t slot = tree_find_hashed(t, SPACE_NODES, item->path, item->hash);
-    return slot == TREE_NONE ? (struct quota_amount){0} : subtree_amount(t, slot);
+    struct quota_amount none = {0};
+    return slot == TREE_NONE ? none : subtree_amount(t, slot);
 }
 
 bool quotas_read(struct quotas *q, const struct tree *t)
