@@ -7,8 +7,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "store/quota.h"
-#include "store/store.h"
 
 /* Gauges that show the moment at which they are asked for. */
 enum figure {
@@ -130,20 +128,10 @@ static uint64_t open_files_max(void)
 
 /* ---- now ----------------------------------------------------------------------------------- */
 
-static uint64_t quotas_in_state(const struct quotas *quotas, enum quota_state state)
-{
-    uint64_t count = 0;
-    for (uint32_t i = 0; i < quotas->count; i++) {
-        count += quota_state(&quotas->items[i]) == state;
-    }
-    return count;
-}
-
 static void refresh(const struct figures *f, const struct node *node)
 {
     struct node_status s;
     node_status(node, &s);
-    const struct quotas *quotas = store_quotas(node_store(node));
     uint64_t up = 0;
     for (size_t i = 0; i < s.member_count; i++) {
         up += s.members[i].is_up ? 1 : 0;
@@ -158,9 +146,9 @@ static void refresh(const struct figures *f, const struct node *node)
         [GAUGE_REVISION] = s.revision,
         [GAUGE_NODES] = s.node_count,
         [GAUGE_STATE_BYTES] = s.state_bytes,
-        [GAUGE_QUOTAS] = quotas->count,
-        [GAUGE_QUOTAS_SOFT] = quotas_in_state(quotas, QUOTA_SOFT),
-        [GAUGE_QUOTAS_FULL] = quotas_in_state(quotas, QUOTA_FULL),
+        [GAUGE_QUOTAS] = s.quotas,
+        [GAUGE_QUOTAS_SOFT] = s.quotas_soft,
+        [GAUGE_QUOTAS_FULL] = s.quotas_full,
         [GAUGE_LOG_BYTES] = s.log_bytes,
         [GAUGE_SNAPSHOT_INDEX] = s.snapshot_index,
         [GAUGE_SNAPSHOT_BYTES] = s.snapshot_bytes,

@@ -347,6 +347,9 @@ struct node_status {
     uint64_t snapshot_index;
     uint64_t snapshot_bytes;
     uint64_t state_bytes;
+    uint32_t quotas;      /* of subtrees (store/quota.h) */
+    uint32_t quotas_soft; /* of these: the soft percentage is reached, and no bound */
+    uint32_t quotas_full; /* a bound is reached */
     uint64_t leading_ms; /* since this node began to propose; 0 = it does not lead */
     /* Bytes of the log entries that this node proposed: the last, the least, the most. */
     uint64_t proposal_bytes;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "raft/node_internal.h"
+#include "store/quota.h"
 
 static const char *state_name(const struct node *n)
 {
@@ -92,6 +93,17 @@ static void fill_members(const struct node *n, struct node_status *out)
     }
 }
 
+static void status_quotas(const struct node *n, struct node_status *out)
+{
+    const struct quotas *quotas = store_quotas(n->store);
+    out->quotas = quotas->count;
+    for (uint32_t i = 0; i < quotas->count; i++) {
+        enum quota_state state = quota_state(&quotas->items[i]);
+        out->quotas_soft += state == QUOTA_SOFT;
+        out->quotas_full += state == QUOTA_FULL;
+    }
+}
+
 void node_status(const struct node *n, struct node_status *out)
 {
     memset(out, 0, sizeof *out);
@@ -114,6 +126,7 @@ void node_status(const struct node *n, struct node_status *out)
     out->digest = store_digest(n->store);
     out->node_count = store_node_count(n->store);
     out->state_bytes = store_bytes(n->store);
+    status_quotas(n, out);
     out->feature_level = store_level(n->store);
     out->feature_level_known = FEATURE_LEVEL;
     if (n->leading_term != 0) {
