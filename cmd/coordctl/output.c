@@ -28,9 +28,14 @@ static int exit_code_of(enum coord_code code)
     case COORD_UNAVAILABLE: return EXIT_UNREACHABLE;
     case COORD_DENIED:
     case COORD_BAD_SECRET: return EXIT_DENIED;
-    case COORD_LIMITED: return EXIT_LIMITED;
     default: return EXIT_GENERAL;
     }
+}
+
+/* Bounds that somebody has set, told apart from those that always are. */
+static bool is_set_bound(const char *outcome)
+{
+    return strcmp(outcome, "QUOTA") == 0 || strcmp(outcome, "USER_LIMIT") == 0;
 }
 
 /* Servers begin a message with the path that it is about; it is shown before it already. */
@@ -67,7 +72,7 @@ int ctl_failed(const struct ctl *ctl, const struct coord_error *error)
 {
     const char *code = coord_code_text(error->code);
     say(ctl, error->message[0] != '\0' ? error->message : code, code, error->outcome);
-    return exit_code_of(error->code);
+    return is_set_bound(error->outcome) ? EXIT_LIMITED : exit_code_of(error->code);
 }
 
 int ctl_general(const struct ctl *ctl, const char *format, ...)

@@ -49,8 +49,7 @@ static int exit_code_of(const Coord__V1__TxnReply *reply)
     case COORD__V1__OUTCOME__GUARD_REFUSED:
     case COORD__V1__OUTCOME__BAD_VERSION: return EXIT_VERSION;
     case COORD__V1__OUTCOME__NODE_EXISTS: return EXIT_EXISTS;
-    case COORD__V1__OUTCOME__QUOTA:
-    case COORD__V1__OUTCOME__LIMIT: return EXIT_LIMITED;
+    case COORD__V1__OUTCOME__QUOTA: return EXIT_LIMITED;
     default: return EXIT_GENERAL;
     }
 }
