@@ -57,6 +57,7 @@ struct server {
     struct heap deadlines;
     uint64_t refusal_logged_ms; /* the last "too many connections" */
     uint64_t plain_logged_ms;   /* the last "plain text" */
+    uint64_t auth_version; /* up to which connections know who is a user (store/auth.h) */
     bool is_stopping;
     uint64_t stop_deadline_ms;
     void (*stopped)(void *context);

@@ -9,6 +9,8 @@
 #include "net/conn.h"
 #include "net/login.h"
 #include "net/zookeeper/words.h"
+#include "raft/node.h"
+#include "store/store.h"
 
 /* ---- the protocol ------------------------------------------------------------------------ */
 
@@ -257,8 +259,28 @@ static void server_finish_stop(struct server *s)
     }
 }
 
+static uint64_t auth_version(const struct server *s)
+{
+    return s->options.node != NULL ? store_auth(node_store(s->options.node))->version : 0;
+}
+
+/* Fronts look in their turn whether those whom they serve still are who they were. */
+static void server_tell_of_users(struct server *s)
+{
+    struct list *it;
+    struct list *next;
+    s->auth_version = auth_version(s);
+    LIST_EACH(it, next, &s->conns)
+    {
+        conn_mark(LIST_OF(it, struct conn, link));
+    }
+}
+
 void server_turn(struct server *s)
 {
+    if (s->auth_version != auth_version(s)) {
+        server_tell_of_users(s);
+    }
     server_tick(s);
     /* Those marked meanwhile have their turn in the next loop turn: clients get theirs in turns. */
     for (size_t n = s->dirty_count; n > 0 && s->dirty_count > 0; n--) {
@@ -271,7 +293,8 @@ void server_turn(struct server *s)
 
 uint64_t server_next_deadline_ms(const struct server *s)
 {
-    if (s->dirty_count > 0 || (s->stopped != NULL && s->conn_count == 0)) {
+    if (s->dirty_count > 0 || s->auth_version != auth_version(s) ||
+        (s->stopped != NULL && s->conn_count == 0)) {
         return 0;
     }
     const struct heap_node *first = heap_peek(&s->deadlines);

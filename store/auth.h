@@ -76,6 +76,7 @@ struct auth_user {
 };
 
 struct auth {
+    uint64_t version; /* the revision at which it was read: as long as it is the same, so is all */
     bool is_enabled;
     uint64_t token_ttl_ms;
     uint8_t key[AUTH_KEY_BYTES];

@@ -99,6 +99,7 @@ void edit_commit(struct store *s)
     if (e->auth) {
         bool valid = auth_read(&s->auth, &s->tree);
         PRE(valid); /* apply_auth writes no other values */
+        s->auth.version = s->revision;
     }
     if (e->quotas) {
         bool valid = quotas_read(&s->quotas, &s->tree);

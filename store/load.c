@@ -347,6 +347,7 @@ static enum status seal_logs(struct store *s, struct errmsg *err)
         return errmsg_set(err, RC_CORRUPT, "a user, a role or the settings of authentication "
                                            "are not valid");
     }
+    s->auth.version = s->revision;
     const struct replies *r = &s->replies;
     if (replies_count(r) > REPLIES_COUNT_MAX || r->bytes > REPLIES_BYTES_MAX ||
         (replies_count(r) > 0 &&

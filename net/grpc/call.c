@@ -58,6 +58,7 @@ struct grpc_call *grpc_call_new(struct grpc_connection *c)
     call->deadline_ms = c->now_ms + GRPC_TIMEOUT_DEFAULT_MS; /* of the headers */
     call->wake_ms = UINT64_MAX;
     call->problem.rc = RC_OK;
+    call->user_generation = 0;
     call->session = 0;
     call->word = 0;
     call->data = NULL;

@@ -90,6 +90,7 @@ struct grpc_connection {
     uint64_t fed_ms;        /* something came in */
     uint64_t ping_ms;       /* a keepalive ping is out since then; 0 = none */
     uint64_t leave_ms;      /* GRPC_LEAVING: do not wait longer for the round trip */
+    uint64_t auth_version;  /* of the users when calls were last checked */
     uint8_t stage;
 };
 
@@ -135,6 +136,7 @@ struct grpc_call {
     struct buf identities;    /* with those of its metadata; empty: the connection's */
     struct buf authorization; /* of its metadata */
     struct login login;       /* of `authorization`, then of the method */
+    uint64_t user_generation; /* of the user who makes it; 0: no user does */
     struct http2_header trailers[GRPC_TRAILERS_MAX];
     union {
         struct node_write write;
@@ -238,6 +240,9 @@ bool grpc_call_has_room(const struct grpc_call *call);
 /* The client has read: hands over the messages that had to wait for that. */
 void grpc_call_drained(struct grpc_call *call);
 void grpc_call_timer(struct grpc_call *call);
+/* Users have changed: ends the call if who made it is not that user any more, as that one was then.
+ * For calls that go on; others end by themselves before it matters. */
+void grpc_call_recheck(struct grpc_call *call);
 /* The stream is gone. */
 void grpc_call_closed(struct grpc_call *call);
 void grpc_calls_free(struct list *pool);

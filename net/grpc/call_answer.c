@@ -379,6 +379,12 @@ static void call_got_cb(struct node_read *r, enum status rc, const struct query_
 {
     struct grpc_call *call = r->owner;
     call->state = GRPC_CALL_HANDLED;
+    if (rc == RC_OK && call->route->method->is_long) {
+        grpc_call_recheck(call); /* nobody could end it while the node had it */
+    }
+    if (call->state == GRPC_CALL_FINISHED) {
+        return;
+    }
     if (rc != RC_OK) {
         call_fail_status(call, rc, false);
     } else if (!out_admits(call->connection)) {

@@ -92,12 +92,13 @@ static bool pass(struct grpc_call *call)
 
 /* ---- who makes it ------------------------------------------------------------------------- */
 
-static bool add_user(struct grpc_call *call, struct slice name)
+static bool add_user(struct grpc_call *call, struct slice name, uint64_t generation)
 {
     if (call->identities.size == 0) {
         buf_append_slice(&call->identities, buf_slice(&call->connection->identities));
     }
     if (identity_add_user(&call->identities, name)) {
+        call->user_generation = generation;
         return true;
     }
     grpc_call_fail(call, GRPC_INVALID_ARGUMENT, "more than %zu identities", IDENTITIES_MAX);
@@ -132,7 +133,9 @@ static enum grpc_identified take_token(struct grpc_call *call, struct slice text
         grpc_call_fail(call, GRPC_UNAUTHENTICATED, "authorization: %s", problem);
         return GRPC_REFUSED;
     }
-    return add_user(call, token_name(&c->token)) && pass(call) ? GRPC_IDENTIFIED : GRPC_REFUSED;
+    return add_user(call, token_name(&c->token), c->token.generation) && pass(call)
+               ? GRPC_IDENTIFIED
+               : GRPC_REFUSED;
 }
 
 void grpc_call_refuse_login(struct grpc_call *call, enum login_result result)
@@ -159,7 +162,8 @@ static enum grpc_identified take_login(struct grpc_call *call, enum login_result
         grpc_call_refuse_login(call, result);
         return GRPC_REFUSED;
     }
-    return add_user(call, slice_make(call->login.user, call->login.user_bytes)) && pass(call)
+    struct slice name = slice_make(call->login.user, call->login.user_bytes);
+    return add_user(call, name, call->login.generation) && pass(call)
                ? GRPC_IDENTIFIED
                : GRPC_REFUSED;
 }
@@ -196,6 +200,21 @@ static enum grpc_identified take_basic(struct grpc_call *call, struct slice text
     return take_login(call, result);
 }
 
+void grpc_call_recheck(struct grpc_call *call)
+{
+    struct access access;
+    const struct auth *auth = store_auth(store_of(call));
+    if (!auth->is_enabled || call->is_identifying || !pass(call) ||
+        call->user_generation == 0) {
+        return;
+    }
+    access_begin(&access, store_of(call), grpc_call_identities(call));
+    const struct auth_user *user = auth_find_user(auth, access.user);
+    if (user == NULL || user->generation != call->user_generation) {
+        grpc_call_fail(call, GRPC_UNAUTHENTICATED, "what proved the user does so no more");
+    }
+}
+
 enum grpc_identified grpc_call_identify(struct grpc_call *call)
 {
     struct slice rest;
@@ -207,7 +226,7 @@ enum grpc_identified grpc_call_identify(struct grpc_call *call)
     if (value.size == 0) {
         const struct auth_user *user =
             identity_certified_user(auth, call->connection->env->tls);
-        bool is_known = user == NULL || add_user(call, user->name);
+        bool is_known = user == NULL || add_user(call, user->name, user->generation);
         return is_known && pass(call) ? GRPC_IDENTIFIED : GRPC_REFUSED;
     }
     if (has_scheme(value, "bearer", &rest)) {

@@ -5,6 +5,7 @@
 #include "net/grpc/call.h"
 #include "net/grpc/watch.h"
 #include "net/identity.h"
+#include "store/store.h"
 
 /* Output is handed to the sink in pieces of about this size. */
 #define OUT_PIECE_BYTES ((size_t)256 << 10)
@@ -74,12 +75,24 @@ static void closed_cb(void *owner, struct http2_stream *s, uint32_t error)
     grpc_call_closed(call_of(s));
 }
 
+static bool is_long(const struct grpc_call *call)
+{
+    bool is_running = call->state == GRPC_CALL_RECEIVING || call->state == GRPC_CALL_HANDLED;
+    return is_running && call->route->method->is_long;
+}
+
+static void long_call_recheck(struct http2_stream *s)
+{
+    if (is_long(call_of(s))) {
+        grpc_call_recheck(call_of(s));
+    }
+}
+
 /* A stop waits for calls that come to an end by themselves, not for the others. */
 static void long_call_end(struct http2_stream *s)
 {
     struct grpc_call *call = call_of(s);
-    bool is_running = call->state == GRPC_CALL_RECEIVING || call->state == GRPC_CALL_HANDLED;
-    if (is_running && call->route->method->is_long) {
+    if (is_long(call)) {
         grpc_call_fail(call, GRPC_UNAVAILABLE, "shutting down");
     }
 }
@@ -156,6 +169,11 @@ static void clock_read(struct grpc_connection *c)
     c->now_us = env->now_us(env);
 }
 
+static uint64_t auth_version(const struct grpc_connection *c)
+{
+    return store_auth(node_store(c->env->node))->version;
+}
+
 static enum status grpc_open(void *state, const struct front_env *env)
 {
     struct grpc_connection *c = state;
@@ -164,6 +182,7 @@ static enum status grpc_open(void *state, const struct front_env *env)
     list_init(&c->blocked);
     clock_read(c);
     c->fed_ms = c->now_ms;
+    c->auth_version = auth_version(c);
     c->http2 = http2_new_pooled(true, calls_max(c), &c->shared->session_memory, &events, c);
     if (c->http2 == NULL) {
         return RC_NO_MEMORY;
@@ -215,6 +234,10 @@ static void grpc_turn(void *state)
     struct buf *out = &c->shared->out;
     bool is_open = sink->queued(sink->conn) <= ENV_STREAM_QUEUE_MAX;
 
+    if (c->auth_version != auth_version(c)) {
+        c->auth_version = auth_version(c);
+        http2_each(c->http2, long_call_recheck);
+    }
     while (is_open) {
         buf_clear(out);
         (void)http2_take(c->http2, out, OUT_PIECE_BYTES);

@@ -179,6 +179,7 @@ struct zk_connection {
     uint8_t user[AUTH_NAME_BYTES_MAX]; /* that the client has proved to be; none: 0 bytes */
     size_t user_bytes;
     uint64_t user_generation;
+    uint64_t auth_version; /* of the users when this one was last looked for */
     /* for the status texts */
     uint64_t opened_wall_ms;
     uint64_t received;

@@ -240,10 +240,23 @@ static ptrdiff_t zk_feed(void *state, struct slice bytes)
 
 /* ---- turns -------------------------------------------------------------------------------- */
 
+/* The server makes a turn for every connection when users have changed. */
+static void check_user(struct zk_connection *c)
+{
+    uint64_t version = store_auth(zk_store(c))->version;
+    if (c->auth_version != version) {
+        c->auth_version = version;
+        if (c->stage == ZK_STAGE_SERVING && !zk_user_is_same(c)) {
+            zk_finish(c, "the user was disabled, or has another password");
+        }
+    }
+}
+
 static void zk_turn(void *state)
 {
     struct zk_connection *c = state;
     c->is_full = false;
+    check_user(c);
     if (c->stage == ZK_STAGE_SERVING) {
         zk_watches_flush(c);
         zk_queue_turn(c);

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 
-from harness import (COORDCTL, HOST, PATIENCE, Cluster, Node, clean_environment, ctl, ctl_ok, expect, free_port,
+from harness import (COORDCTL, HOST, PATIENCE, Cluster, Ctl, Node, clean_environment, ctl, ctl_ok, expect, free_port,
                      main, until)
 
 
@@ -99,6 +99,36 @@ def test_users_and_roles_outlive_the_death_of_all(scratch):
     expect(ctl(cluster.endpoints, "get", "/app")[0] == 8, "nobody may not")
     expect(ok_as(ADMIN, cluster.endpoints, "role", "get", "app").decode().splitlines() ==
            ["app", "  allow read,write,create,delete on /app", "  deny  all on /app/secret"], "the role")
+
+
+def test_streams_end_with_what_proved_their_user(scratch):
+    """On whichever member they are, and though nothing else happens on their connections."""
+    cluster = secured(scratch)
+    at = cluster.endpoints
+    ok_as(ADMIN, at, "user", "add", "other", "pw")
+    ok_as(ADMIN, at, "user", "grant-role", "other", "app")
+
+    def watches(user):
+        found = [Ctl(scratch, node, "watch", "/app", "--from-revision", "1", COORD_USER=user) for node in cluster.nodes]
+        for watch in found:
+            watch.lines(1)
+        return found
+    others = watches("other:pw")
+    for change in (["passwd", "web", "new"], ["disable", "web"]):
+        ended = watches(WEB)
+        ok_as(ADMIN, at, "user", *change)
+        for watch in ended:
+            expect(watch.wait(5) == 8, "%r ends it: %s" % (change, watch.complained()))
+        ok_as(ADMIN, at, "user", "passwd", "web", "pw")
+    ok_as(ADMIN, at, "user", "enable", "web")
+    ended = watches(WEB)
+    ok_as(ADMIN, at, "user", "delete", "web")
+    for watch in ended:
+        expect(watch.wait(5) == 8, "a deletion ends it: %s" % watch.complained())
+    expect(all(watch.process.poll() is None for watch in others), "those of others go on")
+    ok_as(ADMIN, at, "set", "/app", "w")
+    for watch in others:
+        watch.lines(2)
 
 
 def test_a_session_is_not_for_others(scratch):

@@ -386,6 +386,77 @@ START_TEST(a_watch_takes_the_right_to_read_its_path)
 }
 END_TEST
 
+static struct peer_call *watch_as(const char *const *who, const char *path)
+{
+    struct peer_call *call = peer_call_open(peer, "/coord.v1.Watch/Watch", who);
+    Coord__V1__WatchCreate create = COORD__V1__WATCH_CREATE__INIT;
+    Coord__V1__WatchRequest request = COORD__V1__WATCH_REQUEST__INIT;
+    create.path = text(path);
+    request.request_case = COORD__V1__WATCH_REQUEST__REQUEST_CREATE;
+    request.create = &create;
+    peer_call_send(call, &request.base);
+    run();
+    run();
+    ck_assert_int_eq(peer_call_code(call), -1);
+    return call;
+}
+
+static void role_give(const char *const *admin, const char *user, const char *role)
+{
+    Coord__V1__RoleAddRequest add = COORD__V1__ROLE_ADD_REQUEST__INIT;
+    add.role = text(role);
+    ck_assert_int_eq(code_as(admin, AUTH("RoleAdd"), &add.base), GRPC_OK);
+    ck_assert_int_eq(user_grant(admin, user, role), GRPC_OK);
+}
+
+/* Of each kind that changes a user there is one stream that it ends; those of others go on. */
+START_TEST(a_stream_ends_when_what_proved_its_user_does_so_no_more)
+{
+    struct who w;
+    struct who other;
+    const char *const *admin = as_user(&w, "admin", "secret");
+    struct peer_call *stays = watch_as(admin, "/");
+    for (int kind = 0; kind < 3; kind++) {
+        struct peer_call *ends = watch_as(as_user(&other, "u", "pass"), "/a");
+        role_give(admin, "u", kind == 0 ? "r0" : kind == 1 ? "r1" : "r2");
+        run();
+        ck_assert_int_eq(peer_call_code(ends), -1); /* other roles are no other proof */
+        Coord__V1__UserChangePasswordRequest change =
+            COORD__V1__USER_CHANGE_PASSWORD_REQUEST__INIT;
+        Coord__V1__UserDisableRequest disable = COORD__V1__USER_DISABLE_REQUEST__INIT;
+        Coord__V1__UserDeleteRequest delete = COORD__V1__USER_DELETE_REQUEST__INIT;
+        change.user = disable.user = delete.user = text("u");
+        change.password = text("pass");
+        int code = kind == 0   ? code_as(admin, AUTH("UserChangePassword"), &change.base)
+                   : kind == 1 ? code_as(admin, AUTH("UserDisable"), &disable.base)
+                               : code_as(admin, AUTH("UserDelete"), &delete.base);
+        ck_assert_int_eq(code, GRPC_OK);
+        run();
+        ck_assert_int_eq(peer_call_code(ends), GRPC_UNAUTHENTICATED);
+        ck_assert_int_eq(peer_call_code(stays), -1);
+        peer_call_free(ends);
+        disable.enable = true;
+        ck_assert(kind != 1 ||
+                  code_as(admin, AUTH("UserDisable"), &disable.base) == GRPC_OK);
+    }
+    peer_call_free(stays);
+}
+END_TEST
+
+START_TEST(a_stream_of_nobody_ends_when_everybody_is_asked)
+{
+    struct who w;
+    const char *const *admin = as_user(&w, "admin", "secret");
+    Coord__V1__AuthDisableRequest disable = COORD__V1__AUTH_DISABLE_REQUEST__INIT;
+    ck_assert_int_eq(code_as(admin, AUTH("Disable"), &disable.base), GRPC_OK);
+    struct peer_call *call = watch_as(nobody(), "/");
+    ck_assert_int_eq(enable(nobody()), GRPC_OK);
+    run();
+    ck_assert_int_eq(peer_call_code(call), GRPC_UNAUTHENTICATED);
+    peer_call_free(call);
+}
+END_TEST
+
 static Suite *auth_suite(void)
 {
     Suite *suite = suite_create("auth");
@@ -412,6 +483,11 @@ static Suite *auth_suite(void)
     tcase_add_test(answers, no_answer_shows_a_hash_or_the_key);
     tcase_add_test(answers, a_watch_takes_the_right_to_read_its_path);
     suite_add_tcase(suite, answers);
+    TCase *streams = tcase_create("streams");
+    tcase_add_checked_fixture(streams, open_enabled, world_close);
+    tcase_add_test(streams, a_stream_ends_when_what_proved_its_user_does_so_no_more);
+    tcase_add_test(streams, a_stream_of_nobody_ends_when_everybody_is_asked);
+    suite_add_tcase(suite, streams);
     return suite;
 }
 
