@@ -55,6 +55,15 @@ enum mutant {
     MUTANT_ZK_TAKEN_UNCHECKED,     /* net/zookeeper/greeting.c cuts the holder off first */
     MUTANT_ZK_UNKNOWN_PASSED,      /* net/zookeeper/write.c goes on behind an unknown fate */
     MUTANT_ZK_FORMER_OWNER,        /* net/zookeeper/write.c: a former connection's writes run */
+    MUTANT_LOCK_WRITE_SHARES,      /* recipes/waits.c grants a write while others read */
+    MUTANT_LOCK_READ_OVERTAKES,    /* recipes/waits.c: reads pass the writes that wait */
+    MUTANT_LOCK_PERMITS_OVERTAKE,  /* recipes/waits.c: who needs few permits passes the first */
+    MUTANT_LOCK_DEADLOCK_UNSEEN,   /* recipes/waits.c lets every wait in */
+    MUTANT_LOCK_EPOCH_STAYS,       /* recipes/lock.c: grants to waiters have one epoch */
+    MUTANT_LOCK_NOT_HANDED_OVER,   /* recipes/lock.c: what is released goes to nobody */
+    MUTANT_LOCK_COUNT_LOST,        /* recipes/lock.c: the first release is the last */
+    MUTANT_LOCK_LATE_GRANT,        /* recipes/lock.c grants whose time to wait has run out */
+    MUTANT_LOCK_GUARD_WAITING,     /* store/apply_read.c: who waits passes as a holder */
 };
 
 #ifdef MUTANT

@@ -1,0 +1,297 @@
+#include "recipes/index.h"
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+void recipes_init(struct recipes *r)
+{
+    *r = (struct recipes){0};
+    list_init(&r->dirty);
+}
+
+/* ---- finding ------------------------------------------------------------------------------ */
+
+struct recipe_queue *recipe_queue_find(const struct recipes *r, uint32_t node)
+{
+    return id_map_get(&r->queues, node);
+}
+
+struct recipe_entry *recipe_entry_find(const struct recipes *r, uint32_t node)
+{
+    return id_map_get(&r->entries, node);
+}
+
+static uint64_t owner_hash(uint64_t lease, struct slice id)
+{
+    return hash_bytes(lease, id.data, id.size);
+}
+
+struct recipe_owner *recipe_owner_find(const struct recipes *r, uint64_t lease, struct slice id)
+{
+    struct recipe_owner *o = id_map_get(&r->owners, owner_hash(lease, id));
+    while (o != NULL && (o->lease != lease || !slice_equal(o->id, id))) {
+        o = o->next;
+    }
+    return o;
+}
+
+struct recipe_entry *recipe_owner_holds(const struct recipe_owner *o,
+                                        const struct recipe_queue *q)
+{
+    struct recipe_entry *last = NULL;
+    for (struct list *at = o->holds.next; at != &o->holds; at = at->next) {
+        struct recipe_entry *e = ENTRY_IN_OWNER(at);
+        if (e->queue == q && (last == NULL || e->order > last->order)) {
+            last = e;
+        }
+    }
+    return last;
+}
+
+struct recipe_entry *recipe_owner_waits(const struct recipe_owner *o,
+                                        const struct recipe_queue *q)
+{
+    for (struct list *at = o->waits.next; at != &o->waits; at = at->next) {
+        if (ENTRY_IN_OWNER(at)->queue == q) {
+            return ENTRY_IN_OWNER(at);
+        }
+    }
+    return NULL;
+}
+
+/* ---- owners and queues -------------------------------------------------------------------- */
+
+static struct recipe_owner *owner_make(struct recipes *r, uint64_t lease, struct slice id)
+{
+    struct recipe_owner *o = recipe_owner_find(r, lease, id);
+    if (o != NULL) {
+        return o;
+    }
+    o = mem_zalloc(sizeof *o);
+    o->lease = lease;
+    o->id = slice_make(id.size == 0 ? NULL : mem_dup(id.data, id.size), id.size);
+    o->hash = owner_hash(lease, id);
+    list_init(&o->holds);
+    list_init(&o->waits);
+    o->next = id_map_get(&r->owners, o->hash);
+    id_map_set(&r->owners, o->hash, o);
+    return o;
+}
+
+static void owner_free(struct recipe_owner *o)
+{
+    union {
+        const uint8_t *borrowed;
+        void *owned;
+    } id = {.borrowed = o->id.data};
+    mem_free(id.owned);
+    mem_free(o);
+}
+
+static void owner_remove(struct recipes *r, struct recipe_owner *o)
+{
+    struct recipe_owner *first = id_map_remove(&r->owners, o->hash);
+    if (first == o) {
+        first = o->next;
+    } else {
+        struct recipe_owner *before = first;
+        while (before->next != o) {
+            before = before->next;
+        }
+        before->next = o->next;
+    }
+    if (first != NULL) {
+        id_map_set(&r->owners, o->hash, first);
+    }
+    owner_free(o);
+}
+
+struct recipe_queue *recipe_queue_add(struct recipes *r, uint32_t node,
+                                      const struct recipe_head *head)
+{
+    struct recipe_queue *q = mem_zalloc(sizeof *q);
+    q->node = node;
+    q->recipe = head->recipe;
+    q->permits = head->permits;
+    list_init(&q->held);
+    list_init(&q->waiting);
+    list_init(&q->waiting_writes);
+    list_init(&q->dirty);
+    if (node != RECIPE_NO_NODE) {
+        id_map_set(&r->queues, node, q);
+        r->queue_count++;
+    }
+    return q;
+}
+
+static void queue_remove(struct recipes *r, struct recipe_queue *q)
+{
+    if (q->node != RECIPE_NO_NODE) {
+        (void)id_map_remove(&r->queues, q->node);
+        r->queue_count--;
+    }
+    list_remove(&q->dirty);
+    mem_free(q);
+}
+
+void recipe_queue_touch(struct recipes *r, struct recipe_queue *q)
+{
+    if (list_empty(&q->dirty)) {
+        list_push_back(&r->dirty, &q->dirty);
+    }
+}
+
+/* ---- entries ------------------------------------------------------------------------------ */
+
+/* Behind all with a lower order: mostly at the end. */
+static void link_by_order(struct list *head, struct recipe_entry *e)
+{
+    struct list *before = head->prev;
+    while (before != head && ENTRY_IN_QUEUE(before)->order > e->order) {
+        before = before->prev;
+    }
+    list_push_back(before->next, &e->in_queue);
+}
+
+static void link_by_part(struct list *head, struct recipe_entry *e)
+{
+    struct list *before = head->prev;
+    while (before != head && ENTRY_IN_OWNER(before)->part > e->part) {
+        before = before->prev;
+    }
+    list_push_back(before->next, &e->in_owner);
+}
+
+static void entry_link(struct recipe_entry *e)
+{
+    struct recipe_queue *q = e->queue;
+    if (e->state == ENTRY_HELD) {
+        link_by_order(&q->held, e);
+        list_push_back(&e->owner->holds, &e->in_owner);
+        q->held_count++;
+        q->held_writes += e->mode == LOCK_WRITE;
+        q->held_permits += e->permits;
+    } else {
+        link_by_order(&q->waiting, e);
+        link_by_part(&e->owner->waits, e);
+        q->waiting_count++;
+        if (e->mode == LOCK_WRITE) { /* who waits came last of all */
+            list_push_back(&q->waiting_writes, &e->in_writes);
+        }
+    }
+}
+
+static void entry_unlink(struct recipe_entry *e)
+{
+    struct recipe_queue *q = e->queue;
+    list_remove(&e->in_queue);
+    list_remove(&e->in_writes);
+    list_remove(&e->in_owner);
+    if (e->state == ENTRY_HELD) {
+        q->held_count--;
+        q->held_writes -= e->mode == LOCK_WRITE;
+        q->held_permits -= e->permits;
+    } else {
+        q->waiting_count--;
+    }
+}
+
+struct recipe_entry *recipe_entry_add(struct recipes *r, struct recipe_queue *q, uint64_t lease,
+                                      const struct recipe_record *record)
+{
+    struct recipe_entry *e = mem_zalloc(sizeof *e);
+    *e = (struct recipe_entry){
+        .state = record->state,
+        .mode = record->mode,
+        .permits = record->permits,
+        .count = record->count,
+        .part = record->part,
+        .group = record->group,
+        .epoch = record->epoch,
+        .hold_ms = record->hold_ms,
+        .order = ++r->order,
+        .queue = q,
+        .owner = owner_make(r, lease, record->owner),
+    };
+    list_init(&e->in_writes);
+    entry_link(e);
+    recipe_entry_due(r, e, record->deadline_ms);
+    r->entry_count++;
+    return e;
+}
+
+void recipe_entry_bind(struct recipes *r, struct recipe_entry *e, uint32_t queue, uint32_t node)
+{
+    struct recipe_queue *q = e->queue;
+    PRE(e->node == RECIPE_NO_NODE && (q->node == RECIPE_NO_NODE || q->node == queue));
+    if (q->node == RECIPE_NO_NODE) {
+        q->node = queue;
+        id_map_set(&r->queues, queue, q);
+        r->queue_count++;
+    }
+    e->node = node;
+    id_map_set(&r->entries, node, e);
+}
+
+void recipe_entry_remove(struct recipes *r, struct recipe_entry *e)
+{
+    struct recipe_queue *q = e->queue;
+    struct recipe_owner *o = e->owner;
+    entry_unlink(e);
+    heap_remove(&r->due, &e->due);
+    if (e->node != RECIPE_NO_NODE) {
+        (void)id_map_remove(&r->entries, e->node);
+    }
+    mem_free(e);
+    r->entry_count--;
+    if (list_empty(&o->holds) && list_empty(&o->waits)) {
+        owner_remove(r, o);
+    }
+    if (q->held_count == 0 && q->waiting_count == 0) {
+        queue_remove(r, q);
+    }
+}
+
+void recipe_entry_hold(struct recipes *r, struct recipe_entry *e, uint64_t epoch)
+{
+    (void)r;
+    PRE(e->state == ENTRY_WAITING);
+    entry_unlink(e);
+    e->state = ENTRY_HELD;
+    e->epoch = epoch;
+    entry_link(e);
+}
+
+void recipe_entry_due(struct recipes *r, struct recipe_entry *e, uint64_t deadline_ms)
+{
+    if (deadline_ms == 0) {
+        heap_remove(&r->due, &e->due);
+    } else {
+        heap_update(&r->due, &e->due, deadline_ms);
+    }
+}
+
+/* The maps are walked here only, where no order matters. */
+void recipes_close(struct recipes *r)
+{
+    for (size_t i = 0; i < r->entries.capacity; i++) {
+        mem_free(r->entries.slots[i].value);
+    }
+    for (size_t i = 0; i < r->queues.capacity; i++) {
+        mem_free(r->queues.slots[i].value);
+    }
+    for (size_t i = 0; i < r->owners.capacity; i++) {
+        struct recipe_owner *next;
+        for (struct recipe_owner *o = r->owners.slots[i].value; o != NULL; o = next) {
+            next = o->next;
+            owner_free(o);
+        }
+    }
+    id_map_close(&r->entries);
+    id_map_close(&r->queues);
+    id_map_close(&r->owners);
+    heap_close(&r->due);
+    mem_free(r->edges);
+    buf_close(&r->work);
+}
