@@ -116,6 +116,7 @@ enum coord_kind {
     COORD_EPHEMERAL = 1, /* goes with its session or lease; has no children */
     COORD_CONTAINER = 2, /* goes when its last child has gone */
     COORD_TTL = 3,       /* goes when it was not changed for ttl_ms and has no children */
+    COORD_RECIPE = 4,    /* of a lock: its children are its queue; only locks' calls change them */
 };
 
 struct coord_stat {
@@ -218,6 +219,8 @@ enum coord_reason {
     COORD_REASON_SESSION_CLOSED = 3,
     COORD_REASON_CONTAINER_EMPTIED = 4,
     COORD_REASON_TTL_PASSED = 5,
+    COORD_REASON_GRANTED = 6,   /* of a lock's queue: what was in its way went */
+    COORD_REASON_TIMED_OUT = 7, /* of a lock's queue: its time to wait, or to hold, ran out */
 };
 
 struct coord_event {

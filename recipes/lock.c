@@ -117,16 +117,6 @@ static void entry_grant(struct recipes *r, const struct recipe_ops *ops, struct 
     }
 }
 
-static bool request_is_grantable(const struct recipe_owner *o)
-{
-    for (struct list *at = o->waits.next; at != &o->waits; at = at->next) {
-        if (!waits_is_grantable(ENTRY_IN_OWNER(at))) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void request_grant(struct recipes *r, const struct recipe_ops *ops,
                           struct recipe_owner *o)
 {
@@ -147,7 +137,7 @@ void lock_settle(struct recipes *r, const struct recipe_ops *ops, struct recipe_
         if (!waits_is_grantable(e)) {
             return; /* and neither is anything behind it */
         }
-        if (!request_is_grantable(e->owner)) {
+        if (!waits_request_is_grantable(e->owner)) {
             if (e->mode != LOCK_READ) {
                 return;
             }
@@ -371,7 +361,7 @@ static enum recipe_verdict decide(struct recipes *r, const struct recipe_ops *op
                                   struct recipe_answer *answer)
 {
     struct recipe_owner *o = parts[0]->owner;
-    if (request_is_grantable(o)) {
+    if (waits_request_is_grantable(o)) {
         for (uint32_t i = 0; i < asked->target_count; i++) {
             recipe_entry_hold(r, parts[i], ops->revision);
         }

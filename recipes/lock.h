@@ -97,7 +97,7 @@ struct recipe_answer {
     uint32_t cycle_length; /* `cycle` has at most RECIPE_CYCLE_MAX of them */
 };
 
-#define RECIPE_CYCLE_MAX ((uint32_t)64)
+#define RECIPE_CYCLE_MAX ((uint32_t)16)
 
 /* Unless the verdict is RECIPE_OK the index is as before. */
 enum recipe_verdict lock_acquire(struct recipes *r, const struct recipe_ops *ops,

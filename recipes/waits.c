@@ -65,6 +65,16 @@ bool waits_is_grantable(const struct recipe_entry *e)
     return is_first(e) && !others_hold(e);
 }
 
+bool waits_request_is_grantable(const struct recipe_owner *o)
+{
+    for (struct list *at = o->waits.next; at != &o->waits; at = at->next) {
+        if (!waits_is_grantable(ENTRY_IN_OWNER(at))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The nearest write that waits ahead of a read, or NULL. What was passed on the way remembers it:
  * no read is passed twice in one search. */
 static struct recipe_entry *write_before(uint64_t mark, struct recipe_entry *e)

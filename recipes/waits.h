@@ -49,6 +49,8 @@ uint32_t waits_cycle(struct recipes *r, struct recipe_owner *from, struct arena 
 /* Whether the entry could be granted now, as far as its own queue goes. O(1), except for a write
  * where its owner alone reads. */
 bool waits_is_grantable(const struct recipe_entry *e);
+/* Whether all parts that the owner waits for could be. */
+bool waits_request_is_grantable(const struct recipe_owner *o);
 
 /* Calls `visit` for each obstacle of a waiting entry in its queue: the next ones, not those that
  * these stand for. Stops when it returns false. */

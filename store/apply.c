@@ -89,6 +89,7 @@ static void command_apply(struct store *s, const struct apply_context *context,
     case COMMAND_REAP: apply_reap(s, context, c, reply); break;
     case COMMAND_AUTH: apply_auth(s, context, c, reply); break;
     case COMMAND_QUOTA: apply_quota(s, context, c, reply); break;
+    case COMMAND_RECIPE: apply_recipe(s, context, c, reply); break;
     case COMMAND_GRANT:
     case COMMAND_RESUME:
     case COMMAND_REVOKE:

@@ -12,6 +12,8 @@ enum outcome apply_set(struct store *s, const struct op *op, struct op_result *r
 enum outcome apply_delete(struct store *s, const struct op *op, struct op_result *result);
 enum outcome apply_set_acl(struct store *s, const struct op *op, struct op_result *result);
 enum outcome apply_check_version(struct store *s, const struct op *op);
+/* Whether the caller may let nodes go with this lease. */
+enum outcome lease_usable(const struct store *s, uint64_t id);
 
 /* apply_read.c: reads and guards within a transaction. `room` is what the reply may still hold. */
 enum outcome apply_get(struct store *s, const struct op *op, struct op_result *result,
@@ -20,6 +22,13 @@ enum outcome apply_list(struct store *s, const struct op *op, struct op_result *
                         size_t *room);
 /* OUTCOME_OK, or OUTCOME_NO_AUTH: what a guard tells, only those may know who may read the node. */
 enum outcome guard_ask(const struct store *s, const struct guard *g, bool *holds);
+
+/* Whether all guards hold. If not: the number of the first that does not, or what is wrong with it
+ * in `outcome`. */
+bool guards_hold(const struct store *s, const struct guard *guards, uint32_t count,
+                 uint32_t *failed, enum outcome *outcome);
+/* What a command without another branch answers then. */
+enum outcome guard_refusal(const struct store *s, const struct guard *g);
 
 /* apply_txn.c */
 void apply_txn(struct store *s, const struct apply_context *context, const struct command *c,
@@ -45,6 +54,10 @@ void apply_level(struct store *s, uint32_t level);
 /* apply_auth.c: users, roles, and whether they are asked for. */
 void apply_auth(struct store *s, const struct apply_context *context, const struct command *c,
                 struct reply *reply);
+
+/* apply_recipe.c: locks and their like. */
+void apply_recipe(struct store *s, const struct apply_context *context, const struct command *c,
+                  struct reply *reply);
 
 /* reap.c */
 void apply_reap(struct store *s, const struct apply_context *context, const struct command *c,

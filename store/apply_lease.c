@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/mutant.h"
 #include "store/attached.h"
+#include "store/queues.h"
 #include "store/scan.h"
 #include "store/state.h"
 #include "store/validate.h"
@@ -96,6 +97,7 @@ static void end(struct store *s, struct lease *l, const struct lease_end *how,
         s->edit.reason = REASON_REQUEST;
     }
     for (uint32_t i = 0; i < count; i++) {
+        queues_forget(s, attached[i].slot);
         edit_delete(s, attached[i].slot);
         if (MUTANT_IS(MUTANT_LEASE_IN_PIECES)) {
             edit_commit(s);
@@ -103,6 +105,7 @@ static void end(struct store *s, struct lease *l, const struct lease_end *how,
             s->edit.reason = (uint8_t)how->reason;
         }
     }
+    queues_settle(s);
     edit_commit(s);
     reply->has_lease = true;
     reply->lease = (struct lease_result){

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "store/queues.h"
 #include "store/state.h"
 #include "store/validate.h"
 
@@ -158,9 +159,9 @@ static struct slice sequential_path(struct store *s, struct slice path, uint32_t
 
 /* Whose lease it is that an ephemeral is to go with. A command in a session's name has proved that
  * this one is the caller's. */
-static enum outcome lease_usable(const struct store *s, const struct op *op)
+enum outcome lease_usable(const struct store *s, uint64_t id)
 {
-    const struct lease *l = lease_table_find(&s->leases, op->lease);
+    const struct lease *l = lease_table_find(&s->leases, id);
     if (l == NULL) {
         return OUTCOME_NO_LEASE;
     }
@@ -181,7 +182,7 @@ static enum outcome roles_allow_create(const struct store *s, const struct op *o
 static enum outcome create_find_parent(const struct store *s, const struct op *op,
                                        struct missing *missing)
 {
-    enum outcome outcome = op->kind == NODE_EPHEMERAL ? lease_usable(s, op) : OUTCOME_OK;
+    enum outcome outcome = op->kind == NODE_EPHEMERAL ? lease_usable(s, op->lease) : OUTCOME_OK;
     if (outcome == OUTCOME_OK) {
         outcome = path_check_first(op->path);
     }
@@ -246,6 +247,9 @@ enum outcome apply_create(struct store *s, const struct op *op, struct op_result
     }
     if (node_kind_of(tree_node(t, missing.ancestor)) == NODE_EPHEMERAL) {
         return OUTCOME_EPHEMERAL_PARENT;
+    }
+    if (queues_protect_below(s, missing.ancestor, op->kind)) {
+        return OUTCOME_PROTECTED;
     }
     if (s->quotas.count > 0) {
         outcome = quotas_allow_create(s, &missing, &key, op);
@@ -327,6 +331,9 @@ enum outcome apply_set(struct store *s, const struct op *op, struct op_result *r
     if (outcome != OUTCOME_OK) {
         return outcome;
     }
+    if (queues_protect_value(s, slot)) {
+        return OUTCOME_PROTECTED;
+    }
     if (!version_matches(s, op, slot)) {
         return OUTCOME_BAD_VERSION;
     }
@@ -355,6 +362,9 @@ enum outcome apply_set_acl(struct store *s, const struct op *op, struct op_resul
     if (outcome != OUTCOME_OK) {
         return outcome;
     }
+    if (queues_protect_value(s, slot)) {
+        return OUTCOME_PROTECTED;
+    }
     if (op->version != VERSION_ANY && op->version != tree_node(&s->tree, slot)->acl_version) {
         return OUTCOME_BAD_VERSION;
     }
@@ -377,13 +387,15 @@ static bool is_protected(uint8_t space, struct slice path)
 
 /* The slots of a subtree in s->scratch, each before its descendants, siblings in reverse order of
  * name: read from the end it is the order of deletion. At most `limit`, else OUTCOME_LIMIT; and the
- * caller must be allowed to delete below every node that has something below it. */
+ * caller must be allowed to delete below every node that has something below it, and there must be no
+ * queue of a recipe among them. */
 static enum outcome subtree_collect(struct store *s, uint32_t top, uint64_t limit,
                                     uint64_t *count)
 {
     struct buf *list = &s->scratch;
     struct buf stack = {0};
     bool may = true;
+    bool queues = false;
     bool asks_roles = s->access.by_rules;
     buf_clear(list);
     buf_append(&stack, &top, sizeof top);
@@ -400,6 +412,7 @@ static enum outcome subtree_collect(struct store *s, uint32_t top, uint64_t limi
             *count = limit + 1;
             break;
         }
+        queues = queues || queues_protect(s, slot);
         if (dir != NULL && dir->children.count > 0) {
             may = may && caller_may(s, slot, ACL_DELETE) == OUTCOME_OK;
         }
@@ -410,7 +423,10 @@ static enum outcome subtree_collect(struct store *s, uint32_t top, uint64_t limi
         }
     }
     buf_close(&stack);
-    return *count > limit ? OUTCOME_LIMIT : may ? OUTCOME_OK : OUTCOME_NO_AUTH;
+    return *count > limit ? OUTCOME_LIMIT
+           : !may         ? OUTCOME_NO_AUTH
+           : queues       ? OUTCOME_PROTECTED
+                          : OUTCOME_OK;
 }
 
 static enum outcome delete_subtree(struct store *s, const struct op *op, uint32_t top,
@@ -463,6 +479,9 @@ enum outcome apply_delete(struct store *s, const struct op *op, struct op_result
     }
     if (!version_matches(s, op, slot)) {
         return OUTCOME_BAD_VERSION;
+    }
+    if (queues_protect(s, slot)) {
+        return OUTCOME_PROTECTED;
     }
     const struct dir *dir = node_dir(tree_node(&s->tree, slot));
     bool has_children = dir != NULL && dir->children.count > 0;

@@ -1,7 +1,9 @@
 /* Reads and guards within a transaction: they see the operations before them. */
 #include "store/apply.h"
 
+#include "base/mutant.h"
 #include "store/state.h"
+#include "store/validate.h"
 
 #define ENTRY_COST_BYTES ((size_t)128)
 
@@ -125,6 +127,15 @@ static int compare_numbers(uint64_t a, uint64_t b)
     return a < b ? -1 : a > b;
 }
 
+/* A grant is a node of its holder; it is held as long as that node lives, and never by another one:
+ * no two nodes were created under the same path at the same revision. An entry of a recipe's queue
+ * may still be waiting. */
+static bool grant_is_held(const struct store *s, uint32_t slot)
+{
+    const struct recipe_entry *e = recipe_entry_find(&s->recipes, slot);
+    return e == NULL || e->state == ENTRY_HELD || MUTANT_IS(MUTANT_LOCK_GUARD_WAITING);
+}
+
 static bool guard_holds(const struct store *s, const struct guard *g, uint32_t slot)
 {
     if (g->target == GUARD_EXISTS) {
@@ -133,11 +144,12 @@ static bool guard_holds(const struct store *s, const struct guard *g, uint32_t s
     if (slot == TREE_NONE) {
         return g->relation == GUARD_NOT_EQUAL;
     }
-    /* A grant is a node of its holder; it is held as long as that node lives, and never by another
-     * one: no two nodes were created under the same path at the same revision. */
     if (g->target == GUARD_VALUE) { /* no value compares as an empty one */
         struct slice value = value_slice(tree_node(&s->tree, slot)->value);
         return relation_holds(g->relation, slice_compare(value, g->value));
+    }
+    if (g->target == GUARD_GRANT && !grant_is_held(s, slot)) {
+        return false;
     }
     struct node_stat stat;
     tree_stat(&s->tree, slot, &stat);
@@ -157,4 +169,27 @@ enum outcome guard_ask(const struct store *s, const struct guard *g, bool *holds
     }
     *holds = guard_holds(s, g, slot);
     return OUTCOME_OK;
+}
+
+bool guards_hold(const struct store *s, const struct guard *guards, uint32_t count,
+                 uint32_t *failed, enum outcome *outcome)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        bool holds = false;
+        *outcome = guard_check(&guards[i], NULL);
+        if (*outcome == OUTCOME_OK) {
+            *outcome = guard_ask(s, &guards[i], &holds);
+        }
+        if (!holds) {
+            *failed = i;
+            return false;
+        }
+    }
+    return true;
+}
+
+enum outcome guard_refusal(const struct store *s, const struct guard *g)
+{
+    bool is_stale = g->target == GUARD_GRANT && s->level >= 2;
+    return is_stale ? OUTCOME_GUARD_STALE : OUTCOME_GUARD_REFUSED;
 }

@@ -2,8 +2,8 @@
  *
  * Results are ZooKeeper's: if operation k fails, those before it say OUTCOME_OK although they were
  * taken back, k says why, and those behind it say OUTCOME_ROLLED_BACK. Guards that do not hold
- * choose the else branch; where there is none, the outcome is OUTCOME_GUARD_REFUSED, with the
- * number of the guard in failed_op and no results. */
+ * choose the else branch; where there is none, the outcome is OUTCOME_GUARD_REFUSED, of a grant
+ * OUTCOME_GUARD_STALE, with the number of the guard in failed_op and no results. */
 #include "store/apply.h"
 #include "store/state.h"
 #include "store/validate.h"
@@ -28,23 +28,6 @@ static enum outcome op_apply(struct store *s, const struct op *op, struct op_res
     case OP_SET_ACL: return apply_set_acl(s, op, result);
     }
     return OUTCOME_BAD_ARGUMENTS;
-}
-
-/* False: the guards choose the else branch, or `outcome` says what is wrong with them. */
-static bool guards_hold(const struct store *s, const struct txn *txn, struct reply *reply)
-{
-    for (uint32_t i = 0; i < txn->guard_count; i++) {
-        bool holds = false;
-        reply->outcome = (uint8_t)guard_check(&txn->guards[i], NULL);
-        if (reply->outcome == OUTCOME_OK) {
-            reply->outcome = (uint8_t)guard_ask(s, &txn->guards[i], &holds);
-        }
-        if (!holds) {
-            reply->failed_op = i;
-            return false;
-        }
-    }
-    return true;
 }
 
 static void results_fail(struct op_result *results, const struct op *ops, uint32_t count,
@@ -97,12 +80,15 @@ void apply_txn(struct store *s, const struct apply_context *context, const struc
     if (reply->outcome != OUTCOME_OK) {
         return;
     }
-    reply->took_then = guards_hold(s, txn, reply);
-    if (reply->outcome != OUTCOME_OK) {
+    enum outcome outcome = OUTCOME_OK;
+    reply->took_then =
+        guards_hold(s, txn->guards, txn->guard_count, &reply->failed_op, &outcome);
+    reply->outcome = (uint8_t)outcome;
+    if (outcome != OUTCOME_OK) {
         return;
     }
     if (!reply->took_then && txn->else_count == 0) {
-        reply->outcome = OUTCOME_GUARD_REFUSED;
+        reply->outcome = (uint8_t)guard_refusal(s, &txn->guards[reply->failed_op]);
         return;
     }
     reply->failed_op = 0;

@@ -15,6 +15,9 @@
  *   auth     u8 action | u8 flag | u8 rights | bytes user | bytes role | bytes path | bytes secret
  *            | u64 token_ttl_ms
  *   quota    bytes path | u64 bytes | u64 nodes | u32 soft percent
+ *   recipe   u8 recipe | u8 action | u8 flags | u64 lease | bytes owner | bytes value | bytes label
+ *            | u64 number | u64 wait_ms | u64 hold_ms | u32 guards | u32 targets | guards | targets
+ *   target   bytes path | u8 mode | u32 permits | u32 limit | u64 revision
  *   grant    u64 id | u64 ttl_ms | u8 kind | u8 renewable | bytes secret | bytes owner
  *   resume   u64 id | u64 ttl_ms | bytes secret
  *   revoke   u64 id | u8 kind | bytes secret
@@ -172,6 +175,32 @@ static void quota_encode(struct buf *b, const struct command_quota *q)
     pack_u32(b, q->soft_percent);
 }
 
+static void recipe_encode(struct buf *b, const struct command_recipe *r)
+{
+    pack_u8(b, r->recipe);
+    pack_u8(b, r->action);
+    pack_u8(b, r->flags);
+    pack_u64(b, r->lease);
+    pack_bytes(b, r->owner);
+    pack_bytes(b, r->value);
+    pack_bytes(b, r->label);
+    pack_u64(b, r->number);
+    pack_u64(b, r->wait_ms);
+    pack_u64(b, r->hold_ms);
+    pack_u32(b, r->guard_count);
+    pack_u32(b, r->target_count);
+    for (uint32_t i = 0; i < r->guard_count; i++) {
+        guard_encode(b, &r->guards[i]);
+    }
+    for (uint32_t i = 0; i < r->target_count; i++) {
+        pack_bytes(b, r->targets[i].path);
+        pack_u8(b, r->targets[i].mode);
+        pack_u32(b, r->targets[i].permits);
+        pack_u32(b, r->targets[i].limit);
+        pack_u64(b, r->targets[i].revision);
+    }
+}
+
 static bool command_has_session(const struct command *c)
 {
     return (c->session | c->sequence | c->answered_to) != 0;
@@ -189,7 +218,8 @@ uint32_t command_level(uint8_t type)
     case COMMAND_EXPIRE:
     case COMMAND_REAP: return 1;
     case COMMAND_QUOTA:
-    case COMMAND_AUTH: return FEATURE_LEVEL >= 2 ? 2 : UINT32_MAX;
+    case COMMAND_AUTH:
+    case COMMAND_RECIPE: return FEATURE_LEVEL >= 2 ? 2 : UINT32_MAX;
     default: return UINT32_MAX;
     }
 }
@@ -235,6 +265,7 @@ void command_encode(struct buf *b, const struct command *c)
         break;
     case COMMAND_AUTH: auth_encode(b, &c->auth); break;
     case COMMAND_QUOTA: quota_encode(b, &c->quota); break;
+    case COMMAND_RECIPE: recipe_encode(b, &c->recipe); break;
     case COMMAND_GRANT:
     case COMMAND_RESUME:
     case COMMAND_REVOKE:
@@ -301,6 +332,15 @@ static const struct op *ops_decode(struct unpack *u, uint32_t count, struct aren
     return ops;
 }
 
+static const struct guard *guards_decode(struct unpack *u, uint32_t count, struct arena *arena)
+{
+    struct guard *guards = arena_alloc(arena, count * sizeof *guards);
+    for (uint32_t i = 0; i < count && !u->failed; i++) {
+        guard_decode(u, &guards[i]);
+    }
+    return guards;
+}
+
 static void txn_decode(struct unpack *u, struct txn *t, struct arena *arena)
 {
     t->guard_count = unpack_u32(u);
@@ -313,11 +353,7 @@ static void txn_decode(struct unpack *u, struct txn *t, struct arena *arena)
         u->failed = true;
         return;
     }
-    struct guard *guards = arena_alloc(arena, t->guard_count * sizeof *guards);
-    for (uint32_t i = 0; i < t->guard_count && !u->failed; i++) {
-        guard_decode(u, &guards[i]);
-    }
-    t->guards = guards;
+    t->guards = guards_decode(u, t->guard_count, arena);
     t->then_ops = ops_decode(u, t->then_count, arena);
     t->else_ops = ops_decode(u, t->else_count, arena);
 }
@@ -385,6 +421,38 @@ static void quota_decode(struct unpack *u, struct command_quota *q)
     q->soft_percent = unpack_u32(u);
 }
 
+static void recipe_decode(struct unpack *u, struct command_recipe *r, struct arena *arena)
+{
+    r->recipe = unpack_u8(u);
+    r->action = unpack_u8(u);
+    r->flags = unpack_u8(u);
+    r->lease = unpack_u64(u);
+    r->owner = unpack_bytes(u);
+    r->value = unpack_bytes(u);
+    r->label = unpack_bytes(u);
+    r->number = unpack_u64(u);
+    r->wait_ms = unpack_u64(u);
+    r->hold_ms = unpack_u64(u);
+    r->guard_count = unpack_u32(u);
+    r->target_count = unpack_u32(u);
+    uint64_t needed = (uint64_t)r->guard_count * COMMAND_GUARD_BYTES_MIN +
+                      (uint64_t)r->target_count * COMMAND_TARGET_BYTES_MIN;
+    if (u->failed || needed > u->rest.size) {
+        u->failed = true;
+        return;
+    }
+    r->guards = guards_decode(u, r->guard_count, arena);
+    struct recipe_target *targets = arena_alloc(arena, r->target_count * sizeof *targets);
+    for (uint32_t i = 0; i < r->target_count && !u->failed; i++) {
+        targets[i].path = unpack_bytes(u);
+        targets[i].mode = unpack_u8(u);
+        targets[i].permits = unpack_u32(u);
+        targets[i].limit = unpack_u32(u);
+        targets[i].revision = unpack_u64(u);
+    }
+    r->targets = targets;
+}
+
 static void head_decode(struct unpack *u, struct command *c)
 {
     c->origin_boot = unpack_u64(u);
@@ -432,6 +500,7 @@ enum status command_decode(struct unpack *commands, struct command *out, struct 
         break;
     case COMMAND_AUTH: auth_decode(&u, &out->auth); break;
     case COMMAND_QUOTA: quota_decode(&u, &out->quota); break;
+    case COMMAND_RECIPE: recipe_decode(&u, &out->recipe, arena); break;
     case COMMAND_GRANT:
     case COMMAND_RESUME:
     case COMMAND_REVOKE:

@@ -23,7 +23,7 @@
 
 #define COMMAND_FORMAT 1
 /* What this build knows; the replicated level may be lower, until an upgrade is finished. A build
- * with -DFEATURE_LEVEL=1 is an older one (make VARIANT=older). Level 2: users, roles, quotas. */
+ * with -DFEATURE_LEVEL=1 is an older one (make VARIANT=older). Level 2: users, quotas, recipes. */
 #ifndef FEATURE_LEVEL
 #define FEATURE_LEVEL 2
 #endif
@@ -39,6 +39,7 @@ enum command_type {
     COMMAND_REAP = 8, /* by the leader: an emptied container or a TTL node past its time goes */
     COMMAND_AUTH = 9, /* users, roles, and whether they are asked for (store/auth.h) */
     COMMAND_QUOTA = 10, /* what a subtree may hold (store/quota.h) */
+    COMMAND_RECIPE = 11, /* locks and their like (recipes/) */
 };
 
 enum op_type {
@@ -93,7 +94,7 @@ enum guard_target {
     GUARD_CREATE_REVISION = 4, /* EQUAL is how a grant's epoch is enforced */
     GUARD_MODIFY_REVISION = 5,
     GUARD_VALUE = 6,
-    GUARD_GRANT = 7, /* number: the epoch (create revision) of a grant that must still be held */
+    GUARD_GRANT = 7, /* number: the create revision of the node of a grant that must be held */
 };
 
 enum guard_relation { GUARD_EQUAL = 1, GUARD_NOT_EQUAL = 2, GUARD_LESS = 3, GUARD_GREATER = 4 };
@@ -181,6 +182,54 @@ struct command_quota {
     uint32_t soft_percent; /* of either, from which on it is warned of; 0: never */
 };
 
+enum recipe_action {
+    RECIPE_ACQUIRE = 1,
+    RECIPE_RELEASE = 2,
+    RECIPE_CANCEL = 3,      /* gives up a request, with all its parts, whether it waits or holds */
+    RECIPE_EXTEND = 4,      /* hold_ms counts from now on */
+    RECIPE_ASK_RELEASE = 5, /* of a lock: its holders' entries say who asks, and why */
+    RECIPE_REMOVE = 6,      /* as CANCEL, of somebody else's: an administrator's */
+};
+
+enum recipe_flags {
+    RECIPE_TRY = 1,   /* acquire: not if it would have to wait */
+    RECIPE_ALL = 2,   /* release: however often it was acquired */
+    RECIPE_GROUP = 4, /* release: with all other parts of its multi-lock */
+};
+
+#define RECIPE_TARGETS_MAX 64
+#define RECIPE_PERMITS_MAX ((uint32_t)1000000)
+#define RECIPE_MS_MAX      (((uint64_t)1 << 40) - 1)
+/* Encoded without its path. */
+#define COMMAND_TARGET_BYTES_MIN ((size_t)21)
+
+struct recipe_target {
+    struct slice path; /* ACQUIRE, ASK_RELEASE: a lock. Others: an entry, or a lock, and then the
+                        * entry of the owner that is named */
+    uint8_t mode;      /* ACQUIRE: enum lock_mode (recipes/record.h) */
+    uint32_t permits;  /* ACQUIRE of permits: how many, and of how many in all (0: as it is) */
+    uint32_t limit;
+    uint64_t revision; /* an entry's create revision, if it must be that; 0 = whichever */
+};
+
+/* What an action does not name is empty, zero. The command's note is kept with an entry. */
+struct command_recipe {
+    uint8_t recipe; /* enum recipe_type */
+    uint8_t action; /* enum recipe_action */
+    uint8_t flags;  /* enum recipe_flags */
+    uint64_t lease;
+    struct slice owner; /* the line of execution within the lease; may be empty */
+    struct slice value; /* ASK_RELEASE: who asks, unless users are asked for */
+    struct slice label;
+    uint64_t number;
+    uint64_t wait_ms; /* ACQUIRE: how long to wait at most; 0 = as long as it takes */
+    uint64_t hold_ms; /* ACQUIRE, EXTEND: how long to hold at most; 0 = as long as the lease */
+    const struct guard *guards; /* all must hold */
+    const struct recipe_target *targets;
+    uint32_t guard_count;
+    uint32_t target_count;
+};
+
 struct command {
     uint8_t type; /* enum command_type */
     /* Who waits for the reply: the proposing node's boot id and its counter. */
@@ -206,6 +255,7 @@ struct command {
         struct slice unknown; /* the body of a type that only later builds know */
         struct command_auth auth;
         struct command_quota quota;
+        struct command_recipe recipe;
     };
 };
 

@@ -47,6 +47,8 @@ enum change_reason {
     REASON_CLOSED = 3,  /* its session was closed */
     REASON_EMPTIED = 4, /* a container whose last child went */
     REASON_AGED = 5,    /* a TTL node past its time */
+    REASON_GRANTED = 6, /* of a recipe: what was in its way went */
+    REASON_TIMED_OUT = 7, /* of a recipe: its time to wait, or to hold, has run out */
 };
 
 /* All of at most `bytes` and `age_ms`, but at least the last `revisions`. */

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "store/digest.h"
 #include "store/load.h"
+#include "store/queues.h"
 #include "store/reap.h"
 #include "store/state.h"
 #include "store/validate.h"
@@ -403,6 +404,9 @@ enum status store_load_seal(struct store *s, const struct snapshot_meta *meta,
     }
     if (rc == RC_OK) {
         rc = seal_leases(s, err);
+    }
+    if (rc == RC_OK) {
+        rc = queues_load(s, err);
     }
     if (rc != RC_OK) {
         return rc;

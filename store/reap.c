@@ -3,29 +3,29 @@
 #include "base/assert.h"
 #include "base/mutant.h"
 #include "store/apply.h"
+#include "store/queues.h"
 #include "store/state.h"
 
 #define NEVER UINT64_MAX
 
-/* The cluster_ms from which on the node may be removed: 0 for an emptied container. */
+static struct dir *reap_dir(const struct node *n)
+{
+    uint8_t kind = node_kind_of(n);
+    return kind == NODE_CONTAINER || kind == NODE_TTL || kind == NODE_RECIPE ? n->dir : NULL;
+}
+
+/* The cluster_ms from which on the node may be removed: 0 for an emptied container or recipe. */
 static uint64_t node_due_ms(const struct node *n)
 {
     uint8_t kind = node_kind_of(n);
-    if ((kind != NODE_CONTAINER && kind != NODE_TTL) || n->dir == NULL ||
-        n->dir->children.count > 0) {
+    if (reap_dir(n) == NULL || n->dir->children.count > 0) {
         return NEVER;
     }
-    if (kind == NODE_CONTAINER) { /* one that never had a child is still waiting for its first */
+    if (kind != NODE_TTL) { /* one that never had a child is still waiting for its first */
         return n->dir->sequence_next > 0 ? 0 : NEVER;
     }
     uint64_t most = NEVER - 1 - n->dir->ttl_ms;
     return (n->dir->touched_ms < most ? n->dir->touched_ms : most) + n->dir->ttl_ms;
-}
-
-static struct dir *reap_dir(const struct node *n)
-{
-    uint8_t kind = node_kind_of(n);
-    return kind == NODE_CONTAINER || kind == NODE_TTL ? n->dir : NULL;
 }
 
 void reap_note(struct store *s, uint32_t slot)
@@ -68,6 +68,11 @@ static uint32_t due_slot(struct heap_node *node)
     return HEAP_OF(node, struct dir, due)->slot;
 }
 
+static uint32_t entry_slot(struct heap_node *node)
+{
+    return HEAP_OF(node, struct recipe_entry, due)->node;
+}
+
 /* The nodes of a heap with a key of at most `key` hang together at its root: they are found without
  * looking at many others. At most `max` of them, as places in the heap, in due[].revision. */
 static size_t heap_collect(const struct heap *h, uint64_t key, struct store_due *due, size_t max)
@@ -88,19 +93,32 @@ static size_t heap_collect(const struct heap *h, uint64_t key, struct store_due 
     return count;
 }
 
+/* Of one heap; from places to slots. */
+static size_t slots_collect(const struct heap *h, uint32_t (*slot_of)(struct heap_node *),
+                            uint64_t key, struct store_due *due, size_t max)
+{
+    size_t count = heap_collect(h, key, due, max);
+    for (size_t i = 0; i < count; i++) {
+        due[i].revision = slot_of(h->nodes[due[i].revision]);
+    }
+    return count;
+}
+
+/* Waits and holds whose time has run out come first: somebody waits for them. */
 size_t store_reap_due(struct store *s, uint64_t cluster_ms, struct store_due *due, size_t max)
 {
     const struct tree *t = &s->tree;
     uint64_t key = cluster_ms < NEVER ? cluster_ms : NEVER - 1;
-    size_t count = heap_collect(&s->reap, key, due, max);
+    size_t count = slots_collect(&s->recipes.due, entry_slot, key, due, max);
+    count += slots_collect(&s->reap, due_slot, key, due + count, max - count);
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
-        bytes += tree_path_bytes(t, due_slot(s->reap.nodes[due[i].revision]));
+        bytes += tree_path_bytes(t, (uint32_t)due[i].revision);
     }
     buf_clear(&s->scratch);
     uint8_t *at = buf_extend(&s->scratch, bytes);
     for (size_t i = 0; i < count; i++) {
-        uint32_t slot = due_slot(s->reap.nodes[due[i].revision]);
+        uint32_t slot = (uint32_t)due[i].revision;
         due[i].path = slice_make(at, tree_path_bytes(t, slot));
         due[i].revision = tree_node(t, slot)->create_revision;
         tree_path_write(t, slot, at);
@@ -111,8 +129,11 @@ size_t store_reap_due(struct store *s, uint64_t cluster_ms, struct store_due *du
 
 uint64_t store_reap_next_ms(const struct store *s)
 {
-    const struct heap_node *first = heap_peek(&s->reap);
-    return first == NULL ? NEVER : first->key;
+    const struct heap_node *node = heap_peek(&s->reap);
+    const struct heap_node *entry = heap_peek(&s->recipes.due);
+    uint64_t node_ms = node == NULL ? NEVER : node->key;
+    uint64_t entry_ms = entry == NULL ? NEVER : entry->key;
+    return node_ms < entry_ms ? node_ms : entry_ms;
 }
 
 /* ---- the command -------------------------------------------------------------------------- */
@@ -124,6 +145,10 @@ void apply_reap(struct store *s, const struct apply_context *context, const stru
     const struct command_reap *reap = &c->reap;
     uint32_t slot = tree_find(&s->tree, SPACE_NODES, reap->path);
     const struct node *n = tree_node(&s->tree, slot);
+    if (slot != TREE_NONE && n->create_revision == reap->revision && queues_is_due(s, slot)) {
+        queues_reap(s, context, c, slot);
+        return;
+    }
     uint64_t due_ms = slot == TREE_NONE ? NEVER : node_due_ms(n);
     bool is_early = due_ms > s->cluster_ms && !MUTANT_IS(MUTANT_REAP_UNSEEN);
     if (due_ms == NEVER || is_early || n->create_revision != reap->revision) {
@@ -131,7 +156,7 @@ void apply_reap(struct store *s, const struct apply_context *context, const stru
         return;
     }
     edit_begin(s, context, c);
-    s->edit.reason = node_kind_of(n) == NODE_CONTAINER ? REASON_EMPTIED : REASON_AGED;
+    s->edit.reason = node_kind_of(n) == NODE_TTL ? REASON_AGED : REASON_EMPTIED;
     edit_delete(s, slot);
     edit_commit(s);
 }

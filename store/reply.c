@@ -1,10 +1,14 @@
 /* The bytes of a reply.
  *
- *   reply   u8 outcome | u8 bits: 1 took_then, 2 repeated, 4 lease, 8 refusal | u64 revision
- *           | u64 index | u32 failed_op | bits & 4: lease | bits & 8: refusal | u32 results
- *           | results
+ *   reply   u8 outcome | u8 bits: 1 took_then, 2 repeated, 4 lease, 8 refusal, 16 recipe
+ *           | u64 revision | u64 index | u32 failed_op | bits & 4: lease | bits & 8: refusal
+ *           | bits & 16: recipe | u32 results | results
  *   lease   u64 id | u64 ttl_ms | u64 generation | u64 removed | bytes secret
  *   refusal u8 bound | bytes subject | u64 used | u64 wanted | u64 limit
+ *   recipe  u32 places | u32 cycle | u32 cycle length | bytes text | places | waits of the cycle
+ *   place   bytes path | u64 revision | u8 held | u32 count | u64 epoch | u64 position
+ *   wait    u64 lease | bytes owner | bytes path | u8 mode | u64 lease | bytes owner | u8 holds
+ *           | u8 mode
  *   result  u8 type | u8 outcome | u8 presence: 1 null data, 2 stat, 4 count, 8 entries
  *           | bytes path | bytes data | stat | u64 count | u32 entries | entries
  *   entry   bytes name | u8 has stat | stat
@@ -15,18 +19,22 @@
 #include <stdio.h>
 
 #include "lease/lease.h"
+#include "recipes/lock.h"
 #include "store/command.h"
 #include "store/stat.h"
 
 #define RESULT_BYTES_MIN ((size_t)11)
 #define ENTRY_BYTES_MIN  ((size_t)5)
+#define PLACE_BYTES_MIN  ((size_t)33)
+#define WAIT_BYTES_MIN   ((size_t)31)
 
 enum reply_bits {
     REPLY_TOOK_THEN = 1,
     REPLY_REPEATED = 2,
     REPLY_LEASE = 4,
     REPLY_REFUSAL = 8,
-    REPLY_ALL = 15,
+    REPLY_RECIPE = 16,
+    REPLY_ALL = 31,
 };
 
 enum result_presence {
@@ -147,12 +155,41 @@ static void lease_result_encode(struct buf *b, const struct lease_result *l)
     pack_bytes(b, l->secret);
 }
 
+static void recipe_result_encode(struct buf *b, const struct recipe_result *r)
+{
+    pack_u32(b, r->place_count);
+    pack_u32(b, r->cycle_count);
+    pack_u32(b, r->cycle_length);
+    pack_bytes(b, r->text);
+    for (uint32_t i = 0; i < r->place_count; i++) {
+        const struct recipe_place_result *p = &r->places[i];
+        pack_bytes(b, p->path);
+        pack_u64(b, p->revision);
+        pack_u8(b, p->held);
+        pack_u32(b, p->count);
+        pack_u64(b, p->epoch);
+        pack_u64(b, p->position);
+    }
+    for (uint32_t i = 0; i < r->cycle_count; i++) {
+        const struct recipe_wait *w = &r->cycle[i];
+        pack_u64(b, w->lease);
+        pack_bytes(b, w->owner);
+        pack_bytes(b, w->path);
+        pack_u8(b, w->mode);
+        pack_u64(b, w->blocker_lease);
+        pack_bytes(b, w->blocker_owner);
+        pack_u8(b, w->blocker_holds);
+        pack_u8(b, w->blocker_mode);
+    }
+}
+
 void reply_encode(struct buf *b, const struct reply *r)
 {
     uint8_t bits =
         (uint8_t)((r->took_then ? REPLY_TOOK_THEN : 0) | (r->repeated ? REPLY_REPEATED : 0) |
                   (r->has_lease ? REPLY_LEASE : 0) |
-                  (r->refusal.bound != BOUND_NONE ? REPLY_REFUSAL : 0));
+                  (r->refusal.bound != BOUND_NONE ? REPLY_REFUSAL : 0) |
+                  (r->has_recipe ? REPLY_RECIPE : 0));
     pack_u8(b, r->outcome);
     pack_u8(b, bits);
     pack_u64(b, r->revision);
@@ -163,6 +200,9 @@ void reply_encode(struct buf *b, const struct reply *r)
     }
     if (r->refusal.bound != BOUND_NONE) {
         refusal_encode(b, &r->refusal);
+    }
+    if (r->has_recipe) {
+        recipe_result_encode(b, &r->recipe);
     }
     pack_u32(b, r->result_count);
     for (uint32_t i = 0; i < r->result_count; i++) {
@@ -235,6 +275,56 @@ static void lease_result_decode(struct unpack *u, struct lease_result *l)
     }
 }
 
+static bool unpack_flag(struct unpack *u)
+{
+    uint8_t flag = unpack_u8(u);
+    u->failed = u->failed || flag > 1;
+    return flag == 1;
+}
+
+static uint8_t unpack_mode(struct unpack *u)
+{
+    uint8_t mode = unpack_u8(u);
+    u->failed = u->failed || lock_mode_name(mode) == NULL;
+    return mode;
+}
+
+static void recipe_result_decode(struct unpack *u, struct recipe_result *r, struct arena *arena)
+{
+    r->place_count = unpack_u32(u);
+    r->cycle_count = unpack_u32(u);
+    r->cycle_length = unpack_u32(u);
+    r->text = unpack_bytes(u);
+    uint64_t needed = (uint64_t)r->place_count * PLACE_BYTES_MIN +
+                      (uint64_t)r->cycle_count * WAIT_BYTES_MIN;
+    if (u->failed || needed > u->rest.size) {
+        u->failed = true;
+        return;
+    }
+    struct recipe_place_result *places = arena_alloc(arena, r->place_count * sizeof *places);
+    for (uint32_t i = 0; i < r->place_count && !u->failed; i++) {
+        places[i].path = unpack_bytes(u);
+        places[i].revision = unpack_u64(u);
+        places[i].held = unpack_flag(u);
+        places[i].count = unpack_u32(u);
+        places[i].epoch = unpack_u64(u);
+        places[i].position = unpack_u64(u);
+    }
+    struct recipe_wait *cycle = arena_alloc(arena, r->cycle_count * sizeof *cycle);
+    for (uint32_t i = 0; i < r->cycle_count && !u->failed; i++) {
+        cycle[i].lease = unpack_u64(u);
+        cycle[i].owner = unpack_bytes(u);
+        cycle[i].path = unpack_bytes(u);
+        cycle[i].mode = unpack_mode(u);
+        cycle[i].blocker_lease = unpack_u64(u);
+        cycle[i].blocker_owner = unpack_bytes(u);
+        cycle[i].blocker_holds = unpack_flag(u);
+        cycle[i].blocker_mode = unpack_mode(u);
+    }
+    r->places = places;
+    r->cycle = cycle;
+}
+
 enum status reply_decode(struct slice bytes, struct reply *r, struct arena *arena)
 {
     struct unpack u = unpack_make(bytes);
@@ -251,6 +341,10 @@ enum status reply_decode(struct slice bytes, struct reply *r, struct arena *aren
     }
     if (bits & REPLY_REFUSAL) {
         refusal_decode(&u, &r->refusal, r->outcome);
+    }
+    r->has_recipe = (bits & REPLY_RECIPE) != 0;
+    if (r->has_recipe) {
+        recipe_result_decode(&u, &r->recipe, arena);
     }
     r->result_count = unpack_u32(&u);
     if (u.failed || r->outcome >= OUTCOME_COUNT || bits > REPLY_ALL ||

@@ -34,6 +34,28 @@ struct lease_result {
     struct slice secret; /* GRANT, RESUME of a session */
 };
 
+/* What became of one target of an ACQUIRE. */
+struct recipe_place_result {
+    struct slice path; /* of its entry */
+    uint64_t revision; /* at which that was created: with the path it guards what is held */
+    bool held;         /* else it waits */
+    uint32_t count;    /* how often its owner has it */
+    uint64_t epoch;    /* held: the revision of the grant */
+    uint64_t position; /* waiting: so many wait ahead of it */
+};
+
+struct recipe_wait; /* recipes/lock.h */
+
+/* What an ACQUIRE answers. */
+struct recipe_result {
+    const struct recipe_place_result *places;
+    uint32_t place_count;
+    struct slice text; /* refused: why, with names */
+    const struct recipe_wait *cycle; /* OUTCOME_DEADLOCK */
+    uint32_t cycle_count;
+    uint32_t cycle_length; /* of which the first are told */
+};
+
 struct reply {
     uint8_t outcome;     /* OUTCOME_OK, or that of the failing operation */
     bool took_then;      /* the guards held */
@@ -46,6 +68,8 @@ struct reply {
     bool has_lease;
     struct lease_result lease; /* has_lease */
     struct refusal refusal;    /* of OUTCOME_QUOTA and OUTCOME_USER_LIMIT */
+    bool has_recipe;
+    struct recipe_result recipe; /* has_recipe */
 };
 
 void reply_encode(struct buf *b, const struct reply *r);

@@ -146,7 +146,7 @@ static void change_decode(struct unpack *u, struct row_change *c)
     c->identities = unpack_bytes(u);
     c->note = unpack_bytes(u);
     if (bits > (ROW_NULL_DATA | ROW_NULL_OLD_DATA) || c->type < CHANGE_CREATE ||
-        c->type > CHANGE_ACL || c->reason > REASON_AGED || !space_is_valid(c->space) ||
+        c->type > CHANGE_ACL || c->reason > REASON_TIMED_OUT || !space_is_valid(c->space) ||
         (c->null_data && c->data.size > 0) || (c->null_old_data && c->old_data.size > 0)) {
         u->failed = true;
     }

@@ -3,6 +3,7 @@
 #define STORE_STATE_H
 
 #include "lease/table.h"
+#include "recipes/index.h"
 #include "store/access.h"
 #include "store/acl.h"
 #include "store/acl_table.h"
@@ -43,6 +44,7 @@ struct store {
     uint64_t applied_index;
     /* Local. */
     uint64_t node_sum; /* of the digest items of all nodes */
+    struct recipes recipes; /* who holds and who waits, by what nodes of recipes say */
     struct heap reap; /* nodes to be removed, by the cluster_ms at which they are due */
     struct policies policies; /* what keys of SPACE_META mean */
     struct auth auth;         /* the same of users and roles */

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "store/digest.h"
 #include "store/load.h"
+#include "store/queues.h"
 #include "store/reap.h"
 #include "store/state.h"
 
@@ -47,6 +48,7 @@ struct store *store_alloc(void)
     auth_init(&s->auth);
     lease_table_init(&s->leases);
     acl_table_init(&s->acls);
+    recipes_init(&s->recipes);
     s->level = 1;
     return s;
 }
@@ -116,6 +118,7 @@ void store_free(struct store *s)
     quotas_close(&s->quotas);
     replies_close(&s->replies);
     heap_close(&s->reap);
+    recipes_close(&s->recipes);
     lease_table_free(&s->leases);
     acl_table_close(&s->acls);
     tree_close(&s->tree);
@@ -326,6 +329,7 @@ void store_check(const struct store *s)
     check_attached(s);
     acl_table_check(&s->acls);
     check_lists(s);
+    queues_check(s);
     POST(s->edit.undo_count == 0);
     POST(tree_root(&s->tree, SPACE_NODES) != TREE_NONE);
     INVARIANT(15, history_is_contiguous(&s->history, s->revision));

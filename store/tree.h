@@ -35,10 +35,10 @@ struct dir {
 };
 
 enum node_bits {
-    NODE_KIND_MASK = 3,
-    NODE_FREE = 4,        /* the slot holds no node */
-    NODE_HIDDEN = 8,      /* root of a flat space */
-    NODE_PLACEHOLDER = 16 /* while loading: an ancestor whose row has not come yet */
+    NODE_KIND_MASK = 7,
+    NODE_FREE = 8,        /* the slot holds no node */
+    NODE_HIDDEN = 16,     /* root of a flat space */
+    NODE_PLACEHOLDER = 32 /* while loading: an ancestor whose row has not come yet */
 };
 
 struct node {

@@ -23,6 +23,8 @@ enum node_kind {
     NODE_EPHEMERAL = 1, /* deleted with its lease; no children */
     NODE_CONTAINER = 2, /* removed by a logged command after its last child went */
     NODE_TTL = 3,       /* removed by a logged command when childless and unmodified for ttl_ms */
+    NODE_RECIPE = 4,    /* of a lock and its like, with its queue as children (recipes/record.h);
+                         * goes like a container. Made by a COMMAND_RECIPE only */
 };
 
 /* What there is to know about a node besides its value. All revisions are store revisions (a
@@ -105,7 +107,17 @@ static inline bool request_id_is_set(const struct request_id *id)
     X(OUTCOME_NO_ROOT, "there must be a user, not disabled, with the role root")                   \
     X(OUTCOME_QUOTA, "a quota leaves no room for it")                                              \
     X(OUTCOME_NO_QUOTA, "there is no quota at this path")                                          \
-    X(OUTCOME_USER_LIMIT, "the limit of its user is reached")
+    X(OUTCOME_USER_LIMIT, "the limit of its user is reached")                                      \
+    X(OUTCOME_GUARD_STALE, "a grant that guards it is not held any more")                          \
+    X(OUTCOME_HELD, "held by somebody else")                                                       \
+    X(OUTCOME_DEADLOCK, "would wait for ever: deadlock")                                           \
+    X(OUTCOME_GRAPH_TOO_LARGE, "too much to search for a deadlock")                                \
+    X(OUTCOME_WAITS, "the owner waits already")                                                    \
+    X(OUTCOME_MISMATCH, "used in another way")                                                     \
+    X(OUTCOME_NOT_HELD, "not held")                                                                \
+    X(OUTCOME_NO_RECIPE, "the node there is of another kind")                                      \
+    X(OUTCOME_WAIT_TIMEOUT, "waited for as long as it was to")                                     \
+    X(OUTCOME_WAIT_ENDED, "the wait was ended by somebody else")
 
 enum outcome {
 #define OUTCOME_ENUM(name, text) name,

@@ -4,6 +4,7 @@
 
 #include "base/utf8.h"
 #include "lease/lease.h"
+#include "recipes/record.h"
 #include "store/acl.h"
 #include "store/auth.h"
 #include "store/policy.h"
@@ -277,6 +278,123 @@ enum outcome auth_check(const struct command_auth *a, struct errmsg *err)
     return a->action >= AUTH_ROLE_ADD ? auth_role_check(a, err) : auth_user_check(a, err);
 }
 
+/* ---- recipes ------------------------------------------------------------------------------ */
+
+static enum outcome recipe_refuse(struct errmsg *err, const char *field, uint64_t value,
+                                  uint64_t limit)
+{
+    (void)errmsg_set(err, RC_INVALID, "%s: %" PRIu64 ", at most %" PRIu64, field, value, limit);
+    return OUTCOME_BAD_ARGUMENTS;
+}
+
+/* How a lock is asked for. */
+static enum outcome target_mode_check(const struct recipe_target *t, struct errmsg *err)
+{
+    bool counts = t->mode == LOCK_PERMITS;
+    if (lock_mode_name(t->mode) == NULL) {
+        return refuse(err, "mode", "write, read or permits");
+    }
+    if (counts != (t->permits > 0) || (!counts && t->limit > 0)) {
+        return refuse(err, "permits", "from 1 on, for a semaphore and for nothing else");
+    }
+    if (t->permits > RECIPE_PERMITS_MAX || t->limit > RECIPE_PERMITS_MAX) {
+        uint32_t most = t->permits > t->limit ? t->permits : t->limit;
+        return recipe_refuse(err, "permits", most, RECIPE_PERMITS_MAX);
+    }
+    if (t->limit > 0 && t->permits > t->limit) {
+        (void)errmsg_set(err, RC_INVALID, "permits: %" PRIu32 " of %" PRIu32, t->permits,
+                         t->limit);
+        return OUTCOME_BAD_ARGUMENTS;
+    }
+    return t->revision == 0 ? OUTCOME_OK : refuse(err, "revision", "belongs to an entry");
+}
+
+static enum outcome recipe_targets_check(const struct command_recipe *r, struct errmsg *err)
+{
+    enum outcome outcome = OUTCOME_OK;
+    if (r->target_count == 0 || r->target_count > RECIPE_TARGETS_MAX) {
+        (void)errmsg_set(err, RC_INVALID, "targets: %" PRIu32 ", from 1 to %d", r->target_count,
+                         RECIPE_TARGETS_MAX);
+        return OUTCOME_BAD_ARGUMENTS;
+    }
+    for (uint32_t i = 0; i < r->target_count && outcome == OUTCOME_OK; i++) {
+        const struct recipe_target *t = &r->targets[i];
+        outcome = path_check(t->path, false, err);
+        if (outcome == OUTCOME_OK && slice_is(t->path, "/")) {
+            (void)errmsg_set(err, RC_INVALID, "path: \"/\" is no lock");
+            outcome = OUTCOME_BAD_PATH;
+        }
+        if (outcome == OUTCOME_OK && r->action == RECIPE_ACQUIRE) {
+            outcome = target_mode_check(t, err);
+        } else if (outcome == OUTCOME_OK && (t->mode | t->permits | t->limit) != 0) {
+            outcome = refuse(err, "mode", "belongs to acquire");
+        }
+        for (uint32_t j = 0; j < i && outcome == OUTCOME_OK; j++) {
+            if (slice_equal(t->path, r->targets[j].path)) {
+                outcome = refuse(err, "path", "twice in one request");
+            }
+        }
+    }
+    return outcome;
+}
+
+static uint8_t recipe_flags_allowed(uint8_t action)
+{
+    switch (action) {
+    case RECIPE_ACQUIRE: return RECIPE_TRY;
+    case RECIPE_RELEASE: return RECIPE_ALL | RECIPE_GROUP;
+    default: return 0;
+    }
+}
+
+static enum outcome recipe_times_check(const struct command_recipe *r, struct errmsg *err)
+{
+    bool acquires = r->action == RECIPE_ACQUIRE;
+    if (r->wait_ms > RECIPE_MS_MAX || r->hold_ms > RECIPE_MS_MAX) {
+        bool wait = r->wait_ms > RECIPE_MS_MAX;
+        return recipe_refuse(err, wait ? "wait_ms" : "hold_ms", wait ? r->wait_ms : r->hold_ms,
+                             RECIPE_MS_MAX);
+    }
+    if (r->wait_ms != 0 && (!acquires || (r->flags & RECIPE_TRY) != 0)) {
+        return refuse(err, "wait_ms", "belongs to an acquire that waits");
+    }
+    return r->hold_ms == 0 || acquires || r->action == RECIPE_EXTEND
+               ? OUTCOME_OK
+               : refuse(err, "hold_ms", "belongs to acquire and extend");
+}
+
+enum outcome recipe_check(const struct command_recipe *r, struct errmsg *err)
+{
+    if (r->recipe != RECIPE_LOCK || r->action < RECIPE_ACQUIRE || r->action > RECIPE_REMOVE) {
+        return refuse(err, "recipe", "unknown recipe or action");
+    }
+    if ((r->flags & ~recipe_flags_allowed(r->action)) != 0) {
+        return refuse(err, "recipe", "a flag that this action does not take");
+    }
+    if (r->lease > LEASE_ID_MAX || (r->action == RECIPE_ACQUIRE && r->lease == 0)) {
+        (void)errmsg_set(err, RC_INVALID, "lease: %" PRIu64 ", must be 1 to %" PRIu64, r->lease,
+                         (uint64_t)LEASE_ID_MAX);
+        return OUTCOME_BAD_ARGUMENTS;
+    }
+    if (r->owner.size > RECIPE_OWNER_BYTES_MAX || r->value.size > RECIPE_OWNER_BYTES_MAX) {
+        bool owner = r->owner.size > RECIPE_OWNER_BYTES_MAX;
+        return too_large(err, owner ? "owner" : "value", owner ? r->owner.size : r->value.size,
+                         RECIPE_OWNER_BYTES_MAX);
+    }
+    if (!utf8_is_valid(r->owner) || !utf8_is_valid(r->value)) {
+        return refuse(err, "owner", "not valid UTF-8");
+    }
+    if (r->label.size > 0 || r->number != 0 ||
+        (r->value.size > 0 && r->action != RECIPE_ASK_RELEASE)) {
+        return refuse(err, "recipe", "a field that this action does not take");
+    }
+    if (r->action == RECIPE_ASK_RELEASE && r->target_count != 1) {
+        return refuse(err, "targets", "one lock at a time is asked for");
+    }
+    enum outcome outcome = recipe_times_check(r, err);
+    return outcome == OUTCOME_OK ? recipe_targets_check(r, err) : outcome;
+}
+
 /* ---- the command -------------------------------------------------------------------------- */
 
 /* Counted as encoded: many tiny operations must not grow into an entry that no log record holds. */
@@ -290,6 +408,15 @@ static size_t ops_bytes(const struct op *ops, uint32_t count)
     return bytes;
 }
 
+static size_t guards_bytes(const struct guard *guards, uint32_t count)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += COMMAND_GUARD_BYTES_MIN + guards[i].path.size + guards[i].value.size;
+    }
+    return bytes;
+}
+
 enum outcome command_check_bytes(const struct command *c, struct errmsg *err)
 {
     if (c->identities.size > COMMAND_IDENTITIES_BYTES_MAX) {
@@ -299,19 +426,18 @@ enum outcome command_check_bytes(const struct command *c, struct errmsg *err)
         return too_large(err, "note", c->note.size, COMMAND_NOTE_BYTES_MAX);
     }
     enum outcome outcome = identities_check(c->identities, err);
-    if (outcome != OUTCOME_OK || c->type != COMMAND_TXN) {
-        return outcome;
-    }
-    size_t bytes = ops_bytes(c->txn.then_ops, c->txn.then_count) +
-                   ops_bytes(c->txn.else_ops, c->txn.else_count);
-    for (uint32_t i = 0; i < c->txn.guard_count; i++) {
-        bytes += COMMAND_GUARD_BYTES_MIN + c->txn.guards[i].path.size +
-                 c->txn.guards[i].value.size;
+    size_t bytes = 0;
+    if (outcome == OUTCOME_OK && c->type == COMMAND_TXN) {
+        bytes = ops_bytes(c->txn.then_ops, c->txn.then_count) +
+                ops_bytes(c->txn.else_ops, c->txn.else_count) +
+                guards_bytes(c->txn.guards, c->txn.guard_count);
+    } else if (outcome == OUTCOME_OK && c->type == COMMAND_RECIPE) {
+        bytes = guards_bytes(c->recipe.guards, c->recipe.guard_count);
     }
     if (bytes > STORE_REQUEST_BYTES_MAX) {
         return too_large(err, "request", bytes, STORE_REQUEST_BYTES_MAX);
     }
-    return OUTCOME_OK;
+    return outcome;
 }
 
 static enum outcome znode_path_check(uint8_t space, struct slice path, bool sequential,
@@ -362,6 +488,22 @@ static enum outcome repeat_check(const struct command *c, struct errmsg *err)
     return OUTCOME_OK;
 }
 
+static enum outcome guards_check(const struct guard *guards, uint32_t count,
+                                 struct errmsg *err)
+{
+    enum outcome outcome = OUTCOME_OK;
+    for (uint32_t i = 0; i < count && outcome == OUTCOME_OK; i++) {
+        outcome = guard_check(&guards[i], err);
+        if (outcome == OUTCOME_OK) {
+            outcome = znode_path_check(guards[i].space, guards[i].path, false, err);
+        }
+        if (outcome != OUTCOME_OK && count > 1 && err != NULL) {
+            (void)errmsg_wrap(err, "guard %" PRIu32, i);
+        }
+    }
+    return outcome;
+}
+
 static bool command_is_about_lease(const struct command *c)
 {
     return c->type >= COMMAND_GRANT && c->type <= COMMAND_EXPIRE;
@@ -388,19 +530,16 @@ enum outcome command_check(const struct command *c, struct errmsg *err)
     if (outcome == OUTCOME_OK && c->type == COMMAND_QUOTA) {
         return quota_check(&c->quota, err);
     }
+    if (outcome == OUTCOME_OK && c->type == COMMAND_RECIPE) {
+        outcome = recipe_check(&c->recipe, err);
+        return outcome == OUTCOME_OK
+                   ? guards_check(c->recipe.guards, c->recipe.guard_count, err)
+                   : outcome;
+    }
     if (outcome != OUTCOME_OK || c->type != COMMAND_TXN) {
         return outcome;
     }
-    for (uint32_t i = 0; i < c->txn.guard_count && outcome == OUTCOME_OK; i++) {
-        const struct guard *g = &c->txn.guards[i];
-        outcome = guard_check(g, err);
-        if (outcome == OUTCOME_OK) {
-            outcome = znode_path_check(g->space, g->path, false, err);
-        }
-        if (outcome != OUTCOME_OK && c->txn.guard_count > 1 && err != NULL) {
-            (void)errmsg_wrap(err, "guard %" PRIu32, i);
-        }
-    }
+    outcome = guards_check(c->txn.guards, c->txn.guard_count, err);
     if (outcome == OUTCOME_OK) {
         outcome = ops_check(c->txn.then_ops, c->txn.then_count, err);
     }

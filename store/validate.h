@@ -21,6 +21,9 @@ enum outcome command_check_bytes(const struct command *c, struct errmsg *err);
 /* The fields of an AUTH. */
 enum outcome auth_check(const struct command_auth *a, struct errmsg *err);
 
+/* The fields of a RECIPE. */
+enum outcome recipe_check(const struct command_recipe *r, struct errmsg *err);
+
 /* The fields of a GRANT, RESUME, REVOKE or EXPIRE. */
 enum outcome lease_check(const struct command *c, struct errmsg *err);
 

@@ -22,8 +22,9 @@ const char *event_reason_name(enum coord_reason reason)
     static const char *const names[] = {
         [COORD_REASON_REQUESTED] = "requested",       [COORD_REASON_LEASE_EXPIRED] = "expired",
         [COORD_REASON_LEASE_REVOKED] = "revoked",     [COORD_REASON_SESSION_CLOSED] = "closed",
-        [COORD_REASON_CONTAINER_EMPTIED] = "emptied", [COORD_REASON_TTL_PASSED] = "ttl"};
-    return (unsigned)reason <= COORD_REASON_TTL_PASSED ? names[reason] : "unknown";
+        [COORD_REASON_CONTAINER_EMPTIED] = "emptied", [COORD_REASON_TTL_PASSED] = "ttl",
+        [COORD_REASON_GRANTED] = "granted",           [COORD_REASON_TIMED_OUT] = "timed out"};
+    return (unsigned)reason <= COORD_REASON_TIMED_OUT ? names[reason] : "unknown";
 }
 
 static json_t *stat_json(const struct coord_stat *s)

@@ -204,8 +204,8 @@ json_t *ctl_json_hex(uint64_t value)
 
 const char *ctl_kind_name(int kind)
 {
-    static const char *const names[] = {"persistent", "ephemeral", "container", "ttl"};
-    return kind >= 0 && kind < 4 ? names[kind] : "unknown";
+    static const char *const names[] = {"persistent", "ephemeral", "container", "ttl", "recipe"};
+    return kind >= 0 && kind < 5 ? names[kind] : "unknown";
 }
 
 json_t *ctl_json_stat(const Coord__V1__Stat *s)

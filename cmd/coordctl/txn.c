@@ -47,6 +47,7 @@ static int exit_code_of(const Coord__V1__TxnReply *reply)
     case COORD__V1__OUTCOME__NO_LEASE:
     case COORD__V1__OUTCOME__NO_SESSION: return EXIT_NOT_FOUND;
     case COORD__V1__OUTCOME__GUARD_REFUSED:
+    case COORD__V1__OUTCOME__GUARD_STALE:
     case COORD__V1__OUTCOME__BAD_VERSION: return EXIT_VERSION;
     case COORD__V1__OUTCOME__NODE_EXISTS: return EXIT_EXISTS;
     case COORD__V1__OUTCOME__QUOTA: return EXIT_LIMITED;
@@ -74,7 +75,8 @@ static void print_reply(const struct ctl *ctl, const Coord__V1__TxnReply *reply)
         ctl_print_json(ctl, o);
         return;
     }
-    if (reply->outcome == COORD__V1__OUTCOME__GUARD_REFUSED) { /* and there was no "else" */
+    if (reply->outcome == COORD__V1__OUTCOME__GUARD_REFUSED ||
+        reply->outcome == COORD__V1__OUTCOME__GUARD_STALE) { /* and there was no "else" */
         fputs("coordctl: txn: the guards do not hold, nothing was done\n", stderr);
         return;
     }

@@ -151,17 +151,25 @@ enum grpc_code grpc_code_of_outcome(enum outcome outcome)
     case OUTCOME_NO_ROLE:
     case OUTCOME_NO_QUOTA:
     case OUTCOME_NOT_GRANTED:
+    case OUTCOME_NOT_HELD:
     case OUTCOME_NO_SESSION: return GRPC_NOT_FOUND;
     case OUTCOME_NODE_EXISTS:
     case OUTCOME_USER_EXISTS:
     case OUTCOME_ROLE_EXISTS:
+    case OUTCOME_HELD:
     case OUTCOME_LEASE_EXISTS: return GRPC_ALREADY_EXISTS;
     case OUTCOME_NO_AUTH:
     case OUTCOME_BAD_SECRET: return GRPC_PERMISSION_DENIED;
     case OUTCOME_BAD_VERSION:
+    case OUTCOME_DEADLOCK:
+    case OUTCOME_WAIT_ENDED:
     case OUTCOME_ROLLED_BACK: return GRPC_ABORTED;
     case OUTCOME_NOT_EMPTY:
     case OUTCOME_GUARD_REFUSED:
+    case OUTCOME_GUARD_STALE:
+    case OUTCOME_WAITS:
+    case OUTCOME_MISMATCH:
+    case OUTCOME_NO_RECIPE:
     case OUTCOME_PROTECTED:
     case OUTCOME_EPHEMERAL_PARENT:
     case OUTCOME_REQUEST_EXPIRED:
@@ -179,7 +187,9 @@ enum grpc_code grpc_code_of_outcome(enum outcome outcome)
     case OUTCOME_TOO_LARGE:
     case OUTCOME_QUOTA:
     case OUTCOME_USER_LIMIT:
+    case OUTCOME_GRAPH_TOO_LARGE:
     case OUTCOME_LIMIT: return GRPC_RESOURCE_EXHAUSTED;
+    case OUTCOME_WAIT_TIMEOUT: return GRPC_DEADLINE_EXCEEDED;
     case OUTCOME_BAD_TTL:
     case OUTCOME_COMPACTED:
     case OUTCOME_FUTURE_REVISION: return GRPC_OUT_OF_RANGE;

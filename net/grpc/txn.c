@@ -186,7 +186,7 @@ static void result_append(struct grpc_call *call, struct buf *out,
 static bool is_undecided(const struct reply *reply)
 {
     return reply->outcome != OUTCOME_OK && reply->outcome != OUTCOME_GUARD_REFUSED &&
-           reply->result_count == 0;
+           reply->outcome != OUTCOME_GUARD_STALE && reply->result_count == 0;
 }
 
 static void txn_written(struct grpc_call *call, const struct reply *reply)
