@@ -433,7 +433,10 @@ START_TEST(commands_of_later_levels_are_answered_alike_and_change_nothing)
     struct command users = {.type = COMMAND_AUTH, .auth = {.action = AUTH_DISABLE}};
     ck_assert_uint_eq(command_level(COMMAND_AUTH), 2);
     ck_assert_int_eq(kit_run(&k, &users), OUTCOME_UNSUPPORTED);
+    struct command lock = {.type = COMMAND_RECIPE};
+    ck_assert_int_eq(kit_run(&k, &lock), OUTCOME_UNSUPPORTED);
     k.store->level = 2;
+    ck_assert_int_eq(kit_run(&k, &lock), OUTCOME_BAD_ARGUMENTS);
     ck_assert_int_ne(kit_run(&k, &users), OUTCOME_UNSUPPORTED);
 }
 END_TEST

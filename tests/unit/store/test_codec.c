@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "lease/lease.h"
+#include "recipes/lock.h"
 #include "store/history.h"
 #include "store/row.h"
 #include "store/store.h"
@@ -99,12 +100,58 @@ static void draw_lease(struct rng *rng, struct arena *a, struct command *c)
     }
 }
 
+static const struct guard *draw_guards(struct rng *rng, struct arena *a, uint32_t *count)
+{
+    struct guard *guards = arena_alloc(a, 3 * sizeof *guards);
+    *count = (uint32_t)rng_below(rng, 4);
+    for (uint32_t i = 0; i < *count; i++) {
+        guards[i] = (struct guard){
+            .target = (uint8_t)rng_range(rng, GUARD_EXISTS, GUARD_GRANT),
+            .relation = (uint8_t)rng_range(rng, GUARD_EQUAL, GUARD_GREATER),
+            .space = draw_space(rng),
+            .path = draw_bytes(rng, a, 50),
+            .number = draw_u64(rng),
+            .value = draw_bytes(rng, a, 50),
+        };
+    }
+    return guards;
+}
+
+static void draw_recipe(struct rng *rng, struct arena *a, struct command_recipe *r)
+{
+    struct recipe_target *targets = arena_alloc(a, 3 * sizeof *targets);
+    *r = (struct command_recipe){
+        .recipe = (uint8_t)rng_below(rng, 256),
+        .action = (uint8_t)rng_below(rng, 256),
+        .flags = (uint8_t)rng_below(rng, 256),
+        .lease = draw_u64(rng),
+        .owner = draw_bytes(rng, a, 20),
+        .value = draw_bytes(rng, a, 20),
+        .label = draw_bytes(rng, a, 20),
+        .number = draw_u64(rng),
+        .wait_ms = draw_u64(rng),
+        .hold_ms = draw_u64(rng),
+        .targets = targets,
+        .target_count = (uint32_t)rng_below(rng, 4),
+    };
+    for (uint32_t i = 0; i < r->target_count; i++) {
+        targets[i] = (struct recipe_target){
+            .path = draw_bytes(rng, a, 40),
+            .mode = (uint8_t)rng_below(rng, 256),
+            .permits = (uint32_t)rng_next(rng),
+            .limit = (uint32_t)rng_next(rng),
+            .revision = draw_u64(rng),
+        };
+    }
+    r->guards = draw_guards(rng, a, &r->guard_count);
+}
+
 static void draw_command(struct rng *rng, struct arena *a, struct command *c)
 {
     static const uint8_t types[] = {COMMAND_TXN,    COMMAND_CHECK,  COMMAND_LEVEL,
                                     COMMAND_GRANT,  COMMAND_RESUME, COMMAND_REVOKE,
                                     COMMAND_EXPIRE, COMMAND_REAP,   COMMAND_AUTH,
-                                    COMMAND_QUOTA};
+                                    COMMAND_QUOTA,  COMMAND_RECIPE};
     *c = (struct command){.type = types[rng_below(rng, sizeof types)],
                           .origin_boot = rng_next(rng),
                           .origin_counter = rng_next(rng)};
@@ -142,6 +189,8 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
             .secret = draw_bytes(rng, a, 40),
             .token_ttl_ms = draw_u64(rng),
         };
+    } else if (c->type == COMMAND_RECIPE) {
+        draw_recipe(rng, a, &c->recipe);
     } else if (c->type == COMMAND_REAP) {
         c->reap = (struct command_reap){draw_bytes(rng, a, 50), draw_u64(rng)};
     } else if (c->type == COMMAND_CHECK) {
@@ -152,19 +201,7 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
             c->check.members[i].digest = rng_next(rng);
         }
     } else {
-        struct guard *guards = arena_alloc(a, 3 * sizeof *guards);
-        c->txn.guard_count = (uint32_t)rng_below(rng, 4);
-        for (uint32_t i = 0; i < c->txn.guard_count; i++) {
-            guards[i] = (struct guard){
-                .target = (uint8_t)rng_range(rng, GUARD_EXISTS, GUARD_GRANT),
-                .relation = (uint8_t)rng_range(rng, GUARD_EQUAL, GUARD_GREATER),
-                .space = draw_space(rng),
-                .path = draw_bytes(rng, a, 50),
-                .number = draw_u64(rng),
-                .value = draw_bytes(rng, a, 50),
-            };
-        }
-        c->txn.guards = guards;
+        c->txn.guards = draw_guards(rng, a, &c->txn.guard_count);
         c->txn.then_ops = draw_ops(rng, a, &c->txn.then_count);
         c->txn.else_ops = draw_ops(rng, a, &c->txn.else_count);
     }
@@ -194,6 +231,40 @@ static void draw_result(struct rng *rng, struct arena *a, struct op_result *r)
     r->entries = entries;
 }
 
+static void draw_recipe_result(struct rng *rng, struct arena *a, struct recipe_result *r)
+{
+    struct recipe_place_result *places = arena_alloc(a, 3 * sizeof *places);
+    struct recipe_wait *cycle = arena_alloc(a, 3 * sizeof *cycle);
+    *r = (struct recipe_result){
+        .places = places,
+        .place_count = (uint32_t)rng_below(rng, 4),
+        .text = draw_bytes(rng, a, 40),
+        .cycle = cycle,
+        .cycle_count = (uint32_t)rng_below(rng, 4),
+        .cycle_length = (uint32_t)rng_next(rng),
+    };
+    for (uint32_t i = 0; i < 3; i++) {
+        places[i] = (struct recipe_place_result){
+            .path = draw_bytes(rng, a, 40),
+            .revision = draw_u64(rng),
+            .held = rng_chance(rng, 500),
+            .count = (uint32_t)rng_next(rng),
+            .epoch = draw_u64(rng),
+            .position = draw_u64(rng),
+        };
+        cycle[i] = (struct recipe_wait){
+            .lease = draw_u64(rng),
+            .owner = draw_bytes(rng, a, 20),
+            .path = draw_bytes(rng, a, 20),
+            .mode = (uint8_t)rng_range(rng, LOCK_WRITE, LOCK_PERMITS),
+            .blocker_lease = draw_u64(rng),
+            .blocker_owner = draw_bytes(rng, a, 20),
+            .blocker_holds = rng_chance(rng, 500),
+            .blocker_mode = (uint8_t)rng_range(rng, LOCK_WRITE, LOCK_PERMITS),
+        };
+    }
+}
+
 static void draw_reply(struct rng *rng, struct arena *a, struct reply *r)
 {
     *r = (struct reply){
@@ -220,6 +291,10 @@ static void draw_reply(struct rng *rng, struct arena *a, struct reply *r)
             .wanted = draw_u64(rng),
             .limit = draw_u64(rng),
         };
+    }
+    r->has_recipe = rng_chance(rng, 300);
+    if (r->has_recipe) {
+        draw_recipe_result(rng, a, &r->recipe);
     }
     r->has_lease = rng_chance(rng, 300);
     if (r->has_lease) {
@@ -254,7 +329,7 @@ static void draw_row(struct rng *rng, struct arena *a, struct row *row)
             .sub = (uint32_t)rng_next(rng),
             .type = (uint8_t)rng_range(rng, CHANGE_CREATE, CHANGE_ACL),
             .space = draw_space(rng),
-            .reason = (uint8_t)rng_range(rng, REASON_REQUEST, REASON_AGED),
+            .reason = (uint8_t)rng_range(rng, REASON_REQUEST, REASON_TIMED_OUT),
             .path = draw_bytes(rng, a, 40),
             .data = draw_bytes(rng, a, 40),
             .old_data = draw_bytes(rng, a, 40),
