@@ -9,8 +9,8 @@
  *   owner   (lease, owner id): a line of execution, with what it holds and what it waits for
  *   entry   one node of a queue; names the queue and the owner
  *
- * Invariants: an owner has at most one wait, which is one entry or all entries of one multi-lock; in
- * one queue an owner waits at most once; queues and owners live as long as they have entries.
+ * Invariants: an owner has at most one wait, which is one entry or all of one multi-lock; in one
+ * queue an owner waits at most once; queues and owners live as long as they have entries.
  *
  * Nodes are named by an opaque number, not 0, of whoever keeps them. Pure; not thread safe. */
 #ifndef RECIPES_INDEX_H

@@ -9,7 +9,7 @@
  * are all to be had, counting only what stuck owners hold and where they wait, is free: once the
  * free ones have given back what they hold it gets its grant, and then can give back all it holds.
  * So it is set free, and so on until nothing changes. Freeing one never hurts another, so the order
- * does not matter, and who is stuck in the end is so under any order of releases: each of them needs
+ * does not matter, and who is stuck in the end is so under any order of releases: each needs
  * something that only stuck owners can give. That is a deadlock, and nothing else is.
  *
  * Who is asked. Every wait was checked when it was added, so that no stuck wait exists: releases,
@@ -20,7 +20,7 @@
  * Only some obstacles need looking at. Behind a waiting write everything that is ahead of it was
  * ahead for it too (and its owner's holds are given back once it is free), so that the search stops
  * there; of permits the one directly ahead stands for all. So the work grows with the entries
- * reached, not with their square. What is counted as a step depends on the queues alone, so that all
+ * reached, not with their square. What is counted as a step depends on the queues alone: all
  * members come to the same. */
 #ifndef RECIPES_WAITS_H
 #define RECIPES_WAITS_H

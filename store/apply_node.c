@@ -387,8 +387,8 @@ static bool is_protected(uint8_t space, struct slice path)
 
 /* The slots of a subtree in s->scratch, each before its descendants, siblings in reverse order of
  * name: read from the end it is the order of deletion. At most `limit`, else OUTCOME_LIMIT; and the
- * caller must be allowed to delete below every node that has something below it, and there must be no
- * queue of a recipe among them. */
+ * caller must be allowed to delete below every node that has something below it, and there must be
+ * no queue of a recipe among them. */
 static enum outcome subtree_collect(struct store *s, uint32_t top, uint64_t limit,
                                     uint64_t *count)
 {

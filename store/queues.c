@@ -319,14 +319,14 @@ static void entry_check(const struct store *s, const struct recipe_entry *e, uin
     struct recipe_record record;
     const struct node *n = tree_node(&s->tree, slot);
     bool is_record = recipe_record_decode(value_slice(n->value), &record, arena);
-    INVARIANT(26, is_record);
-    INVARIANT(26, e->node == slot && e->queue->node == n->parent && e->owner->lease == n->lease);
-    INVARIANT(26, slice_equal(e->owner->id, record.owner));
-    INVARIANT(26, e->state == record.state && e->mode == record.mode);
-    INVARIANT(26, e->permits == record.permits && e->count == record.count);
-    INVARIANT(26, e->group == record.group && e->part == record.part);
-    INVARIANT(26, e->epoch == record.epoch && e->hold_ms == record.hold_ms);
-    INVARIANT(26, (heap_contains(&e->due) ? e->due.key : 0) == record.deadline_ms);
+    INVARIANT(27, is_record);
+    INVARIANT(27, e->node == slot && e->queue->node == n->parent && e->owner->lease == n->lease);
+    INVARIANT(27, slice_equal(e->owner->id, record.owner));
+    INVARIANT(27, e->state == record.state && e->mode == record.mode);
+    INVARIANT(27, e->permits == record.permits && e->count == record.count);
+    INVARIANT(27, e->group == record.group && e->part == record.part);
+    INVARIANT(27, e->epoch == record.epoch && e->hold_ms == record.hold_ms);
+    INVARIANT(27, (heap_contains(&e->due) ? e->due.key : 0) == record.deadline_ms);
 }
 
 /* Returns how many entries it has. */
@@ -335,21 +335,21 @@ static uint32_t queue_check(const struct store *s, uint32_t slot, struct arena *
     struct recipe_head head;
     const struct node *n = tree_node(&s->tree, slot);
     bool is_head = recipe_head_decode(value_slice(n->value), &head);
-    INVARIANT(26, is_head);
+    INVARIANT(27, is_head);
     const struct recipe_queue *q = recipe_queue_find(&s->recipes, slot);
     const struct dir *dir = node_dir(n);
-    INVARIANT(26, (q != NULL) == (dir != NULL && dir->children.count > 0));
+    INVARIANT(27, (q != NULL) == (dir != NULL && dir->children.count > 0));
     if (q == NULL) {
         return 0;
     }
-    INVARIANT(26, q->permits == head.permits && q->recipe == head.recipe);
-    INVARIANT(26, list_empty(&q->dirty) && queue_is_sound(q));
-    INVARIANT(26, q->held_count + q->waiting_count == dir->children.count);
+    INVARIANT(27, q->permits == head.permits && q->recipe == head.recipe);
+    INVARIANT(27, list_empty(&q->dirty) && queue_is_sound(q));
+    INVARIANT(27, q->held_count + q->waiting_count == dir->children.count);
     struct children_position p = {0, 0};
     uint64_t last = 0;
     for (uint32_t child; (child = children_next(&dir->children, &p)) != TREE_NONE;) {
         const struct recipe_entry *e = recipe_entry_find(&s->recipes, child);
-        INVARIANT(26, e != NULL && e->order > last);
+        INVARIANT(27, e != NULL && e->order > last);
         last = e->order;
         entry_check(s, e, child, arena);
     }
@@ -369,7 +369,7 @@ void queues_check(const struct store *s)
         }
     }
     arena_close(&arena);
-    INVARIANT(26, entries == s->recipes.entry_count && queues == s->recipes.queue_count);
-    INVARIANT(26, entries == s->recipes.entries.count && queues == s->recipes.queues.count);
-    INVARIANT(26, list_empty(&s->recipes.dirty) && waits_are_sound(s));
+    INVARIANT(27, entries == s->recipes.entry_count && queues == s->recipes.queue_count);
+    INVARIANT(27, entries == s->recipes.entries.count && queues == s->recipes.queues.count);
+    INVARIANT(27, list_empty(&s->recipes.dirty) && waits_are_sound(s));
 }

@@ -18,7 +18,7 @@
 bool queues_protect(const struct store *s, uint32_t slot);
 /* Whether plain changes of its value or list are. */
 bool queues_protect_value(const struct store *s, uint32_t slot);
-/* Whether a create of this kind is refused below a node: below a recipe's there are its entries. */
+/* Whether a create of this kind is refused below a node: below a recipe are its entries. */
 bool queues_protect_below(const struct store *s, uint32_t slot, uint8_t kind);
 
 /* An ephemeral is about to be deleted, because its lease ends: if it is an entry, what it held or
@@ -42,7 +42,7 @@ void queues_lend(struct store *s, struct queues_lent *lent, struct recipe_ops *o
 
 /* Loading: all nodes. RC_CORRUPT if they say what cannot be. */
 enum status queues_load(struct store *s, struct errmsg *err) MUST_USE;
-/* The index has exactly what the nodes say, and nobody waits for what could be granted. O(nodes). */
+/* The index has just what the nodes say, and nobody waits for what could be granted. O(nodes). */
 void queues_check(const struct store *s);
 
 #endif

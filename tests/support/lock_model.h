@@ -1,6 +1,6 @@
 /* Locks, told a second time and without any cleverness: a list of entries that every question walks
- * from end to end, and a search through all orders in which owners can give back what they hold. What
- * the store does is compared with it (tests/unit/store/test_lock_model.c). */
+ * from end to end, and a search through all orders in which owners can give back what they have.
+ * What the store does is compared with it (tests/unit/store/test_lock_model.c). */
 #ifndef TESTS_SUPPORT_LOCK_MODEL_H
 #define TESTS_SUPPORT_LOCK_MODEL_H
 
