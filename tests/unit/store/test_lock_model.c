@@ -1,7 +1,7 @@
 /* Random lock traffic, in the store and in a naive model of it (tests/support/lock_model.h): all
  * modes, multi-locks, re-entrance, upgrades, times that run out, leases that end, removals, and the
  * store replaced by what its snapshot loads to. After each command the queues must be the same to
- * the last field, and so must outcomes, epochs and positions; a wait is refused as a deadlock exactly
+ * the last field, and so must outcomes, epochs and positions; a wait is refused as a deadlock just
  * when no order of releases could ever let it be granted. */
 #include <inttypes.h>
 #include <stdio.h>
