@@ -265,13 +265,13 @@ cov: deps ## line coverage of unit tests and simulation, per file
 	$(Q)$(SUBMAKE) VARIANT=cov do-cov
 
 # Only the optimised build moves build/coordd, so testing a sanitized one leaves it alone.
-do-test: $(if $(filter release,$(VARIANT)),all,programs) $(UNIT) $(SIM) $(CLUSTER)
+do-test: $(if $(filter release,$(VARIANT)),all,programs) $(UNIT) $(SIM) $(CLUSTER) $(FAULTS)
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) $(UNIT) $(SIM_RUNS) -- $(call scripts,tests/cluster tests/faults)
 do-unit: $(UNIT)
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) $(UNIT) --
 do-sim: $(SIM)
 	$(Q)$(or $(SIM),$(error there is no tests/sim)) --seed $(SEED) --seeds $(SEEDS) --jobs $(shell nproc)
-do-cluster: programs $(CLUSTER)
+do-cluster: programs $(CLUSTER) $(FAULTS)
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_LOGS) -- $(call scripts,tests/cluster tests/faults)
 do-faults: programs $(FAULTS)
 	$(Q)$(TEST_ENV) ROUNDS=$(ROUNDS) SECONDS=$(SECONDS) SEED=$(SEED) python3 tests/faults/run.py

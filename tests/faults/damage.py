@@ -1,26 +1,31 @@
 """One changed byte in what a stopped node has on its disk."""
+import contextlib
 import glob
 import os
+import sqlite3
 import struct
 
 SEGMENT_HEADER, RECORD_HEADER = 128, 40
 
 
-def _synced_records(data):
-    """(offset, size) of the records of a segment that are certainly synced: a later record in it says so, by its
-    watermark. docs/formats.md has the layout."""
-    records, synced, at = [], 0, SEGMENT_HEADER
-    own = data[16:24]
+def records_of(data):
+    """(offset, size) of the records of a segment; docs/formats.md has the layout."""
+    records, at = [], SEGMENT_HEADER
     while at + RECORD_HEADER <= len(data):
         segment, place, size = struct.unpack_from("<8sII", data, at + 8)
-        mark_segment, mark = struct.unpack_from("<8sI", data, at + 24)
-        if segment != own or place != at:
+        if segment != data[16:24] or place != at:
             break
-        if mark_segment == own:
-            synced = max(synced, mark)
         length = RECORD_HEADER + (size + 7) // 8 * 8
         records.append((at, length))
         at += length
+    return records
+
+
+def _synced_records(data):
+    """Those that are certainly synced: a later record in the segment says so, by its watermark."""
+    records = records_of(data)
+    marks = [struct.unpack_from("<8sI", data, at + 24) for at, _ in records]
+    synced = max((mark for segment, mark in marks if segment == data[16:24]), default=0)
     return [(place, length) for place, length in records if place + length <= synced]
 
 
@@ -47,12 +52,27 @@ def damage_log(data_dir, rng):
     return None
 
 
+def _content(path):
+    """All rows of all tables, or None if SQLite cannot read them."""
+    try:
+        with contextlib.closing(sqlite3.connect("file:%s?mode=ro&immutable=1" % path, uri=True)) as db:
+            db.text_factory = bytes
+            tables = [row[0].decode() for row in db.execute("SELECT name FROM sqlite_master ORDER BY name")]
+            return [db.execute("SELECT * FROM " + table).fetchall() for table in tables]
+    except (sqlite3.Error, UnicodeDecodeError):
+        return None
+
+
 def damage_snapshot(data_dir, rng):
-    """The newest one; None if there is none."""
+    """The newest one; None if there is none. A byte that means something: SQLite leaves gaps in its pages, and what is
+    in these is nothing to anybody."""
     paths = sorted(glob.glob(os.path.join(data_dir, "**", "snapshot-*.db"), recursive=True), key=os.path.getmtime)
     if not paths:
         return None
-    size = os.path.getsize(paths[-1])
-    offset = rng.randrange(size)
-    flip(paths[-1], offset)
-    return "byte %d of %d of %s" % (offset, size, os.path.basename(paths[-1]))
+    size, content = os.path.getsize(paths[-1]), _content(paths[-1])
+    while True:
+        offset = rng.randrange(size)
+        flip(paths[-1], offset)
+        if _content(paths[-1]) != content:
+            return "byte %d of %d of %s" % (offset, size, os.path.basename(paths[-1]))
+        flip(paths[-1], offset)

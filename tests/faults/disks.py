@@ -44,6 +44,7 @@ class Loop:
         self.path = os.path.join(scratch, name, "data")
         self.bytes = megabytes << 20
         self.is_mounted = False
+        self.copies = 0
         os.makedirs(self.path)
         self._make()
 
@@ -80,7 +81,18 @@ class Loop:
     def power_on(self):
         """With nobody using it."""
         self._unmount()
+        self._leave_what_others_hold()
         self._mount()
+
+    def _leave_what_others_hold(self):
+        """A mount namespace that somebody else has made meanwhile keeps the file system that was shut down, and a
+        mount of the same file would be that one again. A copy of the file is another one."""
+        if run("losetup", "-j", self.image).strip():
+            self.copies += 1
+            copy = "%s.%d" % (self.image, self.copies)
+            run("cp", "--sparse=always", self.image, copy)
+            os.unlink(self.image)
+            os.rename(copy, self.image)
 
     def fill(self):
         """Takes all space that is left."""
@@ -108,6 +120,7 @@ class Loop:
 
     def wipe(self):
         self._unmount()
+        self._leave_what_others_hold()
         self._make()
 
     def close(self):
