@@ -248,7 +248,8 @@ sim: deps ## SEEDS simulated clusters from SEED on
 	$(Q)$(SUBMAKE) do-sim
 cluster: deps ## real processes, killed and cut off
 	$(Q)$(SUBMAKE) do-cluster
-faults: deps ## ROUNDS rounds of SECONDS of real faults from SEED on, and what checkers say
+faults: ## ROUNDS rounds of SECONDS of real faults from SEED on, and what checkers say
+	$(Q)$(INSTALL_DEPS) --check --faults >/dev/null 2>&1 || $(INSTALL_DEPS) --faults
 	$(Q)$(SUBMAKE) do-faults
 mutants: deps ## planted bugs, each of which the simulator must catch
 	$(Q)tests/sim/mutants.sh

@@ -76,17 +76,22 @@ def free_port():
     raise Failure("no free port left")
 
 
+def give_back(port):
+    """Nobody of this run uses it any more."""
+    _given.discard(port)
+
+
 class Node:
     """One coordd: its flags, and the process while it runs."""
 
-    def __init__(self, scratch, name="coord", peers=None, **flags):
+    def __init__(self, scratch, name="coord", peers=None, port=None, **flags):
         """Of a cluster: `peers` by name. One that joins has the flags join and peer_listen."""
         self.name = name
         self.scratch = scratch
         self.data_dir = os.path.join(scratch, name)
         self.log_path = os.path.join(scratch, name + ".log")
         self.host = HOST
-        self.port = free_port()
+        self.port = port or free_port()
         self.peers = peers
         self.flags = flags
         self.program = COORDD

@@ -19,11 +19,10 @@ CPU_PERIOD_US = 20000
 
 class Machine(Node):
     def __init__(self, scratch, number, network, use_loops, peers):
-        super().__init__(scratch, "n%d" % number, peers)
+        super().__init__(scratch, "n%d" % number, peers, network.client_port(number))
         self.number = number
         self.network = network
         self.host = network.host(number)
-        self.port = network.client_port(number)
         self.disk = (Loop if use_loops else Folder)(scratch, self.name)
         self.control = Control(os.path.join(scratch, self.name + ".control"))
         self.data_dir = os.path.join(self.disk.path, "coord")
@@ -150,8 +149,12 @@ class Machines:
         peers = {name: "%s:%d" % (network.host(number), network.peer_port(number))
                  for number, name in enumerate(names, 1)}
         self.nodes = []
-        for number in range(1, size + 1):
-            self.nodes.append(Machine(scratch, number, network, use_loops, dict(peers)))
+        try:
+            for number in range(1, size + 1):
+                self.nodes.append(Machine(scratch, number, network, use_loops, dict(peers)))
+        except BaseException:
+            self.close()
+            raise
 
     def start(self):
         for node in self.nodes:

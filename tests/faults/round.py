@@ -45,7 +45,7 @@ class Round:
             self.links = Links(self.network)
             self.machines = Machines(scratch, size, self.network, "loops" in abilities)
             self.traffic = Traffic(scratch, self.machines.endpoints, seed)
-        except OSError:
+        except BaseException:
             self.close()
             raise
 

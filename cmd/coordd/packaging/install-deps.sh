@@ -2,7 +2,8 @@
 # Installs what coord needs from Debian's own archive, and nothing else.
 #
 #   install-deps.sh                to build, run and test
-#   install-deps.sh --lint         also what `make lint` uses; likewise --fuzz, --bench, --compat
+#   install-deps.sh --lint         also what `make lint` uses; likewise --fuzz, --bench, --compat,
+#                                  --faults
 #   install-deps.sh --check [...]  only say what is missing; exit 1 when something is
 #
 # Looks first and changes nothing when everything is there, so it works offline and a second run
@@ -29,6 +30,7 @@ packages_compat="$packages_bench
     nodejs golang-go golang-google-grpc-dev golang-github-golang-protobuf-1-5-dev
     protoc-gen-go-1-5 protoc-gen-go-grpc protobuf-compiler-grpc
     zookeeper zookeeper-bin libzookeeper-mt-dev python3-kazoo"
+packages_faults='iproute2 e2fsprogs mount util-linux'
 # Some packages of nodejs bring their own npm, which Debian's would not go along with.
 command -v npm >/dev/null 2>&1 || packages_compat="$packages_compat npm"
 
@@ -45,7 +47,8 @@ for argument in "$@"; do
     --fuzz) wanted="$wanted $packages_fuzz" ;;
     --bench) wanted="$wanted $packages_bench" ;;
     --compat) wanted="$wanted $packages_compat" ;;
-    *) die "unknown option '$argument' (--check, --lint, --fuzz, --bench, --compat)" ;;
+    --faults) wanted="$wanted $packages_faults" ;;
+    *) die "unknown option '$argument' (--check, --lint, --fuzz, --bench, --compat, --faults)" ;;
     esac
 done
 
