@@ -100,7 +100,7 @@ UNIT      := $(patsubst %.c,$(BUILD)/%,$(call src,tests/unit))
 FUZZ      := $(patsubst %.c,$(BUILD)/%,$(if $(TARGETS),$(TARGETS:%=tests/fuzz/fuzz_%.c),$(call src,tests/fuzz)))
 BENCH     := $(patsubst %.c,$(BUILD)/%,$(call src,tests/bench))
 CLUSTER   := $(patsubst %.c,$(BUILD)/%,$(call src,tests/cluster))
-FAULTS    := $(addprefix $(BUILD)/tests/faults/,clients/clients network/switch preload.so)
+FAULTS    := $(addprefix $(BUILD)/tests/faults/,clients/clients network/switch network/proxy preload.so)
 SUPPORT   := $(BUILD)/support.a
 SIM_SRC   := $(call src,tests/sim)
 SIM       := $(if $(SIM_SRC),$(BUILD)/tests/sim/sim)
@@ -208,7 +208,7 @@ $(BUILD)/tests/cluster/%: $(BUILD)/tests/cluster/%.o $(LIBCOORD)
 $(BUILD)/tests/faults/clients/clients: $(call objs,$(call src,tests/faults/clients)) $(CORE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS)
-$(BUILD)/tests/faults/network/switch: $(patsubst %,$(BUILD)/tests/faults/network/%.o,switch links) $(CORE)
+$(addprefix $(BUILD)/tests/faults/network/,switch proxy): %: %.o $(BUILD)/tests/faults/network/links.o $(CORE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS)
 $(BUILD)/tests/faults/preload.so: tests/faults/preload.c

@@ -1,8 +1,8 @@
 """The kinds of faults. Each is a function that does it, to a node of a round or to the whole cluster, and returns
 how it is undone. To add one: the function, and its line in KINDS.
 
-A kind needs "links" (networks of their own), "loops" (file systems of their own) or "cpu", or it is skipped. One that
-is `of` a node has it for itself until it is undone; "leader" takes whoever leads then."""
+A kind needs "loops" (file systems of their own) or "cpu" (a cgroup), or it is skipped. One that is `of` a node has it
+for itself until it is undone; "leader" takes whoever leads then."""
 import errno
 import threading
 
@@ -263,15 +263,15 @@ KINDS = {
     "pause": Kind(pause, "node", 2, 1.0, 3.0),
     "pause-leader": Kind(pause, "leader", 3, 1.0, 3.0),
     "cpu": Kind(starve, "node", 2, 0.5, 2.0, ("cpu",)),
-    "isolate-leader": Kind(isolate, "leader", 4, 0.5, 2.0, ("links",)),
-    "cut-one-way": Kind(cut_one_way, "node", 3, 0.5, 2.0, ("links",)),
-    "ring": Kind(ring, "links", 3, 0.5, 2.0, ("links",)),
-    "split": Kind(split, "links", 2, 0.5, 2.0, ("links",)),
-    "cut-clients": Kind(cut_clients, "node", 2, 0.5, 2.0, ("links",)),
-    "bad-links": Kind(bad_links, "links", 3, 1.0, 3.0, ("links",)),
-    "power": Kind(power, "node", 4, 0.1, 1.0, ("links", "loops")),
-    "power-leader": Kind(power, "leader", 4, 0.1, 1.0, ("links", "loops")),
-    "power-all": Kind(power_all, "all", 3, 0.1, 0.5, ("links", "loops")),
+    "isolate-leader": Kind(isolate, "leader", 4, 0.5, 2.0),
+    "cut-one-way": Kind(cut_one_way, "node", 3, 0.5, 2.0),
+    "ring": Kind(ring, "links", 3, 0.5, 2.0),
+    "split": Kind(split, "links", 2, 0.5, 2.0),
+    "cut-clients": Kind(cut_clients, "node", 2, 0.5, 2.0),
+    "bad-links": Kind(bad_links, "links", 3, 1.0, 3.0),
+    "power": Kind(power, "node", 4, 0.1, 1.0, ("loops",)),
+    "power-leader": Kind(power, "leader", 4, 0.1, 1.0, ("loops",)),
+    "power-all": Kind(power_all, "all", 3, 0.1, 0.5, ("loops",)),
     "disk-full": Kind(disk_full, "node", 3, 0.5, 2.0, ("loops",)),
     "disk-stall": Kind(disk_stall, "node", 2, 0.5, 2.0),
     "disk-error": Kind(disk_error, "node", 3, 0.5, 1.5),

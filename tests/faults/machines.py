@@ -30,7 +30,8 @@ class Machine(Node):
         self.is_paused = False
         self.has_power = True
         self.expects_end = False  # a fault makes it end by itself
-        self.flags = dict(SHORT_LOG, insecure="true", zookeeper_timeout_min_ms="1000", zookeeper_words="*")
+        self.flags = dict(SHORT_LOG, insecure="true", zookeeper_timeout_min_ms="1000", zookeeper_words="*",
+                          **network.flags(number))
 
     def status_within(self, seconds):
         return json.loads(self.http("/status", seconds / PATIENCE)[1])
@@ -39,7 +40,8 @@ class Machine(Node):
         return self.network.prefix(self.number) + super().arguments()
 
     def start(self, wait=True):
-        environment = {**clean_environment(), **self.control.environment()}
+        environment = {**clean_environment(), **self.control.environment(),
+                       **self.network.environment(self.number)}
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.arguments(), stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env=environment)
@@ -118,9 +120,10 @@ class Machine(Node):
     def become_new(self, contacts):
         """From now on it is started as one that joins, with an empty disk."""
         self.disk.wipe()
-        peer_address = self.peers[self.name] if self.peers else self.flags["peer_listen"]
-        self.peers = None
-        self.flags["peer_listen"] = peer_address
+        if self.peers is not None:
+            self.flags["peer_address"] = self.peers[self.name]
+            self.flags.setdefault("peer_listen", self.peers[self.name])
+            self.peers = None
         self.flags["join"] = contacts
 
     def complaints(self):

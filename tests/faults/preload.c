@@ -1,14 +1,17 @@
 /* Loaded into coordd (LD_PRELOAD) by the fault tests: clocks that jump or run at another rate, and
- * disks that fail, are full or hang, at run time.
+ * disks that fail or hang, at run time; and, where all machines share one loopback device, an
+ * address of its own for each (network/proxy.c), which the variable FAULT_SOURCE names.
  *
  * The variable FAULT_CONTROL names a file of the layout below, which is mapped; who changes it
  * makes `turn` odd first and even again afterwards. Without it, or with zeros in it, nothing is
  * changed.
  * Only files whose path contains `/data/` are meant by what is said about disks. */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -128,6 +132,35 @@ time_t time(time_t *out)
         *out = t.tv_sec;
     }
     return t.tv_sec;
+}
+
+/* ---- addresses -------------------------------------------------------------------------- */
+
+/* A failure shows as a connection of machine 0, which no fault is meant for. */
+static void bind_source(int fd)
+{
+    const char *source = getenv("FAULT_SOURCE");
+    struct sockaddr_in own = {.sin_family = AF_INET};
+    int on = 1;
+    int saved = errno;
+    if (source != NULL && inet_pton(AF_INET, source, &own.sin_addr) == 1) {
+        int rc = setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+        rc = bind(fd, (struct sockaddr *)&own, sizeof own);
+        (void)rc;
+    }
+    errno = saved;
+}
+
+int connect(int fd, const struct sockaddr *to, socklen_t bytes)
+{
+    static int (*next)(int, const struct sockaddr *, socklen_t);
+    if (next == NULL) {
+        *(void **)&next = dlsym(RTLD_NEXT, "connect");
+    }
+    if (to->sa_family == AF_INET) {
+        bind_source(fd);
+    }
+    return next(fd, to, bytes);
 }
 
 /* ---- disks ------------------------------------------------------------------------------ */

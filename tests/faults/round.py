@@ -14,7 +14,7 @@ import watches
 from harness import Failure, until
 from kinds import KINDS, WHOLE_CLUSTER, Links
 from machines import Machines
-from network import Loopback, Namespaces
+from network import Namespaces, Proxied
 from traffic import Traffic, dump
 
 HEAL_S = 30
@@ -37,7 +37,7 @@ class Round:
         self.verdict = Verdict()
         self.journal = open(os.path.join(scratch, "round.log"), "w", encoding="utf-8")
         self.begin = time.monotonic()
-        self.network = Namespaces(size) if "links" in abilities else Loopback(size)
+        self.network = Namespaces(size) if "packets" in abilities else Proxied(size)
         self.machines = self.traffic = None
         self.repairs = []
         self.busy = set()

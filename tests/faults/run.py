@@ -3,7 +3,7 @@
 ROUNDS, SECONDS, SEED come from the environment. Round i of a run has the seed SEED + i, which decides the size of the
 cluster, the plan of faults and what clients choose; the machine decides the rest. A round with a violation keeps
 its histories and logs, and the command that strikes the same plan again is printed. FAULTS="kill power" takes
-these kinds only, SIZE=5 this size. `run.py judge FOLDER` runs the checkers over a kept round once more."""
+these kinds only, SIZE=5 this size, ROOT=no makes no use of being root. `run.py judge FOLDER` runs the checkers over a kept round once more."""
 import os
 import shutil
 import signal
@@ -26,12 +26,14 @@ from round import Round, judge  # noqa: E402
 def find_abilities(scratch):
     """What this machine allows, and what it does not, with the reason."""
     abilities, missing = set(), []
+    if os.environ.get("ROOT") == "no":
+        return abilities, ["all that takes root: ROOT=no"]
     reason = network.namespaces_work()
-    abilities |= {"links"} if reason is None else set()
-    missing += ["networks: " + reason] if reason is not None else []
+    abilities |= {"packets"} if reason is None else set()
+    missing += ["lost, doubled and reordered packets (proxies instead): " + reason] if reason is not None else []
     reason = loops_work(scratch)
     abilities |= {"loops"} if reason is None else set()
-    missing += ["file systems: " + reason] if reason is not None else []
+    missing += ["lost power, full and frozen disks: " + reason] if reason is not None else []
     if os.access(CPU_GROUPS, os.W_OK):
         abilities.add("cpu")
     else:
