@@ -114,7 +114,7 @@ class History:
         self.trusts = []    # (session, sent, until)
         self.endings = []   # (session, when)
         self.changes = []
-        self.events = []    # one-shot watches: (client, path, revision) armed, see watches.py
+        self.events = []    # of one-shot watches: (client, word, ...) as in zk_traffic.py
         self.sessions = {}  # id: client
 
         self.floor = None

@@ -207,6 +207,7 @@ def judge(folder, log_lines, counts):
     counts["changes"] += len(told.changes)
     counts["watch events"] += sum(len(watch.events) for watch in told.watches)
     counts["watches"] += len(told.watches)
+    counts["one-shot watches"] += sum(event[1] == "fired" for event in told.events)
     counts["grants"] += len(told.grants)
     counts["keys searched"] += result.keys
     return found

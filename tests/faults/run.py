@@ -122,7 +122,8 @@ def print_sum(rounds, seconds, faults, counts):
         "%s %d" % (name, faults[name]) for name in KINDS if faults[name])))
     print("never struck: %s" % (", ".join(name for name in KINDS if not faults[name]) or "none"))
     print("checked: " + ", ".join("%s %d" % (name, counts[name]) for name in (
-        "operations", "acknowledged", "unknown outcomes", "changes", "watches", "watch events", "grants",
+        "operations", "acknowledged", "unknown outcomes", "changes", "watches", "watch events",
+        "one-shot watches", "grants",
         "keys searched", "leader changes")))
     print("violations: %d" % counts["violations"])
 

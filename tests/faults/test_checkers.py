@@ -240,6 +240,22 @@ def test_watch_from_now_on_that_begins_too_late_is_found(_scratch):
     expect(late(wrong) and begun_later[0] > 1, "what began after the watch was opened is missing")
 
 
+def with_one_shot(*lines):
+    story = Story(1, calls=1)
+    story.log += ["change 50 0 set /kv/w a 50 1 40 0 0 0 x", "change 60 0 delete /kv/w - 50 1 40 0 0 0 x"]
+    story.lines += [("zk-0", line) for line in lines]
+    return watches.check_one_shot(story.told())
+
+
+def test_one_shot_watch_that_fires_late_twice_or_wrongly_is_found(_scratch):
+    expect_nothing(with_one_shot("reply 45", "armed /kv/w 45", "reply 49", "fired 3 /kv/w", "reply 50"))
+    expect_nothing(with_one_shot("armed /kv/w 45", "gone", "reply 70", "armed /kv/w 51", "fired 2 /kv/w"))
+    expect_finding(with_one_shot("armed /kv/w 45", "reply 50", "fired 3 /kv/w"), "before the event of 50")
+    expect_finding(with_one_shot("armed /kv/w 45", "fired 3 /kv/w", "fired 2 /kv/w"), "fired with type 2")
+    expect_finding(with_one_shot("armed /kv/w 45", "fired 2 /kv/w"), "expected 3")
+    expect_finding(with_one_shot("fired 3 /kv/w"), "expected none")
+
+
 # ---- locks, counters, money, sessions ----------------------------------------------------------
 def test_double_grant_is_found(_scratch):
     story = Story(1)

@@ -1,5 +1,11 @@
 """Watches against the change log: a watch hands out each change that it is for, once, in order, from where it
-began up to where it says that it has got. It begins behind nothing that was asked for after it had been opened."""
+began up to where it says that it has got. It begins behind nothing that was asked for after it had been opened.
+
+ZooKeeper's one-shot watches: the first change behind the read that armed one fires it, once, before anything of that
+revision or a later one is answered on that connection."""
+from history import FOREVER
+
+FIRED_BY = {"set": "3", "delete": "2"}
 
 
 def expected(watch, changes):
@@ -48,8 +54,36 @@ def first_place(watch, wanted, places, replay):
     return min(place, places[watch.events[0][:2]]) if watch.events else place
 
 
-def check(history, replay):
+def check_one_shot(history):
+    """Armed, fired and replies of each client in the order in which they were received."""
     found = []
+    changes = {}
+    for change in history.changes:
+        changes.setdefault(change.path, []).append(change)
+    armed = {}  # (client, path): the revision that fires it, and how
+    for client, word, *words in history.events:
+        if word == "gone":
+            armed = {key: value for key, value in armed.items() if key[0] != client}
+        elif word == "armed":
+            path, revision = words[0], int(words[1])
+            first = next((c for c in changes.get(path, ()) if c.revision > revision and c.type in FIRED_BY), None)
+            armed.setdefault((client, path), (first.revision, FIRED_BY[first.type]) if first else (FOREVER, None))
+        elif word == "fired":
+            kind, path = words
+            _, wanted = armed.pop((client, path), (0, "none"))
+            if wanted != kind:
+                found.append("%s: a watch of %s fired with type %s, expected %s" % (client, path, kind, wanted))
+        else:
+            late = [key for key, (at, _) in armed.items() if key[0] == client and at <= int(words[0])]
+            for key in late:
+                found.append("%s was answered of revision %s before the event of %d at %s" %
+                             (client, words[0], armed[key][0], key[1]))
+                del armed[key]
+    return found
+
+
+def check(history, replay):
+    found = check_one_shot(history)
     for watch in history.watches:
         found += check_watch(watch, history.changes, replay)
         # The log is the truth; whoever follows it to the end has seen the end.
