@@ -21,7 +21,9 @@ class Control:
             self.memory = mmap.mmap(file.fileno(), mmap.PAGESIZE)
 
     def environment(self):
-        return {"LD_PRELOAD": PRELOAD, "FAULT_CONTROL": self.path}
+        # A sanitizer insists on being loaded before all others, unless it is told not to.
+        options = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
+        return {"LD_PRELOAD": PRELOAD, "FAULT_CONTROL": self.path, "ASAN_OPTIONS": options}
 
     def set(self, **changes):
         values = dict(zip(FIELDS, LAYOUT.unpack_from(self.memory)))
