@@ -9,20 +9,15 @@ Nothing else that looks like a command may stand on these pages.
 The pages use fixed ports and names of processes. So that nobody is in the way, and nobody else is hurt, all of it runs in
 namespaces of its own (network, processes); where the system does not allow that, the ports must be free.
 """
-import ctypes
-import fcntl
 import os
 import re
 import signal
-import socket
-import struct
 import subprocess
-import sys
 import time
 
-from harness import COORDCTL, COORDD, PATIENCE, Failure, clean_environment, expect, main, until
+from harness import COORDCTL, COORDD, Failure, clean_environment, expect, main, until
+from isolation import bring_up_loopback, isolate
 
-ISOLATED = "COORD_NEWCOMER_ISOLATED"
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```", re.M | re.S)
 LANGUAGES = {"sh", "sh example", "text", "json", "python", "sql", "mermaid", ""}
 
@@ -120,7 +115,6 @@ def run_section(scratch, page, heading, blocks, before=None):
     os.makedirs(directory)
     programs = programs_in(os.path.join(directory, "build"))
     environment = {**clean_environment(), "PATH": "%s:%s" % (programs, os.environ["PATH"]), "LANG": "C.UTF-8"}
-    environment.pop(ISOLATED, None)
     shell = Shell(directory, environment)
     count = 0
     try:
@@ -170,39 +164,7 @@ def test_the_commands_of_the_readme(scratch):
     run_page(scratch, "README.md", 4, {"First steps": node})
 
 
-# ---- alone on the machine --------------------------------------------------------------------------
-
-def may_isolate():
-    """The unshare command that works here, or None."""
-    for flags in (["--net", "--pid", "--fork", "--kill-child", "--mount-proc"],
-                  ["--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]):
-        command = ["unshare", *flags]
-        try:
-            if subprocess.run([*command, "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0:
-                return command
-        except OSError:
-            return None
-    return None
-
-
-def bring_up_loopback():
-    sioc_set_flags, up_and_running = 0x8914, 0x41
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        fcntl.ioctl(any_socket, sioc_set_flags, struct.pack("16sH14x", b"lo", up_and_running))
-
-
-def isolate():
-    """Runs this very script in namespaces of its own, if that is possible."""
-    if ISOLATED in os.environ:
-        bring_up_loopback()
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        return
-    command = may_isolate()
-    if command:
-        sys.exit(subprocess.run([*command, sys.executable, *sys.argv], env={**os.environ, ISOLATED: "yes"},
-                                check=False).returncode)
-
-
 if __name__ == "__main__":
-    isolate()
+    if isolate("--net", "--pid", "--fork", "--kill-child", "--mount-proc"):
+        bring_up_loopback()
     main(globals())

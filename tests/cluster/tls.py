@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Real nodes that speak TLS to clients and to each other, with certificates made by openssl."""
 import http.client
+import json
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import ssl
 from certificates import Authority
 from harness import (COORDCTL, HOST, Cluster, Node, Writers, connect, ctl, ctl_ok, expect,
                      is_closed_by_other_side, main, run_coordd, until)
+from restore import inspect
 
 
 class TlsNode(Node):
@@ -225,6 +227,32 @@ def test_certificates_are_rotated_under_load_and_no_write_is_lost(scratch):
     there = {"/" + line.split()[0].lstrip("/") for line in listed.decode().splitlines() if line}
     lost = [path for path in acked if path not in there]
     expect(not lost, "lost %d of %d: %r" % (len(lost), len(acked), lost[:3]))
+
+
+def test_a_snapshot_is_saved_over_tls_while_clients_write_and_certificates_change(scratch):
+    authority = Authority(scratch + "/certs")
+    authority.issue("ann")
+    cluster = TlsCluster(scratch, authority, tls_client_auth="optional").start()
+    os.environ["SSL_CERT_FILE"] = authority.certificate
+    at, ann = cluster.secure_endpoints, authority.options("ann")
+    value = os.urandom(900000)
+    for i in range(12):
+        ctl_ok(at, *ann, "create", "/large-%d" % i, "-", stdin=value)
+    writers = Writers(scratch, at, "/w", count=4)
+    writers.wait_for_more(50)
+    for number, node in enumerate(cluster.nodes):
+        path = os.path.join(scratch, "%d.db" % number)
+        before = node.presented()
+        authority.issue(node.name)
+        told = json.loads(ctl_ok(node.secure_endpoint, *ann, "snapshot", "save", path, "-o", "json"))
+        proved = inspect(path)
+        expect(told["member"] == node.name and told["digest"] == proved["digest"], "%r %r" % (told, proved))
+        expect(told["bytes"] == os.path.getsize(path) > 12 * len(value) and proved["verified"], "whole: %r" % told)
+        until(lambda n=node, b=before: n.presented() != b, "the new certificate is used", 15)
+    code, _, error = ctl(cluster.nodes[0].endpoint, "--timeout", "3s", "snapshot", "save", scratch + "/none.db")
+    expect(code in (6, 7) and not os.path.exists(scratch + "/none.db"), "not in plain text: %d %s" % (code, error))
+    acked, _, failed = writers.stop()
+    expect(acked and not failed, "no write failed: %r" % failed[:3])
 
 
 def test_files_that_cannot_be_used_end_the_start(scratch):
