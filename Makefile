@@ -83,7 +83,7 @@ CFLAGS_ALL   := $(OPT) $(WARN) $(WERROR) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL  := $(OPT) $(LDFLAGS)
 
 # --- what there is --------------------------------------------------------------------------
-MODULES  := base lease recipes store watch raft net client
+MODULES  := base lease recipes store watch raft net client load
 PROGRAMS := $(patsubst cmd/%/main.c,%,$(wildcard cmd/*/main.c))
 src  = $(shell find $(1) -name '*.c' 2>/dev/null | LC_ALL=C sort)
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))

@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_TIME, METRIC_HISTOGRAM };
 
 struct metric {
     int64_t value;
@@ -135,6 +135,12 @@ struct metric *metrics_gauge(struct metrics *m, const char *name, const char *la
     return &metrics_series(m, METRIC_GAUGE, name, labels, help)->of.metric;
 }
 
+struct metric *metrics_time(struct metrics *m, const char *name, const char *labels,
+                            const char *help)
+{
+    return &metrics_series(m, METRIC_TIME, name, labels, help)->of.metric;
+}
+
 struct histogram *metrics_histogram(struct metrics *m, const char *name, const char *labels,
                                     const char *help)
 {
@@ -178,6 +184,7 @@ static void metrics_print_help(const struct family *f, struct buf *out)
     static const char *const types[] = {
         [METRIC_COUNTER] = "counter",
         [METRIC_GAUGE] = "gauge",
+        [METRIC_TIME] = "counter",
         [METRIC_HISTOGRAM] = "histogram",
     };
     buf_printf(out, "# HELP %s ", f->name);
@@ -193,10 +200,16 @@ static void metrics_print_help(const struct family *f, struct buf *out)
 
 static void metrics_print_value(const struct family *f, const struct series *s, struct buf *out)
 {
+    int64_t value = s->of.metric.value;
     if (s->labels[0] == '\0') {
-        buf_printf(out, "%s %" PRId64 "\n", f->name, s->of.metric.value);
+        buf_printf(out, "%s ", f->name);
     } else {
-        buf_printf(out, "%s{%s} %" PRId64 "\n", f->name, s->labels, s->of.metric.value);
+        buf_printf(out, "%s{%s} ", f->name, s->labels);
+    }
+    if (f->kind == METRIC_TIME) {
+        buf_printf(out, "%" PRId64 ".%06" PRId64 "\n", value / 1000000, value % 1000000);
+    } else {
+        buf_printf(out, "%" PRId64 "\n", value);
     }
 }
 

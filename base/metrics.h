@@ -22,6 +22,9 @@ struct metric *metrics_counter(struct metrics *m, const char *name, const char *
                                const char *help);
 struct metric *metrics_gauge(struct metrics *m, const char *name, const char *labels,
                              const char *help);
+/* A counter of time: its value is microseconds here, and seconds where it is shown. */
+struct metric *metrics_time(struct metrics *m, const char *name, const char *labels,
+                            const char *help);
 struct histogram *metrics_histogram(struct metrics *m, const char *name, const char *labels,
                                     const char *help);
 

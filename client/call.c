@@ -468,6 +468,11 @@ enum coord_code client_call(struct coord_client *client, enum client_method meth
     return code;
 }
 
+const char *client_authorization(const struct coord_client *client)
+{
+    return client->authorization;
+}
+
 const char *client_endpoint(const struct coord_client *client)
 {
     return client->endpoints[client->current].name;

@@ -20,6 +20,13 @@ void client_reply_free(ProtobufCMessage *reply); /* NULL is fine */
 /* Position of the store as a reply tells it: what COORD_SESSION reads must not fall behind. */
 void client_learn(struct coord_client *client, const Coord__V1__ReplyHeader *header);
 
+/* For those who speak to members by themselves: what a connection of theirs is to know of TLS, with
+ * files as they are now (NULL: there is none), and what their calls are to show (NULL: nothing, or
+ * no call was made yet). Valid until the client's next call. */
+struct wire_tls;
+const struct wire_tls *client_tls(struct coord_client *client, struct wire_tls *room);
+const char *client_authorization(const struct coord_client *client);
+
 /* The endpoint that the next call begins with, after a successful one the one that answered:
  * "host:port". */
 const char *client_endpoint(const struct coord_client *client);

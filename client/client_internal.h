@@ -48,7 +48,4 @@ struct coord_client {
     struct keepalive lease_keepalive;
 };
 
-/* What a new connection is to know of TLS, with files as they are now; NULL: there is none. */
-const struct wire_tls *client_tls(struct coord_client *client, struct wire_tls *room);
-
 #endif

@@ -70,6 +70,7 @@ struct figures {
     struct metrics *metrics;
     uint64_t began_s;
     struct metric *gauges[GAUGES];
+    struct metric *cpu;
 };
 
 struct figures *figures_new(struct metrics *metrics)
@@ -79,6 +80,10 @@ struct figures *figures_new(struct metrics *metrics)
     f->began_s = (uint64_t)time(NULL);
     for (int i = 0; metrics != NULL && i < GAUGES; i++) {
         f->gauges[i] = metrics_gauge(metrics, gauges[i].name, NULL, gauges[i].help);
+    }
+    if (metrics != NULL) {
+        f->cpu = metrics_time(metrics, "process_cpu_seconds_total", NULL,
+                              "Processor time that the process has used.");
     }
     return f;
 }
@@ -102,6 +107,16 @@ static uint64_t resident_bytes(void)
         (void)fclose(file);
     }
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static int64_t cpu_us(void)
+{
+    struct rusage u;
+    if (getrusage(RUSAGE_SELF, &u) != 0) {
+        return 0;
+    }
+    return ((int64_t)u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 + u.ru_utime.tv_usec +
+           u.ru_stime.tv_usec;
 }
 
 static uint64_t open_files(void)
@@ -163,6 +178,7 @@ static void refresh(const struct figures *f, const struct node *node)
     for (int i = 0; i < GAUGES; i++) {
         metric_set(f->gauges[i], (int64_t)values[i]);
     }
+    metric_set(f->cpu, cpu_us());
 }
 
 void figures_print(const struct figures *f, const struct node *node, struct buf *out)

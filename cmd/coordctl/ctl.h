@@ -95,6 +95,22 @@ struct ctl {
     uint64_t nodes;
     uint32_t soft;
     struct coord_session session;
+    /* bench */
+    uint64_t connections;
+    uint64_t in_flight;
+    uint64_t keys;
+    uint64_t value_bytes;
+    uint64_t write_percent;
+    uint64_t watches;
+    uint64_t duration_ms;
+    uint64_t warm_up_ms;
+    bool has_value_bytes;
+    bool has_warm_up;
+    bool keep;
+    bool retry;
+    int protocol; /* enum load_protocol */
+    const char *path;
+    const char *processes;
 };
 
 typedef int (*ctl_command_fn)(struct ctl *ctl);
@@ -195,6 +211,7 @@ int ctl_member_grow(struct ctl *ctl);
 int ctl_member_promote(struct ctl *ctl);
 int ctl_member_transfer(struct ctl *ctl);
 int ctl_doctor(struct ctl *ctl);
+int ctl_bench(struct ctl *ctl);
 int ctl_upgrade_status(struct ctl *ctl);
 int ctl_upgrade_finish(struct ctl *ctl);
 int ctl_session_open(struct ctl *ctl);

@@ -89,22 +89,14 @@ static void free_reply(const ProtobufCMessage *reply)
     client_reply_free((ProtobufCMessage *)(uintptr_t)reply);
 }
 
-int doctor_ask(struct doctor *d, struct ctl *ctl)
+static bool ask_all(struct doctor *d)
 {
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__StatusRequest request = COORD__V1__STATUS_REQUEST__INIT;
-    *d = (struct doctor){.ctl = ctl};
-    request.header = &header;
-    int exit_code = ctl_call(ctl, CLIENT_STATUS, &request.base, &header, &d->first);
-    if (exit_code != EXIT_DONE) {
-        return exit_code;
-    }
     const Coord__V1__StatusReply *first = (const Coord__V1__StatusReply *)d->first;
     d->count = first->n_members;
     d->members = calloc(d->count + 1, sizeof *d->members);
     if (d->members == NULL) {
         client_reply_free(d->first);
-        return ctl_general(ctl, "no memory");
+        return false;
     }
     for (size_t i = 0; i < d->count; i++) {
         const Coord__V1__Member *from = first->members[i];
@@ -114,7 +106,31 @@ int doctor_ask(struct doctor *d, struct ctl *ctl)
         m->is_voter = strcmp(from->role, "standby") != 0;
         ask(d, m);
     }
-    return EXIT_DONE;
+    return true;
+}
+
+int doctor_ask(struct doctor *d, struct ctl *ctl)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__StatusRequest request = COORD__V1__STATUS_REQUEST__INIT;
+    *d = (struct doctor){.ctl = ctl};
+    request.header = &header;
+    int exit_code = ctl_call(ctl, CLIENT_STATUS, &request.base, &header, &d->first);
+    if (exit_code == EXIT_DONE && !ask_all(d)) {
+        return ctl_general(ctl, "no memory");
+    }
+    return exit_code;
+}
+
+bool doctor_ask_quietly(struct doctor *d, struct ctl *ctl)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__StatusRequest request = COORD__V1__STATUS_REQUEST__INIT;
+    *d = (struct doctor){.ctl = ctl};
+    request.header = &header;
+    return client_call(ctl->client, CLIENT_STATUS, &request.base, &header, &d->first, NULL) ==
+               COORD_OK &&
+           ask_all(d);
 }
 
 void doctor_free(struct doctor *d)

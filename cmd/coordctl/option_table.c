@@ -5,6 +5,7 @@
 
 #include "cmd/coordctl/options.h"
 #include "cmd/coordctl/values.h"
+#include "load/load.h"
 
 static bool find_name(const char *text, const char *const *names, size_t count, int *out)
 {
@@ -223,6 +224,77 @@ static bool take_soft(struct ctl *ctl, const char *value)
     return ok;
 }
 
+static bool take_number(const char *value, uint64_t max, uint64_t *out)
+{
+    return value_parse_number(value, max, out) && *out > 0;
+}
+
+static bool take_connections(struct ctl *ctl, const char *value)
+{
+    return take_number(value, LOAD_CONNECTIONS_MAX, &ctl->connections);
+}
+
+static bool take_in_flight(struct ctl *ctl, const char *value)
+{
+    return take_number(value, LOAD_IN_FLIGHT_MAX, &ctl->in_flight);
+}
+
+static bool take_keys(struct ctl *ctl, const char *value)
+{
+    return take_number(value, LOAD_KEYS_MAX, &ctl->keys);
+}
+
+static bool take_watches(struct ctl *ctl, const char *value)
+{
+    return take_number(value, LOAD_WATCHES_MAX, &ctl->watches);
+}
+
+static bool take_value_bytes(struct ctl *ctl, const char *value)
+{
+    ctl->has_value_bytes = true;
+    return value_parse_size(value, &ctl->value_bytes) &&
+           ctl->value_bytes <= LOAD_VALUE_BYTES_MAX;
+}
+
+static bool take_write_percent(struct ctl *ctl, const char *value)
+{
+    return take_number(value, 100, &ctl->write_percent);
+}
+
+static bool take_duration(struct ctl *ctl, const char *value)
+{
+    return value_parse_duration(value, DAY_MS, &ctl->duration_ms);
+}
+
+static bool take_warm_up(struct ctl *ctl, const char *value)
+{
+    ctl->has_warm_up = true;
+    return strcmp(value, "0") == 0 || value_parse_duration(value, DAY_MS, &ctl->warm_up_ms);
+}
+
+static bool take_protocol(struct ctl *ctl, const char *value)
+{
+    for (int i = 0; i < LOAD_PROTOCOLS; i++) {
+        if (strcmp(load_protocol_name((enum load_protocol)i), value) == 0) {
+            ctl->protocol = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_path(struct ctl *ctl, const char *value)
+{
+    ctl->path = value;
+    return value[0] == '/' && value[1] != '\0';
+}
+
+static bool take_processes(struct ctl *ctl, const char *value)
+{
+    ctl->processes = value;
+    return value[0] != '\0' && value[strspn(value, "0123456789,")] == '\0';
+}
+
 #define FLAG(field) .flag = offsetof(struct ctl, field)
 
 const struct option options[] = {
@@ -430,6 +502,68 @@ const struct option options[] = {
      .expected = "a list of created, set, deleted",
      .choices = "created set deleted",
      .take = take_types},
+    {.name = "protocol",
+     .value = "NAME",
+     .help = "grpc (default), zookeeper, or etcd for a server of etcd's",
+     .expected = "grpc, zookeeper or etcd",
+     .choices = "grpc zookeeper etcd",
+     .take = take_protocol},
+    {.name = "connections",
+     .letter = 'c',
+     .value = "N",
+     .help = "over the endpoints in turn, default 16",
+     .expected = "a number from 1 to 10000",
+     .take = take_connections},
+    {.name = "in-flight",
+     .value = "N",
+     .help = "requests under way on each connection, default 16",
+     .expected = "a number from 1 to 10000",
+     .take = take_in_flight},
+    {.name = "keys",
+     .value = "N",
+     .help = "nodes that are worked on, default 10000",
+     .expected = "a number from 1 to 100000000",
+     .take = take_keys},
+    {.name = "value-size",
+     .value = "SIZE",
+     .help = "of each node, default 100",
+     .expected = "a size of at most 1M",
+     .take = take_value_bytes},
+    {.name = "write-percent",
+     .value = "N",
+     .help = "of 100 requests so many are writes, default 10",
+     .expected = "a number from 1 to 100",
+     .take = take_write_percent},
+    {.name = "watches",
+     .value = "N",
+     .help = "over the connections in turn, default one for each",
+     .expected = "a number from 1 to 1000000",
+     .take = take_watches},
+    {.name = "duration",
+     .letter = 'd',
+     .value = "TIME",
+     .help = "how long is measured, default 5s",
+     .expected = "a time such as 500ms, 10s or 2m",
+     .take = take_duration},
+    {.name = "warm-up",
+     .value = "TIME",
+     .help = "how long nothing is measured before, default 1s; 0 for none",
+     .expected = "a time such as 500ms or 10s, or 0",
+     .take = take_warm_up},
+    {.name = "path",
+     .value = "PATH",
+     .help = "parent of the nodes that are made, default a new one below /",
+     .expected = "a path below /",
+     .take = take_path},
+    {.name = "keep", .help = "leave the nodes there", FLAG(keep)},
+    {.name = "retry",
+     .help = "go on when connections break and requests are refused",
+     FLAG(retry)},
+    {.name = "processes",
+     .value = "PID,...",
+     .help = "of servers on this machine, whose CPU time is read from /proc",
+     .expected = "process ids, separated by commas",
+     .take = take_processes},
 };
 const size_t option_count = sizeof options / sizeof options[0];
 static_assert(sizeof options / sizeof options[0] <= OPTIONS_MAX, "options of one command line");

@@ -16,7 +16,7 @@
 
 #include "base/mem.h"
 #include "coord/v1/tree.pb-c.h"
-#include "tests/bench/latency.h"
+#include "load/latency.h"
 #include "tests/support/bench_client.h"
 
 enum op { OP_NONE, OP_LOAD_SET, OP_LOAD_GET, OP_LOAD_CREATE, OP_REVISION };

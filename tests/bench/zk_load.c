@@ -24,7 +24,7 @@
 
 #include "base/mem.h"
 #include "net/zookeeper/packet.h"
-#include "tests/bench/latency.h"
+#include "load/latency.h"
 
 #define ENDPOINTS_MAX 16
 #define READ_BYTES    ((size_t)256 << 10)

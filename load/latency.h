@@ -1,7 +1,7 @@
 /* Latencies in microseconds, in buckets of at most 1.6 % width: percentiles without keeping
  * samples. */
-#ifndef TESTS_BENCH_LATENCY_H
-#define TESTS_BENCH_LATENCY_H
+#ifndef LOAD_LATENCY_H
+#define LOAD_LATENCY_H
 
 #include <stddef.h>
 #include <stdint.h>
