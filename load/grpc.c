@@ -1,6 +1,6 @@
-/* HTTP/2 as a client that only makes calls (RFC 9113, RFC 7541): the request's headers are references
- * into the compression table from the second call on; a message goes straight into the connection's
- * output if the windows have room for it, else it waits in its slot. */
+/* HTTP/2 as a client that only makes calls (RFC 9113, RFC 7541): from the second call on the
+ * request's headers are references into the compression table; a message goes straight into the
+ * connection's output if the windows have room for it, else it waits in its slot. */
 #include "load/grpc.h"
 
 #include <stdio.h>
@@ -223,8 +223,8 @@ static size_t place_of(const struct h2 *h, uint32_t stream)
     return (stream >> 1) & h->stream_mask;
 }
 
-/* Ids may be left out: one is taken whose place in the table is free. A slot that has another stream
- * by now still stands in the places of its former ones. */
+/* Ids may be left out: one is taken whose place in the table is free. A slot that has another
+ * stream by now still stands in the places of its former ones. */
 static void take_stream(struct h2 *h, struct load_slot *s)
 {
     const struct load_slot *there = h->streams[place_of(h, h->next_id)];

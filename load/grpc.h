@@ -1,6 +1,6 @@
 /* gRPC for the load generator: frames and header blocks by hand, so that the generator takes little
- * of the machine that it shares with the servers. What the calls say is a `struct load_rpcs`: coord's
- * (load/rpcs_coord.c) or etcd's (load/rpcs_etcd.c). */
+ * of the machine that it shares with the servers. What the calls say is a `struct load_rpcs`:
+ * coord's (load/rpcs_coord.c) or etcd's (load/rpcs_etcd.c). */
 #ifndef LOAD_GRPC_H
 #define LOAD_GRPC_H
 

@@ -1,3 +1,4 @@
+/* One run: its phases, what is asked in each, what the answers are counted as. */
 #include "load/load.h"
 
 #include <inttypes.h>
@@ -195,7 +196,7 @@ static bool next_request(void *owner, struct load_slot *s)
         return true;
     case PHASE_WORK: return next_of_work(r, s);
     case PHASE_ONE:
-        if (r->is_over || s->connection != &r->engine.connections[0]) {
+        if (r->is_over || (r->options->work == LOAD_WATCH && !is_writer(r, s))) {
             return false;
         }
         s->op = r->one;
@@ -252,7 +253,7 @@ static void on_answered(void *owner, struct load_slot *s, bool ok, bool lost)
     }
 }
 
-/* Of ZooKeeper's events nobody knows the revision: the count of events of a round is what there is. */
+/* ZooKeeper's events do not tell their revision: there the number of a round's events must do. */
 static void on_event(void *owner, struct load_connection *c, uint64_t watch, uint64_t revision)
 {
     struct run *r = owner;

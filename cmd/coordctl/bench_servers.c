@@ -8,15 +8,21 @@
 
 #include "cmd/coordctl/doctor.h"
 
+/* Kept by name, so that what was before and after stand at the same place. */
 static bool add(struct bench_servers *s, const char *name, double cpu_s, double rss_bytes)
 {
     if (s->count == BENCH_SERVERS_MAX || isnan(cpu_s) || isnan(rss_bytes)) {
         return false;
     }
-    snprintf(s->names[s->count], sizeof s->names[0], "%s", name);
-    s->cpu_s[s->count] = cpu_s;
-    s->rss_bytes[s->count] = (uint64_t)rss_bytes;
-    s->count++;
+    size_t at = s->count++;
+    for (; at > 0 && strcmp(s->names[at - 1], name) > 0; at--) {
+        memcpy(s->names[at], s->names[at - 1], sizeof s->names[0]);
+        s->cpu_s[at] = s->cpu_s[at - 1];
+        s->rss_bytes[at] = s->rss_bytes[at - 1];
+    }
+    snprintf(s->names[at], sizeof s->names[0], "%s", name);
+    s->cpu_s[at] = cpu_s;
+    s->rss_bytes[at] = (uint64_t)rss_bytes;
     return true;
 }
 

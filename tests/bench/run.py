@@ -35,27 +35,18 @@ def rss_mib(node):
     raise harness.Failure("no VmRSS")
 
 
-def cpu_s(nodes):
-    total = 0
-    for node in nodes:
-        with open("/proc/%d/stat" % node.process.pid, encoding="ascii") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
-
-
-def load(nodes, endpoint, **options):
-    arguments = [TOOLS + "load", "--endpoints", endpoint]
-    for key, value in options.items():
-        arguments += ["--" + key.replace("_", "-")] + ([] if value is True else [str(value)])
-    before = cpu_s(nodes)
-    done = subprocess.run(arguments, stdout=subprocess.PIPE, check=False)
+def bench(nodes, endpoint, work, label, *arguments):
+    """One run of coordctl bench; its counts must agree with the revision, and nothing be refused."""
+    done = subprocess.run([harness.COORDCTL, "--endpoints", endpoint, "bench", work, "-o", "json",
+                           "--processes", ",".join(str(node.process.pid) for node in nodes),
+                           "--duration", SECONDS, *arguments],
+                          stdout=subprocess.PIPE, check=False, env=harness.clean_environment())
     if done.returncode != 0:
-        raise harness.Failure("load ended with %d" % done.returncode)
+        raise harness.Failure("coordctl bench ended with %d" % done.returncode)
     result = json.loads(done.stdout)
-    result["server_cpu_us_per_op"] = round(1e6 * (cpu_s(nodes) - before) /
-                                           max(1, result["acknowledged"]), 1)
-    print(json.dumps(result), flush=True)
+    harness.expect(result["revision_rise"] in (None, result["writes"]), "every write is there, once")
+    show(bench=label, **result)
+    return result
 
 
 def disk(scratch):
@@ -74,20 +65,18 @@ def throughput(scratch):
             cluster = harness.Cluster(scratch).start()
             nodes = cluster.nodes
             node = cluster.leader()
-        for connections, in_flight in ((1, 1), (8, 64), (16, 1024)):
-            load(nodes, node.endpoint, op="set", connections=connections, in_flight=in_flight,
-                 seconds=SECONDS, label="%d nodes" % size)
-        for connections, in_flight in ((1, 1), (16, 1024)):
-            load(nodes, node.endpoint, op="get", connections=connections, in_flight=in_flight,
-                 seconds=SECONDS, label="%d nodes" % size)
-        load(nodes, node.endpoint, op="get", connections=16, in_flight=1024, seconds=SECONDS,
-             local=True, label="%d nodes, local reads" % size)
+        label = "%d nodes" % size
+        for connections, in_flight in (("1", "1"), ("8", "8"), ("16", "64")):
+            bench(nodes, node.endpoint, "write", label, "-c", connections, "--in-flight", in_flight)
+        for connections, in_flight in (("1", "1"), ("16", "64")):
+            bench(nodes, node.endpoint, "read", label, "-c", connections, "--in-flight", in_flight)
+        bench(nodes, node.endpoint, "read", label, "-c", "16", "--in-flight", "64", "--consistency", "local")
+        for work in ("write", "read"):
+            bench(nodes, node.endpoint, work, label, "--protocol", "zookeeper")
         if size == 3:
             follower = [n for n in nodes if n is not node][0]
-            load(nodes, follower.endpoint, op="set", connections=1, in_flight=1, seconds=SECONDS,
-                 label="3 nodes, through a follower")
-            load(nodes, follower.endpoint, op="get", connections=1, in_flight=1, seconds=SECONDS,
-                 label="3 nodes, through a follower")
+            for work in ("write", "read"):
+                bench(nodes, follower.endpoint, work, "3 nodes, through a follower", "-c", "1", "--in-flight", "1")
             cluster.converge()
         for n in nodes:
             n.kill()
@@ -135,8 +124,8 @@ def memory(scratch):
     node = harness.Node(scratch, "million").start()
     harness.until(node.is_ready, "ready")
     show(bench="rss idle", nodes=1, rss_mib=rss_mib(node))
-    load([node], node.endpoint, op="create", connections=16, in_flight=1024, seconds=600,
-         keys=1000000, value_bytes=256, label="1,000,000 znodes of 256 bytes")
+    bench([node], node.endpoint, "fill", "1,000,000 znodes of 256 bytes", "--path", "/bench", "--keys", "1000000",
+          "--value-size", "256", "--in-flight", "64")
     show(bench="rss at 1,000,000 znodes", rss_mib=rss_mib(node),
          state_mib=round(node.status()["state_bytes"] / 1048576, 1))
     node.kill()
@@ -148,16 +137,15 @@ def failover(scratch):
     for _ in range(int(os.environ.get("BENCH_FAILOVERS", "20"))):
         leader = cluster.leader()
         rest = [n for n in cluster.nodes if n is not leader]
-        gap = subprocess.Popen([TOOLS + "gap", ",".join(n.endpoint for n in rest), "/bench/gap"],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        harness.expect(gap.stdout.readline().strip() == "ready", "writes flow")
-        leader.kill()
-        harness.until(lambda: any(n.status()["role"] == "leader" for n in rest), "a new leader")
+        out = os.path.join(scratch, "gap.json")
+        load = harness.Ctl(scratch, ",".join(n.endpoint for n in rest), "bench", "write", "--retry", "-c", "2",
+                           "--in-flight", "1", "--keys", "100", "--warm-up", "0", "--duration", "5s", "--path",
+                           "/bench", "--keep", "-o", "json", out=out)
         begin = rest[0].status()["applied_index"]
-        harness.until(lambda: rest[0].status()["applied_index"] > begin + 100, "writes go on")
-        gap.stdin.close()
-        gaps.append(json.loads(gap.stdout.read())["longest_gap_ms"])
-        gap.wait()
+        harness.until(lambda: rest[0].status()["applied_index"] > begin + 300, "writes flow")
+        leader.kill()
+        harness.expect(load.wait(30) == 0, load.complained())
+        gaps.append(json.loads(load.printed())["longest_gap_us"] / 1000)
         leader.start()
         harness.until(leader.is_ready, "back")
         cluster.converge()
@@ -261,12 +249,12 @@ def backup(scratch):
         cluster = harness.Cluster(os.path.join(scratch, nodes), size=3 if count <= 200000 else 1).start()
         leader = cluster.leader()
         path = os.path.join(scratch, nodes + ".db")
-        load(cluster.nodes, leader.endpoint, op="create", connections=16, in_flight=256, seconds=900,
-             keys=count, value_bytes=256, label="%d znodes of 256 bytes" % count)
+        bench(cluster.nodes, leader.endpoint, "fill", "%d znodes of 256 bytes" % count, "--path", "/bench", "--keys",
+              nodes, "--value-size", "256")
 
         def sets(label):
-            load(cluster.nodes, leader.endpoint, op="set", connections=8, in_flight=1, seconds=SECONDS,
-                 keys=count, value_bytes=256, label=label)
+            bench(cluster.nodes, leader.endpoint, "write", label, "-c", "8", "--in-flight", "1", "--path", "/bench",
+                  "--keep", "--value-size", "256")
         sets("no save")
         for name, node in [("a follower", n) for n in cluster.nodes if n is not leader][:1] + [("the leader", leader)]:
             seconds, size = save(node, path)

@@ -33,6 +33,20 @@ START_TEST(families_are_sorted_and_their_series_stay_together)
 }
 END_TEST
 
+START_TEST(time_is_counted_in_microseconds_and_shown_in_seconds)
+{
+    struct metrics *m = metrics_new();
+    struct metric *cpu = metrics_time(m, "cpu_seconds_total", NULL, "Time.");
+    metric_set(cpu, 12034567);
+    char *text = printed(m);
+    ck_assert_str_eq(text, "# HELP cpu_seconds_total Time.\n"
+                           "# TYPE cpu_seconds_total counter\n"
+                           "cpu_seconds_total 12.034567\n");
+    free(text);
+    metrics_free(m);
+}
+END_TEST
+
 START_TEST(same_name_and_labels_give_the_same_handle)
 {
     struct metrics *m = metrics_new();
@@ -103,6 +117,7 @@ static Suite *metrics_suite(void)
     Suite *suite = suite_create("metrics");
     TCase *tc = tcase_create("metrics");
     tcase_add_test(tc, families_are_sorted_and_their_series_stay_together);
+    tcase_add_test(tc, time_is_counted_in_microseconds_and_shown_in_seconds);
     tcase_add_test(tc, same_name_and_labels_give_the_same_handle);
     tcase_add_test(tc, histogram_buckets_are_cumulative_and_inclusive);
     tcase_add_test(tc, histogram_without_labels_has_no_empty_braces);
