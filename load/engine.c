@@ -12,6 +12,7 @@
 
 #define CONNECT_MS   5000
 #define GREET_US     ((uint64_t)10000000)
+#define BYE_US       ((uint64_t)3000000)
 #define RETRY_US     ((uint64_t)5000)
 #define TICK_US      ((uint64_t)1000000)
 #define EVENTS_MAX   256
@@ -369,6 +370,24 @@ bool load_engine_open(struct load_engine *e, const struct load_options *options,
         }
     }
     return !e->failed;
+}
+
+void load_engine_say_bye(struct load_engine *e)
+{
+    uint64_t until = load_now_us() + BYE_US;
+    if (e->dialect->bye == NULL || e->failed || e->options->retry) {
+        return;
+    }
+    e->user = (struct load_user){.next = nothing_to_do};
+    for (size_t i = 0; i < e->connection_count; i++) {
+        if (e->connections[i].state == LOAD_OPEN) {
+            e->dialect->bye(&e->connections[i]);
+            flush(&e->connections[i]);
+        }
+    }
+    while (e->open_count > 0 && !e->failed && load_now_us() < until) {
+        load_engine_turn(e);
+    }
 }
 
 void load_engine_close(struct load_engine *e)

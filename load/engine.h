@@ -84,6 +84,8 @@ struct load_dialect {
     void (*put)(struct load_connection *c, struct load_slot *s);
     /* Once a second: what keeps an idle connection. May be NULL. */
     void (*tick)(struct load_connection *c);
+    /* Puts what ends an open connection well; load_ended follows when it has. May be NULL. */
+    void (*bye)(struct load_connection *c);
 };
 
 extern const struct load_dialect load_grpc;
@@ -125,6 +127,8 @@ uint64_t load_now_us(void);
  * e->why says why not. To be closed either way. */
 bool load_engine_open(struct load_engine *e, const struct load_options *options, size_t extra);
 void load_engine_close(struct load_engine *e);
+/* Before that, where the server would else keep sessions and miss their clients later. */
+void load_engine_say_bye(struct load_engine *e);
 
 /* Begins what `next` offers for free slots. */
 void load_engine_fill(struct load_engine *e);

@@ -527,6 +527,7 @@ bool load_run(const struct load_options *options, struct load_result *result, ch
         snprintf(why, why_bytes, "%s",
                  r->out_of_order ? "events came out of order, or twice" : r->engine.why);
         tidy_up(r);
+        load_engine_say_bye(&r->engine);
     }
     load_engine_close(&r->engine);
     mem_free(r->seen);

@@ -19,6 +19,7 @@ struct zk {
     int32_t reply_xid;        /* that comes next */
     struct load_slot **order; /* of the requests under way, by xid */
     unsigned ticks;
+    bool is_leaving;
 };
 
 static struct zk *zk_of(const struct load_connection *c)
@@ -134,6 +135,14 @@ static void tick(struct load_connection *c)
     }
 }
 
+/* Its reply has the xid that would come next, as all have. */
+static void bye(struct load_connection *c)
+{
+    struct zk *z = zk_of(c);
+    z->is_leaving = true;
+    packet_end(&c->out, packet_begin(&c->out, z->next_xid, ZK_CLOSE_SESSION));
+}
+
 /* ---- answers ------------------------------------------------------------------------------ */
 
 static void take_greeting(struct load_connection *c, struct jute_in *in)
@@ -190,6 +199,10 @@ static void take_answer(struct load_connection *c, struct slice packet)
     }
     if (in.failed || xid != z->reply_xid) {
         load_failed(c, "a reply that is not the next");
+        return;
+    }
+    if (z->is_leaving) {
+        load_ended(c);
         return;
     }
     struct load_slot *s = z->order[(size_t)xid % c->engine->slots_each];
@@ -266,4 +279,5 @@ const struct load_dialect load_zookeeper = {
     .feed = feed,
     .put = put,
     .tick = tick,
+    .bye = bye,
 };

@@ -25,8 +25,8 @@ packages_build='gcc make libc6-dev dpkg-dev pkgconf git curl python3
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler'
 packages_lint='shellcheck cppcheck'
 packages_fuzz='clang libclang-rt-dev llvm'
-packages_bench='python3-grpcio python3-protobuf nghttp2-client'
-packages_compat="$packages_bench
+packages_bench='etcd-server zookeeper nghttp2-client gnuplot-nox'
+packages_compat="python3-grpcio python3-protobuf
     nodejs golang-go golang-google-grpc-dev golang-github-golang-protobuf-1-5-dev
     protoc-gen-go-1-5 protoc-gen-go-grpc protobuf-compiler-grpc
     zookeeper zookeeper-bin libzookeeper-mt-dev python3-kazoo"
