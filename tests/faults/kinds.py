@@ -5,6 +5,7 @@ A kind needs "loops" (file systems of their own) or "cpu" (a cgroup), or it is s
 for itself until it is undone; "leader" takes whoever leads then."""
 import errno
 import threading
+import time
 
 from damage import damage_log, damage_snapshot
 from harness import Failure, until
@@ -94,10 +95,27 @@ def bad_links(round_, _node, rng):
 
 
 # ---- disks ---------------------------------------------------------------------------------------
-def power(round_, node, _rng):
+SLOW_DISK_S = 0.3
+
+
+def slow_down(nodes):
+    """Their disks take so long from now on that what is written now is not synced when the power fails."""
+    for node in nodes:
+        node.control.set(disk_wait_ns=int(SLOW_DISK_S * 1e9))
+    time.sleep(SLOW_DISK_S * 1.5)
+
+
+def power(round_, node, rng):
+    if rng.random() < 0.5:
+        slow_down([node])
+    return cut_power(round_, node)
+
+
+def cut_power(round_, node):
     silence = round_.links.add({pair: {"cut": 1} for other in range(len(round_.machines.nodes) + 1)
                                 for pair in ((node.number, other), (other, node.number)) if other != node.number})
     node.power_off()
+    node.control.set(disk_wait_ns=0)
 
     def undo():
         silence()
@@ -106,7 +124,9 @@ def power(round_, node, _rng):
 
 
 def power_all(round_, _node, rng):
-    undone = [power(round_, node, rng) for node in round_.machines.nodes]
+    if rng.random() < 0.7:
+        slow_down(round_.machines.nodes)
+    undone = [cut_power(round_, node) for node in round_.machines.nodes]
     return lambda: [undo() for undo in undone]
 
 
@@ -261,7 +281,7 @@ KINDS = {
     "kill-all": Kind(kill_all, "all", 2, 0.1, 0.5),
     "terminate": Kind(terminate, "node", 1, 0.1, 1.0),
     "pause": Kind(pause, "node", 2, 1.0, 3.0),
-    "pause-leader": Kind(pause, "leader", 3, 1.0, 3.0),
+    "pause-leader": Kind(pause, "leader", 4, 0.4, 2.5),
     "cpu": Kind(starve, "node", 2, 0.5, 2.0, ("cpu",)),
     "isolate-leader": Kind(isolate, "leader", 4, 0.5, 2.0),
     "cut-one-way": Kind(cut_one_way, "node", 3, 0.5, 2.0),

@@ -10,7 +10,7 @@ from harness import BUILD, COORDCTL, Failure, clean_environment
 CLIENTS = BUILD + "/tests/faults/clients/clients"
 ZK_TRAFFIC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zk_traffic.py")
 SLOTS, ROTATE_MS = 5, 1000
-OVER_GRPC = {"kv": 6, "bank": 2, "lock": 3, "session": 3, "watch": 2, "late": 4}
+OVER_GRPC = {"kv": 6, "read": 5, "bank": 2, "lock": 3, "session": 3, "watch": 2, "late": 4}
 OVER_ZOOKEEPER = {"kv": 3, "bank": 1, "lock": 2, "session": 2}
 ACCOUNTS = 5
 STOP_S = 90

@@ -6,6 +6,7 @@
 #include "tests/faults/clients/worker.h"
 
 #define THINK_MS 6
+#define READ_MS  10
 
 static void pick_path(struct worker *w, char path[WORKER_PATH_BYTES])
 {
@@ -49,5 +50,16 @@ void worker_run_kv(struct worker *w)
             worker_delete(w, path, COORD_ANY_VERSION);
         }
         worker_think(w, THINK_MS);
+    }
+}
+
+/* Stays with a member that was paused or cut off, and must not be told what is no longer true. */
+void worker_run_read(struct worker *w)
+{
+    while (!worker_should_stop(w)) {
+        char path[WORKER_PATH_BYTES];
+        pick_path(w, path);
+        worker_get(w, path);
+        worker_think(w, READ_MS);
     }
 }

@@ -2,7 +2,8 @@
  *
  *   clients run DIR BEGIN_US ROTATE_MS SLOTS SEED KIND=COUNT@ENDPOINTS...
  *       one thread for each client (worker.h), a file DIR/KIND-N.history for each thread, until
- *       standard input ends. The first endpoint differs from client to client.
+ *       standard input ends. The first endpoint differs from client to client, and is the only one
+ *       of readers.
  *   clients dump ENDPOINT
  *       the change log of that member (dump.h) */
 #include <stdatomic.h>
@@ -21,12 +22,14 @@
 struct kind {
     const char *name;
     void (*run)(struct worker *w);
+    bool is_pinned; /* to one member, whatever becomes of that */
 };
 
 static const struct kind kinds[] = {
-    {"kv", worker_run_kv},       {"bank", worker_run_bank},
-    {"lock", worker_run_lock},   {"session", worker_run_session},
-    {"watch", worker_run_watch}, {"late", worker_run_late_watch},
+    {"kv", worker_run_kv, false},           {"read", worker_run_read, true},
+    {"bank", worker_run_bank, false},       {"lock", worker_run_lock, false},
+    {"session", worker_run_session, false}, {"watch", worker_run_watch, false},
+    {"late", worker_run_late_watch, false},
 };
 
 static void *worker_main(void *argument)
@@ -60,6 +63,9 @@ static bool open_worker(struct worker *w, const struct kind *kind, unsigned numb
     struct coord_error error;
     snprintf(w->name, sizeof w->name, "%s-%u", kind->name, number);
     turn_endpoints(all_endpoints, number, endpoints, sizeof endpoints);
+    if (kind->is_pinned) {
+        endpoints[strcspn(endpoints, ",")] = '\0';
+    }
     const struct coord_options options = {
         .endpoints = endpoints, .timeout_ms = TIMEOUT_MS, .note = w->name};
     if (coord_open(&options, &w->client, &error) != COORD_OK) {

@@ -79,6 +79,7 @@ struct result worker_delete(struct worker *w, const char *path, int64_t expect);
 
 /* What there is to do; each returns when it should stop. */
 void worker_run_kv(struct worker *w);
+void worker_run_read(struct worker *w);
 void worker_run_bank(struct worker *w);
 void worker_run_lock(struct worker *w);
 void worker_run_session(struct worker *w);
