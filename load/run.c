@@ -470,11 +470,11 @@ static void measure(struct run *r)
         run_phase(r, PHASE_WORK, "measuring", o->duration_ms);
     }
     result->seconds = (double)(load_now_us() - r->began_us) / 1e6;
+    if (o->retry) {
+        count_gap(r, load_now_us()); /* a pause may last until the end */
+    }
     if (o->hooks.edge != NULL) {
         o->hooks.edge(o->hooks.owner, true);
-    }
-    if (o->retry && r->last_ack_us > r->began_us) {
-        count_gap(r, load_now_us());
     }
     result->acknowledged = r->acknowledged;
     result->writes = r->writes;

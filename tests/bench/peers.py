@@ -240,7 +240,8 @@ def gap_while(bench, cluster, protocol, act, endpoints, seconds):
     with open(out, "wb") as to:
         load = subprocess.Popen([harness.COORDCTL, "--endpoints", endpoints, "bench", "write", "--protocol", protocol,
                                  "--retry", "-c", "4", "--in-flight", "1", "--keys", "50", "--warm-up", "0",
-                                 "--duration", "%gs" % seconds, "--path", "/gap", "--keep", "-o", "json"], stdout=to,
+                                 "--duration", "%gs" % seconds, "--path", "/gap", "--keep", "-o", "json",
+                                 "--processes", str(os.getpid())], stdout=to,
                                 env=harness.clean_environment())
     begin = cluster.revision()
     harness.until(lambda: cluster.revision() > begin + 200, "writes flow", 30)
