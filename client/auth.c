@@ -63,43 +63,46 @@ void auth_drop(struct coord_client *client)
     forget(&client->authorization);
 }
 
-static enum coord_code authenticate(struct coord_client *client, struct coord_error *error)
+bool auth_is_ready(const struct coord_client *client)
 {
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__AuthenticateRequest request = COORD__V1__AUTHENTICATE_REQUEST__INIT;
-    ProtobufCMessage *m;
-    request.header = &header;
-    request.user = client->user;
-    request.password = client->password;
-    enum coord_code code =
-        client_call(client, CLIENT_AUTHENTICATE, &request.base, &header, &m, error);
-    if (code != COORD_OK) {
-        return code;
-    }
-    const Coord__V1__AuthenticateReply *reply = (const Coord__V1__AuthenticateReply *)m;
-    client->authorized_until_ms =
-        socket_now_ms() + reply->ttl_ms - reply->ttl_ms / TRUST_SHARE;
-    if (!keep_token(client, reply->token)) {
-        code = client_fail(error, COORD_NO_MEMORY, "out of memory");
-    }
-    client_reply_free(m);
-    return code;
-}
-
-enum coord_code auth_prepare(struct coord_client *client, struct coord_error *error)
-{
-    struct coord_error scratch;
-    struct coord_error *e = error != NULL ? error : &scratch;
     bool is_good =
         client->authorization != NULL && socket_now_ms() < client->authorized_until_ms;
-    if (client->user == NULL || client->is_open_cluster || is_good) {
-        return COORD_OK;
-    }
-    enum coord_code code = authenticate(client, e);
-    if (code == COORD_REFUSED && e->grpc_status == (int)GRPC_FAILED_PRECONDITION) {
+    return client->user == NULL || client->is_open_cluster || is_good;
+}
+
+static void on_login(void *context, enum coord_code code, ProtobufCMessage **reply,
+                     const struct coord_error *error)
+{
+    struct coord_client *client = context;
+    struct coord_error outcome = *error;
+    client->auth_gate.call = NULL;
+    if (code == COORD_OK) {
+        const Coord__V1__AuthenticateReply *r = (const Coord__V1__AuthenticateReply *)*reply;
+        client->authorized_until_ms = socket_now_ms() + r->ttl_ms - r->ttl_ms / TRUST_SHARE;
+        if (!keep_token(client, r->token)) {
+            (void)client_fail(&outcome, COORD_NO_MEMORY, "out of memory");
+        }
+    } else if (code == COORD_REFUSED && error->grpc_status == (int)GRPC_FAILED_PRECONDITION) {
         client->is_open_cluster = true; /* authentication is not enabled */
         forget(&client->authorization);
-        return COORD_OK;
+        (void)client_fail(&outcome, COORD_OK, "%s", "");
+    }
+    gate_resume(&client->auth_gate, &outcome);
+}
+
+enum coord_code auth_wait(struct coord_client *client, struct gate_waiter *waiter,
+                          struct coord_error *error)
+{
+    enum coord_code code = COORD_OK;
+    if (client->auth_gate.call == NULL) {
+        Coord__V1__AuthenticateRequest request = COORD__V1__AUTHENTICATE_REQUEST__INIT;
+        request.user = client->user;
+        request.password = client->password;
+        code = client_start(client, CLIENT_AUTHENTICATE, &request.base, on_login, client,
+                            &client->auth_gate.call, error);
+    }
+    if (code == COORD_OK) {
+        gate_wait(&client->auth_gate, waiter);
     }
     return code;
 }

@@ -4,14 +4,18 @@
 #define CLIENT_AUTH_H
 
 #include "client/client.h"
+#include "client/gate.h"
 
 /* Takes over what the options say. */
 enum coord_code auth_take(struct coord_client *client, const struct coord_options *options,
                           struct coord_error *error);
 void auth_drop(struct coord_client *client);
 
-/* Before a call: client->authorization is good, as far as one can know, or NULL: none is needed. */
-enum coord_code auth_prepare(struct coord_client *client, struct coord_error *error);
+/* client->authorization is good, as far as one can know, or NULL: none is needed. */
+bool auth_is_ready(const struct coord_client *client);
+/* Gets a token, with all that wait for one. COORD_OK: the waiter is resumed later. */
+enum coord_code auth_wait(struct coord_client *client, struct gate_waiter *waiter,
+                          struct coord_error *error);
 /* After a call that was refused as UNAUTHENTICATED, and so did nothing. True: it is worth another
  * try, with another token. */
 bool auth_renew(struct coord_client *client);

@@ -1,5 +1,10 @@
 /* Which endpoint, how often, and what may be said about the outcome.
  *
+ *   QUEUED --> GATED --> TRYING --> (decided) --> done
+ *                ^         | ^
+ *                |         v |
+ *   (another id) +------ PAUSING
+ *
  *   decided by the cluster          -> that is it
  *   not sent, refused, UNAVAILABLE  -> not executed: again, at the next endpoint
  *   lost, no answer, UNKNOWN        -> perhaps executed: again too, as a write carries the same
@@ -14,46 +19,26 @@
  * After each round over all endpoints there is a pause, and the time for one try doubles: an
  * endpoint that accepts and never answers costs little, while a call that takes long still
  * gets through.
- */
-#include "client/call.h"
+ *
+ * GATED: a token is being asked for, or the time that a request id needs. QUEUED: as many as a
+ * server takes at a time are under way, or the oldest of them in the session is so old that its
+ * number would fall out of the window in which the cluster remembers outcomes. */
+#include "client/call_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "client/auth.h"
-#include "client/client_internal.h"
+#include "client/connections.h"
 #include "client/socket.h"
 
 #define CONNECT_MS    1000
-#define ATTEMPT_MS    2000 /* for the first round */
-#define LAST_TRY_MS   250  /* in less time an answer that says what it waited for is not bettered */
 #define SHARED_MS_MIN 100
-#define PAUSE_MS      10
 #define PAUSE_MS_MAX  200
 /* The server is told to give up so much earlier than we do, that its reason reaches us. */
 #define MARGIN_MS_MAX ((uint64_t)250)
 #define MARGIN_SHARE  8
-
-/* One call, over all its tries. */
-struct call {
-    const struct method *method;
-    struct slice request;
-    uint64_t deadline_ms;
-    uint64_t attempt_ms;
-    uint64_t pause_ms;
-    size_t tries;
-    bool maybe_executed; /* a write, by an earlier try */
-    bool was_answered;   /* some endpoint did: more telling than those that cannot be reached */
-    ProtobufCMessage *reply;
-    struct coord_error *error;
-};
-
-static bool is_write(const struct call *call)
-{
-    return call->method->kind != METHOD_READ;
-}
 
 /* ---- what replies tell ------------------------------------------------------------------ */
 
@@ -87,22 +72,6 @@ static void learn(struct coord_client *client, const ProtobufCMessage *reply)
     client->knows_time = true;
 }
 
-static enum coord_code unpack(struct call *call, struct slice message)
-{
-    bool has_no_memory;
-    call->reply = method_unpack(call->method, message.size, message.data, &has_no_memory);
-    if (call->reply != NULL && reply_header(call->reply) == NULL) { /* callers rely on it */
-        client_reply_free(call->reply);
-        call->reply = NULL;
-    }
-    if (call->reply != NULL) {
-        return COORD_OK;
-    }
-    return client_fail(call->error, has_no_memory ? COORD_NO_MEMORY : COORD_INTERNAL,
-                       has_no_memory ? "out of memory for the reply"
-                                     : "the reply cannot be decoded");
-}
-
 void client_reply_free(ProtobufCMessage *reply)
 {
     if (reply != NULL) {
@@ -110,237 +79,73 @@ void client_reply_free(ProtobufCMessage *reply)
     }
 }
 
-/* ---- one try ---------------------------------------------------------------------------- */
-
-static void drop_connection(struct coord_client *client)
+/* Of what came with OK. */
+static void unpack(struct coord_call *call, struct slice message)
 {
-    connection_close(client->connection);
-    client->connection = NULL;
+    bool has_no_memory;
+    if (call->reply != NULL) {
+        return; /* there is one to a call */
+    }
+    call->reply = method_unpack(call->method, message.size, message.data, &has_no_memory);
+    if (call->reply != NULL && reply_header(call->reply) == NULL) { /* callers rely on it */
+        client_reply_free(call->reply);
+        call->reply = NULL;
+    }
+    if (call->reply == NULL) {
+        call->reply_code = has_no_memory ? COORD_NO_MEMORY : COORD_INTERNAL;
+    }
 }
 
-/* A single endpoint keeps its connection; should that be broken, the next try finds out. */
-static void next_endpoint(struct coord_client *client)
+/* ---- the end ----------------------------------------------------------------------------- */
+
+static void forget_reply(struct coord_call *call)
 {
-    if (client->endpoint_count > 1) {
-        drop_connection(client);
-        client->current = (client->current + 1) % client->endpoint_count;
-    }
+    client_reply_free(call->reply);
+    call->reply = NULL;
+    call->reply_code = COORD_OK;
 }
 
-/* Half of what is left at most, if there are other endpoints: one that is silent must not use
- * up the time of all. The last moments go to whoever has them. */
-static uint64_t share_of_time(const struct coord_client *client, const struct call *call,
-                              uint64_t now, uint64_t wanted_ms)
+/* `call->error` says how it ended; calls `done` and frees the call. */
+void call_finish(struct coord_call *call)
 {
-    uint64_t left = call->deadline_ms > now ? call->deadline_ms - now : 0;
-    uint64_t share = client->endpoint_count > 1 && left > SHARED_MS_MIN ? left / 2 : left;
-    return wanted_ms < share ? wanted_ms : share;
-}
-
-static bool ensure_connection(struct coord_client *client, struct call *call)
-{
-    if (client->connection != NULL && connection_is_usable(client->connection)) {
-        return true;
+    struct coord_client *client = call->client;
+    enum coord_code code = call->error.code;
+    bool was_in_flight = call->state != CALL_QUEUED;
+    if (code == COORD_OK) { /* without the story of tries that did not do it */
+        call->error = (struct coord_error){.code = COORD_OK, .grpc_status = (int)GRPC_OK};
+    } else {
+        forget_reply(call);
     }
-    drop_connection(client);
-    const struct endpoint *e = &client->endpoints[client->current];
-    uint64_t now = socket_now_ms();
-    char why[300];
-    struct wire_tls tls;
-    client->connection =
-        connection_open(e->host, e->port, client_tls(client, &tls),
-                        now + share_of_time(client, call, now, CONNECT_MS), why, sizeof why);
-    if (client->connection == NULL && !call->was_answered) {
-        (void)client_fail(call->error, COORD_UNAVAILABLE, "%s: %s", e->name, why);
+    loop_timer_stop(&client->loop, &call->timer);
+    gate_leave(&call->waiter);
+    exchange_release(&call->exchange);
+    list_remove(&call->link);
+    client->calls_in_flight -= was_in_flight;
+    if (client->calls_in_flight < CALLS_IN_FLIGHT_MAX) {
+        call_start_queued(client);
     }
-    return client->connection != NULL;
-}
-
-/* True: this is the call's outcome. */
-static bool judge_answer(struct coord_client *client, struct call *call,
-                         const struct connection_answer *answer)
-{
-    enum coord_code code = client_code(answer->code, answer->outcome);
-    if (code == COORD_OK) {
-        (void)unpack(call, answer->message);
-        return true;
-    }
-    bool is_from_store = answer->outcome[0] != '\0';
-    bool is_decided = is_from_store || (code != COORD_UNKNOWN && code != COORD_TIMEOUT &&
-                                        code != COORD_UNAVAILABLE && !call->maybe_executed);
-    if (is_write(call) && (code == COORD_UNKNOWN || code == COORD_TIMEOUT)) {
-        call->maybe_executed = true;
-    }
-    call->was_answered = true;
-    const char *text = answer->text[0] != '\0' ? answer->text : grpc_code_name(answer->code);
-    (void)client_fail(call->error, code, "%s%s%s", is_decided ? "" : client_endpoint(client),
-                      is_decided ? "" : ": ", text);
-    call->error->grpc_status = (int)answer->code;
-    memcpy(call->error->outcome, answer->outcome, sizeof answer->outcome);
-    return is_decided;
-}
-
-/* True: this is the call's outcome. */
-static bool judge_silence(struct coord_client *client, struct call *call,
-                          enum connection_result result, const struct connection_answer *answer)
-{
-    bool is_unsent =
-        result == CONNECTION_NOT_SENT || (result == CONNECTION_NO_MEMORY && !answer->was_sent);
-    if (is_write(call) && !is_unsent) {
-        call->maybe_executed = true;
-    }
-    if (result == CONNECTION_NO_MEMORY) {
-        (void)client_fail(call->error, COORD_NO_MEMORY, "out of memory for the %s%s",
-                          is_unsent ? "request" : "reply",
-                          call->maybe_executed ? "; the write may have been executed" : "");
-        return true;
-    }
-    if (result == CONNECTION_TOO_LARGE) {
-        (void)client_fail(call->error, COORD_INTERNAL, "the reply is larger than %zu MiB%s",
-                          CONNECTION_REPLY_BYTES_MAX >> 20,
-                          call->maybe_executed ? "; the write may have been executed" : "");
-        return true;
-    }
-    (void)client_fail(call->error,
-                      result == CONNECTION_TIMEOUT ? COORD_TIMEOUT : COORD_UNAVAILABLE,
-                      "%s: %s", client_endpoint(client), answer->text);
-    return false;
-}
-
-static struct connection_times attempt_times(const struct coord_client *client,
-                                             const struct call *call)
-{
-    uint64_t now = socket_now_ms();
-    uint64_t ours = share_of_time(client, call, now, call->attempt_ms);
-    uint64_t margin = ours / MARGIN_SHARE < MARGIN_MS_MAX ? ours / MARGIN_SHARE : MARGIN_MS_MAX;
-    return (struct connection_times){.server_ms = now + ours - margin,
-                                     .deadline_ms = now + ours};
-}
-
-/* One try at the present endpoint. True: the outcome is in the call. */
-static bool try_once(struct coord_client *client, struct call *call)
-{
-    if (!ensure_connection(client, call)) {
-        next_endpoint(client);
-        return false;
-    }
-    struct connection_answer answer;
-    bool shows = call->method != method_get(CLIENT_AUTHENTICATE);
-    connection_authorize(client->connection, shows ? client->authorization : NULL);
-    enum connection_result result =
-        connection_call(client->connection, client_endpoint(client), call->method->path,
-                        call->request, attempt_times(client, call), &answer);
-    bool is_decided = result == CONNECTION_ANSWERED
-                          ? judge_answer(client, call, &answer)
-                          : judge_silence(client, call, result, &answer);
-    if (!is_decided) {
-        next_endpoint(client);
-    }
-    return is_decided;
-}
-
-/* ---- all tries -------------------------------------------------------------------------- */
-
-static void end_round(struct call *call)
-{
-    socket_pause(call->pause_ms, call->deadline_ms);
-    call->pause_ms = call->pause_ms * 2 > PAUSE_MS_MAX ? PAUSE_MS_MAX : call->pause_ms * 2;
-    call->attempt_ms *= 2;
+    call->done(call->context, code, &call->reply, &call->error);
+    forget_reply(call);
+    free(call->body);
+    free(call);
 }
 
 /* Out of time, or refused in a way that says nothing about an earlier try. */
-static enum coord_code give_up(const struct coord_client *client, struct call *call)
+void call_give_up(struct coord_call *call)
 {
-    struct coord_error *error = call->error;
+    struct coord_error *error = &call->error;
     size_t size = strlen(error->message);
-    if (call->tries == 0) {
-        return client_fail(error, COORD_TIMEOUT, "no time left to try");
-    }
-    if (call->maybe_executed) {
+    if (error->code == COORD_OK) {
+        (void)client_fail(error, COORD_TIMEOUT, "no time left to try");
+    } else if (call->maybe_executed) {
         error->code = COORD_UNKNOWN;
         snprintf(error->message + size, sizeof error->message - size,
                  "; the write may have been executed");
-    } else if (client->endpoint_count > 1) {
+    } else if (call->client->endpoint_count > 1) {
         snprintf(error->message + size, sizeof error->message - size,
-                 "; none of %zu endpoints could do it", client->endpoint_count);
+                 "; none of %zu endpoints could do it", call->client->endpoint_count);
     }
-    return error->code;
-}
-
-static enum coord_code run(struct coord_client *client, struct call *call)
-{
-    call->attempt_ms = ATTEMPT_MS;
-    call->pause_ms = PAUSE_MS;
-    while (socket_now_ms() < call->deadline_ms) {
-        bool is_decided = try_once(client, call);
-        call->tries++;
-        if (is_decided) {
-            if (call->reply != NULL) {
-                learn(client, call->reply);
-                return COORD_OK;
-            }
-            return call->error->code;
-        }
-        if (call->error->code == COORD_TIMEOUT &&
-            socket_now_ms() + LAST_TRY_MS >= call->deadline_ms) {
-            break;
-        }
-        if (call->tries % client->endpoint_count == 0) {
-            end_round(call);
-        }
-    }
-    return give_up(client, call);
-}
-
-static enum coord_code run_request(struct coord_client *client, struct call *call,
-                                   const ProtobufCMessage *request)
-{
-    size_t size = protobuf_c_message_get_packed_size(request);
-    uint8_t *bytes = malloc(size > 0 ? size : 1);
-    if (bytes == NULL) {
-        return client_fail(call->error, COORD_NO_MEMORY, "out of memory for the request");
-    }
-    protobuf_c_message_pack(request, bytes);
-    call->request = slice_make(bytes, size);
-    enum coord_code code = run(client, call);
-    free(bytes);
-    return code;
-}
-
-/* ---- writes ----------------------------------------------------------------------------- */
-
-/* The first write of a client, unless a read came before it, costs one more round trip: its
- * request id needs the cluster's time, which every reply carries. */
-static enum coord_code learn_time(struct coord_client *client, uint64_t deadline_ms,
-                                  struct coord_error *error)
-{
-    if (client->knows_time) {
-        return COORD_OK;
-    }
-    struct call call = {.method = method_get(CLIENT_STATUS),
-                        .request = slice_make("", 0),
-                        .deadline_ms = deadline_ms,
-                        .error = error};
-    enum coord_code code = run(client, &call);
-    client_reply_free(call.reply);
-    return code;
-}
-
-static enum coord_code make_request_id(struct coord_client *client, Coord__V1__RequestId *id,
-                                       struct call *call)
-{
-    uint64_t words[2];
-    enum coord_code code = learn_time(client, call->deadline_ms, call->error);
-    if (code != COORD_OK) {
-        return code;
-    }
-    if (getrandom(words, sizeof words, 0) != (ssize_t)sizeof words) {
-        return client_fail(call->error, COORD_INTERNAL, "the system gives no random numbers");
-    }
-    id->issued_ms = client->cluster_ms + (socket_now_ms() - client->cluster_ms_at);
-    id->high = words[0];
-    id->low = words[1];
-    return COORD_OK;
+    call_finish(call);
 }
 
 /* Refused for its request id's time alone, so that this try did nothing. */
@@ -350,130 +155,261 @@ static bool id_was_refused(const struct coord_error *error)
            strcmp(error->outcome, "REQUEST_FUTURE") == 0;
 }
 
-/* A request id each time it is tried for the first time. */
-static enum coord_code run_with_id(struct coord_client *client, struct call *call,
-                                   const ProtobufCMessage *request,
-                                   Coord__V1__RequestHeader *header)
-{
-    Coord__V1__RequestId id = COORD__V1__REQUEST_ID__INIT;
-    enum coord_code code = COORD_INTERNAL;
-    header->request_id = &id;
-    /* What a client knows of the cluster's time grows wrong while the cluster has no leader, as
-     * its clock stands still then. So time is asked for anew once. */
-    for (int ids = 0; ids < 2; ids++) {
-        code = make_request_id(client, &id, call);
-        if (code != COORD_OK) {
-            break;
-        }
-        code = run_request(client, call, request);
-        if (code == COORD_OK || !id_was_refused(call->error)) {
-            break;
-        }
-        if (call->maybe_executed) { /* the earlier try has been forgotten, or is still on its
-                                       way */
-            code = give_up(client, call);
-            break;
-        }
-        client->knows_time = false;
-    }
-    header->request_id = NULL;
-    return code;
-}
-
-/* In the name of the session: its sequence numbers take the place of request ids. All earlier
- * calls have returned, and none of them will be repeated. */
-static enum coord_code run_in_sequence(struct coord_client *client, struct call *call,
-                                       const ProtobufCMessage *request,
-                                       Coord__V1__RequestHeader *header)
-{
-    header->session->sequence = ++client->session.sequence;
-    header->session->answered_to = client->session.sequence - 1;
-    return run_request(client, call, request);
-}
-
 /* A session that has ended, or that another process has taken over and used, remembers no
  * outcomes: such a refusal says nothing about an earlier try that was lost. */
-static bool is_forgotten(const struct call *call)
+static bool is_forgotten(const struct coord_error *error)
 {
-    return strcmp(call->error->outcome, "NO_SESSION") == 0 ||
-           strcmp(call->error->outcome, "SEQUENCE_EXPIRED") == 0;
+    return strcmp(error->outcome, "NO_SESSION") == 0 ||
+           strcmp(error->outcome, "SEQUENCE_EXPIRED") == 0;
 }
 
-static enum coord_code run_write(struct coord_client *client, struct call *call,
-                                 const ProtobufCMessage *request,
-                                 Coord__V1__RequestHeader *header)
+/* The outcome is in the call; some outcomes ask for another beginning. */
+static void decided(struct coord_call *call)
 {
-    bool is_in_session = header->session != NULL;
-    header->note = client->note;
-    enum coord_code code = is_in_session && client->session.has_sequence
-                               ? run_in_sequence(client, call, request, header)
-                               : run_with_id(client, call, request, header);
-    if (!is_in_session || code == COORD_OK || !is_forgotten(call)) {
-        return code;
+    struct coord_client *client = call->client;
+    const struct coord_error *error = &call->error;
+    if (error->code == COORD_OK) {
+        learn(client, call->reply);
+        call_finish(call);
+        return;
     }
-    client->session.has_ended =
-        client->session.has_ended || strcmp(call->error->outcome, "NO_SESSION") == 0;
-    return call->maybe_executed ? give_up(client, call) : code;
+    bool is_void = error->code == COORD_DENIED &&
+                   error->grpc_status == (int)GRPC_UNAUTHENTICATED && !call->is_login;
+    if (is_void && !call->was_renewed && auth_renew(client)) {
+        call->was_renewed = true;
+        call_prepare(call);
+        return;
+    }
+    /* What a client knows of the cluster's time grows wrong while the cluster has no leader, as
+     * its clock stands still then. So time is asked for anew once. */
+    if (call->has_id && id_was_refused(error) && !call->maybe_executed && !call->had_other_id) {
+        call->had_other_id = true;
+        call->has_id = false;
+        client->knows_time = false;
+        call_prepare(call);
+        return;
+    }
+    if (call_is_write(call) && call->session_id != 0 &&
+        strcmp(error->outcome, "NO_SESSION") == 0) {
+        session_has_ended(client, call->session_id, error);
+    }
+    /* Refused for its id's time, or forgotten: the earlier try is still on its way, or has been
+     * forgotten too. */
+    bool says_nothing = (call->has_id && id_was_refused(error)) ||
+                        (call->session_id != 0 && is_forgotten(error));
+    if (call->maybe_executed && says_nothing) {
+        call_give_up(call);
+    } else {
+        call_finish(call);
+    }
 }
 
-static enum coord_code call_once(struct coord_client *client, enum client_method method,
-                                 ProtobufCMessage *request, Coord__V1__RequestHeader *header,
-                                 ProtobufCMessage **reply, struct coord_error *error)
+/* ---- one try ---------------------------------------------------------------------------- */
+
+static const char *endpoint_of(const struct coord_call *call)
 {
-    struct coord_error scratch;
-    Coord__V1__SessionRef session = COORD__V1__SESSION_REF__INIT;
-    struct call call = {
-        .method = method_get(method),
-        .deadline_ms = socket_now_ms() + client->timeout_ms,
-        .error = error != NULL ? error : &scratch,
-    };
-    *call.error = (struct coord_error){.code = COORD_OK, .grpc_status = -1};
-    header->consistency = (Coord__V1__Consistency)client->consistency;
-    header->bound_ms = client->bound_ms;
-    header->min_index = client->applied_index;
-    session.id = client->session.id;
-    header->session = session.id != 0 && call.method->kind != METHOD_SESSION ? &session : NULL;
-    enum coord_code code = is_write(&call) ? run_write(client, &call, request, header)
-                                           : run_request(client, &call, request);
-    header->session = NULL;
-    *reply = call.reply;
-    if (code == COORD_OK) { /* the story of tries that did not do it */
-        *call.error = (struct coord_error){.code = COORD_OK, .grpc_status = (int)GRPC_OK};
-    }
-    return code;
+    return call->client->endpoints[call->endpoint].name;
 }
 
-enum coord_code client_call(struct coord_client *client, enum client_method method,
-                            ProtobufCMessage *request, Coord__V1__RequestHeader *header,
-                            ProtobufCMessage **reply, struct coord_error *error)
+/* The first call that fails there moves all of them on. */
+static void next_endpoint(struct coord_call *call)
 {
-    struct coord_error scratch;
-    struct coord_error *e = error != NULL ? error : &scratch;
-    if (method == CLIENT_AUTHENTICATE) {
-        return call_once(client, method, request, header, reply, e);
+    struct coord_client *client = call->client;
+    if (client->current == call->endpoint) {
+        client->current = (client->current + 1) % client->endpoint_count;
     }
-    enum coord_code code = COORD_OK;
-    for (int tries = 0; tries < 2; tries++) {
-        *reply = NULL;
-        code = auth_prepare(client, e);
-        if (code != COORD_OK) {
-            return code;
+}
+
+/* Half of what is left at most, if there are other endpoints: one that is silent must not use
+ * up the time of all. The last moments go to whoever has them. */
+static uint64_t share_of_time(const struct coord_call *call, uint64_t now, uint64_t wanted_ms)
+{
+    uint64_t left = call->deadline_ms > now ? call->deadline_ms - now : 0;
+    uint64_t share = call->client->endpoint_count > 1 && left > SHARED_MS_MIN ? left / 2 : left;
+    return wanted_ms < share ? wanted_ms : share;
+}
+
+/* True: this is the call's outcome. */
+static bool judge_answer(struct coord_call *call)
+{
+    const struct exchange_answer *answer = &call->exchange.answer;
+    enum coord_code code = client_code(answer->code, answer->outcome);
+    if (code == COORD_OK) {
+        if (call->reply != NULL) {
+            call->error.code = COORD_OK;
+        } else if (call->reply_code == COORD_NO_MEMORY) {
+            (void)client_fail(&call->error, COORD_NO_MEMORY, "out of memory for the reply");
+        } else {
+            (void)client_fail(&call->error, COORD_INTERNAL,
+                              call->reply_code != COORD_OK ? "the reply cannot be decoded"
+                                                           : "the reply has no message");
+            call->error.grpc_status = (int)GRPC_INTERNAL;
         }
-        code = call_once(client, method, request, header, reply, e);
-        bool is_void = code == COORD_DENIED && e->grpc_status == (int)GRPC_UNAUTHENTICATED;
-        if (!is_void || !auth_renew(client)) {
-            return code;
-        }
+        return true;
     }
-    return code;
+    bool is_from_store = answer->outcome[0] != '\0';
+    bool is_decided = is_from_store || (code != COORD_UNKNOWN && code != COORD_TIMEOUT &&
+                                        code != COORD_UNAVAILABLE && !call->maybe_executed);
+    if (call_is_write(call) && (code == COORD_UNKNOWN || code == COORD_TIMEOUT)) {
+        call->maybe_executed = true;
+    }
+    call->was_answered = true;
+    const char *text = answer->text[0] != '\0' ? answer->text : grpc_code_name(answer->code);
+    (void)client_fail(&call->error, code, "%s%s%s", is_decided ? "" : endpoint_of(call),
+                      is_decided ? "" : ": ", text);
+    call->error.grpc_status = (int)answer->code;
+    memcpy(call->error.outcome, answer->outcome, sizeof answer->outcome);
+    return is_decided;
 }
 
-const char *client_authorization(const struct coord_client *client)
+static const char *executed_text(const struct coord_call *call)
 {
-    return client->authorization;
+    return call->maybe_executed ? "; the write may have been executed" : "";
 }
 
-const char *client_endpoint(const struct coord_client *client)
+/* True: this is the call's outcome. */
+static bool judge_silence(struct coord_call *call, enum exchange_result result, bool timed_out)
 {
-    return client->endpoints[client->current].name;
+    const struct exchange_answer *answer = &call->exchange.answer;
+    struct coord_error *error = &call->error;
+    bool is_unsent = result == EXCHANGE_NOT_SENT || result == EXCHANGE_UNREACHABLE ||
+                     (result == EXCHANGE_NO_MEMORY && !answer->was_sent);
+    call->maybe_executed = call->maybe_executed || (call_is_write(call) && !is_unsent);
+    switch (result) {
+    case EXCHANGE_NO_MEMORY:
+        (void)client_fail(error, COORD_NO_MEMORY, "out of memory for the %s%s",
+                          is_unsent ? "request" : "reply", executed_text(call));
+        return true;
+    case EXCHANGE_TOO_LARGE:
+        (void)client_fail(error, COORD_INTERNAL, "the reply is larger than %zu MiB%s",
+                          EXCHANGE_MESSAGE_BYTES_MAX >> 20, executed_text(call));
+        return true;
+    case EXCHANGE_UNREACHABLE:
+        if (call->was_answered) { /* more telling than those that cannot be reached */
+            return false;
+        }
+        break;
+    default: break;
+    }
+    (void)client_fail(error, timed_out ? COORD_TIMEOUT : COORD_UNAVAILABLE, "%s: %s",
+                      endpoint_of(call), answer->text);
+    return false;
+}
+
+/* ---- all tries -------------------------------------------------------------------------- */
+
+static void end_round(struct coord_call *call)
+{
+    uint64_t until = socket_now_ms() + client_jitter(call->client, call->pause_ms);
+    call->pause_ms = call->pause_ms * 2 > PAUSE_MS_MAX ? PAUSE_MS_MAX : call->pause_ms * 2;
+    call->attempt_ms *= 2;
+    call->state = CALL_PAUSING;
+    loop_timer_set(&call->client->loop, &call->timer,
+                   until < call->deadline_ms ? until : call->deadline_ms);
+}
+
+/* A try is over. */
+static void judged(struct coord_call *call, bool is_decided)
+{
+    if (is_decided) {
+        decided(call);
+        return;
+    }
+    forget_reply(call);
+    next_endpoint(call);
+    call->tries++;
+    uint64_t now = socket_now_ms();
+    bool is_late =
+        call->error.code == COORD_TIMEOUT && now + CALL_LAST_TRY_MS >= call->deadline_ms;
+    if (is_late || now >= call->deadline_ms) {
+        call_give_up(call);
+    } else if (call->tries % call->client->endpoint_count == 0) {
+        end_round(call);
+    } else {
+        call_try(call);
+    }
+}
+
+static void on_changed(struct exchange *x)
+{
+    struct coord_call *call = LOOP_OF(x, struct coord_call, exchange);
+    struct slice message;
+    enum exchange_result result;
+    while ((result = exchange_take(x, &message)) == EXCHANGE_MESSAGE) {
+        unpack(call, message);
+    }
+    if (result != EXCHANGE_QUIET) {
+        judged(call, result == EXCHANGE_ANSWERED ? judge_answer(call)
+                                                 : judge_silence(call, result, false));
+    }
+}
+
+void call_on_timer(struct loop_timer *t)
+{
+    struct coord_call *call = LOOP_OF(t, struct coord_call, timer);
+    if (call->state == CALL_UNSENT) {
+        judged(call, judge_silence(call, call->unsent, false));
+    } else if (call->state == CALL_FAILED) {
+        call_finish(call);
+    } else if (call->state == CALL_TRYING) {
+        exchange_give_up(&call->exchange);
+        snprintf(call->exchange.answer.text, sizeof call->exchange.answer.text,
+                 "no answer in time");
+        judged(call, judge_silence(call, EXCHANGE_LOST, true));
+    } else if (call->state == CALL_PAUSING && socket_now_ms() < call->deadline_ms) {
+        call_try(call);
+    } else {
+        call_give_up(call);
+    }
+}
+
+/* Sends the request. Not EXCHANGE_QUIET: it did not go out. */
+static enum exchange_result send_request(struct coord_call *call, struct connection *c,
+                                         uint64_t server_ms)
+{
+    struct slice message;
+    uint8_t *memory = call_pack(call, &message);
+    const struct exchange_request request = {
+        .path = call->method->path,
+        .authorization = call->is_login ? NULL : call->client->authorization,
+        .timeout_ms = server_ms > 0 ? server_ms : 1,
+        .changed = on_changed};
+    enum exchange_result result =
+        memory != NULL ? exchange_begin(c, &call->exchange, &request) : EXCHANGE_NO_MEMORY;
+    if (result == EXCHANGE_QUIET && !exchange_send(&call->exchange, message)) {
+        exchange_cancel(&call->exchange);
+        result = EXCHANGE_NO_MEMORY;
+    }
+    free(memory);
+    exchange_finish(&call->exchange);
+    call->exchange.answer.was_sent = false;
+    return result;
+}
+
+/* One try at the present endpoint. */
+void call_try(struct coord_call *call)
+{
+    struct coord_client *client = call->client;
+    uint64_t now = socket_now_ms();
+    uint64_t ours = share_of_time(call, now, call->attempt_ms);
+    uint64_t margin = ours / MARGIN_SHARE < MARGIN_MS_MAX ? ours / MARGIN_SHARE : MARGIN_MS_MAX;
+    call->state = CALL_TRYING;
+    call->endpoint = client->current;
+    struct connection *c =
+        connections_get(client, &client->endpoints[call->endpoint], CONNECTION_FOR_CALLS,
+                        now + share_of_time(call, now, CONNECT_MS));
+    enum exchange_result result = EXCHANGE_UNREACHABLE;
+    if (c == NULL) {
+        snprintf(call->exchange.answer.text, sizeof call->exchange.answer.text,
+                 "out of memory");
+    } else {
+        result = send_request(call, c, ours - margin);
+    }
+    if (result == EXCHANGE_QUIET) {
+        loop_timer_set(&client->loop, &call->timer, now + ours);
+    } else {
+        call->unsent = result; /* not told before client_start has returned */
+        call->state = CALL_UNSENT;
+        loop_timer_set(&client->loop, &call->timer, 0);
+    }
 }

@@ -8,10 +8,21 @@
 #include "client/method.h"
 #include "coord/v1/types.pb-c.h"
 
-/* Sends `request`, whose header field must be `header` (filled in here: consistency, note,
- * session, request id), until it is decided or the client's timeout has passed. On COORD_OK
- * `reply` is the caller's: client_reply_free. Else it is NULL and `error` (may be NULL) says
- * why. */
+/* What has come of a call. `*reply` is NULL but for COORD_OK, and freed afterwards unless it is
+ * taken, by setting it to NULL. `error` is never NULL. */
+typedef void (*call_done_fn)(void *context, enum coord_code code, ProtobufCMessage **reply,
+                             const struct coord_error *error);
+
+/* Begins to send `request`, borrowed, whose header is made here whatever it has: consistency,
+ * note, session, request id. `done` is called once, when it is decided or the client's timeout has
+ * passed, and never before this returns. COORD_NO_MEMORY: it never is. `out` (may be NULL) is
+ * valid until `done`. */
+enum coord_code client_start(struct coord_client *client, enum client_method method,
+                             ProtobufCMessage *request, call_done_fn done, void *context,
+                             struct coord_call **out, struct coord_error *error);
+
+/* The same, waiting for it. On COORD_OK `reply` is the caller's: client_reply_free. Else it is
+ * NULL and `error` (may be NULL) says why. `header` is the request's, and is not looked at. */
 enum coord_code client_call(struct coord_client *client, enum client_method method,
                             ProtobufCMessage *request, Coord__V1__RequestHeader *header,
                             ProtobufCMessage **reply, struct coord_error *error);
@@ -30,5 +41,8 @@ const char *client_authorization(const struct coord_client *client);
 /* The endpoint that the next call begins with, after a successful one the one that answered:
  * "host:port". */
 const char *client_endpoint(const struct coord_client *client);
+
+/* The client closes: all calls are canceled. */
+void call_close_all(struct coord_client *client);
 
 #endif

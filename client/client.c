@@ -1,15 +1,17 @@
-/* The typed calls: arguments into messages, replies into what the caller keeps. */
+/* The client: its options, its beginning and end, and how it is driven. */
 #include "client/client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "client/auth.h"
 #include "client/call.h"
 #include "client/client_internal.h"
-#include "client/convert.h"
+#include "client/connections.h"
 #include "client/session.h"
+#include "client/socket.h"
 
 #define TIMEOUT_MS 5000
 
@@ -90,6 +92,22 @@ static enum coord_code apply_options(struct coord_client *client,
                : COORD_OK;
 }
 
+static void init(struct coord_client *client, const struct coord_loop *host)
+{
+    loop_init(&client->loop, host);
+    list_init(&client->connections);
+    list_init(&client->calls);
+    list_init(&client->queued_calls);
+    list_init(&client->snapshots);
+    gate_init(&client->auth_gate);
+    gate_init(&client->time_gate);
+    session_init(client);
+    keepalive_init(&client->lease_keepalive, client, CLIENT_KEEP_LEASE);
+    if (getrandom(&client->random, sizeof client->random, 0) < 0) {
+        client->random = (uint64_t)(uintptr_t)client ^ socket_now_ms();
+    }
+}
+
 enum coord_code coord_open(const struct coord_options *options, struct coord_client **out,
                            struct coord_error *error)
 {
@@ -98,7 +116,9 @@ enum coord_code coord_open(const struct coord_options *options, struct coord_cli
     if (client == NULL) {
         return client_fail(error, COORD_NO_MEMORY, "out of memory");
     }
-    enum coord_code code = apply_options(client, options != NULL ? options : &defaults, error);
+    options = options != NULL ? options : &defaults;
+    init(client, options->loop);
+    enum coord_code code = apply_options(client, options, error);
     if (code != COORD_OK) {
         coord_close(client);
         return code;
@@ -107,254 +127,118 @@ enum coord_code coord_open(const struct coord_options *options, struct coord_cli
     return client_fail(error, COORD_OK, "%s", "");
 }
 
+static void destroy(struct coord_client *client)
+{
+    client->is_closing = true;
+    client->depth++; /* callbacks that are told of the end must not wait */
+    call_close_all(client);
+    snapshot_close_all(client);
+    session_forget(client);
+    keepalive_close(&client->lease_keepalive);
+    connections_close(client);
+    auth_drop(client);
+    tls_context_free(client->tls_context);
+    loop_close(&client->loop);
+    free(client->server_name);
+    free(client->note);
+    free(client);
+}
+
 void coord_close(struct coord_client *client)
 {
-    if (client != NULL) {
-        session_forget(&client->session);
-        auth_drop(client);
-        keepalive_close(&client->lease_keepalive);
-        connection_close(client->connection);
-        tls_context_free(client->tls_context);
-        free(client->server_name);
-        free(client->note);
-        free(client);
+    if (client == NULL) {
+        return;
     }
+    if (client->depth > 0) {
+        client->is_closing = true;
+        return;
+    }
+    destroy(client);
+}
+
+/* ---- being driven ------------------------------------------------------------------------ */
+
+void client_enter(struct coord_client *client)
+{
+    client->depth++;
+}
+
+void client_leave(struct coord_client *client)
+{
+    client->depth--;
+    if (client->depth > 0) {
+        return;
+    }
+    if (client->is_closing) {
+        destroy(client);
+    } else {
+        loop_tell(&client->loop);
+    }
+}
+
+enum coord_code client_wait(struct coord_client *client, const bool *is_done,
+                            uint64_t deadline_ms, struct coord_error *error)
+{
+    if (client->depth > 0) {
+        return client_fail(error, COORD_INVALID, "no call inside a callback may wait");
+    }
+    client_enter(client);
+    while (!*is_done && socket_now_ms() < deadline_ms) {
+        loop_wait(&client->loop, deadline_ms);
+    }
+    client_leave(client);
+    return COORD_OK;
+}
+
+uint64_t client_jitter(struct coord_client *client, uint64_t ms)
+{
+    client->random = client->random * 6364136223846793005u + 1442695040888963407u;
+    return ms / 2 + (client->random >> 33) % (ms + 1);
+}
+
+void coord_ready(struct coord_client *client, int fd)
+{
+    client_enter(client);
+    loop_ready(&client->loop, fd);
+    client_leave(client);
+}
+
+void coord_due(struct coord_client *client)
+{
+    client_enter(client);
+    client->loop.told_ms = LOOP_NEVER;
+    loop_fire(&client->loop);
+    client_leave(client);
+}
+
+size_t coord_wants(const struct coord_client *client, struct coord_want *wants, size_t room)
+{
+    const struct loop *l = &client->loop;
+    for (size_t i = 0; i < l->count && i < room; i++) {
+        wants[i] = (struct coord_want){.fd = l->fds[i]->fd, .events = l->fds[i]->events};
+    }
+    return l->count;
+}
+
+uint64_t coord_wait_ms(const struct coord_client *client)
+{
+    uint64_t due_ms = loop_due_ms(&client->loop);
+    uint64_t now = socket_now_ms();
+    return due_ms == LOOP_NEVER ? COORD_FOREVER : due_ms > now ? due_ms - now : 0;
+}
+
+enum coord_code coord_run(struct coord_client *client, uint32_t timeout_ms)
+{
+    if (client->depth > 0) {
+        return COORD_INVALID;
+    }
+    client_enter(client);
+    loop_wait(&client->loop, socket_now_ms() + timeout_ms);
+    client_leave(client);
+    return COORD_OK;
 }
 
 uint64_t coord_revision(const struct coord_client *client)
 {
     return client->revision;
-}
-
-/* Fills `expect` and points `out` to it, unless any version will do. */
-static enum coord_code expect_version(int64_t version, Coord__V1__Expect *expect,
-                                      Coord__V1__Expect **out, struct coord_error *error)
-{
-    if (version == COORD_ANY_VERSION) {
-        return COORD_OK;
-    }
-    if (version < 0 || version >= UINT32_MAX) {
-        return client_fail(error, COORD_INVALID, "version %lld is no node's version",
-                           (long long)version);
-    }
-    coord__v1__expect__init(expect);
-    expect->version = (uint32_t)version;
-    *out = expect;
-    return COORD_OK;
-}
-
-/* ---- calls ------------------------------------------------------------------------------ */
-
-enum coord_code coord_create_with(struct coord_client *client, const char *path,
-                                  const void *data, size_t bytes,
-                                  const struct coord_create_options *options, char **real_path,
-                                  struct coord_stat *stat, struct coord_error *error)
-{
-    static const struct coord_create_options defaults = {.kind = COORD_PERSISTENT};
-    const struct coord_create_options *o = options != NULL ? options : &defaults;
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__CreateRequest request = COORD__V1__CREATE_REQUEST__INIT;
-    ProtobufCMessage *m;
-    request.header = &header;
-    request.path = convert_text(path);
-    request.data = convert_bytes(data, bytes);
-    request.kind = (Coord__V1__Kind)o->kind;
-    request.sequential = (o->flags & COORD_SEQUENTIAL) != 0;
-    request.make_parents = (o->flags & COORD_MAKE_PARENTS) != 0;
-    request.lease = o->lease;
-    request.ttl_ms = o->ttl_ms;
-    enum coord_code code =
-        client_call(client, CLIENT_CREATE, &request.base, &header, &m, error);
-    if (code != COORD_OK) {
-        return code;
-    }
-    const Coord__V1__CreateReply *reply = (const Coord__V1__CreateReply *)m;
-    char *copy = real_path != NULL ? strdup(reply->path) : NULL;
-    if (real_path != NULL && copy == NULL) {
-        code = client_fail(error, COORD_NO_MEMORY, "out of memory; %s was created", path);
-    } else {
-        if (real_path != NULL) {
-            *real_path = copy;
-        }
-        convert_stat(reply->stat, stat);
-    }
-    client_reply_free(m);
-    return code;
-}
-
-enum coord_code coord_create(struct coord_client *client, const char *path, const void *data,
-                             size_t bytes, int flags, char **real_path, struct coord_stat *stat,
-                             struct coord_error *error)
-{
-    const struct coord_create_options options = {.flags = flags};
-    return coord_create_with(client, path, data, bytes, &options, real_path, stat, error);
-}
-
-enum coord_code coord_get_at(struct coord_client *client, const char *path, uint64_t revision,
-                             void **data, size_t *bytes, struct coord_stat *stat,
-                             struct coord_error *error)
-{
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__GetRequest request = COORD__V1__GET_REQUEST__INIT;
-    ProtobufCMessage *m;
-    request.header = &header;
-    request.path = convert_text(path);
-    request.revision = revision;
-    enum coord_code code = client_call(client, CLIENT_GET, &request.base, &header, &m, error);
-    if (code != COORD_OK) {
-        return code;
-    }
-    const Coord__V1__GetReply *reply = (const Coord__V1__GetReply *)m;
-    char *copy = convert_copy(reply->data.data, reply->data.len);
-    if (copy == NULL) {
-        code = client_fail(error, COORD_NO_MEMORY, "out of memory for the value");
-    } else {
-        *data = copy;
-        if (bytes != NULL) {
-            *bytes = reply->data.len;
-        }
-        convert_stat(reply->stat, stat);
-    }
-    client_reply_free(m);
-    return code;
-}
-
-enum coord_code coord_get(struct coord_client *client, const char *path, void **data,
-                          size_t *bytes, struct coord_stat *stat, struct coord_error *error)
-{
-    return coord_get_at(client, path, 0, data, bytes, stat, error);
-}
-
-enum coord_code coord_exists(struct coord_client *client, const char *path, bool *exists,
-                             struct coord_stat *stat, struct coord_error *error)
-{
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__ExistsRequest request = COORD__V1__EXISTS_REQUEST__INIT;
-    ProtobufCMessage *m;
-    request.header = &header;
-    request.path = convert_text(path);
-    enum coord_code code =
-        client_call(client, CLIENT_EXISTS, &request.base, &header, &m, error);
-    if (code == COORD_OK) {
-        const Coord__V1__ExistsReply *reply = (const Coord__V1__ExistsReply *)m;
-        *exists = reply->exists;
-        convert_stat(reply->stat, stat);
-    }
-    client_reply_free(m);
-    return code;
-}
-
-enum coord_code coord_set(struct coord_client *client, const char *path, const void *data,
-                          size_t bytes, int64_t version, struct coord_stat *stat,
-                          struct coord_error *error)
-{
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__SetRequest request = COORD__V1__SET_REQUEST__INIT;
-    Coord__V1__Expect expect;
-    ProtobufCMessage *m;
-    enum coord_code code = expect_version(version, &expect, &request.expect, error);
-    if (code != COORD_OK) {
-        return code;
-    }
-    request.header = &header;
-    request.path = convert_text(path);
-    request.data = convert_bytes(data, bytes);
-    code = client_call(client, CLIENT_SET, &request.base, &header, &m, error);
-    if (code == COORD_OK) {
-        convert_stat(((const Coord__V1__SetReply *)m)->stat, stat);
-    }
-    client_reply_free(m);
-    return code;
-}
-
-enum coord_code coord_delete(struct coord_client *client, const char *path, int64_t version,
-                             bool recursive, uint64_t *count, struct coord_error *error)
-{
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__DeleteRequest request = COORD__V1__DELETE_REQUEST__INIT;
-    Coord__V1__Expect expect;
-    ProtobufCMessage *m;
-    enum coord_code code = expect_version(version, &expect, &request.expect, error);
-    if (code != COORD_OK) {
-        return code;
-    }
-    request.header = &header;
-    request.path = convert_text(path);
-    request.recursive = recursive;
-    code = client_call(client, CLIENT_DELETE, &request.base, &header, &m, error);
-    if (code == COORD_OK && count != NULL) {
-        *count = ((const Coord__V1__DeleteReply *)m)->count;
-    }
-    client_reply_free(m);
-    return code;
-}
-
-/* Appends one page; the component behind the last '/' is the child's name. */
-static bool append_names(struct coord_names *list, const Coord__V1__ListReply *page)
-{
-    char **names = realloc(list->names, (list->count + page->n_entries + 1) * sizeof *names);
-    if (names == NULL) {
-        return false;
-    }
-    list->names = names;
-    for (size_t i = 0; i < page->n_entries; i++) {
-        const char *slash = strrchr(page->entries[i]->path, '/');
-        char *name = strdup(slash != NULL ? slash + 1 : page->entries[i]->path);
-        if (name == NULL) {
-            return false;
-        }
-        list->names[list->count++] = name;
-    }
-    return true;
-}
-
-enum coord_code coord_list(struct coord_client *client, const char *path,
-                           struct coord_names *list, struct coord_error *error)
-{
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__ListRequest request = COORD__V1__LIST_REQUEST__INIT;
-    ProtobufCMessage *page = NULL;
-    struct coord_names found = {.count = 0};
-    enum coord_code code;
-    request.header = &header;
-    request.path = convert_text(path);
-    do {
-        ProtobufCMessage *next;
-        code = client_call(client, CLIENT_LIST, &request.base, &header, &next, error);
-        client_reply_free(page); /* request.after pointed into it */
-        page = next;
-        if (code == COORD_OK && !append_names(&found, (const Coord__V1__ListReply *)page)) {
-            code = client_fail(error, COORD_NO_MEMORY, "out of memory for the list");
-        }
-        if (code == COORD_OK) {
-            request.after = ((Coord__V1__ListReply *)page)->next;
-        }
-    } while (code == COORD_OK && request.after[0] != '\0');
-    client_reply_free(page);
-    if (code == COORD_OK) {
-        *list = found;
-    } else {
-        coord_names_clear(&found);
-    }
-    return code;
-}
-
-void coord_names_clear(struct coord_names *list)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        free(list->names[i]);
-    }
-    free(list->names);
-    *list = (struct coord_names){.count = 0};
-}
-
-enum coord_code coord_sync(struct coord_client *client, struct coord_error *error)
-{
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__SyncRequest request = COORD__V1__SYNC_REQUEST__INIT;
-    ProtobufCMessage *m;
-    request.header = &header;
-    enum coord_code code = client_call(client, CLIENT_SYNC, &request.base, &header, &m, error);
-    client_reply_free(m);
-    return code;
 }

@@ -6,18 +6,28 @@
  * client's session, so that repeating them, on any member, returns the first outcome and never
  * executes them twice.
  *
- * Blocking. A client is for one thread at a time and not to be used on both sides of a fork;
- * several clients are independent. The library keeps no global state, starts no thread,
- * installs no signal handler, prints nothing. When there is no memory a call returns
- * COORD_NO_MEMORY; the program is not ended.
+ * Two ways of use over one core. Each call waits until it has come to something; or, with _async in
+ * its name, it returns at once and tells a function later. Whoever only waits needs no more than
+ * the calls that wait. Whoever has an event loop gives it the client's sockets and times ("in an
+ * event loop", below) and never waits.
+ *
+ * A client is for one thread at a time and not to be used on both sides of a fork; several clients
+ * are independent. The library keeps no global state, starts no thread, raises no signal and
+ * installs no handler, prints nothing. When there is no memory a call returns COORD_NO_MEMORY; the
+ * program is not ended.
  *
  * Ownership: strings and bytes passed in are borrowed until return, and paths are never NULL.
  * What a call fills in is the caller's and is freed as said there; results are only written on
  * COORD_OK. `error` may be NULL everywhere. Times are milliseconds.
  *
- * In this order: client, nodes, history, sessions, leases, watches, backup.
+ * Callbacks run on the thread that drives the client, never before the call that named them has
+ * returned, and from inside no other callback. They may begin calls, cancel them and close watches
+ * or the client; they may not wait: a call that would is COORD_INVALID.
  *
- * Installed as <coord/client.h>; docs/libcoord.md has a guide and an example.
+ * In this order: client, event loop, results, nodes, transactions, history, sessions, leases,
+ * watches, backup.
+ *
+ * Installed as <coord/client.h>; docs/libcoord.md has a guide and examples.
  */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
@@ -33,8 +43,8 @@ extern "C" {
 struct coord_client;
 
 /* What a call came to: outcomes of an operation, and failures on the way there. Only
- * COORD_UNKNOWN, COORD_NO_MEMORY and COORD_INTERNAL leave open whether a write was executed;
- * with all others it was not. Values are stable. */
+ * COORD_UNKNOWN, COORD_NO_MEMORY, COORD_INTERNAL and COORD_CANCELED leave open whether a write was
+ * executed; with all others it was not. Values are stable. */
 enum coord_code {
     COORD_OK = 0,
     COORD_NOT_FOUND = 1,    /* node, parent or lease does not exist */
@@ -54,6 +64,7 @@ enum coord_code {
     COORD_SESSION_ENDED = 15, /* expired or closed: it never comes back, nor do its nodes */
     COORD_BAD_SECRET = 16,    /* these are not the session's credentials */
     COORD_COMPACTED = 17,     /* history does not reach back so far */
+    COORD_CANCELED = 18,      /* by coord_cancel, or the client was closed */
 };
 
 const char *coord_code_text(enum coord_code code); /* "version does not match"; static */
@@ -83,6 +94,8 @@ struct coord_tls {
     bool skip_verify; /* takes any certificate: safe from listeners, not from forgers */
 };
 
+struct coord_loop;
+
 /* Zero everywhere is the default. */
 struct coord_options {
     /* "host:port,host:port,[::1]:7400", at most 64; the port may be left out.
@@ -101,15 +114,57 @@ struct coord_options {
     const char *token;
     /* How TLS is spoken. NULL = not at all, unless the endpoints say coords://. */
     const struct coord_tls *tls;
+    /* How an event loop learns what the client waits for; NULL = there is none. Copied. */
+    const struct coord_loop *loop;
 };
 
 /* Checks the options (NULL = defaults) and keeps a copy; the first call connects. COORD_INVALID
  * names what is not valid. Free with coord_close. */
 enum coord_code coord_open(const struct coord_options *options, struct coord_client **out,
                            struct coord_error *error);
-void coord_close(struct coord_client *client); /* NULL is fine */
+/* Calls under way are told COORD_CANCELED. From inside a callback it takes effect when that has
+ * returned. NULL is fine. */
+void coord_close(struct coord_client *client);
 
-/* ---- nodes ------------------------------------------------------------------------------ */
+/* ---- in an event loop ------------------------------------------------------------------- */
+
+#define COORD_READABLE 1u
+#define COORD_WRITABLE 2u
+#define COORD_FOREVER  UINT64_MAX
+
+/* What the client asks of a loop (<coord/uv.h> has it for libuv). Neither function may call the
+ * library. */
+struct coord_loop {
+    /* From now on coord_ready is to be called whenever `fd` is ready for `events`,
+     * COORD_READABLE and COORD_WRITABLE added up. 0: no longer; it is closed next. False: it
+     * cannot be watched, and the connection is given up. */
+    bool (*watch)(void *context, int fd, unsigned events);
+    /* coord_due is to be called once, in `delay_ms`, instead of what was asked for before;
+     * COORD_FOREVER: not at all. */
+    void (*wake)(void *context, uint64_t delay_ms);
+    void *context;
+};
+
+/* `fd` is ready, or has failed. A descriptor that the client no longer has is ignored. */
+void coord_ready(struct coord_client *client, int fd);
+/* The delay is over. Early, late and needless calls do no harm. */
+void coord_due(struct coord_client *client);
+
+/* For loops that ask, poll(2) say: what is waited for at present. Fills `wants` up to `room`, and
+ * returns how many there are. */
+struct coord_want {
+    int fd;
+    unsigned events;
+};
+size_t coord_wants(const struct coord_client *client, struct coord_want *wants, size_t room);
+/* In how long coord_due is to be called; COORD_FOREVER: not at all. */
+uint64_t coord_wait_ms(const struct coord_client *client);
+
+/* For programs without a loop: waits until something has happened, at most `timeout_ms`, and deals
+ * with it. */
+enum coord_code coord_run(struct coord_client *client, uint32_t timeout_ms);
+
+/* ---- what nodes are --------------------------------------------------------------------- */
 
 enum coord_kind {
     COORD_PERSISTENT = 0,
@@ -135,6 +190,48 @@ struct coord_stat {
     uint32_t child_count;
     int kind; /* enum coord_kind */
 };
+
+struct coord_names {
+    char **names; /* of children, without their parent's path, in order */
+    size_t count;
+};
+
+/* ---- results ---------------------------------------------------------------------------- */
+
+struct coord_call; /* one that does not wait, until its end has been told */
+
+/* What has come of a call that does not wait. What it points to is valid until the callback
+ * returns; what is not said below is of no meaning for that call. */
+struct coord_result {
+    enum coord_code code;
+    const struct coord_error *error; /* never NULL */
+    /* the rest for COORD_OK alone */
+    const char *path; /* create: the real one */
+    const void *data; /* get; a zero follows the value */
+    size_t bytes;
+    struct coord_stat stat;          /* create, get, exists, set */
+    bool exists;                     /* exists */
+    uint64_t count;                  /* delete; session close, lease revoke: nodes that went */
+    uint64_t lease;                  /* lease grant, lease keepalive */
+    uint64_t ttl_ms;                 /* likewise */
+    const struct coord_names *names; /* list */
+    const struct coord_txn_result *txn;         /* txn */
+    const struct coord_change_list *changes;    /* changes */
+    const struct coord_snapshot_file *snapshot; /* snapshot save */
+};
+
+/* Called once for each call that was begun: that one returned COORD_OK. */
+typedef void (*coord_done_fn)(void *context, const struct coord_result *result);
+
+/* The calls that end in _async take what the others take, and return at once: COORD_OK, and `done`
+ * is called later; or COORD_INVALID or COORD_NO_MEMORY, and it never is. `call` (may be NULL) gets
+ * what coord_cancel needs, valid until `done` is called. Calls under way at the same time are
+ * executed in any order: whoever needs one begins the next when `done` is called. */
+
+/* Ends it: `done` is told COORD_CANCELED before this returns. A write may have been executed. */
+void coord_cancel(struct coord_call *call);
+
+/* ---- nodes ------------------------------------------------------------------------------ */
 
 #define COORD_ANY_VERSION (-1)
 
@@ -179,10 +276,6 @@ enum coord_code coord_set(struct coord_client *client, const char *path, const v
 enum coord_code coord_delete(struct coord_client *client, const char *path, int64_t version,
                              bool recursive, uint64_t *count, struct coord_error *error);
 
-struct coord_names {
-    char **names; /* of the children, without their parent's path, in order */
-    size_t count;
-};
 /* All children, however many pages that takes. Each page is as fresh as asked; children that
  * come or go between two pages may be in the list or not. Free with coord_names_clear. */
 enum coord_code coord_list(struct coord_client *client, const char *path,
@@ -191,6 +284,31 @@ void coord_names_clear(struct coord_names *list);
 
 /* Returns when the member spoken to has all that was committed when the call began. */
 enum coord_code coord_sync(struct coord_client *client, struct coord_error *error);
+
+enum coord_code coord_create_async(struct coord_client *client, const char *path,
+                                   const void *data, size_t bytes,
+                                   const struct coord_create_options *options,
+                                   coord_done_fn done, void *context, struct coord_call **call,
+                                   struct coord_error *error);
+enum coord_code coord_get_async(struct coord_client *client, const char *path,
+                                coord_done_fn done, void *context, struct coord_call **call,
+                                struct coord_error *error);
+enum coord_code coord_exists_async(struct coord_client *client, const char *path,
+                                   coord_done_fn done, void *context, struct coord_call **call,
+                                   struct coord_error *error);
+enum coord_code coord_set_async(struct coord_client *client, const char *path, const void *data,
+                                size_t bytes, int64_t version, coord_done_fn done,
+                                void *context, struct coord_call **call,
+                                struct coord_error *error);
+enum coord_code coord_delete_async(struct coord_client *client, const char *path,
+                                   int64_t version, bool recursive, coord_done_fn done,
+                                   void *context, struct coord_call **call,
+                                   struct coord_error *error);
+/* All children, as coord_list. It cannot be canceled. */
+enum coord_code coord_list_async(struct coord_client *client, const char *path,
+                                 coord_done_fn done, void *context, struct coord_error *error);
+enum coord_code coord_sync_async(struct coord_client *client, coord_done_fn done, void *context,
+                                 struct coord_call **call, struct coord_error *error);
 
 /* The highest revision that any reply to this client carried; 0 before the first. */
 uint64_t coord_revision(const struct coord_client *client);
@@ -285,6 +403,17 @@ struct coord_session {
     uint64_t ttl_ms;
 };
 
+/* SAFE: nobody else can have taken the place of this process. UNSAFE: nothing was confirmed for 0.8
+ * of the TTL, so that the cluster may give the session up from now on; it may become SAFE again.
+ * LOST: the cluster says that it is over, or somebody else's; nothing follows. */
+enum coord_session_state {
+    COORD_SESSION_SAFE = 1,
+    COORD_SESSION_UNSAFE = 2,
+    COORD_SESSION_LOST = 3,
+};
+typedef void (*coord_session_fn)(void *context, enum coord_session_state state,
+                                 const struct coord_error *why);
+
 /* Begins a session and makes it the client's. `ttl_ms` is brought into 500 to 86400000, 0 =
  * 10000; `owner` (may be NULL) says who it is for, to people. COORD_INVALID if the client has
  * one already that has not ended. */
@@ -300,7 +429,13 @@ enum coord_code coord_session_resume(struct coord_client *client, uint64_t id,
 enum coord_code coord_session_attach(struct coord_client *client, uint64_t id,
                                      const void *secret, struct coord_error *error);
 
-/* Keeps it alive: call it every third of the TTL (coord_session_due_ms), from the thread that
+/* From now on the session keeps itself alive, at any member, and `changed` is told what becomes of
+ * it, beginning from SAFE: as long as the client is driven, by an event loop, coord_run, or the
+ * calls that wait. NULL: no longer. COORD_INVALID: the client has no session. */
+enum coord_code coord_session_follow(struct coord_client *client, coord_session_fn changed,
+                                     void *context, struct coord_error *error);
+
+/* Without coord_session_follow, keeps it alive: call it every third of the TTL (coord_session_due_ms), from the thread that
  * uses the client. COORD_OK: the cluster has confirmed it. Goes on to other endpoints when one
  * fails. COORD_TIMEOUT or COORD_UNAVAILABLE: not confirmed within the client's timeout, or
  * before trust ended if that was sooner; try again. COORD_SESSION_ENDED: it is over. */
@@ -318,6 +453,17 @@ bool coord_session_info(const struct coord_client *client, struct coord_session 
  * this returns, the client has no session any more. */
 enum coord_code coord_session_close(struct coord_client *client, uint64_t *removed,
                                     struct coord_error *error);
+/* As above. The client has no session any more when coord_session_close_async has returned. */
+enum coord_code coord_session_open_async(struct coord_client *client, uint64_t ttl_ms,
+                                         const char *owner, coord_done_fn done, void *context,
+                                         struct coord_call **call, struct coord_error *error);
+enum coord_code coord_session_resume_async(struct coord_client *client, uint64_t id,
+                                           const void *secret, uint64_t ttl_ms,
+                                           coord_done_fn done, void *context,
+                                           struct coord_call **call, struct coord_error *error);
+enum coord_code coord_session_close_async(struct coord_client *client, coord_done_fn done,
+                                          void *context, struct coord_call **call,
+                                          struct coord_error *error);
 /* Forgets it; it lives on, until it expires or another process resumes it. */
 void coord_session_detach(struct coord_client *client);
 
@@ -345,6 +491,16 @@ enum coord_code coord_lease_keepalive(struct coord_client *client, uint64_t id,
 enum coord_code coord_lease_revoke(struct coord_client *client, uint64_t id, uint64_t *removed,
                                    struct coord_error *error);
 
+enum coord_code coord_lease_grant_async(struct coord_client *client, uint64_t ttl_ms,
+                                        const char *owner, coord_done_fn done, void *context,
+                                        struct coord_call **call, struct coord_error *error);
+enum coord_code coord_lease_keepalive_async(struct coord_client *client, uint64_t id,
+                                            coord_done_fn done, void *context,
+                                            struct coord_error *error);
+enum coord_code coord_lease_revoke_async(struct coord_client *client, uint64_t id,
+                                         coord_done_fn done, void *context,
+                                         struct coord_call **call, struct coord_error *error);
+
 struct coord_lease_info {
     struct coord_lease lease;
     uint64_t remaining_ms; /* by the leader's clock */
@@ -367,9 +523,8 @@ void coord_leases_clear(struct coord_leases *list);
 
 /* ---- watches ---------------------------------------------------------------------------- */
 
-/* A watch is told of every change, in order, once. It has a connection of its own; when
- * that, or the member behind it, fails, it goes on at another endpoint behind the last event
- * it handed out. */
+/* A watch is told of every change, in order, once. When its connection, or the member behind it,
+ * fails, it goes on at another endpoint behind the last event it handed out. */
 struct coord_watch;
 
 enum coord_scope {
@@ -398,6 +553,11 @@ struct coord_watch_options {
     /* The server gives a sign of life when nothing was sent for so long, and one that is silent
      * for three times that and a second is given up; 0 = 2000, at least 100. */
     uint32_t progress_ms;
+    /* There is something for coord_watch_next, after it had nothing: call it, here or later, with
+     * timeout 0 until it says COORD_TIMEOUT or COORD_UNAVAILABLE. May close the watch. NULL = not
+     * told. */
+    void (*ready)(void *context, struct coord_watch *watch);
+    void *context;
 };
 
 /* From when this has returned COORD_OK, nothing is missed. `options` may be NULL. The client
@@ -405,18 +565,24 @@ struct coord_watch_options {
 enum coord_code coord_watch_open(struct coord_client *client, const char *path,
                                  const struct coord_watch_options *options,
                                  struct coord_watch **watch, struct coord_error *error);
+/* The same without waiting: whatever is wrong, coord_watch_next tells. From when the first
+ * COORD_TIMEOUT is told, nothing is missed. */
+enum coord_code coord_watch_start(struct coord_client *client, const char *path,
+                                  const struct coord_watch_options *options,
+                                  struct coord_watch **watch, struct coord_error *error);
 /* The next event; what it points to is valid until the next call for this watch.
  * COORD_TIMEOUT: none came in time, all is well. COORD_UNAVAILABLE: none of the endpoints
  * could be reached in time; call again to go on trying. With `timeout_ms` 0 it only looks at
- * what has arrived, except while it reconnects, which may take a second at a time.
+ * what has arrived, as it does inside a callback.
  * COORD_COMPACTED (without relist) and everything else but COORD_NO_MEMORY are the end of
  * the watch. */
 enum coord_code coord_watch_next(struct coord_watch *watch, uint32_t timeout_ms,
                                  struct coord_event *event, struct coord_error *error);
 /* Every event up to this revision has been handed out: a later watch may go on at this + 1. */
 uint64_t coord_watch_revision(const struct coord_watch *watch);
-/* For poll(2): when it is readable, call coord_watch_next, with timeout 0 until it says
- * COORD_TIMEOUT; call it every progress_ms besides. -1 while there is no connection. */
+/* For poll(2), without an event loop: when it is readable, call coord_watch_next, with timeout 0
+ * until it says COORD_TIMEOUT; call it every progress_ms besides. -1 while there is no
+ * connection. */
 int coord_watch_fd(const struct coord_watch *watch);
 void coord_watch_close(struct coord_watch *watch); /* NULL is fine */
 
@@ -452,6 +618,11 @@ enum coord_code coord_snapshot_save(struct coord_client *client,
                                     const struct coord_snapshot_sink *sink,
                                     struct coord_snapshot_file *file,
                                     struct coord_error *error);
+/* `sink` is copied; it is called from the loop. It is given up by its sink, or with the client. */
+enum coord_code coord_snapshot_save_async(struct coord_client *client,
+                                          const struct coord_snapshot_sink *sink,
+                                          coord_done_fn done, void *context,
+                                          struct coord_error *error);
 
 #ifdef __cplusplus
 }

@@ -2,27 +2,28 @@
 #ifndef CLIENT_CLIENT_INTERNAL_H
 #define CLIENT_CLIENT_INTERNAL_H
 
+#include "base/list.h"
 #include "client/client.h"
-#include "client/connection.h"
 #include "client/endpoint.h"
+#include "client/gate.h"
 #include "client/keepalive.h"
+#include "client/loop.h"
+#include "client/session.h"
 #include "client/wire.h"
 
-struct client_session {
-    uint64_t id; /* 0: none */
-    uint8_t secret[COORD_SECRET_BYTES];
-    uint64_t ttl_ms;
-    bool has_sequence;     /* opened or resumed here: nobody else counts */
-    bool has_ended;        /* as the cluster said */
-    uint64_t sequence;     /* of the last write */
-    uint64_t confirmed_ms; /* when that was sent which was confirmed last */
-    struct keepalive keepalive;
-};
-
 struct coord_client {
+    struct loop loop;
+    struct list connections; /* see client/connections.h */
+    struct list calls;       /* under way, see client/call.h */
+    struct list queued_calls;
+    struct list snapshots; /* being saved */
+    size_t calls_in_flight;
+    unsigned depth;  /* of what the host has called and has not returned */
+    bool is_closing; /* coord_close came from inside a callback */
+    uint64_t random; /* for the jitter of pauses */
     struct endpoint endpoints[ENDPOINTS_MAX];
     size_t endpoint_count;
-    size_t current;
+    size_t current;                  /* where calls go */
     struct tls_context *tls_context; /* NULL: no TLS */
     char *server_name;               /* see struct coord_tls; may be NULL */
     bool checks_name;
@@ -31,8 +32,7 @@ struct coord_client {
     char *authorization;          /* what calls show; NULL: nothing */
     uint64_t authorized_until_ms; /* our clock */
     bool is_open_cluster;         /* said that it asks nobody who he is */
-    struct connection
-        *connection; /* to `current`; NULL before the first call and after failures */
+    struct gate auth_gate;        /* those that wait for a token */
     uint32_t timeout_ms;
     enum coord_consistency consistency;
     uint64_t bound_ms;
@@ -44,8 +44,21 @@ struct coord_client {
     bool knows_time;
     uint64_t cluster_ms;    /* of the newest reply */
     uint64_t cluster_ms_at; /* our clock then */
+    struct gate time_gate;
     struct client_session session;
     struct keepalive lease_keepalive;
 };
+
+/* Around whatever the host calls that may begin something. client_leave may free the client. */
+void client_enter(struct coord_client *client);
+void client_leave(struct coord_client *client);
+/* Drives the client until `*is_done`, or `deadline_ms` (monotonic) has passed. COORD_INVALID from
+ * inside a callback, where nothing can be waited for. */
+enum coord_code client_wait(struct coord_client *client, const bool *is_done,
+                            uint64_t deadline_ms, struct coord_error *error);
+/* The client closes: those being saved are given up. */
+void snapshot_close_all(struct coord_client *client);
+/* Around `ms`, at random: so that clients that failed together do not come back together. */
+uint64_t client_jitter(struct coord_client *client, uint64_t ms);
 
 #endif

@@ -27,8 +27,9 @@ const char *coord_code_text(enum coord_code code)
         [COORD_SESSION_ENDED] = "session has ended",
         [COORD_BAD_SECRET] = "wrong credentials",
         [COORD_COMPACTED] = "revision is no longer retained",
+        [COORD_CANCELED] = "canceled",
     };
-    return (unsigned)code <= COORD_COMPACTED ? texts[code] : "unknown code";
+    return (unsigned)code <= COORD_CANCELED ? texts[code] : "unknown code";
 }
 
 enum coord_code client_fail(struct coord_error *error, enum coord_code code, const char *format,

@@ -1,29 +1,48 @@
 /* Questions that are answered one by one on a stream that stays open between them:
  * keepalives, of the session or of leases. Goes on to the next endpoint when one does not
- * answer in time. */
+ * answer in time.
+ *
+ *   IDLE --(question)--> ASKING --(answer)--> IDLE, or the next question
+ *                          | ^
+ *   (lost, silent) --------+ +---- PAUSING, after each round over the endpoints */
 #ifndef CLIENT_KEEPALIVE_H
 #define CLIENT_KEEPALIVE_H
 
-#include "client/call.h"
+#include "client/stream.h"
 
-struct stream;
-
-/* Zero is valid: nothing is open. */
-struct keepalive {
-    struct stream *stream;
-    size_t endpoint; /* of the stream, or to try next */
-    bool is_begun;   /* `endpoint` means something */
+/* Sits in its owner's memory, pinned until it is answered. */
+struct keepalive_question {
+    uint64_t id;
+    const uint8_t *secret; /* COORD_SECRET_BYTES, of sessions alone; pinned as well */
+    /* A try takes so long at first, and twice as long in every further round. */
+    uint64_t attempt_ms;
+    uint64_t deadline_ms; /* monotonic */
+    /* Called once, from the loop. COORD_OK: `reply`, borrowed, and when that was sent which it
+     * answers; else `error` says why there is none. */
+    void (*answered)(struct keepalive_question *q, const ProtobufCMessage *reply,
+                     uint64_t sent_ms, const struct coord_error *error);
+    struct list link; /* private */
 };
 
-/* Sends `request` until it is answered or `deadline_ms` (monotonic) has passed. A try takes
- * `attempt_ms` at first, and twice as long in every further round over the endpoints. On
- * COORD_OK `reply` is the caller's, client_reply_free, and `sent_ms` (monotonic) is when
- * that was sent which it answers. `error` is not NULL. */
-enum coord_code keepalive_ask(struct coord_client *client, struct keepalive *k,
-                              enum client_method method, const ProtobufCMessage *request,
-                              uint64_t attempt_ms, uint64_t deadline_ms,
-                              ProtobufCMessage **reply, uint64_t *sent_ms,
-                              struct coord_error *error);
+struct keepalive {
+    struct coord_client *client;
+    enum client_method method;
+    struct stream stream;
+    size_t endpoint; /* of the stream, or to try next */
+    bool is_begun;   /* `endpoint` means something */
+    bool is_asking;
+    struct list questions; /* the first one is being asked */
+    struct loop_timer timer;
+    uint64_t attempt_ms;
+    uint64_t sent_ms;
+    size_t tries;
+    struct coord_error error;
+};
+
+void keepalive_init(struct keepalive *k, struct coord_client *client,
+                    enum client_method method);
+void keepalive_ask(struct keepalive *k, struct keepalive_question *q);
+/* Questions that are left are answered with COORD_CANCELED. */
 void keepalive_close(struct keepalive *k);
 
 #endif

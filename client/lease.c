@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/call.h"
+#include "client/async.h"
 #include "client/client_internal.h"
 #include "client/convert.h"
 #include "client/socket.h"
@@ -10,73 +10,147 @@
 
 #define ATTEMPT_MS 500 /* leases may be short, and which is how long is not known here */
 
+/* ---- granting, keeping alive, revoking --------------------------------------------------- */
+
+static void take_granted(struct async *a, const ProtobufCMessage *m,
+                         struct coord_result *result)
+{
+    (void)a;
+    result->lease = ((const Coord__V1__LeaseGrantReply *)m)->id;
+    result->ttl_ms = ((const Coord__V1__LeaseGrantReply *)m)->ttl_ms;
+}
+
+enum coord_code coord_lease_grant_async(struct coord_client *client, uint64_t ttl_ms,
+                                        const char *owner, coord_done_fn done, void *context,
+                                        struct coord_call **call, struct coord_error *error)
+{
+    Coord__V1__LeaseGrantRequest request = COORD__V1__LEASE_GRANT_REQUEST__INIT;
+    request.ttl_ms = ttl_ms;
+    request.owner = convert_text(owner != NULL ? owner : "");
+    const struct async_options options = {
+        .method = CLIENT_LEASE_GRANT, .take = take_granted, .done = done, .context = context};
+    return async_start(client, &options, &request.base, call, error);
+}
+
+static void take_revoked(struct async *a, const ProtobufCMessage *m,
+                         struct coord_result *result)
+{
+    (void)a;
+    result->count = ((const Coord__V1__LeaseRevokeReply *)m)->removed;
+}
+
+enum coord_code coord_lease_revoke_async(struct coord_client *client, uint64_t id,
+                                         coord_done_fn done, void *context,
+                                         struct coord_call **call, struct coord_error *error)
+{
+    Coord__V1__LeaseRevokeRequest request = COORD__V1__LEASE_REVOKE_REQUEST__INIT;
+    request.id = id;
+    const struct async_options options = {
+        .method = CLIENT_LEASE_REVOKE, .take = take_revoked, .done = done, .context = context};
+    return async_start(client, &options, &request.base, call, error);
+}
+
+struct renewal {
+    struct keepalive_question question;
+    coord_done_fn done;
+    void *context;
+};
+
+static void on_renewed(struct keepalive_question *q, const ProtobufCMessage *m,
+                       uint64_t sent_ms, const struct coord_error *failure)
+{
+    struct renewal *r = LOOP_OF(q, struct renewal, question);
+    const Coord__V1__LeaseKeepAliveReply *reply = (const Coord__V1__LeaseKeepAliveReply *)m;
+    struct coord_error error = *failure;
+    struct coord_result result = {.error = &error, .path = "", .data = "", .lease = q->id};
+    (void)sent_ms;
+    if (reply == NULL) {
+        result.code = error.code;
+    } else if (reply->outcome != COORD__V1__OUTCOME__OK) {
+        result.code = client_fail_outcome(
+            &error, (int)reply->outcome,
+            reply->outcome == COORD__V1__OUTCOME__NO_LEASE ? "lease does not exist or has ended"
+            : reply->outcome == COORD__V1__OUTCOME__NOT_RENEWABLE ? "lease is not renewable"
+                                                                  : "");
+    } else if (reply->ttl_ms == 0) {
+        result.code = client_fail(&error, COORD_NOT_FOUND, "the lease has ended");
+    } else {
+        result.ttl_ms = reply->ttl_ms;
+    }
+    r->done(r->context, &result);
+    free(r);
+}
+
+enum coord_code coord_lease_keepalive_async(struct coord_client *client, uint64_t id,
+                                            coord_done_fn done, void *context,
+                                            struct coord_error *error)
+{
+    struct renewal *r = malloc(sizeof *r);
+    if (r == NULL) {
+        return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");
+    }
+    *r = (struct renewal){.question = {.id = id,
+                                       .attempt_ms = ATTEMPT_MS,
+                                       .deadline_ms = socket_now_ms() + client->timeout_ms,
+                                       .answered = on_renewed},
+                          .done = done,
+                          .context = context};
+    client_enter(client);
+    keepalive_ask(&client->lease_keepalive, &r->question);
+    client_leave(client);
+    return client_fail(error, COORD_OK, "%s", "");
+}
+
+/* ---- waiting for them -------------------------------------------------------------------- */
+
 enum coord_code coord_lease_grant(struct coord_client *client, uint64_t ttl_ms,
                                   const char *owner, uint64_t *id, struct coord_error *error)
 {
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__LeaseGrantRequest request = COORD__V1__LEASE_GRANT_REQUEST__INIT;
-    ProtobufCMessage *m;
-    request.header = &header;
-    request.ttl_ms = ttl_ms;
-    request.owner = convert_text(owner != NULL ? owner : "");
-    enum coord_code code =
-        client_call(client, CLIENT_LEASE_GRANT, &request.base, &header, &m, error);
+    struct async_wait w = {.error = error};
+    enum coord_code code = async_may_wait(client, error);
     if (code == COORD_OK) {
-        *id = ((const Coord__V1__LeaseGrantReply *)m)->id;
+        code = coord_lease_grant_async(client, ttl_ms, owner, async_waited, &w, NULL, error);
     }
-    client_reply_free(m);
+    if (code == COORD_OK) {
+        code = async_wait(client, &w);
+    }
+    if (code == COORD_OK) {
+        *id = w.lease;
+    }
     return code;
 }
 
 enum coord_code coord_lease_keepalive(struct coord_client *client, uint64_t id,
                                       uint64_t *ttl_ms, struct coord_error *error)
 {
-    Coord__V1__LeaseKeepAliveRequest request = COORD__V1__LEASE_KEEP_ALIVE_REQUEST__INIT;
-    struct coord_error scratch;
-    ProtobufCMessage *m;
-    uint64_t sent_ms;
-    error = error != NULL ? error : &scratch;
-    request.id = id;
-    enum coord_code code =
-        keepalive_ask(client, &client->lease_keepalive, CLIENT_KEEP_LEASE, &request.base,
-                      ATTEMPT_MS, socket_now_ms() + client->timeout_ms, &m, &sent_ms, error);
-    if (code != COORD_OK) {
-        return code;
+    struct async_wait w = {.error = error};
+    enum coord_code code = async_may_wait(client, error);
+    if (code == COORD_OK) {
+        code = coord_lease_keepalive_async(client, id, async_waited, &w, error);
     }
-    const Coord__V1__LeaseKeepAliveReply *reply = (const Coord__V1__LeaseKeepAliveReply *)m;
-    if (reply->outcome != COORD__V1__OUTCOME__OK) {
-        code = client_fail_outcome(error, (int)reply->outcome,
-                                   reply->outcome == COORD__V1__OUTCOME__NO_LEASE
-                                       ? "lease does not exist or has ended"
-                                   : reply->outcome == COORD__V1__OUTCOME__NOT_RENEWABLE
-                                       ? "lease is not renewable"
-                                       : "");
-    } else if (reply->ttl_ms == 0) {
-        code = client_fail(error, COORD_NOT_FOUND, "the lease has ended");
-    } else {
-        code = client_fail(error, COORD_OK, "%s", "");
-        if (ttl_ms != NULL) {
-            *ttl_ms = reply->ttl_ms;
-        }
+    if (code == COORD_OK) {
+        code = async_wait(client, &w);
     }
-    client_reply_free(m);
+    if (code == COORD_OK && ttl_ms != NULL) {
+        *ttl_ms = w.ttl_ms;
+    }
     return code;
 }
 
 enum coord_code coord_lease_revoke(struct coord_client *client, uint64_t id, uint64_t *removed,
                                    struct coord_error *error)
 {
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__LeaseRevokeRequest request = COORD__V1__LEASE_REVOKE_REQUEST__INIT;
-    ProtobufCMessage *m;
-    request.header = &header;
-    request.id = id;
-    enum coord_code code =
-        client_call(client, CLIENT_LEASE_REVOKE, &request.base, &header, &m, error);
-    if (code == COORD_OK && removed != NULL) {
-        *removed = ((const Coord__V1__LeaseRevokeReply *)m)->removed;
+    struct async_wait w = {.error = error};
+    enum coord_code code = async_may_wait(client, error);
+    if (code == COORD_OK) {
+        code = coord_lease_revoke_async(client, id, async_waited, &w, NULL, error);
     }
-    client_reply_free(m);
+    if (code == COORD_OK) {
+        code = async_wait(client, &w);
+    }
+    if (code == COORD_OK && removed != NULL) {
+        *removed = w.count;
+    }
     return code;
 }
 

@@ -2,9 +2,32 @@
 #ifndef CLIENT_SESSION_H
 #define CLIENT_SESSION_H
 
-struct client_session;
+#include "client/keepalive.h"
 
+struct client_session {
+    uint64_t id; /* 0: none */
+    uint8_t secret[COORD_SECRET_BYTES];
+    uint64_t ttl_ms;
+    bool has_sequence;     /* opened or resumed here: nobody else counts */
+    bool has_ended;        /* as the cluster said */
+    uint64_t sequence;     /* of the last write */
+    uint64_t confirmed_ms; /* when that was sent which was confirmed last */
+    struct keepalive keepalive;
+    /* it keeps itself alive, and tells its owner */
+    coord_session_fn changed; /* NULL: it does not */
+    void *context;
+    enum coord_session_state told;
+    bool is_asking;
+    struct keepalive_question question;
+    struct loop_timer timer;
+    struct coord_error trouble; /* why the last keepalive was not confirmed */
+};
+
+void session_init(struct coord_client *client);
 /* Forgets the session and closes its stream. */
-void session_forget(struct client_session *s);
+void session_forget(struct coord_client *client);
+/* The cluster says so, of this one. */
+void session_has_ended(struct coord_client *client, uint64_t id,
+                       const struct coord_error *error);
 
 #endif

@@ -1,22 +1,22 @@
-/* Sockets that block until a deadline, in poll(2). Times are monotonic milliseconds. */
+/* Sockets that never block, and the clock. Times are monotonic milliseconds. */
 #ifndef CLIENT_SOCKET_H
 #define CLIENT_SOCKET_H
 
+#include <netdb.h>
 #include <stddef.h>
 #include <stdint.h>
 
 uint64_t socket_now_ms(void);
 
-/* Resolves and connects, trying every address of the name; only the resolving takes as long as
- * the system's resolver takes. A non-blocking socket, or -1 with a reason in `why`. */
-int socket_connect(const char *host, const char *port, uint64_t deadline_ms, char *why,
-                   size_t why_bytes);
+/* The addresses of a host, freeaddrinfo(3). One that is no address but a name takes as long as
+ * the system's resolver takes. NULL with a reason in `why`. */
+struct addrinfo *socket_resolve(const char *host, const char *port, char *why,
+                                size_t why_bytes);
 
-/* Waits for `what`, events of poll(2). Those that came, 0 at the deadline, negative on
- * failure. */
-int socket_wait(int fd, short what, uint64_t deadline_ms);
-
-/* Sleeps for so long, but not beyond the deadline. */
-void socket_pause(uint64_t ms, uint64_t deadline_ms);
+/* Begins to connect: writable when that is decided, see socket_connected. -1 with errno in
+ * `reason`. */
+int socket_connect(const struct addrinfo *address, int *reason);
+/* 0, or why it is not connected. */
+int socket_connected(int fd);
 
 #endif

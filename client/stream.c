@@ -1,3 +1,5 @@
+/* Opening: a token first, if the client shows one; then the exchange, which waits for its
+ * connection by itself. */
 #include "client/stream.h"
 
 #include <stdlib.h>
@@ -5,16 +7,10 @@
 
 #include "client/auth.h"
 #include "client/client_internal.h"
-
-struct stream {
-    const struct method *method;
-    const struct endpoint *endpoint; /* the client's */
-    struct connection *connection;
-    struct connection_answer answer;
-};
+#include "client/socket.h"
 
 /* Where trying again makes no difference: what is wrong lies in what was asked. */
-static bool is_final(const struct connection_answer *a)
+static bool is_final(const struct exchange_answer *a)
 {
     switch (a->code) {
     case GRPC_INVALID_ARGUMENT:
@@ -31,138 +27,229 @@ static bool is_final(const struct connection_answer *a)
 
 static enum stream_result answered(const struct stream *s, struct coord_error *error)
 {
-    const struct connection_answer *a = &s->answer;
+    const struct exchange_answer *a = &s->exchange.answer;
     if (a->code == GRPC_OK) {
-        (void)client_fail(error, COORD_UNAVAILABLE, "%s: ended the stream", s->endpoint->name);
+        (void)client_fail(error, COORD_UNAVAILABLE, "%s: ended the stream", s->endpoint.name);
         return STREAM_LOST;
     }
     bool is_refused = is_final(a);
     (void)client_fail(error, client_code(a->code, a->outcome), "%s%s%s",
-                      is_refused ? "" : s->endpoint->name, is_refused ? "" : ": ",
+                      is_refused ? "" : s->endpoint.name, is_refused ? "" : ": ",
                       a->text[0] != '\0' ? a->text : grpc_code_name(a->code));
     error->grpc_status = (int)a->code;
     memcpy(error->outcome, a->outcome, sizeof a->outcome);
     return is_refused ? STREAM_REFUSED : STREAM_LOST;
 }
 
-static enum stream_result ended(const struct stream *s, enum connection_result result,
+static enum stream_result ended(const struct stream *s, enum exchange_result result,
                                 struct coord_error *error)
 {
     switch (result) {
-    case CONNECTION_ANSWERED: return answered(s, error);
-    case CONNECTION_NO_MEMORY:
+    case EXCHANGE_ANSWERED: return answered(s, error);
+    case EXCHANGE_NO_MEMORY:
         (void)client_fail(error, COORD_NO_MEMORY, "out of memory for a stream");
         return STREAM_NO_MEMORY;
-    case CONNECTION_TOO_LARGE:
+    case EXCHANGE_TOO_LARGE:
         (void)client_fail(error, COORD_INTERNAL, "%s: sent a message larger than %zu MiB",
-                          s->endpoint->name, CONNECTION_REPLY_BYTES_MAX >> 20);
+                          s->endpoint.name, EXCHANGE_MESSAGE_BYTES_MAX >> 20);
         return STREAM_LOST;
     default:
-        (void)client_fail(error, COORD_UNAVAILABLE, "%s: %s", s->endpoint->name,
-                          s->answer.text);
+        (void)client_fail(error, COORD_UNAVAILABLE, "%s: %s", s->endpoint.name,
+                          s->exchange.answer.text);
         return STREAM_LOST;
     }
 }
 
-enum stream_result stream_open(struct coord_client *client, size_t endpoint,
-                               enum client_method method, uint64_t deadline_ms,
-                               struct stream **out, struct coord_error *error)
+/* ---- opening ----------------------------------------------------------------------------- */
+
+/* Told in the next round of the loop: whoever opens a stream is not called back from there. */
+static void fail(struct stream *s, enum stream_result result)
 {
-    if (auth_prepare(client, error) != COORD_OK) {
-        bool may_pass = error->code == COORD_TIMEOUT || error->code == COORD_UNAVAILABLE;
-        return error->code == COORD_NO_MEMORY ? STREAM_NO_MEMORY
-               : may_pass                     ? STREAM_LOST
-                                              : STREAM_REFUSED;
+    s->failed = result;
+    loop_timer_set(&s->client->loop, &s->timer, 0);
+}
+
+static void fail_memory(struct stream *s)
+{
+    fail(s, ended(s, EXCHANGE_NO_MEMORY, &s->error));
+}
+
+static void on_timer(struct loop_timer *t)
+{
+    struct stream *s = LOOP_OF(t, struct stream, timer);
+    s->changed(s);
+}
+
+static void on_changed(struct exchange *x)
+{
+    struct stream *s = LOOP_OF(x, struct stream, exchange);
+    s->changed(s);
+}
+
+static void begin(struct stream *s)
+{
+    struct connection *c = connections_get(s->client, &s->endpoint, s->use, s->deadline_ms);
+    const struct exchange_request request = {.path = s->method->path,
+                                             .authorization = s->client->authorization,
+                                             .changed = on_changed};
+    enum exchange_result result =
+        c != NULL ? exchange_begin(c, &s->exchange, &request) : EXCHANGE_NO_MEMORY;
+    if (result != EXCHANGE_QUIET) {
+        fail(s, ended(s, result, &s->error));
+        return;
     }
-    struct stream *s = calloc(1, sizeof *s);
-    if (s == NULL) {
-        (void)client_fail(error, COORD_NO_MEMORY, "out of memory for a stream");
-        return STREAM_NO_MEMORY;
+    if (!exchange_send(&s->exchange, slice_make(s->first, s->first_bytes))) {
+        exchange_cancel(&s->exchange);
+        fail_memory(s);
+        return;
     }
-    s->method = method_get(method);
-    s->endpoint = &client->endpoints[endpoint];
-    struct wire_tls tls;
-    s->connection =
-        connection_open(s->endpoint->host, s->endpoint->port, client_tls(client, &tls),
-                        deadline_ms, s->answer.text, sizeof s->answer.text);
-    if (s->connection != NULL) {
-        connection_authorize(s->connection, client->authorization);
+    if (s->is_last) {
+        exchange_finish(&s->exchange);
     }
-    enum connection_result result =
-        s->connection == NULL
-            ? CONNECTION_NOT_SENT
-            : connection_begin(s->connection, s->endpoint->name, s->method->path, &s->answer);
-    if (result != CONNECTION_MESSAGE) {
-        enum stream_result failed = ended(s, result, error);
-        stream_close(s);
-        return failed;
+    free(s->first);
+    s->first = NULL;
+}
+
+static enum stream_result of_code(enum coord_code code)
+{
+    bool may_pass = code == COORD_TIMEOUT || code == COORD_UNAVAILABLE || code == COORD_UNKNOWN;
+    return code == COORD_NO_MEMORY ? STREAM_NO_MEMORY : may_pass ? STREAM_LOST : STREAM_REFUSED;
+}
+
+static void on_resume(struct gate_waiter *w, const struct coord_error *error)
+{
+    struct stream *s = LOOP_OF(w, struct stream, waiter);
+    if (error->code == COORD_OK) {
+        begin(s);
+    } else {
+        s->error = *error;
+        fail(s, of_code(error->code));
     }
-    *out = s;
-    return STREAM_MESSAGE;
+}
+
+static enum connection_use use_of(enum client_method method)
+{
+    return method == CLIENT_WATCH           ? CONNECTION_FOR_WATCHES
+           : method == CLIENT_SNAPSHOT_SAVE ? CONNECTION_FOR_SNAPSHOTS
+                                            : CONNECTION_FOR_KEEPALIVES;
+}
+
+void stream_open(struct coord_client *client, struct stream *s, const struct stream_options *o)
+{
+    struct exchange kept = s->exchange;
+    *s = (struct stream){.client = client,
+                         .method = method_get(o->method),
+                         .endpoint = client->endpoints[o->endpoint % client->endpoint_count],
+                         .changed = o->changed,
+                         .exchange = kept,
+                         .use = use_of(o->method),
+                         .deadline_ms = o->deadline_ms,
+                         .is_last = o->is_last,
+                         .failed = STREAM_MESSAGE};
+    s->timer.fire = on_timer;
+    s->exchange.heard_ms = socket_now_ms();
+    gate_waiter_init(&s->waiter, on_resume);
+    s->first_bytes = protobuf_c_message_get_packed_size(o->request);
+    s->first = malloc(s->first_bytes + 1);
+    if (s->first == NULL) {
+        fail_memory(s);
+        return;
+    }
+    protobuf_c_message_pack(o->request, s->first);
+    if (auth_is_ready(client)) {
+        begin(s);
+    } else if (auth_wait(client, &s->waiter, &s->error) != COORD_OK) {
+        fail(s, of_code(s->error.code));
+    }
+}
+
+static void close_rest(struct stream *s)
+{
+    loop_timer_stop(&s->client->loop, &s->timer);
+    gate_leave(&s->waiter);
+    free(s->first);
+    s->first = NULL;
+    exchange_release(&s->exchange);
+    s->client = NULL;
 }
 
 void stream_close(struct stream *s)
 {
-    if (s != NULL) {
-        connection_close(s->connection);
-        free(s);
+    if (s->client != NULL) {
+        close_rest(s);
     }
 }
+
+void stream_give_up(struct stream *s)
+{
+    if (s->client != NULL) {
+        exchange_give_up(&s->exchange);
+        close_rest(s);
+    }
+}
+
+/* ---- messages ---------------------------------------------------------------------------- */
 
 enum stream_result stream_send(struct stream *s, const ProtobufCMessage *request,
                                struct coord_error *error)
 {
-    size_t size = protobuf_c_message_get_packed_size(request);
-    uint8_t *bytes = malloc(size > 0 ? size : 1);
-    if (bytes == NULL) {
-        return ended(s, CONNECTION_NO_MEMORY, error);
+    if (s->exchange.connection == NULL) {
+        return STREAM_MESSAGE;
     }
-    protobuf_c_message_pack(request, bytes);
-    enum connection_result result = connection_send(s->connection, slice_make(bytes, size));
-    free(bytes);
-    return result == CONNECTION_MESSAGE ? STREAM_MESSAGE : ended(s, result, error);
+    size_t size = protobuf_c_message_get_packed_size(request);
+    uint8_t *bytes = malloc(size + 1);
+    bool was_sent = false;
+    if (bytes != NULL) {
+        protobuf_c_message_pack(request, bytes);
+        was_sent = exchange_send(&s->exchange, slice_make(bytes, size));
+        free(bytes);
+    }
+    return was_sent ? STREAM_MESSAGE : ended(s, EXCHANGE_NO_MEMORY, error);
 }
 
-void stream_finish(struct stream *s)
-{
-    connection_finish(s->connection);
-}
-
-enum stream_result stream_next(struct stream *s, uint64_t deadline_ms, ProtobufCMessage **reply,
+enum stream_result stream_next(struct stream *s, ProtobufCMessage **reply,
                                struct coord_error *error)
 {
     struct slice message;
-    enum connection_result result = connection_receive(s->connection, deadline_ms, &message);
-    if (result == CONNECTION_TIMEOUT) {
+    if (s->failed != STREAM_MESSAGE) {
+        *error = s->error;
+        return s->failed;
+    }
+    if (s->exchange.connection == NULL) {
+        return STREAM_QUIET; /* it waits for a token */
+    }
+    enum exchange_result result = exchange_take(&s->exchange, &message);
+    if (result == EXCHANGE_QUIET) {
         return STREAM_QUIET;
     }
-    if (result != CONNECTION_MESSAGE) {
-        return ended(s, result, error);
+    if (result != EXCHANGE_MESSAGE) {
+        s->failed = ended(s, result, &s->error);
+        *error = s->error;
+        return s->failed;
     }
     bool has_no_memory;
     *reply = method_unpack(s->method, message.size, message.data, &has_no_memory);
     if (*reply != NULL) {
         return STREAM_MESSAGE;
     }
+    exchange_cancel(&s->exchange);
     if (has_no_memory) {
-        return ended(s, CONNECTION_NO_MEMORY, error);
+        s->failed = ended(s, EXCHANGE_NO_MEMORY, &s->error);
+    } else {
+        s->failed = STREAM_LOST;
+        (void)client_fail(&s->error, COORD_UNAVAILABLE, "%s: sent what cannot be decoded",
+                          s->endpoint.name);
     }
-    (void)client_fail(error, COORD_UNAVAILABLE, "%s: sent what cannot be decoded",
-                      s->endpoint->name);
-    return STREAM_LOST;
+    *error = s->error;
+    return s->failed;
 }
 
 uint64_t stream_heard_ms(const struct stream *s)
 {
-    return connection_heard_ms(s->connection);
+    return s->exchange.heard_ms;
 }
 
 int stream_fd(const struct stream *s)
 {
-    return connection_fd(s->connection);
-}
-
-const char *stream_endpoint(const struct stream *s)
-{
-    return s->endpoint->name;
+    return s->exchange.connection != NULL ? connection_fd(s->exchange.connection) : -1;
 }

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/call.h"
+#include "client/async.h"
 #include "client/client_internal.h"
 #include "client/convert.h"
 #include "client/socket.h"
@@ -43,11 +43,15 @@ struct coord_watch {
     char *glob;
     struct coord_watch_options options; /* its strings are not used */
     enum watch_state state;
-    struct stream *stream;
+    struct stream stream;
+    struct loop_timer timer; /* DOWN: until the next try; else: the end of patience */
     size_t endpoint;
     size_t failures;            /* since the watch was live */
-    uint64_t retry_ms;          /* DOWN: not before */
     uint64_t opened_ms;         /* OPENING */
+    uint64_t waiting_ms;        /* since then nothing is left to hand out */
+    bool has_no_memory;         /* to be told */
+    bool is_settled;            /* LIVE, OVER, or has_no_memory: the opening is over */
+    bool is_told;               /* the owner has been told to look, and has not looked at all */
     struct coord_error trouble; /* why it is DOWN, or OVER */
     /* position */
     uint64_t next_revision;
@@ -73,7 +77,31 @@ static size_t event_types(unsigned types, Coord__V1__EventType out[3])
     return count;
 }
 
-static enum stream_result send_create(struct coord_watch *w, struct coord_error *error)
+static void on_changed(struct stream *s);
+
+/* Until when the server must have given a sign of life. One that waits for us, because what it
+ * has sent was not taken, need not. */
+static uint64_t patience_ms(const struct coord_watch *w)
+{
+    if (w->state == WATCH_OPENING) {
+        size_t rounds = w->failures / w->client->endpoint_count;
+        rounds = rounds < CREATED_DOUBLED_MAX ? rounds : CREATED_DOUBLED_MAX;
+        return w->opened_ms + ((uint64_t)CREATED_MS << rounds);
+    }
+    uint64_t heard_ms = stream_heard_ms(&w->stream);
+    return (heard_ms > w->waiting_ms ? heard_ms : w->waiting_ms) +
+           3 * (uint64_t)w->options.progress_ms + SILENCE_MS;
+}
+
+static void set_timer(struct coord_watch *w)
+{
+    if (w->state == WATCH_OPENING || w->state == WATCH_LIVE) {
+        loop_timer_set(&w->client->loop, &w->timer,
+                       w->reply == NULL ? patience_ms(w) : LOOP_NEVER);
+    }
+}
+
+static void open_stream(struct coord_watch *w)
 {
     const struct coord_watch_options *o = &w->options;
     const struct coord_client *client = w->client;
@@ -104,7 +132,15 @@ static enum stream_result send_create(struct coord_watch *w, struct coord_error 
     create.from_revision = w->must_list ? 0 : w->next_revision;
     create.relist = o->relist;
     create.progress_ms = o->progress_ms;
-    return stream_send(w->stream, &request.base, error);
+    w->state = WATCH_OPENING;
+    w->opened_ms = socket_now_ms();
+    stream_open(w->client, &w->stream,
+                &(struct stream_options){.endpoint = w->endpoint,
+                                         .method = CLIENT_WATCH,
+                                         .request = &request.base,
+                                         .deadline_ms = w->opened_ms + CONNECT_MS,
+                                         .changed = on_changed});
+    set_timer(w);
 }
 
 /* ---- states ----------------------------------------------------------------------------- */
@@ -114,14 +150,9 @@ static void drop_reply(struct coord_watch *w)
     if (w->reply != NULL) {
         client_reply_free(&w->reply->base);
         w->reply = NULL;
+        w->waiting_ms = socket_now_ms();
     }
     w->at = 0;
-}
-
-static void drop_stream(struct coord_watch *w)
-{
-    stream_close(w->stream);
-    w->stream = NULL;
 }
 
 /* `trouble` is filled in. The first failure is followed at once by the next endpoint; a
@@ -129,60 +160,39 @@ static void drop_stream(struct coord_watch *w)
 static void go_down(struct coord_watch *w)
 {
     size_t count = w->client->endpoint_count;
-    drop_stream(w);
+    uint64_t pause = 0;
+    stream_close(&w->stream);
     w->state = WATCH_DOWN;
     w->endpoint = (w->endpoint + 1) % count;
     w->failures++;
     w->had_event = false;
-    w->retry_ms = 0;
     if (w->failures % count == 0) {
-        uint64_t pause = PAUSE_MS * (w->failures / count);
-        w->retry_ms = socket_now_ms() + (pause < PAUSE_MS_MAX ? pause : PAUSE_MS_MAX);
+        pause = PAUSE_MS * (w->failures / count);
+        pause = client_jitter(w->client, pause < PAUSE_MS_MAX ? pause : PAUSE_MS_MAX);
     }
+    loop_timer_set(&w->client->loop, &w->timer, socket_now_ms() + pause);
 }
 
 static void end(struct coord_watch *w)
 {
-    drop_stream(w);
+    stream_close(&w->stream);
+    loop_timer_stop(&w->client->loop, &w->timer);
     w->state = WATCH_OVER;
+    w->is_settled = true;
 }
 
-/* After a stream function failed; `trouble` is filled in. */
+/* After a stream has failed; `trouble` is filled in. */
 static void fail_stream(struct coord_watch *w, enum stream_result result)
 {
     if (result == STREAM_REFUSED) {
         end(w);
-    } else {
-        go_down(w);
-    }
-}
-
-static void open_stream(struct coord_watch *w)
-{
-    uint64_t now = socket_now_ms();
-    uint64_t until = now + CONNECT_MS;
-    enum stream_result result =
-        stream_open(w->client, w->endpoint, CLIENT_WATCH, until, &w->stream, &w->trouble);
-    if (result == STREAM_MESSAGE) {
-        result = send_create(w, &w->trouble);
-    }
-    if (result != STREAM_MESSAGE) {
-        fail_stream(w, result);
         return;
     }
-    w->state = WATCH_OPENING;
-    w->opened_ms = now;
-}
-
-/* Until when the server must have given a sign of life. */
-static uint64_t patience_ms(const struct coord_watch *w)
-{
-    if (w->state == WATCH_OPENING) {
-        size_t rounds = w->failures / w->client->endpoint_count;
-        rounds = rounds < CREATED_DOUBLED_MAX ? rounds : CREATED_DOUBLED_MAX;
-        return w->opened_ms + ((uint64_t)CREATED_MS << rounds);
+    go_down(w);
+    if (result == STREAM_NO_MEMORY) {
+        w->has_no_memory = true;
+        w->is_settled = true;
     }
-    return stream_heard_ms(w->stream) + 3 * (uint64_t)w->options.progress_ms + SILENCE_MS;
 }
 
 /* ---- replies ---------------------------------------------------------------------------- */
@@ -190,6 +200,7 @@ static uint64_t patience_ms(const struct coord_watch *w)
 static void on_created(struct coord_watch *w, uint64_t revision)
 {
     w->state = WATCH_LIVE;
+    w->is_settled = true;
     w->failures = 0;
     w->is_listing = false;
     if (w->next_revision == 0 && !w->must_list) {
@@ -326,28 +337,55 @@ static bool hand_out(struct coord_watch *w, struct coord_event *event)
 
 /* ---- the next event --------------------------------------------------------------------- */
 
-/* OPENING or LIVE: looks at what comes until `deadline_ms`. COORD_OK: something happened. */
-static enum coord_code receive(struct coord_watch *w, uint64_t deadline_ms)
+/* Takes what the stream has, up to a reply that is to be handed out. */
+static void advance(struct coord_watch *w)
 {
-    uint64_t patience = patience_ms(w);
-    ProtobufCMessage *reply;
-    enum stream_result result = stream_next(
-        w->stream, patience < deadline_ms ? patience : deadline_ms, &reply, &w->trouble);
-    if (result == STREAM_MESSAGE) {
-        take_reply(w, (Coord__V1__WatchReply *)reply);
-        return COORD_OK;
+    while (w->reply == NULL && stream_is_open(&w->stream)) {
+        ProtobufCMessage *reply;
+        enum stream_result result = stream_next(&w->stream, &reply, &w->trouble);
+        if (result == STREAM_QUIET) {
+            break;
+        }
+        if (result == STREAM_MESSAGE) {
+            take_reply(w, (Coord__V1__WatchReply *)reply);
+        } else {
+            fail_stream(w, result);
+        }
     }
-    if (result != STREAM_QUIET) {
-        fail_stream(w, result);
-        return result == STREAM_NO_MEMORY ? COORD_NO_MEMORY : COORD_OK;
+    set_timer(w);
+}
+
+/* There is something to be told by coord_watch_next. */
+static void tell(struct coord_watch *w)
+{
+    bool has_news = w->reply != NULL || w->state == WATCH_OVER || w->has_no_memory;
+    if (has_news && !w->is_told && w->options.ready != NULL) {
+        w->is_told = true;
+        w->options.ready(w->options.context, w);
     }
-    if (socket_now_ms() >= patience_ms(w)) {
+}
+
+static void on_changed(struct stream *s)
+{
+    struct coord_watch *w = LOOP_OF(s, struct coord_watch, stream);
+    advance(w);
+    tell(w);
+}
+
+static void on_timer(struct loop_timer *t)
+{
+    struct coord_watch *w = LOOP_OF(t, struct coord_watch, timer);
+    if (w->state == WATCH_DOWN) {
+        open_stream(w);
+    } else if (socket_now_ms() >= patience_ms(w)) {
         (void)client_fail(&w->trouble, COORD_UNAVAILABLE, "%s: gives no sign of life",
-                          stream_endpoint(w->stream));
+                          w->stream.endpoint.name);
+        stream_give_up(&w->stream);
         go_down(w);
-        return COORD_OK;
+    } else {
+        set_timer(w);
     }
-    return COORD_TIMEOUT;
+    tell(w);
 }
 
 /* Nothing came in time: is all well? */
@@ -375,49 +413,52 @@ static enum coord_code over(const struct coord_watch *w, struct coord_event *eve
     return w->trouble.code;
 }
 
-/* Takes the watch one step on. COORD_OK: something came of it, look again. Else what
- * coord_watch_next has to say. */
-static enum coord_code step(struct coord_watch *w, uint64_t deadline_ms,
-                            struct coord_error *error)
+/* True: `code` is what coord_watch_next has to say. */
+static bool look(struct coord_watch *w, struct coord_event *event, enum coord_code *code,
+                 struct coord_error *error)
 {
-    enum coord_code code = COORD_OK;
-    if (w->state != WATCH_DOWN) {
-        code = receive(w, deadline_ms);
-    } else {
-        uint64_t now = socket_now_ms();
-        if (w->retry_ms > now) {
-            socket_pause(w->retry_ms - now, deadline_ms);
+    for (;;) {
+        if (hand_out(w, event)) {
+            *code = client_fail(error, COORD_OK, "%s", "");
+            return true;
         }
-        if (socket_now_ms() >= w->retry_ms) {
-            open_stream(w);
-            code = w->trouble.code == COORD_NO_MEMORY && w->state == WATCH_DOWN
-                       ? COORD_NO_MEMORY
-                       : COORD_OK;
+        advance(w);
+        if (w->reply == NULL) {
+            break;
         }
     }
-    if (code == COORD_TIMEOUT ||
-        (code == COORD_OK && w->state == WATCH_DOWN && socket_now_ms() >= deadline_ms)) {
-        return out_of_time(w, error);
+    if (w->state == WATCH_OVER) {
+        *code = over(w, event, error);
+        return true;
     }
-    return code == COORD_OK ? COORD_OK : client_fail(error, code, "%s", w->trouble.message);
+    if (w->has_no_memory) {
+        w->has_no_memory = false;
+        *code = client_fail(error, COORD_NO_MEMORY, "%s", w->trouble.message);
+        return true;
+    }
+    return false;
 }
 
 enum coord_code coord_watch_next(struct coord_watch *w, uint32_t timeout_ms,
                                  struct coord_event *event, struct coord_error *error)
 {
+    struct coord_client *client = w->client;
     uint64_t deadline_ms = socket_now_ms() + timeout_ms;
-    for (;;) {
-        if (hand_out(w, event)) {
-            return client_fail(error, COORD_OK, "%s", "");
-        }
-        if (w->state == WATCH_OVER) {
-            return over(w, event, error);
-        }
-        enum coord_code code = step(w, deadline_ms, error);
-        if (code != COORD_OK) {
-            return code;
-        }
+    bool may_wait = client->depth == 0;
+    enum coord_code code = COORD_OK;
+    client_enter(client);
+    bool is_known = look(w, event, &code, error);
+    while (!is_known && may_wait) {
+        loop_wait(&client->loop, deadline_ms);
+        is_known = look(w, event, &code, error);
+        may_wait = socket_now_ms() < deadline_ms;
     }
+    if (!is_known) {
+        w->is_told = false;
+        code = out_of_time(w, error);
+    }
+    client_leave(client);
+    return code;
 }
 
 /* ---- open, close ------------------------------------------------------------------------ */
@@ -434,6 +475,7 @@ static struct coord_watch *watch_new(struct coord_client *client, const char *pa
     w->path = strdup(path);
     w->glob = strdup(options->glob != NULL ? options->glob : "");
     w->endpoint = client->current;
+    w->timer.fire = on_timer;
     w->next_revision = options->from_revision;
     w->must_list = options->list;
     if (w->options.progress_ms == 0) {
@@ -446,9 +488,9 @@ static struct coord_watch *watch_new(struct coord_client *client, const char *pa
     return w;
 }
 
-enum coord_code coord_watch_open(struct coord_client *client, const char *path,
-                                 const struct coord_watch_options *options,
-                                 struct coord_watch **watch, struct coord_error *error)
+enum coord_code coord_watch_start(struct coord_client *client, const char *path,
+                                  const struct coord_watch_options *options,
+                                  struct coord_watch **watch, struct coord_error *error)
 {
     static const struct coord_watch_options defaults = {.scope = COORD_WATCH_NODE};
     options = options != NULL ? options : &defaults;
@@ -463,14 +505,33 @@ enum coord_code coord_watch_open(struct coord_client *client, const char *path,
     if (w == NULL) {
         return client_fail(error, COORD_NO_MEMORY, "out of memory for a watch");
     }
-    uint64_t deadline_ms = socket_now_ms() + client->timeout_ms;
-    enum coord_code code = COORD_OK;
-    while (code == COORD_OK && w->state != WATCH_LIVE && w->state != WATCH_OVER) {
-        code = step(w, deadline_ms, error);
+    client_enter(client);
+    open_stream(w);
+    client_leave(client);
+    *watch = w;
+    return client_fail(error, COORD_OK, "%s", "");
+}
+
+enum coord_code coord_watch_open(struct coord_client *client, const char *path,
+                                 const struct coord_watch_options *options,
+                                 struct coord_watch **watch, struct coord_error *error)
+{
+    struct coord_watch *w;
+    struct coord_event event;
+    enum coord_code code = async_may_wait(client, error);
+    if (code == COORD_OK) {
+        code = coord_watch_start(client, path, options, &w, error);
     }
+    if (code != COORD_OK) {
+        return code;
+    }
+    (void)client_wait(client, &w->is_settled, socket_now_ms() + client->timeout_ms, NULL);
     if (w->state == WATCH_OVER) {
-        struct coord_event event;
         code = over(w, &event, error);
+    } else if (w->has_no_memory) {
+        code = client_fail(error, COORD_NO_MEMORY, "%s", w->trouble.message);
+    } else if (w->state != WATCH_LIVE) {
+        code = out_of_time(w, error);
     }
     if (code != COORD_OK) {
         coord_watch_close(w);
@@ -487,16 +548,20 @@ uint64_t coord_watch_revision(const struct coord_watch *w)
 
 int coord_watch_fd(const struct coord_watch *w)
 {
-    return w->stream != NULL ? stream_fd(w->stream) : -1;
+    return w->state == WATCH_LIVE ? stream_fd(&w->stream) : -1;
 }
 
 void coord_watch_close(struct coord_watch *w)
 {
     if (w != NULL) {
+        struct coord_client *client = w->client;
+        client_enter(client);
         drop_reply(w);
-        drop_stream(w);
+        stream_close(&w->stream);
+        loop_timer_stop(&client->loop, &w->timer);
         free(w->path);
         free(w->glob);
         free(w);
+        client_leave(client);
     }
 }

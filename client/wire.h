@@ -1,9 +1,15 @@
-/* The bytes of a connection: a socket, with TLS on it or not. Blocks only in wire_open.
+/* The bytes of a connection: a socket, with TLS on it or not. Never blocks.
+ *
+ *   CLOSED --(wire_next)--> CONNECTING --> SHAKING --> OPEN
+ *                               |             |
+ *      (wire_next) <------------+             +--> what wire_advance says ends it
  *
  * Out of memory is an answer here, as everywhere in client/. */
 #ifndef CLIENT_WIRE_H
 #define CLIENT_WIRE_H
 
+#include <netdb.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
@@ -11,15 +17,26 @@
 
 #define WIRE_READ_BYTES TLS_RECORD_BYTES_MAX /* what wire_read must have room for */
 
-/* What a connection needs to know of TLS; NULL in its place: none. */
+/* What a connection needs to know of TLS; without a context: none. All of it must outlive the
+ * wire. */
 struct wire_tls {
     struct tls_context *context;
     const char *server_name; /* that certificates must carry; NULL: the host connected to */
     bool checks_name;
 };
 
+enum wire_state { WIRE_CLOSED = 0, WIRE_CONNECTING, WIRE_SHAKING, WIRE_OPEN };
+
 struct wire {
     int fd; /* -1: closed */
+    enum wire_state state;
+    struct wire_tls tls;
+    const char *host;
+    struct addrinfo *addresses;   /* all of the host's */
+    const struct addrinfo *ahead; /* not tried yet */
+    uint64_t deadline_ms;         /* for being open */
+    uint64_t share_ms;            /* CONNECTING: the same for this address */
+    char why[300];
     struct tls_session *session;
     struct buf out; /* ciphertext that the socket has not taken */
     uint8_t *in;    /* ciphertext that was not looked at, WIRE_READ_BYTES of room */
@@ -34,11 +51,30 @@ enum wire_result {
     WIRE_FAILED, /* see wire_error */
 };
 
-/* Resolves, connects, shakes hands until `deadline_ms` (monotonic). False with a reason in `why`:
- * closed. `tls` and what it names are borrowed until return, its context until the close. */
+enum wire_progress {
+    WIRE_GOES_ON,   /* see wire_events and wire_due_ms */
+    WIRE_READY,     /* it is open */
+    WIRE_ELSEWHERE, /* this address has failed: wire_next */
+    WIRE_OVER,      /* all have, or TLS: see w->why */
+};
+
+/* Takes the addresses of `host`, which is pinned; it is to be open by `deadline_ms`. wire_next
+ * begins. */
+void wire_init(struct wire *w, struct addrinfo *addresses, const char *host,
+               const struct wire_tls *tls, uint64_t deadline_ms);
+/* Closes what there is and begins to connect to the next address. False: none is left, or there
+ * is no memory, see w->why. */
+bool wire_next(struct wire *w);
+/* Before it is open: something happened, or wire_due_ms has come. */
+enum wire_progress wire_advance(struct wire *w);
+uint64_t wire_due_ms(const struct wire *w);
+/* What to wait for: COORD_READABLE, COORD_WRITABLE; `has_output`: there is more to be written. */
+unsigned wire_events(const struct wire *w, bool has_output);
+void wire_close(struct wire *w);
+/* All of it, for those who may wait: until it is open, or `deadline_ms` has passed. `host` and what
+ * `tls` names are pinned; NULL: no TLS. False with a reason in `why`: it is closed. */
 bool wire_open(struct wire *w, const char *host, const char *port, const struct wire_tls *tls,
                uint64_t deadline_ms, char *why, size_t why_bytes);
-void wire_close(struct wire *w);
 
 /* How many of the bytes were taken; 0: none for now, negative: it failed. With TLS what is taken
  * may still wait here, see wire_has_output. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/connection.h"
+#include "client/call.h"
 #include "client/socket.h"
 #include "tests/support/check_main.h"
 #include "tests/support/scripted_server.h"

@@ -1,0 +1,72 @@
+#include "client/async.h"
+
+#include <stdlib.h>
+
+#include "client/client_internal.h"
+#include "client/socket.h"
+
+static void on_done(void *context, enum coord_code code, ProtobufCMessage **reply,
+                    const struct coord_error *error)
+{
+    struct async *a = context;
+    struct coord_result result = {.code = code, .error = &a->error, .path = "", .data = ""};
+    a->error = *error;
+    if (code == COORD_OK && a->take != NULL) {
+        a->take(a, *reply, &result);
+    }
+    if (a->done != NULL) {
+        a->done(a->context, &result);
+    }
+    free(a->memory);
+    free(a);
+}
+
+enum coord_code async_start(struct coord_client *client, const struct async_options *options,
+                            ProtobufCMessage *request, struct coord_call **call,
+                            struct coord_error *error)
+{
+    struct async *a = malloc(sizeof *a);
+    if (a == NULL) {
+        return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");
+    }
+    *a = (struct async){.client = client,
+                        .take = options->take,
+                        .done = options->done,
+                        .context = options->context,
+                        .begun_ms = socket_now_ms(),
+                        .session = options->session};
+    client_enter(client);
+    enum coord_code code =
+        client_start(client, options->method, request, on_done, a, call, error);
+    if (code != COORD_OK) {
+        free(a);
+    }
+    client_leave(client);
+    return code;
+}
+
+enum coord_code async_may_wait(const struct coord_client *client, struct coord_error *error)
+{
+    return client->depth == 0
+               ? COORD_OK
+               : client_fail(error, COORD_INVALID, "no call inside a callback may wait");
+}
+
+void async_waited(void *context, const struct coord_result *result)
+{
+    struct async_wait *w = context;
+    w->is_done = true;
+    w->code = result->code;
+    w->count = result->count;
+    w->lease = result->lease;
+    w->ttl_ms = result->ttl_ms;
+    if (w->error != NULL) {
+        *w->error = *result->error;
+    }
+}
+
+enum coord_code async_wait(struct coord_client *client, struct async_wait *w)
+{
+    (void)client_wait(client, &w->is_done, LOOP_NEVER, NULL); /* it ends by itself */
+    return w->code;
+}

@@ -1,0 +1,55 @@
+/* The typed calls that do not wait: a request out of arguments, a coord_result out of the reply;
+ * and waiting for one of them, which is what the blocking calls are. */
+#ifndef CLIENT_ASYNC_H
+#define CLIENT_ASYNC_H
+
+#include "client/call.h"
+
+struct async;
+
+/* Fills in what is particular to a reply; what it points to lives as long as `m`, or as what `a`
+ * holds. It may change `result->code`, with the reason in a->error. */
+typedef void (*async_take_fn)(struct async *a, const ProtobufCMessage *m,
+                              struct coord_result *result);
+
+struct async_options {
+    enum client_method method;
+    async_take_fn take; /* NULL: the reply says nothing more */
+    coord_done_fn done;
+    void *context;
+    struct coord_session session; /* resuming: which one */
+};
+
+struct async {
+    struct coord_client *client;
+    async_take_fn take;
+    coord_done_fn done;
+    void *context;
+    uint64_t begun_ms;
+    struct coord_session session;
+    struct coord_error error;
+    void *memory; /* that the result points to; freed afterwards */
+};
+
+enum coord_code async_start(struct coord_client *client, const struct async_options *options,
+                            ProtobufCMessage *request, struct coord_call **call,
+                            struct coord_error *error);
+
+/* ---- waiting ---- */
+
+struct async_wait {
+    bool is_done;
+    enum coord_code code;
+    uint64_t count;
+    uint64_t lease;
+    uint64_t ttl_ms;
+    struct coord_error *error; /* may be NULL */
+};
+
+/* COORD_INVALID inside a callback. */
+enum coord_code async_may_wait(const struct coord_client *client, struct coord_error *error);
+/* A coord_done_fn whose context is a struct async_wait. */
+void async_waited(void *context, const struct coord_result *result);
+enum coord_code async_wait(struct coord_client *client, struct async_wait *w);
+
+#endif

@@ -1,0 +1,77 @@
+/* What call.c (tries) and call_begin.c (what comes before them) share. */
+#ifndef CLIENT_CALL_INTERNAL_H
+#define CLIENT_CALL_INTERNAL_H
+
+#include "client/call.h"
+#include "client/client_internal.h"
+#include "client/exchange.h"
+
+#define CALLS_IN_FLIGHT_MAX 100 /* what a server may be asked at a time before it says so */
+
+#define CALL_ATTEMPT_MS  2000 /* for a try of the first round */
+#define CALL_PAUSE_MS    10   /* after the first round */
+#define CALL_LAST_TRY_MS 250  /* in less time nothing better comes than what is known */
+
+enum call_state {
+    CALL_QUEUED = 0,
+    CALL_GATED,
+    CALL_TRYING,
+    CALL_UNSENT, /* a try that did not begin */
+    CALL_PAUSING,
+    CALL_FAILED, /* before any try */
+};
+
+/* One call, over all its tries. */
+struct coord_call {
+    struct list link; /* the client's calls, or queued_calls */
+    struct coord_client *client;
+    enum call_state state;
+    const struct method *method;
+    uint8_t *body; /* the request without its header, packed */
+    size_t body_bytes;
+    call_done_fn done;
+    void *context;
+    struct gate_waiter waiter;
+    struct loop_timer timer; /* TRYING, PAUSING: until when */
+    struct exchange exchange;
+    uint64_t deadline_ms;
+    uint64_t attempt_ms;
+    uint64_t pause_ms;
+    size_t tries;
+    size_t endpoint;             /* of this try */
+    enum exchange_result unsent; /* UNSENT: why */
+    bool is_login;               /* asks for the token that others show */
+    bool was_renewed;            /* with another token */
+    bool maybe_executed;         /* a write, by an earlier try */
+    bool was_answered; /* some endpoint did: more telling than those that cannot be reached */
+    /* who asks, as of the beginning */
+    uint64_t session_id; /* 0: none */
+    uint64_t sequence;   /* 0: none */
+    bool has_id;
+    bool had_other_id;
+    Coord__V1__RequestId id;
+    ProtobufCMessage *reply;
+    enum coord_code reply_code; /* why there is none */
+    struct coord_error error;
+};
+
+static inline bool call_is_write(const struct coord_call *call)
+{
+    return call->method->kind != METHOD_READ;
+}
+
+/* ---- call.c */
+void call_try(struct coord_call *call);
+void call_on_timer(struct loop_timer *t);
+void call_give_up(struct coord_call *call); /* out of time; `call->error` is the last reason */
+void call_finish(struct coord_call *call);  /* `call->error` is the outcome */
+
+/* ---- call_begin.c */
+/* Gets what the call must show, then tries. */
+void call_prepare(struct coord_call *call);
+/* As many as may go. */
+void call_start_queued(struct coord_client *client);
+/* The request as it is sent now, free(3). NULL: no memory. */
+uint8_t *call_pack(const struct coord_call *call, struct slice *message);
+
+#endif

@@ -1,0 +1,53 @@
+#include "client/connections.h"
+
+#include <string.h>
+
+#include "client/call.h"
+#include "client/client_internal.h"
+#include "client/connection_internal.h"
+
+/* Only the connection for calls is kept while nothing goes on, and only to the endpoint in use. */
+static void on_idle(void *owner, struct connection *c)
+{
+    const struct coord_client *client = owner;
+    bool is_current = strcmp(c->endpoint.name, client->endpoints[client->current].name) == 0;
+    if (c->use != CONNECTION_FOR_CALLS || !is_current || c->http2 == NULL || c->is_retired ||
+        !http2_may_request(c->http2)) {
+        connection_close(c);
+    }
+}
+
+struct connection *connections_get(struct coord_client *client, const struct endpoint *endpoint,
+                                   enum connection_use use, uint64_t deadline_ms)
+{
+    struct list *it;
+    struct list *tmp;
+    LIST_EACH(it, tmp, &client->connections)
+    {
+        struct connection *c = LIST_OF(it, struct connection, link);
+        if (c->use == (int)use && strcmp(c->endpoint.name, endpoint->name) == 0 &&
+            connection_is_usable(c)) {
+            return c;
+        }
+    }
+    struct wire_tls tls = {.context = NULL};
+    (void)client_tls(client, &tls);
+    return connection_open(&(struct connection_options){.loop = &client->loop,
+                                                        .list = &client->connections,
+                                                        .use = (int)use,
+                                                        .endpoint = endpoint,
+                                                        .tls = tls,
+                                                        .deadline_ms = deadline_ms,
+                                                        .idle = on_idle,
+                                                        .owner = client});
+}
+
+void connections_close(struct coord_client *client)
+{
+    struct list *it;
+    struct list *tmp;
+    LIST_EACH(it, tmp, &client->connections)
+    {
+        connection_close(LIST_OF(it, struct connection, link));
+    }
+}
