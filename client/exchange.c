@@ -68,11 +68,12 @@ static struct slice unread(const struct exchange *x)
     return slice_make(x->in.data + x->in_taken, x->in.size - x->in_taken);
 }
 
+/* Or what is none. */
 static bool has_message(const struct exchange *x)
 {
     struct slice message;
-    return x->in.size > x->in_taken &&
-           grpc_frame_peek(unread(x), EXCHANGE_MESSAGE_BYTES_MAX, &message) == GRPC_FRAME_WHOLE;
+    return x->in.size > x->in_taken && grpc_frame_peek(unread(x), EXCHANGE_MESSAGE_BYTES_MAX,
+                                                       &message) != GRPC_FRAME_PARTIAL;
 }
 
 /* A stream's window is given back only while a message is incomplete: a reader who does not

@@ -50,7 +50,8 @@ struct coord_watch {
     uint64_t opened_ms;         /* OPENING */
     uint64_t waiting_ms;        /* since then nothing is left to hand out */
     bool has_no_memory;         /* to be told */
-    bool is_settled;            /* LIVE, OVER, or has_no_memory: the opening is over */
+    bool was_live;              /* at some time */
+    bool is_settled;            /* that, or OVER, or has_no_memory: the opening is over */
     bool is_told;               /* the owner has been told to look, and has not looked at all */
     struct coord_error trouble; /* why it is DOWN, or OVER */
     /* position */
@@ -200,6 +201,7 @@ static void fail_stream(struct coord_watch *w, enum stream_result result)
 static void on_created(struct coord_watch *w, uint64_t revision)
 {
     w->state = WATCH_LIVE;
+    w->was_live = true;
     w->is_settled = true;
     w->failures = 0;
     w->is_listing = false;
@@ -526,11 +528,13 @@ enum coord_code coord_watch_open(struct coord_client *client, const char *path,
         return code;
     }
     (void)client_wait(client, &w->is_settled, socket_now_ms() + client->timeout_ms, NULL);
-    if (w->state == WATCH_OVER) {
+    if (w->was_live) { /* what has come of it since then, coord_watch_next tells */
+        code = COORD_OK;
+    } else if (w->state == WATCH_OVER) {
         code = over(w, &event, error);
     } else if (w->has_no_memory) {
         code = client_fail(error, COORD_NO_MEMORY, "%s", w->trouble.message);
-    } else if (w->state != WATCH_LIVE) {
+    } else {
         code = out_of_time(w, error);
     }
     if (code != COORD_OK) {
