@@ -12,6 +12,7 @@ struct client_kit {
     struct scripted_server *servers[CLIENT_KIT_SERVERS_MAX];
     struct coord_client *client;
     struct coord_error error;
+    const struct coord_loop *loop; /* of the client; NULL: none */
 };
 
 #define SCRIPT(...) ((const struct scripted_step[]){__VA_ARGS__, {.action = SCRIPT_END}})
