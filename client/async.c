@@ -5,18 +5,27 @@
 #include "client/client_internal.h"
 #include "client/socket.h"
 
+struct async *async_of(const struct coord_result *result)
+{
+    return (struct async *)(uintptr_t)result; /* it is the first member */
+}
+
 static void on_done(void *context, enum coord_code code, ProtobufCMessage **reply,
                     const struct coord_error *error)
 {
     struct async *a = context;
-    struct coord_result result = {.code = code, .error = &a->error, .path = "", .data = ""};
     a->error = *error;
+    a->result = (struct coord_result){.code = code, .error = &a->error, .path = "", .data = ""};
     if (code == COORD_OK && a->take != NULL) {
-        a->take(a, *reply, &result);
+        a->take(a, *reply, &a->result);
+    }
+    if (code == COORD_OK && a->keep != NULL) {
+        a->keep(a, reply, &a->result);
     }
     if (a->done != NULL) {
-        a->done(a->context, &result);
+        a->done(a->context, &a->result);
     }
+    coord_txn_clear(&a->txn);
     free(a->memory);
     free(a);
 }
@@ -31,6 +40,7 @@ enum coord_code async_start(struct coord_client *client, const struct async_opti
     }
     *a = (struct async){.client = client,
                         .take = options->take,
+                        .keep = options->keep,
                         .done = options->done,
                         .context = options->context,
                         .begun_ms = socket_now_ms(),

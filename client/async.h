@@ -12,28 +12,39 @@ struct async;
 typedef void (*async_take_fn)(struct async *a, const ProtobufCMessage *m,
                               struct coord_result *result);
 
+/* The same, and it may keep `*m`, by setting it to NULL. */
+typedef void (*async_keep_fn)(struct async *a, ProtobufCMessage **m,
+                              struct coord_result *result);
+
 struct async_options {
     enum client_method method;
     async_take_fn take; /* NULL: the reply says nothing more */
+    async_keep_fn keep; /* likewise */
     coord_done_fn done;
     void *context;
     struct coord_session session; /* resuming: which one */
 };
 
 struct async {
+    struct coord_result result;
     struct coord_client *client;
     async_take_fn take;
+    async_keep_fn keep;
     coord_done_fn done;
     void *context;
     uint64_t begun_ms;
     struct coord_session session;
     struct coord_error error;
-    void *memory; /* that the result points to; freed afterwards */
+    void *memory;                /* that the result points to; freed afterwards */
+    struct coord_txn_result txn; /* likewise */
 };
 
 enum coord_code async_start(struct coord_client *client, const struct async_options *options,
                             ProtobufCMessage *request, struct coord_call **call,
                             struct coord_error *error);
+
+/* Whose result it is. */
+struct async *async_of(const struct coord_result *result);
 
 /* ---- waiting ---- */
 

@@ -313,6 +313,88 @@ enum coord_code coord_sync_async(struct coord_client *client, coord_done_fn done
 /* The highest revision that any reply to this client carried; 0 before the first. */
 uint64_t coord_revision(const struct coord_client *client);
 
+/* ---- transactions ----------------------------------------------------------------------- */
+
+/* What must be the case. Made by the functions below; strings and bytes are borrowed. */
+struct coord_guard {
+    const char *path;
+    int kind;     /* private, as all below */
+    int relation; /* enum coord_relation */
+    uint64_t number;
+    const void *data;
+    size_t bytes;
+};
+
+enum coord_relation { COORD_EQUAL = 0, COORD_NOT_EQUAL = 1, COORD_LESS = 2, COORD_GREATER = 3 };
+
+struct coord_guard coord_guard_exists(const char *path, bool exists);
+struct coord_guard coord_guard_version(const char *path, enum coord_relation relation,
+                                       uint32_t version);
+/* Of its last change (coord_stat.modify_revision). */
+struct coord_guard coord_guard_revision(const char *path, enum coord_relation relation,
+                                        uint64_t modify_revision);
+struct coord_guard coord_guard_value(const char *path, enum coord_relation relation,
+                                     const void *data, size_t bytes);
+/* The very node that was created at `epoch` (coord_stat.create_revision) is still there: who made
+ * it still holds what it stands for. */
+struct coord_guard coord_guard_held(const char *path, uint64_t epoch);
+
+/* What is to be done. Made by the functions below; strings and bytes are borrowed. */
+struct coord_op {
+    const char *path;
+    int kind; /* private, as all below */
+    const void *data;
+    size_t bytes;
+    int64_t version;
+    bool recursive;
+    struct coord_create_options create;
+};
+
+/* `options` may be NULL. */
+struct coord_op coord_op_create(const char *path, const void *data, size_t bytes,
+                                const struct coord_create_options *options);
+struct coord_op coord_op_set(const char *path, const void *data, size_t bytes, int64_t version);
+struct coord_op coord_op_delete(const char *path, int64_t version, bool recursive);
+struct coord_op coord_op_check(const char *path, int64_t version); /* does nothing else */
+struct coord_op coord_op_get(const char *path);
+struct coord_op coord_op_list(const char *path);
+
+/* If all guards hold, then_ops, else else_ops; all of them or, when one fails, none. */
+struct coord_txn {
+    const struct coord_guard *guards;
+    size_t guard_count;
+    const struct coord_op *then_ops;
+    size_t then_count;
+    const struct coord_op *else_ops;
+    size_t else_count;
+};
+
+struct coord_op_result {
+    const char *path; /* create: the real one */
+    const void *data; /* get */
+    size_t bytes;
+    struct coord_stat stat;
+    uint64_t count;              /* delete */
+    const char *const *children; /* list: names */
+    size_t child_count;
+};
+struct coord_txn_result {
+    bool took_then;
+    const struct coord_op_result *results; /* one for each operation of the branch */
+    size_t count;
+    void *memory; /* private: what the results point to */
+};
+
+/* COORD_REFUSED: the guards do not hold, and there are no else_ops. Else what was wrong with the
+ * operation that failed, which the message numbers, from 1. `result` (may be NULL): free with
+ * coord_txn_clear. */
+enum coord_code coord_txn(struct coord_client *client, const struct coord_txn *txn,
+                          struct coord_txn_result *result, struct coord_error *error);
+void coord_txn_clear(struct coord_txn_result *result);
+enum coord_code coord_txn_async(struct coord_client *client, const struct coord_txn *txn,
+                                coord_done_fn done, void *context, struct coord_call **call,
+                                struct coord_error *error);
+
 /* ---- history ---------------------------------------------------------------------------- */
 
 enum coord_event_type {
@@ -435,10 +517,11 @@ enum coord_code coord_session_attach(struct coord_client *client, uint64_t id,
 enum coord_code coord_session_follow(struct coord_client *client, coord_session_fn changed,
                                      void *context, struct coord_error *error);
 
-/* Without coord_session_follow, keeps it alive: call it every third of the TTL (coord_session_due_ms), from the thread that
- * uses the client. COORD_OK: the cluster has confirmed it. Goes on to other endpoints when one
- * fails. COORD_TIMEOUT or COORD_UNAVAILABLE: not confirmed within the client's timeout, or
- * before trust ended if that was sooner; try again. COORD_SESSION_ENDED: it is over. */
+/* Without coord_session_follow, keeps it alive: call it every third of the TTL
+ * (coord_session_due_ms), from the thread that uses the client. COORD_OK: the cluster has
+ * confirmed it. Goes on to other endpoints when one fails. COORD_TIMEOUT or COORD_UNAVAILABLE: not
+ * confirmed within the client's timeout, or before trust ended if that was sooner; try again.
+ * COORD_SESSION_ENDED: it is over. */
 enum coord_code coord_session_keepalive(struct coord_client *client, struct coord_error *error);
 /* How long from now the session certainly lives: 0.8 of the TTL, which covers clocks that run
  * 10 % apart, counted from the sending of what was last confirmed. 0: no session, or it may

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/error.h"
+
 void convert_stat(const Coord__V1__Stat *from, struct coord_stat *to)
 {
     if (to == NULL) {
@@ -28,6 +30,22 @@ void convert_stat(const Coord__V1__Stat *from, struct coord_stat *to)
         .child_count = from->child_count,
         .kind = (int)from->kind,
     };
+}
+
+enum coord_code convert_version(int64_t version, Coord__V1__Expect *expect,
+                                Coord__V1__Expect **out, struct coord_error *error)
+{
+    if (version == COORD_ANY_VERSION) {
+        return COORD_OK;
+    }
+    if (version < 0 || version >= UINT32_MAX) {
+        return client_fail(error, COORD_INVALID, "version %lld is no node's version",
+                           (long long)version);
+    }
+    coord__v1__expect__init(expect);
+    expect->version = (uint32_t)version;
+    *out = expect;
+    return COORD_OK;
 }
 
 char *convert_text(const char *s)

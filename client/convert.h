@@ -11,6 +11,11 @@ void convert_stat(const Coord__V1__Stat *from, struct coord_stat *to);
 /* Points into `from`. */
 struct coord_event convert_event(const Coord__V1__Event *from);
 
+/* Fills `expect` and points `out` to it, unless any version will do. COORD_INVALID: it is no
+ * version. */
+enum coord_code convert_version(int64_t version, Coord__V1__Expect *expect,
+                                Coord__V1__Expect **out, struct coord_error *error);
+
 /* protobuf-c has no const: what is only read on the way out is passed as if it were not. */
 char *convert_text(const char *s);
 ProtobufCBinaryData convert_bytes(const void *data, size_t bytes);

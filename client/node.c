@@ -6,23 +6,6 @@
 #include "client/client_internal.h"
 #include "client/convert.h"
 
-/* Fills `expect` and points `out` to it, unless any version will do. */
-static enum coord_code expect_version(int64_t version, Coord__V1__Expect *expect,
-                                      Coord__V1__Expect **out, struct coord_error *error)
-{
-    if (version == COORD_ANY_VERSION) {
-        return COORD_OK;
-    }
-    if (version < 0 || version >= UINT32_MAX) {
-        return client_fail(error, COORD_INVALID, "version %lld is no node's version",
-                           (long long)version);
-    }
-    coord__v1__expect__init(expect);
-    expect->version = (uint32_t)version;
-    *out = expect;
-    return COORD_OK;
-}
-
 static Coord__V1__CreateRequest create_request(const char *path, const void *data, size_t bytes,
                                                const struct coord_create_options *options)
 {
@@ -136,7 +119,7 @@ enum coord_code coord_set(struct coord_client *client, const char *path, const v
     Coord__V1__SetRequest request = COORD__V1__SET_REQUEST__INIT;
     Coord__V1__Expect expect;
     ProtobufCMessage *m;
-    enum coord_code code = expect_version(version, &expect, &request.expect, error);
+    enum coord_code code = convert_version(version, &expect, &request.expect, error);
     if (code != COORD_OK) {
         return code;
     }
@@ -158,7 +141,7 @@ enum coord_code coord_delete(struct coord_client *client, const char *path, int6
     Coord__V1__DeleteRequest request = COORD__V1__DELETE_REQUEST__INIT;
     Coord__V1__Expect expect;
     ProtobufCMessage *m;
-    enum coord_code code = expect_version(version, &expect, &request.expect, error);
+    enum coord_code code = convert_version(version, &expect, &request.expect, error);
     if (code != COORD_OK) {
         return code;
     }
@@ -264,7 +247,7 @@ enum coord_code coord_set_async(struct coord_client *client, const char *path, c
 {
     Coord__V1__SetRequest request = COORD__V1__SET_REQUEST__INIT;
     Coord__V1__Expect expect;
-    enum coord_code code = expect_version(version, &expect, &request.expect, error);
+    enum coord_code code = convert_version(version, &expect, &request.expect, error);
     if (code != COORD_OK) {
         return code;
     }
@@ -289,7 +272,7 @@ enum coord_code coord_delete_async(struct coord_client *client, const char *path
 {
     Coord__V1__DeleteRequest request = COORD__V1__DELETE_REQUEST__INIT;
     Coord__V1__Expect expect;
-    enum coord_code code = expect_version(version, &expect, &request.expect, error);
+    enum coord_code code = convert_version(version, &expect, &request.expect, error);
     if (code != COORD_OK) {
         return code;
     }

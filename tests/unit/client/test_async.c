@@ -1,5 +1,5 @@
-/* Calls that do not wait, in an event loop that is not the library's own: a small one of poll(2) that
- * knows no more of the client than <coord/client.h> tells. */
+/* Calls that do not wait, in an event loop that is not the library's own: a small one of poll(2)
+ * that knows no more of the client than <coord/client.h> tells. */
 #include "client/client.h"
 
 #include <fcntl.h>
