@@ -320,7 +320,7 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/coord
 	install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(LIBCOORD) $(DESTDIR)$(PREFIX)/lib
-	install -m 644 client/client.h $(DESTDIR)$(PREFIX)/include/coord
+	install -m 644 client/client.h client/uv.h $(DESTDIR)$(PREFIX)/include/coord
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: coord' 'Description: C client of coord' \
 	    'Version: $(VERSION)' 'Requires: libnghttp2 libprotobuf-c libssl libcrypto' \
 	    'Libs: -L$${prefix}/lib -lcoord' 'Cflags: -I$${prefix}/include' \

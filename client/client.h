@@ -360,7 +360,7 @@ struct coord_op coord_op_get(const char *path);
 struct coord_op coord_op_list(const char *path);
 
 /* If all guards hold, then_ops, else else_ops; all of them or, when one fails, none. */
-struct coord_txn {
+struct coord_transaction {
     const struct coord_guard *guards;
     size_t guard_count;
     const struct coord_op *then_ops;
@@ -388,11 +388,12 @@ struct coord_txn_result {
 /* COORD_REFUSED: the guards do not hold, and there are no else_ops. Else what was wrong with the
  * operation that failed, which the message numbers, from 1. `result` (may be NULL): free with
  * coord_txn_clear. */
-enum coord_code coord_txn(struct coord_client *client, const struct coord_txn *txn,
+enum coord_code coord_txn(struct coord_client *client, const struct coord_transaction *txn,
                           struct coord_txn_result *result, struct coord_error *error);
 void coord_txn_clear(struct coord_txn_result *result);
-enum coord_code coord_txn_async(struct coord_client *client, const struct coord_txn *txn,
-                                coord_done_fn done, void *context, struct coord_call **call,
+enum coord_code coord_txn_async(struct coord_client *client,
+                                const struct coord_transaction *txn, coord_done_fn done,
+                                void *context, struct coord_call **call,
                                 struct coord_error *error);
 
 /* ---- history ---------------------------------------------------------------------------- */

@@ -257,7 +257,7 @@ struct parts {
     Coord__V1__Guard **guard_places;
 };
 
-static bool parts_open(struct parts *p, const struct coord_txn *txn)
+static bool parts_open(struct parts *p, const struct coord_transaction *txn)
 {
     size_t ops = txn->then_count + txn->else_count;
     p->slots = calloc(ops + 1, sizeof *p->slots);
@@ -275,8 +275,9 @@ static void parts_close(struct parts *p)
     free(p->guard_places);
 }
 
-enum coord_code coord_txn_async(struct coord_client *client, const struct coord_txn *txn,
-                                coord_done_fn done, void *context, struct coord_call **call,
+enum coord_code coord_txn_async(struct coord_client *client,
+                                const struct coord_transaction *txn, coord_done_fn done,
+                                void *context, struct coord_call **call,
                                 struct coord_error *error)
 {
     Coord__V1__TxnRequest request = COORD__V1__TXN_REQUEST__INIT;
@@ -328,7 +329,7 @@ static void on_done(void *context, const struct coord_result *result)
     }
 }
 
-enum coord_code coord_txn(struct coord_client *client, const struct coord_txn *txn,
+enum coord_code coord_txn(struct coord_client *client, const struct coord_transaction *txn,
                           struct coord_txn_result *result, struct coord_error *error)
 {
     struct waited w = {.wait.error = error, .result = result};

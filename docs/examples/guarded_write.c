@@ -19,7 +19,7 @@ static enum coord_code write_as_owner(struct coord_client *client, uint64_t epoc
     const struct coord_guard guard = coord_guard_held("/work/owner", epoch);
     const struct coord_op write =
         coord_op_set("/work/result", text, strlen(text), COORD_ANY_VERSION);
-    const struct coord_txn txn = {
+    const struct coord_transaction txn = {
         .guards = &guard, .guard_count = 1, .then_ops = &write, .then_count = 1};
     return coord_txn(client, &txn, NULL, error);
 }

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""The programs of docs/examples: each is built against the installed library, as its reader would build
+it, and does on real nodes what it says."""
+import os
+import re
+import signal
+import subprocess
+import tempfile
+
+from harness import Cluster, Failure, Node, Program, ctl_ok, expect, main, until
+
+ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+SOURCES = os.path.join(ROOT, "docs", "examples")
+STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
+
+
+def run(*words, **environment):
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, cwd=ROOT,
+                          env={**{key: value for key, value in os.environ.items() if not key.startswith("MAKE")},
+                               **environment})
+    if done.returncode != 0:
+        raise Failure("%s: exit %d\n%s" % (" ".join(words), done.returncode, done.stdout.decode(errors="replace")))
+    return done.stdout.decode(errors="replace")
+
+
+INSTALLED = tempfile.TemporaryDirectory(prefix="coord-installed-")
+
+
+def installed():
+    """The root that the library was installed under, once for all tests."""
+    root = INSTALLED.name
+    if not os.path.isdir(root + "/usr"):
+        run("make", "--no-print-directory", "VARIANT=release", "install", "DESTDIR=" + root, "PREFIX=/usr")
+    return root
+
+
+def flags(root, *packages):
+    return run("pkg-config", "--define-prefix", "--cflags", "--libs", "coord", *packages,
+               PKG_CONFIG_PATH=root + "/usr/lib/pkgconfig").split()
+
+
+def built(scratch, name, *packages):
+    """The example's program, from its source alone and what is installed."""
+    root = installed()
+    program = os.path.join(scratch, name)
+    run(os.environ.get("CC", "cc"), "-std=c11", "-D_POSIX_C_SOURCE=200809L", *STRICT, "-o", program,
+        os.path.join(SOURCES, name + ".c"), *flags(root, *packages))
+    return program
+
+
+def library_path():
+    return os.path.join(installed(), "usr", "lib")
+
+
+def start(scratch, program, endpoints, *arguments):
+    return Program(scratch, program, *arguments, COORD_ENDPOINTS=endpoints, LD_LIBRARY_PATH=library_path())
+
+
+def test_config_watcher(scratch):
+    cluster = Cluster(scratch)
+    cluster.start()
+    program = built(scratch, "config_watcher")
+    node = cluster.nodes[0]
+    ctl_ok(node, "create", "/config", "")
+    ctl_ok(node, "create", "/config/limit", "10")
+    watcher = start(scratch, program, cluster.endpoints)
+    expect(watcher.lines(3) == ["= /config ", "= /config/limit 10", "ready"], "it tells what there is")
+    ctl_ok(node, "set", "/config/limit", "20")
+    expect(watcher.lines(4)[3] == "+ /config/limit 20", "and what changes")
+    leader = cluster.leader()
+    leader.kill()
+    other = [n for n in cluster.nodes if n is not leader][0]
+    until(lambda: cluster.leader() not in (None, leader), "there is another leader")
+    ctl_ok(other, "rm", "/config/limit")
+    expect(watcher.lines(5)[4] == "- /config/limit", "also when its member has died: %s" % watcher.complained())
+    watcher.process.send_signal(signal.SIGTERM)
+    expect(watcher.wait() == 0, watcher.complained())
+
+
+def test_guarded_write(scratch):
+    node = Node(scratch)
+    node.start()
+    program = built(scratch, "guarded_write")
+    for text in "first", "second":
+        done = start(scratch, program, node.endpoint, text)
+        expect(done.wait() == 0, done.complained())
+        lines = done.lines(2)
+        expect(re.match(r"written in epoch \d+$", lines[0]), lines[0])
+        expect(lines[1] == "a late write: refused", lines[1])
+        expect(ctl_ok(node, "get", "/work/result") == text.encode(), "only the first write counts")
+
+
+def test_session_in_a_loop_of_libuv(scratch):
+    node = Node(scratch)
+    node.start()
+    program = built(scratch, "session_uv", "libuv")
+    worker = start(scratch, program, node.endpoint, "anna", "1500")
+    expect(worker.lines(2) == ["safe", "."], "it works when it has its place: %s" % worker.complained())
+    expect(ctl_ok(node, "ls", "/pool").split() == [b"worker-0000000000"], "and is in the group")
+    node.process.send_signal(signal.SIGSTOP)
+    until(lambda: "unsafe" in worker.printed().splitlines(), "it learns that it may have lost it")
+    count = len(worker.printed().splitlines())
+    node.process.send_signal(signal.SIGCONT)
+    until(lambda: len(worker.printed().splitlines()) > count + 1, "and that it has not")
+    expect(worker.printed().splitlines()[count:count + 2] == ["safe", "."], "no work was done in between")
+    worker.process.send_signal(signal.SIGTERM)
+    expect(worker.wait() == 0, worker.complained())
+    expect(ctl_ok(node, "ls", "/pool") == b"", "it has left the group")
+
+
+def test_a_session_that_was_taken_is_lost(scratch):
+    node = Node(scratch)
+    node.start()
+    program = built(scratch, "session_uv", "libuv")
+    worker = start(scratch, program, node.endpoint, "bob", "1500")
+    expect(worker.lines(1) == ["safe"], worker.complained())
+    worker.process.send_signal(signal.SIGSTOP)
+    until(lambda: ctl_ok(node, "ls", "/pool") == b"", "the cluster gives it up")
+    count = len(worker.printed().splitlines())
+    worker.process.send_signal(signal.SIGCONT)
+    expect(worker.wait() == 1, "it ends")
+    told = worker.printed().splitlines()[count:]
+    expect("lost" in told, "it is told: %r" % told)
+    expect("." not in told[told.index("lost"):], "and does no work any more: %r" % told)
+
+
+def test_the_headers_in_c_and_in_cpp(scratch):
+    root = installed()
+    source = os.path.join(scratch, "alone.c")
+    with open(source, "w", encoding="ascii") as out:
+        out.write("#include <coord/uv.h>\n#include <coord/client.h>\n#include <coord/uv.h>\n"
+                  "int main(void)\n{\n    struct coord_guard guard = coord_guard_held(\"/a\", 1);\n"
+                  "    coord_close(NULL);\n    return guard.number == 1 ? 0 : 1;\n}\n")
+    for words in (["cc", "-std=c11"], ["c++", "-x", "c++", "-std=c++11"]):
+        program = os.path.join(scratch, words[0].replace("+", "p"))
+        run(*words, "-D_POSIX_C_SOURCE=200809L", *STRICT, "-Wno-unused-function", source, "-x", "none", "-o", program,
+            *flags(root, "libuv"))
+        run(program, LD_LIBRARY_PATH=library_path())
+
+
+if __name__ == "__main__":
+    main(globals())
