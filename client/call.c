@@ -284,12 +284,13 @@ static bool judge_silence(struct coord_call *call, enum exchange_result result, 
         (void)client_fail(error, COORD_INTERNAL, "the reply is larger than %zu MiB%s",
                           EXCHANGE_MESSAGE_BYTES_MAX >> 20, executed_text(call));
         return true;
-    case EXCHANGE_UNREACHABLE:
-        if (call->was_answered) { /* more telling than those that cannot be reached */
-            return false;
-        }
-        break;
     default: break;
+    }
+    /* An endpoint that said what it waits for is more telling than one that cannot be reached, or
+     * than that a late and short try got no answer. */
+    bool tells_less = result == EXCHANGE_UNREACHABLE || timed_out;
+    if (call->was_answered && tells_less) {
+        return false;
     }
     (void)client_fail(error, timed_out ? COORD_TIMEOUT : COORD_UNAVAILABLE, "%s: %s",
                       endpoint_of(call), answer->text);

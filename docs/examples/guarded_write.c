@@ -3,7 +3,7 @@
  *
  *     guarded_write TEXT           (COORD_ENDPOINTS says where)
  *
- * Stands for the worker at /work/owner, writes TEXT to /work/result; then loses its place, as one
+ * Stands for the worker at /jobs/owner, writes TEXT to /jobs/result; then loses its place, as one
  * that was stopped for too long does, and writes again. The second write is refused, by the
  * cluster and not by this program's clock. */
 #include <coord/client.h>
@@ -16,9 +16,9 @@
 static enum coord_code write_as_owner(struct coord_client *client, uint64_t epoch,
                                       const char *text, struct coord_error *error)
 {
-    const struct coord_guard guard = coord_guard_held("/work/owner", epoch);
+    const struct coord_guard guard = coord_guard_held("/jobs/owner", epoch);
     const struct coord_op write =
-        coord_op_set("/work/result", text, strlen(text), COORD_ANY_VERSION);
+        coord_op_set("/jobs/result", text, strlen(text), COORD_ANY_VERSION);
     const struct coord_transaction txn = {
         .guards = &guard, .guard_count = 1, .then_ops = &write, .then_count = 1};
     return coord_txn(client, &txn, NULL, error);
@@ -31,13 +31,13 @@ static enum coord_code run(struct coord_client *client, const char *text,
                                                           .flags = COORD_MAKE_PARENTS};
     struct coord_stat mine;
     enum coord_code code =
-        coord_create(client, "/work/result", "", 0, COORD_MAKE_PARENTS, NULL, NULL, error);
+        coord_create(client, "/jobs/result", "", 0, COORD_MAKE_PARENTS, NULL, NULL, error);
     if (code == COORD_OK || code == COORD_EXISTS) {
         code = coord_session_open(client, 5000, "guarded_write", error);
     }
     if (code == COORD_OK) {
         code =
-            coord_create_with(client, "/work/owner", "me", 2, &ephemeral, NULL, &mine, error);
+            coord_create_with(client, "/jobs/owner", "me", 2, &ephemeral, NULL, &mine, error);
     }
     if (code == COORD_OK) {
         code = write_as_owner(client, mine.create_revision, text, error);
@@ -50,14 +50,14 @@ static enum coord_code run(struct coord_client *client, const char *text,
     code =
         coord_session_close(client, NULL, error); /* its place is free, and somebody takes it */
     if (code == COORD_OK) {
-        code = coord_create(client, "/work/owner", "another", 7, 0, NULL, NULL, error);
+        code = coord_create(client, "/jobs/owner", "another", 7, 0, NULL, NULL, error);
     }
     if (code == COORD_OK) {
         code = write_as_owner(client, mine.create_revision, "too late", error);
         printf("a late write: %s\n", coord_code_text(code));
         code = code == COORD_REFUSED ? COORD_OK : COORD_INTERNAL;
     }
-    (void)coord_delete(client, "/work/owner", COORD_ANY_VERSION, false, NULL, NULL);
+    (void)coord_delete(client, "/jobs/owner", COORD_ANY_VERSION, false, NULL, NULL);
     return code;
 }
 

@@ -87,7 +87,7 @@ def test_guarded_write(scratch):
         lines = done.lines(2)
         expect(re.match(r"written in epoch \d+$", lines[0]), lines[0])
         expect(lines[1] == "a late write: refused", lines[1])
-        expect(ctl_ok(node, "get", "/work/result") == text.encode(), "only the first write counts")
+        expect(ctl_ok(node, "get", "/jobs/result") == text.encode(), "only the first write counts")
 
 
 def test_session_in_a_loop_of_libuv(scratch):
