@@ -33,9 +33,10 @@
 #include "client/connections.h"
 #include "client/socket.h"
 
-#define CONNECT_MS    1000
-#define SHARED_MS_MIN 100
-#define PAUSE_MS_MAX  200
+#define CONNECT_MS       1000
+#define SHARED_MS_MIN    100
+#define LAST_ANSWERED_MS 100
+#define PAUSE_MS_MAX     200
 /* The server is told to give up so much earlier than we do, that its reason reaches us. */
 #define MARGIN_MS_MAX ((uint64_t)250)
 #define MARGIN_SHARE  8
@@ -320,9 +321,12 @@ static void judged(struct coord_call *call, bool is_decided)
     next_endpoint(call);
     call->tries++;
     uint64_t now = socket_now_ms();
-    bool is_late =
-        call->error.code == COORD_TIMEOUT && now + CALL_LAST_TRY_MS >= call->deadline_ms;
-    if (is_late || now >= call->deadline_ms) {
+    /* A try in the last moments betters no answer, but may leave a write in doubt. */
+    uint64_t last_ms = call->error.code == COORD_TIMEOUT ? CALL_LAST_TRY_MS
+                       : call->was_answered              ? LAST_ANSWERED_MS
+                                                         : 0;
+    bool is_late = now + last_ms >= call->deadline_ms;
+    if (is_late) {
         call_give_up(call);
     } else if (call->tries % call->client->endpoint_count == 0) {
         end_round(call);
@@ -357,7 +361,9 @@ void call_on_timer(struct loop_timer *t)
         snprintf(call->exchange.answer.text, sizeof call->exchange.answer.text,
                  "no answer in time");
         judged(call, judge_silence(call, EXCHANGE_LOST, true));
-    } else if (call->state == CALL_PAUSING && socket_now_ms() < call->deadline_ms) {
+    } else if (call->state == CALL_PAUSING &&
+               socket_now_ms() + (call->was_answered ? LAST_ANSWERED_MS : 0) <
+                   call->deadline_ms) {
         call_try(call);
     } else {
         call_give_up(call);
