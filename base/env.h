@@ -35,6 +35,7 @@ enum env_open_flags {
     ENV_OPEN_WRITE = 2,    /* read and write */
     ENV_OPEN_CREATE = 4,   /* create if missing */
     ENV_OPEN_TRUNCATE = 8, /* to size 0 */
+    ENV_OPEN_GROUP = 16,   /* one that is created may be read by the process's group */
 };
 
 /* One name of a directory listing. */

@@ -15,6 +15,7 @@
 
 /* The data may hold secrets of the clients: the daemon's own user only. */
 #define DISK_FILE_MODE 0600
+#define DISK_GROUP_FILE_MODE 0640 /* what is meant to be collected by others, as logs are */
 #define DISK_DIR_MODE 0700
 
 struct env_file {
@@ -46,11 +47,11 @@ static enum status file_failed(struct env_file *file, const char *op)
     return rc == RC_NOT_FOUND ? RC_IO : rc; /* an open file is not missing */
 }
 
-static int disk_open_fd(const char *path, int flags)
+static int disk_open_fd(const char *path, int flags, mode_t mode)
 {
     int fd;
     do {
-        fd = open(path, flags | O_CLOEXEC, DISK_FILE_MODE);
+        fd = open(path, flags | O_CLOEXEC, mode);
     } while (fd < 0 && errno == EINTR);
     return fd;
 }
@@ -60,7 +61,8 @@ static enum status disk_open(struct env *env, const char *path, int flags, struc
     int how = (flags & ENV_OPEN_WRITE) != 0 ? O_RDWR : O_RDONLY;
     how |= (flags & ENV_OPEN_CREATE) != 0 ? O_CREAT : 0;
     how |= (flags & ENV_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0;
-    int fd = disk_open_fd(path, how);
+    int fd = disk_open_fd(
+        path, how, (flags & ENV_OPEN_GROUP) != 0 ? DISK_GROUP_FILE_MODE : DISK_FILE_MODE);
     if (fd < 0) {
         return disk_failed(env_uv_of(env), "open", path);
     }
@@ -205,7 +207,7 @@ static enum status disk_list(struct env *env, const char *path, env_list_fn fn, 
 
 static enum status disk_sync_dir(struct env *env, const char *path)
 {
-    int fd = disk_open_fd(path, O_RDONLY | O_DIRECTORY);
+    int fd = disk_open_fd(path, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0) {
         return disk_failed(env_uv_of(env), "sync_dir", path);
     }
@@ -223,7 +225,7 @@ static enum status disk_sync_dir(struct env *env, const char *path)
 static enum status disk_lock(struct env *env, const char *path)
 {
     struct env_uv *e = env_uv_of(env);
-    int fd = disk_open_fd(path, O_RDWR | O_CREAT);
+    int fd = disk_open_fd(path, O_RDWR | O_CREAT, DISK_FILE_MODE);
     if (fd < 0) {
         return disk_failed(e, "lock", path);
     }

@@ -262,6 +262,7 @@ void conn_new(struct server *s, struct env_stream *stream)
                                       .metrics = s->options.metrics,
                                       .super_digest = s->options.super_digest,
                                       .logins = s->logins,
+                                      .audit = s->options.audit,
                                       .limits = &s->options.limits,
                                       .sink = {.conn = c,
                                                .write = sink_write,

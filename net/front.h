@@ -41,6 +41,7 @@
 #include "base/status.h"
 #include "base/tls.h"
 
+struct audit;
 struct logins;
 struct node;
 
@@ -81,6 +82,7 @@ struct front_env {
     const struct metric *rejected; /* connections closed as there were too many; may be NULL */
     const char *super_digest; /* who is super (net/identity.h); NULL or "": nobody */
     struct logins *logins; /* names and passwords (net/login.h) */
+    struct audit *audit;   /* is told of every answer (net/audit/audit.h); NULL: off */
     const void *settings; /* of this front, as its header says; NULL = its defaults */
     void *shared;         /* made by shared_new, or NULL */
     struct front_sink sink;

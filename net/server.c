@@ -185,6 +185,7 @@ static void server_open_fronts(struct server *s)
                             .super_digest = s->options.super_digest,
                             .limits = &s->options.limits,
                             .logins = s->logins,
+                            .audit = s->options.audit,
                             .rejected = s->refused_limit};
     for (int i = 0; i < SERVER_PROTOCOLS; i++) {
         const struct front *front = s->options.fronts[i];

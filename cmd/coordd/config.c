@@ -9,6 +9,7 @@
 
 #include "cmd/coordd/config_internal.h"
 #include "lease/lease.h"
+#include "net/audit/file.h"
 #include "net/zookeeper/front.h"
 #include "raft/engine.h"
 #include "raft/wal.h"
@@ -29,7 +30,8 @@ enum kind {
     KIND_DIGEST,
     KIND_TIME,
     KIND_CLIENT_AUTH,
-    KIND_PLAINTEXT
+    KIND_PLAINTEXT,
+    KIND_AUDIT
 };
 
 struct option {
@@ -118,6 +120,14 @@ static const struct option options[] = {
          "older ones go, but for the newest: 1s to 3650d (default: never)"),
     WORD("archive-dir", "DIR", KIND_TEXT, archive_dir, NULL,
          "the log since the oldest backup goes there, for restores to a point in time"),
+    WORD("audit", "WORD", KIND_AUDIT, audit, "writes",
+         "what the audit log has: off, denials, writes (and denials) or all"),
+    WORD("audit-file", "FILE", KIND_TEXT, audit_file, NULL,
+         "where it is written (default: audit/audit.jsonl in the data dir)"),
+    NUMBER("audit-size", audit_size, 64 * KIB, 64 * GIB, AUDIT_FILE_BYTES_MAX,
+           "a file of it is at most so large"),
+    NUMBER("audit-keep", audit_keep, 1, AUDIT_FILES_KEPT_MAX, AUDIT_FILES_KEPT,
+           "so many older files of it are kept: FILE.1 is the last"),
     NUMBER("connections-max", connections_max, 1, 1000000, 10000,
            "client connections; more are closed"),
     NUMBER("requests-max", requests_max, 1, 65536, 1024,
@@ -311,6 +321,7 @@ static enum status set_value(const struct loader *l, const struct option *o, con
     case KIND_TIME: why = config_parse_time(value, field); break;
     case KIND_DIGEST: why = config_parse_digest(value, field, o->size); break;
     case KIND_CLIENT_AUTH: why = config_parse_client_auth(value, field); break;
+    case KIND_AUDIT: why = config_parse_audit(value, field); break;
     case KIND_PLAINTEXT: why = config_parse_plaintext(value, field); break;
     case KIND_NUMBER: return set_number(l, o, value, field);
     }
@@ -485,6 +496,16 @@ const char *config_address_text(const struct config_address *a, char *text, size
     bool is_v6 = strchr(a->host, ':') != NULL;
     snprintf(text, bytes, "%s%s%s:%" PRIu16, is_v6 ? "[" : "", a->host, is_v6 ? "]" : "",
              a->port);
+    return text;
+}
+
+const char *config_audit_path(const struct config *c, char *text, size_t bytes)
+{
+    if (c->audit_file[0] != '\0') {
+        snprintf(text, bytes, "%s", c->audit_file);
+    } else {
+        snprintf(text, bytes, "%s/audit/audit.jsonl", c->data_dir);
+    }
     return text;
 }
 

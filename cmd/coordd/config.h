@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/tls.h"
+#include "net/audit/audit.h"
 #include "net/server.h"
 #include "raft/node.h"
 
@@ -63,6 +64,10 @@ struct config {
     uint64_t backup_interval_ms;
     uint64_t backup_keep;        /* 0 = any number */
     uint64_t backup_keep_for_ms; /* 0 = for ever */
+    enum audit_level audit;
+    char audit_file[CONFIG_PATH_BYTES_MAX]; /* "" = below the data dir */
+    uint64_t audit_size;
+    uint64_t audit_keep;
     char super_digest[CONFIG_DIGEST_BYTES_MAX]; /* "" = nobody */
     bool zookeeper; /* ZooKeeper clients are served */
     bool zookeeper_linearizable;
@@ -85,6 +90,9 @@ static inline bool config_has_tls(const struct config_tls *tls)
 }
 
 void config_print_help(FILE *to);
+
+/* The file of the audit log. Returns `text`. */
+const char *config_audit_path(const struct config *c, char *text, size_t bytes);
 
 /* "host:port", with brackets around an IPv6 literal. Returns `text`. */
 const char *config_address_text(const struct config_address *a, char *text, size_t bytes);

@@ -22,6 +22,8 @@ const char *config_parse_reads(const char *text, bool *linearizable);
 const char *config_parse_client_auth(const char *text, enum tls_verify *out);
 /* "none", "loopback" or "all". */
 const char *config_parse_plaintext(const char *text, enum server_plain *out);
+/* "off", "denials", "writes" or "all". */
+const char *config_parse_audit(const char *text, enum audit_level *out);
 /* Plain, or in units of 1024: 64k, 32m, 1g. */
 bool config_parse_number(const char *text, uint64_t *out);
 

@@ -158,6 +158,21 @@ const char *config_parse_plaintext(const char *text, enum server_plain *out)
     return "is not none, loopback or all";
 }
 
+const char *config_parse_audit(const char *text, enum audit_level *out)
+{
+    static const char *const words[] = {[AUDIT_OFF] = "off",
+                                        [AUDIT_DENIALS] = "denials",
+                                        [AUDIT_WRITES] = "writes",
+                                        [AUDIT_ALL] = "all"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out = (enum audit_level)i;
+            return NULL;
+        }
+    }
+    return "is not off, denials, writes or all";
+}
+
 const char *config_parse_digest(const char *text, char *out, size_t out_bytes)
 {
     if (!identity_digest_is_valid(slice_str(text))) {

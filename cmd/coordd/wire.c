@@ -24,6 +24,7 @@
 #include "cmd/coordd/disk_space.h"
 #include "cmd/coordd/loop.h"
 #include "cmd/coordd/tls.h"
+#include "net/audit/audit.h"
 #include "net/grpc/front.h"
 #include "net/guest.h"
 #include "net/http/http.h"
@@ -47,6 +48,7 @@ struct daemon {
     struct tls_ports tls;
     struct node *node;
     struct copies *copies;
+    struct audit *audit; /* NULL: off */
     struct server *server;
     struct zk_settings zookeeper;
     bool is_stopping;
@@ -83,6 +85,7 @@ static void on_turn(void *context)
         node_turn(d->node);
     }
     copies_turn(d->copies, d->env->now_ms(d->env));
+    audit_turn(d->audit, d->env->now_ms(d->env));
 }
 
 static uint64_t next_deadline_ms(void *context)
@@ -92,8 +95,10 @@ static uint64_t next_deadline_ms(void *context)
     uint64_t server = server_next_deadline_ms(d->server);
     uint64_t copies = copies_next_deadline_ms(d->copies);
     uint64_t tls = tls_ports_next_deadline_ms(&d->tls);
+    uint64_t audit = audit_next_deadline_ms(d->audit);
     uint64_t first = node < server ? node : server;
     uint64_t second = copies < tls ? copies : tls;
+    second = audit < second ? audit : second;
     return first < second ? first : second;
 }
 
@@ -209,6 +214,20 @@ static void set_zookeeper(struct zk_settings *s, const struct config *c)
     snprintf(s->data_dir, sizeof s->data_dir, "%s", c->data_dir);
 }
 
+static void open_audit(struct daemon *d)
+{
+    const struct config *c = d->config;
+    char path[CONFIG_PATH_BYTES_MAX + 32];
+    d->audit = audit_new(&(struct audit_options){.env = d->env,
+                                                 .log = &d->log,
+                                                 .metrics = d->metrics,
+                                                 .node = c->name,
+                                                 .path = config_audit_path(c, path, sizeof path),
+                                                 .level = c->audit,
+                                                 .file_bytes_max = c->audit_size,
+                                                 .files_kept = c->audit_keep});
+}
+
 static enum status open_server(struct daemon *d, struct errmsg *err)
 {
     const struct config *c = d->config;
@@ -223,6 +242,7 @@ static enum status open_server(struct daemon *d, struct errmsg *err)
         .host = c->listen.host,
         .port = c->listen.port,
         .super_digest = c->super_digest,
+        .audit = d->audit,
         .fronts = {[SERVER_HTTP1] = &http_front,
                    [SERVER_HTTP2] = &grpc_front,
                    [SERVER_GUEST] = &guest_front,
@@ -272,6 +292,7 @@ static void close_all(struct daemon *d)
     if (d->server != NULL) {
         server_close(d->server);
     }
+    audit_free(d->audit);
     copies_free(d->copies);
     if (d->node != NULL) {
         node_close(d->node);
@@ -300,6 +321,7 @@ int wire_run(const struct config *config, const char *program)
         opened = open_node(&d, &err);
     }
     if (opened == RC_OK) {
+        open_audit(&d);
         opened = open_server(&d, &err);
     }
     if (opened == RC_OK) {

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "net/grpc/audit.h"
 #include "store/access.h"
 #include "store/store.h"
 
@@ -240,6 +241,7 @@ void answer_propose(struct grpc_call *call, const struct command *c,
                     void (*written)(struct grpc_call *call, const struct reply *reply))
 {
     struct errmsg err;
+    grpc_audit_command(call, c);
     enum outcome outcome = command_check(c, &err);
     if (outcome != OUTCOME_OK) {
         answer_refuse_early(call, outcome, &err);
@@ -278,6 +280,9 @@ static void answer_refuse_right(struct grpc_call *call, struct slice path, int b
 {
     struct access access;
     access_begin(&access, node_store(grpc_call_node(call)), grpc_call_identities(call));
+    if (call->reply == NULL) {
+        grpc_audit_denied(call, call->route->method->right, path);
+    }
     grpc_call_refuse(call, OUTCOME_NO_AUTH, revision, "%.*s%s: %snot allowed%s%.*s", bytes,
                      (const char *)path.data, dots, right_name(call->route->method->right),
                      access.user.size > 0 ? " to user " : "", (int)access.user.size,

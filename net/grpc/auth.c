@@ -2,6 +2,7 @@
  * and apply decides who may make them; passwords are hashed first, off the loop (net/login.h). */
 #include "coord/v1/auth.pb-c.h"
 #include "net/grpc/answer.h"
+#include "net/grpc/audit.h"
 #include "net/identity.h"
 #include "net/token.h"
 #include "store/access.h"
@@ -270,6 +271,7 @@ static void authenticate_call(struct grpc_call *call, const ProtobufCMessage *me
         grpc_call_fail(call, GRPC_FAILED_PRECONDITION, "authentication is not enabled");
         return;
     }
+    grpc_audit_login(call, slice_str(request->user));
     call->login.done = authenticated;
     call->login.owner = call;
     enum login_result result =
@@ -518,16 +520,19 @@ static void role_list_call(struct grpc_call *call, const ProtobufCMessage *messa
 
 /* ---- the service -------------------------------------------------------------------------- */
 
-#define METHOD(rpc, type, function)                                  \
-    {                                                                \
-        .name = rpc, .request = &coord__v1__##type##__descriptor,    \
-        .message = function                                          \
+#define METHOD_OF(rpc, type, function, class)                                       \
+    {                                                                               \
+        .name = rpc, .request = &coord__v1__##type##__descriptor, .audit = (class), \
+        .message = function                                                         \
     }
+#define METHOD(rpc, type, function) METHOD_OF(rpc, type, function, AUDIT_WRITE)
+#define LISTING(rpc, type, function) METHOD_OF(rpc, type, function, AUDIT_READ)
 
 static const struct grpc_method methods[] = {
     METHOD("Enable", auth_enable_request, enable_call),
     METHOD("Disable", auth_disable_request, disable_call),
     {.name = "Status",
+     .audit = AUDIT_READ,
      .request = &coord__v1__auth_status_request__descriptor,
      .needs = GRPC_NEEDS_NOBODY,
      .message = status_call},
@@ -536,16 +541,18 @@ static const struct grpc_method methods[] = {
      .needs = GRPC_NEEDS_NOBODY,
      .message = authenticate_call},
     {.name = "WhoAmI",
+     .audit = AUDIT_READ,
      .request = &coord__v1__who_am_irequest__descriptor,
      .needs = GRPC_NEEDS_NOBODY,
      .message = who_am_i_call},
     METHOD("UserAdd", user_add_request, user_add_call),
     METHOD("UserDelete", user_delete_request, user_delete_call),
     {.name = "UserGet",
+     .audit = AUDIT_READ,
      .request = &coord__v1__user_get_request__descriptor,
      .needs = GRPC_NEEDS_USER,
      .message = user_get_call},
-    METHOD("UserList", user_list_request, user_list_call),
+    LISTING("UserList", user_list_request, user_list_call),
     {.name = "UserChangePassword",
      .request = &coord__v1__user_change_password_request__descriptor,
      .needs = GRPC_NEEDS_USER,
@@ -556,10 +563,11 @@ static const struct grpc_method methods[] = {
     METHOD("RoleAdd", role_add_request, role_add_call),
     METHOD("RoleDelete", role_delete_request, role_delete_call),
     {.name = "RoleGet",
+     .audit = AUDIT_READ,
      .request = &coord__v1__role_get_request__descriptor,
      .needs = GRPC_NEEDS_USER,
      .message = role_get_call},
-    METHOD("RoleList", role_list_request, role_list_call),
+    LISTING("RoleList", role_list_request, role_list_call),
     METHOD("RoleGrant", role_grant_request, role_grant_call),
     METHOD("RoleRevoke", role_revoke_request, role_revoke_call),
 };

@@ -2,6 +2,7 @@
  * messages are in call_receive.c, its answers in call_answer.c. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "net/grpc/audit.h"
 #include "net/grpc/call_internal.h"
 #include "net/identity.h"
 
@@ -53,6 +54,11 @@ struct grpc_call *grpc_call_new(struct grpc_connection *c)
     call->bad_identity = false;
     call->is_identifying = false;
     call->is_held = false;
+    call->is_denied = false;
+    call->is_unknown = false;
+    call->outcome = OUTCOME_OK;
+    call->outcome_revision = 0;
+    call->reply = NULL;
     call->content = GRPC_CONTENT_NONE;
     call->started_us = c->now_us;
     call->deadline_ms = c->now_ms + GRPC_TIMEOUT_DEFAULT_MS; /* of the headers */
@@ -75,6 +81,7 @@ static void call_free(struct grpc_call *call)
     buf_close(&call->path);
     buf_close(&call->identities);
     buf_close(&call->authorization);
+    buf_close(&call->facts);
     mem_free(call);
 }
 
@@ -260,6 +267,9 @@ void grpc_call_closed(struct grpc_call *call)
 {
     struct grpc_connection *c = call->connection;
     struct grpc_shared *shared = c->shared;
+    if (call->state != GRPC_CALL_FINISHED) {
+        grpc_audit_answer(call, GRPC_CANCELLED, true);
+    }
     if (call->state == GRPC_CALL_WRITING) {
         node_write_cancel(c->env->node, &call->write);
     } else if (call->state == GRPC_CALL_READING) {
@@ -292,6 +302,7 @@ void grpc_call_closed(struct grpc_call *call)
     buf_reuse(&call->identities);
     password_wipe(call->authorization.data, call->authorization.size);
     buf_reuse(&call->authorization);
+    buf_reuse(&call->facts);
     if (shared->pool_count < CALLS_POOLED_MAX) {
         list_push_back(&shared->pool, &call->link);
         shared->pool_count++;

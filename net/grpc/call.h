@@ -122,6 +122,10 @@ struct grpc_call {
     bool bad_identity;
     bool is_identifying;      /* a worker looks at a password: hands over no message yet */
     bool is_held;             /* hands over no further message: grpc_call_hold */
+    bool is_denied;           /* for the audit log, where the status does not say so */
+    bool is_unknown;          /* a write of which nobody knows whether it was executed */
+    uint8_t outcome;          /* FINISHED: what it was refused with, else OUTCOME_OK */
+    uint64_t outcome_revision;
     uint8_t content;          /* enum grpc_content */
     uint64_t timeout_ms;      /* as the client set it */
     uint64_t started_us;
@@ -135,6 +139,8 @@ struct grpc_call {
     struct buf path;          /* of a request with the node, for the reply's error text */
     struct buf identities;    /* with those of its metadata; empty: the connection's */
     struct buf authorization; /* of its metadata */
+    struct buf facts;         /* for the audit log, net/grpc/audit.h */
+    const struct reply *reply; /* while `written` runs */
     struct login login;       /* of `authorization`, then of the method */
     uint64_t user_generation; /* of the user who makes it; 0: no user does */
     struct http2_header trailers[GRPC_TRAILERS_MAX];

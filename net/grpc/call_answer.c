@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "net/grpc/audit.h"
 #include "net/grpc/call_internal.h"
 #include "raft/message.h"
 
@@ -38,6 +39,7 @@ void grpc_call_finished(struct grpc_call *call, enum grpc_code code)
     grpc_call_set_timer(call);
     grpc_routes_count(c->shared->routes, call->route, code,
                       env->now_us(env) - call->started_us);
+    grpc_audit_answer(call, code, false);
     grpc_connection_account(c);
     c->env->sink.wake(c->env->sink.conn);
     if (call->route != NULL && call->route->method->ended != NULL) {
@@ -118,6 +120,8 @@ void grpc_call_refuse(struct grpc_call *call, enum outcome outcome, uint64_t rev
     struct slice name = slice_make(names[outcome].data + prefix, names[outcome].size - prefix);
     const struct node *node = grpc_call_node(call);
     enum grpc_code code = grpc_code_of_outcome(outcome);
+    call->outcome = (uint8_t)outcome;
+    call->outcome_revision = revision;
 
     va_list args;
     va_start(args, format);
@@ -322,6 +326,7 @@ static void call_fail_stale(struct grpc_call *call)
 /* The node could not do it. Whoever reads the text must see whether a write may be repeated. */
 static void call_fail_status(struct grpc_call *call, enum status rc, bool is_write)
 {
+    call->is_unknown = is_write && (rc == RC_UNKNOWN || rc == RC_TIMEOUT);
     switch (rc) {
     case RC_UNKNOWN:
         grpc_call_fail(call, GRPC_UNKNOWN, "%s: the write may have been executed",
@@ -360,7 +365,9 @@ static void call_written_cb(struct node_write *w, enum status rc, const struct r
     if (rc != RC_OK) {
         call_fail_status(call, rc, true);
     } else {
+        call->reply = reply;
         call->written(call, reply);
+        call->reply = NULL;
         arena_clear(&call->connection->shared->scratch);
     }
 }
@@ -412,6 +419,7 @@ void grpc_call_read(struct grpc_call *call,
     call->read.done = call_got_cb;
     call->read.owner = call;
     call->read.query.identities = grpc_call_identities(call);
+    grpc_audit_path(call, call->read.query.path);
     enum status rc = node_read(grpc_call_node(call), &call->read, call->deadline_ms);
     if (rc != RC_OK) {
         call_fail_status(call, rc, false);
@@ -480,6 +488,7 @@ void grpc_call_change(struct grpc_call *call, const struct node_change *change,
     struct env *env = call->connection->env->env;
     uint64_t now = env->now_ms(env);
     uint64_t deadline = call->deadline_ms;
+    grpc_audit_change(call, change);
     struct node_change *copy = mem_alloc(sizeof *copy);
     *copy = *change;
     copy->done = call_changed_cb;

@@ -6,6 +6,7 @@
  * While authentication is disabled, only digests and addresses count, for the lists of nodes. What
  * the method is about, apply and queries decide; here is asked only whether the caller is somebody,
  * and of methods that need it, an administrator. Both through store/access.h. */
+#include "net/grpc/audit.h"
 #include "net/grpc/call_internal.h"
 #include "net/identity.h"
 #include "net/token.h"
@@ -62,6 +63,7 @@ void grpc_call_refuse_admin(struct grpc_call *call)
 {
     struct access access;
     access_begin(&access, store_of(call), grpc_call_identities(call));
+    grpc_audit_denied(call, ACL_ADMIN, slice_str("/"));
     grpc_call_refuse(call, OUTCOME_NO_AUTH, store_revision(access.store),
                      "/: admin is not allowed to user %.*s", (int)access.user.size,
                      (const char *)access.user.data);
@@ -145,6 +147,7 @@ void grpc_call_refuse_login(struct grpc_call *call, enum login_result result)
         grpc_call_fail(call, GRPC_UNAUTHENTICATED, "wrong user or password");
         break;
     case LOGIN_LIMITED:
+        call->is_denied = true;
         grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED,
                        "too many wrong passwords came from this address, try again in %d s",
                        LOGIN_WINDOW_MS / 1000);
@@ -187,6 +190,7 @@ static enum grpc_identified take_basic(struct grpc_call *call, struct slice text
         return GRPC_REFUSED;
     }
     size_t name = (size_t)(colon - plain);
+    grpc_audit_login(call, slice_make(plain, name));
     call->login.done = logged_in;
     call->login.owner = call;
     enum login_result result = login_begin(

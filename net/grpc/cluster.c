@@ -6,6 +6,7 @@
 #include "coord/v1/cluster.pb-c.h"
 #include "base/version.h"
 #include "net/grpc/answer.h"
+#include "net/grpc/audit.h"
 #include "raft/message.h"
 #include "store/store.h"
 
@@ -174,6 +175,7 @@ static void finish_upgrade_call(struct grpc_call *call, const ProtobufCMessage *
                        " only, this one knows %d: upgrade it first",
                        who, c.level, FEATURE_LEVEL);
     } else {
+        grpc_audit_command(call, &c);
         grpc_call_write(call, &c, upgrade_finished);
     }
 }
@@ -293,10 +295,12 @@ static void grow_call(struct grpc_call *call, const ProtobufCMessage *message)
 
 static const struct grpc_method methods[] = {
     {.name = "Status",
+     .audit = AUDIT_READ,
      .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__status_request__descriptor,
      .message = status_call},
     {.name = "Members",
+     .audit = AUDIT_READ,
      .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__members_request__descriptor,
      .message = members_call},
@@ -319,6 +323,7 @@ static const struct grpc_method methods[] = {
      .request = &coord__v1__member_grow_request__descriptor,
      .message = grow_call},
     {.name = "Metrics",
+     .audit = AUDIT_READ,
      .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__metrics_request__descriptor,
      .message = metrics_call},

@@ -83,10 +83,12 @@ static void watch_call(struct grpc_call *call, const ProtobufCMessage *message)
 
 static const struct grpc_method methods[] = {
     {.name = "Check",
+     .audit = AUDIT_NEVER,
      .needs = GRPC_NEEDS_NOBODY,
      .request = &grpc__health__v1__health_check_request__descriptor,
      .message = check_call},
     {.name = "Watch",
+     .audit = AUDIT_NEVER,
      .needs = GRPC_NEEDS_NOBODY,
      .request = &grpc__health__v1__health_check_request__descriptor,
      .is_long = true,

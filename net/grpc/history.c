@@ -265,11 +265,13 @@ static void set_retention_call(struct grpc_call *call, const ProtobufCMessage *m
 
 static const struct grpc_method methods[] = {
     {.name = "Changes",
+     .audit = AUDIT_READ,
      .needs = GRPC_NEEDS_USER,
      .right = ACL_READ,
      .request = &coord__v1__changes_request__descriptor,
      .message = changes_call},
     {.name = "GetPolicies",
+     .audit = AUDIT_READ,
      .request = &coord__v1__get_policies_request__descriptor,
      .message = get_policies_call},
     {.name = "SetPolicy",

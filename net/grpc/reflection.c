@@ -156,6 +156,7 @@ static void info_half_closed(struct grpc_call *call)
 
 static const struct grpc_method methods[] = {
     {.name = "ServerReflectionInfo",
+     .audit = AUDIT_READ,
      .needs = GRPC_NEEDS_USER,
      .request = &grpc__reflection__v1__server_reflection_request__descriptor,
      .takes_stream = true,

@@ -10,6 +10,7 @@
 
 #include "base/metrics.h"
 #include "base/slice.h"
+#include "net/audit/audit.h"
 #include "net/grpc/frame.h"
 
 struct grpc_call;
@@ -26,6 +27,7 @@ struct grpc_method {
     const char *name; /* "Create" */
     uint8_t needs;    /* enum grpc_needs */
     uint8_t right;    /* enum acl_permission that it takes on its path, for the text of a refusal */
+    uint8_t audit;    /* enum audit_class (net/audit/audit.h) */
     const ProtobufCMessageDescriptor *request;
     /* False: exactly one message comes in, handed over once the client has ended its half.
      * True: each is handed over as it arrives, unless too much waits to be sent on the same

@@ -128,6 +128,7 @@ static const struct grpc_method methods[] = {
      .request = &coord__v1__session_resume_request__descriptor,
      .message = resume_call},
     {.name = "KeepAlive",
+     .audit = AUDIT_NEVER,
      .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__session_keep_alive_request__descriptor,
      .takes_stream = true,

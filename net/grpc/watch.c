@@ -470,6 +470,7 @@ static void watch_drained(struct grpc_call *call)
 
 static const struct grpc_method methods[] = {
     {.name = "Watch",
+     .audit = AUDIT_NEVER,
      .needs = GRPC_NEEDS_USER,
      .right = ACL_READ,
      .request = &coord__v1__watch_request__descriptor,

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "net/grpc/audit.h"
 #include "net/grpc/watch.h"
 #include "store/access.h"
 #include "store/store.h"
@@ -72,6 +73,7 @@ static bool may_watch(struct grpc_watch *w)
     if (access_path(&access, ACL_READ, filter->space, filter->path)) {
         return true;
     }
+    grpc_audit_watch(call, filter->path, OUTCOME_NO_AUTH);
     grpc_watch_end(w, OUTCOME_NO_AUTH, "%.*s: read is not allowed to user %.*s",
                    (int)filter->path.size, (const char *)filter->path.data,
                    (int)access.user.size, (const char *)access.user.data);
@@ -85,6 +87,7 @@ static void begin(struct grpc_watch *w)
     if (!may_watch(w)) {
         return;
     }
+    grpc_audit_watch(w->stream->call, setup->filter.path, OUTCOME_OK);
     uint64_t revision = store_revision(node_store(grpc_call_node(w->stream->call)));
     if (setup->lists) {
         grpc_listing_queue(w);

@@ -8,6 +8,7 @@
  *   watches.c   the watches of a connection, over watch/watch.h
  *   acl.c       access control lists, and who the client is
  *   words.c     four-letter words
+ *   audit.c     what the audit log is told
  *
  *   NEW --connect request--> OPENING --granted or resumed--> SERVING
  *   NEW --four-letter word--> CLOSING
@@ -89,6 +90,7 @@ struct zk_task {
     uint64_t began_ms;
     struct buf packet;
     struct buf reply;
+    struct buf facts; /* for the audit log: of a write, of an auth packet */
     union {
         struct node_write write;
         struct node_read read;
@@ -172,6 +174,8 @@ struct zk_connection {
     uint64_t opened_ms;
     uint64_t heard_ms;     /* a packet came */
     uint64_t checked_ms;   /* the session was looked at: it may be taken over on another node */
+    int32_t answered;      /* enum zk_error of the last answer that was made here */
+    uint32_t answered_op;  /* of a multiRead: the first that is not allowed */
     uint64_t unserved_ms;  /* no leader is known since then; 0 = there is one */
     struct buf identities; /* store/acl.h */
     struct login login;    /* of an auth packet */
@@ -256,6 +260,25 @@ enum zk_error zk_error_of(enum outcome outcome);
 bool zk_reads_tree(int32_t type);
 /* Answers a request from this node's state, into `out`. */
 void zk_read(struct zk_connection *c, const struct zk_request *request);
+
+/* ---- audit.c ---- */
+
+/* A write begins to be drafted, operation by operation; then one of the next three, once. */
+void zk_audit_begin(struct zk_connection *c, struct zk_task *task, const struct zk_request *r);
+void zk_audit_op(struct zk_connection *c, struct zk_task *task, const struct zk_request *r,
+                 struct slice acl);
+void zk_audit_written(struct zk_task *task, const struct reply *reply, enum zk_error error);
+void zk_audit_refused(struct zk_task *task, enum zk_error error); /* not proposed */
+/* The client is told nothing; RC_CLOSED: it has gone. */
+void zk_audit_lost(struct zk_task *task, enum status rc);
+/* What only looks was answered with c->answered. */
+void zk_audit_read(struct zk_connection *c, const struct zk_request *r);
+/* A connect request. `reply` is NULL if there is none; `outcome`: NULL = that of the reply. */
+void zk_audit_connect(struct zk_connection *c, const struct reply *reply, const char *outcome,
+                      bool is_denied);
+/* An auth packet came; and was found to be right, or not. */
+void zk_audit_claim(struct zk_connection *c, struct zk_task *task, const struct zk_request *r);
+void zk_audit_proved(struct zk_task *task, bool is_proved);
 
 /* ---- words.c ---- */
 

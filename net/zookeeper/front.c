@@ -33,6 +33,7 @@ size_t zk_answer_begin(struct zk_connection *c, int32_t xid, enum zk_error error
 {
     int64_t zxid = zk_zxid(c);
     c->zxid_sent = zxid > c->zxid_sent ? zxid : c->zxid_sent;
+    c->answered = error;
     zk_out_begin(c);
     return zk_reply_begin(&c->out, xid, zxid, error);
 }

@@ -56,14 +56,18 @@ static void opened(struct node_write *write, enum status rc, const struct reply 
     c->opening_open = false;
     c->env->sink.wake(c->env->sink.conn);
     if (rc != RC_OK) { /* the client asks another node */
+        zk_audit_connect(c, NULL, "unknown", false);
         zk_finish(c, status_text(rc));
     } else if (reply->outcome == OUTCOME_NO_SESSION || reply->outcome == OUTCOME_BAD_SECRET) {
+        zk_audit_connect(c, reply, NULL, reply->outcome == OUTCOME_BAD_SECRET);
         refuse(c, outcome_text(reply->outcome));
     } else if (reply->outcome != OUTCOME_OK) {
         log_warn(c->env->log, "zookeeper.session_refused", "peer=%s reason=\"%s\"",
                  c->env->peer, outcome_text(reply->outcome));
+        zk_audit_connect(c, reply, NULL, reply->outcome == OUTCOME_NO_AUTH);
         zk_finish(c, outcome_text(reply->outcome));
     } else {
+        zk_audit_connect(c, reply, NULL, false);
         begin_session(c, &reply->lease);
     }
 }
@@ -138,6 +142,7 @@ void zk_greeting(struct zk_connection *c, struct slice packet)
     if (c->connect.session != 0) {
         if (c->connect.session < 0 || c->connect.password.size != sizeof c->secret ||
             is_wrong(c)) {
+            zk_audit_connect(c, NULL, "BAD_SECRET", true);
             refuse(c, "no such session, or not with this password");
             return;
         }
@@ -151,6 +156,7 @@ void zk_greeting(struct zk_connection *c, struct slice packet)
 void zk_greeting_cancel(struct zk_connection *c)
 {
     if (c->opening_open) {
+        zk_audit_connect(c, NULL, "unknown", false);
         node_write_cancel(zk_node(c), &c->opening);
         c->opening_open = false;
     }

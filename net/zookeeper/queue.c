@@ -62,6 +62,7 @@ static void task_destroy(struct zk_task *task)
 {
     buf_close(&task->packet);
     buf_close(&task->reply);
+    buf_close(&task->facts);
     mem_free(task);
 }
 
@@ -73,6 +74,7 @@ static void task_free(struct zk_connection *c, struct zk_task *task)
     c->shared->outstanding--;
     buf_shrink(&task->packet);
     buf_shrink(&task->reply);
+    buf_shrink(&task->facts);
     if (c->shared->pool_count >= POOL_MAX) {
         task_destroy(task);
         return;
@@ -97,6 +99,7 @@ void zk_queue_cancel(struct zk_connection *c)
     {
         struct zk_task *task = task_of(it);
         if (task->state == ZK_TASK_WRITING) {
+            zk_audit_lost(task, RC_CLOSED);
             node_write_cancel(zk_node(c), &task->write);
         } else if (task->state == ZK_TASK_SYNCING) {
             node_read_cancel(zk_node(c), &task->read);
@@ -128,6 +131,7 @@ static void answer_local(struct zk_connection *c, const struct zk_request *reque
 {
     if (error == ZK_OK) {
         zk_read(c, request);
+        zk_audit_read(c, request);
         return;
     }
     zk_answer(c, request->xid, error);
@@ -352,6 +356,7 @@ static void take_auth(struct zk_connection *c, const struct zk_request *r, size_
 {
     c->proving = task_new(c, r, bytes);
     c->proving->state = ZK_TASK_PROVING;
+    zk_audit_claim(c, c->proving, r);
     enum zk_proof proof = zk_identities_add(c, r->scheme, r->data);
     if (proof != ZK_PROVING) {
         zk_proved(c, proof);
@@ -362,6 +367,7 @@ void zk_proved(struct zk_connection *c, enum zk_proof proof)
 {
     struct zk_task *task = c->proving;
     bool known = proof == ZK_PROVED;
+    zk_audit_proved(task, known);
     size_t begin = zk_reply_begin(&task->reply, task->xid, 0, known ? ZK_OK : ZK_AUTH_FAILED);
     zk_reply_end(&task->reply, begin);
     task->state = ZK_TASK_DONE;

@@ -224,6 +224,7 @@ static void answer_ephemerals(struct zk_connection *c, const struct zk_request *
 static void answer_multi_read(struct zk_connection *c, const struct zk_request *r)
 {
     size_t begin = zk_answer_begin(c, r->xid, ZK_OK);
+    enum zk_error denied = ZK_OK;
     for (size_t i = 0; i < r->op_count; i++) {
         const struct zk_request *op = &r->ops[i];
         struct query_result result = {.outcome = OUTCOME_OK};
@@ -236,6 +237,8 @@ static void answer_multi_read(struct zk_connection *c, const struct zk_request *
             c->out.size = head;
             zk_put_multi_head(&c->out, ZK_ERROR, error);
             jute_put_int(&c->out, error);
+            c->answered_op = error == ZK_NO_AUTH && denied == ZK_OK ? (uint32_t)i : c->answered_op;
+            denied = error == ZK_NO_AUTH ? error : denied;
         } else if (op->type == ZK_GET_DATA) {
             put_data(&c->out, &result);
         }
@@ -247,6 +250,7 @@ static void answer_multi_read(struct zk_connection *c, const struct zk_request *
     }
     zk_put_multi_end(&c->out);
     zk_answer_end(c, begin);
+    c->answered = denied;
 }
 
 /* ---- the connection ----------------------------------------------------------------------- */

@@ -343,6 +343,7 @@ static void put_reply(struct zk_task *task, const struct reply *reply)
 /* Answered without the log: what asks for nothing, or for too much. */
 static void answer_here(struct zk_connection *c, struct zk_task *task, enum zk_error error)
 {
+    zk_audit_refused(task, error);
     size_t begin = zk_reply_begin(&task->reply, task->xid, zk_zxid(c), error);
     if (error == ZK_OK) {
         zk_put_multi_end(&task->reply);
@@ -361,8 +362,10 @@ static void written(struct node_write *write, enum status rc, const struct reply
         answer_here(c, task, ZK_SYSTEM_ERROR);
         zk_task_done(task);
     } else if (rc != RC_OK) { /* perhaps executed: nothing later may be seen to follow it */
+        zk_audit_lost(task, rc);
         zk_finish(c, status_text(rc));
     } else if (reply->outcome == OUTCOME_GENERATION_MOVED) {
+        zk_audit_written(task, reply, zk_error_of((enum outcome)reply->outcome));
         zk_finish(c, "the session was taken over");
     } else {
         if (c->shared->write_seconds != NULL) {
@@ -370,6 +373,7 @@ static void written(struct node_write *write, enum status rc, const struct reply
                                  (zk_now_ms(c) - task->began_ms) * 1000);
         }
         task->closes = task->type == ZK_CLOSE_SESSION || reply->outcome == OUTCOME_NO_SESSION;
+        zk_audit_written(task, reply, error_of(task, reply));
         put_reply(task, reply);
         zk_task_done(task);
     }
@@ -414,6 +418,7 @@ static uint32_t draft_all(struct zk_connection *c, struct zk_task *task,
     for (uint32_t i = 0; i < count; i++) {
         struct draft d;
         draft_make(&d, c, &ops[i]);
+        zk_audit_op(c, task, &ops[i], d.op.acl);
         out[i] = d.op;
         if (d.error != ZK_OK) {
             task->bad_op = i;
@@ -468,6 +473,7 @@ static bool has_wrong_flags(const struct zk_request *multi)
 enum status zk_write(struct zk_connection *c, struct zk_task *task,
                      const struct zk_request *request)
 {
+    zk_audit_begin(c, task, request);
     if (request->type == ZK_CLOSE_SESSION) {
         return close_session(c, task);
     }

@@ -1,0 +1,243 @@
+#include "net/audit/facts.h"
+
+#include "base/assert.h"
+
+/* Longer paths no node has; of those that are too long the beginning is told. */
+#define PATH_NOTED_BYTES_MAX (STORE_PATH_BYTES_MAX + 1)
+#define TEXT_NOTED_BYTES_MAX ((size_t)4096)
+
+const struct audit_key_info audit_keys[AUDIT_KEYS] = {
+    [AUDIT_ACTION] = {"action", AUDIT_IS_TEXT},
+    [AUDIT_PATH] = {"path", AUDIT_IS_TEXT},
+    [AUDIT_TARGET_USER] = {"target_user", AUDIT_IS_TEXT},
+    [AUDIT_ROLE] = {"role", AUDIT_IS_TEXT},
+    [AUDIT_RIGHTS] = {"rights", AUDIT_IS_TEXT},
+    [AUDIT_DENY] = {"deny", AUDIT_IS_FLAG},
+    [AUDIT_DISABLE] = {"disable", AUDIT_IS_FLAG},
+    [AUDIT_LEASE] = {"lease", AUDIT_IS_HEX},
+    [AUDIT_TTL_MS] = {"ttl_ms", AUDIT_IS_NUMBER},
+    [AUDIT_FEATURE_LEVEL] = {"feature_level", AUDIT_IS_NUMBER},
+    [AUDIT_MEMBER] = {"member", AUDIT_IS_TEXT},
+    [AUDIT_ADDRESS] = {"address", AUDIT_IS_TEXT},
+    [AUDIT_LEARNER] = {"learner", AUDIT_IS_FLAG},
+    [AUDIT_LOGIN] = {"login", AUDIT_IS_TEXT},
+    [AUDIT_DATA_DIR] = {"data_dir", AUDIT_IS_TEXT},
+    [AUDIT_FROM] = {"from", AUDIT_IS_TEXT},
+    [AUDIT_CLUSTER_ID] = {"cluster_id", AUDIT_IS_HEX},
+    [AUDIT_NOTE] = {"note", AUDIT_IS_TEXT},
+};
+
+static struct slice clip(struct slice text, size_t bytes)
+{
+    return text.size <= bytes ? text : slice_make(text.data, bytes);
+}
+
+static bool has_room(const struct buf *facts, size_t bytes)
+{
+    return facts->size + bytes <= AUDIT_FACTS_BYTES_MAX;
+}
+
+/* ---- noting ------------------------------------------------------------------------------- */
+
+void audit_note_text(struct buf *facts, enum audit_key key, struct slice text)
+{
+    struct slice kept = clip(text, TEXT_NOTED_BYTES_MAX + 1);
+    if (kept.size == 0 || !has_room(facts, kept.size + 8)) {
+        return;
+    }
+    PRE(audit_keys[key].kind == AUDIT_IS_TEXT);
+    pack_u8(facts, AUDIT_FACT_TEXT);
+    pack_u8(facts, (uint8_t)key);
+    pack_bytes(facts, kept);
+}
+
+void audit_note_number(struct buf *facts, enum audit_key key, uint64_t number)
+{
+    PRE(audit_keys[key].kind != AUDIT_IS_TEXT);
+    if (has_room(facts, 16)) {
+        pack_u8(facts, AUDIT_FACT_NUMBER);
+        pack_u8(facts, (uint8_t)key);
+        pack_u64(facts, number);
+    }
+}
+
+void audit_note_count(struct buf *facts, enum audit_branch branch, uint32_t count)
+{
+    if (has_room(facts, 16)) {
+        pack_u8(facts, AUDIT_FACT_COUNT);
+        pack_u8(facts, (uint8_t)branch);
+        pack_u64(facts, count);
+    }
+}
+
+void audit_note_denied(struct buf *facts, uint8_t right, struct slice path)
+{
+    struct slice kept = clip(path, PATH_NOTED_BYTES_MAX);
+    if (has_room(facts, kept.size + 8)) {
+        pack_u8(facts, AUDIT_FACT_DENIED);
+        pack_u8(facts, right);
+        pack_bytes(facts, kept);
+    }
+}
+
+static void note_op(struct buf *facts, const struct audit_op *op)
+{
+    struct slice path = clip(op->path, PATH_NOTED_BYTES_MAX);
+    struct slice acl = op->acl.size <= TEXT_NOTED_BYTES_MAX ? op->acl : slice_make(NULL, 0);
+    if (!has_room(facts, path.size + acl.size + 32)) {
+        return;
+    }
+    pack_u8(facts, AUDIT_FACT_OP);
+    pack_u8(facts, op->branch);
+    pack_u8(facts, op->type);
+    pack_u8(facts, op->flags);
+    pack_u8(facts, op->kind);
+    pack_u8(facts, op->space);
+    pack_u32(facts, op->version);
+    pack_u32(facts, op->data_bytes);
+    pack_u64(facts, op->lease);
+    pack_bytes(facts, path);
+    pack_bytes(facts, acl);
+}
+
+void audit_note_op(struct buf *facts, enum audit_branch branch, const struct op *op)
+{
+    const struct audit_op noted = {.branch = (uint8_t)branch,
+                                   .type = op->type,
+                                   .flags = op->flags,
+                                   .kind = op->kind,
+                                   .space = op->space,
+                                   .version = op->version,
+                                   .data_bytes = (uint32_t)op->data.size,
+                                   .lease = op->lease,
+                                   .path = op->path,
+                                   .acl = op->acl};
+    note_op(facts, &noted);
+}
+
+static void note_ops(struct buf *facts, enum audit_branch branch, const struct op *ops,
+                     uint32_t count)
+{
+    if (count > 0) {
+        audit_note_count(facts, branch, count);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        audit_note_op(facts, branch, &ops[i]);
+    }
+}
+
+static void note_txn(struct buf *facts, const struct txn *txn)
+{
+    if (txn->guard_count > 0) {
+        audit_note_count(facts, AUDIT_GUARD, txn->guard_count);
+    }
+    for (uint32_t i = 0; i < txn->guard_count; i++) {
+        const struct audit_op guard = {.branch = AUDIT_GUARD,
+                                       .type = txn->guards[i].target,
+                                       .space = txn->guards[i].space,
+                                       .version = VERSION_ANY,
+                                       .path = txn->guards[i].path};
+        note_op(facts, &guard);
+    }
+    note_ops(facts, AUDIT_THEN, txn->then_ops, txn->then_count);
+    note_ops(facts, AUDIT_ELSE, txn->else_ops, txn->else_count);
+}
+
+static void note_lease(struct buf *facts, const struct command_lease *lease)
+{
+    audit_note_number(facts, AUDIT_LEASE, lease->id);
+    if (lease->ttl_ms != 0) {
+        audit_note_number(facts, AUDIT_TTL_MS, lease->ttl_ms);
+    }
+}
+
+static void note_auth(struct buf *facts, const struct command_auth *auth)
+{
+    static const char *const actions[] = {
+        [AUTH_ENABLE] = "enable",
+        [AUTH_DISABLE] = "disable",
+        [AUTH_USER_ADD] = "user_add",
+        [AUTH_USER_DELETE] = "user_delete",
+        [AUTH_USER_PASSWORD] = "user_password",
+        [AUTH_USER_DISABLE] = "user_disable",
+        [AUTH_USER_GRANT] = "user_grant",
+        [AUTH_USER_REVOKE] = "user_revoke",
+        [AUTH_ROLE_ADD] = "role_add",
+        [AUTH_ROLE_DELETE] = "role_delete",
+        [AUTH_ROLE_GRANT] = "role_grant",
+        [AUTH_ROLE_REVOKE] = "role_revoke",
+    };
+    static const char letters[] = "rwcda"; /* as acl_permission counts */
+    char rights[sizeof letters];
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof letters - 1; i++) {
+        if ((auth->rights >> i & 1) != 0) {
+            rights[count++] = letters[i];
+        }
+    }
+    bool is_known = auth->action < sizeof actions / sizeof actions[0] &&
+                    actions[auth->action] != NULL;
+    audit_note_text(facts, AUDIT_ACTION, slice_str(is_known ? actions[auth->action] : "unknown"));
+    audit_note_text(facts, AUDIT_TARGET_USER, auth->user);
+    audit_note_text(facts, AUDIT_ROLE, auth->role);
+    audit_note_text(facts, AUDIT_PATH, auth->path);
+    audit_note_text(facts, AUDIT_RIGHTS, slice_make(rights, count));
+    if (auth->action == AUTH_USER_DISABLE) {
+        audit_note_number(facts, AUDIT_DISABLE, auth->flag);
+    } else if (auth->flag) {
+        audit_note_number(facts, AUDIT_DENY, 1);
+    }
+}
+
+void audit_note_command(struct buf *facts, const struct command *c)
+{
+    audit_note_text(facts, AUDIT_NOTE, c->note);
+    switch (c->type) {
+    case COMMAND_TXN: note_txn(facts, &c->txn); break;
+    case COMMAND_GRANT:
+    case COMMAND_RESUME:
+    case COMMAND_REVOKE: note_lease(facts, &c->lease); break;
+    case COMMAND_AUTH: note_auth(facts, &c->auth); break;
+    case COMMAND_LEVEL: audit_note_number(facts, AUDIT_FEATURE_LEVEL, c->level); break;
+    default: break;
+    }
+}
+
+/* ---- telling ------------------------------------------------------------------------------ */
+
+static void take_op(struct unpack *facts, struct audit_op *op)
+{
+    op->branch = unpack_u8(facts);
+    op->type = unpack_u8(facts);
+    op->flags = unpack_u8(facts);
+    op->kind = unpack_u8(facts);
+    op->space = unpack_u8(facts);
+    op->version = unpack_u32(facts);
+    op->data_bytes = unpack_u32(facts);
+    op->lease = unpack_u64(facts);
+    op->path = unpack_bytes(facts);
+    op->acl = unpack_bytes(facts);
+}
+
+bool audit_facts_next(struct unpack *facts, struct audit_fact *out)
+{
+    if (facts->rest.size == 0) {
+        return false;
+    }
+    out->type = unpack_u8(facts);
+    switch ((enum audit_fact_type)out->type) {
+    case AUDIT_FACT_OP: take_op(facts, &out->op); break;
+    case AUDIT_FACT_TEXT:
+    case AUDIT_FACT_DENIED:
+        out->key = unpack_u8(facts);
+        out->text = unpack_bytes(facts);
+        break;
+    case AUDIT_FACT_NUMBER:
+    case AUDIT_FACT_COUNT:
+        out->key = unpack_u8(facts);
+        out->number = unpack_u64(facts);
+        break;
+    }
+    POST(!facts->failed); /* nobody else writes them */
+    return true;
+}
