@@ -330,6 +330,9 @@ static void put_op(struct buf *out, const struct audit_op *op, const struct op_r
     if (kind != NULL) {
         put_string(out, "kind", slice_str(kind), NAME_BYTES);
     }
+    if (!is_guard && op->type == OP_CREATE && (op->flags & OP_SEQUENTIAL) != 0) {
+        put_flag(out, "sequential", true);
+    }
     if (!is_guard && op->type != OP_CREATE && op->version != VERSION_ANY &&
         op->type != OP_GET && op->type != OP_LIST) {
         put_number(out, "version", op->version);

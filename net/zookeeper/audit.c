@@ -82,6 +82,10 @@ static void note_op(struct buf *facts, const struct zk_request *r, struct slice 
                     .data = r->data,
                     .acl = acl,
                     .version = (uint32_t)r->version};
+    bool is_sequential = r->flags == ZK_FLAG_SEQUENTIAL ||
+                         r->flags == ZK_FLAG_EPHEMERAL_SEQUENTIAL ||
+                         r->flags == ZK_FLAG_TTL_SEQUENTIAL;
+    op.flags = op.type == OP_CREATE && is_sequential ? OP_SEQUENTIAL : 0;
     op.kind = op.type == OP_CREATE ? kind_of(r) : NODE_PERSISTENT;
     audit_note_op(facts, AUDIT_THEN, &op);
 }
