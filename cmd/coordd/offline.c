@@ -1,6 +1,7 @@
 #include "cmd/coordd/offline.h"
 
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +12,10 @@
 #include "base/assert.h"
 #include "base/env_uv.h"
 #include "base/mem.h"
+#include "net/audit/file.h"
+#include "net/audit/line.h"
 #include "raft/snapshot_store.h"
+#include "store/acl.h"
 #include "store/row.h"
 
 #define PROGRESS_MS 100
@@ -182,9 +186,8 @@ static void say_rebirth(const struct config *config, const struct rebirth_report
 
 enum status offline_rebirth(struct offline *o, const struct config *config, const char *token,
                             struct rebirth_options *options, struct store *s, char *out_token,
-                            struct errmsg *err)
+                            struct rebirth_report *report, struct errmsg *err)
 {
-    struct rebirth_report report;
     uint64_t content = store_content_digest(s);
     if (token != NULL) {
         snprintf(out_token, REBIRTH_TOKEN_BYTES_MAX, "%s", token);
@@ -197,14 +200,72 @@ enum status offline_rebirth(struct offline *o, const struct config *config, cons
     options->members = config->members;
     options->member_count = config->member_count;
     options->token = out_token;
-    enum status rc = rebirth_write(options, s, &report, err);
+    enum status rc = rebirth_write(options, s, report, err);
     if (rc == RC_OK) {
         POST(store_content_digest(s) == content);
         store_check(s);
-        rc = read_back(o, config->data_dir, &report, err);
+        rc = read_back(o, config->data_dir, report, err);
     }
     if (rc == RC_OK) {
-        say_rebirth(config, &report, s);
+        say_rebirth(config, report, s);
     }
     return rc;
+}
+
+/* ---- the audit log ------------------------------------------------------------------------ */
+
+/* Who runs this, as the system knows him. */
+static void put_user(struct buf *identities)
+{
+    char number[24];
+    const struct passwd *user = getpwuid(getuid());
+    snprintf(number, sizeof number, "%lu", (unsigned long)getuid());
+    identity_encode(identities, slice_str("os"),
+                    slice_str(user != NULL ? user->pw_name : number));
+}
+
+static enum status write_line(struct offline *o, const struct config *config, struct slice line,
+                              struct errmsg *err)
+{
+    char path[CONFIG_PATH_BYTES_MAX + 32];
+    struct audit_file file;
+    size_t written;
+    audit_file_init(&file, o->env, config_audit_path(config, path, sizeof path),
+                    config->audit_size, config->audit_keep);
+    enum status rc = audit_file_write(&file, line, &written, err);
+    rc = rc == RC_OK ? audit_file_sync(&file, err) : rc;
+    audit_file_close(&file);
+    mem_free(file.path);
+    return rc;
+}
+
+void offline_audit(struct offline *o, const struct config *config, const char *request,
+                   const char *from, const struct rebirth_report *report)
+{
+    struct buf facts = {0};
+    struct buf identities = {0};
+    struct buf line = {0};
+    struct audit_clock clock = {0};
+    struct errmsg err;
+    if (config->audit < AUDIT_WRITES) {
+        return;
+    }
+    put_user(&identities);
+    audit_note_text(&facts, AUDIT_DATA_DIR, slice_str(config->data_dir));
+    audit_note_text(&facts, AUDIT_FROM, slice_str(from));
+    audit_note_number(&facts, AUDIT_CLUSTER_ID, report->cluster_id);
+    const struct audit_event e = {.protocol = "offline",
+                                  .peer = "local",
+                                  .identities = buf_slice(&identities),
+                                  .request = request,
+                                  .facts = buf_slice(&facts),
+                                  .outcome = "ok",
+                                  .revision = report->revision};
+    audit_line_append(&line, &clock, o->env->wall_ms(o->env), config->name, &e);
+    if (write_line(o, config, buf_slice(&line), &err) != RC_OK) {
+        log_warn(&o->log, "audit.failed", "reason=\"%s\"", err.text);
+    }
+    buf_close(&facts);
+    buf_close(&identities);
+    buf_close(&line);
 }

@@ -78,7 +78,12 @@ enum status offline_load(struct offline *o, const char *path, struct store **sto
  * random if none is given; `out_token` has REBIRTH_TOKEN_BYTES_MAX bytes. */
 enum status offline_rebirth(struct offline *o, const struct config *config, const char *token,
                             struct rebirth_options *options, struct store *s, char *out_token,
-                            struct errmsg *err) MUST_USE;
+                            struct rebirth_report *report, struct errmsg *err) MUST_USE;
+
+/* The first line of the new node's audit log: who made its data dir, out of what. A log that cannot
+ * be written is told, and no failure. */
+void offline_audit(struct offline *o, const struct config *config, const char *request,
+                   const char *from, const struct rebirth_report *report);
 
 /* What a restore begins with. */
 struct restore_backup {

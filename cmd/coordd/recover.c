@@ -234,6 +234,7 @@ static enum status save(struct recover *r)
 static enum status act(struct recover *r)
 {
     char token[REBIRTH_TOKEN_BYTES_MAX];
+    struct rebirth_report report;
     struct rebirth_options options = {.term = r->replay.term,
                                       .cluster_id = r->best->identity.cluster_id};
     snprintf(r->config.data_dir, sizeof r->config.data_dir, "%s", r->into);
@@ -241,10 +242,11 @@ static enum status act(struct recover *r)
         memcpy(r->config.name, r->best->identity.name, sizeof r->config.name);
     }
     enum status rc = offline_rebirth(r->offline, &r->config, offline_value(r->flags, "token"),
-                                     &options, r->store, token, &r->err);
+                                     &options, r->store, token, &report, &r->err);
     if (rc != RC_OK) {
         return rc;
     }
+    offline_audit(r->offline, &r->config, "coordd recover", r->best->dir, &report);
     if (r->config.member_count > 1) {
         offline_say("token", "%s", token);
         offline_say(

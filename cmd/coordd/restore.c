@@ -254,13 +254,15 @@ static void say_others(const struct restore *r, const char *token)
 static enum status act(struct restore *r)
 {
     char token[REBIRTH_TOKEN_BYTES_MAX];
+    struct rebirth_report report;
     struct rebirth_options options = {.term = r->replay.term,
                                       .cluster_id = r->backup.meta.cluster_id};
     enum status rc = offline_rebirth(r->offline, &r->config, offline_value(r->flags, "token"),
-                                     &options, r->store, token, &r->err);
+                                     &options, r->store, token, &report, &r->err);
     if (rc != RC_OK) {
         return rc;
     }
+    offline_audit(r->offline, &r->config, "coordd restore", r->backup.path, &report);
     if (r->config.member_count > 1) {
         offline_say("token", "%s", token);
         offline_say("result", "restored one of %zu members; now the others",
