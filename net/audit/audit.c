@@ -245,7 +245,7 @@ struct audit *audit_new(const struct audit_options *options)
     return a;
 }
 
-/* What did not fit, and what the disk does not take now, is missing; the log of the node says so. */
+/* What the disk does not take now is missing; the log of the node says so. */
 static void write_rest(struct audit *a)
 {
     enum status rc = RC_OK;

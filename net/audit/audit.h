@@ -7,7 +7,7 @@
  *   file.h    the file: appending, rotation
  *   audit.h   gathering and writing in batches, on a worker of its own
  *
- * Lines gather for ROUND_MS and are written together. At most AUDIT_PENDING_BYTES_MAX wait: when the
+ * Lines gather for 0.1 s and are written together. At most AUDIT_PENDING_BYTES_MAX wait: when the
  * disk is full, broken or too slow, further ones are dropped and counted, and a line says how many
  * were as soon as there is room again. So the log never holds up the node, let alone ends it; what
  * it lacks is known. Each batch is one write; synced are a file that is rotated away and the last
