@@ -20,6 +20,7 @@ struct audit {
     char *node;
     enum audit_level level;
     struct audit_clock clock;
+    uint64_t wall_ms; /* of this turn of the loop, for all its lines; 0 = not asked for yet */
     struct env_queue *queue;
     struct buf gathered; /* lines to be written after those of the batch */
     uint64_t dropped;    /* since the last line that was taken */
@@ -134,12 +135,19 @@ static void set_due(struct audit *a, bool was_empty)
     }
 }
 
+static uint64_t now(struct audit *a)
+{
+    if (a->wall_ms == 0) {
+        a->wall_ms = a->env->wall_ms(a->env);
+    }
+    return a->wall_ms;
+}
+
 /* Says how many lines are missing, in front of the next one. */
 static void tell_dropped(struct audit *a)
 {
     if (a->dropped > 0) {
-        audit_line_dropped(&a->gathered, &a->clock, a->env->wall_ms(a->env), a->node,
-                           a->dropped);
+        audit_line_dropped(&a->gathered, &a->clock, now(a), a->node, a->dropped);
         log_warn(a->log, "audit.dropped", "lines=%" PRIu64, a->dropped);
         a->dropped = 0;
     }
@@ -164,7 +172,7 @@ void audit_add(struct audit *a, const struct audit_event *e)
     }
     bool was_empty = a->gathered.size == 0;
     tell_dropped(a);
-    audit_line_append(&a->gathered, &a->clock, a->env->wall_ms(a->env), a->node, e);
+    audit_line_append(&a->gathered, &a->clock, now(a), a->node, e);
     metric_add(a->lines_total, 1);
     set_due(a, was_empty);
 }
@@ -188,6 +196,9 @@ static void batch_fill(struct audit *a)
 
 void audit_turn(struct audit *a, uint64_t now_ms)
 {
+    if (a != NULL) {
+        a->wall_ms = 0;
+    }
     if (a == NULL || a->is_busy || now_ms < a->due_ms || (a->has_begun && !has_lines(a))) {
         return;
     }

@@ -80,24 +80,52 @@ void audit_note_denied(struct buf *facts, uint8_t right, struct slice path)
     }
 }
 
+/* What of an operation is of fixed size, as it is kept: the notes never leave the process. */
+struct op_head {
+    uint8_t branch;
+    uint8_t type;
+    uint8_t flags;
+    uint8_t kind;
+    uint8_t space;
+    uint32_t version;
+    uint32_t data_bytes;
+    uint32_t path_bytes;
+    uint32_t acl_bytes;
+    uint64_t lease;
+};
+
+static void put_raw(uint8_t **to, const void *bytes, size_t size)
+{
+    if (size > 0) {
+        memcpy(*to, bytes, size);
+        *to += size;
+    }
+}
+
 static void note_op(struct buf *facts, const struct audit_op *op)
 {
     struct slice path = clip(op->path, PATH_NOTED_BYTES_MAX);
     struct slice acl = op->acl.size <= TEXT_NOTED_BYTES_MAX ? op->acl : slice_make(NULL, 0);
-    if (!has_room(facts, path.size + acl.size + 32)) {
+    const struct op_head head = {.branch = op->branch,
+                                 .type = op->type,
+                                 .flags = op->flags,
+                                 .kind = op->kind,
+                                 .space = op->space,
+                                 .version = op->version,
+                                 .data_bytes = op->data_bytes,
+                                 .path_bytes = (uint32_t)path.size,
+                                 .acl_bytes = (uint32_t)acl.size,
+                                 .lease = op->lease};
+    const uint8_t type = AUDIT_FACT_OP;
+    size_t size = sizeof type + sizeof head + path.size + acl.size;
+    if (!has_room(facts, size)) {
         return;
     }
-    pack_u8(facts, AUDIT_FACT_OP);
-    pack_u8(facts, op->branch);
-    pack_u8(facts, op->type);
-    pack_u8(facts, op->flags);
-    pack_u8(facts, op->kind);
-    pack_u8(facts, op->space);
-    pack_u32(facts, op->version);
-    pack_u32(facts, op->data_bytes);
-    pack_u64(facts, op->lease);
-    pack_bytes(facts, path);
-    pack_bytes(facts, acl);
+    uint8_t *to = buf_extend(facts, size);
+    put_raw(&to, &type, sizeof type);
+    put_raw(&to, &head, sizeof head);
+    put_raw(&to, path.data, path.size);
+    put_raw(&to, acl.data, acl.size);
 }
 
 void audit_note_op(struct buf *facts, enum audit_branch branch, const struct op *op)
@@ -118,7 +146,7 @@ void audit_note_op(struct buf *facts, enum audit_branch branch, const struct op 
 static void note_ops(struct buf *facts, enum audit_branch branch, const struct op *ops,
                      uint32_t count)
 {
-    if (count > 0) {
+    if (count > 1) { /* of one nobody asks how many there are */
         audit_note_count(facts, branch, count);
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -207,16 +235,20 @@ void audit_note_command(struct buf *facts, const struct command *c)
 
 static void take_op(struct unpack *facts, struct audit_op *op)
 {
-    op->branch = unpack_u8(facts);
-    op->type = unpack_u8(facts);
-    op->flags = unpack_u8(facts);
-    op->kind = unpack_u8(facts);
-    op->space = unpack_u8(facts);
-    op->version = unpack_u32(facts);
-    op->data_bytes = unpack_u32(facts);
-    op->lease = unpack_u64(facts);
-    op->path = unpack_bytes(facts);
-    op->acl = unpack_bytes(facts);
+    struct op_head head;
+    struct slice raw = unpack_raw(facts, sizeof head);
+    PRE(raw.size == sizeof head);
+    memcpy(&head, raw.data, sizeof head);
+    *op = (struct audit_op){.branch = head.branch,
+                            .type = head.type,
+                            .flags = head.flags,
+                            .kind = head.kind,
+                            .space = head.space,
+                            .version = head.version,
+                            .data_bytes = head.data_bytes,
+                            .lease = head.lease,
+                            .path = unpack_raw(facts, head.path_bytes),
+                            .acl = unpack_raw(facts, head.acl_bytes)};
 }
 
 bool audit_facts_next(struct unpack *facts, struct audit_fact *out)

@@ -23,9 +23,21 @@
 
 /* ---- JSON --------------------------------------------------------------------------------- */
 
-static void put(struct buf *out, const char *text)
+/* Every line has its room before it begins, so each piece is a copy and nothing else: most lines are
+ * made of some thirty. */
+static inline void put_bytes(struct buf *out, const void *bytes, size_t size)
 {
-    buf_append_str(out, text);
+    PRE(out->capacity - out->size >= size);
+    memcpy(out->data + out->size, bytes, size);
+    out->size += size;
+}
+
+/* Of a literal, whose size is known here. */
+#define PUT(out, literal) put_bytes((out), (literal), sizeof(literal) - 1)
+
+static void put_name(struct buf *out, const char *text)
+{
+    put_bytes(out, text, strlen(text));
 }
 
 static void put_u64(struct buf *out, uint64_t number)
@@ -36,7 +48,7 @@ static void put_u64(struct buf *out, uint64_t number)
         digits[--at] = (char)('0' + number % 10);
         number /= 10;
     } while (number > 0);
-    buf_append(out, digits + at, sizeof digits - at);
+    put_bytes(out, digits + at, sizeof digits - at);
 }
 
 static void put_hex(struct buf *out, uint64_t number)
@@ -46,7 +58,7 @@ static void put_hex(struct buf *out, uint64_t number)
     for (size_t i = 0; i < sizeof digits; i++) {
         digits[i] = hex[number >> (60 - 4 * i) & 15];
     }
-    buf_append(out, digits, sizeof digits);
+    put_bytes(out, digits, sizeof digits);
 }
 
 /* How many bytes at `p` stand for themselves in a JSON string. */
@@ -66,15 +78,15 @@ static size_t put_odd(struct buf *out, const uint8_t *p, size_t left)
     static const char hex[] = "0123456789abcdef";
     size_t length = utf8_length(p, left);
     if (length == 0) {
-        put(out, "\\ufffd");
+        PUT(out, "\\ufffd");
         return 1;
     }
     if (*p == '"' || *p == '\\') {
-        buf_append(out, (char[]){'\\', (char)*p}, 2);
+        put_bytes(out, (char[]){'\\', (char)*p}, 2);
     } else if (length == 1) {
-        buf_append(out, (char[]){'\\', 'u', '0', '0', hex[*p >> 4], hex[*p & 15]}, 6);
+        put_bytes(out, (char[]){'\\', 'u', '0', '0', hex[*p >> 4], hex[*p & 15]}, 6);
     } else {
-        buf_append(out, p, length);
+        put_bytes(out, p, length);
     }
     return length;
 }
@@ -86,14 +98,14 @@ static void put_text(struct buf *out, struct slice text, size_t max)
     for (size_t i = 0; i < text.size;) {
         size_t used = out->size - begin;
         if (used + 6 > max) {
-            put(out, "...");
+            PUT(out, "...");
             return;
         }
         size_t plain = plain_bytes(text.data + i, text.size - i);
         size_t room = max - used;
         plain = plain < room ? plain : room;
         if (plain > 0) {
-            buf_append(out, text.data + i, plain);
+            put_bytes(out, text.data + i, plain);
             i += plain;
         } else {
             i += put_odd(out, text.data + i, text.size - i);
@@ -101,40 +113,25 @@ static void put_text(struct buf *out, struct slice text, size_t max)
     }
 }
 
-static void put_key(struct buf *out, const char *key)
+static void put_quoted(struct buf *out, struct slice text, size_t max)
 {
-    put(out, ",\"");
-    put(out, key);
-    put(out, "\":");
-}
-
-static void put_string(struct buf *out, const char *key, struct slice text, size_t max)
-{
-    put_key(out, key);
-    put(out, "\"");
+    PUT(out, "\"");
     put_text(out, text, max);
-    put(out, "\"");
+    PUT(out, "\"");
 }
 
-static void put_hex_string(struct buf *out, const char *key, uint64_t number)
+static void put_id(struct buf *out, uint64_t number)
 {
-    put_key(out, key);
-    put(out, "\"");
+    PUT(out, "\"");
     put_hex(out, number);
-    put(out, "\"");
+    PUT(out, "\"");
 }
 
-static void put_number(struct buf *out, const char *key, uint64_t number)
-{
-    put_key(out, key);
-    put_u64(out, number);
-}
-
-static void put_flag(struct buf *out, const char *key, bool flag)
-{
-    put_key(out, key);
-    put(out, flag ? "true" : "false");
-}
+#define KEY(out, name) PUT(out, ",\"" name "\":")
+#define STRING(out, name, text, max) (KEY(out, name), put_quoted((out), (text), (max)))
+#define NUMBER(out, name, number) (KEY(out, name), put_u64((out), (number)))
+#define ID(out, name, number) (KEY(out, name), put_id((out), (number)))
+#define IS_TRUE(out, name) PUT(out, ",\"" name "\":true")
 
 /* RFC 3339, UTC, milliseconds; with the begin of the line. */
 static void put_begin(struct buf *out, struct audit_clock *clock, uint64_t wall_ms,
@@ -152,12 +149,11 @@ static void put_begin(struct buf *out, struct audit_clock *clock, uint64_t wall_
         }
     }
     const char end[] = {(char)('0' + ms / 100), (char)('0' + ms / 10 % 10),
-                        (char)('0' + ms % 10), 'Z'};
-    put(out, "{\"time\":\"");
-    put(out, clock->text);
-    buf_append(out, end, sizeof end);
-    put(out, "\"");
-    put_string(out, "node", slice_str(node), NAME_BYTES);
+                        (char)('0' + ms % 10), 'Z', '"'};
+    PUT(out, "{\"time\":\"");
+    put_name(out, clock->text);
+    put_bytes(out, end, sizeof end);
+    STRING(out, "node", slice_str(node), NAME_BYTES);
 }
 
 /* ---- who ---------------------------------------------------------------------------------- */
@@ -183,38 +179,38 @@ static void put_identities(struct buf *out, struct slice identities)
             continue;
         }
         if (begin == 0) {
-            put_key(out, "identities");
+            KEY(out, "identities");
             begin = out->size;
-            put(out, "[\"");
+            PUT(out, "[\"");
         } else if (out->size - begin > IDENTITIES_BYTES) {
-            put(out, ",\"...\"");
+            PUT(out, ",\"...\"");
             break;
         } else {
-            put(out, ",\"");
+            PUT(out, ",\"");
         }
         put_text(out, scheme, NAME_BYTES);
-        put(out, ":");
+        PUT(out, ":");
         put_text(out, shown_id(scheme, id), NAME_BYTES);
-        put(out, "\"");
+        PUT(out, "\"");
     }
     if (begin != 0) {
-        put(out, "]");
+        PUT(out, "]");
     }
 }
 
 static void put_who(struct buf *out, const struct audit_event *e, const struct access *access)
 {
-    put_string(out, "protocol", slice_str(e->protocol), NAME_BYTES);
-    put_string(out, "peer", slice_str(e->peer), NAME_BYTES);
+    STRING(out, "protocol", slice_str(e->protocol), NAME_BYTES);
+    STRING(out, "peer", slice_str(e->peer), NAME_BYTES);
     if (e->tls != NULL && e->tls->subject[0] != '\0') {
-        put_string(out, "certificate", slice_str(e->tls->subject), CERTIFICATE_BYTES);
+        STRING(out, "certificate", slice_str(e->tls->subject), CERTIFICATE_BYTES);
     }
     if (access != NULL && access->user.size > 0) {
-        put_string(out, "user", access->user, NAME_BYTES);
+        STRING(out, "user", access->user, NAME_BYTES);
     }
     put_identities(out, e->identities);
     if (e->session != 0) {
-        put_hex_string(out, "session", e->session);
+        ID(out, "session", e->session);
     }
 }
 
@@ -277,7 +273,7 @@ static void put_permissions(struct buf *out, uint32_t permissions)
     static const char letters[] = "rwcda";
     for (size_t i = 0; i < sizeof letters - 1; i++) {
         if ((permissions >> i & 1) != 0) {
-            buf_append(out, letters + i, 1);
+            put_bytes(out, letters + i, 1);
         }
     }
 }
@@ -288,8 +284,8 @@ static void put_acl(struct buf *out, struct slice acl)
     struct unpack u = unpack_make(acl);
     uint32_t count = unpack_u32(&u);
     size_t begin = out->size;
-    put_key(out, "acl");
-    put(out, "[");
+    KEY(out, "acl");
+    PUT(out, "[");
     for (uint32_t i = 0; i < count && u.rest.size > 0; i++) {
         uint32_t permissions = unpack_u32(&u);
         struct slice scheme = unpack_bytes(&u);
@@ -297,19 +293,22 @@ static void put_acl(struct buf *out, struct slice acl)
         if (u.failed) {
             break;
         }
-        put(out, i == 0 ? "\"" : ",\"");
+        if (i > 0) {
+            PUT(out, ",");
+        }
+        PUT(out, "\"");
         if (i == ACL_SHOWN_MAX || out->size - begin > ACL_BYTES - NAME_BYTES) {
-            put(out, "...\"");
+            PUT(out, "...\"");
             break;
         }
         put_text(out, scheme, TEXT_BYTES / 16);
-        put(out, ":");
+        PUT(out, ":");
         put_text(out, shown_id(scheme, id), TEXT_BYTES / 4);
-        put(out, ":");
+        PUT(out, ":");
         put_permissions(out, permissions);
-        put(out, "\"");
+        PUT(out, "\"");
     }
-    put(out, "]");
+    PUT(out, "]");
 }
 
 static void put_op(struct buf *out, const struct audit_op *op, const struct op_result *result)
@@ -317,39 +316,49 @@ static void put_op(struct buf *out, const struct audit_op *op, const struct op_r
     bool is_guard = op->branch == AUDIT_GUARD;
     bool has_value = !is_guard && (op->type == OP_CREATE || op->type == OP_SET);
     const char *kind = is_guard || op->type != OP_CREATE ? NULL : kind_name(op->kind);
-    put(out, is_guard ? "{\"guard\":\"" : "{\"op\":\"");
-    put(out, is_guard ? guard_name(op->type) : op_name(op->type));
-    put(out, "\"");
-    put_string(out, op->space == SPACE_META ? "key" : "path", op->path, PATH_BYTES);
+    if (is_guard) {
+        PUT(out, "{\"guard\":\"");
+        put_name(out, guard_name(op->type));
+    } else {
+        PUT(out, "{\"op\":\"");
+        put_name(out, op_name(op->type));
+    }
+    PUT(out, "\"");
+    if (op->space == SPACE_META) {
+        KEY(out, "key");
+    } else {
+        KEY(out, "path");
+    }
+    put_quoted(out, op->path, PATH_BYTES);
     if (result != NULL && result->path.size > 0 && !slice_equal(result->path, op->path)) {
-        put_string(out, "made", result->path, PATH_BYTES);
+        STRING(out, "made", result->path, PATH_BYTES);
     }
     if (has_value) {
-        put_number(out, "bytes", op->data_bytes);
+        NUMBER(out, "bytes", op->data_bytes);
     }
     if (kind != NULL) {
-        put_string(out, "kind", slice_str(kind), NAME_BYTES);
+        STRING(out, "kind", slice_str(kind), NAME_BYTES);
     }
     if (!is_guard && op->type == OP_CREATE && (op->flags & OP_SEQUENTIAL) != 0) {
-        put_flag(out, "sequential", true);
+        IS_TRUE(out, "sequential");
     }
     if (!is_guard && op->type != OP_CREATE && op->version != VERSION_ANY &&
         op->type != OP_GET && op->type != OP_LIST) {
-        put_number(out, "version", op->version);
+        NUMBER(out, "version", op->version);
     }
     if (op->lease != 0) {
-        put_hex_string(out, "lease", op->lease);
+        ID(out, "lease", op->lease);
     }
     if ((op->flags & OP_RECURSIVE) != 0) {
-        put_flag(out, "recursive", true);
+        IS_TRUE(out, "recursive");
     }
     if ((op->flags & OP_DRY_RUN) != 0) {
-        put_flag(out, "dry_run", true);
+        IS_TRUE(out, "dry_run");
     }
     if (op->acl.size > 0) {
         put_acl(out, op->acl);
     }
-    put(out, "}");
+    PUT(out, "}");
 }
 
 /* The results of the branch that was taken, if it came to an end. */
@@ -362,40 +371,65 @@ static const struct op_result *result_of(const struct audit_event *e, enum audit
     return is_taken && number < reply->result_count ? &reply->results[number] : NULL;
 }
 
-/* The operations of one branch; nothing if it has none. */
-static void put_branch(struct buf *out, const struct audit_event *e, enum audit_branch branch,
-                       size_t *room)
+/* What the notes hold, so that a line looks only for what there is. */
+struct overview {
+    uint64_t counts[AUDIT_BRANCHES];
+    bool has_ops[AUDIT_BRANCHES];
+    bool has_keys;
+};
+
+static void look_over(struct slice facts, struct overview *o)
 {
-    static const char *const names[][2] = {[AUDIT_THEN] = {"ops", "op_count"},
-                                           [AUDIT_ELSE] = {"else_ops", "else_op_count"},
-                                           [AUDIT_GUARD] = {"guards", "guard_count"}};
+    struct unpack u = unpack_make(facts);
+    struct audit_fact fact;
+    *o = (struct overview){.has_keys = false};
+    while (audit_facts_next(&u, &fact)) {
+        switch ((enum audit_fact_type)fact.type) {
+        case AUDIT_FACT_TEXT:
+        case AUDIT_FACT_NUMBER: o->has_keys = true; break;
+        case AUDIT_FACT_OP: o->has_ops[fact.op.branch] = true; break;
+        case AUDIT_FACT_COUNT: o->counts[fact.key] = fact.number; break;
+        case AUDIT_FACT_DENIED: break;
+        }
+    }
+}
+
+static const struct {
+    const char *ops;
+    const char *count;
+} branch_keys[AUDIT_BRANCHES] = {
+    [AUDIT_THEN] = {",\"ops\":[", ",\"op_count\":"},
+    [AUDIT_ELSE] = {",\"else_ops\":[", ",\"else_op_count\":"},
+    [AUDIT_GUARD] = {",\"guards\":[", ",\"guard_count\":"},
+};
+
+/* The operations of one branch; nothing if it has none. */
+static void put_branch(struct buf *out, const struct audit_event *e, const struct overview *o,
+                       enum audit_branch branch, size_t *room)
+{
     struct unpack u = unpack_make(e->facts);
     struct audit_fact fact;
     uint32_t shown = 0;
-    uint64_t count = 0;
-    bool has_op = false;
     size_t begin = out->size;
-    while (audit_facts_next(&u, &fact)) {
-        if (fact.type == AUDIT_FACT_COUNT && fact.key == branch) {
-            count = fact.number;
-        }
-        if (fact.type != AUDIT_FACT_OP || fact.op.branch != branch ||
-            shown == AUDIT_OPS_SHOWN_MAX || out->size - begin > *room) {
+    if (!o->has_ops[branch]) {
+        return;
+    }
+    put_name(out, branch_keys[branch].ops);
+    while (shown < AUDIT_OPS_SHOWN_MAX && out->size - begin <= *room &&
+           audit_facts_next(&u, &fact)) {
+        if (fact.type != AUDIT_FACT_OP || fact.op.branch != branch) {
             continue;
         }
-        if (!has_op) {
-            put_key(out, names[branch][0]);
+        if (shown > 0) {
+            PUT(out, ",");
         }
-        put(out, has_op ? "," : "[");
         put_op(out, &fact.op, result_of(e, branch, shown));
-        has_op = true;
         shown++;
     }
-    if (has_op) {
-        put(out, "]");
-    }
-    if (count > shown) {
-        put_number(out, names[branch][1], count);
+    PUT(out, "]");
+    if (o->counts[branch] > shown) {
+        put_name(out, branch_keys[branch].count);
+        put_u64(out, o->counts[branch]);
     }
     size_t used = out->size - begin;
     *room = used < *room ? *room - used : 0;
@@ -406,17 +440,17 @@ static void put_branch(struct buf *out, const struct audit_event *e, enum audit_
 static void put_fact(struct buf *out, const struct audit_fact *fact)
 {
     const struct audit_key_info *key = &audit_keys[fact->key];
+    size_t max = fact->key == AUDIT_PATH   ? PATH_BYTES
+                 : fact->key == AUDIT_NOTE ? NOTE_BYTES
+                                           : TEXT_BYTES;
+    PUT(out, ",\"");
+    put_name(out, key->name);
+    PUT(out, "\":");
     switch ((enum audit_key_kind)key->kind) {
-    case AUDIT_IS_TEXT: {
-        size_t max = fact->key == AUDIT_PATH   ? PATH_BYTES
-                     : fact->key == AUDIT_NOTE ? NOTE_BYTES
-                                               : TEXT_BYTES;
-        put_string(out, key->name, fact->text, max);
-        break;
-    }
-    case AUDIT_IS_NUMBER: put_number(out, key->name, fact->number); break;
-    case AUDIT_IS_HEX: put_hex_string(out, key->name, fact->number); break;
-    case AUDIT_IS_FLAG: put_flag(out, key->name, fact->number != 0); break;
+    case AUDIT_IS_TEXT: put_quoted(out, fact->text, max); break;
+    case AUDIT_IS_NUMBER: put_u64(out, fact->number); break;
+    case AUDIT_IS_HEX: put_id(out, fact->number); break;
+    case AUDIT_IS_FLAG: put_name(out, fact->number != 0 ? "true" : "false"); break;
     }
 }
 
@@ -428,15 +462,13 @@ static void put_facts(struct buf *out, struct slice facts)
     struct unpack u = unpack_make(facts);
     struct audit_fact fact;
     size_t begin = out->size;
-    bool has_any = false;
     while (audit_facts_next(&u, &fact)) {
         if (fact.type == AUDIT_FACT_TEXT || fact.type == AUDIT_FACT_NUMBER) {
             last[fact.key] = fact;
             has[fact.key] = true;
-            has_any = true;
         }
     }
-    for (size_t i = 0; has_any && i < AUDIT_KEYS && out->size - begin <= FACTS_BYTES; i++) {
+    for (size_t i = 0; i < AUDIT_KEYS && out->size - begin <= FACTS_BYTES; i++) {
         if (has[i]) {
             put_fact(out, &last[i]);
         }
@@ -586,21 +618,21 @@ static void put_denied(struct buf *out, const struct audit_event *e, const struc
         return;
     }
     size_t begin;
-    put_key(out, "denied");
+    KEY(out, "denied");
     begin = out->size;
     if (d.right != NULL) {
-        put_string(out, "right", slice_str(d.right), NAME_BYTES);
+        STRING(out, "right", slice_str(d.right), NAME_BYTES);
     }
     if (d.lease != 0) {
-        put_hex_string(out, "lease", d.lease);
+        ID(out, "lease", d.lease);
     } else {
-        put_string(out, "path", d.path, PATH_BYTES);
+        STRING(out, "path", d.path, PATH_BYTES);
     }
     if (d.by != NULL) {
-        put_string(out, "by", slice_str(d.by), NAME_BYTES);
+        STRING(out, "by", slice_str(d.by), NAME_BYTES);
     }
     out->data[begin] = '{'; /* in the place of the first comma */
-    put(out, "}");
+    PUT(out, "}");
 }
 
 /* ---- the line ----------------------------------------------------------------------------- */
@@ -609,58 +641,59 @@ static void put_outcome(struct buf *out, const struct audit_event *e)
 {
     const struct reply *reply = e->reply;
     if (e->revision != 0) {
-        put_number(out, "revision", e->revision);
+        NUMBER(out, "revision", e->revision);
     }
-    put_string(out, "outcome", slice_str(e->outcome), NAME_BYTES);
+    STRING(out, "outcome", slice_str(e->outcome), NAME_BYTES);
     if (reply == NULL) {
         return;
     }
     if (reply->outcome != OUTCOME_OK && reply->result_count > 1) {
-        put_number(out, "failed_op", e->failed_op);
+        NUMBER(out, "failed_op", e->failed_op);
     }
     if (reply->repeated) {
-        put_flag(out, "repeated", true);
+        IS_TRUE(out, "repeated");
     }
-}
-
-static bool has_branch(struct slice facts, enum audit_branch branch)
-{
-    struct audit_op op;
-    return find_op(facts, branch, 0, &op);
 }
 
 void audit_line_append(struct buf *out, struct audit_clock *clock, uint64_t wall_ms,
                        const char *node, const struct audit_event *e)
 {
     struct access access;
+    struct overview o;
     size_t begin = out->size;
     size_t room = OPS_BYTES;
     bool has_store = e->store != NULL;
     if (has_store) {
         access_begin(&access, e->store, e->identities);
     }
+    buf_reserve(out, AUDIT_LINE_BYTES_MAX);
     put_begin(out, clock, wall_ms, node);
     put_who(out, e, has_store ? &access : NULL);
-    put_string(out, "request", slice_str(e->request), NAME_BYTES);
+    STRING(out, "request", slice_str(e->request), NAME_BYTES);
     if (e->facts.size > 0) {
-        put_branch(out, e, AUDIT_GUARD, &room);
-        put_branch(out, e, AUDIT_THEN, &room);
-        put_branch(out, e, AUDIT_ELSE, &room);
-        put_facts(out, e->facts);
-        if (e->reply != NULL && has_branch(e->facts, AUDIT_GUARD)) {
-            put_flag(out, "guards_held", e->reply->took_then);
+        look_over(e->facts, &o);
+        put_branch(out, e, &o, AUDIT_GUARD, &room);
+        put_branch(out, e, &o, AUDIT_THEN, &room);
+        put_branch(out, e, &o, AUDIT_ELSE, &room);
+        if (o.has_keys) {
+            put_facts(out, e->facts);
+        }
+        if (e->reply != NULL && o.has_ops[AUDIT_GUARD]) {
+            KEY(out, "guards_held");
+            put_name(out, e->reply->took_then ? "true" : "false");
         }
     }
     put_outcome(out, e);
     put_denied(out, e, has_store ? &access : NULL);
-    put(out, "}\n");
+    PUT(out, "}\n");
     POST(out->size - begin <= AUDIT_LINE_BYTES_MAX);
 }
 
 void audit_line_dropped(struct buf *out, struct audit_clock *clock, uint64_t wall_ms,
                         const char *node, uint64_t count)
 {
+    buf_reserve(out, AUDIT_LINE_BYTES_MAX);
     put_begin(out, clock, wall_ms, node);
-    put_number(out, "dropped", count);
-    put(out, "}\n");
+    NUMBER(out, "dropped", count);
+    PUT(out, "}\n");
 }
