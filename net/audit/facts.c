@@ -17,6 +17,9 @@ const struct audit_key_info audit_keys[AUDIT_KEYS] = {
     [AUDIT_LEASE] = {"lease", AUDIT_IS_HEX},
     [AUDIT_TTL_MS] = {"ttl_ms", AUDIT_IS_NUMBER},
     [AUDIT_FEATURE_LEVEL] = {"feature_level", AUDIT_IS_NUMBER},
+    [AUDIT_QUOTA] = {"quota", AUDIT_IS_TEXT},
+    [AUDIT_QUOTA_BYTES] = {"quota_bytes", AUDIT_IS_NUMBER},
+    [AUDIT_QUOTA_NODES] = {"quota_nodes", AUDIT_IS_NUMBER},
     [AUDIT_MEMBER] = {"member", AUDIT_IS_TEXT},
     [AUDIT_ADDRESS] = {"address", AUDIT_IS_TEXT},
     [AUDIT_LEARNER] = {"learner", AUDIT_IS_FLAG},
@@ -217,6 +220,17 @@ static void note_auth(struct buf *facts, const struct command_auth *auth)
     }
 }
 
+static void note_quota(struct buf *facts, const struct command_quota *quota)
+{
+    audit_note_text(facts, AUDIT_QUOTA, quota->path);
+    if (quota->bytes != 0) {
+        audit_note_number(facts, AUDIT_QUOTA_BYTES, quota->bytes);
+    }
+    if (quota->nodes != 0) {
+        audit_note_number(facts, AUDIT_QUOTA_NODES, quota->nodes);
+    }
+}
+
 void audit_note_command(struct buf *facts, const struct command *c)
 {
     audit_note_text(facts, AUDIT_NOTE, c->note);
@@ -226,6 +240,7 @@ void audit_note_command(struct buf *facts, const struct command *c)
     case COMMAND_RESUME:
     case COMMAND_REVOKE: note_lease(facts, &c->lease); break;
     case COMMAND_AUTH: note_auth(facts, &c->auth); break;
+    case COMMAND_QUOTA: note_quota(facts, &c->quota); break;
     case COMMAND_LEVEL: audit_note_number(facts, AUDIT_FEATURE_LEVEL, c->level); break;
     default: break;
     }

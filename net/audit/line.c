@@ -23,8 +23,8 @@
 
 /* ---- JSON --------------------------------------------------------------------------------- */
 
-/* Every line has its room before it begins, so each piece is a copy and nothing else: most lines are
- * made of some thirty. */
+/* A line has its room before it begins, so each of its pieces is a copy and nothing else: there are
+ * some thirty of them. */
 static inline void put_bytes(struct buf *out, const void *bytes, size_t size)
 {
     PRE(out->capacity - out->size >= size);
@@ -555,6 +555,19 @@ static bool find_op(struct slice facts, enum audit_branch branch, uint32_t numbe
     return false;
 }
 
+static bool find_text(struct slice facts, enum audit_key key, struct slice *out)
+{
+    struct unpack u = unpack_make(facts);
+    struct audit_fact fact;
+    while (audit_facts_next(&u, &fact)) {
+        if (fact.type == AUDIT_FACT_TEXT && fact.key == key) {
+            *out = fact.text;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool session_is_own(const struct audit_event *e, const struct access *access)
 {
     const struct lease *lease =
@@ -608,6 +621,7 @@ static bool explain(const struct audit_event *e, const struct access *access, st
         return true;
     }
     *d = (struct denial){.right = "admin", .path = slice_str("/")}; /* COMMAND_AUTH */
+    (void)find_text(e->facts, AUDIT_QUOTA, &d->path);
     return true;
 }
 
@@ -649,6 +663,9 @@ static void put_outcome(struct buf *out, const struct audit_event *e)
     }
     if (reply->outcome != OUTCOME_OK && reply->result_count > 1) {
         NUMBER(out, "failed_op", e->failed_op);
+    }
+    if (reply->refusal.bound != BOUND_NONE) { /* whose quota, or which user's limit */
+        STRING(out, "limited_by", reply->refusal.subject, TEXT_BYTES);
     }
     if (reply->repeated) {
         IS_TRUE(out, "repeated");

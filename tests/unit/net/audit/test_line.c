@@ -182,6 +182,26 @@ START_TEST(changes_of_users_and_roles_say_what_was_changed)
 }
 END_TEST
 
+START_TEST(quotas_are_told_and_whose_was_used_up)
+{
+    const struct command c = {
+        .type = COMMAND_QUOTA,
+        .quota = {.path = slice_str("/app"), .bytes = 4096}};
+    const struct reply reply = {
+        .outcome = OUTCOME_QUOTA,
+        .refusal = {.bound = BOUND_QUOTA_BYTES, .subject = slice_str("/app")}};
+    buf_clear(&facts);
+    audit_note_command(&facts, &c);
+    struct audit_event e = event();
+    e.reply = &reply;
+    json_t *json = told(&e);
+    ck_assert_str_eq(text_at(json, "quota"), "/app");
+    ck_assert_int_eq(json_integer_value(json_object_get(json, "quota_bytes")), 4096);
+    ck_assert_str_eq(text_at(json, "limited_by"), "/app");
+    json_decref(json);
+}
+END_TEST
+
 START_TEST(the_path_that_a_sequential_node_got_is_told)
 {
     struct op op = kit_op(OP_CREATE, "/q/n-", "");
@@ -397,6 +417,7 @@ static Suite *line_suite(void)
     tcase_add_test(tc, a_write_tells_who_from_where_what_and_with_which_outcome);
     tcase_add_test(tc, values_passwords_and_secrets_are_not_told);
     tcase_add_test(tc, changes_of_users_and_roles_say_what_was_changed);
+    tcase_add_test(tc, quotas_are_told_and_whose_was_used_up);
     tcase_add_test(tc, the_path_that_a_sequential_node_got_is_told);
     tcase_add_test(tc, names_and_paths_of_any_bytes_stay_within_one_line);
     tcase_add_test(tc, of_many_operations_the_first_are_told_and_how_many_there_were);
