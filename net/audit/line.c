@@ -251,6 +251,7 @@ static const char *kind_name(uint8_t kind)
     case NODE_EPHEMERAL: return "ephemeral";
     case NODE_CONTAINER: return "container";
     case NODE_TTL: return "ttl";
+    case NODE_RECIPE: return "recipe";
     }
     return NULL;
 }
