@@ -31,6 +31,7 @@
 
 #include "client/auth.h"
 #include "client/connections.h"
+#include "client/members.h"
 #include "client/socket.h"
 
 #define CONNECT_MS       1000
@@ -71,6 +72,7 @@ static void learn(struct coord_client *client, const ProtobufCMessage *reply)
     client->cluster_ms = header->cluster_ms;
     client->cluster_ms_at = socket_now_ms();
     client->knows_time = true;
+    members_reached(client);
 }
 
 void client_reply_free(ProtobufCMessage *reply)
@@ -219,6 +221,7 @@ static void next_endpoint(struct coord_call *call)
     if (client->current == call->endpoint) {
         client->current = (client->current + 1) % client->endpoint_count;
     }
+    members_doubted(client);
 }
 
 /* Half of what is left at most, if there are other endpoints: one that is silent must not use

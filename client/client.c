@@ -10,6 +10,7 @@
 #include "client/call.h"
 #include "client/client_internal.h"
 #include "client/connections.h"
+#include "client/members.h"
 #include "client/session.h"
 #include "client/socket.h"
 
@@ -76,6 +77,9 @@ static enum coord_code apply_options(struct coord_client *client,
         return client_fail(error, COORD_INVALID, "consistency %d is none",
                            (int)options->consistency);
     }
+    members_init(client);
+    client->keeps_endpoints = options->fixed_endpoints;
+    client->prefers_leader = options->prefer_leader;
     client->timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : TIMEOUT_MS;
     client->consistency = options->consistency;
     client->bound_ms = options->bound_ms;

@@ -114,6 +114,11 @@ struct coord_options {
     const char *token;
     /* How TLS is spoken. NULL = not at all, unless the endpoints say coords://. */
     const struct coord_tls *tls;
+    /* A client also goes to endpoints that the members of the cluster name, so that it stays with
+     * a cluster that moves. true: to those above alone. */
+    bool fixed_endpoints;
+    /* Go to the leader, as far as one knows who that is: writes take one hop less. */
+    bool prefer_leader;
     /* How an event loop learns what the client waits for; NULL = there is none. Copied. */
     const struct coord_loop *loop;
 };

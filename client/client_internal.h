@@ -23,7 +23,12 @@ struct coord_client {
     uint64_t random; /* for the jitter of pauses */
     struct endpoint endpoints[ENDPOINTS_MAX];
     size_t endpoint_count;
-    size_t current;                  /* where calls go */
+    size_t given_count; /* those in front that were given; the others were learned */
+    size_t current;     /* where calls go */
+    bool keeps_endpoints;
+    bool prefers_leader;
+    bool is_asking_members;          /* see client/members.h */
+    struct loop_timer members_timer; /* runs from the first answer on */
     struct tls_context *tls_context; /* NULL: no TLS */
     char *server_name;               /* see struct coord_tls; may be NULL */
     bool checks_name;

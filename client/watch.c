@@ -17,6 +17,7 @@
 #include "client/async.h"
 #include "client/client_internal.h"
 #include "client/convert.h"
+#include "client/members.h"
 #include "client/socket.h"
 #include "client/stream.h"
 #include "coord/v1/watch.pb-c.h"
@@ -163,6 +164,7 @@ static void go_down(struct coord_watch *w)
     size_t count = w->client->endpoint_count;
     uint64_t pause = 0;
     stream_close(&w->stream);
+    members_doubted(w->client);
     w->state = WATCH_DOWN;
     w->endpoint = (w->endpoint + 1) % count;
     w->failures++;
@@ -257,6 +259,7 @@ static void take_reply(struct coord_watch *w, Coord__V1__WatchReply *reply)
 {
     if (reply->header != NULL) {
         client_learn(w->client, reply->header);
+        members_reached(w->client);
     }
     switch (reply->type) {
     case COORD__V1__WATCH_REPLY__TYPE__LISTING:
@@ -398,7 +401,7 @@ static enum coord_code out_of_time(const struct coord_watch *w, struct coord_err
     }
     if (w->trouble.code == COORD_OK || w->failures == 0) {
         return client_fail(error, COORD_UNAVAILABLE, "%s: no answer yet",
-                           w->client->endpoints[w->endpoint].name);
+                           w->client->endpoints[w->endpoint % w->client->endpoint_count].name);
     }
     return client_fail(error, COORD_UNAVAILABLE, "%s", w->trouble.message);
 }

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "coord/v1/cluster.pb-c.h"
 #include "coord/v1/history.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
 #include "coord/v1/maintenance.pb-c.h"
@@ -159,6 +160,25 @@ void scripted_reply(struct buf *out, const char *path, uint64_t cluster_ms, uint
         reply.header = &header;
         scripted_append(out, &reply.base);
     }
+}
+
+void scripted_members(struct buf *out, const struct scripted_cluster *cluster)
+{
+    Coord__V1__ReplyHeader header = COORD__V1__REPLY_HEADER__INIT;
+    Coord__V1__MembersReply reply = COORD__V1__MEMBERS_REPLY__INIT;
+    Coord__V1__Member members[SCRIPTED_MEMBERS_MAX];
+    Coord__V1__Member *places[SCRIPTED_MEMBERS_MAX];
+    header.cluster_ms = cluster->cluster_ms;
+    reply.header = &header;
+    reply.members = places;
+    while (reply.n_members < SCRIPTED_MEMBERS_MAX &&
+           cluster->members[reply.n_members] != NULL) {
+        size_t i = reply.n_members++;
+        coord__v1__member__init(&members[i]);
+        members[i].client_address = (char *)(uintptr_t)cluster->members[i];
+        places[i] = &members[i];
+    }
+    scripted_append(out, &reply.base);
 }
 
 /* ---- streams ---------------------------------------------------------------------------- */

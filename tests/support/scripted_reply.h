@@ -15,6 +15,7 @@ void scripted_append(struct buf *out, const ProtobufCMessage *message);
 /* The reply to a call of `path`. The replies that tests look into carry something; for the
  * others a header is enough, and all replies have it as field 1. */
 void scripted_reply(struct buf *out, const char *path, uint64_t cluster_ms, uint64_t ttl_ms);
+void scripted_members(struct buf *out, const struct scripted_cluster *cluster);
 void scripted_keepalive(struct buf *out, const char *path, uint64_t ttl_ms, int outcome);
 /* Events "/w/REVISION-SUB", entries "/w/0", "/w/1", ... */
 void scripted_watch_reply(struct buf *out, const struct scripted_message *message);

@@ -88,7 +88,11 @@ static void answer(struct call *call, const struct buf *reply, enum grpc_code co
 static void answer_ok(const struct scripted_cluster *cluster, struct call *call)
 {
     struct buf reply = {0};
-    scripted_reply(&reply, call->path, cluster->cluster_ms, cluster->ttl_ms);
+    if (strcmp(call->path, "/coord.v1.Cluster/Members") == 0) {
+        scripted_members(&reply, cluster);
+    } else {
+        scripted_reply(&reply, call->path, cluster->cluster_ms, cluster->ttl_ms);
+    }
     answer(call, &reply, GRPC_OK, NULL);
     buf_close(&reply);
 }
@@ -342,6 +346,8 @@ static void on_end(void *owner, struct http2_stream *s)
     (void)pthread_mutex_lock(&cluster->lock);
     if (strcmp(call->path, "/coord.v1.Cluster/Status") == 0) {
         cluster->status_count++;
+    } else if (strcmp(call->path, "/coord.v1.Cluster/Members") == 0) {
+        cluster->members_count++;
     } else {
         PRE(cluster->call_count < SCRIPTED_CALLS_MAX);
         step = next_step(server);

@@ -2,8 +2,8 @@
  * its own, no store. It knows what a cluster must know here: which request ids were executed,
  * so that a repeated one is not executed twice. Several servers may share one cluster.
  *
- * Each unary call, of whatever kind but Status, and each message on a stream takes the next
- * step of the script; behind the end of the script all is well. */
+ * Each unary call, of whatever kind but Status and Members, and each message on a stream takes the
+ * next step of the script; behind the end of the script all is well. */
 #ifndef TESTS_SUPPORT_SCRIPTED_SERVER_H
 #define TESTS_SUPPORT_SCRIPTED_SERVER_H
 
@@ -14,7 +14,8 @@
 
 #include "net/grpc/frame.h"
 
-#define SCRIPTED_CALLS_MAX 64
+#define SCRIPTED_CALLS_MAX   64
+#define SCRIPTED_MEMBERS_MAX 4
 
 enum scripted_action {
     SCRIPT_END = 0,        /* as SCRIPT_SERVE, and so are all that follow */
@@ -37,12 +38,12 @@ enum scripted_action {
 
 /* An answer on a stream. */
 struct scripted_message {
-    int type; /* of a watch: Coord__V1__WatchReply__Type; of a snapshot likewise */
-    uint64_t revision; /* of a snapshot's BEGIN: how large the file will be */
+    int type;           /* of a watch: Coord__V1__WatchReply__Type; of a snapshot likewise */
+    uint64_t revision;  /* of a snapshot's BEGIN: how large the file will be */
     uint32_t first_sub; /* of its events */
     uint32_t count;     /* of events, or entries */
     bool more;
-    int outcome;       /* Coord__V1__Outcome; of a snapshot's END: not 0, and its sum is wrong */
+    int outcome; /* Coord__V1__Outcome; of a snapshot's END: not 0, and its sum is wrong */
     size_t data_bytes; /* of each event's or entry's value; of a snapshot: so many zeros */
 };
 
@@ -71,11 +72,14 @@ struct scripted_cluster {
     uint64_t cluster_ms;
     struct scripted_id executed[SCRIPTED_CALLS_MAX];
     size_t executed_count;
-    /* every call but Status, in order of arrival; {0} for reads */
+    /* every call but Status and Members, in order of arrival; {0} for reads */
     struct scripted_id ids[SCRIPTED_CALLS_MAX];
     size_t call_count;
     uint64_t answered_to[SCRIPTED_CALLS_MAX];
     size_t status_count;
+    size_t members_count;
+    /* what it names as its members' addresses for clients */
+    const char *members[SCRIPTED_MEMBERS_MAX];
     struct scripted_watch watches[SCRIPTED_CALLS_MAX]; /* as they were asked for */
     size_t watch_count;
     size_t keepalive_count;

@@ -188,22 +188,53 @@ START_TEST(many_calls_share_a_connection)
 }
 END_TEST
 
-START_TEST(an_idle_client_asks_for_nothing)
+static void until_members_were_asked(void)
+{
+    uint64_t until = socket_now_ms() + 10000;
+    size_t count = 0;
+    while (count == 0 && socket_now_ms() < until) {
+        host_turn();
+        pthread_mutex_lock(&kit.cluster.lock);
+        count = kit.cluster.members_count;
+        pthread_mutex_unlock(&kit.cluster.lock);
+    }
+    ck_assert_uint_eq(count, 1);
+    for (int i = 0; i < 5; i++) {
+        host_turn(); /* for the answer */
+    }
+}
+
+START_TEST(an_idle_client_asks_for_the_members_once_a_minute)
 {
     begin(NULL, 5000);
     (void)get_later();
     until_told(1);
-    for (int i = 0; i < 5; i++) {
-        host_turn();
-    }
+    until_members_were_asked();
     size_t wakes = host.wakes;
-    ck_assert_uint_eq(host.due_ms, COORD_FOREVER);
-    ck_assert_uint_eq(coord_wait_ms(kit.client), COORD_FOREVER);
+    ck_assert_uint_ge(host.due_ms, socket_now_ms() + 20000);
+    ck_assert_uint_ge(coord_wait_ms(kit.client), 20000);
     for (int i = 0; i < 3; i++) {
         host_turn();
     }
     ck_assert_uint_eq(host.wakes, wakes);
     ck_assert_uint_eq(host.count, 1); /* the connection, to learn of its end */
+}
+END_TEST
+
+START_TEST(a_cluster_that_moved_is_followed)
+{
+    kit.servers[1] = scripted_server_new(&kit.cluster, NULL);
+    kit.cluster.members[0] = "no address";
+    kit.cluster.members[1] = "0.0.0.0:7400";
+    kit.cluster.members[2] = scripted_server_endpoint(kit.servers[1]);
+    begin(NULL, 5000);
+    (void)get_later();
+    until_told(1);
+    until_members_were_asked();
+    client_kit_kill(&kit, 0);
+    (void)set_later();
+    until_told(2);
+    ck_assert_int_eq(told.codes[1], COORD_OK);
 }
 END_TEST
 
@@ -681,7 +712,8 @@ static Suite *async_suite(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, a_call_is_told_once_by_the_loop);
     tcase_add_test(t, many_calls_share_a_connection);
-    tcase_add_test(t, an_idle_client_asks_for_nothing);
+    tcase_add_test(t, an_idle_client_asks_for_the_members_once_a_minute);
+    tcase_add_test(t, a_cluster_that_moved_is_followed);
     tcase_add_test(t, every_typed_call_tells_what_came_of_it);
     tcase_add_test(t, a_listing_comes_whole);
     tcase_add_loop_test(t, calls_that_fail_together_are_repeated_and_executed_once, 0,
