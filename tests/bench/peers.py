@@ -344,14 +344,19 @@ PARTS = {"throughput": throughput, "latency": latency, "failover": failover, "di
 def machine(folder):
     with open("/proc/cpuinfo", encoding="ascii") as info:
         model = next(line.split(":", 1)[1].strip() for line in info if line.startswith("model name"))
-    system = subprocess.run(["stat", "-f", "-c", "%T", folder], stdout=subprocess.PIPE, check=True, text=True)
+    system = subprocess.run(["df", "--output=fstype", folder], stdout=subprocess.PIPE, check=True, text=True)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     return {"cpu": model, "cores": os.cpu_count(), "memory_gib": memory, "kernel": os.uname().release,
-            "file_system": system.stdout.strip(), "etcd": package_version("etcd-server"),
+            "file_system": system.stdout.split()[-1], "etcd": package_version("etcd-server"),
             "zookeeper": package_version(ZOOKEEPER_PACKAGE),
             "coord": subprocess.run([harness.COORDD, "--version"], stdout=subprocess.PIPE, check=True,
                                     text=True).stdout.strip(),
             "java": java_version(), "h2load": package_version("nghttp2-client")}
+
+
+def command(options):
+    return " ".join(["make bench-peers"] + (["QUICK=1"] if options.quick else []) +
+                    (['PARTS="%s"' % " ".join(options.parts)] if options.parts else []))
 
 
 def main():
@@ -385,7 +390,7 @@ def main():
         finally:
             harness._end_all()
     result = {"machine": where, "began": began, "load_average_at_end": os.getloadavg(), "quick": options.quick,
-              "command": " ".join(["tests/bench/peers.py", *sys.argv[1:]]), "rows": bench.rows,
+              "command": command(options), "rows": bench.rows,
               "figures": bench.figures}
     peers_report.write(result, options.out)
 
