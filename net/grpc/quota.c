@@ -31,42 +31,39 @@ static void path_keep(struct grpc_call *call, const char *path)
     buf_append_str(&call->path, path);
 }
 
-static void change(struct grpc_call *call, const Coord__V1__RequestHeader *header,
-                   const struct command_quota *quota)
-{
-    struct command c = {.type = COMMAND_QUOTA};
-    if (answer_write_prepare(call, header, &c)) {
-        c.quota = *quota;
-        answer_propose(call, &c, changed);
-    }
-}
-
 static void set_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
     const Coord__V1__QuotaSetRequest *request = (const Coord__V1__QuotaSetRequest *)message;
     const Coord__V1__QuotaBounds *bounds = request->bounds;
+    struct command c = {.type = COMMAND_QUOTA};
     path_keep(call, bounds == NULL ? "" : bounds->path);
+    if (!answer_write_prepare(call, request->header, &c)) {
+        return;
+    }
     if (bounds == NULL || (bounds->bytes | bounds->nodes) == 0) {
         grpc_call_fail(call, GRPC_INVALID_ARGUMENT,
                        "bounds: a quota bounds bytes, nodes or both");
         return;
     }
-    const struct command_quota quota = {
+    c.quota = (struct command_quota){
         .path = buf_slice(&call->path),
         .bytes = bounds->bytes,
         .nodes = bounds->nodes,
         .soft_percent = bounds->soft_percent,
     };
-    change(call, request->header, &quota);
+    answer_propose(call, &c, changed);
 }
 
 static void remove_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
     const Coord__V1__QuotaRemoveRequest *request =
         (const Coord__V1__QuotaRemoveRequest *)message;
+    struct command c = {.type = COMMAND_QUOTA};
     path_keep(call, request->path);
-    const struct command_quota none = {.path = buf_slice(&call->path)};
-    change(call, request->header, &none);
+    if (answer_write_prepare(call, request->header, &c)) {
+        c.quota = (struct command_quota){.path = buf_slice(&call->path)};
+        answer_propose(call, &c, changed);
+    }
 }
 
 /* ---- reads ------------------------------------------------------------------------------- */
