@@ -210,6 +210,8 @@ void grpc_call_reply(struct grpc_call *call, const ProtobufCMessage *message);
 /* Ends the call with an error. The text is shown to people. */
 void grpc_call_fail(struct grpc_call *call, enum grpc_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Ends the call with the status for what the node said of a write, or of a read. */
+void grpc_call_fail_status(struct grpc_call *call, enum status rc, bool is_write);
 /* Ends the call with the status for a name and password that were not LOGIN_OK. */
 void grpc_call_refuse_login(struct grpc_call *call, enum login_result result);
 /* Ends the call with what the state machine, or command_check, said: the status that stands for

@@ -324,7 +324,7 @@ static void call_fail_stale(struct grpc_call *call)
 }
 
 /* The node could not do it. Whoever reads the text must see whether a write may be repeated. */
-static void call_fail_status(struct grpc_call *call, enum status rc, bool is_write)
+void grpc_call_fail_status(struct grpc_call *call, enum status rc, bool is_write)
 {
     call->is_unknown = is_write && (rc == RC_UNKNOWN || rc == RC_TIMEOUT);
     switch (rc) {
@@ -363,7 +363,7 @@ static void call_written_cb(struct node_write *w, enum status rc, const struct r
     struct grpc_call *call = w->owner;
     call->state = GRPC_CALL_HANDLED;
     if (rc != RC_OK) {
-        call_fail_status(call, rc, true);
+        grpc_call_fail_status(call, rc, true);
     } else {
         call->reply = reply;
         call->written(call, reply);
@@ -379,7 +379,7 @@ void grpc_call_write(struct grpc_call *call, const struct command *c,
     call->write = (struct node_write){.done = call_written_cb, .owner = call};
     enum status rc = node_write(grpc_call_node(call), &call->write, c, call->deadline_ms);
     if (rc != RC_OK) {
-        call_fail_status(call, rc, true);
+        grpc_call_fail_status(call, rc, true);
     } else {
         call_awaits_node(call, GRPC_CALL_WRITING);
     }
@@ -403,7 +403,7 @@ static void call_got_cb(struct node_read *r, enum status rc, const struct query_
         return;
     }
     if (rc != RC_OK) {
-        call_fail_status(call, rc, false);
+        grpc_call_fail_status(call, rc, false);
     } else if (!out_admits(call->connection)) {
         grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED, "too many replies wait to be read");
     } else {
@@ -422,7 +422,7 @@ void grpc_call_read(struct grpc_call *call,
     grpc_audit_path(call, call->read.query.path);
     enum status rc = node_read(grpc_call_node(call), &call->read, call->deadline_ms);
     if (rc != RC_OK) {
-        call_fail_status(call, rc, false);
+        grpc_call_fail_status(call, rc, false);
     } else {
         call_awaits_node(call, GRPC_CALL_READING);
     }
@@ -433,7 +433,7 @@ static void call_told_cb(struct node_ttl *t, enum status rc, bool found, uint64_
     struct grpc_call *call = t->owner;
     call->state = GRPC_CALL_HANDLED;
     if (rc != RC_OK) {
-        call_fail_status(call, rc, false);
+        grpc_call_fail_status(call, rc, false);
     } else {
         call->told(call, found, remaining_ms);
         arena_clear(&call->connection->shared->scratch);
@@ -448,7 +448,7 @@ void grpc_call_ask_ttl(struct grpc_call *call, uint64_t lease,
     call->ttl = (struct node_ttl){.done = call_told_cb, .owner = call, .lease = lease};
     enum status rc = node_ttl(grpc_call_node(call), &call->ttl, call->deadline_ms);
     if (rc != RC_OK) {
-        call_fail_status(call, rc, false);
+        grpc_call_fail_status(call, rc, false);
     } else {
         call_awaits_node(call, GRPC_CALL_ASKING);
     }
@@ -470,7 +470,7 @@ static void call_changed_cb(struct node_change *change, enum status rc, uint8_t 
                        change->has_begun ? "still under way" : "not begun",
                        text[0] != '\0' ? text : "the leader did not answer");
     } else if (rc != RC_OK) {
-        call_fail_status(call, rc, false);
+        grpc_call_fail_status(call, rc, false);
     } else if (verdict == MEMBER_UNKNOWN) {
         grpc_call_fail(call, GRPC_NOT_FOUND, "%s", text);
     } else if (verdict == MEMBER_REFUSED) {
@@ -498,7 +498,7 @@ void grpc_call_change(struct grpc_call *call, const struct node_change *change,
     enum status rc = node_change(grpc_call_node(call), copy, deadline);
     if (rc != RC_OK) {
         mem_free(copy);
-        call_fail_status(call, rc, false);
+        grpc_call_fail_status(call, rc, false);
         return;
     }
     call->change = copy;

@@ -6,12 +6,14 @@
 
 #include "coord/v1/auth.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
+#include "coord/v1/lock.pb-c.h"
 #include "coord/v1/quota.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "coord/v1/watch.pb-c.h"
 #include "lease/lease.h"
 #include "net/grpc/route.h"
 #include "net/token.h"
+#include "recipes/record.h"
 #include "tests/support/auth_kit.h"
 #include "tests/support/check_main.h"
 #include "tests/support/grpc_peer.h"
@@ -128,7 +130,7 @@ static void user_make(struct node *n, const struct caller *c)
     change(n, (struct command_auth){.action = AUTH_USER_GRANT, .user = name, .role = name});
 }
 
-/* "/t/a" with a child and a quota, all the callers, somebody else's lease and session. */
+/* "/t/a" with a child and a quota, all the callers, somebody else's lease, session and lock. */
 static void furnish(struct node *n)
 {
     node_make(n, "/t");
@@ -154,6 +156,14 @@ static void furnish(struct node *n)
                                     .token_ttl_ms = TOKEN_TTL_MS});
     lease_make(n, LEASE, LEASE_PLAIN);
     lease_make(n, SESSION, LEASE_SESSION);
+    struct recipe_target lock = {.path = slice_str("/t/a/lock"), .mode = LOCK_WRITE};
+    apply(n, "admin",
+          (struct command){.type = COMMAND_RECIPE,
+                           .recipe = {.recipe = RECIPE_LOCK,
+                                      .action = RECIPE_ACQUIRE,
+                                      .lease = LEASE,
+                                      .targets = &lock,
+                                      .target_count = 1}});
 }
 
 /* ---- gRPC --------------------------------------------------------------------------------- */
@@ -196,6 +206,13 @@ static const struct method_row {
     {"coord.v1.Lease/Revoke", ROOT_ONLY},
     {"coord.v1.Lease/TimeToLive", ROOT_ONLY},
     {"coord.v1.Lease/List", SOMEBODY},
+    {"coord.v1.Lock/Acquire", ROOT_ONLY}, /* with a lease of somebody else's */
+    {"coord.v1.Lock/Release", ROOT_ONLY},
+    {"coord.v1.Lock/Cancel", ROOT_ONLY},
+    {"coord.v1.Lock/Extend", ROOT_ONLY},
+    {"coord.v1.Lock/AskRelease", WRITERS},
+    {"coord.v1.Lock/Remove", MANAGERS},
+    {"coord.v1.Lock/Get", READERS},
     {"coord.v1.Session/Open", SOMEBODY},
     {"coord.v1.Session/Resume", ROOT_ONLY},
     {"coord.v1.Session/KeepAlive", ROOT_ONLY},
@@ -349,6 +366,10 @@ struct parts {
     Coord__V1__Grant grant;
     Coord__V1__QuotaBounds bounds;
     Coord__V1__WatchCreate watch;
+    Coord__V1__LockGrant lock;
+    Coord__V1__LockGrant *locks[1];
+    Coord__V1__LockTarget target;
+    Coord__V1__LockTarget *targets[1];
     Coord__V1__Guard guard;
     Coord__V1__Guard *guards[1];
     Coord__V1__Operation op;
@@ -423,6 +444,45 @@ static void op_set(struct parts *p, const char *kind)
     p->ops[0] = &p->op;
 }
 
+static Coord__V1__LockGrant **lock_set(struct parts *p)
+{
+    static char entry[] = "/t/a/lock/q-0000000000";
+    coord__v1__lock_grant__init(&p->lock);
+    p->lock.path = entry;
+    p->locks[0] = &p->lock;
+    return p->locks;
+}
+
+/* True: it is a message of coord.v1.Lock. */
+static bool locks_fill(ProtobufCMessage *m, struct parts *p)
+{
+    static char fresh[] = "/t/a/fresh";
+    if (m->descriptor == &coord__v1__lock_acquire_request__descriptor) {
+        Coord__V1__LockAcquireRequest *request = (Coord__V1__LockAcquireRequest *)m;
+        coord__v1__lock_target__init(&p->target);
+        p->target.path = fresh;
+        p->targets[0] = &p->target;
+        request->targets = p->targets;
+        request->n_targets = 1;
+        request->lease = LEASE;
+    } else if (m->descriptor == &coord__v1__lock_release_request__descriptor) {
+        Coord__V1__LockReleaseRequest *request = (Coord__V1__LockReleaseRequest *)m;
+        request->grants = lock_set(p);
+        request->n_grants = 1;
+    } else if (m->descriptor == &coord__v1__lock_cancel_request__descriptor) {
+        Coord__V1__LockCancelRequest *request = (Coord__V1__LockCancelRequest *)m;
+        request->entries = lock_set(p);
+        request->n_entries = 1;
+    } else if (m->descriptor == &coord__v1__lock_extend_request__descriptor) {
+        Coord__V1__LockExtendRequest *request = (Coord__V1__LockExtendRequest *)m;
+        request->grants = lock_set(p);
+        request->n_grants = 1;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void parts_fill(ProtobufCMessage *m, const char *method, struct parts *p)
 {
     const char *kind = strchr(method, ' ');
@@ -440,6 +500,8 @@ static void parts_fill(ProtobufCMessage *m, const char *method, struct parts *p)
         p->bounds.path = path;
         p->bounds.nodes = 1000;
         ((Coord__V1__QuotaSetRequest *)m)->bounds = &p->bounds;
+    } else if (locks_fill(m, p)) {
+        return;
     } else if (m->descriptor == &coord__v1__watch_request__descriptor) {
         Coord__V1__WatchRequest *request = (Coord__V1__WatchRequest *)m;
         coord__v1__watch_create__init(&p->watch);

@@ -1,0 +1,417 @@
+/* coord.v1.Lock/Acquire: from the command to the grant.
+ *
+ *   PROPOSED --(refused, held)------------------------------> answered
+ *       |                                                        ^
+ *       +--(queued)--> WAITING --(its entry is held, or gone)----+
+ *
+ * The command is not the call's but its own: a client that goes away while it is on its way would
+ * leave an entry that nobody knows of. So it outlives the call, and what it brought is given back.
+ * While it waits there is one watch, of one entry: the parts of a multi-lock are granted in one
+ * revision. The watch begins behind the revision of the reply, so nothing is missed in between. */
+#include "base/mem.h"
+#include "coord/v1/lock.pb-c.h"
+#include "net/grpc/answer.h"
+#include "net/grpc/lock.h"
+#include "recipes/record.h"
+#include "store/store.h"
+#include "watch/watch.h"
+
+/* For what goes on without a call. */
+#define DETACHED_MS 60000
+
+enum wait_stage { WAIT_PROPOSED, WAIT_WAITING };
+
+struct wait_place {
+    struct slice path; /* of the entry, owned */
+    uint64_t revision;
+};
+
+struct lock_wait {
+    struct grpc_call *call; /* NULL: its client has gone */
+    struct node *node;
+    struct env *env;
+    struct node_write write; /* ACQUIRE, and then what gives it back */
+    struct watch watch;
+    uint8_t stage; /* enum wait_stage */
+    uint64_t session;
+    struct buf identities;
+    struct buf paths; /* of the lock for error texts, then of the entries */
+    struct wait_place places[RECIPE_TARGETS_MAX];
+    uint32_t place_count;
+};
+
+static void wait_free(struct lock_wait *w)
+{
+    watch_stop(node_watches(w->node), &w->watch);
+    if (w->call != NULL) {
+        w->call->data = NULL;
+    }
+    buf_close(&w->identities);
+    buf_close(&w->paths);
+    mem_free(w);
+}
+
+/* ---- giving back -------------------------------------------------------------------------- */
+
+static void given_back_cb(struct node_write *write, enum status rc, const struct reply *reply)
+{
+    (void)rc; /* else the end of the lease gives it back */
+    (void)reply;
+    wait_free(write->owner);
+}
+
+/* Nobody is left to tell. What waits is cancelled; what was granted is released, once. */
+static void give_back(struct lock_wait *w, enum recipe_action action)
+{
+    struct recipe_target targets[RECIPE_TARGETS_MAX];
+    for (uint32_t i = 0; i < w->place_count; i++) {
+        targets[i] = (struct recipe_target){
+            .path = w->places[i].path,
+            .revision = w->places[i].revision,
+        };
+    }
+    struct command c = {
+        .type = COMMAND_RECIPE,
+        .session = w->session,
+        .identities = buf_slice(&w->identities),
+        .recipe = {.recipe = RECIPE_LOCK,
+                   .action = (uint8_t)action,
+                   .targets = targets,
+                   .target_count = w->place_count},
+    };
+    w->write = (struct node_write){.done = given_back_cb, .owner = w};
+    if (w->place_count == 0 ||
+        node_write(w->node, &w->write, &c, w->env->now_ms(w->env) + DETACHED_MS) != RC_OK) {
+        wait_free(w);
+    }
+}
+
+/* ---- answering ---------------------------------------------------------------------------- */
+
+static void places_take(struct lock_wait *w, const struct recipe_result *result)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < result->place_count; i++) {
+        bytes += result->places[i].path.size;
+    }
+    buf_clear(&w->paths);
+    buf_reserve(&w->paths, bytes); /* it does not move below */
+    for (uint32_t i = 0; i < result->place_count && i < RECIPE_TARGETS_MAX; i++) {
+        struct slice path = result->places[i].path;
+        w->places[i] = (struct wait_place){
+            .path = slice_make(w->paths.data + w->paths.size, path.size),
+            .revision = result->places[i].revision,
+        };
+        buf_append_slice(&w->paths, path);
+        w->place_count++;
+    }
+}
+
+/* Held: `epoch` of all, or each place's own. */
+static void answer_held(struct lock_wait *w, Coord__V1__ReplyHeader *header,
+                        const struct recipe_place_result *places, uint64_t epoch)
+{
+    struct grpc_call *call = w->call;
+    uint32_t count = w->place_count;
+    Coord__V1__LockHeld *held = grpc_call_scratch(call, count * sizeof *held);
+    Coord__V1__LockGrant *grants = grpc_call_scratch(call, count * sizeof *grants);
+    Coord__V1__LockHeld **list = grpc_call_scratch(call, count * sizeof(void *));
+    for (uint32_t i = 0; i < count; i++) {
+        coord__v1__lock_held__init(&held[i]);
+        coord__v1__lock_grant__init(&grants[i]);
+        grants[i].path = answer_copy(call, w->places[i].path);
+        grants[i].revision = w->places[i].revision;
+        held[i].grant = &grants[i];
+        held[i].epoch = places == NULL ? epoch : places[i].epoch;
+        held[i].count = places == NULL ? 1 : places[i].count;
+        list[i] = &held[i];
+    }
+    Coord__V1__LockAcquireReply message;
+    coord__v1__lock_acquire_reply__init(&message);
+    message.header = header;
+    message.held = list;
+    message.n_held = count;
+    call->data = NULL;
+    w->call = NULL;
+    grpc_call_reply(call, &message.base);
+    wait_free(w);
+}
+
+static void answer_ended(struct lock_wait *w, enum outcome outcome, uint64_t revision)
+{
+    struct grpc_call *call = w->call;
+    call->data = NULL;
+    w->call = NULL;
+    answer_refuse(call, w->places[0].path, outcome, revision);
+    wait_free(w);
+}
+
+/* ---- waiting ------------------------------------------------------------------------------ */
+
+static enum outcome outcome_of(uint8_t reason)
+{
+    switch (reason) {
+    case REASON_TIMED_OUT:
+    case REASON_GRANTED: return OUTCOME_WAIT_TIMEOUT; /* it was its turn, but too late */
+    case REASON_EXPIRED:
+    case REASON_REVOKED:
+    case REASON_CLOSED: return OUTCOME_NO_LEASE;
+    default: return OUTCOME_WAIT_ENDED;
+    }
+}
+
+/* True: the value says that it is held. */
+static bool value_is_held(struct slice value, struct recipe_record *record, struct arena *arena)
+{
+    return recipe_record_decode(value, record, arena) && record->state == ENTRY_HELD;
+}
+
+static bool judge_change(struct lock_wait *w, const struct change *c)
+{
+    struct recipe_record record;
+    struct grpc_call *call = w->call;
+    if (c->type == CHANGE_DELETE) {
+        answer_ended(w, outcome_of(c->reason), c->revision);
+        return true;
+    }
+    if (!value_is_held(value_slice(c->data), &record, &call->connection->shared->scratch)) {
+        return false;
+    }
+    const struct store *store = node_store(w->node);
+    Coord__V1__ReplyHeader header =
+        answer_header(call, c->revision, store_applied_index(store));
+    answer_held(w, &header, NULL, record.epoch);
+    return true;
+}
+
+static size_t on_deliver(struct watch *watch, const struct change *const *changes, size_t count,
+                         bool continued, bool more)
+{
+    struct lock_wait *w =
+        (struct lock_wait *)(void *)((char *)watch - offsetof(struct lock_wait, watch));
+    (void)continued;
+    (void)more;
+    for (size_t i = 0; i < count; i++) {
+        if (changes[i]->stat.create_revision == w->places[0].revision &&
+            judge_change(w, changes[i])) {
+            break; /* and `w` is gone */
+        }
+    }
+    return count;
+}
+
+static void wait_begin(struct lock_wait *w, uint64_t from_revision);
+
+/* The log has been trimmed meanwhile: what is the entry now? */
+static void look_now(struct lock_wait *w)
+{
+    struct recipe_record record;
+    struct grpc_call *call = w->call;
+    const struct store *store = node_store(w->node);
+    struct arena *scratch = &call->connection->shared->scratch;
+    struct query_result result;
+    struct query query = {
+        .type = QUERY_GET,
+        .space = SPACE_NODES,
+        .path = w->places[0].path,
+        .identities = buf_slice(&w->identities),
+    };
+    store_query(store, &query, &result, scratch);
+    bool is_there = result.outcome == OUTCOME_OK &&
+                    result.stat.create_revision == w->places[0].revision;
+    if (!is_there) {
+        answer_ended(w, OUTCOME_WAIT_ENDED, store_revision(store));
+    } else if (value_is_held(result.data, &record, scratch)) {
+        Coord__V1__ReplyHeader header =
+            answer_header(call, store_revision(store), store_applied_index(store));
+        answer_held(w, &header, NULL, record.epoch);
+    } else {
+        wait_begin(w, 0);
+    }
+}
+
+static void on_compacted(struct watch *watch, uint64_t floor)
+{
+    (void)floor;
+    look_now((struct lock_wait *)(void *)((char *)watch - offsetof(struct lock_wait, watch)));
+}
+
+static const struct watch_ops wait_ops = {.deliver = on_deliver, .compacted = on_compacted};
+
+static void wait_begin(struct lock_wait *w, uint64_t from_revision)
+{
+    struct watch_filter filter = {
+        .scope = WATCH_NODE,
+        .space = SPACE_NODES,
+        .path = w->places[0].path,
+    };
+    w->stage = WAIT_WAITING;
+    if (watch_start(node_watches(w->node), &w->watch, &filter, &wait_ops, from_revision) !=
+        OUTCOME_OK) {
+        look_now(w);
+    }
+}
+
+/* ---- the command -------------------------------------------------------------------------- */
+
+static void refuse(struct lock_wait *w, const struct reply *reply)
+{
+    struct grpc_call *call = w->call;
+    struct slice text = reply->has_recipe ? reply->recipe.text : slice_make(NULL, 0);
+    call->data = NULL;
+    w->call = NULL;
+    if (text.size == 0) {
+        answer_refuse(call, buf_slice(&w->paths), reply->outcome, reply->revision);
+    } else {
+        grpc_call_refuse(call, reply->outcome, reply->revision, "%s: %.*s",
+                         outcome_text(reply->outcome), (int)text.size, (const char *)text.data);
+    }
+    wait_free(w);
+}
+
+static void acquired(struct lock_wait *w, const struct reply *reply)
+{
+    const struct recipe_result *result = &reply->recipe;
+    if (reply->outcome != OUTCOME_OK) {
+        refuse(w, reply);
+        return;
+    }
+    if (!reply->has_recipe || result->place_count == 0) {
+        struct grpc_call *call = w->call;
+        call->data = NULL;
+        w->call = NULL;
+        (void)answer_fits(call, reply, false);
+        wait_free(w);
+        return;
+    }
+    places_take(w, result);
+    if (result->places[0].held) {
+        Coord__V1__ReplyHeader header = answer_header_of_write(w->call, reply);
+        answer_held(w, &header, result->places, 0);
+    } else {
+        wait_begin(w, reply->revision + 1);
+    }
+}
+
+static void acquired_cb(struct node_write *write, enum status rc, const struct reply *reply)
+{
+    struct lock_wait *w = write->owner;
+    struct grpc_call *call = w->call;
+    bool is_ours = rc == RC_OK && reply->outcome == OUTCOME_OK && reply->has_recipe &&
+                   !reply->repeated;
+    if (call == NULL && is_ours && reply->recipe.place_count > 0) {
+        places_take(w, &reply->recipe);
+        give_back(w, reply->recipe.places[0].held ? RECIPE_RELEASE : RECIPE_CANCEL);
+    } else if (call == NULL) {
+        wait_free(w);
+    } else if (rc != RC_OK) {
+        call->data = NULL;
+        w->call = NULL;
+        grpc_call_fail_status(call, rc, true);
+        wait_free(w);
+    } else {
+        struct arena *scratch = &call->connection->shared->scratch;
+        acquired(w, reply);
+        arena_clear(scratch);
+    }
+}
+
+void lock_acquire_ended(struct grpc_call *call)
+{
+    struct lock_wait *w = call->data;
+    if (w == NULL) {
+        return;
+    }
+    call->data = NULL;
+    w->call = NULL;
+    if (w->stage == WAIT_WAITING) {
+        watch_stop(node_watches(w->node), &w->watch);
+        give_back(w, RECIPE_CANCEL);
+    }
+}
+
+/* ---- the call ----------------------------------------------------------------------------- */
+
+static uint8_t mode_from(Coord__V1__LockMode mode)
+{
+    switch ((int)mode) {
+    case COORD__V1__LOCK_MODE__WRITE_LOCK: return LOCK_WRITE;
+    case COORD__V1__LOCK_MODE__READ_LOCK: return LOCK_READ;
+    case COORD__V1__LOCK_MODE__PERMITS_LOCK: return LOCK_PERMITS;
+    default: return 0; /* is refused by name */
+    }
+}
+
+static void targets_fill(struct grpc_call *call, const Coord__V1__LockAcquireRequest *request,
+                         struct command_recipe *r)
+{
+    size_t count = request->n_targets <= RECIPE_TARGETS_MAX ? request->n_targets
+                                                            : RECIPE_TARGETS_MAX + 1;
+    struct recipe_target *targets = grpc_call_scratch(call, count * sizeof *targets);
+    for (size_t i = 0; i < count; i++) {
+        const Coord__V1__LockTarget *t = request->targets[i];
+        targets[i] = (struct recipe_target){
+            .path = slice_str(t->path),
+            .mode = mode_from(t->mode),
+            .permits = t->permits,
+            .limit = t->limit,
+        };
+    }
+    r->targets = targets;
+    r->target_count = (uint32_t)count;
+    struct guard *guards = grpc_call_scratch(call, request->n_guards * sizeof *guards);
+    for (size_t i = 0; i < request->n_guards; i++) {
+        guards[i] = (struct guard){
+            .target = GUARD_GRANT,
+            .relation = GUARD_EQUAL,
+            .space = SPACE_NODES,
+            .path = slice_str(request->guards[i]->path),
+            .number = request->guards[i]->revision,
+        };
+    }
+    r->guards = guards;
+    r->guard_count = (uint32_t)request->n_guards;
+}
+
+void lock_acquire_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__LockAcquireRequest *request =
+        (const Coord__V1__LockAcquireRequest *)message;
+    struct errmsg err;
+    struct command c = {.type = COMMAND_RECIPE};
+    if (!answer_write_prepare(call, request->header, &c)) {
+        return;
+    }
+    c.recipe = (struct command_recipe){
+        .recipe = RECIPE_LOCK,
+        .action = RECIPE_ACQUIRE,
+        .flags = request->no_wait ? RECIPE_TRY : 0,
+        .lease = request->lease != 0 ? request->lease : call->session,
+        .owner = slice_str(request->owner),
+        .wait_ms = request->wait_ms,
+        .hold_ms = request->hold_ms,
+    };
+    targets_fill(call, request, &c.recipe);
+    enum outcome outcome = command_check(&c, &err);
+    if (outcome != OUTCOME_OK) {
+        answer_refuse_early(call, outcome, &err);
+        return;
+    }
+    struct lock_wait *w = mem_zalloc(sizeof *w);
+    w->call = call;
+    w->node = grpc_call_node(call);
+    w->env = call->connection->env->env;
+    w->session = c.session;
+    buf_append_slice(&w->identities, c.identities);
+    buf_append_slice(&w->paths, c.recipe.targets[0].path);
+    w->write = (struct node_write){.done = acquired_cb, .owner = w};
+    call->data = w;
+    uint64_t deadline_ms = w->env->now_ms(w->env) + GRPC_TIMEOUT_DEFAULT_MS;
+    enum status rc = node_write(w->node, &w->write, &c, deadline_ms);
+    if (rc != RC_OK) {
+        call->data = NULL;
+        w->call = NULL;
+        grpc_call_fail_status(call, rc, true);
+        wait_free(w);
+    }
+}
