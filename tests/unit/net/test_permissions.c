@@ -594,7 +594,7 @@ static char call_as(const struct method_row *r, const struct caller *c)
     proof_put(c, n, text, extra);
     struct peer_call *call = peer_call_open(p, path, extra);
     peer_call_send(call, m);
-    if (!method->is_long) {
+    if (!method->is_long || !method->takes_stream) {
         peer_call_end(call);
     }
     for (int i = 0; i < 8; i++) {
