@@ -1,5 +1,5 @@
-/* coord.v1.Lock, but for Acquire: net/grpc/lock_wait.c. Each call is one command of the state machine
- * (COMMAND_RECIPE), or reads what its nodes say (recipes/record.h). */
+/* coord.v1.Lock, but for Acquire: net/grpc/lock_wait.c. Each call is one command of the state
+ * machine (COMMAND_RECIPE), or reads what its nodes say (recipes/record.h). */
 #include "net/grpc/lock.h"
 
 #include "coord/v1/lock.pb-c.h"
