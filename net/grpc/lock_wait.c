@@ -5,7 +5,9 @@
  *       +--(queued)--> WAITING --(its entry is held, or gone)----+
  *
  * The command is not the call's but its own: a client that goes away while it is on its way would
- * leave an entry that nobody knows of. So it outlives the call, and what it brought is given back.
+ * leave an entry that nobody knows of. So it outlives the call, and what it brought is given back;
+ * unless it can be repeated, under a sequence number or request id: then its client may come again,
+ * here or elsewhere, and finds what it has.
  * While it waits there is one watch, of one entry: the parts of a multi-lock are granted in one
  * revision. The watch begins behind the revision of the reply, so nothing is missed in between. */
 #include "base/mem.h"
@@ -33,6 +35,7 @@ struct lock_wait {
     struct node_write write; /* ACQUIRE, and then what gives it back */
     struct watch watch;
     uint8_t stage; /* enum wait_stage */
+    bool is_repeatable;
     uint64_t session;
     struct buf identities;
     struct buf paths; /* of the lock for error texts, then of the entries */
@@ -202,7 +205,7 @@ static size_t on_deliver(struct watch *watch, const struct change *const *change
 
 static void wait_begin(struct lock_wait *w, uint64_t from_revision);
 
-/* The log has been trimmed meanwhile: what is the entry now? */
+/* The log has been trimmed meanwhile, or the request was repeated: what is the entry now? */
 static void look_now(struct lock_wait *w)
 {
     struct recipe_record record;
@@ -285,7 +288,9 @@ static void acquired(struct lock_wait *w, const struct reply *reply)
         return;
     }
     places_take(w, result);
-    if (result->places[0].held) {
+    if (reply->repeated) { /* much may have happened since */
+        look_now(w);
+    } else if (result->places[0].held) {
         Coord__V1__ReplyHeader header = answer_header_of_write(w->call, reply);
         answer_held(w, &header, result->places, 0);
     } else {
@@ -298,7 +303,7 @@ static void acquired_cb(struct node_write *write, enum status rc, const struct r
     struct lock_wait *w = write->owner;
     struct grpc_call *call = w->call;
     bool is_ours = rc == RC_OK && reply->outcome == OUTCOME_OK && reply->has_recipe &&
-                   !reply->repeated;
+                   !w->is_repeatable;
     if (call == NULL && is_ours && reply->recipe.place_count > 0) {
         places_take(w, &reply->recipe);
         give_back(w, reply->recipe.places[0].held ? RECIPE_RELEASE : RECIPE_CANCEL);
@@ -324,7 +329,9 @@ void lock_acquire_ended(struct grpc_call *call)
     }
     call->data = NULL;
     w->call = NULL;
-    if (w->stage == WAIT_WAITING) {
+    if (w->stage == WAIT_WAITING && w->is_repeatable) {
+        wait_free(w);
+    } else if (w->stage == WAIT_WAITING) {
         watch_stop(node_watches(w->node), &w->watch);
         give_back(w, RECIPE_CANCEL);
     }
@@ -402,6 +409,7 @@ void lock_acquire_call(struct grpc_call *call, const ProtobufCMessage *message)
     w->node = grpc_call_node(call);
     w->env = call->connection->env->env;
     w->session = c.session;
+    w->is_repeatable = c.sequence != 0 || request_id_is_set(&c.request);
     buf_append_slice(&w->identities, c.identities);
     buf_append_slice(&w->paths, c.recipe.targets[0].path);
     w->write = (struct node_write){.done = acquired_cb, .owner = w};
