@@ -515,14 +515,16 @@ END_TEST
         }                                            \
     }
 
+static const struct scripted_step ending[][3] = {
+    {STEP(SERVE), KEPT(NO_SESSION)},
+    {STEP(SERVE), KEPT(BAD_SECRET)},
+    {STEP(SERVE), REFUSAL(NOT_FOUND, "NO_SESSION")},
+};
+
 START_TEST(an_ended_session_is_lost_and_nothing_follows)
 {
-    if (_i == 0) {
-        follow(SCRIPT(STEP(SERVE), KEPT(NO_SESSION)), 300);
-    } else if (_i == 1) {
-        follow(SCRIPT(STEP(SERVE), KEPT(BAD_SECRET)), 300);
-    } else {
-        follow(SCRIPT(STEP(SERVE), REFUSAL(NOT_FOUND, "NO_SESSION")), 60000);
+    follow(ending[_i], _i < 2 ? 300 : 60000);
+    if (_i == 2) {
         (void)set_later();
     }
     until_followed(1);
