@@ -14,6 +14,7 @@
 #define GREET_US     ((uint64_t)10000000)
 #define BYE_US       ((uint64_t)3000000)
 #define RETRY_US     ((uint64_t)5000)
+#define SEARCH_US    ((uint64_t)20000)
 #define TICK_US      ((uint64_t)1000000)
 #define EVENTS_MAX   256
 #define TURN_MS      50
@@ -266,8 +267,37 @@ static void receive(struct load_connection *c)
     }
 }
 
+/* Whether something was asked so long ago that nobody waits for the answer any more. */
+static bool is_silent(const struct load_connection *c, uint64_t now_us)
+{
+    const struct load_engine *e = c->engine;
+    for (size_t i = 0; i < e->slots_each; i++) {
+        if (c->slots[i].is_busy &&
+            now_us > c->slots[i].began_us + e->options->timeout_ms * 1000) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void give_up_silent(struct load_engine *e)
+{
+    if (!e->options->retry || e->options->timeout_ms == 0 ||
+        e->now_us - e->searched_us < SEARCH_US) {
+        return;
+    }
+    e->searched_us = e->now_us;
+    for (size_t i = 0; i < e->connection_count; i++) {
+        struct load_connection *c = &e->connections[i];
+        if (c->state == LOAD_OPEN && is_silent(c, e->now_us)) {
+            load_failed(c, "no answer in time");
+        }
+    }
+}
+
 static void look_after(struct load_engine *e)
 {
+    give_up_silent(e);
     bool ticks = e->now_us - e->ticked_us >= TICK_US;
     e->ticked_us = ticks ? e->now_us : e->ticked_us;
     if (e->owns_sessions || (!ticks && e->open_count == e->connection_count)) {

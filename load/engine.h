@@ -115,6 +115,7 @@ struct load_engine {
     size_t busy;
     uint64_t now_us; /* as of the last look */
     uint64_t ticked_us;
+    uint64_t searched_us;
     struct slice value;
     bool owns_sessions; /* the work is sessions, and those are connections */
     bool failed;

@@ -309,6 +309,7 @@ static void take_options(struct bench *b)
     o->bound_ms = ctl->options.bound_ms;
     o->keep = ctl->keep;
     o->retry = ctl->retry;
+    o->timeout_ms = ctl->options.timeout_ms > 0 ? ctl->options.timeout_ms : 5000;
     snprintf(b->path, sizeof b->path, "/bench-%lx", (unsigned long)getpid());
     o->path = ctl->path != NULL ? ctl->path : b->path;
     o->hooks = (struct load_hooks){.progress = on_progress, .edge = on_edge, .owner = b};

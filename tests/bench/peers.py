@@ -239,7 +239,7 @@ def gap_while(bench, cluster, protocol, act, endpoints, seconds):
     out = os.path.join(bench.scratch, "gap.json")
     with open(out, "wb") as to:
         load = subprocess.Popen([harness.COORDCTL, "--endpoints", endpoints, "bench", "write", "--protocol", protocol,
-                                 "--retry", "-c", "4", "--in-flight", "1", "--keys", "50", "--warm-up", "0",
+                                 "--retry", "--timeout", "200ms", "-c", "4", "--in-flight", "1", "--keys", "50", "--warm-up", "0",
                                  "--duration", "%gs" % seconds, "--path", "/gap", "--keep", "-o", "json",
                                  "--processes", str(os.getpid())], stdout=to,
                                 env=harness.clean_environment())
