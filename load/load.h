@@ -74,8 +74,7 @@ struct load_options {
     const char *path;             /* the parent of what is made */
     bool keep;                    /* leave the nodes there */
     bool retry; /* lost connections are opened again, refused requests counted and repeated */
-    uint64_t timeout_ms; /* with retry: what is not answered so long is given up, connection and all;
-                          * 0 = never */
+    uint64_t timeout_ms; /* with retry: of an answer, then its connection is given up; 0 = none */
     struct load_hooks hooks;
 };
 
