@@ -29,6 +29,27 @@ def _synced_records(data):
     return [(place, length) for place, length in records if place + length <= synced]
 
 
+def _crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def tear(path):
+    """One more record was under way behind the last one: its header got there, its body did not."""
+    with open(path, "r+b") as file:
+        data = file.read()
+        place, length = records_of(data)[-1]
+        header = bytearray(data[place:place + RECORD_HEADER])
+        struct.pack_into("<I", header, 16, place + length)
+        struct.pack_into("<I", header, 0, _crc32c(header[4:]))
+        file.seek(place + length)
+        file.write(header)
+
+
 def flip(path, offset):
     with open(path, "r+b") as file:
         file.seek(offset)
