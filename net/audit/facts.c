@@ -157,19 +157,24 @@ static void note_ops(struct buf *facts, enum audit_branch branch, const struct o
     }
 }
 
-static void note_txn(struct buf *facts, const struct txn *txn)
+static void note_guards(struct buf *facts, const struct guard *guards, uint32_t count)
 {
-    if (txn->guard_count > 0) {
-        audit_note_count(facts, AUDIT_GUARD, txn->guard_count);
+    if (count > 1) {
+        audit_note_count(facts, AUDIT_GUARD, count);
     }
-    for (uint32_t i = 0; i < txn->guard_count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         const struct audit_op guard = {.branch = AUDIT_GUARD,
-                                       .type = txn->guards[i].target,
-                                       .space = txn->guards[i].space,
+                                       .type = guards[i].target,
+                                       .space = guards[i].space,
                                        .version = VERSION_ANY,
-                                       .path = txn->guards[i].path};
+                                       .path = guards[i].path};
         note_op(facts, &guard);
     }
+}
+
+static void note_txn(struct buf *facts, const struct txn *txn)
+{
+    note_guards(facts, txn->guards, txn->guard_count);
     note_ops(facts, AUDIT_THEN, txn->then_ops, txn->then_count);
     note_ops(facts, AUDIT_ELSE, txn->else_ops, txn->else_count);
 }
@@ -220,6 +225,22 @@ static void note_auth(struct buf *facts, const struct command_auth *auth)
     }
 }
 
+static void note_recipe(struct buf *facts, const struct command_recipe *recipe)
+{
+    note_guards(facts, recipe->guards, recipe->guard_count);
+    for (uint32_t i = 0; i < recipe->target_count; i++) {
+        const struct audit_op op = {.branch = AUDIT_THEN,
+                                    .type = (uint8_t)(AUDIT_OP_RECIPE + recipe->action),
+                                    .space = SPACE_NODES,
+                                    .version = VERSION_ANY,
+                                    .path = recipe->targets[i].path};
+        note_op(facts, &op);
+    }
+    if (recipe->lease != 0) {
+        audit_note_number(facts, AUDIT_LEASE, recipe->lease);
+    }
+}
+
 static void note_quota(struct buf *facts, const struct command_quota *quota)
 {
     audit_note_text(facts, AUDIT_QUOTA, quota->path);
@@ -241,6 +262,7 @@ void audit_note_command(struct buf *facts, const struct command *c)
     case COMMAND_REVOKE: note_lease(facts, &c->lease); break;
     case COMMAND_AUTH: note_auth(facts, &c->auth); break;
     case COMMAND_QUOTA: note_quota(facts, &c->quota); break;
+    case COMMAND_RECIPE: note_recipe(facts, &c->recipe); break;
     case COMMAND_LEVEL: audit_note_number(facts, AUDIT_FEATURE_LEVEL, c->level); break;
     default: break;
     }

@@ -240,8 +240,24 @@ static void put_who(struct buf *out, const struct audit_event *e, const struct a
 
 /* ---- operations --------------------------------------------------------------------------- */
 
+static const char *recipe_name(uint8_t action)
+{
+    switch ((enum recipe_action)action) {
+    case RECIPE_ACQUIRE: return "acquire";
+    case RECIPE_RELEASE: return "release";
+    case RECIPE_CANCEL: return "cancel";
+    case RECIPE_EXTEND: return "extend";
+    case RECIPE_ASK_RELEASE: return "ask_release";
+    case RECIPE_REMOVE: return "remove";
+    }
+    return "unknown";
+}
+
 static const char *op_name(uint8_t type)
 {
+    if (type >= AUDIT_OP_RECIPE) {
+        return recipe_name((uint8_t)(type - AUDIT_OP_RECIPE));
+    }
     switch ((enum op_type)type) {
     case OP_CREATE: return "create";
     case OP_SET: return "set";
@@ -367,8 +383,9 @@ static void put_op(struct buf *out, const struct audit_op *op, const struct op_r
     if (!is_guard && op->type == OP_CREATE && (op->flags & OP_SEQUENTIAL) != 0) {
         IS_TRUE(out, "sequential");
     }
-    if (!is_guard && op->type != OP_CREATE && op->version != VERSION_ANY &&
-        op->type != OP_GET && op->type != OP_LIST) {
+    bool expects = !is_guard && (op->type == OP_SET || op->type == OP_DELETE ||
+                                 op->type == OP_CHECK || op->type == OP_SET_ACL);
+    if (expects && op->version != VERSION_ANY) {
         NUMBER(out, "version", op->version);
     }
     if (op->lease != 0) {
@@ -619,6 +636,22 @@ static bool explain_facts(struct slice facts, struct denial *d)
     return false;
 }
 
+/* Of a recipe's actions some take a right on the path; the others, that the entry is one's own. */
+static bool explain_recipe(const struct audit_event *e, struct denial *d)
+{
+    struct audit_op op;
+    if (!find_op(e->facts, AUDIT_THEN, e->failed_op, &op) || op.type < AUDIT_OP_RECIPE) {
+        return false;
+    }
+    uint8_t action = (uint8_t)(op.type - AUDIT_OP_RECIPE);
+    uint8_t right = action == RECIPE_ACQUIRE       ? ACL_CREATE
+                    : action == RECIPE_ASK_RELEASE ? ACL_WRITE
+                    : action == RECIPE_REMOVE      ? ACL_ADMIN
+                                                   : 0;
+    *d = (struct denial){.right = right != 0 ? right_name(right) : "own", .path = op.path};
+    return true;
+}
+
 static bool explain(const struct audit_event *e, const struct access *access, struct denial *d)
 {
     struct audit_op op;
@@ -642,7 +675,7 @@ static bool explain(const struct audit_event *e, const struct access *access, st
         *d = explain_op(access, &op, true);
         return true;
     }
-    if (explain_facts(e->facts, d)) {
+    if (explain_recipe(e, d) || explain_facts(e->facts, d)) {
         return true;
     }
     *d = (struct denial){.right = "admin", .path = slice_str("/")}; /* COMMAND_AUTH */

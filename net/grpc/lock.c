@@ -260,6 +260,7 @@ static const struct grpc_method methods[] = {
      .request = &coord__v1__lock_cancel_request__descriptor,
      .message = remove_call},
     {.name = "Get",
+     .audit = AUDIT_READ,
      .needs = GRPC_NEEDS_USER,
      .right = ACL_READ,
      .request = &coord__v1__lock_get_request__descriptor,

@@ -202,6 +202,34 @@ START_TEST(quotas_are_told_and_whose_was_used_up)
 }
 END_TEST
 
+START_TEST(a_recipe_tells_its_targets_and_what_was_denied_of_them)
+{
+    const struct recipe_target targets[2] = {{.path = slice_str("/locks/a")},
+                                             {.path = slice_str("/locks/b")}};
+    const struct command c = {.type = COMMAND_RECIPE,
+                              .recipe = {.action = RECIPE_ACQUIRE,
+                                         .lease = 0x77,
+                                         .value = slice_str("hidden-value"),
+                                         .targets = targets,
+                                         .target_count = 2}};
+    const struct reply reply = {.outcome = OUTCOME_NO_AUTH};
+    buf_clear(&facts);
+    audit_note_command(&facts, &c);
+    struct audit_event e = event();
+    e.reply = &reply;
+    e.is_denied = true;
+    e.failed_op = 1;
+    json_t *json = told(&e);
+    ck_assert_str_eq(text_at(op_at(json, "ops", 0), "op"), "acquire");
+    ck_assert_str_eq(text_at(op_at(json, "ops", 0), "path"), "/locks/a");
+    ck_assert_str_eq(text_at(json, "lease"), "0000000000000077");
+    ck_assert_str_eq(text_at(json_object_get(json, "denied"), "right"), "create");
+    ck_assert_str_eq(text_at(json_object_get(json, "denied"), "path"), "/locks/b");
+    ck_assert(!line_has("hidden-value"));
+    json_decref(json);
+}
+END_TEST
+
 START_TEST(the_path_that_a_sequential_node_got_is_told)
 {
     struct op op = kit_op(OP_CREATE, "/q/n-", "");
@@ -418,6 +446,7 @@ static Suite *line_suite(void)
     tcase_add_test(tc, values_passwords_and_secrets_are_not_told);
     tcase_add_test(tc, changes_of_users_and_roles_say_what_was_changed);
     tcase_add_test(tc, quotas_are_told_and_whose_was_used_up);
+    tcase_add_test(tc, a_recipe_tells_its_targets_and_what_was_denied_of_them);
     tcase_add_test(tc, the_path_that_a_sequential_node_got_is_told);
     tcase_add_test(tc, names_and_paths_of_any_bytes_stay_within_one_line);
     tcase_add_test(tc, of_many_operations_the_first_are_told_and_how_many_there_were);
