@@ -95,6 +95,9 @@ CORE      := $(BUILD)/core.a
 CORE_OBJ  := $(call objs,$(call src,$(MODULES))) $(PROTO_OBJ) $(DESC_OBJ)
 LIBCOORD  := $(BUILD)/libcoord.a
 LIB_OBJ   := $(call objs,$(call src,base client) $(wildcard net/http2.c net/grpc/frame.c)) $(PROTO_OBJ)
+# The number grows with whatever a program that was linked before cannot live with.
+SONAME    := libcoord.so.0
+SHARED    := $(if $(filter release debug,$(VARIANT)),$(BUILD)/$(SONAME))
 PURE_OBJ  := $(call objs,$(call src,store lease recipes))
 UNIT      := $(patsubst %.c,$(BUILD)/%,$(call src,tests/unit))
 FUZZ      := $(patsubst %.c,$(BUILD)/%,$(if $(TARGETS),$(TARGETS:%=tests/fuzz/fuzz_%.c),$(call src,tests/fuzz)))
@@ -110,7 +113,7 @@ scripts    = $(shell find $(1) -maxdepth 1 -perm -u+x \( -name '*.sh' -o -name '
 .PHONY: all programs links deps run test unit sim mutants cluster faults compat bench bench-peers bench-growth fuzz cov lint \
         format install deb clean help FORCE do-test do-unit do-sim do-cluster do-faults do-compat \
         do-bench do-bench-peers do-bench-growth do-fuzz do-cov do-lint
-all: programs links ## build the daemon, the command line client and libcoord
+all: programs links $(SHARED) ## build the daemon, the command line client and libcoord
 programs: $(BINS) $(LIBCOORD)
 links: programs
 	$(Q)for p in $(PROGRAMS); do ln -sfn $(VARIANT)/$$p build/$$p; done
@@ -164,6 +167,20 @@ $(LIBCOORD): $(CLIENT_OBJ) $(BUILD)/libcoord-parts.a
 	$(Q)objcopy --wildcard --keep-global-symbol='coord_[a-z]*' $(BUILD)/libcoord.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $(BUILD)/libcoord.o
 
+# The shared one is compiled apart, as it can be loaded anywhere, and shows what client.h says.
+PIC_OBJ := $(patsubst $(BUILD)/%,$(BUILD)/pic/%,$(LIB_OBJ))
+LIBCOORD_LIBS = $(shell $(PKG_CONFIG) --libs libnghttp2 libprotobuf-c libssl libcrypto)
+$(BUILD)/pic/%.o: %.c | $(PROTO_OBJ:.o=.h)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -fvisibility=hidden -c -o $@ $<
+$(BUILD)/pic/gen/%.o: $(GEN)/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c17 $(OPT) -fPIC -fvisibility=hidden -iquote . -iquote $(GEN) $(PKG_CFLAGS) -MMD -MP -c -o $@ $<
+$(eval $(call archive,$(BUILD)/libcoord-pic.a,$(PIC_OBJ)))
+$(BUILD)/$(SONAME): $(patsubst $(BUILD)/%,$(BUILD)/pic/%,$(CLIENT_OBJ)) $(BUILD)/libcoord-pic.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,$(SONAME) -Wl,-z,defs -o $@ $^ $(LIBCOORD_LIBS)
+
 define program
 $(BUILD)/$(1): $(call objs,$(call src,cmd/$(1))) $(CORE)
 	@echo "  LINK  $$@"
@@ -175,8 +192,8 @@ $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo unknown)
 $(BUILD)/version.stamp: FORCE
 	@mkdir -p $(@D); echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
-$(BUILD)/base/version.o: CPPFLAGS_ALL += -DCOORD_VERSION='"$(VERSION)"'
-$(BUILD)/base/version.o: $(BUILD)/version.stamp
+$(BUILD)/base/version.o $(BUILD)/pic/base/version.o: CPPFLAGS_ALL += -DCOORD_VERSION='"$(VERSION)"'
+$(BUILD)/base/version.o $(BUILD)/pic/base/version.o: $(BUILD)/version.stamp
 
 # --- tests ----------------------------------------------------------------------------------
 # Every test program ends with the line "N passed, M failed"; tests/run.sh adds these up.
@@ -320,9 +337,11 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/coord
 	install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(LIBCOORD) $(DESTDIR)$(PREFIX)/lib
+	$(if $(SHARED),install -m 755 $(SHARED) $(DESTDIR)$(PREFIX)/lib)
+	$(if $(SHARED),ln -sfn $(SONAME) $(DESTDIR)$(PREFIX)/lib/libcoord.so)
 	install -m 644 client/client.h client/uv.h $(DESTDIR)$(PREFIX)/include/coord
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: coord' 'Description: C client of coord' \
-	    'Version: $(VERSION)' 'Requires: libnghttp2 libprotobuf-c libssl libcrypto' \
+	    'Version: $(VERSION)' '$(if $(SHARED),Requires.private,Requires): libnghttp2 libprotobuf-c libssl libcrypto' \
 	    'Libs: -L$${prefix}/lib -lcoord' 'Cflags: -I$${prefix}/include' \
 	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/coord.pc
 	install -D -m 644 cmd/coordctl/packaging/completion.bash $(SHARE)/bash-completion/completions/coordctl

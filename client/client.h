@@ -39,6 +39,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default) /* what the shared library shows */
+#endif
 
 struct coord_client;
 
@@ -713,6 +716,9 @@ enum coord_code coord_snapshot_save_async(struct coord_client *client,
                                           coord_done_fn done, void *context,
                                           struct coord_error *error);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

@@ -40,7 +40,7 @@ def run(*words, **options):
 
 
 def unpacked(scratch):
-    """The root of a machine on which both packages were unpacked."""
+    """The root of a machine on which the packages were unpacked."""
     root = os.path.join(scratch, "root")
     for package in run("make", "--no-print-directory", "VARIANT=release", "deb", cwd=ROOT).splitlines():
         if package.endswith(".deb"):
@@ -70,9 +70,15 @@ def build(root, scratch):
     source, program = os.path.join(scratch, "program.c"), os.path.join(scratch, "program")
     with open(source, "w", encoding="ascii") as to:
         to.write(PROGRAM)
+    expect(sorted(os.listdir(root + "/usr/include/coord")) == ["client.h", "uv.h"], "the headers")
     flags = run("pkg-config", "--define-prefix", "--cflags", "--libs", "coord",
                 environment={"PKG_CONFIG_PATH": root + "/usr/lib/pkgconfig"}).split()
     run("cc", "-Wall", "-Wextra", "-Werror", "-o", program, source, *flags)
+    needed = re.findall(r"NEEDED +(\S+)", run("objdump", "-p", program))
+    expect("libcoord.so.0" in needed, "it loads the shared library: %r" % needed)
+    shown = [line.split()[-1] for line in run("nm", "-D", "--defined-only", root + "/usr/lib/libcoord.so.0").splitlines()]
+    expect(shown and all(name.startswith("coord_") and "__" not in name for name in shown),
+           "it shows more than its header: %r" % shown)
     return program
 
 
@@ -85,7 +91,7 @@ def test_the_packages_hold_a_service_that_runs(scratch):
     node = Node(scratch, config=root + command[2])
     node.program = root + command[0]
     node.start()
-    run(build(root, scratch), node.endpoint)
+    run(build(root, scratch), node.endpoint, environment={"LD_LIBRARY_PATH": root + "/usr/lib"})
     expect(ctl_ok(node, "get", "/built") == b"x", "a program built against the package wrote")
     expect(node.terminate() == 0, "the service ends as it is told to")
 
