@@ -6,7 +6,8 @@
 # Commands before the -- run two at a time, those after it one by one (they start servers).
 # A test command says how it went with its last line, "N passed, M failed", and its exit status.
 # One that crashes, hangs, prints no such line, or fails while claiming 0 failures counts as a
-# failure. The last line printed here is the sum; the exit status is 0 only without failures.
+# failure. "skipped: WHY" as the last line says that what the command needs is not there: that is
+# shown, and counts as nothing. The last line printed here is the sum; the exit status is 0 only without failures.
 set -u
 
 # The longest that any one command may take.
@@ -26,7 +27,13 @@ if [ "${1:-}" = --one ]; then
     counts=$(sed -n '$s/^\([0-9]\{1,\}\) passed, \([0-9]\{1,\}\) failed$/\1 \2/p' "$log")
     passed=${counts% *}
     failed=${counts#* }
+    skipped=$(sed -n '$s/^skipped: //p' "$log")
     why=
+    if [ -n "$skipped" ] && [ "$code" -eq 0 ]; then
+        echo "  SKIP  $name  $skipped"
+        echo "0 0" >"$log.result"
+        exit 0
+    fi
     if [ -z "$counts" ]; then
         passed=0 failed=1 why=", no result line"
     elif [ "$code" -ne 0 ] && [ "$failed" -eq 0 ]; then

@@ -29,10 +29,11 @@ packages_bench='etcd-server zookeeper nghttp2-client gnuplot-nox'
 packages_compat="python3-grpcio python3-protobuf
     nodejs golang-go golang-google-grpc-dev golang-github-golang-protobuf-1-5-dev
     protoc-gen-go-1-5 protoc-gen-go-grpc protobuf-compiler-grpc
-    zookeeper zookeeper-bin libzookeeper-mt-dev python3-kazoo"
+    zookeeper zookeeper-bin libzookeeper-mt-dev python3-kazoo libcurator-recipes-java"
 packages_faults='iproute2 e2fsprogs mount util-linux'
 # Some packages of nodejs bring their own npm, which Debian's would not go along with.
 command -v npm >/dev/null 2>&1 || packages_compat="$packages_compat npm"
+command -v javac >/dev/null 2>&1 || packages_compat="$packages_compat default-jdk-headless"
 
 say() { echo "install-deps: $*"; }
 die() { echo "install-deps: $*" >&2; exit 1; }
