@@ -7,7 +7,12 @@
 # A test command says how it went with its last line, "N passed, M failed", and its exit status.
 # One that crashes, hangs, prints no such line, or fails while claiming 0 failures counts as a
 # failure. "skipped: WHY" as the last line says that what the command needs is not there: that is
-# shown, and counts as nothing. The last line printed here is the sum; the exit status is 0 only without failures.
+# shown, and counts as nothing. The last line printed here is the sum; the exit status is 0 only
+# without failures.
+#
+# TEST_AGAIN=yes: a command behind the -- that failed runs once more, and counts as it then goes.
+# It starts servers on a machine that may stand still for a second. Both logs are kept, and it is
+# shown as AGAIN, for somebody to find out why. What runs before the -- has no such excuse.
 set -u
 
 # The longest that any one command may take.
@@ -55,7 +60,7 @@ fi
 logs=$1
 shift
 mkdir -p "$logs"
-rm -f "$logs"/*.result "$logs"/*.log "$logs"/queue
+rm -f "$logs"/*.result "$logs"/*.log "$logs"/*.first "$logs"/queue
 : >"$logs/queue"
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
     printf '%s\0' "$1" >>"$logs/queue"
@@ -64,8 +69,16 @@ done
 xargs -0 -r -n 1 -P 2 "$0" --one "$logs" <"$logs/queue"
 [ $# -eq 0 ] || shift
 for command in "$@"; do
-    "$0" --one "$logs" "$command"
+    "$0" --one "$logs" "$command" >"$logs/shown"
+    if [ "${TEST_AGAIN:-no}" = yes ] && grep -q '^  FAIL' "$logs/shown"; then
+        sed 's/^  FAIL/  AGAIN/' "$logs/shown"
+        log=$(sed -n 's/^  FAIL.*; \(.*\) ends with:$/\1/p' "$logs/shown")
+        mv "$log" "${log%.log}.first"
+        "$0" --one "$logs" "$command" >"$logs/shown"
+    fi
+    cat "$logs/shown"
 done
+rm -f "$logs/shown"
 
 find "$logs" -name '*.result' -exec cat {} + | awk '
     { passed += $1; failed += $2 }
