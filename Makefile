@@ -83,7 +83,7 @@ CFLAGS_ALL   := $(OPT) $(WARN) $(WERROR) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL  := $(OPT) $(LDFLAGS)
 
 # --- what there is --------------------------------------------------------------------------
-MODULES  := base lease recipes store watch raft net client load
+MODULES  := base lease recipes store watch raft net client cmd/coordctl/load
 PROGRAMS := $(patsubst cmd/%/main.c,%,$(wildcard cmd/*/main.c))
 src  = $(shell find $(1) -name '*.c' 2>/dev/null | LC_ALL=C sort)
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -182,7 +182,7 @@ $(BUILD)/$(SONAME): $(patsubst $(BUILD)/%,$(BUILD)/pic/%,$(CLIENT_OBJ)) $(BUILD)
 	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,$(SONAME) -Wl,-z,defs -o $@ $^ $(LIBCOORD_LIBS)
 
 define program
-$(BUILD)/$(1): $(call objs,$(call src,cmd/$(1))) $(CORE)
+$(BUILD)/$(1): $(filter-out $(CORE_OBJ),$(call objs,$(call src,cmd/$(1)))) $(CORE)
 	@echo "  LINK  $$@"
 	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(PKG_LIBS)
 endef

@@ -1,4 +1,4 @@
-/* bench: how fast the cluster is, measured with load/ from here. */
+/* bench: how fast the cluster is, measured with cmd/coordctl/load/ from here. */
 #include "cmd/coordctl/bench.h"
 
 #include <inttypes.h>
@@ -12,7 +12,7 @@
 #include "cmd/coordctl/signals.h"
 #include "cmd/coordctl/values.h"
 #include "coord/v1/tree.pb-c.h"
-#include "load/load.h"
+#include "cmd/coordctl/load/load.h"
 
 struct bench {
     struct ctl *ctl;

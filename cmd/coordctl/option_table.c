@@ -5,7 +5,7 @@
 
 #include "cmd/coordctl/options.h"
 #include "cmd/coordctl/values.h"
-#include "load/load.h"
+#include "cmd/coordctl/load/load.h"
 
 static bool find_name(const char *text, const char *const *names, size_t count, int *out)
 {

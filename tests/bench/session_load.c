@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "coord/v1/session.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
-#include "load/latency.h"
+#include "cmd/coordctl/load/latency.h"
 #include "tests/support/bench_client.h"
 #include "tests/support/process_rss.h"
 

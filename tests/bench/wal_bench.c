@@ -13,7 +13,7 @@
 #include "base/env_uv.h"
 #include "base/mem.h"
 #include "raft/wal.h"
-#include "load/latency.h"
+#include "cmd/coordctl/load/latency.h"
 
 #define ENTRY_BYTES 128
 #define FILE_BYTES  ((size_t)16 << 20)

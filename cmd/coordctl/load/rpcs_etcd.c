@@ -1,7 +1,7 @@
 /* etcd's calls for the same work: KV.Put, Range and DeleteRange (rpc.proto of etcd's API v3). What
  * is measured against etcd is measured with this. */
-#include "load/grpc.h"
-#include "load/proto_field.h"
+#include "cmd/coordctl/load/grpc.h"
+#include "cmd/coordctl/load/proto_field.h"
 
 static void write_request(const struct load_slot *s, struct buf *out)
 {

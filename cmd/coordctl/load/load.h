@@ -8,13 +8,13 @@
  *
  * To add a workload: an entry of enum load_work, its choice of requests in load/run.c. To add a
  * protocol: a struct load_dialect (load/engine.h). */
-#ifndef LOAD_LOAD_H
-#define LOAD_LOAD_H
+#ifndef CMD_COORDCTL_LOAD_LOAD_H
+#define CMD_COORDCTL_LOAD_LOAD_H
 
 #include "client/client.h"
 #include "client/endpoint.h"
 #include "client/wire.h"
-#include "load/latency.h"
+#include "cmd/coordctl/load/latency.h"
 
 #define LOAD_CONNECTIONS_MAX ((size_t)10000)
 #define LOAD_IN_FLIGHT_MAX   ((size_t)10000)

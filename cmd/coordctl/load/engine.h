@@ -5,11 +5,11 @@
  *   slot         free -> next() chose a request -> busy -> answered -> free
  *
  * No memory is allocated for a request: slots and buffers are kept. */
-#ifndef LOAD_ENGINE_H
-#define LOAD_ENGINE_H
+#ifndef CMD_COORDCTL_LOAD_ENGINE_H
+#define CMD_COORDCTL_LOAD_ENGINE_H
 
 #include "base/buf.h"
-#include "load/load.h"
+#include "cmd/coordctl/load/load.h"
 
 enum load_op {
     LOAD_OP_SET,

@@ -1,6 +1,6 @@
 /* ZooKeeper's protocol as a client: requests in a row, replies in the same order. Packets are as in
  * net/zookeeper/packet.h. */
-#include "load/engine.h"
+#include "cmd/coordctl/load/engine.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* One run: its phases, what is asked in each, what the answers are counted as. */
-#include "load/load.h"
+#include "cmd/coordctl/load/load.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "load/engine.h"
+#include "cmd/coordctl/load/engine.h"
 
 #define DRAIN_US     ((uint64_t)15000000)
 #define PROGRESS_US  ((uint64_t)250000)

@@ -1,4 +1,4 @@
-#include "load/latency.h"
+#include "cmd/coordctl/load/latency.h"
 
 #include "base/mem.h"
 #include "tests/support/check_main.h"

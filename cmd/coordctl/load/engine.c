@@ -1,4 +1,4 @@
-#include "load/engine.h"
+#include "cmd/coordctl/load/engine.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* coord's calls: tree.proto, session.proto, watch.proto. Numbers of fields as there. */
 #include <string.h>
 
-#include "load/grpc.h"
-#include "load/proto_field.h"
+#include "cmd/coordctl/load/grpc.h"
+#include "cmd/coordctl/load/proto_field.h"
 #include "net/grpc/frame.h"
 
 /* RequestHeader of a read. Nothing is said where the default is meant. */

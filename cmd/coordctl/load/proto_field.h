@@ -1,7 +1,7 @@
 /* Protobuf fields by hand: what a load generator writes and reads of a message are a few fields at
  * its front, and to build and tear down structs for them would cost more than the request. */
-#ifndef LOAD_PROTO_FIELD_H
-#define LOAD_PROTO_FIELD_H
+#ifndef CMD_COORDCTL_LOAD_PROTO_FIELD_H
+#define CMD_COORDCTL_LOAD_PROTO_FIELD_H
 
 #include <stdbool.h>
 #include <stdint.h>

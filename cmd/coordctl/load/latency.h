@@ -1,7 +1,7 @@
 /* Latencies in microseconds, in buckets of at most 1.6 % width: percentiles without keeping
  * samples. */
-#ifndef LOAD_LATENCY_H
-#define LOAD_LATENCY_H
+#ifndef CMD_COORDCTL_LOAD_LATENCY_H
+#define CMD_COORDCTL_LOAD_LATENCY_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,10 +1,10 @@
 /* gRPC for the load generator: frames and header blocks by hand, so that the generator takes little
  * of the machine that it shares with the servers. What the calls say is a `struct load_rpcs`:
  * coord's (load/rpcs_coord.c) or etcd's (load/rpcs_etcd.c). */
-#ifndef LOAD_GRPC_H
-#define LOAD_GRPC_H
+#ifndef CMD_COORDCTL_LOAD_GRPC_H
+#define CMD_COORDCTL_LOAD_GRPC_H
 
-#include "load/engine.h"
+#include "cmd/coordctl/load/engine.h"
 
 struct load_rpcs {
     const char *paths[LOAD_OPS]; /* NULL: there is no such call */

@@ -1,7 +1,7 @@
 /* HTTP/2 as a client that only makes calls (RFC 9113, RFC 7541): from the second call on the
  * request's headers are references into the compression table; a message goes straight into the
  * connection's output if the windows have room for it, else it waits in its slot. */
-#include "load/grpc.h"
+#include "cmd/coordctl/load/grpc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

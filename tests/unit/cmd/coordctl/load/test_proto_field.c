@@ -1,4 +1,4 @@
-#include "load/proto_field.h"
+#include "cmd/coordctl/load/proto_field.h"
 
 #include "coord/v1/tree.pb-c.h"
 #include "tests/support/check_main.h"
