@@ -114,6 +114,8 @@ static const struct method methods[] = {
                            METHOD_WRITE},
     [CLIENT_ROLE_REVOKE] = {"/coord.v1.Auth/RoleRevoke", &coord__v1__auth_change_reply__descriptor,
                             METHOD_WRITE},
+    [CLIENT_USER_LIMIT] = {"/coord.v1.Auth/UserLimit", &coord__v1__auth_change_reply__descriptor,
+                           METHOD_WRITE},
     [CLIENT_QUOTA_SET] = {"/coord.v1.Quota/Set", &coord__v1__quota_set_reply__descriptor,
                           METHOD_WRITE},
     [CLIENT_QUOTA_GET] = {"/coord.v1.Quota/Get", &coord__v1__quota_get_reply__descriptor,

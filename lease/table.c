@@ -58,6 +58,10 @@ void lease_table_free(struct lease_table *t)
         mem_free(t->chunks[i]);
     }
     mem_free(t->chunks);
+    for (uint32_t i = 0; i < t->user_count; i++) {
+        mem_free((void *)(uintptr_t)t->by_user[i].user.data);
+    }
+    mem_free(t->by_user);
     *t = (struct lease_table){0};
 }
 
@@ -207,6 +211,72 @@ static void table_take_out(struct lease_table *t, uint64_t id)
 
 /* ---- changes ------------------------------------------------------------------------------ */
 
+/* ---- how many are whose ------------------------------------------------------------------- */
+
+/* The place of the user, or where it belongs. */
+static uint32_t user_seek(const struct lease_table *t, struct slice user, bool *found)
+{
+    uint32_t low = 0;
+    uint32_t high = t->user_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (slice_compare(t->by_user[middle].user, user) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    *found = low < t->user_count && slice_equal(t->by_user[low].user, user);
+    return low;
+}
+
+uint64_t lease_table_count_of(const struct lease_table *t, struct slice user)
+{
+    bool found;
+    uint32_t at = user_seek(t, user, &found);
+    return found ? t->by_user[at].count : 0;
+}
+
+static void user_count_up(struct lease_table *t, struct slice user)
+{
+    bool found;
+    uint32_t at = user_seek(t, user, &found);
+    if (user.size == 0) {
+        return;
+    }
+    if (found) {
+        t->by_user[at].count++;
+        return;
+    }
+    if (t->user_count == t->user_capacity) {
+        t->user_capacity = t->user_capacity == 0 ? 8 : t->user_capacity * 2;
+        t->by_user = mem_resize(t->by_user, t->user_capacity * sizeof t->by_user[0]);
+    }
+    memmove(t->by_user + at + 1, t->by_user + at,
+            (t->user_count - at) * sizeof t->by_user[0]);
+    t->by_user[at] = (struct lease_count){
+        .user = slice_make(mem_dup(user.data, user.size), user.size), .count = 1};
+    t->user_count++;
+}
+
+static void user_count_down(struct lease_table *t, struct slice user)
+{
+    bool found;
+    uint32_t at = user_seek(t, user, &found);
+    if (user.size == 0) {
+        return;
+    }
+    PRE(found);
+    if (--t->by_user[at].count == 0) {
+        mem_free((void *)(uintptr_t)t->by_user[at].user.data);
+        t->user_count--;
+        memmove(t->by_user + at, t->by_user + at + 1,
+                (t->user_count - at) * sizeof t->by_user[0]);
+    }
+}
+
+/* ---- changes ------------------------------------------------------------------------------ */
+
 struct lease *lease_table_add(struct lease_table *t, const struct lease *what)
 {
     PRE(what->id > 0 && what->id <= LEASE_ID_MAX && lease_table_find(t, what->id) == NULL);
@@ -220,6 +290,7 @@ struct lease *lease_table_add(struct lease_table *t, const struct lease *what)
     l->attached_capacity = 0;
     l->hash = lease_item(l);
     t->sum += l->hash;
+    user_count_up(t, l->user);
     table_insert(t, l);
     return l;
 }
@@ -236,6 +307,8 @@ void lease_table_resume(struct lease_table *t, struct lease *l, uint64_t ttl_ms)
 void lease_table_give(struct lease_table *t, struct lease *l, struct slice user)
 {
     t->sum -= l->hash;
+    user_count_up(t, user);
+    user_count_down(t, l->user);
     mem_free((void *)(uintptr_t)l->user.data);
     l->user = slice_make(mem_dup(user.data, user.size), user.size);
     l->hash = lease_item(l);
@@ -245,6 +318,7 @@ void lease_table_give(struct lease_table *t, struct lease *l, struct slice user)
 void lease_table_remove(struct lease_table *t, struct lease *l)
 {
     t->sum -= l->hash;
+    user_count_down(t, l->user);
     table_take_out(t, l->id);
     lease_free(t, l);
 }
@@ -362,6 +436,32 @@ static void lease_check(const struct lease *l, struct window_totals *totals)
     }
 }
 
+/* Each lease of a user takes one off a copy of the counts, and nothing is left. */
+static void users_check(const struct lease_table *t)
+{
+    uint64_t *left = mem_zalloc((size_t)t->user_count * sizeof *left);
+    for (uint32_t i = 0; i < t->user_count; i++) {
+        POST(i == 0 || slice_compare(t->by_user[i - 1].user, t->by_user[i].user) < 0);
+        left[i] = t->by_user[i].count;
+        POST(left[i] > 0);
+    }
+    for (uint32_t i = 0; i < t->chunk_count; i++) {
+        for (uint32_t j = 0; j < t->chunks[i]->count; j++) {
+            bool found;
+            struct slice user = t->chunks[i]->cells[j].lease->user;
+            uint32_t at = user_seek(t, user, &found);
+            POST(found == (user.size > 0));
+            if (found) {
+                left[at]--;
+            }
+        }
+    }
+    for (uint32_t i = 0; i < t->user_count; i++) {
+        POST(left[i] == 0);
+    }
+    mem_free(left);
+}
+
 void lease_table_check(const struct lease_table *t)
 {
     struct window_totals totals = {0};
@@ -379,5 +479,6 @@ void lease_table_check(const struct lease_table *t)
         }
     }
     POST(count == t->count && sum == t->sum && count <= LEASE_COUNT_MAX);
+    users_check(t);
     windows_check(&t->windows, &totals);
 }

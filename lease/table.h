@@ -35,6 +35,12 @@ struct lease {
 
 struct lease_chunk;
 
+/* How many are a user's; of nobody's it is not counted. */
+struct lease_count {
+    struct slice user; /* owned */
+    uint64_t count;    /* not 0 */
+};
+
 /* Sorted by id, cut into chunks: found in O(log n), walked in order. */
 struct lease_table {
     struct lease_chunk **chunks;
@@ -43,6 +49,9 @@ struct lease_table {
     uint64_t count;
     uint64_t sum; /* of the hashes */
     struct windows windows;
+    struct lease_count *by_user; /* in order of user */
+    uint32_t user_count;
+    uint32_t user_capacity;
 };
 
 void lease_table_init(struct lease_table *t);
@@ -52,6 +61,9 @@ void lease_table_free(struct lease_table *t);
 struct lease *lease_table_find(const struct lease_table *t, uint64_t id);
 /* The lease with the next higher id, NULL at the end. */
 struct lease *lease_table_next(const struct lease_table *t, uint64_t after);
+
+/* Leases and sessions of this user. */
+uint64_t lease_table_count_of(const struct lease_table *t, struct slice user);
 
 /* A copy of `what`, whose id is free, with nothing attached; of a session with an empty window. */
 struct lease *lease_table_add(struct lease_table *t, const struct lease *what);

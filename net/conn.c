@@ -263,6 +263,7 @@ void conn_new(struct server *s, struct env_stream *stream)
                                       .super_digest = s->options.super_digest,
                                       .logins = s->logins,
                                       .audit = s->options.audit,
+                                      .allowances = s->allowances,
                                       .limits = &s->options.limits,
                                       .sink = {.conn = c,
                                                .write = sink_write,

@@ -49,6 +49,7 @@ struct server {
     struct log *log;
     struct env_listener *listener;
     struct logins *logins;
+    struct allowances *allowances;
     void *shared[SERVER_PROTOCOLS];
     struct list conns;
     struct list dirty;

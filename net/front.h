@@ -41,6 +41,7 @@
 #include "base/status.h"
 #include "base/tls.h"
 
+struct allowances;
 struct audit;
 struct logins;
 struct node;
@@ -83,6 +84,7 @@ struct front_env {
     const char *super_digest; /* who is super (net/identity.h); NULL or "": nobody */
     struct logins *logins; /* names and passwords (net/login.h) */
     struct audit *audit;   /* is told of every answer (net/audit/audit.h); NULL: off */
+    struct allowances *allowances; /* what users may take (net/allowance.h); may be NULL */
     const void *settings; /* of this front, as its header says; NULL = its defaults */
     void *shared;         /* made by shared_new, or NULL */
     struct front_sink sink;

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "net/allowance.h"
 #include "net/conn.h"
 #include "net/login.h"
 #include "net/zookeeper/words.h"
@@ -186,6 +187,7 @@ static void server_open_fronts(struct server *s)
                             .limits = &s->options.limits,
                             .logins = s->logins,
                             .audit = s->options.audit,
+                            .allowances = s->allowances,
                             .rejected = s->refused_limit};
     for (int i = 0; i < SERVER_PROTOCOLS; i++) {
         const struct front *front = s->options.fronts[i];
@@ -209,6 +211,7 @@ enum status server_open(const struct server_options *options, struct server **ou
     list_init(&s->dirty);
     server_register_metrics(s);
     s->logins = logins_new(s->env, s->options.node, s->log, s->options.metrics);
+    s->allowances = allowances_new(s->env, s->options.node, s->options.metrics);
     server_open_fronts(s);
     enum status rc = s->env->net->listen(s->env, options->host, options->port, server_accept, s,
                                          &s->listener, err);
@@ -357,6 +360,7 @@ void server_close(struct server *s)
         }
     }
     logins_free(s->logins);
+    allowances_free(s->allowances);
     heap_close(&s->deadlines);
     mem_free(s);
 }

@@ -68,6 +68,8 @@ static void apply_batch(struct node *n, uint64_t index, struct slice payload)
         if (command.origin_boot == n->boot_id) {
             if (reply.outcome == OUTCOME_QUOTA) {
                 metric_add(n->metrics.quota_refusals, 1);
+            } else if (reply.outcome == OUTCOME_USER_LIMIT) {
+                metric_add(n->metrics.user_lease_refusals, 1);
             }
             pending_complete(&n->pending, command.origin_counter, &reply);
         }

@@ -267,6 +267,7 @@ struct node {
         struct metric *leader_changes;
         struct metric *applied_commands;
         struct metric *quota_refusals;
+        struct metric *user_lease_refusals;
         struct metric *batches;
         struct metric *writes_in_flight;
         struct metric *watches;

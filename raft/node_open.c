@@ -535,6 +535,9 @@ static void register_metrics(struct node *n)
     n->metrics.quota_refusals =
         metrics_counter(m, "coord_quota_refusals_total", NULL,
                         "Writes of this node's clients for which a quota left no room.");
+    n->metrics.user_lease_refusals =
+        metrics_counter(m, "coord_user_limit_refusals_total", "limit=\"leases\"",
+                        "What limits of users did not let pass.");
     n->metrics.batches = metrics_counter(m, "coord_raft_proposed_entries_total", NULL,
                                          "Log entries proposed, each a batch of commands.");
     n->metrics.writes_in_flight = metrics_gauge(m, "coord_writes_in_flight", NULL,

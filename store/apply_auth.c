@@ -106,6 +106,30 @@ static enum outcome user_delete(struct store *s, const struct auth_user *user)
         return OUTCOME_NO_ROOT;
     }
     meta_drop(s, key_make(s, AUTH_USER_PREFIX, user->name));
+    if (auth_find_limits(&s->auth, user->name) != NULL) {
+        meta_drop(s, key_make(s, AUTH_LIMIT_PREFIX, user->name));
+    }
+    return OUTCOME_OK;
+}
+
+/* All who can be limited: users, and the two names that stand for others. */
+static enum outcome user_limit(struct store *s, const struct command_auth *c)
+{
+    bool stands_for_others =
+        slice_is(c->user, AUTH_ANONYMOUS) || slice_is(c->user, AUTH_EVERYBODY);
+    if (!stands_for_others && auth_find_user(&s->auth, c->user) == NULL) {
+        return OUTCOME_NO_USER;
+    }
+    struct slice key = key_make(s, AUTH_LIMIT_PREFIX, c->user);
+    const struct auth_limits *l = &c->limits;
+    if ((l->requests_per_second | l->connections | l->watches | l->leases) != 0) {
+        struct buf value = {0};
+        auth_put_limits(&value, l);
+        meta_put(s, key, buf_slice(&value));
+        buf_close(&value);
+    } else if (auth_find_limits(&s->auth, c->user) != NULL) {
+        meta_drop(s, key);
+    }
     return OUTCOME_OK;
 }
 
@@ -311,6 +335,7 @@ static enum outcome change(struct store *s, const struct command_auth *c)
     case AUTH_ENABLE: return enable(s, c);
     case AUTH_DISABLE: return disable(s);
     case AUTH_USER_ADD: return user_add(s, c);
+    case AUTH_USER_LIMIT: return user_limit(s, c);
     case AUTH_ROLE_ADD: return role_add(s, c);
     case AUTH_ROLE_DELETE:
     case AUTH_ROLE_GRANT:

@@ -25,6 +25,26 @@ static void result_fill(struct store *s, const struct lease *l, struct reply *re
     }
 }
 
+/* What the caller's limits leave him. */
+static enum outcome user_allows(struct store *s, struct reply *reply)
+{
+    const struct auth_limits *limits = auth_limits_of(&s->auth, s->access.user);
+    uint64_t used = limits == NULL || limits->leases == 0
+                        ? 0
+                        : lease_table_count_of(&s->leases, s->access.user);
+    if (limits == NULL || limits->leases == 0 || used < limits->leases) {
+        return OUTCOME_OK;
+    }
+    reply->refusal = (struct refusal){
+        .bound = BOUND_USER_LEASES,
+        .subject = arena_copy(&s->arena, s->access.user),
+        .used = used,
+        .wanted = 1,
+        .limit = limits->leases,
+    };
+    return OUTCOME_USER_LIMIT;
+}
+
 static enum outcome grant(struct store *s, const struct apply_context *context,
                           const struct command_lease *c, struct reply *reply)
 {
@@ -33,6 +53,10 @@ static enum outcome grant(struct store *s, const struct apply_context *context,
     }
     if (s->leases.count >= LEASE_COUNT_MAX) {
         return OUTCOME_LIMIT;
+    }
+    enum outcome outcome = user_allows(s, reply);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
     }
     struct lease what = {
         .id = c->id,

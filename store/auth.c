@@ -25,7 +25,7 @@ static struct slice behind(struct slice text, size_t bytes)
 bool auth_is_key(struct slice key)
 {
     return slice_is(key, AUTH_KEY) || has_prefix(key, AUTH_USER_PREFIX) ||
-           has_prefix(key, AUTH_ROLE_PREFIX);
+           has_prefix(key, AUTH_ROLE_PREFIX) || has_prefix(key, AUTH_LIMIT_PREFIX);
 }
 
 static bool is_name_byte(uint8_t byte)
@@ -56,7 +56,8 @@ enum outcome auth_name_check(const char *what, struct slice name, struct errmsg 
 
 bool auth_name_is_reserved(struct slice name)
 {
-    return slice_is(name, AUTH_ANONYMOUS) || slice_is(name, AUTH_SUPER);
+    return slice_is(name, AUTH_ANONYMOUS) || slice_is(name, AUTH_SUPER) ||
+           slice_is(name, AUTH_EVERYBODY);
 }
 
 bool auth_hash_is_valid(struct slice hash)
@@ -127,6 +128,12 @@ void auth_put_user(struct buf *out, const struct auth_user *user)
         buf_append(out, " ", 1);
         buf_append_slice(out, user->role_names[i]);
     }
+}
+
+void auth_put_limits(struct buf *out, const struct auth_limits *limits)
+{
+    buf_printf(out, "%" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32, limits->requests_per_second,
+               limits->connections, limits->watches, limits->leases);
 }
 
 void auth_put_role(struct buf *out, const struct auth_rule *rules, uint32_t count)
@@ -212,6 +219,22 @@ static bool user_parse(struct slice value, struct auth_user *user, struct auth *
         return false;
     }
     return !more || user_parse_roles(value, user, a);
+}
+
+static bool limits_parse(struct slice value, struct auth_limits *limits)
+{
+    uint32_t *const fields[] = {&limits->requests_per_second, &limits->connections,
+                                &limits->watches, &limits->leases};
+    for (size_t i = 0; i < 4; i++) {
+        struct slice text;
+        uint64_t number;
+        bool more = take_until(&value, ' ', &text);
+        if (more != (i < 3) || !slice_number(text, &number) || number > UINT32_MAX) {
+            return false;
+        }
+        *fields[i] = (uint32_t)number;
+    }
+    return true;
 }
 
 /* One line, without its end. */
@@ -361,6 +384,26 @@ static bool users_read(struct auth *a, const struct tree *t)
     return true;
 }
 
+static bool limits_read(struct auth *a, const struct tree *t)
+{
+    uint32_t count = keys_count(t, AUTH_LIMIT_PREFIX);
+    struct keys keys = keys_begin(t, AUTH_LIMIT_PREFIX);
+    const struct node *n;
+    if (count > AUTH_USERS_MAX + 2) {
+        return false;
+    }
+    a->limits = arena_alloc(&a->arena, count * sizeof *a->limits);
+    while ((n = keys_next(&keys)) != NULL) {
+        struct auth_limits *limits = &a->limits[a->limit_count];
+        *limits = (struct auth_limits){.name = name_copy(a, n, AUTH_LIMIT_PREFIX)};
+        if (!name_is_valid(limits->name) || !limits_parse(value_slice(n->value), limits)) {
+            return false;
+        }
+        a->limit_count++;
+    }
+    return true;
+}
+
 bool auth_read(struct auth *a, const struct tree *t)
 {
     struct auth fresh;
@@ -368,7 +411,7 @@ bool auth_read(struct auth *a, const struct tree *t)
     uint32_t slot = tree_find(t, SPACE_META, slice_str(AUTH_KEY));
     bool ok =
         (slot == TREE_NONE || settings_parse(value_slice(tree_node(t, slot)->value), &fresh)) &&
-        roles_read(&fresh, t) && users_read(&fresh, t);
+        roles_read(&fresh, t) && users_read(&fresh, t) && limits_read(&fresh, t);
     if (!ok) {
         auth_close(&fresh);
         return false;
@@ -408,6 +451,32 @@ const struct auth_role *auth_find_role(const struct auth *a, struct slice name)
         *(order < 0 ? &low : &high) = order < 0 ? middle + 1 : middle;
     }
     return NULL;
+}
+
+const struct auth_limits *auth_find_limits(const struct auth *a, struct slice name)
+{
+    uint32_t low = 0;
+    uint32_t high = a->limit_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = slice_compare(a->limits[middle].name, name);
+        if (order == 0) {
+            return &a->limits[middle];
+        }
+        *(order < 0 ? &low : &high) = order < 0 ? middle + 1 : middle;
+    }
+    return NULL;
+}
+
+const struct auth_limits *auth_limits_of(const struct auth *a, struct slice user)
+{
+    if (!a->is_enabled || a->limit_count == 0 || slice_is(user, AUTH_SUPER)) {
+        return NULL;
+    }
+    const struct auth_limits *own = auth_find_limits(a, user);
+    const struct auth_user *known = own == NULL ? auth_find_user(a, user) : NULL;
+    bool is_root = known != NULL && known->is_root;
+    return own != NULL || is_root ? own : auth_find_limits(a, slice_str(AUTH_EVERYBODY));
 }
 
 uint32_t auth_root_count(const struct auth *a)

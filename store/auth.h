@@ -5,6 +5,8 @@
  *                                              the key that tokens are signed with, in hexadecimal
  *   "user/" + name ->  "3 enabled HASH A B"    generation, enabled or disabled, the hash of the
  *                                              password or "-", the roles in order of name
+ *   "limit/" + name -> "100 20 1000 50"        what a user may take: requests a second, connections,
+ *                                              watches, leases; 0 = as many as wanted
  *   "role/" + name ->  "allow 3 /app\n..."     a line for each grant: kind, rights, path; in order
  *                                              of path, allow before deny
  *
@@ -46,9 +48,13 @@ struct tree;
 /* As a user: who has the identity "super", which no password of a user gives. */
 #define AUTH_SUPER "super"
 
+/* As a user: all who have no limits of their own, but for those with the role root. */
+#define AUTH_EVERYBODY "*"
+
 #define AUTH_KEY         "auth"
 #define AUTH_USER_PREFIX "user/"
 #define AUTH_ROLE_PREFIX "role/"
+#define AUTH_LIMIT_PREFIX "limit/"
 
 /* Rights are those of lists: enum acl_permission. */
 struct auth_rule {
@@ -61,6 +67,16 @@ struct auth_role {
     struct slice name;
     struct auth_rule *rules; /* in order of path, each path once */
     uint32_t rule_count;
+};
+
+/* How much a user may take; 0 = as much as wanted. Leases (sessions too) are counted in the state,
+ * the others by each member for itself. */
+struct auth_limits {
+    struct slice name; /* a user, AUTH_ANONYMOUS, or AUTH_EVERYBODY */
+    uint32_t requests_per_second;
+    uint32_t connections;
+    uint32_t watches;
+    uint32_t leases;
 };
 
 struct auth_user {
@@ -82,6 +98,8 @@ struct auth {
     uint8_t key[AUTH_KEY_BYTES];
     struct auth_user *users; /* in order of name */
     struct auth_role *roles; /* in order of name */
+    struct auth_limits *limits; /* in order of name */
+    uint32_t limit_count;
     uint32_t user_count;
     uint32_t role_count;
     const struct auth_role *anonymous; /* NULL: there is no such role */
@@ -107,6 +125,10 @@ bool auth_read(struct auth *a, const struct tree *t) MUST_USE;
 /* NULL: there is none. Valid until the next change. */
 const struct auth_user *auth_find_user(const struct auth *a, struct slice name);
 const struct auth_role *auth_find_role(const struct auth *a, struct slice name);
+/* Those that were set for exactly this name; NULL: none. */
+const struct auth_limits *auth_find_limits(const struct auth *a, struct slice name);
+/* Those that hold for a user, his own or everybody's; NULL: none, or not asked for. */
+const struct auth_limits *auth_limits_of(const struct auth *a, struct slice user);
 /* Enabled users with the role root. */
 uint32_t auth_root_count(const struct auth *a);
 
@@ -119,6 +141,7 @@ bool auth_has_rules_below(const struct auth_role *role, struct slice path);
 void auth_put_settings(struct buf *out, bool is_enabled, uint64_t token_ttl_ms,
                        const uint8_t key[AUTH_KEY_BYTES]);
 void auth_put_user(struct buf *out, const struct auth_user *user);
+void auth_put_limits(struct buf *out, const struct auth_limits *limits);
 void auth_put_role(struct buf *out, const struct auth_rule *rules, uint32_t count);
 
 #endif

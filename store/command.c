@@ -13,7 +13,8 @@
  *   level    u32 level
  *   reap     bytes path | u64 create revision
  *   auth     u8 action | u8 flag | u8 rights | bytes user | bytes role | bytes path | bytes secret
- *            | u64 token_ttl_ms
+ *            | u64 token_ttl_ms | of user limit: u32 requests_per_second | u32 connections
+ *            | u32 watches | u32 leases
  *   quota    bytes path | u64 bytes | u64 nodes | u32 soft percent
  *   recipe   u8 recipe | u8 action | u8 flags | u64 lease | bytes owner | bytes value | bytes label
  *            | u64 number | u64 wait_ms | u64 hold_ms | u32 guards | u32 targets | guards | targets
@@ -165,6 +166,12 @@ static void auth_encode(struct buf *b, const struct command_auth *a)
     pack_bytes(b, a->path);
     pack_bytes(b, a->secret);
     pack_u64(b, a->token_ttl_ms);
+    if (a->action == AUTH_USER_LIMIT) {
+        pack_u32(b, a->limits.requests_per_second);
+        pack_u32(b, a->limits.connections);
+        pack_u32(b, a->limits.watches);
+        pack_u32(b, a->limits.leases);
+    }
 }
 
 static void quota_encode(struct buf *b, const struct command_quota *q)
@@ -408,7 +415,13 @@ static void auth_decode(struct unpack *u, struct command_auth *a)
     a->path = unpack_bytes(u);
     a->secret = unpack_bytes(u);
     a->token_ttl_ms = unpack_u64(u);
-    if (a->action < AUTH_ENABLE || a->action > AUTH_ROLE_REVOKE || flag > 1) {
+    if (a->action == AUTH_USER_LIMIT) {
+        a->limits.requests_per_second = unpack_u32(u);
+        a->limits.connections = unpack_u32(u);
+        a->limits.watches = unpack_u32(u);
+        a->limits.leases = unpack_u32(u);
+    }
+    if (a->action < AUTH_ENABLE || a->action > AUTH_USER_LIMIT || flag > 1) {
         u->failed = true;
     }
 }

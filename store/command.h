@@ -19,6 +19,7 @@
 #include "base/arena.h"
 #include "base/pack.h"
 #include "base/status.h"
+#include "store/auth.h"
 #include "store/types.h"
 
 #define COMMAND_FORMAT 1
@@ -160,6 +161,7 @@ enum auth_action {
     AUTH_ROLE_DELETE = 10,
     AUTH_ROLE_GRANT = 11,  /* role, path, rights, flag: denied */
     AUTH_ROLE_REVOKE = 12, /* the same; what of it was not granted does not matter */
+    AUTH_USER_LIMIT = 13,  /* user, or who else can be limited; limits: all 0 = none any more */
 };
 
 /* What an action does not name is empty, zero. */
@@ -172,6 +174,7 @@ struct command_auth {
     struct slice path;
     struct slice secret; /* ENABLE: AUTH_KEY_BYTES; a user's: the hash of the password */
     uint64_t token_ttl_ms;
+    struct auth_limits limits; /* USER_LIMIT; without a name */
 };
 
 /* Without any bound: there is to be no quota at the path. */

@@ -266,8 +266,13 @@ static enum outcome auth_role_check(const struct command_auth *a, struct errmsg 
 
 enum outcome auth_check(const struct command_auth *a, struct errmsg *err)
 {
-    if (a->action < AUTH_ENABLE || a->action > AUTH_ROLE_REVOKE) {
+    if (a->action < AUTH_ENABLE || a->action > AUTH_USER_LIMIT) {
         return refuse(err, "auth", "unknown action");
+    }
+    if (a->action == AUTH_USER_LIMIT) {
+        return slice_is(a->user, AUTH_SUPER)
+                   ? refuse(err, "user", "who is super cannot be limited")
+                   : auth_name_check("user", a->user, err);
     }
     if (a->action == AUTH_DISABLE) {
         return OUTCOME_OK;

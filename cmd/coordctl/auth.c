@@ -213,11 +213,27 @@ int ctl_user_revoke_role(struct ctl *ctl)
     return change(ctl, CLIENT_USER_REVOKE, &request.base, &header);
 }
 
+static json_t *limits_json(const Coord__V1__UserLimits *l)
+{
+    return l == NULL ? json_null()
+                     : json_pack("{s:I, s:I, s:I, s:I}", "requests_per_second",
+                                 (json_int_t)l->requests_per_second, "connections",
+                                 (json_int_t)l->connections, "watches", (json_int_t)l->watches,
+                                 "leases", (json_int_t)l->leases);
+}
+
 static json_t *user_json(const Coord__V1__User *u)
 {
-    return json_pack("{s:s, s:b, s:b, s:o}", "name", u->name, "disabled", u->disabled,
+    return json_pack("{s:s, s:b, s:b, s:o, s:o}", "name", u->name, "disabled", u->disabled,
                      "has_password", u->has_password, "roles",
-                     names_json(u->roles, u->n_roles));
+                     names_json(u->roles, u->n_roles), "limits", limits_json(u->limits));
+}
+
+static void limit_print(const char *what, uint32_t limit)
+{
+    if (limit > 0) {
+        printf("  at most %" PRIu32 " %s\n", limit, what);
+    }
 }
 
 static void user_print(const Coord__V1__User *u)
@@ -271,9 +287,65 @@ int ctl_user_get(struct ctl *ctl)
         ctl_print_json(ctl, user_json(user));
     } else {
         user_print(user);
+        if (user->limits != NULL) {
+            limit_print("requests a second at each member", user->limits->requests_per_second);
+            limit_print("connections to each member", user->limits->connections);
+            limit_print("watches at each member", user->limits->watches);
+            limit_print("leases and sessions", user->limits->leases);
+        }
     }
     client_reply_free(m);
     return exit_code;
+}
+
+static enum coord_code get_limits(struct ctl *ctl, Coord__V1__UserLimits *out,
+                                  struct coord_error *error)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__UserGetRequest request = COORD__V1__USER_GET_REQUEST__INIT;
+    ProtobufCMessage *m;
+    request.header = &header;
+    request.user = ctl_text(ctl->words[0]);
+    enum coord_code code =
+        client_call(ctl->client, CLIENT_USER_GET, &request.base, &header, &m, error);
+    if (code == COORD_OK) {
+        const Coord__V1__User *user = ((const Coord__V1__UserGetReply *)m)->user;
+        if (user != NULL && user->limits != NULL) {
+            *out = *user->limits;
+        }
+        client_reply_free(m);
+    }
+    return code;
+}
+
+/* What is not given stays as it is. */
+int ctl_user_limit(struct ctl *ctl)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__UserLimitRequest request = COORD__V1__USER_LIMIT_REQUEST__INIT;
+    Coord__V1__UserLimits limits = COORD__V1__USER_LIMITS__INIT;
+    uint32_t *const fields[] = {&limits.requests_per_second, &limits.connections,
+                                &limits.watches, &limits.leases};
+    struct coord_error error;
+    uint64_t given = 0;
+    for (size_t i = 0; i < 4; i++) {
+        given |= ctl->user_limits[i];
+    }
+    if (given == 0) {
+        return ctl_usage("user limit: give --requests-per-second, --connections, --watches or "
+                         "--leases");
+    }
+    enum coord_code code = get_limits(ctl, &limits, &error);
+    if (code != COORD_OK && code != COORD_NOT_FOUND) { /* anonymous and * have none at first */
+        return ctl_failed(ctl, &error);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        *fields[i] = ctl->user_limits[i] > 0 ? (uint32_t)(ctl->user_limits[i] - 1) : *fields[i];
+    }
+    request.header = &header;
+    request.user = ctl_text(ctl->words[0]);
+    request.limits = &limits;
+    return change(ctl, CLIENT_USER_LIMIT, &request.base, &header);
 }
 
 /* ---- roles -------------------------------------------------------------------------------- */

@@ -172,6 +172,13 @@ const struct command commands[] = {
     {"user revoke-role", ctl_user_revoke_role, 2, 2, BEHIND_NOTHING, "",
      "user revoke-role NAME ROLE", "take a role from a user",
      "  coordctl user revoke-role web app\n"},
+    {"user limit", ctl_user_limit, 1, 1, BEHIND_NOTHING,
+     "requests-per-second connections watches leases",
+     "user limit NAME [--requests-per-second N] [--connections N] [...]",
+     "bound what a user may take",
+     "What is not given stays as it is; 0 takes a limit away. NAME may be anonymous, who have\n"
+     "proved nothing, or *: all without limits of their own, but for those with the role root.\n"
+     "  coordctl user limit web --requests-per-second 500 --leases 100\n"},
     {"user list", ctl_user_list, 0, 0, BEHIND_NOTHING, "", "user list", "list users",
      "  coordctl user list -o json\n"},
     {"user get", ctl_user_get, 1, 1, BEHIND_NOTHING, "", "user get NAME", "show a user",

@@ -94,6 +94,8 @@ struct ctl {
     uint64_t revisions;
     uint64_t nodes;
     uint32_t soft;
+    uint64_t user_limits[4]; /* requests a second, connections, watches, leases; one more than it
+                              * says, 0: not given */
     struct coord_session session;
     /* bench */
     uint64_t connections;
@@ -240,6 +242,7 @@ int ctl_user_disable(struct ctl *ctl);
 int ctl_user_enable(struct ctl *ctl);
 int ctl_user_grant_role(struct ctl *ctl);
 int ctl_user_revoke_role(struct ctl *ctl);
+int ctl_user_limit(struct ctl *ctl);
 int ctl_user_list(struct ctl *ctl);
 int ctl_user_get(struct ctl *ctl);
 int ctl_role_add(struct ctl *ctl);

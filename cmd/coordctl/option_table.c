@@ -224,6 +224,26 @@ static bool take_soft(struct ctl *ctl, const char *value)
     return ok;
 }
 
+/* Of user limit, where 0 means something; of bench, which looks at the range itself. */
+static bool take_user_limit(struct ctl *ctl, const char *value, int which, uint64_t *out)
+{
+    bool ok = value_parse_number(value, UINT32_MAX, out);
+    ctl->user_limits[which] = *out + 1;
+    return ok;
+}
+
+static bool take_requests(struct ctl *ctl, const char *value)
+{
+    uint64_t number = 0;
+    return take_user_limit(ctl, value, 0, &number);
+}
+
+static bool take_leases(struct ctl *ctl, const char *value)
+{
+    uint64_t number = 0;
+    return take_user_limit(ctl, value, 3, &number);
+}
+
 static bool take_number(const char *value, uint64_t max, uint64_t *out)
 {
     return value_parse_number(value, max, out) && *out > 0;
@@ -231,7 +251,7 @@ static bool take_number(const char *value, uint64_t max, uint64_t *out)
 
 static bool take_connections(struct ctl *ctl, const char *value)
 {
-    return take_number(value, LOAD_CONNECTIONS_MAX, &ctl->connections);
+    return take_user_limit(ctl, value, 1, &ctl->connections);
 }
 
 static bool take_in_flight(struct ctl *ctl, const char *value)
@@ -246,7 +266,7 @@ static bool take_keys(struct ctl *ctl, const char *value)
 
 static bool take_watches(struct ctl *ctl, const char *value)
 {
-    return take_number(value, LOAD_WATCHES_MAX, &ctl->watches);
+    return take_user_limit(ctl, value, 2, &ctl->watches);
 }
 
 static bool take_value_bytes(struct ctl *ctl, const char *value)
@@ -484,6 +504,16 @@ const struct option options[] = {
      .help = "warn from so much of either on",
      .expected = "a percentage from 1 to 100",
      .take = take_soft},
+    {.name = "requests-per-second",
+     .value = "N",
+     .help = "at each member; 0: as many as wanted",
+     .expected = "a number from 0",
+     .take = take_requests},
+    {.name = "leases",
+     .value = "N",
+     .help = "with sessions, in the cluster; 0: as many as wanted",
+     .expected = "a number from 0",
+     .take = take_leases},
     {.name = "session",
      .value = "ID:SECRET",
      .environment = "COORD_SESSION",
@@ -511,8 +541,8 @@ const struct option options[] = {
     {.name = "connections",
      .letter = 'c',
      .value = "N",
-     .help = "over the endpoints in turn, default 16",
-     .expected = "a number from 1 to 10000",
+     .help = "bench: over the endpoints, default 16; user: to each member, 0 for any",
+     .expected = "a number from 0",
      .take = take_connections},
     {.name = "in-flight",
      .value = "N",
@@ -536,8 +566,8 @@ const struct option options[] = {
      .take = take_write_percent},
     {.name = "watches",
      .value = "N",
-     .help = "over the connections in turn, default one for each",
-     .expected = "a number from 1 to 1000000",
+     .help = "bench: in all, default one a connection; user: at each member, 0 for any",
+     .expected = "a number from 0",
      .take = take_watches},
     {.name = "duration",
      .letter = 'd',

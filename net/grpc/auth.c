@@ -35,7 +35,7 @@ static void change_propose(struct grpc_call *call, const Coord__V1__RequestHeade
                            struct command_auth what)
 {
     struct command c = {.type = COMMAND_AUTH, .auth = what};
-    bool is_role = what.action >= AUTH_ROLE_ADD;
+    bool is_role = what.action >= AUTH_ROLE_ADD && what.action <= AUTH_ROLE_REVOKE;
     struct slice name = is_role ? what.role : what.user;
     if (!answer_write_prepare(call, header, &c)) {
         return;
@@ -86,6 +86,21 @@ static void user_disable_call(struct grpc_call *call, const ProtobufCMessage *me
                    (struct command_auth){.action = AUTH_USER_DISABLE,
                                          .user = slice_str(request->user),
                                          .flag = !request->enable});
+}
+
+static void user_limit_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__UserLimitRequest *request = (const Coord__V1__UserLimitRequest *)message;
+    struct command_auth what = {.action = AUTH_USER_LIMIT, .user = slice_str(request->user)};
+    if (request->limits != NULL) {
+        what.limits = (struct auth_limits){
+            .requests_per_second = request->limits->requests_per_second,
+            .connections = request->limits->connections,
+            .watches = request->limits->watches,
+            .leases = request->limits->leases,
+        };
+    }
+    change_propose(call, request->header, what);
 }
 
 static void user_grant_role_call(struct grpc_call *call, const ProtobufCMessage *message)
@@ -365,6 +380,21 @@ static void who_am_i_call(struct grpc_call *call, const ProtobufCMessage *reques
     grpc_call_reply(call, &message.base);
 }
 
+static Coord__V1__UserLimits *limits_fill(struct grpc_call *call,
+                                          const struct auth_limits *limits)
+{
+    if (limits == NULL) {
+        return NULL;
+    }
+    Coord__V1__UserLimits *to = grpc_call_scratch(call, sizeof *to);
+    coord__v1__user_limits__init(to);
+    to->requests_per_second = limits->requests_per_second;
+    to->connections = limits->connections;
+    to->watches = limits->watches;
+    to->leases = limits->leases;
+    return to;
+}
+
 static Coord__V1__User *user_fill(struct grpc_call *call, const struct auth_user *user)
 {
     Coord__V1__User *to = grpc_call_scratch(call, sizeof *to);
@@ -374,6 +404,7 @@ static Coord__V1__User *user_fill(struct grpc_call *call, const struct auth_user
     to->has_password = user->hash.size > 0;
     to->roles = names_fill(call, user->role_names, user->role_name_count);
     to->n_roles = user->role_name_count;
+    to->limits = limits_fill(call, auth_find_limits(auth_of(call), user->name));
     return to;
 }
 
@@ -399,8 +430,12 @@ static void user_got(struct grpc_call *call, const struct query_result *result)
 {
     (void)result;
     const struct auth_user *user = auth_find_user(auth_of(call), buf_slice(&call->path));
+    const struct auth_user limited = {.name = buf_slice(&call->path)}; /* that is no user */
     if (!may_ask(call, false)) {
         return;
+    }
+    if (user == NULL && auth_find_limits(auth_of(call), limited.name) != NULL) {
+        user = &limited;
     }
     if (user == NULL) {
         answer_refuse(call, buf_slice(&call->path), OUTCOME_NO_USER,
@@ -560,6 +595,7 @@ static const struct grpc_method methods[] = {
     METHOD("UserDisable", user_disable_request, user_disable_call),
     METHOD("UserGrantRole", user_grant_role_request, user_grant_role_call),
     METHOD("UserRevokeRole", user_revoke_role_request, user_revoke_role_call),
+    METHOD("UserLimit", user_limit_request, user_limit_call),
     METHOD("RoleAdd", role_add_request, role_add_call),
     METHOD("RoleDelete", role_delete_request, role_delete_call),
     {.name = "RoleGet",

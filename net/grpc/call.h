@@ -23,6 +23,7 @@
 
 #include "base/arena.h"
 #include "base/heap.h"
+#include "net/allowance.h"
 #include "net/figures.h"
 #include "net/front.h"
 #include "net/grpc/frame.h"
@@ -81,6 +82,7 @@ struct grpc_connection {
     struct list blocked; /* streaming calls that wait for their client to read */
     uint64_t now_ms;     /* at the last feed, turn or tick */
     uint64_t now_us;
+    struct allowance_hold hold; /* of the user who made the last call */
     struct buf identities;  /* of the peer, net/identity.h */
     struct buf token_text;  /* the last one that was good; empty: none */
     struct token token;     /* what it says */

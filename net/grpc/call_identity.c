@@ -69,6 +69,31 @@ void grpc_call_refuse_admin(struct grpc_call *call)
                      (const char *)access.user.data);
 }
 
+static void refuse_allowance(struct grpc_call *call, struct slice user, enum allowance_kind kind)
+{
+    char text[ALLOWANCE_TEXT_BYTES_MAX];
+    allowance_text(call->connection->env->allowances, user, kind, text);
+    grpc_call_refuse(call, OUTCOME_USER_LIMIT, store_revision(store_of(call)), "%s", text);
+}
+
+/* Whether the user's limits let one more call pass. What goes on for long keeps something alive, or
+ * is a watch, and is no request of this kind. */
+static bool is_within_limits(struct grpc_call *call, struct slice user)
+{
+    struct grpc_connection *c = call->connection;
+    struct allowances *allowances = c->env->allowances;
+    if (!allowance_connect(allowances, &c->hold, user)) {
+        refuse_allowance(call, user, ALLOWANCE_CONNECTIONS);
+        return false;
+    }
+    if (!call->route->method->is_long && allowance_wait_ms(allowances, user) > 0) {
+        allowance_count_refusal(allowances, ALLOWANCE_REQUESTS);
+        refuse_allowance(call, user, ALLOWANCE_REQUESTS);
+        return false;
+    }
+    return true;
+}
+
 /* False, and the call is over. */
 static bool pass(struct grpc_call *call)
 {
@@ -83,6 +108,9 @@ static bool pass(struct grpc_call *call)
         grpc_call_fail(call, GRPC_UNAUTHENTICATED, "%s",
                        is_user ? "the user does not exist any more, or is disabled"
                                : "authentication is required");
+        return false;
+    }
+    if (!is_within_limits(call, access.user)) {
         return false;
     }
     if (needs == GRPC_NEEDS_ADMIN && !access_is_admin(&access)) {

@@ -341,6 +341,7 @@ static void grpc_close(void *state)
     http2_free(c->http2); /* closes every call */
     c->shared->out_bytes -= c->out_bytes;
     heap_close(&c->timers);
+    allowance_release(&c->hold);
     buf_close(&c->identities);
     password_wipe(c->token_text.data, c->token_text.size);
     buf_close(&c->token_text);

@@ -62,8 +62,7 @@ bool lease_is_granted(struct grpc_call *call, enum lease_kind kind, const struct
                            reply->has_lease && has_secret == (kind == LEASE_SESSION));
     }
     if (!grant_again(call, reply)) {
-        answer_refuse(call, slice_str(kind == LEASE_SESSION ? "session" : "lease"),
-                      reply->outcome, reply->revision);
+        answer_refuse_reply(call, slice_str(kind == LEASE_SESSION ? "session" : "lease"), reply);
     }
     return false;
 }

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "net/grpc/answer.h"
+#include "store/access.h"
 #include "store/store.h"
 
 /* A node that must not serve any more lets go of its streams at most this much later. */
@@ -67,6 +68,7 @@ static void watch_free(struct grpc_watch *w)
     grpc_watch_setup_free(w);
     heap_remove(&stream->timers, &w->timer);
     stream->shared->watch_count--;
+    allowance_unwatch(&stream->hold);
     mem_free(w);
 }
 
@@ -213,6 +215,22 @@ static void watch_woken(struct grpc_call *call)
 
 /* ---- create ------------------------------------------------------------------------------ */
 
+/* False: the user has as many watches as he may, and the client is told. */
+static bool is_within_limits(struct grpc_watch_stream *stream, uint64_t id)
+{
+    struct grpc_call *call = stream->call;
+    struct allowances *allowances = call->connection->env->allowances;
+    char text[ALLOWANCE_TEXT_BYTES_MAX];
+    struct access access;
+    access_begin(&access, node_store(grpc_call_node(call)), grpc_call_identities(call));
+    if (allowance_watch(allowances, &stream->hold, access.user)) {
+        return true;
+    }
+    allowance_text(allowances, access.user, ALLOWANCE_WATCHES, text);
+    refuse(stream, id, OUTCOME_USER_LIMIT, "%s", text);
+    return false;
+}
+
 /* OUTCOME_OK, or what is wrong with a field that has nothing to do with the filter. */
 static enum outcome create_check(const struct grpc_watch_stream *stream,
                                  const Coord__V1__WatchCreate *request, struct errmsg *err)
@@ -310,6 +328,9 @@ static void create(struct grpc_watch_stream *stream, const Coord__V1__WatchCreat
         refuse(stream, id, outcome, "%s", err.text);
         return;
     }
+    if (!is_within_limits(stream, id)) {
+        return;
+    }
     const Coord__V1__RequestHeader *header = request->header;
     if (header != NULL && header->session != NULL && header->session->id != 0) {
         node_touch(grpc_call_node(stream->call), header->session->id);
@@ -398,6 +419,7 @@ static void watch_ended(struct grpc_call *call)
     }
     grpc_watch_table_close(&stream->watches);
     heap_close(&stream->timers);
+    allowance_release(&stream->hold);
     metric_add(stream->shared->streams, -1);
     buf_close(&stream->waiting);
     mem_free(stream);

@@ -120,6 +120,7 @@ struct grpc_watch_stream {
     struct grpc_call *call;
     struct grpc_watch_shared *shared;
     struct grpc_watch_table watches;
+    struct allowance_hold hold; /* of the watches */
     uint64_t next_id;      /* to choose */
     uint64_t check_ms;     /* when to ask again whether the node still serves */
     struct heap timers;    /* of watches */

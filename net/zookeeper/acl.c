@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "net/identity.h"
 #include "net/zookeeper/connection.h"
+#include "store/access.h"
 #include "store/acl.h"
 
 /* Whom the certificate names, if that is a user; an auth packet may say otherwise. */
@@ -169,4 +170,41 @@ void zk_acl_put(struct zk_connection *c, struct buf *out, const struct query_res
                                            : identity_shown(&entries[i], &c->shared->pages)};
     }
     zk_put_acl(out, acl, count);
+}
+
+/* ---- what the user may take --------------------------------------------------------------- */
+
+/* Empty while nobody is asked who he is. */
+static struct slice user_of(const struct zk_connection *c)
+{
+    struct access access;
+    access_begin(&access, zk_store(c), buf_slice(&c->identities));
+    return access.user;
+}
+
+bool zk_user_connect(struct zk_connection *c)
+{
+    struct allowances *allowances = c->env->allowances;
+    struct slice user = user_of(c);
+    char text[ALLOWANCE_TEXT_BYTES_MAX];
+    if (allowance_connect(allowances, &c->hold, user)) {
+        return true;
+    }
+    allowance_text(allowances, user, ALLOWANCE_CONNECTIONS, text);
+    log_warn(c->env->log, "zookeeper.limited", "peer=%s reason=\"%s\"", c->env->peer, text);
+    zk_finish(c, text);
+    return false;
+}
+
+uint64_t zk_user_wait_ms(const struct zk_connection *c)
+{
+    const struct auth *auth = store_auth(zk_store(c));
+    return auth->is_enabled && auth->limit_count > 0
+               ? allowance_wait_ms(c->env->allowances, user_of(c))
+               : 0;
+}
+
+bool zk_user_watch(struct zk_connection *c)
+{
+    return c->env->allowances == NULL || allowance_watch(c->env->allowances, &c->hold, user_of(c));
 }

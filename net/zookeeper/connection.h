@@ -30,6 +30,7 @@
 #include "base/id_map.h"
 #include "base/list.h"
 #include "lease/lease.h"
+#include "net/allowance.h"
 #include "net/front.h"
 #include "net/login.h"
 #include "net/zookeeper/front.h"
@@ -149,6 +150,7 @@ struct zk_connection {
     bool is_full;     /* no turn comes before the client has read */
     bool is_paused;
     bool is_stopping;
+    bool is_throttled; /* the next packet waits for its user's requests to become fewer */
     bool watches_lost; /* some could not be told what happened */
     struct buf out;    /* replies and events in the order in which they may be seen */
     int64_t zxid_sent; /* the highest in a header */
@@ -178,6 +180,8 @@ struct zk_connection {
     uint32_t answered_op;  /* of a multiRead: the first that is not allowed */
     uint64_t unserved_ms;  /* no leader is known since then; 0 = there is one */
     struct buf identities; /* store/acl.h */
+    struct allowance_hold hold; /* of the user */
+    uint64_t throttled_ms; /* no packet is taken before; 0 = his requests are not too many */
     struct login login;    /* of an auth packet */
     struct zk_task *proving; /* NULL: none is under way */
     uint8_t user[AUTH_NAME_BYTES_MAX]; /* that the client has proved to be; none: 0 bytes */
@@ -322,6 +326,13 @@ enum zk_proof zk_identities_add(struct zk_connection *c, struct slice scheme,
                                 struct slice data);
 /* What a worker found out about c->proving. */
 void zk_proved(struct zk_connection *c, enum zk_proof proof);
+/* Takes a place among the connections of the user that the client has proved to be. False: he has
+ * as many as he may, and this one ends. */
+bool zk_user_connect(struct zk_connection *c);
+/* A token for a request of this user: 0, or so many ms until there is one. */
+uint64_t zk_user_wait_ms(const struct zk_connection *c);
+/* False: the user has as many watches as he may. */
+bool zk_user_watch(struct zk_connection *c);
 /* Whether the user that the client has proved to be is still the same. */
 bool zk_user_is_same(const struct zk_connection *c);
 /* The entries of whoAmI: a count, and scheme and user of each. */

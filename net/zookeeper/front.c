@@ -113,6 +113,7 @@ void zk_finish(struct zk_connection *c, const char *why)
     zk_greeting_cancel(c);
     zk_queue_cancel(c);
     zk_watches_close(c);
+    allowance_release(&c->hold);
     if (c->is_full) { /* there will be no turn until the client reads, if it ever does */
         c->env->sink.close(c->env->sink.conn, false);
     } else {
@@ -129,7 +130,7 @@ static void pause_if_full(struct zk_connection *c)
                            : ZK_TASKS_MAX;
     bool full = c->task_count >= tasks_max || c->task_bytes > ZK_TASKS_BYTES_MAX ||
                 c->out.size > ZK_OUT_BYTES_MAX || c->stage == ZK_STAGE_OPENING ||
-                c->proving != NULL || c->is_stopping;
+                c->proving != NULL || c->throttled_ms != 0 || c->is_stopping;
     if (full != c->is_paused) {
         c->is_paused = full;
         c->env->sink.pause(c->env->sink.conn, full);
@@ -211,6 +212,23 @@ static void take_packet(struct zk_connection *c, struct slice packet)
     }
 }
 
+/* Whether the packet has to wait for a token of its user. A ping takes none. */
+static bool is_throttled(struct zk_connection *c, struct slice packet)
+{
+    static const uint8_t ping[] = {0xff, 0xff, 0xff, 0xfe}; /* its number */
+    bool is_ping = packet.size >= sizeof ping && memcmp(packet.data, ping, sizeof ping) == 0;
+    uint64_t wait_ms = c->stage != ZK_STAGE_SERVING || is_ping ? 0 : zk_user_wait_ms(c);
+    if (wait_ms == 0) {
+        return false;
+    }
+    if (!c->is_throttled) {
+        c->is_throttled = true; /* once for each time that it has to wait */
+        allowance_count_refusal(c->env->allowances, ALLOWANCE_REQUESTS);
+    }
+    c->throttled_ms = zk_now_ms(c) + wait_ms;
+    return true;
+}
+
 static ptrdiff_t zk_feed(void *state, struct slice bytes)
 {
     struct zk_connection *c = state;
@@ -232,6 +250,11 @@ static ptrdiff_t zk_feed(void *state, struct slice bytes)
         if (size == 0) {
             break;
         }
+        if (is_throttled(c, packet)) {
+            pause_if_full(c);
+            break;
+        }
+        c->is_throttled = false;
         taken += size;
         take_packet(c, packet);
         pause_if_full(c);
@@ -325,6 +348,10 @@ static void zk_tick(void *state, uint64_t now_ms)
     if (c->stage == ZK_STAGE_SERVING && now_ms - c->heard_ms >= c->timeout_ms) {
         zk_finish(c, "nothing was heard for the session's timeout");
     }
+    if (c->throttled_ms != 0 && now_ms >= c->throttled_ms) {
+        c->throttled_ms = 0;
+        c->env->sink.wake(c->env->sink.conn);
+    }
     if (c->retry_ms != 0 && now_ms >= c->retry_ms) {
         c->env->sink.wake(c->env->sink.conn);
     }
@@ -348,6 +375,7 @@ static uint64_t zk_next_deadline_ms(const void *state)
         return UINT64_MAX;
     }
     uint64_t next = earlier(c->heard_ms + c->timeout_ms, c->checked_ms + ZK_CHECK_MS);
+    next = c->throttled_ms != 0 ? earlier(next, c->throttled_ms) : next;
     return c->retry_ms != 0 ? earlier(next, c->retry_ms) : next;
 }
 

@@ -368,6 +368,9 @@ void zk_proved(struct zk_connection *c, enum zk_proof proof)
     struct zk_task *task = c->proving;
     bool known = proof == ZK_PROVED;
     zk_audit_proved(task, known);
+    if (known && !zk_user_connect(c)) {
+        return;
+    }
     size_t begin = zk_reply_begin(&task->reply, task->xid, 0, known ? ZK_OK : ZK_AUTH_FAILED);
     zk_reply_end(&task->reply, begin);
     task->state = ZK_TASK_DONE;
@@ -423,6 +426,10 @@ void zk_request(struct zk_connection *c, struct slice packet)
     }
     if (r.type == ZK_AUTH) {
         take_auth(c, &r, packet.size);
+        return;
+    }
+    bool is_counted = c->hold.is_connection || !store_auth(zk_store(c))->is_enabled;
+    if (!is_counted && !zk_user_connect(c)) { /* nobody yet, or the one of the certificate */
         return;
     }
     bool local = error != ZK_OK || is_local(c, &r);

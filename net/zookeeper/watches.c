@@ -123,6 +123,9 @@ static void kinds_set(struct zk_connection *c, struct zk_watch *e, uint8_t kinds
     e->kinds = kinds;
     c->watches->armed += after - before;
     c->shared->watch_count += after - before;
+    for (size_t i = after; i < before; i++) {
+        allowance_unwatch(&c->hold);
+    }
 }
 
 static bool start(struct zk_connection *c, struct zk_watch *e, struct slice path, uint8_t scope)
@@ -184,7 +187,8 @@ static uint8_t armed(const struct zk_connection *c, struct slice path, uint8_t s
 
 bool zk_watch_add(struct zk_connection *c, struct slice path, enum zk_watch_kind kind)
 {
-    if (zk_watches_count(c) >= ZK_WATCHES_MAX) {
+    size_t before = zk_watches_count(c);
+    if (before >= ZK_WATCHES_MAX || !zk_user_watch(c)) {
         return false;
     }
     switch (kind) {
@@ -200,6 +204,9 @@ bool zk_watch_add(struct zk_connection *c, struct slice path, enum zk_watch_kind
         arm(c, path, WATCH_CHILDREN, ZK_WATCH_PERSISTENT);
         break;
     case ZK_WATCH_RECURSIVE: arm(c, path, WATCH_SUBTREE, ZK_WATCH_RECURSIVE); break;
+    }
+    if (zk_watches_count(c) == before) { /* it was there */
+        allowance_unwatch(&c->hold);
     }
     return true;
 }

@@ -252,6 +252,7 @@ static const struct method_row {
     {"coord.v1.Auth/UserDisable", ROOT_ONLY},
     {"coord.v1.Auth/UserGrantRole", ROOT_ONLY},
     {"coord.v1.Auth/UserRevokeRole", ROOT_ONLY},
+    {"coord.v1.Auth/UserLimit", ROOT_ONLY},
     {"coord.v1.Auth/RoleAdd", ROOT_ONLY},
     {"coord.v1.Auth/RoleDelete", ROOT_ONLY},
     {"coord.v1.Auth/RoleGet", ROOT_ONLY},

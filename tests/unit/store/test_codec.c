@@ -180,7 +180,7 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
         };
     } else if (c->type == COMMAND_AUTH) {
         c->auth = (struct command_auth){
-            .action = (uint8_t)rng_range(rng, AUTH_ENABLE, AUTH_ROLE_REVOKE),
+            .action = (uint8_t)rng_range(rng, AUTH_ENABLE, AUTH_USER_LIMIT),
             .flag = rng_chance(rng, 500),
             .rights = (uint8_t)rng_below(rng, 256),
             .user = draw_bytes(rng, a, 20),
@@ -189,6 +189,14 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
             .secret = draw_bytes(rng, a, 40),
             .token_ttl_ms = draw_u64(rng),
         };
+        if (c->auth.action == AUTH_USER_LIMIT) {
+            c->auth.limits = (struct auth_limits){
+                .requests_per_second = (uint32_t)rng_next(rng),
+                .connections = (uint32_t)rng_next(rng),
+                .watches = (uint32_t)rng_next(rng),
+                .leases = (uint32_t)rng_next(rng),
+            };
+        }
     } else if (c->type == COMMAND_RECIPE) {
         draw_recipe(rng, a, &c->recipe);
     } else if (c->type == COMMAND_REAP) {
