@@ -2,6 +2,7 @@
  * this node with its password. Never is a new session given to who asked for an old one, and who
  * has the wrong password disturbs nobody. */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/assert.h"
 #include "base/mutant.h"
@@ -62,8 +63,13 @@ static void opened(struct node_write *write, enum status rc, const struct reply 
         zk_audit_connect(c, reply, NULL, reply->outcome == OUTCOME_BAD_SECRET);
         refuse(c, outcome_text(reply->outcome));
     } else if (reply->outcome != OUTCOME_OK) {
+        char why[REFUSAL_TEXT_BYTES_MAX];
+        (void)snprintf(why, sizeof why, "%s", outcome_text(reply->outcome));
+        if (reply->refusal.bound != BOUND_NONE) {
+            refusal_text(&reply->refusal, why);
+        }
         log_warn(c->env->log, "zookeeper.session_refused", "peer=%s reason=\"%s\"",
-                 c->env->peer, outcome_text(reply->outcome));
+                 c->env->peer, why);
         zk_audit_connect(c, reply, NULL, reply->outcome == OUTCOME_NO_AUTH);
         zk_finish(c, outcome_text(reply->outcome));
     } else {

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "net/grpc/front.h"
+#include "net/allowance.h"
 #include "net/login.h"
 
 /* ---- the world of the front -------------------------------------------------------------- */
@@ -234,6 +235,7 @@ static struct peer *new_raw(struct node *node, struct env *env)
         .peer = "test",
     };
     p->front_env.logins = logins_new(p->front_env.env, node, NULL, NULL);
+    p->front_env.allowances = allowances_new(p->front_env.env, node, NULL);
     p->front_env.shared = grpc_front.shared_new(&p->front_env);
     p->state = mem_zalloc(grpc_front.state_size);
     enum status rc = grpc_front.open(p->state, &p->front_env);
@@ -265,6 +267,7 @@ void peer_free(struct peer *p)
     http2_free(p->client);
     grpc_front.shared_free(p->front_env.shared);
     logins_free(p->front_env.logins);
+    allowances_free(p->front_env.allowances);
     mem_free(p->state);
     metrics_free(p->metrics);
     buf_close(&p->to_client);

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "net/allowance.h"
 #include "net/login.h"
 #include "net/zookeeper/front.h"
 #include "net/zookeeper/packet.h"
@@ -25,6 +26,7 @@ struct zk_world {
     void *shared;
     struct list peers;
     struct logins *logins;
+    struct allowances *allowances;
     struct env_job *jobs; /* of workers, not run yet */
 };
 
@@ -131,6 +133,7 @@ static inline void zk_world_open(struct zk_world *w, const struct zk_settings *s
     w->settings = settings != NULL ? *settings : zk_settings_default;
     w->metrics = metrics_new();
     w->logins = logins_new(&w->env, w->node, NULL, NULL);
+    w->allowances = allowances_new(&w->env, w->node, NULL);
     list_init(&w->peers);
     const struct front_env env = {.node = w->node,
                                   .env = &w->env,
@@ -184,6 +187,7 @@ static inline struct zk_peer *zk_peer_open(struct zk_world *w, const char *addre
                                 .env = &w->env,
                                 .metrics = w->metrics,
                                 .logins = w->logins,
+                                .allowances = w->allowances,
                                 .limits = &w->limits,
                                 .settings = &w->settings,
                                 .shared = w->shared,
@@ -284,6 +288,7 @@ static inline void zk_world_close(struct zk_world *w)
     }
     zookeeper_front.shared_free(w->shared);
     logins_free(w->logins);
+    allowances_free(w->allowances);
     fake_node_free(w->node);
     metrics_free(w->metrics);
 }
