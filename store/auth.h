@@ -5,8 +5,8 @@
  *                                              the key that tokens are signed with, in hexadecimal
  *   "user/" + name ->  "3 enabled HASH A B"    generation, enabled or disabled, the hash of the
  *                                              password or "-", the roles in order of name
- *   "limit/" + name -> "100 20 1000 50"        what a user may take: requests a second, connections,
- *                                              watches, leases; 0 = as many as wanted
+ *   "limit/" + name -> "100 20 1000 50"        what a user may take: requests a second,
+ *                                              connections, watches, leases; 0 = what he wants
  *   "role/" + name ->  "allow 3 /app\n..."     a line for each grant: kind, rights, path; in order
  *                                              of path, allow before deny
  *
