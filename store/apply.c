@@ -98,6 +98,15 @@ static void command_apply(struct store *s, const struct apply_context *context,
     }
 }
 
+/* Which quota was in the way, whatever the command. The reply outlives what is set of it. */
+static void refusal_copy(struct store *s, struct reply *reply)
+{
+    if (reply->outcome == OUTCOME_QUOTA) {
+        reply->refusal = s->refusal;
+        reply->refusal.subject = arena_copy(&s->arena, s->refusal.subject);
+    }
+}
+
 static void reply_remember(struct store *s, const struct command *c, const struct reply *reply)
 {
     buf_clear(&s->scratch);
@@ -132,6 +141,7 @@ void store_apply(struct store *s, const struct apply_context *context, const str
 
     if (!answer_early(s, c, reply)) {
         command_apply(s, context, c, reply);
+        refusal_copy(s, reply);
         reply->revision = s->revision;
         reply->index = context->index;
         reply_remember(s, c, reply);

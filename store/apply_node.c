@@ -43,7 +43,7 @@ static enum outcome list_intern(struct store *s, const struct op *op, uint32_t *
     return *acl == ACL_ID_NONE ? OUTCOME_LIMIT : OUTCOME_OK;
 }
 
-/* What was refused goes into the reply of the command (store/apply_txn.c). */
+/* What was refused goes into the reply of the command (store/apply.c). */
 static enum outcome quota_outcome(bool fits)
 {
     return fits ? OUTCOME_OK : OUTCOME_QUOTA;

@@ -41,13 +41,6 @@ static void results_fail(struct op_result *results, const struct op *ops, uint32
     }
 }
 
-/* Which quota it was; the reply outlives it. */
-static void refusal_copy(struct store *s, struct reply *reply)
-{
-    reply->refusal = s->refusal;
-    reply->refusal.subject = arena_copy(&s->arena, s->refusal.subject);
-}
-
 static void branch_apply(struct store *s, const struct op *ops, uint32_t count,
                          struct reply *reply)
 {
@@ -62,9 +55,6 @@ static void branch_apply(struct store *s, const struct op *ops, uint32_t count,
             edit_rollback(s);
             reply->outcome = (uint8_t)outcome;
             reply->failed_op = i;
-            if (outcome == OUTCOME_QUOTA) {
-                refusal_copy(s, reply);
-            }
             results_fail(results, ops, count, i, outcome);
             return;
         }
