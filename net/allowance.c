@@ -198,9 +198,13 @@ bool allowance_watch(struct allowances *a, struct allowance_hold *h, struct slic
 
 void allowance_unwatch(struct allowance_hold *h)
 {
-    if (h->of != NULL && h->watches > 0) { /* else it began while nothing was counted */
-        h->watches--;
-        h->of->watches--;
+    if (h->of == NULL || h->watches == 0) {
+        return; /* it began while nothing was counted */
+    }
+    h->watches--;
+    h->of->watches--;
+    if (h->watches == 0 && !h->is_connection) {
+        h->of = NULL; /* who holds nothing may be forgotten */
     }
 }
 
