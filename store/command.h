@@ -220,11 +220,15 @@ struct command_recipe {
     uint8_t recipe; /* enum recipe_type */
     uint8_t action; /* enum recipe_action */
     uint8_t flags;  /* enum recipe_flags */
+    uint8_t policy; /* of elections: enum election_policy (recipes/record.h) */
     uint64_t lease;
     struct slice owner; /* the line of execution within the lease; may be empty */
-    struct slice value; /* ASK_RELEASE: who asks, unless users are asked for */
-    struct slice label;
-    uint64_t number;
+    struct slice value; /* ASK_RELEASE: who asks, unless users are asked for; of a candidate */
+    struct slice label; /* of a candidate; CONFIGURE: that of those who may lead */
+    uint32_t priority;  /* of a candidate */
+    uint64_t number;    /* likewise; how much is added to a counter */
+    uint64_t low;       /* bounds of a counter */
+    uint64_t high;
     uint64_t wait_ms; /* ACQUIRE: how long to wait at most; 0 = as long as it takes */
     uint64_t hold_ms; /* ACQUIRE, EXTEND: how long to hold at most; 0 = as long as the lease */
     const struct guard *guards; /* all must hold */

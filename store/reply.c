@@ -5,7 +5,8 @@
  *           | bits & 16: recipe | u32 results | results
  *   lease   u64 id | u64 ttl_ms | u64 generation | u64 removed | bytes secret
  *   refusal u8 bound | bytes subject | u64 used | u64 wanted | u64 limit
- *   recipe  u32 places | u32 cycle | u32 cycle length | bytes text | places | waits of the cycle
+ *   recipe  u32 places | u32 cycle | u32 cycle length | bytes text | u64 number | u64 before
+ *           | places | waits of the cycle
  *   place   bytes path | u64 revision | u8 held | u32 count | u64 epoch | u64 position
  *   wait    u64 lease | bytes owner | bytes path | u8 mode | u64 lease | bytes owner | u8 holds
  *           | u8 mode
@@ -161,6 +162,8 @@ static void recipe_result_encode(struct buf *b, const struct recipe_result *r)
     pack_u32(b, r->cycle_count);
     pack_u32(b, r->cycle_length);
     pack_bytes(b, r->text);
+    pack_u64(b, r->number);
+    pack_u64(b, r->before);
     for (uint32_t i = 0; i < r->place_count; i++) {
         const struct recipe_place_result *p = &r->places[i];
         pack_bytes(b, p->path);
@@ -295,6 +298,8 @@ static void recipe_result_decode(struct unpack *u, struct recipe_result *r, stru
     r->cycle_count = unpack_u32(u);
     r->cycle_length = unpack_u32(u);
     r->text = unpack_bytes(u);
+    r->number = unpack_u64(u);
+    r->before = unpack_u64(u);
     uint64_t needed = (uint64_t)r->place_count * PLACE_BYTES_MIN +
                       (uint64_t)r->cycle_count * WAIT_BYTES_MIN;
     if (u->failed || needed > u->rest.size) {

@@ -54,6 +54,8 @@ struct recipe_result {
     const struct recipe_wait *cycle; /* OUTCOME_DEADLOCK */
     uint32_t cycle_count;
     uint32_t cycle_length; /* of which the first are told */
+    uint64_t number;       /* of a counter: its value, now and before */
+    uint64_t before;
 };
 
 struct reply {

@@ -389,7 +389,8 @@ enum outcome recipe_check(const struct command_recipe *r, struct errmsg *err)
     if (!utf8_is_valid(r->owner) || !utf8_is_valid(r->value)) {
         return refuse(err, "owner", "not valid UTF-8");
     }
-    if (r->label.size > 0 || r->number != 0 ||
+    bool is_lock = (r->policy | r->priority | r->number | r->low | r->high) == 0;
+    if (!is_lock || r->label.size > 0 ||
         (r->value.size > 0 && r->action != RECIPE_ASK_RELEASE)) {
         return refuse(err, "recipe", "a field that this action does not take");
     }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cmd/coordctl/base64.h"
+#include "base/base64.h"
 #include "cmd/coordctl/ctl.h"
 
 #define PATH_SHOWN_BYTES 200

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/arena.h"
-#include "cmd/coordctl/base64.h"
+#include "base/base64.h"
 #include "cmd/coordctl/event.h"
 
 /* One string of an environment may have 128 KiB on Linux; base64 makes 4 of 3. */

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/buf.h"
-#include "cmd/coordctl/base64.h"
 #include "cmd/coordctl/ctl.h"
 #include "cmd/coordctl/values.h"
 

@@ -237,6 +237,22 @@ bool answer_write_prepare(struct grpc_call *call, const Coord__V1__RequestHeader
     return true;
 }
 
+const struct guard *answer_guards(struct grpc_call *call, Coord__V1__LockGrant *const *grants,
+                                  size_t count)
+{
+    struct guard *guards = grpc_call_scratch(call, count * sizeof *guards);
+    for (size_t i = 0; i < count; i++) {
+        guards[i] = (struct guard){
+            .target = GUARD_GRANT,
+            .relation = GUARD_EQUAL,
+            .space = SPACE_NODES,
+            .path = slice_str(grants[i]->path),
+            .number = grants[i]->revision,
+        };
+    }
+    return guards;
+}
+
 void answer_propose(struct grpc_call *call, const struct command *c,
                     void (*written)(struct grpc_call *call, const struct reply *reply))
 {

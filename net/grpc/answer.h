@@ -39,6 +39,10 @@ bool answer_write_prepare(struct grpc_call *call, const Coord__V1__RequestHeader
 /* For what is neither. */
 bool answer_session(struct grpc_call *call, const Coord__V1__RequestHeader *header);
 
+/* Grants that must be held for a write, as the store wants them; gone when the handler returns. */
+const struct guard *answer_guards(struct grpc_call *call, Coord__V1__LockGrant *const *grants,
+                                  size_t count);
+
 /* Proposes the command if its fields and limits are in order, else refuses the call. */
 void answer_propose(struct grpc_call *call, const struct command *c,
                     void (*written)(struct grpc_call *call, const struct reply *reply));

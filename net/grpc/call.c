@@ -81,6 +81,7 @@ static void call_free(struct grpc_call *call)
     buf_close(&call->path);
     buf_close(&call->identities);
     buf_close(&call->authorization);
+    buf_close(&call->detail);
     buf_close(&call->facts);
     mem_free(call);
 }
@@ -302,6 +303,7 @@ void grpc_call_closed(struct grpc_call *call)
     buf_reuse(&call->identities);
     password_wipe(call->authorization.data, call->authorization.size);
     buf_reuse(&call->authorization);
+    buf_reuse(&call->detail);
     buf_reuse(&call->facts);
     if (shared->pool_count < CALLS_POOLED_MAX) {
         list_push_back(&shared->pool, &call->link);

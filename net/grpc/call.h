@@ -107,7 +107,7 @@ enum grpc_call_state {
     GRPC_CALL_FINISHED,
 };
 
-#define GRPC_TRAILERS_MAX 8
+#define GRPC_TRAILERS_MAX 9
 
 struct grpc_call {
     struct http2_stream stream;
@@ -141,6 +141,8 @@ struct grpc_call {
     struct buf path;          /* of a request with the node, for the reply's error text */
     struct buf identities;    /* with those of its metadata; empty: the connection's */
     struct buf authorization; /* of its metadata */
+    struct buf detail;        /* a message that says more of a refusal, as a trailer has it */
+    const char *detail_name;  /* of the trailer; static memory */
     struct buf facts;         /* for the audit log, net/grpc/audit.h */
     const struct reply *reply; /* while `written` runs */
     struct login login;       /* of `authorization`, then of the method */
@@ -221,6 +223,9 @@ void grpc_call_refuse_login(struct grpc_call *call, enum login_result result);
  * reply would have carried in its header. */
 void grpc_call_refuse(struct grpc_call *call, enum outcome outcome, uint64_t revision,
                       const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* A message that says more of the refusal that follows, as programs need it: the trailer `name`,
+ * static memory, which ends in "-bin". It should be small. */
+void grpc_call_detail(struct grpc_call *call, const char *name, const ProtobufCMessage *message);
 /* So much is waiting to be sent that a handler must not add to it: it goes on in `drained`. */
 bool grpc_call_is_full(struct grpc_call *call);
 /* The handler of a stream works on so many messages that it takes no further one. The others

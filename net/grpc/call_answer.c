@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/base64.h"
 #include "base/mem.h"
 #include "net/grpc/audit.h"
 #include "net/grpc/call_internal.h"
@@ -107,6 +108,20 @@ void grpc_call_fail(struct grpc_call *call, enum grpc_code code, const char *for
     grpc_call_finished(call, code);
 }
 
+void grpc_call_detail(struct grpc_call *call, const char *name, const ProtobufCMessage *message)
+{
+    struct buf packed = {0};
+    (void)protobuf_c_message_pack(
+        message, buf_extend(&packed, protobuf_c_message_get_packed_size(message)));
+    buf_clear(&call->detail);
+    base64_encode(&call->detail, buf_slice(&packed));
+    while (call->detail.size > 0 && call->detail.data[call->detail.size - 1] == '=') {
+        call->detail.size--; /* gRPC wants no padding */
+    }
+    call->detail_name = name;
+    buf_close(&packed);
+}
+
 void grpc_call_refuse(struct grpc_call *call, enum outcome outcome, uint64_t revision,
                       const char *format, ...)
 {
@@ -140,6 +155,9 @@ void grpc_call_refuse(struct grpc_call *call, enum outcome outcome, uint64_t rev
     trailer_add(call, &count, "coord-term",
                 slice_make(text + revision_end, call->text.size - revision_end), true);
     trailer_add(call, &count, "coord-node", slice_str(node_name(node)), false);
+    if (call->detail.size > 0) {
+        trailer_add(call, &count, call->detail_name, buf_slice(&call->detail), true);
+    }
     trailers_send(call, count);
     grpc_call_finished(call, code);
 }

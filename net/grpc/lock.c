@@ -2,7 +2,6 @@
  * machine (COMMAND_RECIPE), or reads what its nodes say (recipes/record.h). */
 #include "net/grpc/lock.h"
 
-#include "coord/v1/lock.pb-c.h"
 #include "net/grpc/answer.h"
 #include "net/grpc/wire.h"
 #include "recipes/record.h"
@@ -94,6 +93,8 @@ static void ask_release_call(struct grpc_call *call, const ProtobufCMessage *mes
         .value = slice_str(r->who),
         .targets = &target,
         .target_count = 1,
+        .guards = answer_guards(call, r->guards, r->n_guards),
+        .guard_count = (uint32_t)r->n_guards,
     };
     answer_propose(call, &c, changed);
 }
@@ -103,7 +104,7 @@ static void ask_release_call(struct grpc_call *call, const ProtobufCMessage *mes
 /* Field numbers of the reply that is written piece by piece. */
 enum { GET_REPLY_ENTRIES = 3, GET_REPLY_NEXT = 4 };
 
-static Coord__V1__LockMode mode_of(uint8_t mode)
+Coord__V1__LockMode lock_mode_to(uint8_t mode)
 {
     return mode == LOCK_READ      ? COORD__V1__LOCK_MODE__READ_LOCK
            : mode == LOCK_PERMITS ? COORD__V1__LOCK_MODE__PERMITS_LOCK
@@ -125,7 +126,7 @@ static void append_entry(struct grpc_call *call, struct buf *out, const struct q
     grant.revision = e->stat.create_revision;
     entry.grant = &grant;
     entry.held = record.state == ENTRY_HELD;
-    entry.mode = mode_of(record.mode);
+    entry.mode = lock_mode_to(record.mode);
     entry.permits = record.permits;
     entry.count = record.count;
     entry.epoch = record.epoch;

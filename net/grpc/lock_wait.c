@@ -11,15 +11,17 @@
  * While it waits there is one watch, of one entry: the parts of a multi-lock are granted in one
  * revision. The watch begins behind the revision of the reply, so nothing is missed in between. */
 #include "base/mem.h"
-#include "coord/v1/lock.pb-c.h"
 #include "net/grpc/answer.h"
 #include "net/grpc/lock.h"
-#include "recipes/record.h"
+#include "recipes/lock.h"
 #include "store/store.h"
 #include "watch/watch.h"
 
 /* For what goes on without a call. */
 #define DETACHED_MS 60000
+
+/* Of a cycle, in a trailer: clients refuse lists of headers that are too long. */
+#define DEADLOCK_BYTES_MAX 3072
 
 enum wait_stage { WAIT_PROPOSED, WAIT_WAITING };
 
@@ -257,12 +259,45 @@ static void wait_begin(struct lock_wait *w, uint64_t from_revision)
 
 /* ---- the command -------------------------------------------------------------------------- */
 
+/* What a program needs to know of a deadlock; so much of it as trailers should hold. */
+static void tell_cycle(struct grpc_call *call, const struct recipe_result *result)
+{
+    Coord__V1__LockDeadlock message;
+    coord__v1__lock_deadlock__init(&message);
+    Coord__V1__LockWait *waits = grpc_call_scratch(call, result->cycle_count * sizeof *waits);
+    Coord__V1__LockWait **list = grpc_call_scratch(call, result->cycle_count * sizeof(void *));
+    size_t bytes = 0;
+    message.cycle = list;
+    message.length = result->cycle_length;
+    for (uint32_t i = 0; i < result->cycle_count; i++) {
+        const struct recipe_wait *from = &result->cycle[i];
+        coord__v1__lock_wait__init(&waits[i]);
+        waits[i].lease = from->lease;
+        waits[i].owner = answer_copy(call, from->owner);
+        waits[i].path = answer_copy(call, from->path);
+        waits[i].mode = lock_mode_to(from->mode);
+        waits[i].blocker_lease = from->blocker_lease;
+        waits[i].blocker_owner = answer_copy(call, from->blocker_owner);
+        waits[i].blocker_holds = from->blocker_holds;
+        waits[i].blocker_mode = lock_mode_to(from->blocker_mode);
+        bytes += protobuf_c_message_get_packed_size(&waits[i].base);
+        if (bytes > DEADLOCK_BYTES_MAX) {
+            break;
+        }
+        list[message.n_cycle++] = &waits[i];
+    }
+    grpc_call_detail(call, "coord-deadlock-bin", &message.base);
+}
+
 static void refuse(struct lock_wait *w, const struct reply *reply)
 {
     struct grpc_call *call = w->call;
     struct slice text = reply->has_recipe ? reply->recipe.text : slice_make(NULL, 0);
     call->data = NULL;
     w->call = NULL;
+    if (reply->has_recipe && reply->recipe.cycle_count > 0) {
+        tell_cycle(call, &reply->recipe);
+    }
     if (text.size == 0) {
         answer_refuse(call, buf_slice(&w->paths), reply->outcome, reply->revision);
     } else {
@@ -366,17 +401,7 @@ static void targets_fill(struct grpc_call *call, const Coord__V1__LockAcquireReq
     }
     r->targets = targets;
     r->target_count = (uint32_t)count;
-    struct guard *guards = grpc_call_scratch(call, request->n_guards * sizeof *guards);
-    for (size_t i = 0; i < request->n_guards; i++) {
-        guards[i] = (struct guard){
-            .target = GUARD_GRANT,
-            .relation = GUARD_EQUAL,
-            .space = SPACE_NODES,
-            .path = slice_str(request->guards[i]->path),
-            .number = request->guards[i]->revision,
-        };
-    }
-    r->guards = guards;
+    r->guards = answer_guards(call, request->guards, request->n_guards);
     r->guard_count = (uint32_t)request->n_guards;
 }
 

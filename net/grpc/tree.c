@@ -62,13 +62,16 @@ const char *tree_own(const struct grpc_call *call, struct op *create)
 
 /* Proposes one operation; its path, and its lease in call->word, are kept for the error text. */
 static void op_propose(struct grpc_call *call, const Coord__V1__RequestHeader *header,
-                       struct op *op,
+                       struct op *op, Coord__V1__LockGrant *const *guards, size_t guard_count,
                        void (*written)(struct grpc_call *call, const struct reply *reply))
 {
     struct errmsg err;
     struct command c = {
         .type = COMMAND_TXN,
-        .txn = {.then_ops = op, .then_count = 1},
+        .txn = {.guards = answer_guards(call, guards, guard_count),
+                .guard_count = (uint32_t)guard_count,
+                .then_ops = op,
+                .then_count = 1},
     };
     if (!answer_write_prepare(call, header, &c)) {
         return;
@@ -142,7 +145,8 @@ static void create_call(struct grpc_call *call, const ProtobufCMessage *message)
     if (request->n_acl > 0) {
         op.acl = tree_acl(call, request->acl, request->n_acl);
     }
-    op_propose(call, request->header, &op, create_written);
+    op_propose(call, request->header, &op, request->guards, request->n_guards,
+               create_written);
 }
 
 static void set_written(struct grpc_call *call, const struct reply *reply)
@@ -173,7 +177,8 @@ static void set_call(struct grpc_call *call, const ProtobufCMessage *message)
         version_refuse(call);
         return;
     }
-    op_propose(call, request->header, &op, set_written);
+    op_propose(call, request->header, &op, request->guards, request->n_guards,
+               set_written);
 }
 
 static void set_acl_written(struct grpc_call *call, const struct reply *reply)
@@ -204,7 +209,8 @@ static void set_acl_call(struct grpc_call *call, const ProtobufCMessage *message
         version_refuse(call);
         return;
     }
-    op_propose(call, request->header, &op, set_acl_written);
+    op_propose(call, request->header, &op, request->guards, request->n_guards,
+               set_acl_written);
 }
 
 static void delete_written(struct grpc_call *call, const struct reply *reply)
@@ -236,7 +242,8 @@ static void delete_call(struct grpc_call *call, const ProtobufCMessage *message)
         version_refuse(call);
         return;
     }
-    op_propose(call, request->header, &op, delete_written);
+    op_propose(call, request->header, &op, request->guards, request->n_guards,
+               delete_written);
 }
 
 /* ---- reads ------------------------------------------------------------------------------- */

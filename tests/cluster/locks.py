@@ -1,69 +1,13 @@
 #!/usr/bin/env python3
-"""Locks of a real cluster, through coord.v1.Lock: curl is the client, protoc speaks the messages."""
-import os
-import struct
-import subprocess
-
+"""Locks of a real cluster, through coord.v1.Lock."""
 from harness import Cluster, ctl_ok, expect, main, until
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-def protoc(mode, message, data):
-    files = [f for f in os.listdir(os.path.join(ROOT, "proto/coord/v1")) if f.endswith(".proto")]
-    done = subprocess.run(["protoc", "--proto_path=" + os.path.join(ROOT, "proto"),
-                           "--%s=coord.v1.%s" % (mode, message)] + ["coord/v1/" + f for f in files],
-                          input=data, stdout=subprocess.PIPE, check=True)
-    return done.stdout
-
-
-class Call:
-    """A unary call under way; the request is in protobuf's text format."""
-
-    def __init__(self, node, method, request_type, request, reply_type):
-        body = protoc("encode", request_type, request.encode())
-        self.reply_type = reply_type
-        self.process = subprocess.Popen(
-            ["curl", "-s", "--http2-prior-knowledge", "-D", "/dev/stderr", "-H", "te: trailers",
-             "-H", "content-type: application/grpc", "--data-binary", "@-",
-             "http://%s/coord.v1.%s" % (node.endpoint, method)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.process.stdin.write(b"\0" + struct.pack(">I", len(body)) + body)
-        self.process.stdin.close()
-        self.process.stdin = None
-
-    def is_open(self):
-        return self.process.poll() is None
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def end(self, seconds=20):
-        """(status, outcome, message or text of the reply)"""
-        out, err = self.process.communicate(timeout=seconds * float(os.environ.get("PATIENCE", "1")))
-        headers = dict(line.split(": ", 1) for line in err.decode().splitlines() if ": " in line)
-        status = int(headers.get("grpc-status", "-1").strip())
-        if status != 0:
-            return status, headers.get("coord-outcome", "").strip(), headers.get("grpc-message", "").strip()
-        text = protoc("decode", self.reply_type, out[5:]).decode()
-        return 0, "OK", text
-
-
-def lease(node, ttl_ms=60000):
-    status, _, text = Call(node, "Lease/Grant", "LeaseGrantRequest", "ttl_ms: %d" % ttl_ms, "LeaseGrantReply").end()
-    expect(status == 0, text)
-    return int(next(line for line in text.splitlines() if line.startswith("id: "))[4:])
+from rpc import Call, field, lease
 
 
 def acquire(node, lease_id, paths, more=""):
     targets = " ".join('targets { path: "%s" }' % p for p in paths.split())
     return Call(node, "Lock/Acquire", "LockAcquireRequest", "%s lease: %d %s" % (targets, lease_id, more),
                 "LockAcquireReply")
-
-
-def field(text, name):
-    return next(line.split(": ", 1)[1].strip('"') for line in text.splitlines() if line.strip().startswith(name + ": "))
 
 
 def held(call):
@@ -107,9 +51,13 @@ def test_a_deadlock_is_refused_and_named(scratch):
     entry, _ = held(acquire(b, two, "/y"))
     waiting = acquire(a, one, "/y")
     until(lambda: queue(a, "/y") == 2, "one waits")
-    status, outcome, text = acquire(b, two, "/x").end()
+    refused = acquire(b, two, "/x")
+    status, outcome, text = refused.end()
     expect((status, outcome) == (10, "DEADLOCK"), (status, outcome, text))
     expect("/x" in text and "/y" in text, text)
+    cycle = refused.detail("coord-deadlock-bin", "LockDeadlock")
+    expect("length: 2" in cycle and cycle.count("cycle {") == 2, cycle)
+    expect(cycle.index("lease: %d" % two) < cycle.index("lease: %d" % one), "begins with who was refused: " + cycle)
     release(b, entry)
     held(waiting)
 
@@ -144,6 +92,35 @@ def test_a_wait_survives_another_leader(scratch):
     expect(waiting.is_open(), "it still waits")
     release(stays[0], entry)
     expect(held(waiting)[1] > epoch, "a later epoch")
+
+
+def guarded(node, method, request, guard):
+    text = '%s guards { path: "%s" revision: %d }' % (request, *guard)
+    status, outcome, text = Call(node, "Tree/" + method, method + "Request", text, method + "Reply").end()
+    return outcome if status != 0 else "OK"
+
+
+def test_writes_of_a_holder_that_lost_its_lock_are_refused(scratch):
+    a, b, c = Cluster(scratch).start().nodes
+    one, two = lease(a), lease(b)
+    entry, epoch = held(acquire(a, one, "/l"))  # made and granted at once: the same revision
+    waiting = acquire(b, two, "/l")
+    until(lambda: queue(a, "/l") == 2, "the second waits")
+    guard = entry, epoch
+    writes = [("Create", 'path: "/new"'), ("Set", 'path: "/a" data: "1"'), ("SetAcl", 'path: "/a" acl { permissions: 31 scheme: "world" id: "anyone" }'),
+              ("Delete", 'path: "/new"')]
+    ctl_ok(a, "create", "/a", "0")
+    for method, request in writes:
+        outcome = guarded(b, method, request, guard)
+        expect(outcome == "OK", "%s of the holder: %s" % (method, outcome))
+    ctl_ok(a, "create", "/new", "0")
+    release(c, entry)
+    next_entry, _ = held(waiting)
+    for method, request in [("Create", 'path: "/newer"')] + writes[1:]:
+        outcome = guarded(b, method, request, guard)
+        expect(outcome == "GUARD_STALE", "%s of who held it: %s" % (method, outcome))
+    expect(ctl_ok(a, "get", "/new").strip() == b"0" and ctl_ok(a, "get", "/a").strip() == b"1", "nothing was written")
+    expect(guarded(b, "Set", 'path: "/a"', (next_entry, 0)) == "BAD_ARGUMENTS", "a guard says which grant")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-/* Base64 (RFC 4648, section 4, with padding): bytes that are not UTF-8, inside JSON. */
-#ifndef CMD_COORDCTL_BASE64_H
-#define CMD_COORDCTL_BASE64_H
+/* Base64 (RFC 4648, section 4, with padding): bytes inside texts. */
+#ifndef BASE_BASE64_H
+#define BASE_BASE64_H
 
 #include <stdbool.h>
 
