@@ -83,7 +83,7 @@ CFLAGS_ALL   := $(OPT) $(WARN) $(WERROR) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL  := $(OPT) $(LDFLAGS)
 
 # --- what there is --------------------------------------------------------------------------
-MODULES  := base lease recipes store watch raft net client cmd/coordctl/load
+MODULES  := base lease plan recipes store watch raft net client cmd/coordctl/load
 PROGRAMS := $(patsubst cmd/%/main.c,%,$(wildcard cmd/*/main.c))
 src  = $(shell find $(1) -name '*.c' 2>/dev/null | LC_ALL=C sort)
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -98,7 +98,7 @@ LIB_OBJ   := $(call objs,$(call src,base client) $(wildcard net/http2.c net/grpc
 # The number grows with whatever a program that was linked before cannot live with.
 SONAME    := libcoord.so.0
 SHARED    := $(if $(filter release debug,$(VARIANT)),$(BUILD)/$(SONAME))
-PURE_OBJ  := $(call objs,$(call src,store lease recipes))
+PURE_OBJ  := $(call objs,$(call src,store lease plan recipes))
 UNIT      := $(patsubst %.c,$(BUILD)/%,$(call src,tests/unit))
 FUZZ      := $(patsubst %.c,$(BUILD)/%,$(if $(TARGETS),$(TARGETS:%=tests/fuzz/fuzz_%.c),$(call src,tests/fuzz)))
 BENCH     := $(patsubst %.c,$(BUILD)/%,$(call src,tests/bench))
