@@ -2,8 +2,9 @@
  * where one may go. For plan/ only.
  *
  * Loads are counted in units, scaled so that all together fit 34 bits; the sum of weights, which
- * are below 2^20, fits 30 with at most 1,024 nodes: so products fit 64. Loads follow the steps; what is used of a capacity only
- * grows: a copy that leaves frees its room when it has gone, and that is after the plan.
+ * are below 2^20, fits 30 with at most 1,024 nodes: so products fit 64. Loads follow the steps;
+ * what is used of a capacity only grows: a copy that leaves frees its room when it has gone, and
+ * that is after the plan.
  *
  * To add a rule: a check in may_hold, a counter in struct plan_gap. Pure. */
 #ifndef PLAN_PLACE_H

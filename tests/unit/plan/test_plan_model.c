@@ -1,7 +1,7 @@
 /* The planner over 10,000 random clusters: zones, tags, pins, weights, capacities, nodes that are
  * lost, join and drain. Whatever it plans is carried out on a naive copy and looked at from
  * outside: no rule may be broken by a step, each gap must be one (no node would have done), and
- * nothing may move without a reason. PLAN_CLUSTERS sets how many, PLAN_SEED with which it begins. */
+ * nothing may move without a reason. PLAN_CLUSTERS sets how many, PLAN_SEED the first seed. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
