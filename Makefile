@@ -23,6 +23,7 @@ endif
 PKG_CONFIG   ?= pkg-config
 INSTALL_DEPS := cmd/coordd/packaging/install-deps.sh
 PKGS         := libuv sqlite3 jansson libnghttp2 libprotobuf-c libssl libcrypto
+CTL_PKGS     := libedit
 TEST_PKGS    := check
 
 OPT_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
@@ -45,7 +46,7 @@ endif
 SELF_SUFFICIENT := deps run test unit sim mutants cluster faults compat bench bench-peers bench-growth fuzz cov lint format clean help
 ifneq ($(filter-out $(SELF_SUFFICIENT),$(or $(MAKECMDGOALS),all)),)
 $(if $(shell command -v $(PKG_CONFIG)),,$(error no $(PKG_CONFIG) -- run 'make deps', or see docs/building.md))
-MISSING := $(shell $(PKG_CONFIG) --print-errors --exists $(PKGS) $(TEST_PKGS) 2>&1)
+MISSING := $(shell $(PKG_CONFIG) --print-errors --exists $(PKGS) $(CTL_PKGS) $(TEST_PKGS) 2>&1)
 $(if $(MISSING),$(error $(MISSING) -- run 'make deps', or see docs/building.md))
 HASH := \#
 # Asked twice, of pkg-config and of the header the compiler sees, as these can differ.
@@ -60,10 +61,12 @@ acknowledged writes, and other versions change who owns the memory handed over, 
 will do. Run 'make deps' to install the right one, or see docs/building.md)
 endif
 endif
-PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags raft $(PKGS) $(TEST_PKGS) 2>/dev/null)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags raft $(PKGS) $(CTL_PKGS) $(TEST_PKGS) 2>/dev/null)
 # libraft is named as a file, so that its code and not its soname ends up in coordd.
 RAFT_LIBS  := $(shell $(PKG_CONFIG) --libs-only-L raft 2>/dev/null) -l:libraft.a
 PKG_LIBS   := $(RAFT_LIBS) $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) -lpthread -lm
+# What a program is linked with besides.
+LIBS_coordctl := $(shell $(PKG_CONFIG) --libs $(CTL_PKGS) 2>/dev/null)
 TEST_LIBS  := $(shell $(PKG_CONFIG) --libs $(TEST_PKGS) 2>/dev/null)
 
 # --- flags ----------------------------------------------------------------------------------
@@ -83,7 +86,7 @@ CFLAGS_ALL   := $(OPT) $(WARN) $(WERROR) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL  := $(OPT) $(LDFLAGS)
 
 # --- what there is --------------------------------------------------------------------------
-MODULES  := base lease plan recipes store watch raft net client cmd/coordctl/load
+MODULES  := base lease plan recipes store watch raft net client cmd/coordctl/load cmd/coordctl/text
 PROGRAMS := $(patsubst cmd/%/main.c,%,$(wildcard cmd/*/main.c))
 src  = $(shell find $(1) -name '*.c' 2>/dev/null | LC_ALL=C sort)
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -184,7 +187,7 @@ $(BUILD)/$(SONAME): $(patsubst $(BUILD)/%,$(BUILD)/pic/%,$(CLIENT_OBJ)) $(BUILD)
 define program
 $(BUILD)/$(1): $(filter-out $(CORE_OBJ),$(call objs,$(call src,cmd/$(1)))) $(CORE)
 	@echo "  LINK  $$@"
-	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(PKG_LIBS)
+	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(PKG_LIBS) $$(LIBS_$(1))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 

@@ -211,6 +211,14 @@ const struct command commands[] = {
      "SCHEME and ID: user:NAME, world:anyone, ip:ADDRESS[/BITS], digest:NAME:HASH, x509:SUBJECT,\n"
      "auth: (whatever we have proved to be). --version is that of the list.\n"
      "  coordctl acl set /app/config read:world:anyone all:user:web\n"},
+    {"shell", ctl_shell, 0, 0, BEHIND_NOTHING, "", "shell",
+     "type commands one after the other",
+     "With history, and completion by Tab. cd PATH, pwd, and paths may be relative; cd - goes\n"
+     "back. Options given here hold for all commands. What stands behind | goes to a program of\n"
+     "this machine, and behind > into a file. exit or Ctrl-D ends it, Ctrl-C what is running.\n"
+     "Lines may come from standard input, too; the exit code is that of the last one.\n"
+     "  coordctl shell --endpoints 10.0.0.2:7400\n"
+     "  printf 'cd /app\\nls\\n' | coordctl shell\n"},
     {"sync", ctl_sync, 0, 0, BEHIND_NOTHING, "", "sync",
      "wait until the member spoken to is up to date",
      "  coordctl sync --endpoints 10.0.0.2:7400\n"},
@@ -314,6 +322,24 @@ const struct command *command_find(const char *name, const char *verb)
         }
     }
     return NULL;
+}
+
+bool command_word_is(const struct command *c, size_t index, const char *what)
+{
+    const char *at = c->usage + strlen(c->name);
+    for (size_t i = 0; *at != '\0'; i++) {
+        at += strspn(at, " [");
+        size_t size = strcspn(at, " ]");
+        if (at[0] == '-' || size == 0) {
+            return false;
+        }
+        if (i == index) {
+            return strlen(what) == size && memcmp(at, what, size) == 0;
+        }
+        at += size;
+        at += strspn(at, "]");
+    }
+    return false;
 }
 
 static bool has_noun(const struct command *c, const char *noun)

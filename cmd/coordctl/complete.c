@@ -5,13 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/coordctl/complete.h"
 #include "cmd/coordctl/options.h"
+#include "cmd/coordctl/text/path.h"
 #include "coord/v1/tree.pb-c.h"
 
 #define COMPLETE_TIMEOUT_MS 1000
 #define COMPLETE_PATHS_MAX  1000
 
 struct completion {
+    complete_fn found;
+    void *context;
+    const char *where; /* what paths may be relative to; NULL: they are not */
     struct ctl ctl; /* with the common options of the line, which say where to ask */
     const char *noun;
     bool wants_help;               /* the words behind "help" are a command's */
@@ -20,10 +25,11 @@ struct completion {
     size_t words;                  /* of the command behind its name, the last not counted */
 };
 
-static void offer(const char *begin, const char *word, const char *what)
+static void offer(const struct completion *c, const char *begin, const char *word,
+                  const char *what)
 {
     if (strncmp(word, begin, strlen(begin)) == 0) {
-        printf("%s\t%s\n", word, what);
+        c->found(c->context, word, what);
     }
 }
 
@@ -97,12 +103,12 @@ static void offer_commands(const struct completion *c, const char *begin)
         bool has_verb = commands[i].name[size] == ' ';
         snprintf(name, sizeof name, "%.*s", (int)size, commands[i].name);
         if (!has_verb || strncmp(last, name, size) != 0 || last[size] != ' ') {
-            offer(begin, name, has_verb ? "" : commands[i].help);
+            offer(c, begin, name, has_verb ? "" : commands[i].help);
         }
         last = commands[i].name;
     }
     if (!c->wants_help) {
-        offer(begin, "help", "explain");
+        offer(c, begin, "help", "explain");
     }
 }
 
@@ -111,7 +117,7 @@ static void offer_verbs(const struct completion *c, const char *begin)
     size_t size = strlen(c->noun);
     for (size_t i = 0; i < command_count; i++) {
         if (strncmp(commands[i].name, c->noun, size) == 0 && commands[i].name[size] == ' ') {
-            offer(begin, commands[i].name + size + 1, commands[i].help);
+            offer(c, begin, commands[i].name + size + 1, commands[i].help);
         }
     }
 }
@@ -123,61 +129,80 @@ static void offer_options(const struct completion *c, const char *begin)
         if (c->ctl.command != NULL ? option_is_of(o, c->ctl.command) : o->is_common) {
             char word[64];
             snprintf(word, sizeof word, "--%s", o->name);
-            offer(begin, word, o->help);
+            offer(c, begin, word, o->help);
         }
     }
 }
 
-/* `prefix` stands before the value in the same word: "--output=". */
-static void offer_values(const struct option *o, const char *prefix, const char *begin)
+/* Nodes whose path begins like this, of one parent. Where paths may be relative, a slash tells
+ * that there is more below. */
+static void offer_paths(struct completion *c, const char *begin)
 {
+    const char *slash = strrchr(begin, '/');
+    size_t size = slash != NULL ? (size_t)(slash - begin) + 1 : 0;
+    struct buf typed = {0};
+    struct buf parent = {0};
+    struct coord_error error;
+    ProtobufCMessage *page;
+    c->ctl.options.timeout_ms = COMPLETE_TIMEOUT_MS;
+    if ((c->where == NULL && begin[0] != '/') ||
+        coord_open(&c->ctl.options, &c->ctl.client, &error) != COORD_OK) {
+        return;
+    }
+    buf_append(&typed, begin, size);
+    buf_append(&typed, "", 1);
+    path_resolve(&parent, c->where != NULL ? c->where : "/", (const char *)typed.data);
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__ListRequest request = COORD__V1__LIST_REQUEST__INIT;
+    request.header = &header;
+    request.path = (char *)parent.data;
+    request.limit = COMPLETE_PATHS_MAX;
+    request.with_stat = c->where != NULL;
+    enum coord_code code =
+        client_call(c->ctl.client, CLIENT_LIST, &request.base, &header, &page, &error);
+    if (code == COORD_OK) {
+        const Coord__V1__ListReply *reply = (const Coord__V1__ListReply *)page;
+        for (size_t i = 0; i < reply->n_entries; i++) {
+            const Coord__V1__ListEntry *e = reply->entries[i];
+            const char *name = strrchr(e->path, '/');
+            bool has_more = e->stat != NULL && e->stat->child_count > 0;
+            buf_clear(&typed);
+            buf_append(&typed, begin, size);
+            buf_append_str(&typed, name != NULL ? name + 1 : e->path);
+            buf_append_str(&typed, has_more ? "/" : "");
+            buf_append(&typed, "", 1);
+            offer(c, begin, (const char *)typed.data, "");
+        }
+        client_reply_free(page);
+    }
+    buf_close(&typed);
+    buf_close(&parent);
+    coord_close(c->ctl.client);
+}
+
+/* `prefix` stands before the value in the same word: "--output=". */
+static void offer_values(struct completion *c, const struct option *o, const char *prefix,
+                         const char *begin)
+{
+    if (strcmp(o->value, "PATH") == 0 && prefix[0] == '\0') {
+        offer_paths(c, begin);
+        return;
+    }
     if (o->choices == NULL) {
         return;
     }
     if (strcmp(o->choices, "file") == 0) {
-        puts("file\t"); /* the shell knows its files */
+        c->found(c->context, "file", NULL); /* the shell knows its files */
         return;
     }
     for (const char *at = o->choices; *at != '\0';) {
         char word[96];
         size_t size = strcspn(at, " ");
         snprintf(word, sizeof word, "%s%.*s", prefix, (int)size, at);
-        offer(begin, word, "");
+        offer(c, begin, word, "");
         at += size;
         at += strspn(at, " ");
     }
-}
-
-/* Nodes whose path begins like this, of one parent. */
-static void offer_paths(struct completion *c, const char *begin)
-{
-    const char *slash = strrchr(begin, '/');
-    struct coord_error error;
-    ProtobufCMessage *page;
-    char parent[4096 + 1];
-    size_t size = slash != NULL && slash > begin ? (size_t)(slash - begin) : 1;
-    c->ctl.options.timeout_ms = COMPLETE_TIMEOUT_MS;
-    if (begin[0] != '/' || size >= sizeof parent ||
-        coord_open(&c->ctl.options, &c->ctl.client, &error) != COORD_OK) {
-        return;
-    }
-    memcpy(parent, begin, size);
-    parent[size] = '\0';
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__ListRequest request = COORD__V1__LIST_REQUEST__INIT;
-    request.header = &header;
-    request.path = parent;
-    request.limit = COMPLETE_PATHS_MAX;
-    enum coord_code code =
-        client_call(c->ctl.client, CLIENT_LIST, &request.base, &header, &page, &error);
-    if (code == COORD_OK) {
-        const Coord__V1__ListReply *reply = (const Coord__V1__ListReply *)page;
-        for (size_t i = 0; i < reply->n_entries; i++) {
-            offer(begin, reply->entries[i]->path, "");
-        }
-        client_reply_free(page);
-    }
-    coord_close(c->ctl.client);
 }
 
 static void offer_last(struct completion *c, const char *last)
@@ -185,13 +210,13 @@ static void offer_last(struct completion *c, const char *last)
     size_t size = strcspn(last, "=");
     const struct command *command = c->ctl.command;
     if (c->awaiting != NULL) {
-        offer_values(c->awaiting, "", last);
+        offer_values(c, c->awaiting, "", last);
     } else if (!c->only_words && strncmp(last, "--", 2) == 0 && last[size] == '=') {
         const struct option *o = option_find_long(last + 2, size - 2);
         char prefix[64];
         snprintf(prefix, sizeof prefix, "%.*s=", (int)size, last);
-        if (o != NULL) {
-            offer_values(o, prefix, last);
+        if (o != NULL && o->value != NULL) {
+            offer_values(c, o, prefix, last);
         }
     } else if (!c->only_words && last[0] == '-') {
         offer_options(c, last);
@@ -199,24 +224,42 @@ static void offer_last(struct completion *c, const char *last)
         offer_verbs(c, last);
     } else if (command == NULL) {
         offer_commands(c, last);
-    } else if (c->words == 0 && !c->wants_help && strstr(command->usage, "PATH") != NULL) {
+    } else if (c->wants_help) {
+        return;
+    } else if (command_word_is(command, c->words, "PATH")) {
         offer_paths(c, last);
-    } else if (c->words == 0 && strncmp(command->name, "snapshot ", 9) == 0) {
-        puts("file\t");
+    } else if (command_word_is(command, c->words, "FILE")) {
+        c->found(c->context, "file", NULL);
     }
+}
+
+void complete_words(const struct ctl *base, const char *where, int count, char **words,
+                    complete_fn found, void *context)
+{
+    struct completion c = {.found = found, .context = context, .where = where, .ctl = *base};
+    c.ctl.client = NULL;
+    c.ctl.command = NULL;
+    take_line(&c, count > 0 ? count - 1 : 0, words);
+    offer_last(&c, count > 0 ? words[count - 1] : "");
+}
+
+/* Files stand for themselves: the shell knows them. */
+static void print_found(void *context, const char *word, const char *what)
+{
+    (void)context;
+    printf("%s\t%s\n", word, what != NULL ? what : "");
 }
 
 int complete(int count, char **words)
 {
-    struct completion c = {.ctl = {.version = COORD_ANY_VERSION}};
+    struct ctl ctl = {.version = COORD_ANY_VERSION};
     for (size_t i = 0; i < option_count; i++) {
         const char *value =
             options[i].environment != NULL ? getenv(options[i].environment) : NULL;
         if (value != NULL && value[0] != '\0' && options[i].is_common) {
-            (void)options[i].take(&c.ctl, value);
+            (void)options[i].take(&ctl, value);
         }
     }
-    take_line(&c, count > 0 ? count - 1 : 0, words);
-    offer_last(&c, count > 0 ? words[count - 1] : "");
+    complete_words(&ctl, NULL, count, words, print_found, NULL);
     return ferror(stdout) != 0 ? EXIT_GENERAL : EXIT_DONE;
 }

@@ -48,6 +48,7 @@ struct ctl {
     const char *user;       /* --user, COORD_USER; NULL: not given */
     const char *token_file; /* --token-file, COORD_TOKEN_FILE */
     struct credentials credentials; /* what options.user, .password or .token point to */
+    bool has_credentials; /* they were taken already, for a shell */
     enum ctl_output output;
     const struct command *command;
     const char *words[CTL_WORDS_MAX + 1]; /* of the command behind its name, without options */
@@ -142,6 +143,8 @@ extern const size_t command_count;
 /* NULL if there is none. `verb` NULL: of one word. */
 const struct command *command_find(const char *name, const char *verb);
 bool command_is_noun(const char *word);
+/* Whether the usage calls a word of it, counted from 0, like this: "PATH". */
+bool command_word_is(const struct command *c, size_t index, const char *what);
 /* Prints the help of everything, or of a noun. */
 void command_help_all(void);
 void command_help_noun(const char *noun);
@@ -152,6 +155,8 @@ bool ctl_speaks_tls(const struct ctl *ctl);
 
 /* Reads COORD_* and the command line into `ctl`. EXIT_DONE, or EXIT_USAGE after a message. */
 int options_parse(struct ctl *ctl, int argc, char **argv);
+/* The same without COORD_*: over what `ctl` has already. */
+int options_parse_line(struct ctl *ctl, int argc, char **argv);
 /* Prints the help of the options named in `names` (NULL = the ones all commands take). */
 void options_help(const char *names);
 
@@ -194,6 +199,10 @@ void ctl_format_time(uint64_t ms, char *text, size_t bytes);
 const char *ctl_kind_name(int kind);
 /* protobuf-c takes char * for what it only reads. */
 char *ctl_text(const char *s);
+
+/* Connects and runs the command that was parsed, or explains. Returns the exit code, also when
+ * standard output could not be written. */
+int ctl_run(struct ctl *ctl);
 
 int ctl_create(struct ctl *ctl);
 int ctl_get(struct ctl *ctl);
@@ -261,5 +270,6 @@ int ctl_policy_list(struct ctl *ctl);
 int ctl_policy_set(struct ctl *ctl);
 int ctl_policy_unset(struct ctl *ctl);
 int ctl_policy_retention(struct ctl *ctl);
+int ctl_shell(struct ctl *ctl);
 
 #endif

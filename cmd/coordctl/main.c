@@ -39,7 +39,7 @@ static int run(struct ctl *ctl)
         return help(ctl);
     }
     struct coord_error error;
-    int exit_code = credentials_take(ctl);
+    int exit_code = ctl->has_credentials ? EXIT_DONE : credentials_take(ctl);
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
@@ -52,6 +52,16 @@ static int run(struct ctl *ctl)
     return exit_code;
 }
 
+int ctl_run(struct ctl *ctl)
+{
+    int exit_code = run(ctl);
+    bool has_failed = ferror(stdout) != 0;
+    if ((fclose(stdout) != 0 || has_failed) && exit_code == EXIT_DONE) {
+        exit_code = ctl_general(ctl, "standard output cannot be written");
+    }
+    return exit_code;
+}
+
 int main(int argc, char **argv)
 {
     struct ctl ctl = {.version = COORD_ANY_VERSION};
@@ -60,13 +70,5 @@ int main(int argc, char **argv)
     }
     (void)signal(SIGPIPE, SIG_DFL); /* "coordctl ls / | head" ends quietly */
     int exit_code = options_parse(&ctl, argc, argv);
-    if (exit_code != EXIT_DONE) {
-        return exit_code;
-    }
-    exit_code = run(&ctl);
-    bool has_failed = ferror(stdout) != 0;
-    if ((fclose(stdout) != 0 || has_failed) && exit_code == EXIT_DONE) {
-        exit_code = ctl_general(&ctl, "standard output cannot be written");
-    }
-    return exit_code;
+    return exit_code == EXIT_DONE ? ctl_run(&ctl) : exit_code;
 }

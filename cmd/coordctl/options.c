@@ -251,9 +251,15 @@ bool ctl_speaks_tls(const struct ctl *ctl)
 
 int options_parse(struct ctl *ctl, int argc, char **argv)
 {
+    int exit_code = take_environment(ctl);
+    return exit_code == EXIT_DONE ? options_parse_line(ctl, argc, argv) : exit_code;
+}
+
+int options_parse_line(struct ctl *ctl, int argc, char **argv)
+{
     struct parser p = {.ctl = ctl, .argc = argc, .argv = argv, .at = 1};
     bool only_words = false;
-    int exit_code = take_environment(ctl);
+    int exit_code = EXIT_DONE;
     while (exit_code == EXIT_DONE && p.at < argc) {
         const char *word = argv[p.at++];
         if (only_words || word[0] != '-' || word[1] == '\0' || is_number(word)) {

@@ -21,7 +21,7 @@ sources_base=/etc/apt/sources.list.d/coord-libraft
 pin_file=/etc/apt/preferences.d/coord-libraft
 
 packages_build='gcc make libc6-dev dpkg-dev pkgconf git curl python3 jq
-    libuv1-dev libsqlite3-dev libjansson-dev libnghttp2-dev libssl-dev openssl check
+    libuv1-dev libsqlite3-dev libjansson-dev libnghttp2-dev libssl-dev libedit-dev openssl check
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler'
 packages_lint='shellcheck cppcheck'
 packages_fuzz='clang libclang-rt-dev llvm'

@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""coordctl shell: in a pseudo-terminal as people use it, and with lines from a pipe."""
+import os
+import subprocess
+
+from coordctl import one
+from harness import COORDCTL, PATIENCE, clean_environment, ctl_ok, expect, main
+from pseudo_terminal import coordctl
+
+PROMPT = r"coord:%s> $"
+
+
+def some_nodes(node):
+    for path, value in (("/app/config", "debug"), ("/app/cache", "x"), ("/app/queue/job", "1"), ("/tmp", "")):
+        ctl_ok(node, "create", path, value, "--parents")
+
+
+def shell(node, scratch, **more):
+    terminal = coordctl(node, "shell", scratch=scratch, **more)
+    terminal.wait_for(PROMPT % "/", "the first prompt")
+    return terminal
+
+
+def type_line(terminal, line, answer, where="/"):
+    """A line, what it prints, and the prompt behind it."""
+    terminal.send(line + "\n")
+    terminal.wait_for(r"^%s$" % answer, "%r answers" % line)
+    terminal.wait_for(PROMPT % where, "the prompt behind %r" % line)
+
+
+def leave(terminal, code=0):
+    terminal.send("exit\n")
+    got = terminal.finish("the shell ends")
+    expect(got == code, "exit code %d, not %d" % (got, code))
+
+
+def test_one_walks_through_the_tree(scratch):
+    node = one(scratch)
+    some_nodes(node)
+    with shell(node, scratch) as terminal:
+        type_line(terminal, "ls", "app\ntmp")
+        terminal.send("cd app\n")
+        terminal.wait_for(PROMPT % "/app", "the prompt says where")
+        type_line(terminal, "pwd", "/app", "/app")
+        type_line(terminal, "ls", "cache\nconfig\nqueue", "/app")
+        type_line(terminal, "get config", "debug", "/app")
+        type_line(terminal, "get ../app/./cache", "x", "/app")
+        type_line(terminal, "create queue/next 'two words'", "/app/queue/next", "/app")
+        type_line(terminal, "get /app/queue/next", "two words", "/app")
+        type_line(terminal, "get nowhere", "coordctl: get /app/nowhere: node does not exist", "/app")
+        type_line(terminal, "cd nowhere", "coordctl: cd /app/nowhere: node does not exist", "/app")
+        type_line(terminal, "ls queue | sort -r", "next\njob", "/app")
+        terminal.send("cd\n")
+        terminal.wait_for(PROMPT % "/", "cd alone goes to the root")
+        type_line(terminal, "cd -", "/app", "/app")
+        leave(terminal)
+
+
+def test_tab_completes_commands_options_and_paths(scratch):
+    node = one(scratch)
+    some_nodes(node)
+    with shell(node, scratch) as terminal:
+        terminal.send("hist\t")
+        terminal.wait_for("history $", "a command, and a blank behind it")
+        terminal.send("--rec\t")
+        terminal.wait_for("--recursive $", "an option of it")
+        terminal.send("/a\t")
+        terminal.wait_for(r"/app/$", "a path that goes on")
+        terminal.send("con\t\n")
+        terminal.wait_for(r"created +/app/config +debug$", "the whole line runs")
+        terminal.wait_for(PROMPT % "/", "the prompt")
+        terminal.send("cd app/qu\t\n")
+        terminal.wait_for(PROMPT % "/app/queue", "cd completes, relative to where one is")
+        terminal.send("get ../c\t")
+        terminal.wait_for(r"^cache +config *$", "what there is to choose from")
+        terminal.wait_for(r"get \.\./c$", "the line stays")
+        terminal.send("o\t\n")
+        terminal.wait_for("^debug$", "and goes on")
+        terminal.wait_for(PROMPT % "/app/queue", "the prompt")
+        terminal.send("lease re\t")
+        terminal.wait_for("lease revoke $", "a verb")
+        terminal.send("\x15")  # Ctrl-U
+        leave(terminal)
+
+
+def test_ctrl_c_ends_the_command_and_not_the_shell(scratch):
+    node = one(scratch)
+    some_nodes(node)
+    with shell(node, scratch) as terminal:
+        terminal.send("watch /app/config\n")
+        terminal.wait_for("watch /app/config$", "the line")
+        ctl_ok(node, "set", "/app/config", "one more")
+        terminal.wait_for("set /app/config", "the watch is there")
+        terminal.send("\x03")
+        terminal.wait_for(PROMPT % "/", "the prompt is back")
+        terminal.send("get /app/con\x03")
+        terminal.wait_for(r"\^C\s+" + PROMPT % "/", "a line is left")
+        type_line(terminal, "get /app/config", "one more")
+        terminal.send("watch /app/config --from-revision 1 --once --keys-only\n")
+        terminal.wait_for("created /app/config", "and commands still run")
+        terminal.wait_for(PROMPT % "/", "the prompt")
+        terminal.send("\x04")
+        expect(terminal.finish("Ctrl-D ends it") == 0, "with the code of the last command")
+
+
+def test_history_is_there_the_next_time(scratch):
+    node = one(scratch)
+    some_nodes(node)
+    with shell(node, scratch) as terminal:
+        type_line(terminal, "get /app/config", "debug")
+        type_line(terminal, " get /app/cache", "x")
+        leave(terminal)
+    kept = os.path.join(scratch, ".local/state/coord/history")
+    expect(os.stat(kept).st_mode & 0o77 == 0, "the history is for its owner only")
+    with open(kept, encoding="utf-8") as file:
+        text = file.read()
+    expect("config" in text and "cache" not in text, "a blank in front hides a line: %r" % text)
+    with shell(node, scratch) as terminal:
+        terminal.send("\x10")  # Ctrl-P
+        terminal.wait_for(r"exit$", "the last line")
+        terminal.send("\x10")
+        terminal.wait_for(r"get /app/config$", "the line before")
+        terminal.send("\n")
+        terminal.wait_for("^debug$", "runs again")
+        leave(terminal)
+
+
+def from_pipe(node, text, *options):
+    done = subprocess.run([COORDCTL, "shell", *options], input=text.encode(), timeout=60 * PATIENCE, check=False,
+                          env=dict(clean_environment(), COORD_ENDPOINTS=node.endpoint),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_lines_may_come_from_a_pipe(scratch):
+    node = one(scratch)
+    some_nodes(node)
+    kept = os.path.join(scratch, "kept")
+    expect(from_pipe(node, "cd app\n# a comment\n\nls\npwd\n") == (0, "cache\nconfig\nqueue\n/app\n", ""),
+           "no prompt, no colours, nothing else")
+    expect(from_pipe(node, "get /nowhere\nget /app/cache\n") ==
+           (0, "x", "coordctl: get /nowhere: node does not exist\n"), "it goes on; the last code counts")
+    expect(from_pipe(node, "get /app/cache\nget /nowhere") ==
+           (3, "x", "coordctl: get /nowhere: node does not exist\n"), "a last line needs no end")
+    expect(from_pipe(node, "get /app/cache\nexit\nget /nowhere")[0] == 0, "exit is the end")
+    expect(from_pipe(node, "get '/app\n") == (2, "", "coordctl: a quote is not closed: '\n"), "an open quote")
+    expect(from_pipe(node, "shell\n") == (2, "", "coordctl: this is a shell already\n"), "one is enough")
+    expect(from_pipe(node, "cd /nowhere\npwd\n")[1] == "/\n", "one stays when there is nowhere to go")
+    expect(from_pipe(node, "cd app\nls >%s\n" % kept) == (0, "", ""), "into a file")
+    with open(kept, encoding="utf-8") as file:
+        expect(file.read() == "cache\nconfig\nqueue\n", "which has it")
+    expect(from_pipe(node, "cd app\nget nowhere | cat\n")[0] == 3, "a failure is not lost in a pipe")
+    code, out, _ = from_pipe(node, "cd app\nls\nget -o table config\n", "-o", "json")
+    expect(code == 0 and '"path": "/app/cache"' in out and out.endswith("debug"),
+           "options of the shell hold for all, unless a line says otherwise: %r" % out)
+
+
+if __name__ == "__main__":
+    main(globals())
