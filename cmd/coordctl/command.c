@@ -211,6 +211,19 @@ const struct command commands[] = {
      "SCHEME and ID: user:NAME, world:anyone, ip:ADDRESS[/BITS], digest:NAME:HASH, x509:SUBJECT,\n"
      "auth: (whatever we have proved to be). --version is that of the list.\n"
      "  coordctl acl set /app/config read:world:anyone all:user:web\n"},
+    {"export", ctl_export, 1, 2, BEHIND_NOTHING, "acl force", "export PATH [FILE] [--acl]",
+     "write a subtree as JSON lines",
+     "Without FILE, or with -, to standard output. As it is at one revision, without nodes that\n"
+     "live by a session, a lease or a recipe. Paths are relative, so that it can be imported\n"
+     "anywhere. With --acl also who may do what.\n"
+     "  coordctl export /app app.jsonl\n"
+     "  coordctl export /app | ssh other 'coordctl import /app'\n"},
+    {"import", ctl_import, 1, 2, BEHIND_NOTHING, "conflict dry-run session",
+     "import PATH [FILE] [--conflict HOW] [--dry-run]", "create nodes from such lines",
+     "Nothing is written unless all lines are understood and, without --conflict, none of the\n"
+     "nodes is there. Some nodes at a time are written, in the order of the file.\n"
+     "  coordctl import /copy app.jsonl --dry-run\n"
+     "  coordctl import /app app.jsonl --conflict replace\n"},
     {"shell", ctl_shell, 0, 0, BEHIND_NOTHING, "", "shell",
      "type commands one after the other",
      "With history, and completion by Tab. cd PATH, pwd, and paths may be relative; cd - goes\n"

@@ -29,6 +29,9 @@ enum ctl_exit {
 
 enum ctl_output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL, OUTPUT_RAW };
 
+/* What an import does with nodes that are there already. */
+enum ctl_conflict { CONFLICT_FAIL, CONFLICT_KEEP, CONFLICT_REPLACE };
+
 #define CTL_WORDS_MAX 16
 
 struct command;
@@ -74,11 +77,13 @@ struct ctl {
     bool paths;
     bool not_renewable;
     bool learner;
+    bool with_acl;
     bool force;
     bool has_session;   /* --session, COORD_SESSION */
     bool wants_help;
     bool wants_version;
     long long version; /* COORD_ANY_VERSION if not given */
+    enum ctl_conflict conflict;
     const char *file;
     const char *owner;
     const char *glob;
@@ -271,5 +276,7 @@ int ctl_policy_set(struct ctl *ctl);
 int ctl_policy_unset(struct ctl *ctl);
 int ctl_policy_retention(struct ctl *ctl);
 int ctl_shell(struct ctl *ctl);
+int ctl_export(struct ctl *ctl);
+int ctl_import(struct ctl *ctl);
 
 #endif

@@ -315,6 +315,17 @@ static bool take_processes(struct ctl *ctl, const char *value)
     return value[0] != '\0' && value[strspn(value, "0123456789,")] == '\0';
 }
 
+static bool take_conflict(struct ctl *ctl, const char *value)
+{
+    static const char *const names[] = {[CONFLICT_FAIL] = "fail",
+                                        [CONFLICT_KEEP] = "keep",
+                                        [CONFLICT_REPLACE] = "replace"};
+    int number = 0;
+    bool ok = find_name(value, names, sizeof names / sizeof names[0], &number);
+    ctl->conflict = (enum ctl_conflict)number;
+    return ok;
+}
+
 #define FLAG(field) .flag = offsetof(struct ctl, field)
 
 const struct option options[] = {
@@ -594,6 +605,13 @@ const struct option options[] = {
      .help = "of servers on this machine, whose CPU time is read from /proc",
      .expected = "process ids, separated by commas",
      .take = take_processes},
+    {.name = "acl", .help = "with access control lists", FLAG(with_acl)},
+    {.name = "conflict",
+     .value = "HOW",
+     .help = "with nodes that are there: fail (default), keep or replace their values",
+     .expected = "fail, keep or replace",
+     .choices = "fail keep replace",
+     .take = take_conflict},
 };
 const size_t option_count = sizeof options / sizeof options[0];
 static_assert(sizeof options / sizeof options[0] <= OPTIONS_MAX, "options of one command line");
