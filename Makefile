@@ -128,12 +128,13 @@ $(BUILD)/%.o: %.c | $(PROTO_OBJ:.o=.h)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c -o $@ $<
 
 # Generated code is built without our warnings and never committed. Its headers call themselves
-# system headers, as their initialiser macros cast const away where they are used.
+# system headers, as their initialiser macros cast const away where they are used. An RPC may have a
+# name that C keeps for itself.
 $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: proto/%.proto
 	@echo "  PROTO $<"
 	@mkdir -p $(@D)
 	$(Q)protoc-c --proto_path=proto --c_out=$(GEN) $<
-	$(Q)sed -i '1i #pragma GCC system_header' $(GEN)/$*.pb-c.h
+	$(Q)sed -i -e '1i #pragma GCC system_header' -e 's/(\*register)/(*register_)/' $(GEN)/$*.pb-c.h
 $(GEN)/%.o: $(GEN)/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=c17 $(OPT) -iquote . -iquote $(GEN) $(PKG_CFLAGS) -MMD -MP -c -o $@ $<

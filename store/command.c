@@ -212,6 +212,14 @@ static void recipe_encode(struct buf *b, const struct command_recipe *r)
     }
 }
 
+static void discovery_encode(struct buf *b, const struct command_discovery *d)
+{
+    pack_u8(b, d->action);
+    pack_u8(b, d->flag);
+    pack_bytes(b, d->path);
+    pack_u64(b, d->revision);
+}
+
 static bool command_has_session(const struct command *c)
 {
     return (c->session | c->sequence | c->answered_to) != 0;
@@ -230,7 +238,8 @@ uint32_t command_level(uint8_t type)
     case COMMAND_REAP: return 1;
     case COMMAND_QUOTA:
     case COMMAND_AUTH:
-    case COMMAND_RECIPE: return FEATURE_LEVEL >= 2 ? 2 : UINT32_MAX;
+    case COMMAND_RECIPE:
+    case COMMAND_DISCOVERY: return FEATURE_LEVEL >= 2 ? 2 : UINT32_MAX;
     default: return UINT32_MAX;
     }
 }
@@ -277,6 +286,7 @@ void command_encode(struct buf *b, const struct command *c)
     case COMMAND_AUTH: auth_encode(b, &c->auth); break;
     case COMMAND_QUOTA: quota_encode(b, &c->quota); break;
     case COMMAND_RECIPE: recipe_encode(b, &c->recipe); break;
+    case COMMAND_DISCOVERY: discovery_encode(b, &c->discovery); break;
     case COMMAND_GRANT:
     case COMMAND_RESUME:
     case COMMAND_REVOKE:
@@ -474,6 +484,18 @@ static void recipe_decode(struct unpack *u, struct command_recipe *r, struct are
     r->targets = targets;
 }
 
+static void discovery_decode(struct unpack *u, struct command_discovery *d)
+{
+    d->action = unpack_u8(u);
+    uint8_t flag = unpack_u8(u);
+    d->flag = flag == 1;
+    d->path = unpack_bytes(u);
+    d->revision = unpack_u64(u);
+    if (d->action != DISCOVERY_DRAIN || flag > 1) {
+        u->failed = true;
+    }
+}
+
 static void head_decode(struct unpack *u, struct command *c)
 {
     c->origin_boot = unpack_u64(u);
@@ -522,6 +544,7 @@ enum status command_decode(struct unpack *commands, struct command *out, struct 
     case COMMAND_AUTH: auth_decode(&u, &out->auth); break;
     case COMMAND_QUOTA: quota_decode(&u, &out->quota); break;
     case COMMAND_RECIPE: recipe_decode(&u, &out->recipe, arena); break;
+    case COMMAND_DISCOVERY: discovery_decode(&u, &out->discovery); break;
     case COMMAND_GRANT:
     case COMMAND_RESUME:
     case COMMAND_REVOKE:

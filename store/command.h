@@ -41,6 +41,7 @@ enum command_type {
     COMMAND_AUTH = 9, /* users, roles, and whether they are asked for (store/auth.h) */
     COMMAND_QUOTA = 10, /* what a subtree may hold (store/quota.h) */
     COMMAND_RECIPE = 11, /* locks and their like (recipes/) */
+    COMMAND_DISCOVERY = 13, /* what an instance of a service says (recipes/instance.h) */
 };
 
 enum op_type {
@@ -237,6 +238,18 @@ struct command_recipe {
     uint32_t target_count;
 };
 
+enum discovery_action {
+    DISCOVERY_DRAIN = 1, /* flag: drains, or takes work again */
+};
+
+/* Of an instance that is registered. What an action does not name is empty, zero. */
+struct command_discovery {
+    uint8_t action; /* enum discovery_action */
+    bool flag;
+    struct slice path; /* of the instance's node */
+    uint64_t revision; /* create revision, if it must be that; 0 = whichever */
+};
+
 struct command {
     uint8_t type; /* enum command_type */
     /* Who waits for the reply: the proposing node's boot id and its counter. */
@@ -263,6 +276,7 @@ struct command {
         struct command_auth auth;
         struct command_quota quota;
         struct command_recipe recipe;
+        struct command_discovery discovery;
     };
 };
 

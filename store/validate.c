@@ -4,6 +4,7 @@
 
 #include "base/utf8.h"
 #include "lease/lease.h"
+#include "recipes/instance.h"
 #include "recipes/record.h"
 #include "store/acl.h"
 #include "store/auth.h"
@@ -401,6 +402,21 @@ enum outcome recipe_check(const struct command_recipe *r, struct errmsg *err)
     return outcome == OUTCOME_OK ? recipe_targets_check(r, err) : outcome;
 }
 
+/* ---- instances of services ---------------------------------------------------------------- */
+
+enum outcome discovery_check(const struct command_discovery *d, struct errmsg *err)
+{
+    struct slice service;
+    struct slice id;
+    if (!instance_path_split(d->path, &service, &id)) {
+        (void)errmsg_set(err, RC_INVALID, "path: %.*s is no instance's",
+                         (int)(d->path.size < 128 ? d->path.size : 128),
+                         (const char *)d->path.data);
+        return OUTCOME_BAD_PATH;
+    }
+    return OUTCOME_OK;
+}
+
 /* ---- the command -------------------------------------------------------------------------- */
 
 /* Counted as encoded: many tiny operations must not grow into an entry that no log record holds. */
@@ -535,6 +551,9 @@ enum outcome command_check(const struct command *c, struct errmsg *err)
     }
     if (outcome == OUTCOME_OK && c->type == COMMAND_QUOTA) {
         return quota_check(&c->quota, err);
+    }
+    if (outcome == OUTCOME_OK && c->type == COMMAND_DISCOVERY) {
+        return discovery_check(&c->discovery, err);
     }
     if (outcome == OUTCOME_OK && c->type == COMMAND_RECIPE) {
         outcome = recipe_check(&c->recipe, err);

@@ -24,6 +24,9 @@ enum outcome auth_check(const struct command_auth *a, struct errmsg *err);
 /* The fields of a RECIPE. */
 enum outcome recipe_check(const struct command_recipe *r, struct errmsg *err);
 
+/* The fields of a DISCOVERY. */
+enum outcome discovery_check(const struct command_discovery *d, struct errmsg *err);
+
 /* The fields of a GRANT, RESUME, REVOKE or EXPIRE. */
 enum outcome lease_check(const struct command *c, struct errmsg *err);
 

@@ -62,6 +62,7 @@ struct grpc_service {
 extern const struct grpc_service grpc_tree_service;
 extern const struct grpc_service grpc_lease_service;
 extern const struct grpc_service grpc_lock_service;
+extern const struct grpc_service grpc_discovery_service;
 extern const struct grpc_service grpc_session_service;
 extern const struct grpc_service grpc_watch_service;
 extern const struct grpc_service grpc_history_service;

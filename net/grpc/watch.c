@@ -181,8 +181,7 @@ static void progress_tell(struct grpc_watch *w)
     }
 }
 
-/* Whether the node takes requests at all: it does not while it stops, or when it must not serve. */
-static bool node_takes_reads(struct node *node)
+bool grpc_node_takes_reads(struct node *node)
 {
     struct node_read probe = {.consistency = READ_LOCAL, .is_barrier = true};
     if (node_read(node, &probe, UINT64_MAX) != RC_OK) {
@@ -199,7 +198,7 @@ static void watch_woken(struct grpc_call *call)
     if (now >= stream->check_ms) {
         stream->check_ms = now + SERVING_CHECK_MS;
         struct node *node = grpc_call_node(call);
-        if (!node_is_serving(node) && !node_takes_reads(node)) {
+        if (!node_is_serving(node) && !grpc_node_takes_reads(node)) {
             grpc_call_fail(call, GRPC_UNAVAILABLE, "this node does not serve: watch elsewhere");
             return;
         }

@@ -149,6 +149,8 @@ void grpc_watch_tell(struct grpc_watch_stream *stream, uint64_t id,
 /* Tells the client that the watch is over, and why, and frees it. */
 void grpc_watch_end(struct grpc_watch *w, enum outcome outcome, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Whether the node takes requests at all: it does not while it stops, or when it must not serve. */
+bool grpc_node_takes_reads(struct node *node);
 /* Something was sent to it: its next PROGRESS is due later. */
 void grpc_watch_postpone(struct grpc_watch *w);
 

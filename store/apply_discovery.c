@@ -1,0 +1,72 @@
+/* COMMAND_DISCOVERY: changes what an instance says, in one step. To register and to deregister are
+ * ordinary creates and deletes of its node. */
+#include "store/apply.h"
+
+#include "recipes/instance.h"
+#include "store/state.h"
+#include "store/validate.h"
+
+static enum outcome instance_find(const struct store *s, const struct command_discovery *asked,
+                                  uint32_t *slot)
+{
+    *slot = tree_find(&s->tree, SPACE_NODES, asked->path);
+    if (*slot == TREE_NONE) {
+        return OUTCOME_NO_NODE;
+    }
+    bool is_it = asked->revision == 0 ||
+                 tree_node(&s->tree, *slot)->create_revision == asked->revision;
+    return is_it ? OUTCOME_OK : OUTCOME_NO_NODE;
+}
+
+/* Who may not read it, is told so before he learns what is there. */
+static enum outcome drain(struct store *s, const struct command_discovery *asked)
+{
+    uint32_t slot;
+    struct service_instance in;
+    struct op_result result;
+    struct buf text = {0};
+    enum outcome outcome = instance_find(s, asked, &slot);
+    bool may = access_path(&s->access, ACL_WRITE, SPACE_NODES, asked->path) &&
+               (slot == TREE_NONE || access_node(&s->access, slot, ACL_WRITE));
+    if (!may || outcome != OUTCOME_OK) {
+        return may ? outcome : OUTCOME_NO_AUTH;
+    }
+    struct slice said = value_slice(tree_node(&s->tree, slot)->value);
+    if (!instance_decode(said, &in, &s->arena)) {
+        return OUTCOME_NO_RECIPE;
+    }
+    if (in.draining == asked->flag) {
+        return OUTCOME_OK;
+    }
+    in.draining = asked->flag;
+    instance_encode(&text, &in);
+    struct op op = {
+        .type = OP_SET,
+        .space = SPACE_NODES,
+        .path = asked->path,
+        .data = buf_slice(&text),
+        .version = VERSION_ANY,
+    };
+    outcome = apply_set(s, &op, &result);
+    buf_close(&text);
+    return outcome;
+}
+
+void apply_discovery(struct store *s, const struct apply_context *context,
+                     const struct command *c, struct reply *reply)
+{
+    enum outcome outcome = command_check_bytes(c, NULL);
+    if (outcome == OUTCOME_OK) {
+        outcome = discovery_check(&c->discovery, NULL);
+    }
+    if (outcome == OUTCOME_OK) {
+        edit_begin(s, context, c);
+        outcome = drain(s, &c->discovery);
+        if (outcome == OUTCOME_OK) {
+            edit_commit(s);
+        } else {
+            edit_rollback(s);
+        }
+    }
+    reply->outcome = (uint8_t)outcome;
+}
