@@ -4,6 +4,7 @@
 
 #include "coord/v1/auth.pb-c.h"
 #include "coord/v1/cluster.pb-c.h"
+#include "coord/v1/discovery.pb-c.h"
 #include "coord/v1/history.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
 #include "coord/v1/maintenance.pb-c.h"
@@ -124,6 +125,18 @@ static const struct method methods[] = {
                            METHOD_READ},
     [CLIENT_QUOTA_REMOVE] = {"/coord.v1.Quota/Remove", &coord__v1__quota_remove_reply__descriptor,
                              METHOD_WRITE},
+    [CLIENT_SVC_REGISTER] = {"/coord.v1.Discovery/Register",
+                             &coord__v1__discovery_register_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SVC_DEREGISTER] = {"/coord.v1.Discovery/Deregister",
+                               &coord__v1__discovery_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SVC_DRAIN] = {"/coord.v1.Discovery/Drain", &coord__v1__discovery_reply__descriptor,
+                          METHOD_WRITE},
+    [CLIENT_SVC_DISCOVER] = {"/coord.v1.Discovery/Discover",
+                             &coord__v1__discovery_discover_reply__descriptor, METHOD_READ},
+    [CLIENT_SVC_LIST] = {"/coord.v1.Discovery/Services",
+                         &coord__v1__discovery_services_reply__descriptor, METHOD_READ},
+    [CLIENT_SVC_SUBSCRIBE] = {"/coord.v1.Discovery/Subscribe",
+                              &coord__v1__discovery_subscribe_reply__descriptor, METHOD_STREAM},
     [CLIENT_KEEP_SESSION] = {"/coord.v1.Session/KeepAlive",
                              &coord__v1__session_keep_alive_reply__descriptor, METHOD_STREAM},
     [CLIENT_KEEP_LEASE] = {"/coord.v1.Lease/KeepAlive",

@@ -296,6 +296,14 @@ static void wake_later(struct subscription *s)
                                                                    : now_ms + SERVING_CHECK_MS);
 }
 
+/* All up to there is known. */
+static void sign_send(struct subscription *s, uint64_t revision)
+{
+    size_t begin;
+    struct buf *out = piece_begin(s, revision, false, &begin);
+    piece_end(s, out, begin, false);
+}
+
 void subscribe_woken(struct grpc_call *call)
 {
     struct subscription *s = call->data;
@@ -310,10 +318,7 @@ void subscribe_woken(struct grpc_call *call)
     bool is_quiet = env->now_ms(env) >= s->sent_ms + s->progress_ms;
     bool is_current = s->watch.state != WATCH_STOPPED && !s->is_waiting && !s->must_list;
     if (is_quiet && is_current && !grpc_call_is_full(call)) {
-        size_t begin;
-        uint64_t revision = watch_delivered(hub_of(s), &s->watch);
-        struct buf *out = piece_begin(s, revision, false, &begin);
-        piece_end(s, out, begin, false);
+        sign_send(s, watch_delivered(hub_of(s), &s->watch));
     }
     wake_later(s);
 }
@@ -340,6 +345,8 @@ static void subscribe_ready(struct grpc_call *call, const struct query_result *r
     wake_later(s);
     if (s->from_revision == 0 || watch_begin(s, s->from_revision) != OUTCOME_OK) {
         list_and_go_on(s);
+    } else {
+        sign_send(s, s->from_revision - 1);
     }
 }
 

@@ -1,0 +1,116 @@
+/* Service discovery for clients of coord: the instances of a service, kept up to date. Part of
+ * libcoord; see client.h for what holds for all of it, and docs/discovery.md.
+ *
+ * To register, deregister and drain are calls that wait, or not. A subscription holds the instances
+ * of one service: it asks once, is then told of changes, and takes itself up again at another
+ * endpoint when its own fails. Whatever fails, what it knew stays known. */
+#ifndef CLIENT_DISCOVERY_H
+#define CLIENT_DISCOVERY_H
+
+#include "client.h" /* beside this one, in the sources as where it is installed */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct coord_metadata {
+    const char *name;
+    const char *value;
+};
+
+/* Strings that are not known are "", never NULL, in what libcoord fills in. */
+struct coord_instance {
+    const char *service; /* a label of the DNS: a-z, 0-9 and '-', at most 63 */
+    const char *id;      /* letters, digits and any of . _ : -, at most 128 */
+    const char *address; /* IPv4, IPv6 or host name */
+    unsigned port;
+    unsigned weight;  /* 1 to 10000; registering: 0 = 100 */
+    const char *zone; /* registering: may be NULL */
+    const char *const *tags;
+    size_t tag_count;
+    const struct coord_metadata *metadata;
+    size_t metadata_count;
+    bool draining; /* shall get no new work */
+    /* not for registering: */
+    uint64_t lease;
+    uint64_t revision;        /* that registered it: an epoch, and with the path a guard */
+    uint64_t modify_revision; /* of its last change */
+    const char *path;         /* of its node */
+};
+
+/* Under `lease` (0: the client's session). It takes the place of an instance with the same id,
+ * unless `only_new`: COORD_EXISTS. `revision` (may be NULL) gets its revision. */
+enum coord_code coord_register(struct coord_client *client,
+                               const struct coord_instance *instance, uint64_t lease,
+                               bool only_new, uint64_t *revision, struct coord_error *error);
+enum coord_code coord_deregister(struct coord_client *client, const char *service,
+                                 const char *id, struct coord_error *error);
+/* `drains` false: it gets work again. */
+enum coord_code coord_drain(struct coord_client *client, const char *service, const char *id,
+                            bool drains, struct coord_error *error);
+
+/* ---- subscriptions ---------------------------------------------------------------------- */
+
+struct coord_subscription;
+
+enum coord_service_event_type {
+    COORD_SERVICE_PUT = 1,     /* new, or changed */
+    COORD_SERVICE_REMOVED = 2, /* gone, or not asked for any more */
+    COORD_SERVICE_SYNCED = 3,  /* all is known up to a revision */
+};
+
+struct coord_service_event {
+    enum coord_service_event_type type;
+    uint64_t revision;                      /* SYNCED */
+    const struct coord_instance *instance; /* PUT; REMOVED: as it was. Else NULL */
+};
+
+/* Zero everywhere is the default. */
+struct coord_subscription_options {
+    const char *zone;        /* only instances of this zone; NULL = all */
+    const char *const *tags; /* only those that have all of these */
+    size_t tag_count;
+    uint32_t progress_ms; /* as in struct coord_watch_options */
+    /* There is something for coord_subscription_next, after it had nothing. May close the
+     * subscription. NULL = not told. */
+    void (*ready)(void *context, struct coord_subscription *subscription);
+    void *context;
+};
+
+/* Waits for the first full list, at most for the client's timeout. `options` may be NULL. The
+ * client must outlive its subscriptions. Free with coord_subscription_close. */
+enum coord_code coord_subscribe(struct coord_client *client, const char *service,
+                                const struct coord_subscription_options *options,
+                                struct coord_subscription **subscription,
+                                struct coord_error *error);
+/* The same without waiting: whatever is wrong, coord_subscription_next tells. */
+enum coord_code coord_subscribe_start(struct coord_client *client, const char *service,
+                                      const struct coord_subscription_options *options,
+                                      struct coord_subscription **subscription,
+                                      struct coord_error *error);
+/* The next change, which is then among the instances below; what it points to is valid until the
+ * next call for this subscription. COORD_TIMEOUT: none in time, all is well. COORD_UNAVAILABLE:
+ * no endpoint could be reached in time; call again to go on trying. Everything else but
+ * COORD_NO_MEMORY is its end: what is known stays known. With `timeout_ms` 0 it only looks at what
+ * has arrived. */
+enum coord_code coord_subscription_next(struct coord_subscription *subscription,
+                                        uint32_t timeout_ms,
+                                        struct coord_service_event *event,
+                                        struct coord_error *error);
+/* Takes in what has arrived. True: the instances were known whole at some time. */
+bool coord_subscription_update(struct coord_subscription *subscription);
+/* As of the last call above, in the order of their ids; valid until the next one. */
+size_t coord_subscription_count(const struct coord_subscription *subscription);
+const struct coord_instance *
+coord_subscription_instance(const struct coord_subscription *subscription, size_t at);
+/* All changes up to this revision have been handed out; 0: none yet. */
+uint64_t coord_subscription_revision(const struct coord_subscription *subscription);
+/* As coord_watch_fd. */
+int coord_subscription_fd(const struct coord_subscription *subscription);
+void coord_subscription_close(struct coord_subscription *subscription); /* NULL is fine */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,181 @@
+/* Instances of services: registering them, and what is known of them. */
+#include "client/instance.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/call.h"
+#include "client/convert.h"
+
+/* ---- copies ----------------------------------------------------------------------------- */
+
+bool instance_copy_take(struct instance_copy *copy, Coord__V1__ServiceInstance **from)
+{
+    Coord__V1__ServiceInstance *m = *from;
+    struct coord_metadata *metadata = calloc(m->n_metadata + 1, sizeof *metadata);
+    if (metadata == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < m->n_metadata; i++) {
+        metadata[i] = (struct coord_metadata){.name = m->metadata[i]->name,
+                                              .value = m->metadata[i]->value};
+    }
+    *from = NULL;
+    *copy = (struct instance_copy){
+        .instance = {.service = m->service,
+                     .id = m->id,
+                     .address = m->address,
+                     .port = m->port,
+                     .weight = m->weight,
+                     .zone = m->zone,
+                     .tags = (const char *const *)m->tags,
+                     .tag_count = m->n_tags,
+                     .metadata = metadata,
+                     .metadata_count = m->n_metadata,
+                     .draining = m->draining,
+                     .lease = m->lease,
+                     .revision = m->revision,
+                     .modify_revision = m->modify_revision,
+                     .path = m->path},
+        .message = m,
+        .metadata = metadata,
+    };
+    return true;
+}
+
+void instance_copy_free(struct instance_copy *copy)
+{
+    if (copy->message != NULL) {
+        coord__v1__service_instance__free_unpacked(copy->message, NULL);
+    }
+    free(copy->metadata);
+    *copy = (struct instance_copy){.message = NULL};
+}
+
+bool filter_copy_make(struct filter_copy *copy, const char *zone, const char *const *tags,
+                      size_t tag_count)
+{
+    copy->zone = strdup(zone != NULL ? zone : "");
+    copy->tags = calloc(tag_count + 1, sizeof *copy->tags);
+    bool ok = copy->zone != NULL && copy->tags != NULL;
+    for (size_t i = 0; i < tag_count && ok; i++) {
+        copy->tags[i] = strdup(tags[i]);
+        ok = copy->tags[i] != NULL;
+        copy->tag_count += ok;
+    }
+    return ok;
+}
+
+void filter_copy_free(struct filter_copy *copy)
+{
+    for (size_t i = 0; i < copy->tag_count; i++) {
+        free(copy->tags[i]);
+    }
+    free(copy->tags);
+    free(copy->zone);
+    *copy = (struct filter_copy){.zone = NULL};
+}
+
+void filter_fill(const struct filter_copy *copy, Coord__V1__ServiceFilter *filter)
+{
+    filter->zone = copy->zone;
+    filter->tags = copy->tags;
+    filter->n_tags = copy->tag_count;
+}
+
+/* ---- registering ------------------------------------------------------------------------ */
+
+static char *text_or_none(const char *text)
+{
+    return convert_text(text != NULL ? text : "");
+}
+
+static enum coord_code send_register(struct coord_client *client,
+                                     const struct coord_instance *from,
+                                     Coord__V1__DiscoveryRegisterRequest *request,
+                                     Coord__V1__ServiceMetadata *meta,
+                                     Coord__V1__ServiceMetadata **metas, uint64_t *revision,
+                                     struct coord_error *error)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__ServiceInstance instance = COORD__V1__SERVICE_INSTANCE__INIT;
+    ProtobufCMessage *m;
+    for (size_t i = 0; i < from->metadata_count; i++) {
+        coord__v1__service_metadata__init(&meta[i]);
+        meta[i].name = convert_text(from->metadata[i].name);
+        meta[i].value = convert_text(from->metadata[i].value);
+        metas[i] = &meta[i];
+    }
+    instance.service = convert_text(from->service);
+    instance.id = convert_text(from->id);
+    instance.address = convert_text(from->address);
+    instance.port = from->port;
+    instance.weight = from->weight;
+    instance.zone = text_or_none(from->zone);
+    memcpy(&instance.tags, &from->tags, sizeof instance.tags); /* which it only reads */
+    instance.n_tags = from->tag_count;
+    instance.metadata = metas;
+    instance.n_metadata = from->metadata_count;
+    instance.draining = from->draining;
+    request->header = &header;
+    request->instance = &instance;
+    enum coord_code code =
+        client_call(client, CLIENT_SVC_REGISTER, &request->base, &header, &m, error);
+    if (code == COORD_OK && revision != NULL) {
+        *revision = ((const Coord__V1__DiscoveryRegisterReply *)m)->revision;
+    }
+    client_reply_free(m);
+    return code;
+}
+
+enum coord_code coord_register(struct coord_client *client,
+                               const struct coord_instance *instance, uint64_t lease,
+                               bool only_new, uint64_t *revision, struct coord_error *error)
+{
+    Coord__V1__DiscoveryRegisterRequest request = COORD__V1__DISCOVERY_REGISTER_REQUEST__INIT;
+    Coord__V1__ServiceMetadata *meta = calloc(instance->metadata_count + 1, sizeof *meta);
+    Coord__V1__ServiceMetadata **metas = calloc(instance->metadata_count + 1, sizeof *metas);
+    enum coord_code code;
+    request.lease = lease;
+    request.only_new = only_new;
+    if (meta == NULL || metas == NULL) {
+        code = client_fail(error, COORD_NO_MEMORY, "out of memory for an instance");
+    } else {
+        code = send_register(client, instance, &request, meta, metas, revision, error);
+    }
+    free(meta);
+    free(metas);
+    return code;
+}
+
+enum coord_code coord_deregister(struct coord_client *client, const char *service,
+                                 const char *id, struct coord_error *error)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__DiscoveryDeregisterRequest request =
+        COORD__V1__DISCOVERY_DEREGISTER_REQUEST__INIT;
+    ProtobufCMessage *m;
+    request.header = &header;
+    request.service = convert_text(service);
+    request.id = convert_text(id);
+    enum coord_code code =
+        client_call(client, CLIENT_SVC_DEREGISTER, &request.base, &header, &m, error);
+    client_reply_free(m);
+    return code;
+}
+
+enum coord_code coord_drain(struct coord_client *client, const char *service, const char *id,
+                            bool drains, struct coord_error *error)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__DiscoveryDrainRequest request = COORD__V1__DISCOVERY_DRAIN_REQUEST__INIT;
+    ProtobufCMessage *m;
+    request.header = &header;
+    request.service = convert_text(service);
+    request.id = convert_text(id);
+    request.undo = !drains;
+    enum coord_code code =
+        client_call(client, CLIENT_SVC_DRAIN, &request.base, &header, &m, error);
+    client_reply_free(m);
+    return code;
+}
