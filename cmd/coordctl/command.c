@@ -127,6 +127,32 @@ const struct command commands[] = {
      "all quotas, with what is used of them", "  coordctl quota list\n"},
     {"quota remove", ctl_quota_remove, 1, 1, BEHIND_NOTHING, "", "quota remove PATH",
      "bound it no longer", "  coordctl quota remove /app\n"},
+    {"svc register", ctl_svc_register, 2, 2, BEHIND_PROGRAM,
+     "id tag zone weight meta only-new session-ttl session lease owner",
+     "svc register SERVICE ADDRESS:PORT [...] [-- CMD ...]", "say that an instance serves",
+     "Registered as long as this command runs, in a session of its own; with --session or --lease\n"
+     "it returns at once. Behind -- a program is run meanwhile: signals are handed on to it, and\n"
+     "when it ends the instance is gone and its exit code is returned. Asked to end (SIGTERM), the\n"
+     "instance is draining at once, so that it gets no new work while the program finishes.\n"
+     "  coordctl svc register web 10.0.0.7:8080 --zone a --tag canary --weight 50\n"
+     "  coordctl svc register web 10.0.0.7:8080 --id web-1 -- ./server --port 8080\n"},
+    {"svc deregister", ctl_svc_deregister, 2, 2, BEHIND_NOTHING, "", "svc deregister SERVICE ID",
+     "take an instance away", "  coordctl svc deregister web web-1\n"},
+    {"svc drain", ctl_svc_drain, 2, 2, BEHIND_NOTHING, "undo", "svc drain SERVICE ID [--undo]",
+     "give an instance no new work", "  coordctl svc drain web web-1\n"},
+    {"svc list", ctl_svc_list, 0, 0, BEHIND_NOTHING, "", "svc list",
+     "list the services, with how many instances", "  coordctl svc list\n"},
+    {"svc get", ctl_svc_get, 1, 1, BEHIND_NOTHING, "tag zone all",
+     "svc get SERVICE [--tag TAG] [--zone ZONE] [--all]", "list the instances of a service",
+     "Those that are draining are left out, unless --all is given.\n"
+     "  coordctl svc get web --zone a -o json\n"},
+    {"svc watch", ctl_svc_watch, 1, 1, BEHIND_NOTHING, "tag zone once",
+     "svc watch SERVICE [--tag TAG] [--zone ZONE] [--once]",
+     "print its instances, then their changes as they come",
+     "A line for each instance that is there, is new, changes or goes; \"synced\" when all is\n"
+     "known up to a revision. Goes on at another endpoint when one fails. With --once it ends\n"
+     "when the list is whole.\n"
+     "  coordctl svc watch web -o jsonl\n"},
     {"snapshot save", ctl_snapshot_save, 1, 1, BEHIND_NOTHING, "force",
      "snapshot save FILE [--force]", "copy the whole state into a file",
      "A SQLite database, also for the sqlite3 shell. FILE may be - for standard output. It has\n"

@@ -37,6 +37,10 @@ enum ctl_conflict { CONFLICT_FAIL, CONFLICT_KEEP, CONFLICT_REPLACE };
 struct command;
 
 #define CREDENTIALS_BYTES_MAX 512
+#define CTL_TAGS_MAX          32
+#define CTL_META_MAX          32
+
+struct signals;
 
 struct credentials {
     char user[CREDENTIALS_BYTES_MAX];
@@ -119,6 +123,18 @@ struct ctl {
     int protocol; /* enum load_protocol */
     const char *path;
     const char *processes;
+    /* svc */
+    const char *id;
+    const char *zone;
+    const char *tags[CTL_TAGS_MAX];
+    size_t tag_count;
+    const char *meta[CTL_META_MAX]; /* NAME=VALUE */
+    size_t meta_count;
+    uint64_t weight;
+    bool only_new;
+    bool undo;
+    bool all;
+    struct signals *signals; /* while a session is held in the foreground */
 };
 
 typedef int (*ctl_command_fn)(struct ctl *ctl);
@@ -271,6 +287,12 @@ int ctl_quota_list(struct ctl *ctl);
 int ctl_quota_get(struct ctl *ctl);
 int ctl_quota_set(struct ctl *ctl);
 int ctl_quota_remove(struct ctl *ctl);
+int ctl_svc_register(struct ctl *ctl);
+int ctl_svc_deregister(struct ctl *ctl);
+int ctl_svc_drain(struct ctl *ctl);
+int ctl_svc_list(struct ctl *ctl);
+int ctl_svc_get(struct ctl *ctl);
+int ctl_svc_watch(struct ctl *ctl);
 int ctl_policy_list(struct ctl *ctl);
 int ctl_policy_set(struct ctl *ctl);
 int ctl_policy_unset(struct ctl *ctl);

@@ -326,6 +326,41 @@ static bool take_conflict(struct ctl *ctl, const char *value)
     return ok;
 }
 
+static bool take_id(struct ctl *ctl, const char *value)
+{
+    ctl->id = value;
+    return value[0] != '\0'; /* the server knows what else is wanted of it */
+}
+
+static bool take_zone(struct ctl *ctl, const char *value)
+{
+    ctl->zone = value;
+    return value[0] != '\0';
+}
+
+static bool take_tag(struct ctl *ctl, const char *value)
+{
+    if (value[0] == '\0' || ctl->tag_count == CTL_TAGS_MAX) {
+        return false;
+    }
+    ctl->tags[ctl->tag_count++] = value;
+    return true;
+}
+
+static bool take_meta(struct ctl *ctl, const char *value)
+{
+    if (strchr(value, '=') == NULL || value[0] == '=' || ctl->meta_count == CTL_META_MAX) {
+        return false;
+    }
+    ctl->meta[ctl->meta_count++] = value;
+    return true;
+}
+
+static bool take_weight(struct ctl *ctl, const char *value)
+{
+    return take_number(value, 10000, &ctl->weight);
+}
+
 #define FLAG(field) .flag = offsetof(struct ctl, field)
 
 const struct option options[] = {
@@ -600,6 +635,30 @@ const struct option options[] = {
     {.name = "retry",
      .help = "go on when connections break and requests are refused",
      FLAG(retry)},
+    {.name = "id",
+     .value = "ID",
+     .help = "of the instance, default ADDRESS:PORT",
+     .expected = "an id",
+     .take = take_id},
+    {.name = "tag",
+     .value = "TAG",
+     .help = "one that it has; may be given up to 32 times",
+     .expected = "a tag, of which there are at most 32",
+     .take = take_tag},
+    {.name = "zone", .value = "ZONE", .help = "where it is", .expected = "a zone", .take = take_zone},
+    {.name = "weight",
+     .value = "N",
+     .help = "its share of the work, default 100",
+     .expected = "a number from 1 to 10000",
+     .take = take_weight},
+    {.name = "meta",
+     .value = "NAME=VALUE",
+     .help = "what else is to be known of it; may be given up to 32 times",
+     .expected = "NAME=VALUE, of which there are at most 32",
+     .take = take_meta},
+    {.name = "only-new", .help = "not if there is one with this id", FLAG(only_new)},
+    {.name = "undo", .help = "it shall get work again", FLAG(undo)},
+    {.name = "all", .help = "those too that shall get no work", FLAG(all)},
     {.name = "processes",
      .value = "PID,...",
      .help = "of servers on this machine, whose CPU time is read from /proc",

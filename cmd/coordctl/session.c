@@ -86,9 +86,11 @@ static int close_session(struct ctl *ctl, uint64_t *removed)
 static int create_and_hold(struct ctl *ctl, struct signals *signals, session_create_fn create)
 {
     int number;
+    ctl->signals = signals;
     int exit_code = create(ctl);
+    ctl->signals = NULL;
     (void)fflush(stdout);
-    if (exit_code == EXIT_DONE) {
+    if (exit_code == EXIT_DONE && ctl->program == NULL) {
         exit_code = session_hold(ctl, signals, &number);
     }
     struct coord_session info;

@@ -11,7 +11,8 @@ int session_attach(struct ctl *ctl);
 
 typedef int (*session_create_fn)(struct ctl *ctl);
 /* Opens a session, calls `create`, keeps the session alive until a signal asks to end, and
- * closes it. Returns the exit code: also when the session is lost. */
+ * closes it. Returns the exit code: also when the session is lost. If there is a program, `create`
+ * has run it, with the signals in ctl->signals, and kept the session alive meanwhile. */
 int session_foreground(struct ctl *ctl, session_create_fn create);
 
 /* Keeps the client's session alive until a signal comes (EXIT_DONE, `number`) or it is lost. */
