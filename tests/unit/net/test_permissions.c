@@ -7,6 +7,7 @@
 #include "coord/v1/auth.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
 #include "coord/v1/lock.pb-c.h"
+#include "coord/v1/discovery.pb-c.h"
 #include "coord/v1/quota.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "coord/v1/watch.pb-c.h"
@@ -213,6 +214,12 @@ static const struct method_row {
     {"coord.v1.Lock/AskRelease", WRITERS},
     {"coord.v1.Lock/Remove", MANAGERS},
     {"coord.v1.Lock/Get", READERS},
+    {"coord.v1.Discovery/Register", ROOT_ONLY}, /* outside of what the others may see */
+    {"coord.v1.Discovery/Deregister", ROOT_ONLY},
+    {"coord.v1.Discovery/Drain", ROOT_ONLY},
+    {"coord.v1.Discovery/Discover", ROOT_ONLY},
+    {"coord.v1.Discovery/Services", ROOT_ONLY},
+    {"coord.v1.Discovery/Subscribe", ROOT_ONLY},
     {"coord.v1.Session/Open", SOMEBODY},
     {"coord.v1.Session/Resume", ROOT_ONLY},
     {"coord.v1.Session/KeepAlive", ROOT_ONLY},
@@ -338,6 +345,10 @@ static void message_fill(ProtobufCMessage *m, const char *method)
                                    : strstr(method, "Authenticate") != NULL ? admin
                                    : strstr(method, " own") != NULL         ? own
                                                                             : user;
+        } else if (strcmp(f->name, "service") == 0) {
+            *(char **)(void *)at = name;
+        } else if (strcmp(f->name, "id") == 0 && f->type == PROTOBUF_C_TYPE_STRING) {
+            *(char **)(void *)at = name;
         } else if (strcmp(f->name, "password") == 0) {
             *(char **)(void *)at = password;
         } else if (strcmp(f->name, "role") == 0) {
@@ -367,6 +378,7 @@ struct parts {
     Coord__V1__Grant grant;
     Coord__V1__QuotaBounds bounds;
     Coord__V1__WatchCreate watch;
+    Coord__V1__ServiceInstance instance;
     Coord__V1__LockGrant lock;
     Coord__V1__LockGrant *locks[1];
     Coord__V1__LockTarget target;
@@ -503,6 +515,15 @@ static void parts_fill(ProtobufCMessage *m, const char *method, struct parts *p)
         ((Coord__V1__QuotaSetRequest *)m)->bounds = &p->bounds;
     } else if (locks_fill(m, p)) {
         return;
+    } else if (m->descriptor == &coord__v1__discovery_register_request__descriptor) {
+        Coord__V1__DiscoveryRegisterRequest *request = (Coord__V1__DiscoveryRegisterRequest *)m;
+        static char address[] = "10.0.0.7";
+        coord__v1__service_instance__init(&p->instance);
+        message_fill(&p->instance.base, method);
+        p->instance.address = address;
+        p->instance.port = 80;
+        request->instance = &p->instance;
+        request->lease = LEASE;
     } else if (m->descriptor == &coord__v1__watch_request__descriptor) {
         Coord__V1__WatchRequest *request = (Coord__V1__WatchRequest *)m;
         coord__v1__watch_create__init(&p->watch);

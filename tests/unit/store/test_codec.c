@@ -155,7 +155,7 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
     static const uint8_t types[] = {COMMAND_TXN,    COMMAND_CHECK,  COMMAND_LEVEL,
                                     COMMAND_GRANT,  COMMAND_RESUME, COMMAND_REVOKE,
                                     COMMAND_EXPIRE, COMMAND_REAP,   COMMAND_AUTH,
-                                    COMMAND_QUOTA,  COMMAND_RECIPE};
+                                    COMMAND_QUOTA,  COMMAND_RECIPE, COMMAND_DISCOVERY};
     *c = (struct command){.type = types[rng_below(rng, sizeof types)],
                           .origin_boot = rng_next(rng),
                           .origin_counter = rng_next(rng)};
@@ -201,6 +201,13 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
                 .leases = (uint32_t)rng_next(rng),
             };
         }
+    } else if (c->type == COMMAND_DISCOVERY) {
+        c->discovery = (struct command_discovery){
+            .action = DISCOVERY_DRAIN,
+            .flag = rng_chance(rng, 500),
+            .path = draw_bytes(rng, a, 50),
+            .revision = draw_u64(rng),
+        };
     } else if (c->type == COMMAND_RECIPE) {
         draw_recipe(rng, a, &c->recipe);
     } else if (c->type == COMMAND_REAP) {
