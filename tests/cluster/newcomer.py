@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What a newcomer does: the shell commands of docs/operations.md and README.md, typed as they stand there.
+"""What a newcomer does: the shell commands of docs/operations.md, docs/discovery.md and README.md, typed as they stand
+there.
 
 A block marked `sh` is run, block after block in one bash for each section ("## ...") of the page, in a fresh directory.
 Every command in it must succeed, unless the page itself goes on with `||`. A `text` block behind it is what it must have
@@ -149,6 +150,10 @@ def run_page(scratch, page, least, before=None):
 
 def test_the_commands_of_the_page_on_operations(scratch):
     run_page(scratch, os.path.join("docs", "operations.md"), 15)
+
+
+def test_the_commands_of_the_page_on_discovery(scratch):
+    run_page(scratch, os.path.join("docs", "discovery.md"), 4)
 
 
 def test_the_tour_stays_short_enough_for_ten_minutes(_):

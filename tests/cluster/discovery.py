@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Service discovery in a real cluster: instances that come, drain, crash and come back, and subscribers that are told of
+all of it, whichever member fails."""
+import json
+import os
+import signal
+
+from harness import Cluster, Ctl, Node, ctl, ctl_ok, expect, main, until
+
+PATIENT = 60
+
+
+def start_one(scratch, **flags):
+    node = Node(scratch, **flags)
+    node.start()
+    return node
+
+
+def start_three(scratch):
+    cluster = Cluster(scratch)
+    cluster.start()
+    cluster.converge()
+    return cluster
+
+
+def lease(at, ttl="1h"):
+    return ctl_ok(at, "lease", "grant", ttl).decode().strip()
+
+
+def found(at, service, *options):
+    """ids of the instances"""
+    code, out, error = ctl(at, "svc", "get", service, "-o", "json", *options)
+    if code == 3:
+        return []
+    expect(code == 0, "svc get: exit %d, %s" % (code, error))
+    return [instance["id"] for instance in json.loads(out)]
+
+
+def events(program):
+    """what `svc watch -o jsonl` has printed, as (type, id or revision)"""
+    told = [json.loads(line) for line in program.printed().splitlines() if line.endswith("}")]
+    return [(event["type"], event["revision"] if event["type"] == "synced" else event["instance"]["id"])
+            for event in told]
+
+
+def known(program):
+    """the ids that a watcher knows"""
+    ids = set()
+    for kind, what in events(program):
+        if kind == "put":
+            ids.add(what)
+        elif kind == "removed":
+            ids.remove(what)
+    return ids
+
+
+def test_an_instance_lives_as_long_as_its_command_and_its_session(scratch):
+    node = start_one(scratch)
+    at = node.endpoint
+    holder = Ctl(scratch, at, "svc", "register", "web", "10.0.0.7:80", "--id", "a", "--session-ttl", "1s")
+    until(lambda: found(at, "web") == ["a"], "the instance is found", PATIENT)
+    holder.send_signal(signal.SIGTERM)
+    holder.wait(PATIENT)
+    expect(found(at, "web") == [], "it went with its command")
+    holder = Ctl(scratch, at, "svc", "register", "web", "10.0.0.7:80", "--id", "a", "--session-ttl", "1s")
+    until(lambda: found(at, "web") == ["a"], "the instance is found again", PATIENT)
+    holder.send_signal(signal.SIGKILL)
+    until(lambda: found(at, "web") == [], "it expired", PATIENT)
+
+
+def test_a_program_is_registered_while_it_runs_and_drains_when_it_is_asked_to_end(scratch):
+    node = start_one(scratch)
+    at = node.endpoint
+    slow = os.path.join(scratch, "slow.sh")
+    with open(slow, "w", encoding="utf-8") as out:
+        out.write("trap 'until [ -e %s/end ]; do sleep 0.1; done; exit 7' TERM\n"
+                  "while :; do sleep 0.1; done\n" % scratch)
+    server = Ctl(scratch, at, "svc", "register", "web", "10.0.0.7:80", "--", "sh", slow)
+    until(lambda: found(at, "web") == ["10.0.0.7:80"], "it is found", PATIENT)
+    server.send_signal(signal.SIGTERM)
+    until(lambda: found(at, "web") == [], "it gets no new work", PATIENT)
+    expect(found(at, "web", "--all") == ["10.0.0.7:80"], "it is still there")
+    with open(os.path.join(scratch, "end"), "w", encoding="utf-8"):
+        pass
+    code = server.wait(PATIENT)
+    expect(code == 7, "the program's exit code, not %r" % code)
+    expect(found(at, "web", "--all") == [], "it is gone")
+
+
+def test_an_instance_that_comes_back_takes_its_place_at_once(scratch):
+    node = start_one(scratch)
+    at = node.endpoint
+    crashed = Ctl(scratch, at, "svc", "register", "web", "10.0.0.7:80", "--id", "a", "--session-ttl", "1h")
+    until(lambda: found(at, "web") == ["a"], "it is found", PATIENT)
+    crashed.send_signal(signal.SIGKILL)
+    crashed.wait(PATIENT)
+    ctl_ok(at, "svc", "register", "web", "10.0.0.8:80", "--id", "a", "--lease", lease(at))
+    shown = json.loads(ctl_ok(at, "svc", "get", "web", "-o", "json"))
+    expect(len(shown) == 1 and shown[0]["address"] == "10.0.0.8", shown)
+    code, _, error = ctl(at, "svc", "register", "web", "10.0.0.9:80", "--id", "a", "--lease", lease(at), "--only-new")
+    expect(code == 5, "exit %d: %s" % (code, error))
+
+
+def test_a_subscription_goes_on_at_another_member_without_a_gap_or_a_repeat(scratch):
+    cluster = start_three(scratch)
+    at = cluster.endpoints
+    own = lease(at)
+    for i in range(3):
+        ctl_ok(at, "svc", "register", "web", "10.0.0.%d:80" % i, "--id", "i%d" % i, "--lease", own)
+    watcher = Ctl(scratch, at, "svc", "watch", "web", "-o", "jsonl")
+    until(lambda: ("synced" in [kind for kind, _ in events(watcher)]), "the full list", PATIENT)
+    expect(known(watcher) == {"i0", "i1", "i2"}, events(watcher))
+    for round_, victim in enumerate(list(cluster.nodes)):
+        victim.kill()
+        rest = ",".join(node.endpoint for node in cluster.nodes if node is not victim)
+        until(lambda to=rest, n=round_: ctl(to, "svc", "register", "web", "10.0.1.%d:80" % n, "--id", "r%d" % n,
+                                            "--lease", own)[0] == 0, "a new instance", PATIENT)
+        until(lambda to=rest, n=round_: ctl(to, "svc", "deregister", "web", "i%d" % n)[0] in (0, 3), "one less", PATIENT)
+        want = {"r%d" % n for n in range(round_ + 1)} | {"i%d" % n for n in range(round_ + 1, 3)}
+        until(lambda expected=want: known(watcher) == expected, "the watcher knows %r" % want, PATIENT)
+        victim.start()
+        cluster.converge()
+    told = [what for kind, what in events(watcher) if kind != "synced"]
+    expect(len(told) == 3 + 3 + 3, "each change once: %r" % events(watcher))
+    expect(not watcher.complained(), watcher.complained())
+
+
+def test_all_instances_of_a_session_go_in_one_revision(scratch):
+    node = start_one(scratch)
+    at = node.endpoint
+    own = lease(at)
+    for i in range(5):
+        ctl_ok(at, "svc", "register", "web", "10.0.0.%d:80" % i, "--id", "i%d" % i, "--lease", own)
+    watcher = Ctl(scratch, at, "svc", "watch", "web", "-o", "jsonl")
+    until(lambda: len(known(watcher)) == 5, "the full list", PATIENT)
+    ctl_ok(at, "lease", "revoke", own)
+    until(lambda: not known(watcher), "all are gone", PATIENT)
+    until(lambda: events(watcher)[-1][0] == "synced", "the revision is whole", PATIENT)
+    expect([kind for kind, _ in events(watcher)[-6:]] == ["removed"] * 5 + ["synced"], events(watcher))
+
+
+def test_filters_choose_by_tag_and_zone(scratch):
+    node = start_one(scratch)
+    at = node.endpoint
+    own = lease(at)
+    for name, zone, tags in ("a", "z1", ["x"]), ("b", "z2", ["x", "y"]), ("c", "z1", ["y"]):
+        ctl_ok(at, "svc", "register", "web", "10.0.0.1:80", "--id", name, "--lease", own, "--zone", zone,
+               *[word for tag in tags for word in ("--tag", tag)])
+    expect(found(at, "web", "--zone", "z1") == ["a", "c"], "by zone")
+    expect(found(at, "web", "--tag", "x") == ["a", "b"], "by tag")
+    expect(found(at, "web", "--tag", "x", "--tag", "y") == ["b"], "by two tags")
+    expect(found(at, "web", "--tag", "x", "--zone", "z3") == [], "none")
+    watcher = Ctl(scratch, at, "svc", "watch", "web", "--zone", "z1", "-o", "jsonl")
+    until(lambda: known(watcher) == {"a", "c"}, "those of the zone", PATIENT)
+    ctl_ok(at, "svc", "register", "web", "10.0.0.1:80", "--id", "a", "--lease", own, "--zone", "z2")
+    until(lambda: known(watcher) == {"c"}, "one has moved elsewhere", PATIENT)
+
+
+if __name__ == "__main__":
+    main(globals())
