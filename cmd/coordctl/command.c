@@ -131,9 +131,9 @@ const struct command commands[] = {
      "id tag zone weight meta only-new session-ttl session lease owner",
      "svc register SERVICE ADDRESS:PORT [...] [-- CMD ...]", "say that an instance serves",
      "Registered as long as this command runs, in a session of its own; with --session or --lease\n"
-     "it returns at once. Behind -- a program is run meanwhile: signals are handed on to it, and\n"
-     "when it ends the instance is gone and its exit code is returned. Asked to end (SIGTERM), the\n"
-     "instance is draining at once, so that it gets no new work while the program finishes.\n"
+     "it returns at once. Behind -- a program is run meanwhile: signals are handed on to it,\n"
+     "and when it ends the instance is gone and its exit code is returned. Asked to end, the\n"
+     "instance drains at once, so that it gets no new work while the program finishes.\n"
      "  coordctl svc register web 10.0.0.7:8080 --zone a --tag canary --weight 50\n"
      "  coordctl svc register web 10.0.0.7:8080 --id web-1 -- ./server --port 8080\n"},
     {"svc deregister", ctl_svc_deregister, 2, 2, BEHIND_NOTHING, "", "svc deregister SERVICE ID",

@@ -343,7 +343,8 @@ static void discover_append(struct grpc_call *call, struct buf *out,
     const struct discover *d = call->data;
     Coord__V1__ServiceInstance instance;
     struct service_instance in;
-    bool is_one = !e->unreadable && discovery_fill(call, e->path, e->data, &e->stat, &instance, &in);
+    bool is_one = !e->unreadable &&
+                  discovery_fill(call, e->path, e->data, &e->stat, &instance, &in);
     if (is_one && (d->with_draining || !in.draining) &&
         discovery_filter_passes(&d->filter, &in)) {
         wire_append_message(out, DISCOVER_REPLY_INSTANCES, &instance.base);
