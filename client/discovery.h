@@ -109,6 +109,38 @@ uint64_t coord_subscription_revision(const struct coord_subscription *subscripti
 int coord_subscription_fd(const struct coord_subscription *subscription);
 void coord_subscription_close(struct coord_subscription *subscription); /* NULL is fine */
 
+/* ---- pickers ---------------------------------------------------------------------------- */
+
+/* Which instance gets the next piece of work. */
+enum coord_pick_policy {
+    COORD_PICK_ROUND_ROBIN = 1, /* in turn, each as often as its weight says */
+    COORD_PICK_LEAST_LOADED = 2, /* the fewest pieces of this picker's work under way, by weight */
+    /* The shortest time to be expected: the mean of what it took lately, times what is under way,
+     * by weight. Who was slow or failed is tried again after some seconds. */
+    COORD_PICK_RESPONSE_TIME = 3,
+    /* By a key: the same instance for the same key, in all processes that know the same instances.
+     * Who comes or goes moves its own share of the keys and no other. Weights above 1000 count as
+     * 1000. */
+    COORD_PICK_HASH = 4,
+};
+
+struct coord_picker;
+
+/* Over what the subscription knows, which must outlive it and may have several. */
+enum coord_code coord_picker_open(struct coord_subscription *subscription,
+                                  enum coord_pick_policy policy, struct coord_picker **picker,
+                                  struct coord_error *error);
+/* An instance that neither drains nor has weight 0; if there is none such, any; NULL if there is
+ * none at all. Takes in what the subscription has heard, and asks nobody: it goes on with what is
+ * known while no member can be reached. `key` is for COORD_PICK_HASH. Valid until the next call for
+ * the subscription or one of its pickers. */
+const struct coord_instance *coord_picker_pick(struct coord_picker *picker, const void *key,
+                                               size_t key_bytes);
+/* The work that was given to `id` has ended: once for each pick. */
+void coord_picker_done(struct coord_picker *picker, const char *id, uint64_t latency_ms,
+                       bool failed);
+void coord_picker_close(struct coord_picker *picker); /* NULL is fine */
+
 #ifdef __cplusplus
 }
 #endif

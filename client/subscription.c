@@ -18,6 +18,7 @@
 #include "client/members.h"
 #include "client/socket.h"
 #include "client/stream.h"
+#include "client/subscription.h"
 
 #define PROGRESS_MS         2000
 #define SILENCE_MS          1000 /* beyond three signs of life that did not come */
@@ -61,6 +62,7 @@ struct coord_subscription {
     struct entry **entries;
     size_t count;
     size_t capacity;
+    uint64_t changes; /* of entries */
     uint64_t next_revision; /* 0: nothing is known yet, or not whole */
     bool was_synced;
     bool is_listing;  /* a full list is coming in */
@@ -234,6 +236,7 @@ static void entry_free(struct entry *e)
 static struct entry *take_out(struct coord_subscription *s, size_t at)
 {
     struct entry *e = s->entries[at];
+    s->changes++;
     memmove(s->entries + at, s->entries + at + 1, (s->count - at - 1) * sizeof(void *));
     s->count--;
     return e;
@@ -271,6 +274,7 @@ static enum taken take_put(struct coord_subscription *s, Coord__V1__ServiceInsta
         return TAKEN_NO_MEMORY;
     }
     e->is_named = true;
+    s->changes++;
     if (found) {
         entry_free(s->entries[at]);
         s->entries[at] = e;
@@ -504,6 +508,19 @@ const struct coord_instance *coord_subscription_instance(const struct coord_subs
                                                          size_t at)
 {
     return at < s->count ? &s->entries[at]->copy.instance : NULL;
+}
+
+uint64_t subscription_changes(const struct coord_subscription *s)
+{
+    return s->changes;
+}
+
+const struct coord_instance *subscription_find(const struct coord_subscription *s,
+                                               const char *id)
+{
+    bool found;
+    size_t at = seek(s, id, &found);
+    return found ? &s->entries[at]->copy.instance : NULL;
 }
 
 uint64_t coord_subscription_revision(const struct coord_subscription *s)

@@ -4,10 +4,12 @@ all of it, whichever member fails."""
 import json
 import os
 import signal
+import subprocess
 
-from harness import Cluster, Ctl, Node, ctl, ctl_ok, expect, main, until
+from harness import clean_environment, Cluster, Ctl, Node, ctl, ctl_ok, expect, main, until
 
 PATIENT = 60
+BUILD = os.environ.get("COORD_BUILD", "build/release")
 
 
 def start_one(scratch, **flags):
@@ -154,6 +156,59 @@ def test_filters_choose_by_tag_and_zone(scratch):
     until(lambda: known(watcher) == {"a", "c"}, "those of the zone", PATIENT)
     ctl_ok(at, "svc", "register", "web", "10.0.0.1:80", "--id", "a", "--lease", own, "--zone", "z2")
     until(lambda: known(watcher) == {"c"}, "one has moved elsewhere", PATIENT)
+
+
+class Picker:
+    """A client with a subscription and a picker; a key a line."""
+
+    def __init__(self, at, service, policy):
+        self.process = subprocess.Popen([BUILD + "/tests/cluster/picker", at, service, policy], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, env=clean_environment(), text=True)
+
+    def pick(self, key="x"):
+        self.process.stdin.write(key + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def picks(self, count):
+        return [self.pick("key %d" % i) for i in range(count)]
+
+    def end(self):
+        self.process.stdin.close()
+        expect(self.process.wait(PATIENT) == 0, "the picker ended well")
+
+
+def test_pickers_follow_what_changes_and_go_on_when_no_member_is_up(scratch):
+    cluster = start_three(scratch)
+    at = cluster.endpoints
+    own = lease(at)
+    for name, weight in ("a", 30), ("b", 10):
+        ctl_ok(at, "svc", "register", "web", "10.0.0.1:80", "--id", name, "--lease", own, "--weight", str(weight))
+    turn, hashed = Picker(at, "web", "turn"), Picker(at, "web", "hash")
+    expect(sorted(turn.picks(8)) == ["a"] * 6 + ["b"] * 2, "three to one")
+    before = hashed.picks(100)
+    expect(set(before) == {"a", "b"} and before == hashed.picks(100), before)
+    ctl_ok(at, "svc", "register", "web", "10.0.0.1:80", "--id", "c", "--lease", own, "--weight", "20")
+    until(lambda: "c" in hashed.picks(100), "the new one gets keys", PATIENT)
+    after = hashed.picks(100)
+    expect(all(new in (old, "c") for old, new in zip(before, after)), "keys moved to the new one only")
+    ctl_ok(at, "svc", "drain", "web", "a")
+    until(lambda: "a" not in turn.picks(6), "who drains gets nothing new", PATIENT)
+    ctl_ok(at, "svc", "drain", "web", "b")
+    ctl_ok(at, "svc", "drain", "web", "c")
+    until(lambda: set(turn.picks(12)) == {"a", "b", "c"}, "if all drain, any will do", PATIENT)
+    ctl_ok(at, "svc", "drain", "web", "c", "--undo")
+    until(lambda: set(turn.picks(12)) == {"c"}, "only one takes work", PATIENT)
+    for node in cluster.nodes:
+        node.kill()
+    expect(set(turn.picks(12)) == {"c"}, "what was known stays known")
+    for node in cluster.nodes:
+        node.start()
+    cluster.converge()
+    ctl_ok(at, "lease", "revoke", own)
+    until(lambda: turn.pick() == "-" and hashed.pick() == "-", "all are gone", PATIENT)
+    turn.end()
+    hashed.end()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,13 @@
+/* What pickers know of subscriptions besides client/discovery.h. */
+#ifndef CLIENT_SUBSCRIPTION_H
+#define CLIENT_SUBSCRIPTION_H
+
+#include "client/discovery.h"
+
+/* Grows with every change of an instance. */
+uint64_t subscription_changes(const struct coord_subscription *s);
+/* NULL: there is none with this id. */
+const struct coord_instance *subscription_find(const struct coord_subscription *s,
+                                               const char *id);
+
+#endif
