@@ -58,7 +58,7 @@ struct pick_member {
     uint32_t weight;
 };
 
-/* From now on these are the candidates, in the order of their ids, each once and with a weight above
+/* From now on these are the candidates, in the order of their ids, each once, with weights above
  * 0; what is known of those that stay is kept. False: no memory, and all is as it was. */
 bool pick_set(struct pick *p, const struct pick_member *members, size_t count);
 
