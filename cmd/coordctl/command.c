@@ -45,19 +45,20 @@ const struct command commands[] = {
     {"stat", ctl_stat, 1, 1, BEHIND_NOTHING, "", "stat PATH",
      "print all that is known about a node", "  coordctl stat /app/config -o json\n"},
     {"watch", ctl_watch, 1, 1, BEHIND_PROGRAM,
-     "recursive children prefix depth from-revision prev once list glob types keys-only",
+     "recursive children prefix depth from-revision prev once list glob types keys-only diff exec",
      "watch PATH [--recursive] [...] [-- CMD ...]", "print changes as they come",
-     "A line for each change; with -o json or jsonl an object each. Goes on at another "
-     "endpoint\n"
-     "when one fails, without a gap or a repeat, until SIGINT (130) or SIGTERM (143). Behind "
-     "--\n"
-     "a program is run for each change instead, one at a time, with it in the environment:\n"
-     "COORD_EVENT_TYPE, COORD_PATH, COORD_REVISION, COORD_REASON, COORD_NOTE,\n"
-     "COORD_EVENT_SESSION, COORD_VALUE (COORD_VALUE_BASE64 if it is no text; neither if it is\n"
-     "larger than 90 KiB), COORD_VALUE_BYTES, with --prev COORD_PREV_VALUE alike.\n"
+     "A line for each change, on a terminal with what is different from before (--diff); with\n"
+     "-o json or jsonl an object each. Goes on at another endpoint when one fails, without a gap\n"
+     "or a repeat, until SIGINT (130) or SIGTERM (143). Behind -- a program is run for each\n"
+     "change instead, one at a time, with it in the environment: COORD_EVENT_TYPE,\n"
+     "COORD_PATH, COORD_REVISION, COORD_REASON, COORD_NOTE, COORD_EVENT_SESSION, COORD_VALUE\n"
+     "(COORD_VALUE_BASE64 if it is no text; neither if it is larger than 90 KiB),\n"
+     "COORD_VALUE_BYTES, with --prev COORD_PREV_VALUE alike. --exec does so with a command of\n"
+     "the shell.\n"
      "  coordctl watch /app --recursive --prev -o jsonl\n"
      "  coordctl watch /app/config --from-revision 1200\n"
-     "  coordctl watch /app/config -- sh -c 'echo \"$COORD_PATH is $COORD_VALUE\"'\n"},
+     "  coordctl watch /app --recursive --exec 'echo \"$COORD_PATH is $COORD_VALUE\"'\n"
+     "  coordctl watch /app/config -- systemctl reload app\n"},
     {"history", ctl_history, 1, 1, BEHIND_NOTHING,
      "recursive limit reverse from-revision keys-only",
      "history PATH [--recursive] [--limit N] [--reverse]", "what a node was, when, by whom",

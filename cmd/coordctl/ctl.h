@@ -82,6 +82,7 @@ struct ctl {
     bool not_renewable;
     bool learner;
     bool with_acl;
+    bool diff;
     bool force;
     bool has_session;   /* --session, COORD_SESSION */
     bool wants_help;
@@ -91,6 +92,7 @@ struct ctl {
     const char *file;
     const char *owner;
     const char *glob;
+    const char *exec;
     unsigned types; /* COORD_WATCH_CREATED, ...; 0 = all */
     uint64_t limit; /* these: 0 = not given */
     uint64_t depth;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "cmd/coordctl/diff_lines.h"
+#include "cmd/coordctl/text/diff_lines.h"
 #include "cmd/coordctl/event.h"
 #include "cmd/coordctl/values.h"
 

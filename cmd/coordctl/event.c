@@ -1,11 +1,9 @@
 #include "cmd/coordctl/event.h"
 
-#include <stdlib.h>
+#include <inttypes.h>
 #include <string.h>
 
-#include "base/utf8.h"
-
-#define VALUE_SHOWN_BYTES 200
+#include "cmd/coordctl/text/value_diff.h"
 
 const char *event_type_name(enum coord_event_type type)
 {
@@ -66,44 +64,31 @@ json_t *event_json(const struct ctl *ctl, const struct coord_event *e)
 
 bool event_is_text(const void *data, size_t bytes)
 {
-    return bytes == 0 ||
-           (memchr(data, 0, bytes) == NULL && utf8_is_valid(slice_make(data, bytes)));
-}
-
-/* Quoted, with its control characters as JSON has them, and cut where a character ends. */
-static void append_quoted(struct buf *out, const char *text, size_t bytes)
-{
-    size_t size = bytes;
-    if (size > VALUE_SHOWN_BYTES) {
-        size = VALUE_SHOWN_BYTES;
-        while (size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80) {
-            size--;
-        }
-    }
-    json_t *value = json_stringn(text, size);
-    char *quoted = json_dumps(value, JSON_ENCODE_ANY);
-    buf_append_str(out, quoted != NULL ? quoted : "");
-    if (size < bytes) {
-        buf_printf(out, "... (%zu bytes)", bytes);
-    }
-    free(quoted);
-    json_decref(value);
+    return value_is_text(slice_make(data, bytes));
 }
 
 void event_append_value(struct buf *out, const void *data, size_t bytes)
 {
-    const unsigned char *at = data;
-    if (!event_is_text(data, bytes)) {
-        buf_printf(out, "(%zu bytes)", bytes);
-        return;
+    value_show(out, slice_make(data, bytes));
+}
+
+void event_append_circumstances(struct buf *line, const struct coord_event *e)
+{
+    const char *before = "  (";
+    if (e->reason != COORD_REASON_REQUESTED) {
+        buf_printf(line, "%s%s", before, event_reason_name(e->reason));
+        before = ", ";
     }
-    bool is_plain = bytes <= VALUE_SHOWN_BYTES;
-    for (size_t i = 0; is_plain && i < bytes; i++) {
-        is_plain = at[i] >= 0x20 && at[i] != 0x7f;
+    if (e->session != 0) {
+        buf_printf(line, "%ssession %016" PRIx64, before, e->session);
+        before = ", ";
     }
-    if (is_plain) {
-        buf_append(out, data, bytes);
-    } else {
-        append_quoted(out, data, bytes);
+    if (e->note[0] != '\0') {
+        buf_printf(line, "%snote: ", before);
+        event_append_value(line, e->note, strlen(e->note));
+        before = ", ";
+    }
+    if (before[0] == ',') {
+        buf_append_str(line, ")");
     }
 }

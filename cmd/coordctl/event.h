@@ -14,5 +14,7 @@ json_t *event_json(const struct ctl *ctl, const struct coord_event *e);
  * cut if it is long; of what is no text the size. */
 void event_append_value(struct buf *out, const void *data, size_t bytes);
 bool event_is_text(const void *data, size_t bytes); /* UTF-8 without a zero byte */
+/* Why, by which session, and the writer's note, in parentheses; nothing if there is none. */
+void event_append_circumstances(struct buf *line, const struct coord_event *e);
 
 #endif

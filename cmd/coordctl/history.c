@@ -9,28 +9,6 @@
 
 /* ---- history ---------------------------------------------------------------------------- */
 
-/* Who and why, in parentheses; nothing if there is nothing to say. */
-static void append_circumstances(struct buf *line, const struct coord_event *e)
-{
-    const char *before = "  (";
-    if (e->reason != COORD_REASON_REQUESTED) {
-        buf_printf(line, "%s%s", before, event_reason_name(e->reason));
-        before = ", ";
-    }
-    if (e->session != 0) {
-        buf_printf(line, "%ssession %016" PRIx64, before, e->session);
-        before = ", ";
-    }
-    if (e->note[0] != '\0') {
-        buf_printf(line, "%snote: ", before);
-        event_append_value(line, e->note, strlen(e->note));
-        before = ", ";
-    }
-    if (before[0] == ',') {
-        buf_append_str(line, ")");
-    }
-}
-
 static void print_change(const struct ctl *ctl, const struct coord_event *e)
 {
     struct buf line = {0};
@@ -44,7 +22,7 @@ static void print_change(const struct ctl *ctl, const struct coord_event *e)
         buf_append_str(&line, "  ");
         event_append_value(&line, e->data, e->bytes);
     }
-    append_circumstances(&line, e);
+    event_append_circumstances(&line, e);
     buf_append_str(&line, "\n");
     fwrite(line.data, 1, line.size, stdout);
     buf_close(&line);

@@ -315,6 +315,12 @@ static bool take_processes(struct ctl *ctl, const char *value)
     return value[0] != '\0' && value[strspn(value, "0123456789,")] == '\0';
 }
 
+static bool take_exec(struct ctl *ctl, const char *value)
+{
+    ctl->exec = value;
+    return value[0] != '\0';
+}
+
 static bool take_conflict(struct ctl *ctl, const char *value)
 {
     static const char *const names[] = {[CONFLICT_FAIL] = "fail",
@@ -675,6 +681,12 @@ const struct option options[] = {
      .expected = "fail, keep or replace",
      .choices = "fail keep replace",
      .take = take_conflict},
+    {.name = "diff", .help = "how each value became what it is", FLAG(diff)},
+    {.name = "exec",
+     .value = "COMMAND",
+     .help = "run it in a shell for each change, with the change in its environment",
+     .expected = "a command",
+     .take = take_exec},
 };
 const size_t option_count = sizeof options / sizeof options[0];
 static_assert(sizeof options / sizeof options[0] <= OPTIONS_MAX, "options of one command line");

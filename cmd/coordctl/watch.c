@@ -3,10 +3,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/socket.h"
 #include "cmd/coordctl/event.h"
 #include "cmd/coordctl/program.h"
+#include "cmd/coordctl/text/paint.h"
+#include "cmd/coordctl/text/value_diff.h"
 
 #define WAIT_MS     1000
 #define RETRY_MS    100
@@ -43,6 +46,68 @@ static void print_line(const struct ctl *ctl, const struct coord_event *e)
     buf_close(&line);
 }
 
+static enum paint type_paint(enum coord_event_type type)
+{
+    return type == COORD_EVENT_CREATED   ? PAINT_GREEN
+           : type == COORD_EVENT_DELETED ? PAINT_RED
+           : type == COORD_EVENT_SET     ? PAINT_YELLOW
+                                         : PAINT_CYAN;
+}
+
+/* How the value became what it is: in the line, or in lines below it. */
+static void append_values(const struct ctl *ctl, struct buf *line, struct buf *below,
+                          const struct coord_event *e, bool colours)
+{
+    if (ctl->keys_only) {
+        return;
+    }
+    if (e->type == COORD_EVENT_SET) {
+        value_diff(below, slice_make(e->previous, e->previous_bytes),
+                   slice_make(e->data, e->bytes), "    ", colours);
+        if (below->size == 0) {
+            buf_append_str(below, " (the same value)");
+        }
+    } else if (e->type == COORD_EVENT_DELETED) {
+        buf_append_str(line, " (was ");
+        event_append_value(line, e->previous, e->previous_bytes);
+        buf_append_str(line, ")");
+    } else {
+        buf_append_str(line, " ");
+        event_append_value(line, e->data, e->bytes);
+    }
+}
+
+/* For people: when, what, by whom, and what is different from before. */
+static void print_diff(const struct ctl *ctl, const struct coord_event *e)
+{
+    struct buf line = {0};
+    struct buf below = {0};
+    char when[32] = "";
+    bool colours = paint_is_wanted(STDOUT_FILENO);
+    if (e->time_ms != 0) {
+        ctl_format_time(e->time_ms, when, sizeof when);
+    }
+    buf_printf(&line, "%s%" PRIu64 "%s%s%s %s%s%s %s%s%s", paint_begin(PAINT_DIM, colours),
+               e->revision, when[0] != '\0' ? " " : "", when, paint_end(colours),
+               paint_begin(type_paint(e->type), colours), event_type_name(e->type),
+               paint_end(colours), paint_begin(PAINT_BOLD, colours), e->path,
+               paint_end(colours));
+    append_values(ctl, &line, &below, e, colours);
+    bool goes_on = below.size > 0 && below.data[below.size - 1] != '\n';
+    if (goes_on) {
+        buf_append_slice(&line, buf_slice(&below));
+        buf_clear(&below);
+    }
+    if (e->type != COORD_EVENT_ENTRY) {
+        event_append_circumstances(&line, e);
+    }
+    buf_append_str(&line, "\n");
+    buf_append_slice(&line, buf_slice(&below));
+    fwrite(line.data, 1, line.size, stdout);
+    buf_close(&line);
+    buf_close(&below);
+}
+
 /* A value and a newline; a deletion has none. */
 static void print_raw(const struct coord_event *e)
 {
@@ -65,6 +130,8 @@ static void print_event(const struct ctl *ctl, const struct coord_event *e)
         json_decref(o);
     } else if (!is_mark && ctl->output == OUTPUT_RAW) {
         print_raw(e);
+    } else if (!is_mark && ctl->diff) {
+        print_diff(ctl, e);
     } else if (!is_mark) {
         print_line(ctl, e);
     }
@@ -164,7 +231,7 @@ static int take_options(const struct ctl *ctl, struct coord_watch_options *o)
         .depth = (uint32_t)ctl->depth,
         .once = ctl->once,
         .keys_only = ctl->keys_only,
-        .with_previous = ctl->prev,
+        .with_previous = ctl->prev || ctl->diff,
         .from_revision = ctl->from_revision,
         .list = ctl->list,
         .relist = ctl->list,
@@ -189,6 +256,16 @@ int ctl_watch(struct ctl *ctl)
     struct watching w = {.ctl = ctl};
     struct coord_watch_options o;
     struct coord_error error;
+    char *shell[] = {ctl_text("/bin/sh"), ctl_text("-c"), ctl_text(ctl->exec), NULL};
+    if (ctl->exec != NULL && ctl->program != NULL) {
+        return ctl_usage("watch: --exec and a program behind -- exclude each other");
+    }
+    if (ctl->exec != NULL) {
+        ctl->program = shell;
+    }
+    if (ctl->output == OUTPUT_TABLE && isatty(STDOUT_FILENO) == 1 && !ctl->prev) {
+        ctl->diff = true; /* people see at once what is different */
+    }
     int exit_code = take_options(ctl, &o);
     if (exit_code != EXIT_DONE) {
         return exit_code;

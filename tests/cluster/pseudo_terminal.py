@@ -8,7 +8,7 @@ import struct
 import termios
 import time
 
-from harness import COORDCTL, PATIENCE, clean_environment, expect
+from harness import COORDCTL, PATIENCE, clean_environment, expect, until
 
 # What moves the cursor, colours, and rings.
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>]|[\x07\r]")
@@ -19,7 +19,7 @@ class Terminal:
     """Starts the arguments with a terminal of their own, of a process group of their own."""
 
     def __init__(self, *arguments, scratch, environment=None, columns=100):
-        env = dict(clean_environment(), TERM="xterm", LC_ALL="C.UTF-8", HOME=scratch, **(environment or {}))
+        env = {**clean_environment(), "TERM": "xterm", "LC_ALL": "C.UTF-8", "HOME": scratch, **(environment or {})}
         self.raw = b""
         self.taken = 0
         self.code = None
@@ -29,7 +29,14 @@ class Terminal:
                 os.execve(arguments[0], arguments, env)
             finally:
                 os._exit(127)
+        # Until then a Ctrl-C would be Python's.
+        until(lambda: self._is_started(arguments[0]), "%s is started" % arguments[0], 30)
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+
+    def _is_started(self, program):
+        with open("/proc/%d/stat" % self.pid, encoding="utf-8") as file:
+            has_ended = file.read().rsplit(")", 1)[1].split()[0] == "Z"
+        return has_ended or os.readlink("/proc/%d/exe" % self.pid) == os.path.realpath(program)
 
     def _pump(self, seconds):
         if select.select([self.fd], [], [], seconds)[0]:

@@ -1,6 +1,6 @@
 /* The difference of two texts, line by line. */
-#ifndef CMD_COORDCTL_DIFF_LINES_H
-#define CMD_COORDCTL_DIFF_LINES_H
+#ifndef CMD_COORDCTL_TEXT_DIFF_LINES_H
+#define CMD_COORDCTL_TEXT_DIFF_LINES_H
 
 #include "base/buf.h"
 

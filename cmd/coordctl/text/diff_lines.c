@@ -1,6 +1,6 @@
 /* The longest common subsequence of lines, by the textbook's table, after what is equal at both
  * ends was taken off. */
-#include "cmd/coordctl/diff_lines.h"
+#include "cmd/coordctl/text/diff_lines.h"
 
 #include <stdint.h>
 #include <string.h>

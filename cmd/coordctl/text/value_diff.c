@@ -1,0 +1,235 @@
+#include "cmd/coordctl/text/value_diff.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "cmd/coordctl/text/diff_lines.h"
+#include "cmd/coordctl/text/paint.h"
+
+#define VALUE_SHOWN_BYTES 200
+#define DEPTH_MAX         32 /* of JSON that is compared field by field */
+#define WHERE_BYTES       512
+
+/* ---- values in short -------------------------------------------------------------------- */
+
+bool value_is_text(struct slice value)
+{
+    return value.size == 0 ||
+           (memchr(value.data, 0, value.size) == NULL && utf8_is_valid(value));
+}
+
+/* Quoted, with its control characters as JSON has them, and cut where a character ends. */
+static void append_quoted(struct buf *out, struct slice text)
+{
+    size_t size = text.size;
+    if (size > VALUE_SHOWN_BYTES) {
+        size = VALUE_SHOWN_BYTES;
+        while (size > 0 && (text.data[size] & 0xc0) == 0x80) {
+            size--;
+        }
+    }
+    json_t *value = json_stringn(size > 0 ? (const char *)text.data : "", size);
+    char *quoted = json_dumps(value, JSON_ENCODE_ANY);
+    buf_append_str(out, quoted != NULL ? quoted : "");
+    if (size < text.size) {
+        buf_printf(out, "... (%zu bytes)", text.size);
+    }
+    free(quoted);
+    json_decref(value);
+}
+
+static bool has_control(struct slice text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < 0x20 || text.data[i] == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void value_show(struct buf *out, struct slice value)
+{
+    if (!value_is_text(value)) {
+        buf_printf(out, "(%zu bytes)", value.size);
+    } else if (value.size > VALUE_SHOWN_BYTES || has_control(value)) {
+        append_quoted(out, value);
+    } else {
+        buf_append_slice(out, value);
+    }
+}
+
+/* ---- JSON ------------------------------------------------------------------------------- */
+
+struct comparison {
+    struct buf *out;
+    const char *indent;
+    bool colours;
+};
+
+static void append_json(struct buf *out, const json_t *value)
+{
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    size_t size = text != NULL ? strlen(text) : 0;
+    size_t shown = size > VALUE_SHOWN_BYTES ? VALUE_SHOWN_BYTES : size;
+    while (shown > 0 && shown < size && ((unsigned char)text[shown] & 0xc0) == 0x80) {
+        shown--;
+    }
+    buf_append(out, text != NULL ? text : "", shown);
+    buf_append_str(out, shown < size ? "..." : "");
+    free(text);
+}
+
+/* One of them may be NULL: it was not there. */
+static void append_change(const struct comparison *c, const char *where, const json_t *before,
+                          const json_t *after)
+{
+    buf_printf(c->out, "%s%s: ", c->indent, where[0] != '\0' ? where : ".");
+    if (before != NULL) {
+        buf_append_str(c->out, paint_begin(PAINT_RED, c->colours));
+        append_json(c->out, before);
+        buf_append_str(c->out, paint_end(c->colours));
+    }
+    buf_append_str(c->out, before != NULL && after != NULL ? " -> " : "");
+    if (after != NULL) {
+        buf_append_str(c->out, paint_begin(PAINT_GREEN, c->colours));
+        append_json(c->out, after);
+        buf_append_str(c->out, paint_end(c->colours));
+    }
+    buf_append_str(c->out, after == NULL ? " (gone)\n" : before == NULL ? " (new)\n" : "\n");
+}
+
+static void compare(const struct comparison *c, const char *where, const json_t *before,
+                    const json_t *after, unsigned depth);
+
+static void compare_objects(const struct comparison *c, const char *where, json_t *before,
+                            json_t *after, unsigned depth)
+{
+    char below[WHERE_BYTES];
+    const char *name;
+    json_t *value;
+    json_object_foreach(before, name, value)
+    {
+        snprintf(below, sizeof below, "%s.%s", where, name);
+        compare(c, below, value, json_object_get(after, name), depth + 1);
+    }
+    json_object_foreach(after, name, value)
+    {
+        snprintf(below, sizeof below, "%s.%s", where, name);
+        if (json_object_get(before, name) == NULL) {
+            compare(c, below, NULL, value, depth + 1);
+        }
+    }
+}
+
+static void compare_arrays(const struct comparison *c, const char *where, const json_t *before,
+                           const json_t *after, unsigned depth)
+{
+    size_t sizes[] = {json_array_size(before), json_array_size(after)};
+    for (size_t i = 0; i < sizes[0] || i < sizes[1]; i++) {
+        char below[WHERE_BYTES];
+        snprintf(below, sizeof below, "%s[%zu]", where, i);
+        compare(c, below, json_array_get(before, i), json_array_get(after, i), depth + 1);
+    }
+}
+
+/* Calls itself for what is below, DEPTH_MAX deep. */
+static void compare(const struct comparison *c, const char *where, const json_t *before,
+                    const json_t *after, unsigned depth)
+{
+    bool goes_on = before != NULL && after != NULL && depth < DEPTH_MAX;
+    if (before != NULL && after != NULL && json_equal(before, after)) {
+        return;
+    }
+    if (goes_on && json_is_object(before) && json_is_object(after)) {
+        compare_objects(c, where, (json_t *)(uintptr_t)before, (json_t *)(uintptr_t)after,
+                        depth);
+    } else if (goes_on && json_is_array(before) && json_is_array(after)) {
+        compare_arrays(c, where, before, after, depth);
+    } else {
+        append_change(c, where, before, after);
+    }
+}
+
+/* Objects and arrays only: any number would be JSON as well. */
+static json_t *structure_of(struct slice value)
+{
+    json_t *json = json_loadb(value.size > 0 ? (const char *)value.data : "", value.size,
+                              JSON_REJECT_DUPLICATES, NULL);
+    return json;
+}
+
+static bool diff_json(const struct comparison *c, struct slice before, struct slice after)
+{
+    json_t *old = structure_of(before);
+    json_t *new = old != NULL ? structure_of(after) : NULL;
+    bool are_alike = new != NULL && json_is_object(old) == json_is_object(new);
+    if (are_alike) {
+        size_t size = c->out->size;
+        compare(c, "", old, new, 0);
+        if (c->out->size == size) {
+            buf_printf(c->out, "%sthe same values, written differently\n", c->indent);
+        }
+    }
+    json_decref(old);
+    json_decref(new);
+    return are_alike;
+}
+
+/* ---- texts ------------------------------------------------------------------------------ */
+
+static bool is_short(struct slice text)
+{
+    return text.size <= VALUE_SHOWN_BYTES / 2 && !has_control(text);
+}
+
+static void append_lines(const struct comparison *c, struct slice before, struct slice after)
+{
+    struct buf hunks = {0};
+    diff_lines(&hunks, before, after);
+    const char *at = (const char *)hunks.data;
+    const char *end = at + hunks.size;
+    while (at < end) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        size_t size = stop != NULL ? (size_t)(stop - at) : (size_t)(end - at);
+        enum paint colour = at[0] == '-'   ? PAINT_RED
+                            : at[0] == '+' ? PAINT_GREEN
+                                           : PAINT_DIM;
+        buf_printf(c->out, "%s%s", c->indent, paint_begin(colour, c->colours));
+        buf_append(c->out, at, size);
+        buf_printf(c->out, "%s\n", paint_end(c->colours));
+        at += size + (stop != NULL);
+    }
+    buf_close(&hunks);
+}
+
+static void append_pair(const struct comparison *c, struct slice before, struct slice after)
+{
+    buf_printf(c->out, " %s", paint_begin(PAINT_RED, c->colours));
+    value_show(c->out, before);
+    buf_printf(c->out, "%s -> %s", paint_end(c->colours),
+               paint_begin(PAINT_GREEN, c->colours));
+    value_show(c->out, after);
+    buf_append_str(c->out, paint_end(c->colours));
+}
+
+void value_diff(struct buf *out, struct slice before, struct slice after, const char *indent,
+                bool colours)
+{
+    struct comparison c = {.out = out, .indent = indent, .colours = colours};
+    if (slice_equal(before, after)) {
+        return;
+    }
+    if (!value_is_text(before) || !value_is_text(after)) {
+        append_pair(&c, before, after);
+    } else if (!diff_json(&c, before, after)) {
+        if (is_short(before) && is_short(after)) {
+            append_pair(&c, before, after);
+        } else {
+            append_lines(&c, before, after);
+        }
+    }
+}
