@@ -22,7 +22,7 @@ CC := gcc
 endif
 PKG_CONFIG   ?= pkg-config
 INSTALL_DEPS := cmd/coordd/packaging/install-deps.sh
-PKGS         := libuv sqlite3 jansson libnghttp2 libprotobuf-c libssl libcrypto
+PKGS         := libuv sqlite3 jansson libnghttp2 libprotobuf-c libssl libcrypto ldns
 CTL_PKGS     := libedit
 TEST_PKGS    := check
 

@@ -10,6 +10,7 @@
 #include "cmd/coordd/config_internal.h"
 #include "lease/lease.h"
 #include "net/audit/file.h"
+#include "net/dns/answer.h"
 #include "net/zookeeper/front.h"
 #include "raft/engine.h"
 #include "raft/wal.h"
@@ -134,6 +135,11 @@ static const struct option options[] = {
            "requests in flight on one client connection"),
     NUMBER("idle-timeout-ms", idle_timeout_ms, 0, UINT32_MAX, 0,
            "close client connections that are silent for so long; 0: never"),
+    WORD("dns-listen", "HOST:PORT", KIND_ADDRESS, dns_listen, NULL,
+         "answer the DNS about services, by UDP and TCP; none: do not"),
+    NUMBER("dns-ttl", dns_ttl_s, 0, DNS_TTL_S_MAX, 1, "seconds that its answers may be kept"),
+    NUMBER("dns-bound-ms", dns_bound_ms, 100, 60000, 5000,
+           "its answers are at most so old; a member that cannot prove it fails them"),
     WORD("super-digest", "NAME:HASH", KIND_DIGEST, super_digest, NULL,
          "who may do everything: NAME:base64(sha1(NAME:PASSWORD)), as in ZooKeeper"),
     WORD("zookeeper", "BOOL", KIND_SWITCH, zookeeper, "true",

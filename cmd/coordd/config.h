@@ -68,6 +68,9 @@ struct config {
     char audit_file[CONFIG_PATH_BYTES_MAX]; /* "" = below the data dir */
     uint64_t audit_size;
     uint64_t audit_keep;
+    struct config_address dns_listen; /* host "" = there is none */
+    uint64_t dns_ttl_s;
+    uint64_t dns_bound_ms;
     char super_digest[CONFIG_DIGEST_BYTES_MAX]; /* "" = nobody */
     bool zookeeper; /* ZooKeeper clients are served */
     bool zookeeper_linearizable;

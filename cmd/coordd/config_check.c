@@ -79,6 +79,12 @@ static enum status check_exposure(const struct config *c, const char *setting,
         return RC_OK;
     }
     char text[NODE_ADDRESS_BYTES_MAX];
+    if (a == &c->dns_listen) {
+        return errmsg_set(err, RC_INVALID,
+                          "--%s %.100s is reachable from other machines, and the DNS is not "
+                          "encrypted: give --insecure if that is meant",
+                          setting, config_address_text(a, text, sizeof text));
+    }
     return errmsg_set(err, RC_INVALID,
                       "--%s %.100s is reachable from other machines, and there is no TLS: "
                       "give --%stls-cert, or --insecure if that is meant",
@@ -220,6 +226,9 @@ enum status config_check(struct config *c, struct errmsg *err)
     if (rc == RC_OK && c->peer_listen.host[0] != '\0') {
         rc = check_exposure(c, "peer-listen", &c->peer_listen, config_has_tls(&c->peer_tls),
                             err);
+    }
+    if (rc == RC_OK && c->dns_listen.host[0] != '\0') {
+        rc = check_exposure(c, "dns-listen", &c->dns_listen, false, err);
     }
     choose_client_address(c);
     return rc;

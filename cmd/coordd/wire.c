@@ -22,6 +22,7 @@
 #include "base/version.h"
 #include "cmd/coordd/copies.h"
 #include "cmd/coordd/disk_space.h"
+#include "cmd/coordd/dns.h"
 #include "cmd/coordd/loop.h"
 #include "cmd/coordd/tls.h"
 #include "net/audit/audit.h"
@@ -50,6 +51,7 @@ struct daemon {
     struct copies *copies;
     struct audit *audit; /* NULL: off */
     struct server *server;
+    struct dns *dns; /* NULL: there is none */
     struct zk_settings zookeeper;
     bool is_stopping;
     bool server_stopped;
@@ -86,6 +88,7 @@ static void on_turn(void *context)
     }
     copies_turn(d->copies, d->env->now_ms(d->env));
     audit_turn(d->audit, d->env->now_ms(d->env));
+    dns_turn(d->dns, d->env->now_ms(d->env));
 }
 
 static uint64_t next_deadline_ms(void *context)
@@ -99,6 +102,8 @@ static uint64_t next_deadline_ms(void *context)
     uint64_t first = node < server ? node : server;
     uint64_t second = copies < tls ? copies : tls;
     second = audit < second ? audit : second;
+    uint64_t dns = dns_next_deadline_ms(d->dns);
+    second = dns < second ? dns : second;
     return first < second ? first : second;
 }
 
@@ -256,6 +261,21 @@ static enum status open_server(struct daemon *d, struct errmsg *err)
     return rc == RC_OK ? RC_OK : errmsg_wrap(err, "listen to clients");
 }
 
+static enum status open_dns(struct daemon *d, struct errmsg *err)
+{
+    const struct config *c = d->config;
+    return dns_open(&(struct dns_options){.loop = loop_uv(d->loop),
+                                          .env = d->env,
+                                          .node = d->node,
+                                          .log = &d->log,
+                                          .metrics = d->metrics,
+                                          .host = c->dns_listen.host,
+                                          .port = c->dns_listen.port,
+                                          .ttl_s = (uint32_t)c->dns_ttl_s,
+                                          .bound_ms = c->dns_bound_ms},
+                    &d->dns, err);
+}
+
 /* coordctl lies beside coordd: `build/coordd` is answered with `build/coordctl`. */
 static void print_greeting(const struct daemon *d, const char *program)
 {
@@ -289,6 +309,7 @@ static void print_greeting(const struct daemon *d, const char *program)
 
 static void close_all(struct daemon *d)
 {
+    dns_free(d->dns);
     if (d->server != NULL) {
         server_close(d->server);
     }
@@ -323,6 +344,9 @@ int wire_run(const struct config *config, const char *program)
     if (opened == RC_OK) {
         open_audit(&d);
         opened = open_server(&d, &err);
+    }
+    if (opened == RC_OK && config->dns_listen.host[0] != '\0') {
+        opened = open_dns(&d, &err);
     }
     if (opened == RC_OK) {
         d.space = disk_space_new(loop_uv(d.loop), config->data_dir, d.metrics);

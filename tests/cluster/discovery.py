@@ -3,10 +3,11 @@
 all of it, whichever member fails."""
 import json
 import os
+import re
 import signal
 import subprocess
 
-from harness import clean_environment, Cluster, Ctl, Node, ctl, ctl_ok, expect, main, until
+from harness import clean_environment, Cluster, Ctl, free_port, Node, ctl, ctl_ok, expect, main, until
 
 PATIENT = 60
 BUILD = os.environ.get("COORD_BUILD", "build/release")
@@ -156,6 +157,66 @@ def test_filters_choose_by_tag_and_zone(scratch):
     until(lambda: known(watcher) == {"a", "c"}, "those of the zone", PATIENT)
     ctl_ok(at, "svc", "register", "web", "10.0.0.1:80", "--id", "a", "--lease", own, "--zone", "z2")
     until(lambda: known(watcher) == {"c"}, "one has moved elsewhere", PATIENT)
+
+
+def dig(port, *question, seconds=5):
+    """(status, lines of the answer), or (None, []) if nobody answered"""
+    done = subprocess.run(["dig", "@127.0.0.1", "-p", str(port), "+tries=1", "+time=%d" % seconds, *question],
+                          capture_output=True, text=True, check=False)
+    status = re.search(r"status: (\w+)", done.stdout)
+    answer = re.search(r"ANSWER SECTION:\n(.*?)\n\n", done.stdout, re.S)
+    return (status.group(1) if status else None,
+            sorted(re.sub(r"\s+", " ", line) for line in answer.group(1).splitlines()) if answer else [])
+
+
+def test_the_dns_answers_about_services(scratch):
+    port = free_port()
+    node = start_one(scratch, dns_listen="127.0.0.1:%d" % port, dns_ttl=2)
+    at = node.endpoint
+    own = lease(at)
+    ctl_ok(at, "svc", "register", "web", "10.0.0.7:8080", "--id", "a", "--lease", own, "--tag", "blue")
+    ctl_ok(at, "svc", "register", "web", "[fd00::8]:8081", "--id", "b", "--lease", own, "--weight", "7")
+    expect(dig(port, "web.service.coord", "A") == ("NOERROR", ["web.service.coord. 2 IN A 10.0.0.7"]), "A")
+    expect(dig(port, "web.service.coord", "AAAA") == ("NOERROR", ["web.service.coord. 2 IN AAAA fd00::8"]), "AAAA")
+    records = ["web.service.coord. 2 IN SRV 0 100 8080 10-0-0-7.ip.coord.",
+               "web.service.coord. 2 IN SRV 0 7 8081 fd00--8.ip.coord."]
+    expect(dig(port, "web.service.coord", "SRV") == ("NOERROR", records), dig(port, "web.service.coord", "SRV"))
+    expect(dig(port, "+tcp", "web.service.coord", "SRV") == ("NOERROR", records), "by TCP")
+    expect(dig(port, "10-0-0-7.ip.coord", "A")[1] == ["10-0-0-7.ip.coord. 2 IN A 10.0.0.7"], "what SRV points to")
+    expect(dig(port, "web.service.coord", "TXT")[1][0] ==
+           'web.service.coord. 2 IN TXT "id=a" "weight=100" "tags=blue"', dig(port, "web.service.coord", "TXT"))
+    expect(dig(port, "blue.web.service.coord", "A")[1] == ["blue.web.service.coord. 2 IN A 10.0.0.7"], "by tag")
+    expect(dig(port, "nope.service.coord", "A") == ("NXDOMAIN", []), "no such service")
+    expect(dig(port, "example.com", "A") == ("REFUSED", []), "not ours")
+    ctl_ok(at, "svc", "drain", "web", "a")
+    expect(dig(port, "web.service.coord", "A") == ("NOERROR", []), "who drains is left out")
+    ctl_ok(at, "lease", "revoke", own)
+    expect(dig(port, "web.service.coord", "SRV") == ("NOERROR", []), "all are gone")
+    for i in range(60):
+        own = own if i else lease(at)
+        ctl_ok(at, "svc", "register", "big", "10.0.1.%d:80" % i, "--lease", own)
+    expect(len(dig(port, "+noedns", "big.service.coord", "A")[1]) == 60, "too large for a datagram, so by TCP")
+    expect(node.metric("coord_dns_answers_total") > 10, "they are counted")
+
+
+def test_the_dns_of_a_member_that_is_cut_off_fails_instead_of_lying(scratch):
+    cluster = Cluster(scratch)
+    ports = []
+    for node in cluster.nodes:
+        ports.append(free_port())
+        node.flags.update(dns_listen="127.0.0.1:%d" % ports[-1], dns_bound_ms=1000)
+    cluster.start()
+    at = cluster.endpoints
+    ctl_ok(at, "svc", "register", "web", "10.0.0.7:80", "--lease", lease(at))
+    for port in ports:
+        until(lambda where=port: dig(where, "web.service.coord")[1] == ["web.service.coord. 1 IN A 10.0.0.7"],
+              "every member answers", PATIENT)
+    for node in cluster.nodes[1:]:
+        node.send_signal(signal.SIGSTOP)
+    until(lambda: dig(ports[0], "web.service.coord") == ("SERVFAIL", []), "the one that is left cannot know", PATIENT)
+    for node in cluster.nodes[1:]:
+        node.send_signal(signal.SIGCONT)
+    until(lambda: dig(ports[0], "web.service.coord")[0] == "NOERROR", "it answers again", PATIENT)
 
 
 class Picker:

@@ -70,7 +70,7 @@ def build(root, scratch):
     source, program = os.path.join(scratch, "program.c"), os.path.join(scratch, "program")
     with open(source, "w", encoding="ascii") as to:
         to.write(PROGRAM)
-    expect(sorted(os.listdir(root + "/usr/include/coord")) == ["client.h", "uv.h"], "the headers")
+    expect(sorted(os.listdir(root + "/usr/include/coord")) == ["client.h", "discovery.h", "uv.h"], "the headers")
     flags = run("pkg-config", "--define-prefix", "--cflags", "--libs", "coord",
                 environment={"PKG_CONFIG_PATH": root + "/usr/lib/pkgconfig"}).split()
     run("cc", "-Wall", "-Wextra", "-Werror", "-o", program, source, *flags)
