@@ -4,6 +4,7 @@
 
 #include "coord/v1/auth.pb-c.h"
 #include "coord/v1/cluster.pb-c.h"
+#include "coord/v1/config.pb-c.h"
 #include "coord/v1/discovery.pb-c.h"
 #include "coord/v1/history.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
@@ -137,6 +138,32 @@ static const struct method methods[] = {
                          &coord__v1__discovery_services_reply__descriptor, METHOD_READ},
     [CLIENT_SVC_SUBSCRIBE] = {"/coord.v1.Discovery/Subscribe",
                               &coord__v1__discovery_subscribe_reply__descriptor, METHOD_STREAM},
+    [CLIENT_CONFIG_CREATE_ROOT] = {"/coord.v1.Config/CreateRoot",
+        &coord__v1__config_change_reply__descriptor, METHOD_WRITE},
+    [CLIENT_CONFIG_DELETE_ROOT] = {"/coord.v1.Config/DeleteRoot",
+        &coord__v1__config_change_reply__descriptor, METHOD_WRITE},
+    [CLIENT_CONFIG_ROOTS] = {"/coord.v1.Config/Roots",
+        &coord__v1__config_roots_reply__descriptor, METHOD_READ},
+    [CLIENT_CONFIG_GET] = {"/coord.v1.Config/Get",
+        &coord__v1__config_get_reply__descriptor, METHOD_READ},
+    [CLIENT_CONFIG_SET] = {"/coord.v1.Config/Set",
+        &coord__v1__config_change_reply__descriptor, METHOD_WRITE},
+    [CLIENT_CONFIG_UPDATE] = {"/coord.v1.Config/AtomicUpdate",
+        &coord__v1__config_change_reply__descriptor, METHOD_WRITE},
+    [CLIENT_CONFIG_HISTORY] = {"/coord.v1.Config/History",
+        &coord__v1__config_history_reply__descriptor, METHOD_READ},
+    [CLIENT_CONFIG_DIFF] = {"/coord.v1.Config/Diff",
+        &coord__v1__config_diff_reply__descriptor, METHOD_READ},
+    [CLIENT_CONFIG_ROLLBACK] = {"/coord.v1.Config/Rollback",
+        &coord__v1__config_change_reply__descriptor, METHOD_WRITE},
+    [CLIENT_CONFIG_SET_SCHEMA] = {"/coord.v1.Config/SetSchema",
+        &coord__v1__config_change_reply__descriptor, METHOD_WRITE},
+    [CLIENT_CONFIG_GET_SCHEMA] = {"/coord.v1.Config/GetSchema",
+        &coord__v1__config_get_schema_reply__descriptor, METHOD_READ},
+    [CLIENT_CONFIG_LIST_SCHEMAS] = {"/coord.v1.Config/ListSchemas",
+        &coord__v1__config_list_schemas_reply__descriptor, METHOD_READ},
+    [CLIENT_CONFIG_CHECK] = {"/coord.v1.Config/Check",
+        &coord__v1__config_check_reply__descriptor, METHOD_READ},
     [CLIENT_KEEP_SESSION] = {"/coord.v1.Session/KeepAlive",
                              &coord__v1__session_keep_alive_reply__descriptor, METHOD_STREAM},
     [CLIENT_KEEP_LEASE] = {"/coord.v1.Lease/KeepAlive",

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "store/config.h"
 #include "store/queues.h"
 #include "store/state.h"
 #include "store/validate.h"
@@ -19,10 +20,15 @@ static struct value *op_value(const struct op *op)
     return op->flags & OP_NULL_DATA ? NULL : value_new(op->data);
 }
 
-/* Roles, of a path; and the list of a node. */
+/* Roles, of a path; and the list of a node. To make, change and end a configuration root takes
+ * admin at its path. */
 static enum outcome roles_allow(const struct store *s, enum acl_permission right, uint8_t space,
                                 struct slice path)
 {
+    if (space == SPACE_META && policy_is_root(path)) {
+        bool may = access_nearest(&s->access, ACL_ADMIN, policy_path(path));
+        return may ? OUTCOME_OK : OUTCOME_NO_AUTH;
+    }
     return access_path(&s->access, right, space, path) ? OUTCOME_OK : OUTCOME_NO_AUTH;
 }
 
@@ -82,7 +88,12 @@ static enum outcome flat_create(struct store *s, const struct op *op, struct op_
     if (tree_find_hashed(&s->tree, op->space, op->path, key.hash) != TREE_NONE) {
         return OUTCOME_NODE_EXISTS;
     }
-    if (op->space == SPACE_META && policy_is_history(op->path) && policies_are_full(&s->tree)) {
+    bool is_root = op->space == SPACE_META && policy_is_root(op->path);
+    if (is_root && config_is_taken(s, policy_path(op->path))) {
+        return OUTCOME_NODE_EXISTS;
+    }
+    bool is_policy = is_root || (op->space == SPACE_META && policy_is_history(op->path));
+    if (is_policy && policies_are_full(&s->tree)) {
         return OUTCOME_LIMIT;
     }
     (void)create_at(s, &key, op_value(op), result);
@@ -248,7 +259,8 @@ enum outcome apply_create(struct store *s, const struct op *op, struct op_result
     if (node_kind_of(tree_node(t, missing.ancestor)) == NODE_EPHEMERAL) {
         return OUTCOME_EPHEMERAL_PARENT;
     }
-    if (queues_protect_below(s, missing.ancestor, op->kind)) {
+    if (queues_protect_below(s, missing.ancestor, op->kind) ||
+        config_protects(s, op, key.path)) {
         return OUTCOME_PROTECTED;
     }
     if (s->quotas.count > 0) {
@@ -331,7 +343,7 @@ enum outcome apply_set(struct store *s, const struct op *op, struct op_result *r
     if (outcome != OUTCOME_OK) {
         return outcome;
     }
-    if (queues_protect_value(s, slot)) {
+    if (queues_protect_value(s, slot) || config_protects(s, op, op->path)) {
         return OUTCOME_PROTECTED;
     }
     if (!version_matches(s, op, slot)) {
@@ -480,7 +492,7 @@ enum outcome apply_delete(struct store *s, const struct op *op, struct op_result
     if (!version_matches(s, op, slot)) {
         return OUTCOME_BAD_VERSION;
     }
-    if (queues_protect(s, slot)) {
+    if (queues_protect(s, slot) || config_protects(s, op, op->path)) {
         return OUTCOME_PROTECTED;
     }
     const struct dir *dir = node_dir(tree_node(&s->tree, slot));

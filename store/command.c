@@ -36,7 +36,8 @@
 #define COMMAND_ORIGIN_OFFSET ((size_t)5) /* behind length and type */
 #define BATCH_HEADER_BYTES    ((size_t)24)
 #define OP_FLAGS_ALL \
-    (OP_SEQUENTIAL | OP_MAKE_PARENTS | OP_RECURSIVE | OP_NULL_DATA | OP_DRY_RUN | OP_STAT_ONLY)
+    (OP_SEQUENTIAL | OP_MAKE_PARENTS | OP_RECURSIVE | OP_NULL_DATA | OP_DRY_RUN | \
+     OP_STAT_ONLY | OP_CONFIG)
 
 /* Most operations have none, and nothing of it in their bytes. */
 #define OP_HAS_ACL 128

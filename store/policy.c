@@ -8,35 +8,70 @@
 #include "store/command.h"
 #include "store/tree.h"
 
+/* Behind the number of a configuration root that lets plain writes in. */
+#define ROOT_OPEN " open"
+
 static const struct slice root_path = {(const uint8_t *)"/", 1};
 
 /* ---- keys and values ---------------------------------------------------------------------- */
 
-bool policy_is_history(struct slice key)
+/* A word, and then a path. */
+static bool key_begins(struct slice key, const char *word)
 {
-    struct slice prefix = slice_str(POLICY_HISTORY_PREFIX);
+    struct slice prefix = slice_str(word);
     return key.size > prefix.size && key.data[prefix.size] == '/' &&
            slice_equal(slice_make(key.data, prefix.size), prefix);
 }
 
-static struct slice history_key_path(struct slice key)
+bool policy_is_history(struct slice key)
 {
-    size_t head = sizeof POLICY_HISTORY_PREFIX - 1;
+    return key_begins(key, POLICY_HISTORY_PREFIX);
+}
+
+bool policy_is_root(struct slice key)
+{
+    return key_begins(key, POLICY_CONFIG_PREFIX);
+}
+
+struct slice policy_path(struct slice key)
+{
+    size_t head = policy_is_root(key) ? sizeof POLICY_CONFIG_PREFIX - 1
+                                      : sizeof POLICY_HISTORY_PREFIX - 1;
     return slice_make(key.data + head, key.size - head);
 }
 
 bool policy_is_key(struct slice key)
 {
-    return policy_is_history(key) || slice_is(key, POLICY_RETENTION_KEY);
+    return policy_is_history(key) || policy_is_root(key) ||
+           slice_is(key, POLICY_RETENTION_KEY);
+}
+
+static struct slice key_make(const char *word, struct slice path,
+                             uint8_t bytes[POLICY_KEY_BYTES_MAX])
+{
+    size_t head = strlen(word);
+    PRE(head + path.size <= POLICY_KEY_BYTES_MAX);
+    memcpy(bytes, word, head);
+    memcpy(bytes + head, path.data, path.size);
+    return slice_make(bytes, head + path.size);
 }
 
 struct slice policy_key(struct slice path, uint8_t bytes[POLICY_KEY_BYTES_MAX])
 {
-    size_t head = sizeof POLICY_HISTORY_PREFIX - 1;
-    PRE(head + path.size <= POLICY_KEY_BYTES_MAX);
-    memcpy(bytes, POLICY_HISTORY_PREFIX, head);
-    memcpy(bytes + head, path.data, path.size);
-    return slice_make(bytes, head + path.size);
+    return key_make(POLICY_HISTORY_PREFIX, path, bytes);
+}
+
+struct slice policy_root_key(struct slice path, uint8_t bytes[POLICY_KEY_BYTES_MAX])
+{
+    return key_make(POLICY_CONFIG_PREFIX, path, bytes);
+}
+
+struct slice policy_root_value(uint32_t versions, bool is_open,
+                               uint8_t bytes[POLICY_VALUE_BYTES_MAX])
+{
+    int size = snprintf((char *)bytes, POLICY_VALUE_BYTES_MAX, "%" PRIu32 "%s", versions,
+                        is_open ? ROOT_OPEN : "");
+    return slice_make(bytes, (size_t)size);
 }
 
 struct slice policy_value(uint32_t versions, uint8_t bytes[POLICY_VALUE_BYTES_MAX])
@@ -106,12 +141,39 @@ static enum outcome retention_parse(struct slice value, struct retention *r,
     return OUTCOME_OK;
 }
 
+static bool root_parse(struct slice value, uint32_t *versions, bool *is_open)
+{
+    size_t tail = sizeof ROOT_OPEN - 1;
+    *is_open = value.size > tail &&
+               slice_is(slice_make(value.data + value.size - tail, tail), ROOT_OPEN);
+    return versions_parse(slice_make(value.data, value.size - (*is_open ? tail : 0)), versions);
+}
+
+static enum outcome root_check(struct slice key, struct slice value, struct errmsg *err)
+{
+    uint32_t versions;
+    bool is_open;
+    if (slice_equal(policy_path(key), root_path)) {
+        (void)errmsg_set(err, RC_INVALID, "path: \"/\" is no configuration root");
+        return OUTCOME_BAD_PATH;
+    }
+    if (!root_parse(value, &versions, &is_open)) {
+        (void)errmsg_set(err, RC_INVALID, "versions: from 1 to %" PRIu32 " is possible",
+                         POLICY_VERSIONS_MAX);
+        return OUTCOME_BAD_ARGUMENTS;
+    }
+    return path_check(policy_path(key), false, err);
+}
+
 enum outcome policy_check(struct slice key, struct slice value, struct errmsg *err)
 {
     uint32_t versions;
     struct retention retention;
     if (slice_is(key, POLICY_RETENTION_KEY)) {
         return retention_parse(value, &retention, err);
+    }
+    if (policy_is_root(key)) {
+        return root_check(key, value, err);
     }
     if (!policy_is_history(key)) {
         return OUTCOME_OK;
@@ -123,7 +185,7 @@ enum outcome policy_check(struct slice key, struct slice value, struct errmsg *e
                          POLICY_VERSIONS_MAX);
         return OUTCOME_BAD_ARGUMENTS;
     }
-    return path_check(history_key_path(key), false, err);
+    return path_check(policy_path(key), false, err);
 }
 
 /* ---- what the keys mean ------------------------------------------------------------------- */
@@ -139,30 +201,47 @@ void policies_close(struct policies *p)
     *p = (struct policies){0};
 }
 
-/* Keys in order, from the first history policy on. */
-static struct children_position history_keys(const struct tree *t, const struct dir **dir)
-{
-    *dir = node_dir(tree_node(t, tree_root(t, SPACE_META)));
-    return *dir == NULL ? (struct children_position){0, 0}
-                        : children_seek(&(*dir)->children, t,
-                                        slice_str(POLICY_HISTORY_PREFIX "/"), false);
-}
-
-/* The next key that is a history policy; NULL: there is none. */
-static const struct node *history_keys_next(const struct tree *t, const struct dir *dir,
-                                            struct children_position *at)
-{
-    uint32_t slot = dir == NULL ? TREE_NONE : children_next(&dir->children, at);
-    const struct node *n = slot == TREE_NONE ? NULL : tree_node(t, slot);
-    return n != NULL && policy_is_history(node_name(n)) ? n : NULL;
-}
-
-static uint32_t history_keys_count(const struct tree *t, uint32_t most)
-{
+/* A walk over the keys that have paths: first the configuration roots, then the history policies,
+ * both in order of path. */
+struct walk {
+    const struct tree *tree;
     const struct dir *dir;
-    struct children_position at = history_keys(t, &dir);
+    struct children_position at;
+    bool in_roots;
+};
+
+static void walk_begin(struct walk *w, bool in_roots)
+{
+    const char *first = in_roots ? POLICY_CONFIG_PREFIX "/" : POLICY_HISTORY_PREFIX "/";
+    w->dir = node_dir(tree_node(w->tree, tree_root(w->tree, SPACE_META)));
+    w->in_roots = in_roots;
+    if (w->dir != NULL) {
+        w->at = children_seek(&w->dir->children, w->tree, slice_str(first), false);
+    }
+}
+
+/* NULL: there are no more. */
+static const struct node *walk_next(struct walk *w)
+{
+    uint32_t slot = w->dir == NULL ? TREE_NONE : children_next(&w->dir->children, &w->at);
+    const struct node *n = slot == TREE_NONE ? NULL : tree_node(w->tree, slot);
+    if (n != NULL &&
+        (w->in_roots ? policy_is_root(node_name(n)) : policy_is_history(node_name(n)))) {
+        return n;
+    }
+    if (!w->in_roots) {
+        return NULL;
+    }
+    walk_begin(w, false);
+    return walk_next(w);
+}
+
+static uint32_t keys_count(const struct tree *t, uint32_t most)
+{
+    struct walk w = {.tree = t};
     uint32_t count = 0;
-    while (count < most && history_keys_next(t, dir, &at) != NULL) {
+    walk_begin(&w, true);
+    while (count < most && walk_next(&w) != NULL) {
         count++;
     }
     return count;
@@ -170,37 +249,66 @@ static uint32_t history_keys_count(const struct tree *t, uint32_t most)
 
 bool policies_are_full(const struct tree *t)
 {
-    return history_keys_count(t, POLICY_COUNT_MAX) == POLICY_COUNT_MAX;
+    return keys_count(t, POLICY_COUNT_MAX) == POLICY_COUNT_MAX;
+}
+
+static uint32_t items_seek(const struct policies *p, struct slice path);
+
+/* A root comes before the history policy of the same path, whose number of versions counts. */
+static struct policy *item_add(struct policies *p, struct slice path)
+{
+    uint32_t at = items_seek(p, path);
+    if (at == p->count || !slice_equal(p->items[at].path, path)) {
+        memmove(&p->items[at + 1], &p->items[at], (p->count - at) * sizeof *p->items);
+        p->items[at] = (struct policy){.path = path};
+        p->count++;
+    }
+    return &p->items[at];
+}
+
+static bool item_read(struct policies *p, const struct node *n, struct slice path)
+{
+    struct slice value = value_slice(n->value);
+    struct policy *item = item_add(p, path);
+    if (path_check(path, false, NULL) != OUTCOME_OK) {
+        return false;
+    }
+    if (!policy_is_root(node_name(n))) {
+        return versions_parse(value, &item->versions);
+    }
+    item->root_revision = n->modify_revision;
+    item->root_created = n->create_revision;
+    p->root_count++;
+    bool ok = root_parse(value, &item->versions, &item->is_open);
+    item->root_versions = item->versions;
+    return ok;
 }
 
 /* Paths are copies, behind the items: a key may go before the policies are read anew. */
 static bool items_read(struct policies *p, const struct tree *t)
 {
-    uint32_t count = history_keys_count(t, POLICY_COUNT_MAX + 1);
+    struct walk w = {.tree = t};
+    const struct node *n;
+    uint32_t count = keys_count(t, POLICY_COUNT_MAX + 1);
+    size_t bytes = 0;
     if (count > POLICY_COUNT_MAX) {
         return false;
     }
-    const struct dir *dir;
-    const struct node *n;
-    size_t bytes = 0;
-    struct children_position at = history_keys(t, &dir);
-    while ((n = history_keys_next(t, dir, &at)) != NULL) {
-        bytes += history_key_path(node_name(n)).size;
+    walk_begin(&w, true);
+    while ((n = walk_next(&w)) != NULL) {
+        bytes += policy_path(node_name(n)).size;
     }
     p->items = mem_alloc(count * sizeof *p->items + bytes);
     uint8_t *copy = (uint8_t *)(p->items + count);
-    at = history_keys(t, &dir);
-    while ((n = history_keys_next(t, dir, &at)) != NULL) {
-        struct policy *item = &p->items[p->count];
-        struct slice path = history_key_path(node_name(n));
-        if (!versions_parse(value_slice(n->value), &item->versions) ||
-            path_check(path, false, NULL) != OUTCOME_OK) {
+    walk_begin(&w, true);
+    while ((n = walk_next(&w)) != NULL) {
+        struct slice path = policy_path(node_name(n));
+        memcpy(copy, path.data, path.size);
+        path.data = copy;
+        copy += path.size;
+        if (!item_read(p, n, path)) {
             return false;
         }
-        memcpy(copy, path.data, path.size);
-        item->path = slice_make(copy, path.size);
-        copy += path.size;
-        p->count++;
     }
     return true;
 }
@@ -250,6 +358,36 @@ static const struct policy *nearest(const struct policies *p, struct slice path)
     return NULL;
 }
 
+const struct policy *policies_root(const struct policies *p, struct slice path)
+{
+    for (; p->root_count > 0 && path.size > 1; path = path_parent(SPACE_NODES, path)) {
+        uint32_t at = items_seek(p, path);
+        if (at < p->count && slice_equal(p->items[at].path, path) &&
+            p->items[at].root_revision != 0) {
+            return &p->items[at];
+        }
+    }
+    return NULL;
+}
+
+/* Whether `path` is `top`, or below it. */
+static bool is_within(struct slice path, struct slice top)
+{
+    return slice_equal(top, root_path) || slice_equal(path, top) ||
+           (path.size > top.size && path.data[top.size] == '/' &&
+            slice_equal(slice_make(path.data, top.size), top));
+}
+
+bool policies_has_root_below(const struct policies *p, struct slice path)
+{
+    for (uint32_t i = 0; p->root_count > 0 && i < p->count; i++) {
+        if (p->items[i].root_revision != 0 && is_within(p->items[i].path, path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 uint32_t policies_versions(const struct policies *p, uint8_t space, struct slice path)
 {
     const struct policy *policy = space == SPACE_NODES ? nearest(p, path) : NULL;
@@ -262,10 +400,7 @@ bool policies_cover(const struct policies *p, struct slice path, bool recursive)
         return true;
     }
     for (uint32_t i = 0; recursive && i < p->count; i++) {
-        struct slice item = p->items[i].path;
-        if (slice_equal(path, root_path) ||
-            (item.size > path.size && item.data[path.size] == '/' &&
-             slice_equal(slice_make(item.data, path.size), path))) {
+        if (is_within(p->items[i].path, path)) {
             return true;
         }
     }

@@ -43,9 +43,9 @@ static const char *op_name(uint8_t type)
 static uint8_t op_flags_allowed(uint8_t type)
 {
     switch (type) {
-    case OP_CREATE: return OP_SEQUENTIAL | OP_MAKE_PARENTS | OP_NULL_DATA;
-    case OP_SET: return OP_NULL_DATA;
-    case OP_DELETE: return OP_RECURSIVE | OP_DRY_RUN;
+    case OP_CREATE: return OP_SEQUENTIAL | OP_MAKE_PARENTS | OP_NULL_DATA | OP_CONFIG;
+    case OP_SET: return OP_NULL_DATA | OP_CONFIG;
+    case OP_DELETE: return OP_RECURSIVE | OP_DRY_RUN | OP_CONFIG;
     case OP_GET:
     case OP_LIST: return OP_STAT_ONLY;
     default: return 0;

@@ -154,6 +154,57 @@ const struct command commands[] = {
      "known up to a revision. Goes on at another endpoint when one fails. With --once it ends\n"
      "when the list is whole.\n"
      "  coordctl svc watch web -o jsonl\n"},
+    {"config init", ctl_config_init, 1, 1, BEHIND_NOTHING, "versions open",
+     "config init PATH [--versions N] [--open]", "make a subtree a configuration",
+     "What is there already stays. From then on values below are written by config commands\n"
+     "alone, unless --open lets others in. On one that is there: changes how much it keeps.\n"
+     "  coordctl config init /config/shop --versions 50\n"},
+    {"config drop", ctl_config_drop, 1, 1, BEHIND_NOTHING, "", "config drop PATH",
+     "make it plain nodes again", "  coordctl config drop /config/shop\n"},
+    {"config list", ctl_config_list, 0, 0, BEHIND_NOTHING, "", "config list",
+     "all configurations", "  coordctl config list\n"},
+    {"config get", ctl_config_get, 1, 1, BEHIND_NOTHING, "recursive rev",
+     "config get KEY [--recursive] [--rev N]", "print a value, or all below",
+     "Of one key exactly the value's bytes, and on a terminal, without -o raw, a newline.\n"
+     "  coordctl config get /config/shop/limits\n"
+     "  coordctl config get /config/shop --recursive --rev 1200\n"},
+    {"config set", ctl_config_set, 2, 2, BEHIND_DATA, "version",
+     "config set KEY VALUE [--version N]", "set a key, which need not be there",
+     DATA_HELP "Refused unless the schema of the key allows it.\n"
+               "  coordctl config set /config/shop/limits '{\"max\":10}' --note 'sale'\n"
+               "  coordctl config set /config/shop/limits @limits.json --version 3\n"},
+    {"config update", ctl_config_update, 0, 0, BEHIND_NOTHING, "file", "config update -f FILE",
+     "change many keys at once, or none",
+     "FILE is a JSON list of {\"key\", and one of \"value\" (any JSON), \"text\" and\n"
+     "\"delete\": true; optionally \"version\": N or \"absent\": true}.\n"
+     "  coordctl config update -f changes.json\n"},
+    {"config watch", ctl_config_watch, 1, 1, BEHIND_PROGRAM,
+     "recursive from-revision once types", "config watch KEY [--recursive] [...] [-- CMD ...]",
+     "print changes as they come, with what was before",
+     "As watch does, which says what a program behind -- finds in its environment.\n"
+     "  coordctl config watch /config/shop --recursive -o jsonl\n"},
+    {"config history", ctl_config_history, 1, 1, BEHIND_NOTHING,
+     "recursive from-revision reverse limit", "config history KEY [--recursive] [--reverse] [...]",
+     "who changed it, when and why",
+     "  coordctl config history /config/shop --recursive --reverse --limit 20\n"},
+    {"config diff", ctl_config_diff, 2, 3, BEHIND_NOTHING, "", "config diff KEY REV1 [REV2]",
+     "what differs at and below a key between two revisions",
+     "Without REV2: from then to now.\n"
+     "  coordctl config diff /config/shop 1200 1300\n"},
+    {"config rollback", ctl_config_rollback, 2, 2, BEHIND_NOTHING, "recursive dry-run",
+     "config rollback KEY REV [--recursive] [--dry-run]", "make it again what it was",
+     "By a new revision, which prints what it changes. Schemas stay as they are, and must allow\n"
+     "it.\n"
+     "  coordctl config rollback /config/shop 1200 --recursive --dry-run\n"},
+    {"config schema", ctl_config_schema, 1, 3, BEHIND_DATA, "",
+     "config schema set|get|check|list|remove PATH [DATA]", "what values may be",
+     "  set PATH SCHEMA    attach a JSON schema to a node, for it and all below\n"
+     "  get KEY            the schema that counts for a key\n"
+     "  check KEY [VALUE]  whether a value would be let in; without one, all that is there\n"
+     "  list PATH          where schemas are attached\n"
+     "  remove PATH        none there any more\n" DATA_HELP
+     "  coordctl config schema set /config/shop @schema.json\n"
+     "  coordctl config schema check /config/shop\n"},
     {"snapshot save", ctl_snapshot_save, 1, 1, BEHIND_NOTHING, "force",
      "snapshot save FILE [--force]", "copy the whole state into a file",
      "A SQLite database, also for the sqlite3 shell. FILE may be - for standard output. It has\n"

@@ -108,6 +108,8 @@ struct ctl {
     uint32_t soft;
     uint64_t user_limits[4]; /* requests a second, connections, watches, leases; one more than it
                               * says, 0: not given */
+    uint64_t versions; /* 0 = not given */
+    bool open;
     struct coord_session session;
     /* bench */
     uint64_t connections;
@@ -295,6 +297,17 @@ int ctl_svc_drain(struct ctl *ctl);
 int ctl_svc_list(struct ctl *ctl);
 int ctl_svc_get(struct ctl *ctl);
 int ctl_svc_watch(struct ctl *ctl);
+int ctl_config_init(struct ctl *ctl);
+int ctl_config_drop(struct ctl *ctl);
+int ctl_config_list(struct ctl *ctl);
+int ctl_config_get(struct ctl *ctl);
+int ctl_config_set(struct ctl *ctl);
+int ctl_config_update(struct ctl *ctl);
+int ctl_config_watch(struct ctl *ctl);
+int ctl_config_history(struct ctl *ctl);
+int ctl_config_diff(struct ctl *ctl);
+int ctl_config_rollback(struct ctl *ctl);
+int ctl_config_schema(struct ctl *ctl);
 int ctl_policy_list(struct ctl *ctl);
 int ctl_policy_set(struct ctl *ctl);
 int ctl_policy_unset(struct ctl *ctl);

@@ -244,6 +244,11 @@ static bool take_leases(struct ctl *ctl, const char *value)
     return take_user_limit(ctl, value, 3, &number);
 }
 
+static bool take_versions(struct ctl *ctl, const char *value)
+{
+    return value_parse_number(value, UINT32_MAX, &ctl->versions) && ctl->versions > 0;
+}
+
 static bool take_number(const char *value, uint64_t max, uint64_t *out)
 {
     return value_parse_number(value, max, out) && *out > 0;
@@ -566,6 +571,12 @@ const struct option options[] = {
      .help = "with sessions, in the cluster; 0: as many as wanted",
      .expected = "a number from 0",
      .take = take_leases},
+    {.name = "versions",
+     .value = "N",
+     .help = "of each key that are kept, default 100",
+     .expected = "a number from 1",
+     .take = take_versions},
+    {.name = "open", .help = "let plain writes in, unvalidated", FLAG(open)},
     {.name = "session",
      .value = "ID:SECRET",
      .environment = "COORD_SESSION",

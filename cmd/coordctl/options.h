@@ -20,7 +20,7 @@ struct option {
     bool is_common; /* all commands take it */
 };
 
-#define OPTIONS_MAX 96
+#define OPTIONS_MAX 128
 extern const struct option options[];
 extern const size_t option_count;
 

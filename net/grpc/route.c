@@ -17,6 +17,7 @@ const struct grpc_service *const grpc_services[] = {
     &grpc_auth_service,
     &grpc_maintenance_service,
     &grpc_quota_service,
+    &grpc_config_service,
     &grpc_health_service,
     &grpc_reflection_service,
     &grpc_reflection_v1alpha_service,

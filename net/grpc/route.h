@@ -70,6 +70,7 @@ extern const struct grpc_service grpc_cluster_service;
 extern const struct grpc_service grpc_auth_service;
 extern const struct grpc_service grpc_maintenance_service;
 extern const struct grpc_service grpc_quota_service;
+extern const struct grpc_service grpc_config_service;
 extern const struct grpc_service grpc_health_service;
 extern const struct grpc_service grpc_reflection_service;
 extern const struct grpc_service grpc_reflection_v1alpha_service;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "coord/v1/auth.pb-c.h"
+#include "coord/v1/config.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
 #include "coord/v1/lock.pb-c.h"
 #include "coord/v1/discovery.pb-c.h"
@@ -15,6 +16,7 @@
 #include "net/grpc/route.h"
 #include "net/token.h"
 #include "recipes/record.h"
+#include "store/policy.h"
 #include "tests/support/auth_kit.h"
 #include "tests/support/check_main.h"
 #include "tests/support/grpc_peer.h"
@@ -140,6 +142,13 @@ static void furnish(struct node *n)
     apply(n, NULL,
           (struct command){.type = COMMAND_QUOTA,
                            .quota = {.path = slice_str("/t/a"), .nodes = 1000}});
+    uint8_t key[POLICY_KEY_BYTES_MAX];
+    struct op root = {.type = OP_CREATE,
+                      .space = SPACE_META,
+                      .path = policy_root_key(slice_str("/t/a"), key),
+                      .data = slice_str("10 open")};
+    apply(n, NULL,
+          (struct command){.type = COMMAND_TXN, .txn = {.then_ops = &root, .then_count = 1}});
     for (size_t i = 0; i < CALLERS; i++) {
         if (callers[i].user != NULL) {
             user_make(n, &callers[i]);
@@ -244,6 +253,20 @@ static const struct method_row {
     {"coord.v1.Quota/Get", READERS},
     {"coord.v1.Quota/List", SOMEBODY},
     {"coord.v1.Quota/Remove", MANAGERS},
+    {"coord.v1.Config/CreateRoot", MANAGERS},
+    {"coord.v1.Config/DeleteRoot", MANAGERS},
+    {"coord.v1.Config/Roots", SOMEBODY},
+    {"coord.v1.Config/Get", READERS},
+    {"coord.v1.Config/Set", WRITERS},
+    {"coord.v1.Config/AtomicUpdate", WRITERS},
+    {"coord.v1.Config/Watch", READERS},
+    {"coord.v1.Config/History", READERS},
+    {"coord.v1.Config/Diff", READERS},
+    {"coord.v1.Config/Rollback", MANAGERS}, /* reads and writes */
+    {"coord.v1.Config/SetSchema", MANAGERS},
+    {"coord.v1.Config/GetSchema", READERS},
+    {"coord.v1.Config/ListSchemas", READERS},
+    {"coord.v1.Config/Check", READERS},
     {"coord.v1.Auth/Enable", ROOT_ONLY},
     {"coord.v1.Auth/Disable", ROOT_ONLY},
     {"coord.v1.Auth/Status", ANYBODY},
@@ -379,6 +402,8 @@ struct parts {
     Coord__V1__QuotaBounds bounds;
     Coord__V1__WatchCreate watch;
     Coord__V1__ServiceInstance instance;
+    Coord__V1__ConfigUpdate update;
+    Coord__V1__ConfigUpdate *updates[1];
     Coord__V1__LockGrant lock;
     Coord__V1__LockGrant *locks[1];
     Coord__V1__LockTarget target;
@@ -496,6 +521,33 @@ static bool locks_fill(ProtobufCMessage *m, struct parts *p)
     return true;
 }
 
+/* True: it is a message of coord.v1.Config. */
+static bool config_fill(ProtobufCMessage *m, struct parts *p)
+{
+    static char path[] = "/t/a";
+    static uint8_t schema[] = "{}";
+    if (m->descriptor == &coord__v1__config_create_root_request__descriptor) {
+        ((Coord__V1__ConfigCreateRootRequest *)m)->path = path;
+    } else if (m->descriptor == &coord__v1__config_delete_root_request__descriptor) {
+        ((Coord__V1__ConfigDeleteRootRequest *)m)->path = path;
+    } else if (m->descriptor == &coord__v1__config_diff_request__descriptor) {
+        ((Coord__V1__ConfigDiffRequest *)m)->from_revision = 2;
+    } else if (m->descriptor == &coord__v1__config_rollback_request__descriptor) {
+        ((Coord__V1__ConfigRollbackRequest *)m)->revision = 2; /* as "/t/a" was not there */
+    } else if (m->descriptor == &coord__v1__config_set_schema_request__descriptor) {
+        ((Coord__V1__ConfigSetSchemaRequest *)m)->schema = (ProtobufCBinaryData){2, schema};
+    } else if (m->descriptor == &coord__v1__config_update_request__descriptor) {
+        coord__v1__config_update__init(&p->update);
+        p->update.path = path;
+        p->updates[0] = &p->update;
+        ((Coord__V1__ConfigUpdateRequest *)m)->updates = p->updates;
+        ((Coord__V1__ConfigUpdateRequest *)m)->n_updates = 1;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void parts_fill(ProtobufCMessage *m, const char *method, struct parts *p)
 {
     const char *kind = strchr(method, ' ');
@@ -513,7 +565,7 @@ static void parts_fill(ProtobufCMessage *m, const char *method, struct parts *p)
         p->bounds.path = path;
         p->bounds.nodes = 1000;
         ((Coord__V1__QuotaSetRequest *)m)->bounds = &p->bounds;
-    } else if (locks_fill(m, p)) {
+    } else if (locks_fill(m, p) || config_fill(m, p)) {
         return;
     } else if (m->descriptor == &coord__v1__discovery_register_request__descriptor) {
         Coord__V1__DiscoveryRegisterRequest *request = (Coord__V1__DiscoveryRegisterRequest *)m;

@@ -1,0 +1,172 @@
+/* config: set, update, rollback. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/coordctl/config.h"
+
+static Coord__V1__Expect *expect_of(const struct ctl *ctl, Coord__V1__Expect *expect)
+{
+    coord__v1__expect__init(expect);
+    expect->version = (uint32_t)ctl->version;
+    return ctl->version == COORD_ANY_VERSION ? NULL : expect;
+}
+
+static void print_entries(const struct ctl *ctl, const Coord__V1__ConfigChangeReply *reply)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < reply->n_entries; i++) {
+        json_array_append_new(
+            array, json_pack("{s:s, s:I}", "key", reply->entries[i]->path, "version",
+                             (json_int_t)reply->entries[i]->version));
+    }
+    ctl_print_json(ctl, json_pack("{s:I, s:I, s:o}", "revision",
+                                  (json_int_t)reply->header->revision, "changed",
+                                  (json_int_t)reply->changed, "keys", array));
+}
+
+/* Sends what makes a change, and tells of it with -o json. */
+static int change(struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
+                  Coord__V1__RequestHeader *header)
+{
+    ProtobufCMessage *m;
+    int exit_code = ctl_call(ctl, method, request, header, &m);
+    if (exit_code == EXIT_DONE) {
+        if (ctl_is_json(ctl)) {
+            print_entries(ctl, (const Coord__V1__ConfigChangeReply *)m);
+        }
+        client_reply_free(m);
+    }
+    return exit_code;
+}
+
+int ctl_config_set(struct ctl *ctl)
+{
+    struct buf data = {0};
+    Coord__V1__Expect expect;
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__ConfigSetRequest request = COORD__V1__CONFIG_SET_REQUEST__INIT;
+    int exit_code = ctl_read_data(ctl, ctl->words[1], &data);
+    if (exit_code == EXIT_DONE) {
+        request.header = &header;
+        request.path = ctl_text(ctl->words[0]);
+        request.value = (ProtobufCBinaryData){.data = data.data, .len = data.size};
+        request.expect = expect_of(ctl, &expect);
+        exit_code = change(ctl, CLIENT_CONFIG_SET, &request.base, &header);
+    }
+    buf_close(&data);
+    return exit_code;
+}
+
+/* ---- update ----------------------------------------------------------------------------- */
+
+struct update {
+    Coord__V1__ConfigUpdate message;
+    Coord__V1__Expect expect;
+    char *json; /* what `value` says, owned */
+};
+
+/* {"key": "/app/a", "value": JSON | "text": "...", "version": N, "absent": true, "delete": true} */
+static bool update_read(struct update *u, const json_t *from)
+{
+    const char *key = json_string_value(json_object_get(from, "key"));
+    const char *text = json_string_value(json_object_get(from, "text"));
+    const json_t *value = json_object_get(from, "value");
+    const json_t *version = json_object_get(from, "version");
+    coord__v1__config_update__init(&u->message);
+    coord__v1__expect__init(&u->expect);
+    u->message.delete_ = json_is_true(json_object_get(from, "delete"));
+    u->message.absent = json_is_true(json_object_get(from, "absent"));
+    int sources = (text != NULL) + (value != NULL) + (u->message.delete_ != 0);
+    if (key == NULL || sources != 1 || (version != NULL && !json_is_integer(version))) {
+        return false;
+    }
+    if (value != NULL) {
+        u->json = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        text = u->json;
+    }
+    u->message.path = ctl_text(key);
+    if (text != NULL) {
+        u->message.value.data = (uint8_t *)ctl_text(text);
+        u->message.value.len = strlen(text);
+    }
+    if (version != NULL) {
+        u->expect.version = (uint32_t)json_integer_value(version);
+        u->message.expect = &u->expect;
+    }
+    return true;
+}
+
+static int updates_send(struct ctl *ctl, const json_t *list)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__ConfigUpdateRequest request = COORD__V1__CONFIG_UPDATE_REQUEST__INIT;
+    size_t count = json_array_size(list);
+    struct update *updates = calloc(count + 1, sizeof *updates);
+    Coord__V1__ConfigUpdate **all = calloc(count + 1, sizeof *all);
+    int exit_code = updates == NULL || all == NULL ? ctl_general(ctl, "no memory") : EXIT_DONE;
+    for (size_t i = 0; exit_code == EXIT_DONE && i < count; i++) {
+        all[i] = &updates[i].message;
+        if (!update_read(&updates[i], json_array_get(list, i))) {
+            exit_code = ctl_usage("config update: number %zu: takes \"key\" and one of \"value\", "
+                                  "\"text\" and \"delete\"; \"version\" is a number",
+                                  i + 1);
+        }
+    }
+    if (exit_code == EXIT_DONE) {
+        request.header = &header;
+        request.updates = all;
+        request.n_updates = count;
+        exit_code = change(ctl, CLIENT_CONFIG_UPDATE, &request.base, &header);
+    }
+    for (size_t i = 0; updates != NULL && i < count; i++) {
+        free(updates[i].json);
+    }
+    free(updates);
+    free(all);
+    return exit_code;
+}
+
+int ctl_config_update(struct ctl *ctl)
+{
+    json_error_t error;
+    if (ctl->file == NULL) {
+        return ctl_usage("config update: give --file");
+    }
+    bool is_input = strcmp(ctl->file, "-") == 0;
+    json_t *list = is_input ? json_loadf(stdin, JSON_REJECT_DUPLICATES, &error)
+                            : json_load_file(ctl->file, JSON_REJECT_DUPLICATES, &error);
+    if (list == NULL) {
+        return ctl_usage("config update: %s: line %d: %s", ctl->file, error.line, error.text);
+    }
+    int exit_code = json_is_array(list)
+                        ? updates_send(ctl, list)
+                        : ctl_usage("config update: %s: not a list of updates", ctl->file);
+    json_decref(list);
+    return exit_code;
+}
+
+/* ---- rollback --------------------------------------------------------------------------- */
+
+int ctl_config_rollback(struct ctl *ctl)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__ConfigRollbackRequest request = COORD__V1__CONFIG_ROLLBACK_REQUEST__INIT;
+    ProtobufCMessage *m;
+    request.header = &header;
+    request.path = ctl_text(ctl->words[0]);
+    request.revision = config_revision(ctl, 1);
+    request.recursive = ctl->recursive;
+    request.dry_run = ctl->dry_run;
+    if (request.revision == 0) {
+        return EXIT_USAGE;
+    }
+    int exit_code = ctl_call(ctl, CLIENT_CONFIG_ROLLBACK, &request.base, &header, &m);
+    if (exit_code == EXIT_DONE) {
+        const Coord__V1__ConfigChangeReply *reply = (const Coord__V1__ConfigChangeReply *)m;
+        config_print_changes(ctl, reply->changes, reply->n_changes, false);
+        client_reply_free(m);
+    }
+    return exit_code;
+}

@@ -1,0 +1,199 @@
+/* coord.v1.Config/Watch: one watch of the hub for each call.
+ *
+ *   BARRIER --(as fresh as asked for)--> RUNNING --(the log was trimmed beyond it)--> refused
+ *
+ * Events go out as long as there is room; then the watch waits, and goes on in `drained`. What the
+ * client may not read is passed over, as in coord.v1.Watch. */
+#include <inttypes.h>
+
+#include "base/mem.h"
+#include "net/grpc/audit.h"
+#include "net/grpc/config.h"
+#include "net/grpc/wire.h"
+#include "store/access.h"
+#include "watch/watch.h"
+
+enum { WATCH_REPLY_CHANGES = 2 };
+
+/* Of one message; one change may be larger. */
+#define MESSAGE_BYTES_MAX ((size_t)1 << 20)
+
+struct config_watch {
+    struct grpc_call *call;
+    struct watch watch;
+    struct buf path;
+    size_t root_bytes;
+    uint64_t from_revision;
+    bool is_recursive;
+};
+
+static const struct store *store_of(const struct grpc_call *call)
+{
+    return node_store(grpc_call_node(call));
+}
+
+static struct config_watch *of(struct watch *base)
+{
+    return (struct config_watch *)(void *)((char *)base - offsetof(struct config_watch, watch));
+}
+
+static size_t change_bytes(const struct change *c)
+{
+    return 256 + c->path.size + c->note.size + value_slice(c->data).size +
+           value_slice(c->old_data).size;
+}
+
+/* Sends one message with the first of the changes, at least one; returns how many it has looked
+ * at. */
+static size_t piece_send(struct config_watch *w, const struct change *const *changes,
+                         size_t count)
+{
+    struct grpc_call *call = w->call;
+    struct buf pieces = {0};
+    size_t total = 0;
+    size_t taken = 0;
+    for (; taken < count; taken++) {
+        Coord__V1__ConfigChange message;
+        total += change_bytes(changes[taken]);
+        if (taken > 0 && total > MESSAGE_BYTES_MAX) {
+            break;
+        }
+        if (config_change_fill(call, changes[taken], w->root_bytes, &message)) {
+            wire_append_message(&pieces, WATCH_REPLY_CHANGES, &message.base);
+        }
+    }
+    if (pieces.size > 0) {
+        size_t begin;
+        Coord__V1__ReplyHeader header =
+            answer_header(call, changes[0]->revision, store_applied_index(store_of(call)));
+        Coord__V1__ConfigWatchReply reply;
+        coord__v1__config_watch_reply__init(&reply);
+        reply.header = &header;
+        struct buf *out = grpc_call_begin(call, &begin);
+        size_t bytes = protobuf_c_message_get_packed_size(&reply.base);
+        (void)protobuf_c_message_pack(&reply.base, buf_extend(out, bytes));
+        buf_append_slice(out, buf_slice(&pieces));
+        grpc_call_end(call, begin);
+    }
+    buf_close(&pieces);
+    arena_clear(&call->connection->shared->scratch);
+    return taken;
+}
+
+static size_t on_deliver(struct watch *base, const struct change *const *changes, size_t count,
+                         bool continued, bool more)
+{
+    struct config_watch *w = of(base);
+    size_t taken = 0;
+    (void)continued;
+    (void)more;
+    while (taken < count && !grpc_call_is_full(w->call)) {
+        taken += piece_send(w, changes + taken, count - taken);
+    }
+    return taken;
+}
+
+static void refuse_compacted(struct config_watch *w, uint64_t revision, uint64_t floor)
+{
+    grpc_call_refuse(w->call, OUTCOME_COMPACTED, store_revision(store_of(w->call)),
+                     "from_revision: %" PRIu64 " is no longer retained, the oldest is %" PRIu64,
+                     revision, floor);
+}
+
+static void on_compacted(struct watch *base, uint64_t floor)
+{
+    refuse_compacted(of(base), base->revision, floor);
+}
+
+static bool on_may_see(struct watch *base, const struct change *change)
+{
+    const struct grpc_call *call = of(base)->call;
+    return store_may_see(store_of(call), change, grpc_call_identities(call));
+}
+
+static const struct watch_ops ops = {
+    .deliver = on_deliver, .compacted = on_compacted, .may_see = on_may_see};
+
+/* ---- the beginning ------------------------------------------------------------------------- */
+
+static bool may_watch(struct grpc_call *call, struct slice path)
+{
+    struct access access;
+    access_begin(&access, store_of(call), grpc_call_identities(call));
+    bool may = access_path(&access, ACL_READ, SPACE_NODES, path);
+    grpc_audit_watch(call, path, may ? OUTCOME_OK : OUTCOME_NO_AUTH);
+    if (!may) {
+        answer_refuse(call, path, OUTCOME_NO_AUTH, store_revision(store_of(call)));
+    }
+    return may;
+}
+
+static void watch_got(struct grpc_call *call, const struct query_result *result)
+{
+    (void)result; /* a barrier has none */
+    struct config_watch *w = call->data;
+    const struct policy *root;
+    struct slice path = buf_slice(&w->path);
+    uint64_t revision = store_revision(store_of(call));
+    if (!may_watch(call, path) || !config_key_check(call, path, &root)) {
+        return;
+    }
+    w->root_bytes = root->path.size;
+    struct watch_filter filter = {
+        .scope = w->is_recursive ? WATCH_SUBTREE : WATCH_NODE,
+        .space = SPACE_NODES,
+        .path = path,
+    };
+    uint64_t from = w->from_revision > 0 ? w->from_revision : revision + 1;
+    if (watch_start(node_watches(grpc_call_node(call)), &w->watch, &filter, &ops, from) !=
+        OUTCOME_OK) {
+        refuse_compacted(w, from, store_history_floor(store_of(call)));
+        return;
+    }
+    Coord__V1__ReplyHeader header = answer_header_of_barrier(call);
+    Coord__V1__ConfigWatchReply reply;
+    coord__v1__config_watch_reply__init(&reply);
+    reply.header = &header;
+    grpc_call_send(call, &reply.base);
+}
+
+void config_watch_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__ConfigWatchRequest *request = (const Coord__V1__ConfigWatchRequest *)message;
+    struct errmsg err;
+    enum outcome outcome = path_check(slice_str(request->path), false, &err);
+    if (outcome != OUTCOME_OK) {
+        answer_refuse_early(call, outcome, &err);
+        return;
+    }
+    if (!answer_read_prepare(call, request->header)) {
+        return;
+    }
+    struct config_watch *w = mem_zalloc(sizeof *w);
+    w->call = call;
+    w->is_recursive = request->recursive;
+    w->from_revision = request->from_revision;
+    buf_append_str(&w->path, request->path);
+    call->data = w;
+    call->read.is_barrier = true;
+    grpc_call_read(call, watch_got);
+}
+
+void config_watch_drained(struct grpc_call *call)
+{
+    struct config_watch *w = call->data;
+    if (w != NULL && w->watch.state == WATCH_WAITING) {
+        watch_resume(node_watches(grpc_call_node(call)), &w->watch);
+    }
+}
+
+void config_watch_ended(struct grpc_call *call)
+{
+    struct config_watch *w = call->data;
+    if (w != NULL) {
+        watch_stop(node_watches(grpc_call_node(call)), &w->watch);
+        buf_close(&w->path);
+        mem_free(w);
+        call->data = NULL;
+    }
+}
