@@ -61,7 +61,7 @@ enum op_flags {
     OP_NULL_DATA = 8,    /* create, set: no value at all, told apart from an empty one */
     OP_DRY_RUN = 16,     /* delete: count only */
     OP_STAT_ONLY = 32,   /* get: without the value; list: names with stats */
-    OP_CONFIG = 64, /* create, set, delete: by coord.v1.Config, which has validated it (store/config.h) */
+    OP_CONFIG = 64, /* create, set, delete: validated by coord.v1.Config (store/config.h) */
 };
 
 #define VERSION_ANY UINT32_MAX

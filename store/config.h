@@ -4,8 +4,8 @@
  *   the root      a key of SPACE_META (store/policy.h): how many versions its nodes keep. It is
  *                 rewritten with each change of a schema below, so that its modify revision stands
  *                 for all of them
- *   a schema      a node CONFIG_SCHEMA_NAME below the node that it is attached to; of a value counts
- *                 the nearest, at its node or above, up to the root
+ *   a schema      a node CONFIG_SCHEMA_NAME below the node that it is attached to; for a value the
+ *                 nearest counts, at its node or above, up to the root
  *   a rollout     a node below CONFIG_ROLLOUTS_NAME below the root (recipes/rollout.h)
  *
  * Below a root a name that begins with a dot is no key. Roots do not lie within each other.

@@ -658,6 +658,10 @@ static bool holds(struct check *c, const json_t *schema, const json_t *value)
 static json_t *parse(struct slice text, const char *what, struct errmsg *err)
 {
     json_error_t error;
+    if (text.size > 0 && memchr(text.data, 0, text.size) != NULL) { /* jansson ends there */
+        (void)errmsg_set(err, RC_INVALID, "%s is no JSON: a zero byte", what);
+        return NULL;
+    }
     json_t *parsed = json_loadb((const char *)text.data, text.size,
                                 JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (parsed == NULL) {

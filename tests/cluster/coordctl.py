@@ -327,7 +327,7 @@ def test_help_and_version(scratch):
                "%r: %s" % (arguments, text))
     listed = ctl_ok(nobody, "help").decode().split("Commands:\n")[1].split("\n\n")[0].splitlines()
     commands = [re.match(r"  ([a-z]+( [a-z-]+)?)", line).group(1) for line in listed if " --help " not in line]
-    commands = [re.match(r"(session|lease|policy|quota|snapshot|member|upgrade|auth|user|role|acl|bench|svc) [a-z-]+|[a-z]+", command).group(0) for command in commands]
+    commands = [re.match(r"(session|lease|policy|quota|snapshot|member|upgrade|auth|user|role|acl|bench|svc|config) [a-z-]+|[a-z]+", command).group(0) for command in commands]
     expect(len(commands) == len(set(commands)) > 26, "commands: %r" % commands)
     for command in commands:
         text = ctl_ok(nobody, "help", *command.split()).decode()
@@ -336,7 +336,7 @@ def test_help_and_version(scratch):
         expect(re.search(r"^  .*coordctl %s" % command, text, re.M), "help %s has an example: %s" % (command, text))
         expect(any(line.startswith("  " + text.splitlines()[0][len("usage: coordctl "):]) for line in listed),
                "the list has the usage of " + command)
-    for noun in "session", "lease", "policy", "quota", "snapshot", "bench", "svc":
+    for noun in "session", "lease", "policy", "quota", "snapshot", "bench", "svc", "config":
         text = ctl_ok(nobody, "help", noun).decode()
         expect(text == ctl_ok(nobody, noun, "--help").decode(), "%s --help is the same" % noun)
         for command in commands:

@@ -169,6 +169,10 @@ def test_the_commands_of_the_readme(scratch):
     run_page(scratch, "README.md", 4, {"First steps": node})
 
 
+def test_the_commands_of_the_page_on_configuration(scratch):
+    run_page(scratch, os.path.join("docs", "config.md"), 3)
+
+
 if __name__ == "__main__":
     if isolate("--net", "--pid", "--fork", "--kill-child", "--mount-proc"):
         bring_up_loopback()

@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""Configurations in a real cluster: values with versions, history, diff and rollback, schemas that bind all writers, watches,
+over restarts, and on every member the same."""
+import json
+
+
+from harness import Cluster, Ctl, ctl, ctl_ok, expect, main, until
+
+SCHEMA = json.dumps({"type": "object", "required": ["max"], "additionalProperties": False,
+                     "properties": {"max": {"type": "integer", "minimum": 1, "maximum": 100}}})
+
+
+def configured(scratch, **flags):
+    cluster = Cluster(scratch, **flags)
+    cluster.start()
+    cluster.converge()
+    ctl_ok(cluster.endpoints, "config", "init", "/config/shop", "--versions", "50")
+    return cluster, cluster.endpoints
+
+
+def refused(at, code, text, *arguments, stdin=b""):
+    got, _, error = ctl(at, *arguments, stdin=stdin)
+    expect(got == code and text in error, "%s: exit %d, %s" % (" ".join(arguments), got, error))
+
+
+def change(at, *arguments, stdin=b""):
+    """Runs a change; its revision."""
+    return json.loads(ctl_ok(at, *arguments, "-o", "json", stdin=stdin))["revision"]
+
+
+def values(at, *arguments):
+    return {entry["key"]: entry["value"] for entry in
+            json.loads(ctl_ok(at, "config", "get", "/config/shop", "-r", "-o", "json", *arguments))}
+
+
+def test_a_value_is_set_by_version_read_at_any_revision_and_told_with_who_and_why(scratch):
+    cluster, at = configured(scratch)
+    first = change(at, "config", "set", "/config/shop/a", "1", "--note", "begin")
+    change(at, "config", "set", "/config/shop/a", "2", "--version", "0", "--note", "more")
+    refused(at, 4, "version does not match", "config", "set", "/config/shop/a", "3", "--version", "0")
+    for node in cluster.nodes:
+        expect(ctl_ok(node.endpoint, "config", "get", "/config/shop/a") == b"2", node.name)
+        old = ctl_ok(node.endpoint, "config", "get", "/config/shop/a", "--rev", str(first))
+        expect(old == b"1", "%s: %r" % (node.name, old))
+    history = json.loads(ctl_ok(at, "config", "history", "/config/shop/a", "-o", "json"))
+    expect([(c["old"], c["new"], c["version"], c["note"]) for c in history] ==
+           [(None, "1", 0, "begin"), ("1", "2", 1, "more")], history)
+    refused(at, 3, "there is no configuration root", "config", "set", "/elsewhere", "1")
+    refused(at, 1, "begin with a dot", "config", "set", "/config/shop/.hidden", "1")
+    refused(at, 3, "does not exist", "config", "get", "/config/shop/none")
+
+
+def test_many_keys_change_together_or_not_at_all(scratch):
+    _, at = configured(scratch)
+    both = [{"key": "/config/shop/a", "value": {"n": 1}}, {"key": "/config/shop/b/c", "text": "plain"}]
+    revision = change(at, "config", "update", "-f", "-", stdin=json.dumps(both).encode())
+    expect(values(at) == {"/config/shop/a": '{"n":1}', "/config/shop/b/c": "plain"}, values(at))
+    stale = [{"key": "/config/shop/a", "value": 2}, {"key": "/config/shop/b/c", "value": 3, "version": 7}]
+    refused(at, 4, "version", "config", "update", "-f", "-", stdin=json.dumps(stale).encode())
+    there = [{"key": "/config/shop/new", "value": 2}, {"key": "/config/shop/a", "value": 3, "absent": True}]
+    refused(at, 5, "exists", "config", "update", "-f", "-", stdin=json.dumps(there).encode())
+    expect(values(at)["/config/shop/a"] == '{"n":1}', values(at))
+    change(at, "config", "update", "-f", "-",
+           stdin=json.dumps([{"key": "/config/shop/a", "delete": True}, {"key": "/config/shop/d", "value": 4}]).encode())
+    expect(values(at) == {"/config/shop/b/c": "plain", "/config/shop/d": "4"}, values(at))
+    expect(values(at, "--rev", str(revision))["/config/shop/a"] == '{"n":1}', "as it was")
+
+
+def test_a_subtree_goes_back_to_what_it_was_by_a_new_revision(scratch):
+    cluster, at = configured(scratch)
+    change(at, "config", "set", "/config/shop/kept", "k")
+    change(at, "config", "set", "/config/shop/changed", "1")
+    then = change(at, "config", "set", "/config/shop/gone/deep", "g")
+    before = values(at)
+    change(at, "config", "set", "/config/shop/changed", "2")
+    change(at, "config", "set", "/config/shop/new/deep", "n")
+    change(at, "config", "update", "-f", "-", stdin=b'[{"key": "/config/shop/gone/deep", "delete": true}]')
+    diff = json.loads(ctl_ok(at, "config", "diff", "/config/shop", str(then), "-o", "json"))
+    expect([(c["type"], c["key"]) for c in diff] ==
+           [("set", "/config/shop/changed"), ("deleted", "/config/shop/gone/deep"), ("created", "/config/shop/new/deep")], diff)
+    ctl_ok(at, "config", "rollback", "/config/shop", str(then), "-r", "--dry-run")
+    expect(values(at) != before, "a dry run changes nothing")
+    told = ctl_ok(at, "config", "rollback", "/config/shop", str(then), "-r", "--note", "undo").decode()
+    expect("deleted /config/shop/new/deep" in told and told.count("\n") == 3, told)
+    for node in cluster.nodes:
+        expect(values(node.endpoint) == before, "%s: %r" % (node.name, values(node.endpoint)))
+    expect(ctl_ok(at, "config", "rollback", "/config/shop", str(then), "-r") == b"", "there is nothing left to do")
+    last = json.loads(ctl_ok(at, "config", "history", "/config/shop", "-r", "--reverse", "--limit", "1", "-o", "json"))
+    expect(last[0]["note"] == "undo", last)
+    refused(at, 1, "in the future", "config", "rollback", "/config/shop", "99999")
+
+
+def test_a_schema_binds_every_writer_and_says_where_and_which_rule(scratch):
+    cluster, at = configured(scratch)
+    ctl_ok(at, "config", "set", "/config/shop/old", "text")
+    ctl_ok(at, "config", "schema", "set", "/config/shop", SCHEMA)
+    for node in cluster.nodes:
+        refused(node.endpoint, 1, "at /max: maximum: 101, must be at most 100 (the schema of /config/shop)",
+                "config", "set", "/config/shop/limits", '{"max": 101}')
+        refused(node.endpoint, 1, "\"max\" is missing", "config", "set", "/config/shop/limits", "{}")
+    ctl_ok(at, "config", "set", "/config/shop/limits", '{"max": 100}')
+    refused(at, 1, "protected", "set", "/config/shop/limits", '{"max": 101}')
+    refused(at, 1, "protected", "create", "/config/shop/more", "1")
+    refused(at, 1, "protected", "rm", "/config", "--recursive")
+    code, out, _ = ctl(at, "config", "schema", "check", "/config/shop")
+    expect(code == 1 and b"/config/shop/old: the value is no JSON" in out, (code, out))
+    expect(ctl(at, "config", "schema", "check", "/config/shop/x", '{"max":1}')[0] == 0, "a good value")
+    ctl_ok(at, "config", "schema", "set", "/config/shop/old", '{"type":"string"}')
+    refused(at, 1, "must be string", "config", "set", "/config/shop/old", "7")
+    expect(ctl_ok(at, "config", "schema", "list", "/config/shop") == b"/config/shop\n/config/shop/old\n", "both")
+    refused(at, 1, "this word is not supported", "config", "schema", "set", "/config/shop", '{"typ":"object"}')
+    ctl_ok(at, "config", "schema", "remove", "/config/shop/old")
+    ctl_ok(at, "config", "schema", "remove", "/config/shop")
+    ctl_ok(at, "config", "set", "/config/shop/limits", "anything")
+    expect(ctl(at, "config", "schema", "get", "/config/shop")[0] == 3, "no schema any more")
+
+
+def test_a_rollback_must_fit_the_schema_of_today(scratch):
+    _, at = configured(scratch)
+    then = change(at, "config", "set", "/config/shop/limits", "7")
+    change(at, "config", "set", "/config/shop/limits", '{"max": 7}')
+    ctl_ok(at, "config", "schema", "set", "/config/shop", SCHEMA)
+    refused(at, 1, "must be object", "config", "rollback", "/config/shop/limits", str(then))
+
+
+def test_a_watch_tells_old_and_new_values_and_no_schemas(scratch):
+    _, at = configured(scratch)
+    ctl_ok(at, "config", "set", "/config/shop/a", "1")
+    watch = Ctl(scratch, at, "config", "watch", "/config/shop", "--recursive", "-o", "jsonl", "--from-revision", "2")
+    ctl_ok(at, "config", "schema", "set", "/config/shop", "true")
+    ctl_ok(at, "config", "set", "/config/shop/a", "2")
+    seen = [json.loads(line) for line in watch.lines(2, seconds=30)]
+    expect([(e["path"], e.get("data", e.get("value"))) for e in seen[-2:]] ==
+           [("/config/shop/a", "1"), ("/config/shop/a", "2")], seen)
+
+
+def test_roots_and_history_outlive_snapshots_and_restarts(scratch):
+    cluster, at = configured(scratch, snapshot_log_bytes=65536)
+    then = change(at, "config", "set", "/config/shop/a", "first")
+    ctl_ok(at, "policy", "retention", "--revisions", "1", "--age", "1s", "--bytes", "1M")
+    for i in range(12):
+        ctl_ok(at, "create", "/load%d" % i, "x" * 60000)
+    change(at, "config", "set", "/config/shop/a", "second")
+    for node in cluster.nodes:
+        until(lambda: node.metric("coord_snapshots_taken_total") > 0, "%s has taken a snapshot" % node.name, 30)
+    for node in cluster.nodes:
+        node.terminate()
+    for node in cluster.nodes:
+        node.start(wait=False)
+    cluster.converge()
+    until(lambda: ctl(at, "config", "get", "/config/shop/a", "--rev", str(then))[1] == b"first", "what it was", 30)
+    refused(at, 1, "protected", "set", "/config/shop/a", "plain")
+    ctl_ok(at, "config", "drop", "/config/shop")
+    ctl_ok(at, "set", "/config/shop/a", "plain")
+
+
+def test_an_open_root_lets_plain_writers_in(scratch):
+    _, at = configured(scratch)
+    ctl_ok(at, "config", "init", "/open", "--open")
+    ctl_ok(at, "create", "/open/a", "1")
+    expect(ctl_ok(at, "config", "get", "/open/a") == b"1", "it is a key")
+    refused(at, 1, "protected", "create", "/open/.schema", "{}")
+    listed = json.loads(ctl_ok(at, "config", "list", "-o", "json"))
+    expect([(r["path"], r["versions"], r["open"]) for r in listed] == [("/config/shop", 50, False), ("/open", 100, True)], listed)
+    refused(at, 5, "above or below", "config", "init", "/open/below")
+
+
+main(globals())
