@@ -44,10 +44,12 @@ enum coord_code async_start(struct coord_client *client, const struct async_opti
                         .done = options->done,
                         .context = options->context,
                         .begun_ms = socket_now_ms(),
-                        .session = options->session};
+                        .session = options->session,
+                        .number = options->number};
     client_enter(client);
     enum coord_code code =
-        client_start(client, options->method, request, on_done, a, call, error);
+        client_start_noted(client, options->method, request, options->note, on_done, a, call,
+                           error);
     if (code != COORD_OK) {
         free(a);
     }

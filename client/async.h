@@ -23,6 +23,8 @@ struct async_options {
     coord_done_fn done;
     void *context;
     struct coord_session session; /* resuming: which one */
+    const char *note;             /* NULL: the client's; borrowed */
+    uint64_t number;              /* for `take` */
 };
 
 struct async {
@@ -34,6 +36,7 @@ struct async {
     void *context;
     uint64_t begun_ms;
     struct coord_session session;
+    uint64_t number;
     struct coord_error error;
     void *memory;                /* that the result points to; freed afterwards */
     struct coord_txn_result txn; /* likewise */

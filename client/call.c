@@ -20,6 +20,11 @@
  * endpoint that accepts and never answers costs little, while a call that takes long still
  * gets through.
  *
+ * A call that waits (of a lock) is not bounded by time while its server shows signs of life: the
+ * client's timeout counts from when there is trouble. When it is canceled its caller is told at once,
+ * and it goes on as one that does not wait, by the same number or id: so the cluster tells whether
+ * it was granted, which is then released, and gives up its place in the queue otherwise.
+ *
  * GATED: a token is being asked for, or the time that a request id needs. QUEUED: as many as a
  * server takes at a time are under way, or the oldest of them in the session is so old that its
  * number would fall out of the window in which the cluster remembers outcomes. */
@@ -33,6 +38,7 @@
 #include "client/connections.h"
 #include "client/members.h"
 #include "client/socket.h"
+#include "coord/v1/lock.pb-c.h"
 
 #define CONNECT_MS       1000
 #define SHARED_MS_MIN    100
@@ -113,7 +119,7 @@ void call_finish(struct coord_call *call)
 {
     struct coord_client *client = call->client;
     enum coord_code code = call->error.code;
-    bool was_in_flight = call->state != CALL_QUEUED;
+    bool was_in_flight = call->state != CALL_QUEUED && call->method->no_wait == 0;
     if (code == COORD_OK) { /* without the story of tries that did not do it */
         call->error = (struct coord_error){.code = COORD_OK, .grpc_status = (int)GRPC_OK};
     } else {
@@ -129,8 +135,90 @@ void call_finish(struct coord_call *call)
     }
     call->done(call->context, code, &call->reply, &call->error);
     forget_reply(call);
+    free(call->note);
     free(call->body);
     free(call);
+}
+
+void call_forget(void *context, enum coord_code code, ProtobufCMessage **reply,
+                 const struct coord_error *error)
+{
+    (void)context;
+    (void)code;
+    (void)reply;
+    (void)error;
+}
+
+/* What was granted to nobody any more. It can fail, with the end of the lease to follow. */
+static void release(struct coord_client *client, const Coord__V1__LockAcquireReply *reply)
+{
+    Coord__V1__LockReleaseRequest request = COORD__V1__LOCK_RELEASE_REQUEST__INIT;
+    struct coord_error error;
+    Coord__V1__LockGrant **grants = calloc(reply->n_held + 1, sizeof *grants);
+    if (grants == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < reply->n_held; i++) {
+        if (reply->held[i]->grant != NULL) {
+            grants[request.n_grants++] = reply->held[i]->grant;
+        }
+    }
+    request.grants = grants;
+    (void)client_start(client, CLIENT_LOCK_RELEASE, &request.base, call_forget, NULL, NULL,
+                       &error);
+    free(grants);
+}
+
+static void on_left(void *context, enum coord_code code, ProtobufCMessage **reply,
+                    const struct coord_error *error)
+{
+    (void)error;
+    if (code == COORD_OK) {
+        release(context, (const Coord__V1__LockAcquireReply *)*reply);
+    }
+}
+
+/* The last of several values of a field counts. */
+static bool set_no_wait(struct coord_call *call)
+{
+    uint8_t *body = realloc(call->body, call->body_bytes + 3);
+    if (body == NULL) {
+        return false;
+    }
+    body[call->body_bytes++] = (uint8_t)(call->method->no_wait << 3);
+    body[call->body_bytes++] = 1;
+    call->body = body;
+    return true;
+}
+
+void call_leave(struct coord_call *call)
+{
+    struct coord_client *client = call->client;
+    bool may_be_known = call->state == CALL_TRYING || call->maybe_executed;
+    bool may_repeat = call->sequence != 0 || call->has_id;
+    if (!call_waits(call) || !may_be_known || !may_repeat || client->is_closing ||
+        !set_no_wait(call)) {
+        call_finish(call);
+        return;
+    }
+    call_done_fn done = call->done;
+    void *context = call->context;
+    ProtobufCMessage *none = NULL;
+    struct coord_error error = call->error;
+    call->is_left = true;
+    call->done = on_left;
+    call->context = client;
+    call->maybe_executed = true;
+    call->tries = 0;
+    call->attempt_ms = CALL_ATTEMPT_MS;
+    call->pause_ms = CALL_PAUSE_MS;
+    call->deadline_ms = socket_now_ms() + client->timeout_ms;
+    gate_leave(&call->waiter);
+    exchange_cancel(&call->exchange);
+    forget_reply(call);
+    call->state = CALL_PAUSING;
+    loop_timer_set(&client->loop, &call->timer, 0);
+    done(context, error.code, &none, &error);
 }
 
 /* Out of time, or refused in a way that says nothing about an earlier try. */
@@ -148,7 +236,7 @@ void call_give_up(struct coord_call *call)
         snprintf(error->message + size, sizeof error->message - size,
                  "; none of %zu endpoints could do it", call->client->endpoint_count);
     }
-    call_finish(call);
+    call_leave(call);
 }
 
 /* Refused for its request id's time alone, so that this try did nothing. */
@@ -313,6 +401,17 @@ static void end_round(struct coord_call *call)
                    until < call->deadline_ms ? until : call->deadline_ms);
 }
 
+/* A call that waited well: its time counts from here on, until it has waited well again. */
+static void begin_trouble(struct coord_call *call)
+{
+    uint64_t now = socket_now_ms();
+    call->is_troubled = call->is_troubled && now < call->tried_ms + CALL_QUEUED_MS;
+    if (call_waits(call) && call->was_alive && !call->is_troubled) {
+        call->is_troubled = true;
+        call->deadline_ms = now + call->client->timeout_ms;
+    }
+}
+
 /* A try is over. */
 static void judged(struct coord_call *call, bool is_decided)
 {
@@ -320,10 +419,10 @@ static void judged(struct coord_call *call, bool is_decided)
         decided(call);
         return;
     }
+    uint64_t now = socket_now_ms();
     forget_reply(call);
     next_endpoint(call);
     call->tries++;
-    uint64_t now = socket_now_ms();
     /* A try in the last moments betters no answer, but may leave a write in doubt. */
     uint64_t last_ms = call->error.code == COORD_TIMEOUT ? CALL_LAST_TRY_MS
                        : call->was_answered              ? LAST_ANSWERED_MS
@@ -347,14 +446,49 @@ static void on_changed(struct exchange *x)
         unpack(call, message);
     }
     if (result != EXCHANGE_QUIET) {
+        begin_trouble(call);
         judged(call, result == EXCHANGE_ANSWERED ? judge_answer(call)
                                                  : judge_silence(call, result, false));
     }
 }
 
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When a call that waits looks at its server again. */
+static uint64_t look_ms(const struct coord_call *call)
+{
+    return less(CALL_LOOK_MS, call->client->timeout_ms / 8 + 1);
+}
+
+/* True: its server shows signs of life, and is asked for the next one. */
+static bool goes_on_waiting(struct coord_call *call)
+{
+    struct coord_client *client = call->client;
+    struct connection *c = call->exchange.connection;
+    uint64_t now = socket_now_ms();
+    if (!call_waits(call) || c == NULL) {
+        return false;
+    }
+    uint64_t heard_ms = connection_heard_ms(c);
+    uint64_t since_ms = heard_ms > call->tried_ms ? heard_ms : call->tried_ms;
+    if (now >= since_ms + less(CALL_SILENCE_MS, client->timeout_ms / 2 + 1)) {
+        return false;
+    }
+    call->was_alive = call->was_alive || heard_ms > call->tried_ms;
+    connection_ping(c, look_ms(call));
+    loop_timer_set(&client->loop, &call->timer, now + look_ms(call));
+    return true;
+}
+
 void call_on_timer(struct loop_timer *t)
 {
     struct coord_call *call = LOOP_OF(t, struct coord_call, timer);
+    if (call->state == CALL_TRYING && goes_on_waiting(call)) {
+        return;
+    }
     if (call->state == CALL_UNSENT) {
         judged(call, judge_silence(call, call->unsent, false));
     } else if (call->state == CALL_FAILED) {
@@ -362,7 +496,8 @@ void call_on_timer(struct loop_timer *t)
     } else if (call->state == CALL_TRYING) {
         exchange_give_up(&call->exchange);
         snprintf(call->exchange.answer.text, sizeof call->exchange.answer.text,
-                 "no answer in time");
+                 call_waits(call) ? "gives no sign of life" : "no answer in time");
+        begin_trouble(call);
         judged(call, judge_silence(call, EXCHANGE_LOST, true));
     } else if (call->state == CALL_PAUSING &&
                socket_now_ms() + (call->was_answered ? LAST_ANSWERED_MS : 0) <
@@ -382,7 +517,7 @@ static enum exchange_result send_request(struct coord_call *call, struct connect
     const struct exchange_request request = {
         .path = call->method->path,
         .authorization = call->is_login ? NULL : call->client->authorization,
-        .timeout_ms = server_ms > 0 ? server_ms : 1,
+        .timeout_ms = call_waits(call) ? 0 : server_ms > 0 ? server_ms : 1,
         .changed = on_changed};
     enum exchange_result result =
         memory != NULL ? exchange_begin(c, &call->exchange, &request) : EXCHANGE_NO_MEMORY;
@@ -404,6 +539,8 @@ void call_try(struct coord_call *call)
     uint64_t ours = share_of_time(call, now, call->attempt_ms);
     uint64_t margin = ours / MARGIN_SHARE < MARGIN_MS_MAX ? ours / MARGIN_SHARE : MARGIN_MS_MAX;
     call->state = CALL_TRYING;
+    call->tried_ms = now;
+    call->was_alive = false;
     call->endpoint = client->current;
     struct connection *c =
         connections_get(client, &client->endpoints[call->endpoint], CONNECTION_FOR_CALLS,
@@ -416,7 +553,8 @@ void call_try(struct coord_call *call)
         result = send_request(call, c, ours - margin);
     }
     if (result == EXCHANGE_QUIET) {
-        loop_timer_set(&client->loop, &call->timer, now + ours);
+        loop_timer_set(&client->loop, &call->timer,
+                       now + (call_waits(call) ? look_ms(call) : ours));
     } else {
         call->unsent = result; /* not told before client_start has returned */
         call->state = CALL_UNSENT;

@@ -21,6 +21,15 @@ enum coord_code client_start(struct coord_client *client, enum client_method met
                              ProtobufCMessage *request, call_done_fn done, void *context,
                              struct coord_call **out, struct coord_error *error);
 
+/* The same with a note of its own in the history; NULL: the client's. */
+enum coord_code client_start_noted(struct coord_client *client, enum client_method method,
+                                   ProtobufCMessage *request, const char *note,
+                                   call_done_fn done, void *context, struct coord_call **out,
+                                   struct coord_error *error);
+/* For calls of which nobody needs to know what has come. */
+void call_forget(void *context, enum coord_code code, ProtobufCMessage **reply,
+                 const struct coord_error *error);
+
 /* The same, waiting for it. On COORD_OK `reply` is the caller's: client_reply_free. Else it is
  * NULL and `error` (may be NULL) says why. `header` is the request's, and is not looked at. */
 enum coord_code client_call(struct coord_client *client, enum client_method method,
@@ -41,6 +50,9 @@ const char *client_authorization(const struct coord_client *client);
 /* The endpoint that the next call begins with, after a successful one the one that answered:
  * "host:port". */
 const char *client_endpoint(const struct coord_client *client);
+
+/* Something is under way, also what nobody waits for any more. */
+bool client_is_busy(const struct coord_client *client);
 
 /* The client closes: all calls are canceled. */
 void call_close_all(struct coord_client *client);

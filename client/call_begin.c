@@ -72,7 +72,7 @@ static void fill_header(const struct coord_call *call, Coord__V1__RequestHeader 
         header->request_id = id;
     }
     if (call_is_write(call)) {
-        header->note = client->note;
+        header->note = call->note != NULL ? call->note : client->note;
     }
 }
 
@@ -199,24 +199,38 @@ static void on_resume(struct gate_waiter *w, const struct coord_error *error)
 
 /* ---- the queue --------------------------------------------------------------------------- */
 
-static bool fits_window(const struct coord_call *call)
+static bool is_numbered(const struct coord_call *call)
+{
+    const struct client_session *s = &call->client->session;
+    return call_is_write(call) && call->session_id != 0 && call->session_id == s->id &&
+           s->has_sequence;
+}
+
+/* One of the calls under way, which wait or do not, has a number so old that with another one it
+ * would fall out of the window. */
+static bool is_window_full(const struct coord_call *call, bool waits)
 {
     const struct client_session *s = &call->client->session;
     struct list *it;
     struct list *tmp;
-    if (!call_is_write(call) || call->session_id == 0 || call->session_id != s->id ||
-        !s->has_sequence) {
-        return true;
-    }
     LIST_EACH(it, tmp, &call->client->calls)
     {
         const struct coord_call *other = LIST_OF(it, struct coord_call, link);
         if (other->session_id == call->session_id && other->sequence != 0 &&
+            (other->method->no_wait != 0) == waits &&
             other->sequence + SEQUENCE_WINDOW <= s->sequence) {
-            return false;
+            return true;
         }
     }
-    return true;
+    return false;
+}
+
+/* Whether it may begin now. One that waits for a lock holds up none: they get request ids then. */
+static bool fits(const struct coord_call *call)
+{
+    return (call->method->no_wait != 0 ||
+            call->client->calls_in_flight < CALLS_IN_FLIGHT_MAX) &&
+           (!is_numbered(call) || !is_window_full(call, false));
 }
 
 static void begin(struct coord_call *call)
@@ -225,9 +239,8 @@ static void begin(struct coord_call *call)
     struct client_session *s = &client->session;
     list_remove(&call->link);
     list_push_back(&client->calls, &call->link);
-    client->calls_in_flight++;
-    if (call_is_write(call) && call->session_id != 0 && call->session_id == s->id &&
-        s->has_sequence) {
+    client->calls_in_flight += call->method->no_wait == 0;
+    if (is_numbered(call) && !is_window_full(call, true)) {
         call->sequence = ++s->sequence;
     }
     call_prepare(call);
@@ -237,7 +250,7 @@ void call_start_queued(struct coord_client *client)
 {
     while (!list_empty(&client->queued_calls) && !client->is_closing) {
         struct coord_call *call = LIST_OF(client->queued_calls.next, struct coord_call, link);
-        if (client->calls_in_flight >= CALLS_IN_FLIGHT_MAX || !fits_window(call)) {
+        if (!fits(call)) {
             return;
         }
         begin(call);
@@ -250,13 +263,23 @@ enum coord_code client_start(struct coord_client *client, enum client_method met
                              ProtobufCMessage *request, call_done_fn done, void *context,
                              struct coord_call **out, struct coord_error *error)
 {
+    return client_start_noted(client, method, request, NULL, done, context, out, error);
+}
+
+enum coord_code client_start_noted(struct coord_client *client, enum client_method method,
+                                   ProtobufCMessage *request, const char *note,
+                                   call_done_fn done, void *context, struct coord_call **out,
+                                   struct coord_error *error)
+{
     struct coord_call *call = calloc(1, sizeof *call);
     if (call == NULL) {
         return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");
     }
     call->client = client;
     call->method = method_get(method);
-    if (pack_body(call, request) != COORD_OK) {
+    call->note = note != NULL ? strdup(note) : NULL;
+    if ((note != NULL && call->note == NULL) || pack_body(call, request) != COORD_OK) {
+        free(call->note);
         free(call);
         return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");
     }
@@ -286,7 +309,7 @@ enum coord_code client_start(struct coord_client *client, enum client_method met
 static void cancel(struct coord_call *call, const char *why)
 {
     (void)client_fail(&call->error, COORD_CANCELED, "%s", why);
-    call_finish(call);
+    call_leave(call);
 }
 
 void coord_cancel(struct coord_call *call)
@@ -301,7 +324,7 @@ void call_close_all(struct coord_client *client)
 {
     struct list *rows[] = {&client->queued_calls, &client->calls};
     for (size_t i = 0; i < 2; i++) {
-        while (!list_empty(rows[i])) {
+        while (!list_empty(rows[i])) { /* the client is closing: none is left behind */
             cancel(LIST_OF(rows[i]->next, struct coord_call, link), "the client was closed");
         }
     }
@@ -352,6 +375,11 @@ enum coord_code client_call(struct coord_client *client, enum client_method meth
 const char *client_endpoint(const struct coord_client *client)
 {
     return client->endpoints[client->current].name;
+}
+
+bool client_is_busy(const struct coord_client *client)
+{
+    return !list_empty(&client->calls) || !list_empty(&client->queued_calls);
 }
 
 const char *client_authorization(const struct coord_client *client)

@@ -12,6 +12,12 @@
 #define CALL_PAUSE_MS    10   /* after the first round */
 #define CALL_LAST_TRY_MS 250  /* in less time nothing better comes than what is known */
 
+/* Of a call that waits: how often its server is asked for a sign of life, and after how much silence
+ * it is given up; both no more than these parts of the client's timeout. */
+#define CALL_LOOK_MS    1000 /* and an eighth */
+#define CALL_SILENCE_MS 4000 /* and a half */
+#define CALL_QUEUED_MS  12000 /* what was not refused for so long has been queued */
+
 enum call_state {
     CALL_QUEUED = 0,
     CALL_GATED,
@@ -31,6 +37,7 @@ struct coord_call {
     size_t body_bytes;
     call_done_fn done;
     void *context;
+    char *note; /* NULL: the client's */
     struct gate_waiter waiter;
     struct loop_timer timer; /* TRYING, PAUSING: until when */
     struct exchange exchange;
@@ -40,7 +47,11 @@ struct coord_call {
     size_t tries;
     size_t endpoint;             /* of this try */
     enum exchange_result unsent; /* UNSENT: why */
+    uint64_t tried_ms;           /* since when */
     bool is_login;               /* asks for the token that others show */
+    bool is_left;                /* nobody is told: what it asked for is given up */
+    bool was_alive;              /* the server, while it waited in this try */
+    bool is_troubled;            /* its time counts, as a try has ended that waited */
     bool was_renewed;            /* with another token */
     bool maybe_executed;         /* a write, by an earlier try */
     bool was_answered; /* some endpoint did: more telling than those that cannot be reached */
@@ -60,11 +71,20 @@ static inline bool call_is_write(const struct coord_call *call)
     return call->method->kind != METHOD_READ;
 }
 
+/* Its answer takes as long as it takes. */
+static inline bool call_waits(const struct coord_call *call)
+{
+    return call->method->no_wait != 0 && !call->is_left;
+}
+
 /* ---- call.c */
 void call_try(struct coord_call *call);
 void call_on_timer(struct loop_timer *t);
 void call_give_up(struct coord_call *call); /* out of time; `call->error` is the last reason */
 void call_finish(struct coord_call *call);  /* `call->error` is the outcome */
+/* Ends it for its caller, with `call->error`, as call_finish does; one that waits, and that may have
+ * been sent, goes on by itself and gives up what it asked for. */
+void call_leave(struct coord_call *call);
 
 /* ---- call_begin.c */
 /* Gets what the call must show, then tries. */

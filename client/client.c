@@ -103,6 +103,7 @@ static void init(struct coord_client *client, const struct coord_loop *host)
     list_init(&client->calls);
     list_init(&client->queued_calls);
     list_init(&client->snapshots);
+    list_init(&client->locks);
     gate_init(&client->auth_gate);
     gate_init(&client->time_gate);
     session_init(client);

@@ -25,7 +25,7 @@
  * or the client; they may not wait: a call that would is COORD_INVALID.
  *
  * In this order: client, event loop, results, nodes, transactions, history, sessions, leases,
- * watches, backup.
+ * watches, locks, epochs, backup.
  *
  * Installed as <coord/client.h>; docs/libcoord.md has a guide and examples.
  */
@@ -68,6 +68,11 @@ enum coord_code {
     COORD_BAD_SECRET = 16,    /* these are not the session's credentials */
     COORD_COMPACTED = 17,     /* history does not reach back so far */
     COORD_CANCELED = 18,      /* by coord_cancel, or the client was closed */
+    COORD_GUARD_STALE = 19,   /* a grant that guards the write is not held any more */
+    COORD_HELD = 20,          /* of a try: it would have had to wait */
+    COORD_DEADLOCK = 21,      /* the wait could never end; the message names the cycle */
+    COORD_WAIT_TIMEOUT = 22,  /* wait_ms have passed */
+    COORD_WAIT_ENDED = 23,    /* canceled by somebody else, or removed by an administrator */
 };
 
 const char *coord_code_text(enum coord_code code); /* "version does not match"; static */
@@ -207,6 +212,8 @@ struct coord_names {
 /* ---- results ---------------------------------------------------------------------------- */
 
 struct coord_call; /* one that does not wait, until its end has been told */
+struct coord_lock;
+struct coord_lock_info;
 
 /* What has come of a call that does not wait. What it points to is valid until the callback
  * returns; what is not said below is of no meaning for that call. */
@@ -226,6 +233,8 @@ struct coord_result {
     const struct coord_txn_result *txn;         /* txn */
     const struct coord_change_list *changes;    /* changes */
     const struct coord_snapshot_file *snapshot; /* snapshot save */
+    struct coord_lock *lock;                    /* lock acquire: yours, coord_lock_free */
+    const struct coord_lock_info *lock_info;    /* lock get */
 };
 
 /* Called once for each call that was begun: that one returned COORD_OK. */
@@ -343,9 +352,10 @@ struct coord_guard coord_guard_revision(const char *path, enum coord_relation re
                                         uint64_t modify_revision);
 struct coord_guard coord_guard_value(const char *path, enum coord_relation relation,
                                      const void *data, size_t bytes);
-/* The very node that was created at `epoch` (coord_stat.create_revision) is still there: who made
- * it still holds what it stands for. */
-struct coord_guard coord_guard_held(const char *path, uint64_t epoch);
+/* The very node that was created at `revision` (coord_stat.create_revision) is still there: who
+ * made it still holds what it stands for. Of a lock: coord_lock_guard. A write that it refuses is
+ * COORD_GUARD_STALE. */
+struct coord_guard coord_guard_held(const char *path, uint64_t revision);
 
 /* What is to be done. Made by the functions below; strings and bytes are borrowed. */
 struct coord_op {
@@ -393,9 +403,9 @@ struct coord_txn_result {
     void *memory; /* private: what the results point to */
 };
 
-/* COORD_REFUSED: the guards do not hold, and there are no else_ops. Else what was wrong with the
- * operation that failed, which the message numbers, from 1. `result` (may be NULL): free with
- * coord_txn_clear. */
+/* COORD_REFUSED: the guards do not hold, and there are no else_ops; COORD_GUARD_STALE: because a
+ * grant is not held any more. Else what was wrong with the operation that failed, which the message
+ * numbers, from 1. `result` (may be NULL): free with coord_txn_clear. */
 enum coord_code coord_txn(struct coord_client *client, const struct coord_transaction *txn,
                           struct coord_txn_result *result, struct coord_error *error);
 void coord_txn_clear(struct coord_txn_result *result);
@@ -403,6 +413,23 @@ enum coord_code coord_txn_async(struct coord_client *client,
                                 const struct coord_transaction *txn, coord_done_fn done,
                                 void *context, struct coord_call **call,
                                 struct coord_error *error);
+
+/* Single writes that are made if all guards hold: COORD_GUARD_STALE, COORD_REFUSED as above, else as
+ * the calls without guards. */
+enum coord_code coord_create_guarded(struct coord_client *client, const char *path,
+                                     const void *data, size_t bytes,
+                                     const struct coord_create_options *options,
+                                     const struct coord_guard *guards, size_t guard_count,
+                                     char **real_path, struct coord_stat *stat,
+                                     struct coord_error *error);
+enum coord_code coord_set_guarded(struct coord_client *client, const char *path,
+                                  const void *data, size_t bytes, int64_t version,
+                                  const struct coord_guard *guards, size_t guard_count,
+                                  struct coord_stat *stat, struct coord_error *error);
+enum coord_code coord_delete_guarded(struct coord_client *client, const char *path,
+                                     int64_t version, bool recursive,
+                                     const struct coord_guard *guards, size_t guard_count,
+                                     uint64_t *count, struct coord_error *error);
 
 /* ---- history ---------------------------------------------------------------------------- */
 
@@ -677,6 +704,190 @@ uint64_t coord_watch_revision(const struct coord_watch *watch);
  * connection. */
 int coord_watch_fd(const struct coord_watch *watch);
 void coord_watch_close(struct coord_watch *watch); /* NULL is fine */
+
+/* ---- locks ------------------------------------------------------------------------------ */
+
+/* Decided inside the cluster: docs/recipes.md says what is guaranteed. A lock is a node, made by who
+ * comes first; its owner is the client's session, or a lease, and within that an owner id. It is
+ * held until it is released, its session ends, or its time is over.
+ *
+ * A holder that was stopped and goes on believes that it holds what somebody else has by now. So
+ * its writes carry coord_lock_guard, resources outside check coord_lock_epoch (coord_epoch_check),
+ * and it stops when coord_lock_trusted_ms has come down to 0. */
+
+enum coord_lock_mode {
+    COORD_LOCK_WRITE = 0,   /* alone */
+    COORD_LOCK_READ = 1,    /* with others that read */
+    COORD_LOCK_PERMITS = 2, /* some of the permits of a semaphore */
+};
+
+struct coord_lock_target {
+    const char *path;
+    enum coord_lock_mode mode;
+    uint32_t permits; /* COORD_LOCK_PERMITS: how many */
+    uint32_t limit;   /* of how many in all: said by the first to use it, else 0 or the same */
+};
+
+/* Zero everywhere is the default. */
+struct coord_lock_options {
+    uint64_t lease;    /* whose it is; 0 = the client's session */
+    const char *owner; /* a line of execution within that; NULL = "" */
+    const char *note;  /* why, for others to see; NULL = the client's note */
+    bool no_wait;      /* COORD_HELD rather than wait */
+    uint64_t wait_ms;  /* COORD_WAIT_TIMEOUT after so long; 0 = as long as it takes */
+    uint64_t hold_ms;  /* it ends by itself after so long; 0 = with its lease */
+    const struct coord_guard *guards; /* of coord_guard_held: grants that must be held */
+    size_t guard_count;
+};
+
+/* What is held: an entry of the lock's queue, that guards writes, and an epoch. */
+struct coord_grant {
+    const char *path;  /* of the entry, "/locks/a/q-0000000007" */
+    uint64_t revision; /* at which that was created */
+    uint64_t epoch;    /* grows with every grant of this lock */
+    uint32_t count;    /* how often its owner has it */
+};
+
+/* Returns when all targets (1 to 64 different paths) are held, together: `lock` is to be freed by
+ * coord_lock_free. The client's timeout counts while no member can be reached, not while it waits
+ * for its turn; and while it waits, the session keeps itself alive. Repeated as any write: what was
+ * granted once is not asked for twice, whichever members die meanwhile.
+ *
+ * COORD_HELD, COORD_DEADLOCK, COORD_WAIT_TIMEOUT, COORD_WAIT_ENDED. COORD_REFUSED: the owner waits
+ * for something already, or the lock is used in another way. COORD_INVALID: there is neither a
+ * session nor a lease. */
+enum coord_code coord_lock_acquire(struct coord_client *client,
+                                   const struct coord_lock_target *targets, size_t count,
+                                   const struct coord_lock_options *options,
+                                   struct coord_lock **lock, struct coord_error *error);
+/* coord_cancel gives up what was asked for, and what was granted meanwhile. */
+enum coord_code coord_lock_acquire_async(struct coord_client *client,
+                                         const struct coord_lock_target *targets, size_t count,
+                                         const struct coord_lock_options *options,
+                                         coord_done_fn done, void *context,
+                                         struct coord_call **call, struct coord_error *error);
+
+/* In the order of the targets; borrowed. */
+const struct coord_grant *coord_lock_grants(const struct coord_lock *lock, size_t *count);
+uint64_t coord_lock_epoch(const struct coord_lock *lock); /* of the first target */
+/* For writes: refused once the grant of that target is gone. Borrows the lock. */
+struct coord_guard coord_lock_guard(const struct coord_lock *lock, size_t target);
+
+/* SAFE: it is held. UNSAFE: its session may have ended; it may become SAFE again. LOST: it is over,
+ * or was released. */
+enum coord_lock_state {
+    COORD_LOCK_SAFE = 1,
+    COORD_LOCK_UNSAFE = 2,
+    COORD_LOCK_LOST = 3,
+};
+enum coord_lock_state coord_lock_state(const struct coord_lock *lock);
+/* How long from now it is certainly held, as far as its session goes (coord_session_trusted_ms):
+ * 0 of one that is lost, or is a lease's. A hold_ms that runs out is not in it. */
+uint64_t coord_lock_trusted_ms(const struct coord_lock *lock);
+
+struct coord_lock_event {
+    enum coord_lock_state state;
+    bool is_asked;                /* somebody wants it to be released; it stays as it is */
+    const char *asked_by;         /* who; "" otherwise */
+    const char *asked_why;        /* likewise */
+    const struct coord_error *why; /* UNSAFE, LOST: never NULL */
+};
+typedef void (*coord_lock_fn)(void *context, struct coord_lock *lock,
+                              const struct coord_lock_event *event);
+/* From now on `changed` is told what becomes of it, beginning from SAFE, and who asks for it; and its
+ * session keeps itself alive: as long as the client is driven. It may free the lock. NULL: no
+ * longer. Takes the right to read the lock's entries. */
+enum coord_code coord_lock_follow(struct coord_lock *lock, coord_lock_fn changed, void *context,
+                                  struct coord_error *error);
+
+/* From now on so long; 0 = as long as the lease. COORD_NOT_FOUND: it is not held any more. */
+enum coord_code coord_lock_extend(struct coord_lock *lock, uint64_t hold_ms,
+                                  struct coord_error *error);
+/* Once: who has acquired it several times still has it. COORD_NOT_FOUND: it was not held any more.
+ * It is LOST from the call on, and still to be freed. */
+enum coord_code coord_lock_release(struct coord_lock *lock, struct coord_error *error);
+enum coord_code coord_lock_extend_async(struct coord_lock *lock, uint64_t hold_ms,
+                                        coord_done_fn done, void *context,
+                                        struct coord_call **call, struct coord_error *error);
+enum coord_code coord_lock_release_async(struct coord_lock *lock, coord_done_fn done,
+                                         void *context, struct coord_call **call,
+                                         struct coord_error *error);
+/* Releases nothing. Before the client is closed. NULL is fine. */
+void coord_lock_free(struct coord_lock *lock);
+
+/* Gives up waits, of other calls of one's leases too: with all parts of a multi-lock, also if they
+ * were granted meanwhile. By the entry's path and revision, as coord_lock_get tells them. */
+enum coord_code coord_lock_cancel(struct coord_client *client, const struct coord_grant *entries,
+                                  size_t count, struct coord_error *error);
+/* The same for entries of others, held or waiting: takes the right admin. */
+enum coord_code coord_lock_remove(struct coord_client *client, const struct coord_grant *entries,
+                                  size_t count, struct coord_error *error);
+/* Tells all holders that it is wanted, and why (`note`; NULL = the client's): they decide. `who` is
+ * shown unless the cluster knows the caller's name. */
+enum coord_code coord_lock_ask_release(struct coord_client *client, const char *path,
+                                       const char *who, const char *note,
+                                       struct coord_error *error);
+enum coord_code coord_lock_cancel_async(struct coord_client *client,
+                                        const struct coord_grant *entries, size_t count,
+                                        coord_done_fn done, void *context,
+                                        struct coord_call **call, struct coord_error *error);
+enum coord_code coord_lock_remove_async(struct coord_client *client,
+                                        const struct coord_grant *entries, size_t count,
+                                        coord_done_fn done, void *context,
+                                        struct coord_call **call, struct coord_error *error);
+enum coord_code coord_lock_ask_release_async(struct coord_client *client, const char *path,
+                                             const char *who, const char *note,
+                                             coord_done_fn done, void *context,
+                                             struct coord_call **call,
+                                             struct coord_error *error);
+
+struct coord_lock_entry {
+    struct coord_grant grant;
+    bool held; /* else it waits */
+    enum coord_lock_mode mode;
+    uint32_t permits;
+    uint64_t lease;
+    const char *owner;
+    const char *note;
+    uint64_t since_ms;    /* wall clock: holds, or waits, since then */
+    uint64_t deadline_ms; /* cluster time at which that ends; 0 = none */
+    uint64_t group;       /* the same for all parts of a multi-lock, else 0 */
+    const char *asked_by; /* "": nobody */
+    const char *asked_why;
+};
+struct coord_lock_info {
+    uint32_t permits;                 /* of a semaphore: in all */
+    struct coord_lock_entry *entries; /* in the order of the queue, all of them */
+    size_t count;
+    void *memory; /* private: what the entries point to */
+};
+/* Who holds it and who waits. COORD_NOT_FOUND: nobody. Free with coord_lock_info_clear. */
+enum coord_code coord_lock_get(struct coord_client *client, const char *path,
+                               struct coord_lock_info *info, struct coord_error *error);
+void coord_lock_info_clear(struct coord_lock_info *info);
+/* It cannot be canceled. */
+enum coord_code coord_lock_get_async(struct coord_client *client, const char *path,
+                                     coord_done_fn done, void *context,
+                                     struct coord_error *error);
+
+/* ---- epochs ----------------------------------------------------------------------------- */
+
+/* For resources outside the cluster, which take writes from holders of locks: remembers the
+ * highest epoch seen of each lock, and refuses what comes with a lower one. It needs no client and no
+ * cluster. Check where the resource is changed, inside of what makes changes one at a time. */
+struct coord_epochs;
+
+/* `file`: where they are kept, made if it is not there, replaced as a whole and synced with each
+ * higher epoch, shared by processes (a lock on FILE.lock, held within coord_epoch_check only).
+ * NULL: in memory. COORD_INVALID: it cannot be read, or is something else. */
+enum coord_code coord_epochs_open(const char *file, struct coord_epochs **epochs,
+                                  struct coord_error *error);
+/* COORD_OK: none higher was seen of this lock (a name of at most 4096 bytes), and this one is kept.
+ * COORD_GUARD_STALE: somebody has held it since. COORD_INTERNAL: it cannot be kept, so do not write.
+ */
+enum coord_code coord_epoch_check(struct coord_epochs *epochs, const char *lock, uint64_t epoch,
+                                  struct coord_error *error);
+void coord_epochs_close(struct coord_epochs *epochs); /* NULL is fine */
 
 /* ---- backup ----------------------------------------------------------------------------- */
 

@@ -17,6 +17,7 @@ struct coord_client {
     struct list calls;       /* under way, see client/call.h */
     struct list queued_calls;
     struct list snapshots; /* being saved */
+    struct list locks;     /* see client/lock.h */
     size_t calls_in_flight;
     unsigned depth;  /* of what the host has called and has not returned */
     bool is_closing; /* coord_close came from inside a callback */

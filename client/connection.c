@@ -322,6 +322,16 @@ bool connection_is_usable(struct connection *c)
            http2_stream_count(c->http2) < http2_peer_streams_max(c->http2);
 }
 
+void connection_ping(struct connection *c, uint64_t interval_ms)
+{
+    uint64_t now = socket_now_ms();
+    if (c->is_open && now >= c->asked_ms + interval_ms) {
+        c->asked_ms = now;
+        http2_ping(c->http2);
+        connection_touch(c);
+    }
+}
+
 void connection_retire(struct connection *c)
 {
     c->is_retired = true;

@@ -42,6 +42,9 @@ void connection_close(struct connection *c);
 /* Another exchange may begin: nothing has gone wrong, the server takes more of them. Looks at
  * what has arrived since the loop did. */
 bool connection_is_usable(struct connection *c);
+/* Asks for a sign of life, which connection_heard_ms tells, unless it asked within the last
+ * `interval_ms`. Nothing while it is opening. */
+void connection_ping(struct connection *c, uint64_t interval_ms);
 /* It takes no more exchanges. */
 void connection_retire(struct connection *c);
 bool connection_has_exchanges(const struct connection *c);

@@ -18,6 +18,7 @@ struct connection {
     struct list exchanges;
     struct list news; /* those that have something to tell */
     uint64_t heard_ms;
+    uint64_t asked_ms; /* for a sign of life */
     void (*idle)(void *owner, struct connection *c);
     void *owner;
     char why[300]; /* it has failed */

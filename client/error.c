@@ -28,8 +28,13 @@ const char *coord_code_text(enum coord_code code)
         [COORD_BAD_SECRET] = "wrong credentials",
         [COORD_COMPACTED] = "revision is no longer retained",
         [COORD_CANCELED] = "canceled",
+        [COORD_GUARD_STALE] = "grant is not held any more",
+        [COORD_HELD] = "held by another owner",
+        [COORD_DEADLOCK] = "deadlock",
+        [COORD_WAIT_TIMEOUT] = "waited too long",
+        [COORD_WAIT_ENDED] = "wait was ended",
     };
-    return (unsigned)code <= COORD_CANCELED ? texts[code] : "unknown code";
+    return (unsigned)code < sizeof texts / sizeof texts[0] ? texts[code] : "unknown code";
 }
 
 enum coord_code client_fail(struct coord_error *error, enum coord_code code, const char *format,
@@ -81,6 +86,12 @@ static const struct {
     {"BAD_SECRET", COORD_BAD_SECRET},
     {"COMPACTED", COORD_COMPACTED},
     {"UNSUPPORTED", COORD_UNSUPPORTED},
+    {"GUARD_STALE", COORD_GUARD_STALE},
+    {"HELD", COORD_HELD},
+    {"DEADLOCK", COORD_DEADLOCK},
+    {"GRAPH_TOO_LARGE", COORD_LIMITED},
+    {"WAIT_TIMEOUT", COORD_WAIT_TIMEOUT},
+    {"WAIT_ENDED", COORD_WAIT_ENDED},
 };
 
 static enum coord_code code_of_outcome(const char *outcome, enum coord_code otherwise)
@@ -98,15 +109,15 @@ enum coord_code client_code(enum grpc_code code, const char *outcome)
     switch (code) {
     case GRPC_OK: return COORD_OK;
     case GRPC_NOT_FOUND: return code_of_outcome(outcome, COORD_NOT_FOUND);
-    case GRPC_ALREADY_EXISTS: return COORD_EXISTS;
-    case GRPC_ABORTED: return COORD_BAD_VERSION;
+    case GRPC_ALREADY_EXISTS: return code_of_outcome(outcome, COORD_EXISTS);
+    case GRPC_ABORTED: return code_of_outcome(outcome, COORD_BAD_VERSION);
     case GRPC_FAILED_PRECONDITION:
     case GRPC_OUT_OF_RANGE: return code_of_outcome(outcome, COORD_REFUSED);
     case GRPC_INVALID_ARGUMENT: return COORD_INVALID;
     case GRPC_RESOURCE_EXHAUSTED: return COORD_LIMITED;
     case GRPC_PERMISSION_DENIED: return code_of_outcome(outcome, COORD_DENIED);
     case GRPC_UNAUTHENTICATED: return COORD_DENIED;
-    case GRPC_DEADLINE_EXCEEDED: return COORD_TIMEOUT;
+    case GRPC_DEADLINE_EXCEEDED: return code_of_outcome(outcome, COORD_TIMEOUT);
     case GRPC_UNAVAILABLE: return COORD_UNAVAILABLE;
     case GRPC_UNKNOWN:
     case GRPC_CANCELLED: return COORD_UNKNOWN;

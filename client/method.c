@@ -8,6 +8,7 @@
 #include "coord/v1/discovery.pb-c.h"
 #include "coord/v1/history.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
+#include "coord/v1/lock.pb-c.h"
 #include "coord/v1/maintenance.pb-c.h"
 #include "coord/v1/quota.pb-c.h"
 #include "coord/v1/session.pb-c.h"
@@ -164,6 +165,21 @@ static const struct method methods[] = {
         &coord__v1__config_list_schemas_reply__descriptor, METHOD_READ},
     [CLIENT_CONFIG_CHECK] = {"/coord.v1.Config/Check",
         &coord__v1__config_check_reply__descriptor, METHOD_READ},
+    [CLIENT_LOCK_ACQUIRE] = {"/coord.v1.Lock/Acquire",
+                             &coord__v1__lock_acquire_reply__descriptor, METHOD_WRITE,
+                             .no_wait = 5},
+    [CLIENT_LOCK_RELEASE] = {"/coord.v1.Lock/Release", &coord__v1__lock_reply__descriptor,
+                             METHOD_WRITE},
+    [CLIENT_LOCK_CANCEL] = {"/coord.v1.Lock/Cancel", &coord__v1__lock_reply__descriptor,
+                            METHOD_WRITE},
+    [CLIENT_LOCK_EXTEND] = {"/coord.v1.Lock/Extend", &coord__v1__lock_reply__descriptor,
+                            METHOD_WRITE},
+    [CLIENT_LOCK_ASK_RELEASE] = {"/coord.v1.Lock/AskRelease",
+                                 &coord__v1__lock_reply__descriptor, METHOD_WRITE},
+    [CLIENT_LOCK_REMOVE] = {"/coord.v1.Lock/Remove", &coord__v1__lock_reply__descriptor,
+                            METHOD_WRITE},
+    [CLIENT_LOCK_GET] = {"/coord.v1.Lock/Get", &coord__v1__lock_get_reply__descriptor,
+                         METHOD_READ},
     [CLIENT_KEEP_SESSION] = {"/coord.v1.Session/KeepAlive",
                              &coord__v1__session_keep_alive_reply__descriptor, METHOD_STREAM},
     [CLIENT_KEEP_LEASE] = {"/coord.v1.Lease/KeepAlive",

@@ -81,6 +81,13 @@ enum client_method {
     CLIENT_CONFIG_GET_SCHEMA,
     CLIENT_CONFIG_LIST_SCHEMAS,
     CLIENT_CONFIG_CHECK,
+    CLIENT_LOCK_ACQUIRE,
+    CLIENT_LOCK_RELEASE,
+    CLIENT_LOCK_CANCEL,
+    CLIENT_LOCK_EXTEND,
+    CLIENT_LOCK_ASK_RELEASE,
+    CLIENT_LOCK_REMOVE,
+    CLIENT_LOCK_GET,
     /* streams: client/stream.h */
     CLIENT_SVC_SUBSCRIBE,
     CLIENT_KEEP_SESSION,
@@ -100,6 +107,8 @@ struct method {
     const char *path;
     const ProtobufCMessageDescriptor *reply;
     enum method_kind kind;
+    uint8_t no_wait; /* its answer takes as long as it takes, unless the bool of this number is set;
+                        0: it comes soon */
 };
 
 const struct method *method_get(enum client_method method);

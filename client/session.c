@@ -23,6 +23,7 @@
 #include "client/call.h"
 #include "client/client_internal.h"
 #include "client/convert.h"
+#include "client/lock.h"
 #include "client/socket.h"
 #include "coord/v1/session.pb-c.h"
 
@@ -46,10 +47,19 @@ static bool is_held(const struct client_session *s)
 static void tell(struct client_session *s, enum coord_session_state state,
                  const struct coord_error *error)
 {
-    if (s->changed != NULL && s->told != state && s->told != COORD_SESSION_LOST) {
+    if (s->told != state && s->told != COORD_SESSION_LOST) {
         s->told = state;
-        s->changed(s->context, state, error);
+        locks_session_changed(s->keepalive.client, s->id, state, error);
+        if (s->changed != NULL) {
+            s->changed(s->context, state, error);
+        }
     }
+}
+
+/* It keeps itself alive. */
+static bool is_kept(const struct client_session *s)
+{
+    return is_held(s) && s->told != COORD_SESSION_LOST && (s->changed != NULL || s->needs > 0);
 }
 
 /* When there is something to do, or to tell. */
@@ -57,7 +67,7 @@ static void set_timer(struct coord_client *client, uint64_t not_before_ms)
 {
     struct client_session *s = &client->session;
     uint64_t due_ms = LOOP_NEVER;
-    if (s->changed == NULL || !is_held(s)) {
+    if (!is_kept(s)) {
         loop_timer_stop(&client->loop, &s->timer);
         return;
     }
@@ -158,7 +168,6 @@ static void on_answered(struct keepalive_question *q, const ProtobufCMessage *re
     enum coord_code code = judge(client, reply, sent_ms, failure, &s->trouble);
     if (code == COORD_BAD_SECRET) { /* somebody else holds it */
         tell(s, COORD_SESSION_LOST, &s->trouble);
-        s->changed = NULL;
     }
     set_timer(client, code == COORD_OK ? 0 : socket_now_ms() + client_jitter(client, RETRY_MS));
 }
@@ -176,7 +185,7 @@ static void on_timer(struct loop_timer *t)
                           s->trouble.message[0] != '\0' ? ": " : "", s->trouble.message);
         tell(s, COORD_SESSION_UNSAFE, &why);
     }
-    if (is_due && is_held(s) && s->changed != NULL) {
+    if (is_due && is_kept(s)) {
         s->is_asking = true;
         s->question.answered = on_answered;
         ask(client, &s->question);
@@ -199,6 +208,25 @@ enum coord_code coord_session_follow(struct coord_client *client, coord_session_
     set_timer(client, 0);
     client_leave(client);
     return client_fail(error, COORD_OK, "%s", "");
+}
+
+static void set_needs(struct coord_client *client, uint64_t id, bool more)
+{
+    struct client_session *s = &client->session;
+    if (s->id == id && (more || s->needs > 0)) {
+        s->needs = more ? s->needs + 1 : s->needs - 1;
+        set_timer(client, 0);
+    }
+}
+
+void session_need(struct coord_client *client, uint64_t id)
+{
+    set_needs(client, id, true);
+}
+
+void session_need_not(struct coord_client *client, uint64_t id)
+{
+    set_needs(client, id, false);
 }
 
 struct asked {
@@ -277,6 +305,9 @@ void session_init(struct coord_client *client)
 void session_forget(struct coord_client *client)
 {
     struct client_session *s = &client->session;
+    struct coord_error why;
+    (void)client_fail(&why, COORD_SESSION_ENDED, "the client has closed the session");
+    locks_session_changed(client, s->id, COORD_SESSION_LOST, &why);
     s->id = 0; /* so that what is answered from here on is not about it */
     loop_timer_stop(&client->loop, &s->timer);
     keepalive_close(&s->keepalive);
@@ -302,6 +333,7 @@ static void hold(struct coord_client *client, uint64_t id, const void *secret, u
     memcpy(s->secret, secret, sizeof s->secret);
     s->ttl_ms = ttl_ms;
     s->confirmed_ms = confirmed_ms;
+    s->told = COORD_SESSION_SAFE;
 }
 
 static void take_opened(struct async *a, const ProtobufCMessage *m, struct coord_result *result)

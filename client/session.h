@@ -14,7 +14,8 @@ struct client_session {
     uint64_t confirmed_ms; /* when that was sent which was confirmed last */
     struct keepalive keepalive;
     /* it keeps itself alive, and tells its owner */
-    coord_session_fn changed; /* NULL: it does not */
+    coord_session_fn changed; /* NULL: it does not, but for `needs` */
+    size_t needs;             /* locks that are followed, or waited for */
     void *context;
     enum coord_session_state told;
     bool is_asking;
@@ -26,6 +27,9 @@ struct client_session {
 void session_init(struct coord_client *client);
 /* Forgets the session and closes its stream. */
 void session_forget(struct coord_client *client);
+/* As long as somebody needs it, it keeps itself alive. Nothing if it is not the client's. */
+void session_need(struct coord_client *client, uint64_t id);
+void session_need_not(struct coord_client *client, uint64_t id);
 /* The cluster says so, of this one. */
 void session_has_ended(struct coord_client *client, uint64_t id,
                        const struct coord_error *error);

@@ -42,10 +42,10 @@ struct coord_guard coord_guard_value(const char *path, enum coord_relation relat
                                 .bytes = bytes};
 }
 
-struct coord_guard coord_guard_held(const char *path, uint64_t epoch)
+struct coord_guard coord_guard_held(const char *path, uint64_t revision)
 {
     return (struct coord_guard){
-        .path = path, .kind = COORD__V1__GUARD__TARGET_GRANT, .number = epoch};
+        .path = path, .kind = COORD__V1__GUARD__TARGET_GRANT, .number = revision};
 }
 
 static void put_guard(const struct coord_guard *from, Coord__V1__Guard *to)
@@ -186,6 +186,10 @@ static enum coord_code take_results(const Coord__V1__TxnReply *reply,
 {
     if (reply->outcome == COORD__V1__OUTCOME__GUARD_REFUSED) {
         return client_fail_outcome(error, (int)reply->outcome, "the guards do not hold");
+    }
+    if (reply->outcome == COORD__V1__OUTCOME__GUARD_STALE) {
+        return client_fail_outcome(error, (int)reply->outcome,
+                                   "a grant that guards it is not held any more");
     }
     if (reply->outcome != COORD__V1__OUTCOME__OK) {
         enum coord_code code = client_fail_outcome(error, (int)reply->outcome, "");

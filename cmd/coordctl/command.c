@@ -13,7 +13,7 @@
 
 const struct command commands[] = {
     {"create", ctl_create, 1, 2, BEHIND_DATA,
-     "sequential parents ephemeral container ttl session-ttl session lease owner",
+     "sequential parents ephemeral container ttl session-ttl session lease owner guard",
      "create PATH [DATA] [KIND] [--sequential] [--parents]", "make a node, print its path",
      DATA_HELP
      "Without DATA the value is empty. KIND is one of\n"
@@ -29,12 +29,12 @@ const struct command commands[] = {
      "Prints exactly the value's bytes, and on a terminal, without -o raw, a newline.\n"
      "  coordctl get /app/config >config.json\n"
      "  coordctl get /app/config --rev 1200\n"},
-    {"set", ctl_set, 2, 2, BEHIND_DATA, "version session", "set PATH DATA [--version N]",
+    {"set", ctl_set, 2, 2, BEHIND_DATA, "version session guard", "set PATH DATA [--version N]",
      "replace a node's value",
      DATA_HELP "  coordctl set /app/config @config.json --version 3\n"
                "  coordctl set /app/offset -5\n"
                "  coordctl set /app/flags -- --verbose\n"},
-    {"rm", ctl_rm, 1, 1, BEHIND_NOTHING, "recursive version dry-run session",
+    {"rm", ctl_rm, 1, 1, BEHIND_NOTHING, "recursive version dry-run session guard",
      "rm PATH [--recursive [--dry-run]] [--version N]", "delete a node",
      "With --recursive all that is below it too, atomically, and says how many that were.\n"
      "  coordctl rm /app --recursive --dry-run\n"},
@@ -67,7 +67,7 @@ const struct command commands[] = {
      "compare two revisions, or one with now",
      "  coordctl diff /app/config 1200\n"
      "  coordctl diff /app 1200 1300 --recursive\n"},
-    {"txn", ctl_txn, 0, 0, BEHIND_NOTHING, "file session", "txn -f FILE",
+    {"txn", ctl_txn, 0, 0, BEHIND_NOTHING, "file session guard", "txn -f FILE",
      "run a transaction written in JSON",
      "FILE may be - for standard input. All guards of \"if\" hold: \"then\" is done, else\n"
      "\"else\"; all of it or nothing. Guards that do not hold are exit code 4, unless there\n"
@@ -216,6 +216,31 @@ const struct command commands[] = {
      "snapshot inspect FILE", "prove such a file, and say what is in it",
      "Needs no cluster.\n"
      "  coordctl snapshot inspect backup.db -o json\n"},
+    {"lock", ctl_lock, 1, CTL_WORDS_MAX, BEHIND_PROGRAM,
+     "try wait read write permits limit session session-ttl",
+     "lock NAME ... [--try] [--wait TIME] [--read] [-- CMD ...]",
+     "hold a lock while a program runs",
+     "NAME is a path, or the name of a lock below /locks. Of several all are held, or none. CMD\n"
+     "finds COORD_LOCK, COORD_LOCK_EPOCH, COORD_LOCK_PATH and COORD_LOCK_REVISION in its\n"
+     "environment, and COORD_GUARD, by which what coordctl writes inside is refused once the lock\n"
+     "is not held any more. Its exit code is returned; signals are passed on. When the lock is\n"
+     "lost, or may be, CMD gets SIGTERM, and SIGKILL before anybody else can have the lock. Without\n"
+     "CMD it prints the grant, PATH@REVISION, and its epoch, and holds it until a signal.\n"
+     "--permits N --limit M: a semaphore of M permits. --note says why, to those who wait.\n"
+     "  coordctl lock db -- ./migrate.sh\n"
+     "  coordctl lock db --wait 10s --note migration -- ./migrate.sh\n"
+     "  coordctl lock cpu --permits 2 --limit 8 -- make -j2\n"},
+    {"lock get", ctl_lock_get, 1, 1, BEHIND_NOTHING, "", "lock get NAME",
+     "who holds a lock, and who waits, in order", "  coordctl lock get db\n"},
+    {"lock ask-release", ctl_lock_ask_release, 1, 1, BEHIND_NOTHING, "owner",
+     "lock ask-release NAME [--note TEXT] [--owner TEXT]", "tell its holders that it is wanted",
+     "They are told who asks (--owner, unless the cluster knows) and why (--note), and decide.\n"
+     "  coordctl lock ask-release db --owner ann --note 'a fix is waiting'\n"},
+    {"lock remove", ctl_lock_remove, 1, 1, BEHIND_NOTHING, "", "lock remove ENTRY[@REVISION]",
+     "take a lock from who holds it, or a place in its queue",
+     "ENTRY is what lock get shows. Takes the right admin. The next one is granted the lock at\n"
+     "once; writes that the former holder guards with its grant are refused.\n"
+     "  coordctl lock remove /locks/db/q-0000000007\n"},
     {"auth status", ctl_auth_status, 0, 0, BEHIND_NOTHING, "", "auth status",
      "whether users are asked who they are", "  coordctl auth status\n"},
     {"auth enable", ctl_auth_enable, 0, 0, BEHIND_NOTHING, "ttl", "auth enable [--ttl TIME]",
@@ -476,7 +501,8 @@ void command_help_all(void)
     options_help(NULL);
     puts("\n" DATA_HELP
          "\nExit codes: 0 ok, 1 general, 2 usage, 3 not found, 4 version conflict, "
-         "5 exists,\n6 timeout, 7 no quorum or unreachable, 8 not allowed, 130 interrupted.");
+         "5 exists or held,\n6 timeout, 7 no quorum or unreachable, 8 not allowed, 9 quota, "
+         "10 deadlock, 130 interrupted.");
 }
 
 void command_help(const struct command *c)

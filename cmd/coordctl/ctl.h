@@ -24,6 +24,7 @@ enum ctl_exit {
     EXIT_UNREACHABLE = 7,
     EXIT_DENIED = 8,
     EXIT_LIMITED = 9,
+    EXIT_DEADLOCK = 10,
     EXIT_SIGNAL = 128, /* plus the signal's number */
 };
 
@@ -111,6 +112,13 @@ struct ctl {
     uint64_t versions; /* 0 = not given */
     bool open;
     struct coord_session session;
+    /* locks */
+    bool try_only;
+    bool read_only;
+    bool write_only;
+    uint64_t permits;
+    uint64_t wait_ms;
+    const char *guard; /* --guard, COORD_GUARD: see guards.h; NULL: none */
     /* bench */
     uint64_t connections;
     uint64_t in_flight;
@@ -315,5 +323,9 @@ int ctl_policy_retention(struct ctl *ctl);
 int ctl_shell(struct ctl *ctl);
 int ctl_export(struct ctl *ctl);
 int ctl_import(struct ctl *ctl);
+int ctl_lock(struct ctl *ctl);
+int ctl_lock_get(struct ctl *ctl);
+int ctl_lock_ask_release(struct ctl *ctl);
+int ctl_lock_remove(struct ctl *ctl);
 
 #endif

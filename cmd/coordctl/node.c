@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/coordctl/guards.h"
 #include "cmd/coordctl/session.h"
 #include "cmd/coordctl/values.h"
 #include "coord/v1/tree.pb-c.h"
@@ -61,7 +62,11 @@ static int create_node(struct ctl *ctl)
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__CreateRequest request = COORD__V1__CREATE_REQUEST__INIT;
     ProtobufCMessage *m = NULL;
-    int exit_code = ctl->word_count > 1 ? ctl_read_data(ctl, ctl->words[1], &data) : EXIT_DONE;
+    struct guards guards;
+    int exit_code = guards_take(ctl, &guards);
+    if (exit_code == EXIT_DONE && ctl->word_count > 1) {
+        exit_code = ctl_read_data(ctl, ctl->words[1], &data);
+    }
     if (exit_code == EXIT_DONE) {
         request.header = &header;
         request.path = ctl_text(ctl->words[0]);
@@ -71,8 +76,11 @@ static int create_node(struct ctl *ctl)
         request.make_parents = ctl->parents;
         request.lease = ctl->lease;
         request.ttl_ms = ctl->ttl_ms;
+        request.n_guards = guards.count;
+        request.guards = guards.list;
         exit_code = ctl_call(ctl, CLIENT_CREATE, &request.base, &header, &m);
     }
+    guards_clear(&guards);
     buf_close(&data);
     if (exit_code != EXIT_DONE) {
         return exit_code;
@@ -138,7 +146,11 @@ int ctl_set(struct ctl *ctl)
     Coord__V1__SetRequest request = COORD__V1__SET_REQUEST__INIT;
     Coord__V1__Expect expect;
     ProtobufCMessage *m = NULL;
-    int exit_code = session_attach(ctl);
+    struct guards guards;
+    int exit_code = guards_take(ctl, &guards);
+    if (exit_code == EXIT_DONE) {
+        exit_code = session_attach(ctl);
+    }
     if (exit_code == EXIT_DONE) {
         exit_code = ctl_read_data(ctl, ctl->words[1], &data);
     }
@@ -147,8 +159,11 @@ int ctl_set(struct ctl *ctl)
         request.path = ctl_text(ctl->words[0]);
         request.data = (ProtobufCBinaryData){.data = data.data, .len = data.size};
         request.expect = expect_version(ctl, &expect);
+        request.n_guards = guards.count;
+        request.guards = guards.list;
         exit_code = ctl_call(ctl, CLIENT_SET, &request.base, &header, &m);
     }
+    guards_clear(&guards);
     buf_close(&data);
     if (exit_code != EXIT_DONE) {
         return exit_code;
@@ -175,10 +190,17 @@ int ctl_rm(struct ctl *ctl)
     request.recursive = ctl->recursive;
     request.dry_run = ctl->dry_run;
     request.expect = expect_version(ctl, &expect);
-    int exit_code = session_attach(ctl);
+    struct guards guards;
+    int exit_code = guards_take(ctl, &guards);
+    if (exit_code == EXIT_DONE) {
+        request.n_guards = guards.count;
+        request.guards = guards.list;
+        exit_code = session_attach(ctl);
+    }
     if (exit_code == EXIT_DONE) {
         exit_code = ctl_call(ctl, CLIENT_DELETE, &request.base, &header, &m);
     }
+    guards_clear(&guards);
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }

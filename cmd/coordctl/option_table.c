@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "cmd/coordctl/guards.h"
 #include "cmd/coordctl/options.h"
 #include "cmd/coordctl/values.h"
 #include "cmd/coordctl/load/load.h"
@@ -372,6 +373,25 @@ static bool take_weight(struct ctl *ctl, const char *value)
     return take_number(value, 10000, &ctl->weight);
 }
 
+static bool take_permits(struct ctl *ctl, const char *value)
+{
+    return take_number(value, UINT32_MAX, &ctl->permits);
+}
+
+static bool take_wait(struct ctl *ctl, const char *value)
+{
+    return value_parse_duration(value, 365 * DAY_MS, &ctl->wait_ms);
+}
+
+static bool take_guard(struct ctl *ctl, const char *value)
+{
+    struct guards guards;
+    bool ok = guards_parse(&guards, value);
+    guards_clear(&guards);
+    ctl->guard = value;
+    return ok;
+}
+
 #define FLAG(field) .flag = offsetof(struct ctl, field)
 
 const struct option options[] = {
@@ -583,6 +603,25 @@ const struct option options[] = {
      .help = "an open session, as session open prints it",
      .expected = "a session as session open prints it: ID:SECRET",
      .take = take_session},
+    {.name = "guard",
+     .value = "PATH@REVISION",
+     .environment = "COORD_GUARD",
+     .help = "only while this grant is held, as lock prints it; several with commas",
+     .expected = "a grant as lock prints it: PATH@REVISION",
+     .take = take_guard},
+    {.name = "try", .help = "only if it can be had at once", FLAG(try_only)},
+    {.name = "wait",
+     .value = "TIME",
+     .help = "so long at most; without it as long as it takes",
+     .expected = "a time such as 500ms, 10s, 2m or 1h",
+     .take = take_wait},
+    {.name = "read", .help = "together with others that read", FLAG(read_only)},
+    {.name = "write", .help = "alone; so it is if nothing is said", FLAG(write_only)},
+    {.name = "permits",
+     .value = "N",
+     .help = "so many of the permits of a semaphore; --limit says of how many",
+     .expected = "a number from 1",
+     .take = take_permits},
     {.name = "owner", .value = "TEXT", .help = "who it is for, for people", .take = take_owner},
     {.name = "glob",
      .value = "PATTERN",

@@ -189,9 +189,21 @@ static int take_command(struct parser *p, const char *word)
                : ctl_usage("unknown command \"%s\", see coordctl help", word);
 }
 
+/* A command of one word that is a noun as well: "lock list", while "lock /locks/list" is a lock. */
+static const struct command *find_verb(const struct ctl *ctl, const char *word)
+{
+    return ctl->command != NULL && ctl->word_count == 0 ? command_find(ctl->command->name, word)
+                                                        : NULL;
+}
+
 static int take_word(struct parser *p, const char *word)
 {
     struct ctl *ctl = p->ctl;
+    const struct command *verb = find_verb(ctl, word);
+    if (verb != NULL) {
+        ctl->command = verb;
+        return EXIT_DONE;
+    }
     if (ctl->command == NULL && !p->seen_help) {
         return take_command(p, word);
     }

@@ -21,8 +21,12 @@ static int exit_code_of(enum coord_code code)
     case COORD_OK: return EXIT_DONE;
     case COORD_NOT_FOUND:
     case COORD_SESSION_ENDED: return EXIT_NOT_FOUND;
+    case COORD_GUARD_STALE:
     case COORD_BAD_VERSION: return EXIT_VERSION;
+    case COORD_HELD:
     case COORD_EXISTS: return EXIT_EXISTS;
+    case COORD_DEADLOCK: return EXIT_DEADLOCK;
+    case COORD_WAIT_TIMEOUT:
     case COORD_TIMEOUT:
     case COORD_UNKNOWN: return EXIT_TIMEOUT;
     case COORD_UNAVAILABLE: return EXIT_UNREACHABLE;

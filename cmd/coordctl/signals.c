@@ -6,13 +6,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-bool signals_open(struct signals *s)
+static bool open_for(struct signals *s, const int *numbers, size_t count)
 {
     sigset_t set;
     (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGHUP);
+    for (size_t i = 0; i < count; i++) {
+        (void)sigaddset(&set, numbers[i]);
+    }
     (void)sigaddset(&set, SIGCHLD); /* only wakes: whose child it was, waitpid says */
     (void)signal(SIGCHLD, SIG_DFL);
     if (sigprocmask(SIG_BLOCK, &set, &s->before) != 0) {
@@ -20,6 +20,18 @@ bool signals_open(struct signals *s)
     }
     s->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     return s->fd >= 0;
+}
+
+bool signals_open(struct signals *s)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    return open_for(s, numbers, sizeof numbers / sizeof numbers[0]);
+}
+
+bool signals_open_all(struct signals *s)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+    return open_for(s, numbers, sizeof numbers / sizeof numbers[0]);
 }
 
 void signals_close(struct signals *s)

@@ -14,6 +14,8 @@ struct signals {
 
 /* From here on SIGINT, SIGTERM and SIGHUP wait to be taken. False: errno says why not. */
 bool signals_open(struct signals *s);
+/* The same, and SIGQUIT, SIGUSR1 and SIGUSR2: all that are handed on to a program. */
+bool signals_open_all(struct signals *s);
 void signals_close(struct signals *s);
 
 /* The number of a signal that came, or 0. */

@@ -1,8 +1,10 @@
 /* txn: runs a transaction written in JSON (cmd/coordctl/txn_parse.h). */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "cmd/coordctl/guards.h"
 #include "cmd/coordctl/session.h"
 #include "cmd/coordctl/txn_parse.h"
 
@@ -75,8 +77,12 @@ static void print_reply(const struct ctl *ctl, const Coord__V1__TxnReply *reply)
         ctl_print_json(ctl, o);
         return;
     }
-    if (reply->outcome == COORD__V1__OUTCOME__GUARD_REFUSED ||
-        reply->outcome == COORD__V1__OUTCOME__GUARD_STALE) { /* and there was no "else" */
+    if (reply->outcome == COORD__V1__OUTCOME__GUARD_STALE) {
+        fputs("coordctl: txn: a grant that guards it is not held any more, nothing was done\n",
+              stderr);
+        return;
+    }
+    if (reply->outcome == COORD__V1__OUTCOME__GUARD_REFUSED) { /* and there was no "else" */
         fputs("coordctl: txn: the guards do not hold, nothing was done\n", stderr);
         return;
     }
@@ -107,10 +113,18 @@ static int run(struct ctl *ctl, Coord__V1__TxnRequest *request)
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     ProtobufCMessage *m;
     request->header = &header;
+    struct guards guards;
     int exit_code = session_attach(ctl);
-    if (exit_code == EXIT_DONE) {
-        exit_code = ctl_call(ctl, CLIENT_TXN, &request->base, &header, &m);
+    if (exit_code != EXIT_DONE || (exit_code = guards_take(ctl, &guards)) != EXIT_DONE) {
+        return exit_code;
     }
+    if (guards_put(&guards, request)) {
+        exit_code = ctl_call(ctl, CLIENT_TXN, &request->base, &header, &m);
+        free(request->guards);
+    } else {
+        exit_code = ctl_general(ctl, "out of memory");
+    }
+    guards_clear(&guards);
     if (exit_code == EXIT_DONE) {
         const Coord__V1__TxnReply *reply = (const Coord__V1__TxnReply *)m;
         print_reply(ctl, reply);

@@ -8,6 +8,8 @@
  * leave an entry that nobody knows of. So it outlives the call, and what it brought is given back;
  * unless it can be repeated, under a sequence number or request id: then its client may come again,
  * here or elsewhere, and finds what it has.
+ * A try that repeats a request which waits by now, as its client wants to wait no longer, gives up
+ * that one's entries, and says HELD.
  * While it waits there is one watch, of one entry: the parts of a multi-lock are granted in one
  * revision. The watch begins behind the revision of the reply, so nothing is missed in between. */
 #include "base/mem.h"
@@ -38,6 +40,7 @@ struct lock_wait {
     struct watch watch;
     uint8_t stage; /* enum wait_stage */
     bool is_repeatable;
+    bool is_try;
     uint64_t session;
     struct buf identities;
     struct buf paths; /* of the lock for error texts, then of the entries */
@@ -58,14 +61,24 @@ static void wait_free(struct lock_wait *w)
 
 /* ---- giving back -------------------------------------------------------------------------- */
 
+/* If it could not be, the end of the lease gives it back. */
 static void given_back_cb(struct node_write *write, enum status rc, const struct reply *reply)
 {
-    (void)rc; /* else the end of the lease gives it back */
-    (void)reply;
-    wait_free(write->owner);
+    struct lock_wait *w = write->owner;
+    struct grpc_call *call = w->call;
+    if (call != NULL) {
+        call->data = NULL;
+        w->call = NULL;
+    }
+    if (call != NULL && rc == RC_OK) {
+        answer_refuse(call, w->places[0].path, OUTCOME_HELD, reply->revision);
+    } else if (call != NULL) {
+        grpc_call_fail_status(call, rc, true);
+    }
+    wait_free(w);
 }
 
-/* Nobody is left to tell. What waits is cancelled; what was granted is released, once. */
+/* Nobody is left to tell, or a try is to be told HELD afterwards. What waits is cancelled; what was granted is released, once. */
 static void give_back(struct lock_wait *w, enum recipe_action action)
 {
     struct recipe_target targets[RECIPE_TARGETS_MAX];
@@ -85,9 +98,12 @@ static void give_back(struct lock_wait *w, enum recipe_action action)
                    .target_count = w->place_count},
     };
     w->write = (struct node_write){.done = given_back_cb, .owner = w};
-    if (w->place_count == 0 ||
-        node_write(w->node, &w->write, &c, w->env->now_ms(w->env) + DETACHED_MS) != RC_OK) {
-        wait_free(w);
+    enum status rc = RC_NOT_FOUND;
+    if (w->place_count > 0) {
+        rc = node_write(w->node, &w->write, &c, w->env->now_ms(w->env) + DETACHED_MS);
+    }
+    if (rc != RC_OK) {
+        given_back_cb(&w->write, rc, NULL);
     }
 }
 
@@ -230,6 +246,9 @@ static void look_now(struct lock_wait *w)
         Coord__V1__ReplyHeader header =
             answer_header(call, store_revision(store), store_applied_index(store));
         answer_held(w, &header, NULL, record.epoch);
+    } else if (w->is_try) {
+        w->stage = WAIT_PROPOSED;
+        give_back(w, RECIPE_CANCEL);
     } else {
         wait_begin(w, 0);
     }
@@ -433,6 +452,7 @@ void lock_acquire_call(struct grpc_call *call, const ProtobufCMessage *message)
     w->call = call;
     w->node = grpc_call_node(call);
     w->env = call->connection->env->env;
+    w->is_try = request->no_wait;
     w->session = c.session;
     w->is_repeatable = c.sequence != 0 || request_id_is_set(&c.request);
     buf_append_slice(&w->identities, c.identities);

@@ -9,6 +9,7 @@
 #include "coord/v1/cluster.pb-c.h"
 #include "coord/v1/history.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
+#include "coord/v1/lock.pb-c.h"
 #include "coord/v1/maintenance.pb-c.h"
 #include "coord/v1/session.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
@@ -16,6 +17,7 @@
 
 #define TTL_MS 1000
 
+static char entry_path[] = SCRIPTED_ENTRY;
 static char path_of_entry[] = "/parent/child";
 static uint8_t value[] = {'v'};
 static uint8_t secret[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
@@ -132,10 +134,53 @@ static void reply_changes(struct buf *out, Coord__V1__ReplyHeader *header)
     scripted_append(out, &reply.base);
 }
 
-void scripted_reply(struct buf *out, const char *path, uint64_t cluster_ms, uint64_t ttl_ms)
+static void reply_lock_acquire(struct buf *out, Coord__V1__ReplyHeader *header, bool is_hollow)
+{
+    Coord__V1__LockAcquireReply reply = COORD__V1__LOCK_ACQUIRE_REPLY__INIT;
+    Coord__V1__LockHeld held = COORD__V1__LOCK_HELD__INIT;
+    Coord__V1__LockGrant grant = COORD__V1__LOCK_GRANT__INIT;
+    Coord__V1__LockHeld *list[] = {&held};
+    grant.path = entry_path;
+    grant.revision = 5;
+    held.grant = is_hollow ? NULL : &grant;
+    held.epoch = 6;
+    held.count = 1;
+    reply.header = header;
+    reply.n_held = 1;
+    reply.held = list;
+    scripted_append(out, &reply.base);
+}
+
+/* Pages of two entries, with another page behind the first. */
+static void reply_lock_get(struct buf *out, Coord__V1__ReplyHeader *header, bool is_last)
+{
+    static char note[] = "why";
+    static char none[] = "";
+    Coord__V1__LockGetReply reply = COORD__V1__LOCK_GET_REPLY__INIT;
+    Coord__V1__LockEntry entries[2];
+    Coord__V1__LockGrant grant = COORD__V1__LOCK_GRANT__INIT;
+    Coord__V1__LockEntry *list[] = {&entries[0], &entries[1]};
+    grant.path = entry_path;
+    grant.revision = 5;
+    for (size_t i = 0; i < 2; i++) {
+        coord__v1__lock_entry__init(&entries[i]);
+        entries[i].grant = &grant;
+        entries[i].held = i == 0 && !is_last;
+        entries[i].note = note;
+    }
+    reply.header = header;
+    reply.permits = 3;
+    reply.n_entries = 2;
+    reply.entries = list;
+    reply.next = is_last ? none : entry_path;
+    scripted_append(out, &reply.base);
+}
+
+void scripted_reply(struct buf *out, const char *path, const struct scripted_cluster *cluster)
 {
     Coord__V1__ReplyHeader header = COORD__V1__REPLY_HEADER__INIT;
-    header.cluster_ms = cluster_ms;
+    uint64_t ttl_ms = cluster->ttl_ms;
+    header.cluster_ms = cluster->cluster_ms;
     header.revision = 7;
     header.applied_index = 9;
     ttl_ms = ttl_ms != 0 ? ttl_ms : TTL_MS;
@@ -155,6 +200,10 @@ void scripted_reply(struct buf *out, const char *path, uint64_t cluster_ms, uint
         reply_lease_list(out, &header, ttl_ms);
     } else if (strcmp(path, "/coord.v1.History/Changes") == 0) {
         reply_changes(out, &header);
+    } else if (strcmp(path, "/coord.v1.Lock/Acquire") == 0) {
+        reply_lock_acquire(out, &header, cluster->grants_are_hollow);
+    } else if (strcmp(path, "/coord.v1.Lock/Get") == 0) {
+        reply_lock_get(out, &header, cluster->lock_pages % 2 == 0);
     } else {
         Coord__V1__SyncReply reply = COORD__V1__SYNC_REPLY__INIT;
         reply.header = &header;

@@ -10,11 +10,12 @@
 #define SCRIPTED_SESSION    ((uint64_t)77)
 #define SCRIPTED_GENERATION ((uint64_t)3)
 #define SCRIPTED_LEASE      ((uint64_t)88)
+#define SCRIPTED_ENTRY      "/l/q-0000000000" /* created at revision 5, held since epoch 6 */
 
 void scripted_append(struct buf *out, const ProtobufCMessage *message);
 /* The reply to a call of `path`. The replies that tests look into carry something; for the
  * others a header is enough, and all replies have it as field 1. */
-void scripted_reply(struct buf *out, const char *path, uint64_t cluster_ms, uint64_t ttl_ms);
+void scripted_reply(struct buf *out, const char *path, const struct scripted_cluster *cluster);
 void scripted_members(struct buf *out, const struct scripted_cluster *cluster);
 void scripted_keepalive(struct buf *out, const char *path, uint64_t ttl_ms, int outcome);
 /* Events "/w/REVISION-SUB", entries "/w/0", "/w/1", ... */

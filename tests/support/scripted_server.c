@@ -85,13 +85,14 @@ static void answer(struct call *call, const struct buf *reply, enum grpc_code co
     finish(call, code, outcome);
 }
 
-static void answer_ok(const struct scripted_cluster *cluster, struct call *call)
+static void answer_ok(struct scripted_cluster *cluster, struct call *call)
 {
     struct buf reply = {0};
+    cluster->lock_pages += strcmp(call->path, "/coord.v1.Lock/Get") == 0;
     if (strcmp(call->path, "/coord.v1.Cluster/Members") == 0) {
         scripted_members(&reply, cluster);
     } else {
-        scripted_reply(&reply, call->path, cluster->cluster_ms, cluster->ttl_ms);
+        scripted_reply(&reply, call->path, cluster);
     }
     answer(call, &reply, GRPC_OK, NULL);
     buf_close(&reply);
@@ -349,11 +350,13 @@ static void on_end(void *owner, struct http2_stream *s)
     } else if (strcmp(call->path, "/coord.v1.Cluster/Members") == 0) {
         cluster->members_count++;
     } else {
-        PRE(cluster->call_count < SCRIPTED_CALLS_MAX);
+        size_t place = cluster->keeps_no_ids ? 0 : cluster->call_count;
+        PRE(place < SCRIPTED_CALLS_MAX);
         step = next_step(server);
-        struct scripted_id id = id_of(call, &cluster->answered_to[cluster->call_count]);
-        cluster->ids[cluster->call_count++] = id;
-        if (does_execute(step->action)) {
+        struct scripted_id id = id_of(call, &cluster->answered_to[place]);
+        cluster->ids[place] = id;
+        cluster->call_count++;
+        if (does_execute(step->action) && !cluster->keeps_no_ids) {
             execute(cluster, &id);
         }
     }

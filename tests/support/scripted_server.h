@@ -88,6 +88,9 @@ struct scripted_cluster {
     size_t watch_message_count;
     uint64_t ttl_ms; /* of sessions and leases; 0 = 1000 */
     size_t connection_count;
+    size_t lock_pages;      /* of queues that were asked for: each queue has two */
+    bool grants_are_hollow; /* those of locks name no entry */
+    bool keeps_no_ids;      /* there are more calls than `ids` has room for */
 };
 
 struct scripted_server;

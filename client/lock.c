@@ -1,0 +1,389 @@
+/* Acquiring, and what is held: grants, guards, extending, releasing. */
+#include "client/lock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/async.h"
+#include "client/client_internal.h"
+#include "client/convert.h"
+#include "coord/v1/lock.pb-c.h"
+
+#define TARGETS_MAX 64 /* of one request */
+
+/* ---- what is held ------------------------------------------------------------------------ */
+
+static void grants_free(struct coord_grant *grants, size_t count)
+{
+    for (size_t i = 0; grants != NULL && i < count; i++) {
+        free((char *)(uintptr_t)grants[i].path);
+    }
+    free(grants);
+}
+
+/* NULL: no memory. */
+static struct coord_grant *grants_of(const Coord__V1__LockAcquireReply *reply)
+{
+    struct coord_grant *grants = calloc(reply->n_held, sizeof *grants);
+    bool is_whole = grants != NULL;
+    for (size_t i = 0; is_whole && i < reply->n_held; i++) {
+        const Coord__V1__LockHeld *held = reply->held[i];
+        grants[i] = (struct coord_grant){.path = strdup(held->grant->path),
+                                         .revision = held->grant->revision,
+                                         .epoch = held->epoch,
+                                         .count = held->count};
+        is_whole = grants[i].path != NULL;
+    }
+    if (!is_whole) {
+        grants_free(grants, reply->n_held);
+        return NULL;
+    }
+    return grants;
+}
+
+void coord_lock_free(struct coord_lock *lock)
+{
+    if (lock != NULL) {
+        struct coord_client *client = lock->client;
+        client_enter(client);
+        lock_unfollow(lock);
+        list_remove(&lock->link);
+        loop_timer_stop(&client->loop, &lock->timer);
+        grants_free(lock->grants, lock->count);
+        free(lock);
+        client_leave(client);
+    }
+}
+
+const struct coord_grant *coord_lock_grants(const struct coord_lock *lock, size_t *count)
+{
+    if (count != NULL) {
+        *count = lock->count;
+    }
+    return lock->grants;
+}
+
+uint64_t coord_lock_epoch(const struct coord_lock *lock)
+{
+    return lock->grants[0].epoch;
+}
+
+struct coord_guard coord_lock_guard(const struct coord_lock *lock, size_t target)
+{
+    const struct coord_grant *g = &lock->grants[target < lock->count ? target : 0];
+    return coord_guard_held(g->path, g->revision);
+}
+
+enum coord_lock_state coord_lock_state(const struct coord_lock *lock)
+{
+    bool is_doubtful = lock->state == COORD_LOCK_SAFE && lock->session != 0 &&
+                       coord_lock_trusted_ms(lock) == 0;
+    return is_doubtful ? COORD_LOCK_UNSAFE : lock->state;
+}
+
+uint64_t coord_lock_trusted_ms(const struct coord_lock *lock)
+{
+    bool is_known = lock->state != COORD_LOCK_LOST && lock->session != 0 &&
+                    lock->session == lock->client->session.id;
+    return is_known ? coord_session_trusted_ms(lock->client) : 0;
+}
+
+/* ---- acquiring --------------------------------------------------------------------------- */
+
+/* One request, until it is answered. */
+struct acquisition {
+    struct coord_client *client;
+    uint64_t session; /* 0: for a lease */
+    coord_done_fn done;
+    void *context;
+};
+
+static bool is_sound(const Coord__V1__LockAcquireReply *reply)
+{
+    for (size_t i = 0; i < reply->n_held; i++) {
+        if (reply->held[i]->grant == NULL) {
+            return false;
+        }
+    }
+    return reply->n_held > 0;
+}
+
+/* Nobody holds what nobody has memory for. */
+static void give_back(struct coord_client *client, const Coord__V1__LockAcquireReply *reply)
+{
+    Coord__V1__LockReleaseRequest request = COORD__V1__LOCK_RELEASE_REQUEST__INIT;
+    Coord__V1__LockGrant *grants[TARGETS_MAX];
+    struct coord_error error;
+    request.grants = grants;
+    while (request.n_grants < reply->n_held && request.n_grants < TARGETS_MAX) {
+        grants[request.n_grants] = reply->held[request.n_grants]->grant;
+        request.n_grants++;
+    }
+    (void)client_start(client, CLIENT_LOCK_RELEASE, &request.base, call_forget, NULL, NULL,
+                       &error);
+}
+
+/* NULL with a reason in `error`. */
+static struct coord_lock *hold(const struct acquisition *a,
+                               const Coord__V1__LockAcquireReply *reply,
+                               struct coord_error *error)
+{
+    if (!is_sound(reply)) {
+        (void)client_fail(error, COORD_INTERNAL, "the reply names no grant");
+        return NULL;
+    }
+    struct coord_lock *lock = calloc(1, sizeof *lock);
+    struct coord_grant *grants = grants_of(reply);
+    if (lock == NULL || grants == NULL) {
+        grants_free(grants, reply->n_held);
+        free(lock);
+        give_back(a->client, reply);
+        (void)client_fail(error, COORD_NO_MEMORY, "out of memory for what was granted");
+        return NULL;
+    }
+    lock->client = a->client;
+    lock->session = a->session;
+    lock->grants = grants;
+    lock->count = reply->n_held;
+    lock->state = COORD_LOCK_SAFE;
+    list_push_back(&a->client->locks, &lock->link);
+    if (a->session != 0 && a->client->session.id != a->session) {
+        struct coord_error why;
+        (void)client_fail(&why, COORD_SESSION_ENDED, "its session has ended");
+        lock_become(lock, COORD_LOCK_LOST, &why);
+    }
+    return lock;
+}
+
+static void on_acquired(void *context, enum coord_code code, ProtobufCMessage **reply,
+                        const struct coord_error *error)
+{
+    struct acquisition *a = context;
+    struct coord_error failure = *error;
+    struct coord_result result = {.code = code, .error = &failure, .path = "", .data = ""};
+    if (code == COORD_OK) {
+        result.lock = hold(a, (const Coord__V1__LockAcquireReply *)*reply, &failure);
+        result.code = failure.code;
+    } else if (a->session != 0 && strcmp(error->outcome, "NO_LEASE") == 0) {
+        result.code = failure.code = COORD_SESSION_ENDED; /* the lease is the session */
+    }
+    session_need_not(a->client, a->session);
+    if (a->done != NULL) {
+        a->done(a->context, &result);
+    } else {
+        coord_lock_free(result.lock);
+    }
+    free(a);
+}
+
+/* What a request's message points to. */
+struct parts {
+    Coord__V1__LockTarget targets[TARGETS_MAX];
+    Coord__V1__LockTarget *target_places[TARGETS_MAX];
+    Coord__V1__LockGrant guards[TARGETS_MAX];
+    Coord__V1__LockGrant *guard_places[TARGETS_MAX];
+};
+
+static enum coord_code put_targets(struct parts *p, const struct coord_lock_target *targets,
+                                   size_t count, struct coord_error *error)
+{
+    if (count == 0 || count > TARGETS_MAX) {
+        return client_fail(error, COORD_INVALID, "%zu locks at once: 1 to %d are possible",
+                           count, TARGETS_MAX);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if ((unsigned)targets[i].mode > COORD_LOCK_PERMITS) {
+            return client_fail(error, COORD_INVALID, "%s: mode %d is none", targets[i].path,
+                               (int)targets[i].mode);
+        }
+        coord__v1__lock_target__init(&p->targets[i]);
+        p->targets[i].path = convert_text(targets[i].path);
+        p->targets[i].mode = (Coord__V1__LockMode)targets[i].mode; /* counted alike */
+        p->targets[i].permits = targets[i].permits;
+        p->targets[i].limit = targets[i].limit;
+        p->target_places[i] = &p->targets[i];
+    }
+    return COORD_OK;
+}
+
+static enum coord_code put_guards(struct parts *p, const struct coord_guard *guards,
+                                  size_t count, struct coord_error *error)
+{
+    if (count > TARGETS_MAX) {
+        return client_fail(error, COORD_INVALID, "%zu guards: at most %d are possible", count,
+                           TARGETS_MAX);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (guards[i].kind != coord_guard_held("", 0).kind) {
+            return client_fail(error, COORD_INVALID,
+                               "guard %zu is none of coord_guard_held or coord_lock_guard",
+                               i + 1);
+        }
+        coord__v1__lock_grant__init(&p->guards[i]);
+        p->guards[i].path = convert_text(guards[i].path);
+        p->guards[i].revision = guards[i].number;
+        p->guard_places[i] = &p->guards[i];
+    }
+    return COORD_OK;
+}
+
+static enum coord_code fill(Coord__V1__LockAcquireRequest *request, struct parts *p,
+                            const struct coord_lock_target *targets, size_t count,
+                            const struct coord_lock_options *o, struct coord_error *error)
+{
+    enum coord_code code = put_targets(p, targets, count, error);
+    if (code == COORD_OK) {
+        code = put_guards(p, o->guards, o->guard_count, error);
+    }
+    request->n_targets = count;
+    request->targets = p->target_places;
+    request->lease = o->lease;
+    request->owner = convert_text(o->owner != NULL ? o->owner : "");
+    request->no_wait = o->no_wait;
+    request->wait_ms = o->wait_ms;
+    request->hold_ms = o->hold_ms;
+    request->n_guards = o->guard_count;
+    request->guards = p->guard_places;
+    return code;
+}
+
+enum coord_code coord_lock_acquire_async(struct coord_client *client,
+                                         const struct coord_lock_target *targets, size_t count,
+                                         const struct coord_lock_options *options,
+                                         coord_done_fn done, void *context,
+                                         struct coord_call **call, struct coord_error *error)
+{
+    static const struct coord_lock_options defaults = {.lease = 0};
+    const struct coord_lock_options *o = options != NULL ? options : &defaults;
+    Coord__V1__LockAcquireRequest request = COORD__V1__LOCK_ACQUIRE_REQUEST__INIT;
+    struct parts parts;
+    enum coord_code code = fill(&request, &parts, targets, count, o, error);
+    if (code != COORD_OK) {
+        return code;
+    }
+    uint64_t session = o->lease == 0 ? client->session.id : 0;
+    if (o->lease == 0 && session == 0) {
+        return client_fail(error, COORD_INVALID,
+                           "a lock takes a session (coord_session_open) or a lease");
+    }
+    struct acquisition *a = malloc(sizeof *a);
+    if (a == NULL) {
+        return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");
+    }
+    *a = (struct acquisition){
+        .client = client, .session = session, .done = done, .context = context};
+    client_enter(client);
+    session_need(client, session);
+    code = client_start_noted(client, CLIENT_LOCK_ACQUIRE, &request.base, o->note, on_acquired,
+                              a, call, error);
+    if (code != COORD_OK) {
+        session_need_not(client, session);
+        free(a);
+    }
+    client_leave(client);
+    return code == COORD_OK ? client_fail(error, COORD_OK, "%s", "") : code;
+}
+
+struct waited {
+    struct async_wait wait;
+    struct coord_lock *lock;
+};
+
+static void on_waited(void *context, const struct coord_result *result)
+{
+    struct waited *w = context;
+    async_waited(&w->wait, result);
+    w->lock = result->lock;
+}
+
+enum coord_code coord_lock_acquire(struct coord_client *client,
+                                   const struct coord_lock_target *targets, size_t count,
+                                   const struct coord_lock_options *options,
+                                   struct coord_lock **lock, struct coord_error *error)
+{
+    struct waited w = {.wait.error = error};
+    enum coord_code code = async_may_wait(client, error);
+    if (code == COORD_OK) {
+        code = coord_lock_acquire_async(client, targets, count, options, on_waited, &w, NULL,
+                                        error);
+    }
+    if (code == COORD_OK) {
+        code = async_wait(client, &w.wait);
+    }
+    if (code == COORD_OK) {
+        *lock = w.lock;
+    }
+    return code;
+}
+
+/* ---- extending, releasing ---------------------------------------------------------------- */
+
+static void put_grants(const struct coord_lock *lock, Coord__V1__LockGrant *grants,
+                       Coord__V1__LockGrant **places)
+{
+    for (size_t i = 0; i < lock->count; i++) {
+        coord__v1__lock_grant__init(&grants[i]);
+        grants[i].path = convert_text(lock->grants[i].path);
+        grants[i].revision = lock->grants[i].revision;
+        places[i] = &grants[i];
+    }
+}
+
+enum coord_code coord_lock_extend_async(struct coord_lock *lock, uint64_t hold_ms,
+                                        coord_done_fn done, void *context,
+                                        struct coord_call **call, struct coord_error *error)
+{
+    Coord__V1__LockExtendRequest request = COORD__V1__LOCK_EXTEND_REQUEST__INIT;
+    Coord__V1__LockGrant grants[TARGETS_MAX];
+    Coord__V1__LockGrant *places[TARGETS_MAX];
+    put_grants(lock, grants, places);
+    request.n_grants = lock->count;
+    request.grants = places;
+    request.hold_ms = hold_ms;
+    const struct async_options options = {
+        .method = CLIENT_LOCK_EXTEND, .done = done, .context = context};
+    return async_start(lock->client, &options, &request.base, call, error);
+}
+
+enum coord_code coord_lock_release_async(struct coord_lock *lock, coord_done_fn done,
+                                         void *context, struct coord_call **call,
+                                         struct coord_error *error)
+{
+    Coord__V1__LockReleaseRequest request = COORD__V1__LOCK_RELEASE_REQUEST__INIT;
+    Coord__V1__LockGrant grants[TARGETS_MAX];
+    Coord__V1__LockGrant *places[TARGETS_MAX];
+    put_grants(lock, grants, places);
+    request.n_grants = lock->count;
+    request.grants = places;
+    const struct async_options options = {
+        .method = CLIENT_LOCK_RELEASE, .done = done, .context = context};
+    enum coord_code code = async_start(lock->client, &options, &request.base, call, error);
+    if (code == COORD_OK) { /* its owner knows, and is not told */
+        client_enter(lock->client);
+        lock_unfollow(lock);
+        lock->state = COORD_LOCK_LOST;
+        client_leave(lock->client);
+    }
+    return code;
+}
+
+enum coord_code coord_lock_extend(struct coord_lock *lock, uint64_t hold_ms,
+                                  struct coord_error *error)
+{
+    struct async_wait w = {.error = error};
+    enum coord_code code = async_may_wait(lock->client, error);
+    if (code == COORD_OK) {
+        code = coord_lock_extend_async(lock, hold_ms, async_waited, &w, NULL, error);
+    }
+    return code == COORD_OK ? async_wait(lock->client, &w) : code;
+}
+
+enum coord_code coord_lock_release(struct coord_lock *lock, struct coord_error *error)
+{
+    struct async_wait w = {.error = error};
+    enum coord_code code = async_may_wait(lock->client, error);
+    if (code == COORD_OK) {
+        code = coord_lock_release_async(lock, async_waited, &w, NULL, error);
+    }
+    return code == COORD_OK ? async_wait(lock->client, &w) : code;
+}

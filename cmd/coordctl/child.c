@@ -1,0 +1,156 @@
+#include "cmd/coordctl/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EXIT_CANNOT_RUN 126 /* as shells say it */
+#define EXIT_NO_PROGRAM 127
+
+extern char **environ;
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* ---- the terminal ------------------------------------------------------------------------ */
+
+/* Ours to give away: we are in its foreground. */
+static int find_terminal(void)
+{
+    int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (fd >= 0 && tcgetpgrp(fd) != getpgrp()) {
+        (void)close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* From the background too, where SIGTTOU would stop us. */
+static void give_terminal(const struct child *c, pid_t group)
+{
+    sigset_t set;
+    sigset_t before;
+    if (c->terminal < 0) {
+        return;
+    }
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTTOU);
+    (void)sigprocmask(SIG_BLOCK, &set, &before);
+    (void)tcsetpgrp(c->terminal, group);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+/* It was suspended at the terminal: so are we, until both go on. */
+static void suspend(const struct child *c)
+{
+    give_terminal(c, c->our_group);
+    (void)raise(SIGSTOP);
+    if (tcgetpgrp(c->terminal) == c->our_group) {
+        give_terminal(c, c->pid);
+    }
+    (void)kill(-c->pid, SIGCONT);
+}
+
+/* ---- the program ------------------------------------------------------------------------- */
+
+int child_start(struct child *c, const struct ctl *ctl, const struct signals *signals)
+{
+    posix_spawnattr_t attributes;
+    *c = (struct child){.terminal = find_terminal(), .our_group = getpgrp()};
+    int rc = posix_spawnattr_init(&attributes);
+    if (rc == 0) {
+        (void)posix_spawnattr_setsigmask(&attributes, &signals->before);
+        (void)posix_spawnattr_setpgroup(&attributes, 0);
+        (void)posix_spawnattr_setflags(&attributes,
+                                       POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+        rc = posix_spawnp(&c->pid, ctl->program[0], NULL, &attributes, ctl->program, environ);
+        (void)posix_spawnattr_destroy(&attributes);
+    }
+    if (rc != 0) {
+        c->pid = 0;
+        if (c->terminal >= 0) {
+            (void)close(c->terminal);
+        }
+        (void)ctl_general(ctl, "%s: %s", ctl->program[0], strerror(rc));
+        return rc == ENOENT ? EXIT_NO_PROGRAM : EXIT_CANNOT_RUN;
+    }
+    give_terminal(c, c->pid);
+    return EXIT_DONE;
+}
+
+static void stopped(struct child *c, int number)
+{
+    bool wanted_terminal = number == SIGTTIN || number == SIGTTOU;
+    if (c->is_ending || (wanted_terminal && c->terminal >= 0)) { /* which it has by now */
+        (void)kill(-c->pid, SIGCONT);
+    } else if (number == SIGTSTP && c->terminal >= 0) {
+        suspend(c);
+    }
+}
+
+bool child_has_ended(struct child *c, int *exit_code)
+{
+    int status;
+    pid_t ended;
+    while ((ended = waitpid(c->pid, &status, WNOHANG | WUNTRACED)) == c->pid) {
+        if (WIFSTOPPED(status)) {
+            stopped(c, WSTOPSIG(status));
+            continue;
+        }
+        *exit_code = WIFEXITED(status) ? WEXITSTATUS(status)
+                                       : ctl_signal_exit(WTERMSIG(status));
+        break;
+    }
+    if (ended == 0 || (ended < 0 && errno == EINTR)) {
+        return false;
+    }
+    if (ended < 0) {
+        *exit_code = EXIT_GENERAL;
+    }
+    if (c->is_ending) { /* what it has left behind */
+        (void)kill(-c->pid, SIGKILL);
+    }
+    give_terminal(c, c->our_group);
+    if (c->terminal >= 0) {
+        (void)close(c->terminal);
+    }
+    c->pid = 0;
+    return true;
+}
+
+void child_signal(const struct child *c, int number)
+{
+    (void)kill(-c->pid, number);
+}
+
+void child_end(struct child *c, uint64_t grace_ms)
+{
+    if (!c->is_ending) {
+        c->is_ending = true;
+        c->kill_ms = now_ms() + grace_ms;
+        child_signal(c, SIGTERM);
+        child_signal(c, SIGCONT); /* so that one that is stopped takes note */
+    }
+}
+
+uint64_t child_wait_ms(const struct child *c)
+{
+    uint64_t now = now_ms();
+    return c->pid == 0 || !c->is_ending ? UINT64_MAX : c->kill_ms > now ? c->kill_ms - now : 0;
+}
+
+void child_tick(struct child *c)
+{
+    if (child_wait_ms(c) == 0) {
+        child_signal(c, SIGKILL);
+        c->kill_ms = UINT64_MAX;
+    }
+}

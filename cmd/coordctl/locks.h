@@ -1,0 +1,20 @@
+/* Locks, as the command line names and shows them. */
+#ifndef CMD_COORDCTL_LOCKS_H
+#define CMD_COORDCTL_LOCKS_H
+
+#include "cmd/coordctl/ctl.h"
+#include "cmd/coordctl/guards.h"
+
+#define LOCKS_PATH_BYTES 4200
+
+/* NAME is a path if it begins with '/', else a child of /locks. False: it is too long. */
+bool locks_path(const char *name, char path[LOCKS_PATH_BYTES]);
+/* The same of the first word, which messages are about from then on. Returns the exit code. */
+int locks_take(struct ctl *ctl, char path[LOCKS_PATH_BYTES]);
+
+/* "write", "permits 3"; `permits` 0: without the number. Returns `text`. */
+const char *locks_mode_text(enum coord_lock_mode mode, uint32_t permits, char text[24]);
+json_t *locks_json(const struct coord_lock_info *info, const char *path);
+void locks_print(const struct coord_lock_info *info); /* as a table */
+
+#endif

@@ -1,0 +1,302 @@
+#!/usr/bin/env python3
+"""coordctl lock: a program that runs while a lock is held, and what becomes of it when processes die, are
+stopped, or are told to end."""
+import json
+import os
+import pty
+import re
+import select
+import signal
+import sys
+import time
+
+from coordctl import check, complaint, one, with_environment
+from harness import COORDCTL, PATIENCE, Cluster, Ctl, ctl, ctl_ok, expect, main, until
+
+PYTHON = sys.executable
+# Prints what it is told, and each signal that it gets; SIGTERM and SIGINT do not end it.
+STUBBORN = """
+import os, signal, sys, time
+def got(number, frame):
+    print(signal.Signals(number).name, flush=True)
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+    signal.signal(number, got)
+print("began", os.getpid(), flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def queue(node, lock):
+    """How many hold or wait."""
+    code, out, _ = ctl(node, "ls", lock)
+    return len(out.split()) if code == 0 else 0
+
+
+def is_gone(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    with open("/proc/%d/stat" % pid, encoding="ascii", errors="replace") as stat:
+        return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def holder(scratch, node, *more):
+    """A lock that is held until the process is told to end."""
+    held = Ctl(scratch, node, "lock", "a", *more)
+    held.lines(1, 30)
+    return held
+
+
+def test_a_program_runs_while_the_lock_is_held(scratch):
+    node = one(scratch)
+    code, out, error = ctl(node, "lock", "a", "--note", "why not", "--", "sh", "-c",
+                           'echo "$COORD_LOCK $COORD_LOCK_EPOCH $COORD_LOCK_PATH $COORD_LOCK_REVISION"; '
+                           '%s get "$COORD_LOCK_PATH"; exit 42' % os.path.abspath(COORDCTL))
+    expect((code, error) == (42, ""), "the program's exit code: %d %s" % (code, error))
+    lines = out.decode().splitlines()
+    expect(re.fullmatch(r"/locks/a (\d+) /locks/a/q-0000000000 \1", lines[0]), "its environment: %r" % lines)
+    expect("state=held" in lines and "note=why not" in lines, "it is held meanwhile: %r" % lines)
+    expect(queue(node, "/locks/a") == 0, "and not afterwards")
+    epoch = int(lines[0].split()[1])
+    later = ctl_ok(node, "lock", "a", "--", "sh", "-c", "echo $COORD_LOCK_EPOCH")
+    expect(int(later) > epoch, "epochs grow: %d %d" % (epoch, int(later)))
+
+
+def test_exit_codes(scratch):
+    node = one(scratch)
+    held = holder(scratch, node)
+    check(node, [
+        (["lock", "a", "--try", "--", "true"], 5, b"", complaint("lock /locks/a: held by somebody else: .*")),
+        (["lock", "a", "--wait", "100ms", "--", "true"], 6, b"", complaint("lock /locks/a: .*waited.*")),
+        (["lock", "b", "--", "/nowhere/to/be/found"], 127, b"", complaint("lock /locks/b: /nowhere.*: No such file.*")),
+        (["lock", "b", "--", "/"], 126, b"", complaint("lock /locks/b: /: .*")),
+        (["lock", "b", "--", "sh", "-c", "kill -9 $$"], 137, b""),
+        (["lock", "/x/y/z", "--", "true"], 0, b""),
+        (["lock", "a", "--try", "--wait", "1s"], 2, b"", complaint("lock: --try and --wait exclude each other")),
+        (["lock", "a", "--read", "--permits", "1"], 2, b"", complaint("lock: --read, --write and --permits .*")),
+        (["lock", "a", "--"], 2, b"", complaint("lock: behind -- a program is missing")),
+        (["lock"], 2, b"", complaint("usage: coordctl lock NAME .*")),
+        (["lock", "/locks/a/q-0000000000", "--", "true"], 1, b"", complaint("lock /locks/a/q-0000000000: .*")),
+    ])
+    held.send_signal(signal.SIGINT)
+    expect(held.wait() == 0, "who only holds it ends well: " + held.complained())
+    expect(queue(node, "/locks/a") == 0, "and it is free")
+    code, _, error = ctl("127.0.0.1:1", "--timeout", "1s", "lock", "a", "--", "true")
+    expect(code == 7, "nobody there: %d %s" % (code, error))
+
+
+def test_modes_and_several_locks(scratch):
+    node = one(scratch)
+    reader = holder(scratch, node, "--read")
+    check(node, [
+        (["lock", "a", "--read", "--try", "--", "true"], 0, b""),
+        (["lock", "a", "--try", "--", "true"], 5, b"", complaint(".*")),
+        (["lock", "b", "a", "--try", "--", "true"], 5, b"", complaint(".*")),
+        (["lock", "c", "b", "--try", "--", "sh", "-c", "echo ${COORD_GUARD##*,}"], 0, r"/locks/b/q-\d{10}@\d+\n"),
+        (["lock", "cpu", "--permits", "2", "--limit", "3", "--", "true"], 0, b""),
+    ])
+    reader.send_signal(signal.SIGTERM)
+    expect(reader.wait() == 0, reader.complained())
+    some = Ctl(scratch, node, "lock", "cpu", "--permits", "2", "--limit", "3", "-o", "json")
+    until(lambda: queue(node, "/locks/cpu") == 1, "two of three are taken", 30)
+    check(node, [
+        (["lock", "cpu", "--permits", "2", "--try", "--", "true"], 5, b"", complaint(".*")),
+        (["lock", "cpu", "--permits", "1", "--try", "--", "true"], 0, b""),
+    ])
+    some.send_signal(signal.SIGINT)
+    expect(some.wait() == 0, some.complained())
+    told = json.loads(some.printed())
+    expect(told[0]["lock"] == "/locks/cpu" and told[0]["epoch"] > 0, "JSON: %r" % told)
+
+
+def test_a_deadlock_is_refused(scratch):
+    node = one(scratch)
+    inner = "%s lock %%s --wait 60s -- true" % os.path.abspath(COORDCTL)
+    # Each of the two sessions holds one lock and its program waits for the other: no deadlock for the cluster,
+    # which sees four owners. So one session that asks twice has to do it.
+    del inner
+    session = ctl_ok(node, "session", "open", "--ttl", "1m").decode().strip()
+    other = ctl_ok(node, "session", "open", "--ttl", "1m").decode().strip()
+    one_has = Ctl(scratch, node, "lock", "a", "--session", session)
+    one_has.lines(1, 30)
+    other_has = Ctl(scratch, node, "lock", "b", "--session", other)
+    other_has.lines(1, 30)
+    waits = Ctl(scratch, node, "lock", "b", "--session", session)
+    until(lambda: queue(node, "/locks/b") == 2, "it waits", 30)
+    code, _, error = ctl(node, "lock", "a", "--session", other, "--", "true")
+    expect(code == 10 and "/locks/a" in error and "/locks/b" in error, "a deadlock: %d %s" % (code, error))
+    other_has.send_signal(signal.SIGTERM)
+    expect(other_has.wait() == 0, other_has.complained())
+    waits.lines(1, 30)
+
+
+def test_signals_reach_the_program_and_its_group(scratch):
+    node = one(scratch)
+    held = Ctl(scratch, node, "lock", "a", "--", PYTHON, "-c", STUBBORN)
+    held.lines(1, 30)
+    for count, number in enumerate((signal.SIGUSR1, signal.SIGINT, signal.SIGHUP, signal.SIGTERM)):
+        held.send_signal(number)
+        expect(held.lines(2 + count, 30)[-1] == number.name, "%s is passed on: %s" % (number.name, held.printed()))
+    pid = int(held.lines(1)[0].split()[1])
+    expect(os.getpgid(pid) == pid, "it has a group of its own")
+    os.kill(pid, signal.SIGKILL)
+    expect(held.wait(30) == 137, "what ended it is handed on")
+    expect(queue(node, "/locks/a") == 0, "and the lock is free")
+
+
+def test_a_signal_while_waiting_ends_it_and_leaves_nothing_behind(scratch):
+    node = one(scratch)
+    held = holder(scratch, node)
+    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+        waits = Ctl(scratch, node, "lock", "a", "--", "touch", os.path.join(scratch, "ran"))
+        until(lambda: queue(node, "/locks/a") == 2, "it waits", 30)
+        waits.send_signal(number)
+        expect(waits.wait(30) == 128 + number, "%r: %d %s" % (number, waits.process.returncode, waits.complained()))
+        until(lambda: queue(node, "/locks/a") == 1, "its place is free", 30)
+    held.send_signal(signal.SIGINT)
+    expect(held.wait() == 0, held.complained())
+    expect(not os.path.exists(os.path.join(scratch, "ran")), "the program never ran")
+
+
+def in_terminal(arguments):
+    """The program in a terminal of its own; its pid, and our end of the terminal."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(arguments[0], arguments)
+    return pid, fd
+
+
+def read_until(fd, text, seconds=30):
+    seen = b""
+    end = time.monotonic() + seconds * PATIENCE
+    while text not in seen:
+        expect(time.monotonic() < end, "the terminal shows %r: %r" % (text, seen))
+        if select.select([fd], [], [], 0.1)[0]:
+            try:
+                seen += os.read(fd, 4096)
+            except OSError:
+                expect(text in seen, "the terminal shows %r: %r" % (text, seen))
+    return seen
+
+
+def exit_code(pid, seconds=30):
+    end = time.monotonic() + seconds * PATIENCE
+    while time.monotonic() < end:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended == pid:
+            return os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return None
+
+
+def test_ctrl_c_at_a_terminal(scratch):
+    node = one(scratch)
+    base = [os.path.abspath(COORDCTL), "--endpoints", node.endpoint, "lock", "a"]
+    held = holder(scratch, node)
+    pid, fd = in_terminal(base + ["--", "true"])
+    until(lambda: queue(node, "/locks/a") == 2, "it waits", 30)
+    os.write(fd, b"\x03")
+    expect(exit_code(pid) == 130, "Ctrl-C while waiting")
+    os.close(fd)
+    held.send_signal(signal.SIGINT)
+    expect(held.wait() == 0, held.complained())
+
+    pid, fd = in_terminal(base + ["--", PYTHON, "-c", STUBBORN])
+    read_until(fd, b"began")
+    os.write(fd, b"\x03")
+    read_until(fd, b"SIGINT")
+    expect(queue(node, "/locks/a") == 1, "Ctrl-C is the program's, which goes on")
+    os.kill(pid, signal.SIGTERM)
+    read_until(fd, b"SIGTERM")
+    os.write(fd, b"\x1c")  # Ctrl-\, which ends it
+    expect(exit_code(pid) == 128 + signal.SIGQUIT, "its end is handed on")
+    os.close(fd)
+
+    pid, fd = in_terminal(base + ["--", "sh", "-c", "echo ready; read line; echo \"got $line\""])
+    read_until(fd, b"ready")
+    os.write(fd, b"words\n")
+    read_until(fd, b"got words")
+    expect(exit_code(pid) == 0, "it has the terminal")
+    os.close(fd)
+    expect(queue(node, "/locks/a") == 0, "and nothing is left")
+
+
+def test_the_program_is_ended_when_the_lock_is_lost(scratch):
+    node = one(scratch)
+    held = Ctl(scratch, node, "lock", "a", "--session-ttl", "2s", "--", PYTHON, "-c", STUBBORN)
+    pid = int(held.lines(1, 30)[0].split()[1])
+    ctl_ok(node, "session", "list")
+    node.send_signal(signal.SIGSTOP)
+    code = held.wait(60)
+    node.send_signal(signal.SIGCONT)
+    expect(code in (6, 7), "it may be lost: %d %s" % (code, held.complained()))
+    expect("SIGTERM" in held.printed().splitlines(), "it was asked to end: %r" % held.printed())
+    until(lambda: is_gone(pid), "and then ended", 30)
+    expect("may be lost" in held.complained(), held.complained())
+
+
+def test_a_session_that_expired_while_all_was_stopped(scratch):
+    node = one(scratch)
+    held = Ctl(scratch, node, "lock", "a", "--session-ttl", "1s", "--", PYTHON, "-c", STUBBORN)
+    pid = int(held.lines(1, 30)[0].split()[1])
+    held.send_signal(signal.SIGSTOP)
+    until(lambda: queue(node, "/locks/a") == 0, "the cluster gives it up", 30)
+    ctl_ok(node, "lock", "a", "--", "true")
+    held.send_signal(signal.SIGCONT)
+    expect(held.wait(30) in (3, 6), "%d %s" % (held.process.returncode, held.complained()))
+    until(lambda: is_gone(pid), "the program is ended", 30)
+
+
+def test_a_wait_and_a_hold_survive_the_death_of_the_server(scratch):
+    cluster = Cluster(scratch).start()
+    for _ in range(2):
+        leader = cluster.leader()
+        others = [node for node in cluster.nodes if node is not leader]
+        first_leader = ",".join(node.endpoint for node in [leader] + others)
+        other = others[0]
+        held = Ctl(scratch, first_leader, "lock", "a")
+        guard = held.lines(1, 30)[0]
+        waits = Ctl(scratch, first_leader, "lock", "a", "--", "sh", "-c", "echo $COORD_LOCK_EPOCH")
+        until(lambda: queue(other, "/locks/a") == 2, "it waits", 30)
+        leader.kill()
+        until(lambda: ctl(other, "sync")[0] == 0, "another one leads", 30)
+        expect(waits.process.poll() is None and held.process.poll() is None, "both go on: %s %s" %
+               (waits.complained(), held.complained()))
+        expect(queue(other, "/locks/a") == 2, "each has its place, once")
+        held.send_signal(signal.SIGINT)
+        expect(held.wait(30) == 0, held.complained())
+        expect(waits.wait(30) == 0, "then it is granted: " + waits.complained())
+        expect(int(waits.lines(1)[0]) > int(guard.split()[-1]), "in a later epoch")
+        until(lambda: queue(other, "/locks/a") == 0, "nothing is left", 30)
+        leader.start()
+        until(leader.is_ready, "it is back", 30)
+
+
+def test_writes_inside_are_guarded(scratch):
+    node = one(scratch)
+    ctl_ok(node, "create", "/data", "0")
+    program = os.path.abspath(COORDCTL)
+    code, _, error = ctl(node, "lock", "a", "--", program, "set", "/data", "1")
+    expect(code == 0, error)
+    held = holder(scratch, node)
+    guard = held.lines(1)[0].split()[0]
+    check(node, [(["set", "/data", "2", "--guard", guard], 0, b"")])
+    held.send_signal(signal.SIGINT)
+    expect(held.wait() == 0, held.complained())
+    check(node, [
+        (["set", "/data", "3", "--guard", guard], 4, b"", complaint("set /data: .*grant.*")),
+        (["create", "/more", "--guard", guard], 4, b"", complaint("create /more: .*grant.*")),
+        (["rm", "/data", "--guard", guard], 4, b"", complaint("rm /data: .*grant.*")),
+        (["set", "/data", "3", "--guard", "nonsense"], 2, b"", complaint('--guard "nonsense" is not .*')),
+        (["get", "/data"], 0, b"2"),
+    ])
+    code, _, error = with_environment(["set", "/data", "4"], COORD_ENDPOINTS=node.endpoint, COORD_GUARD=guard)
+    expect(code == 4, "COORD_GUARD: %d %s" % (code, error))
+
+
+if __name__ == "__main__":
+    main(globals())
