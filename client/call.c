@@ -21,9 +21,9 @@
  * gets through.
  *
  * A call that waits (of a lock) is not bounded by time while its server shows signs of life: the
- * client's timeout counts from when there is trouble. When it is canceled its caller is told at once,
- * and it goes on as one that does not wait, by the same number or id: so the cluster tells whether
- * it was granted, which is then released, and gives up its place in the queue otherwise.
+ * client's timeout counts from when there is trouble. When it is canceled its caller is told at
+ * once, and it goes on as one that does not wait, by the same number or id: so the cluster tells
+ * whether it was granted, which is then released, and gives up its place in the queue otherwise.
  *
  * GATED: a token is being asked for, or the time that a request id needs. QUEUED: as many as a
  * server takes at a time are under way, or the oldest of them in the session is so old that its

@@ -12,8 +12,8 @@
 #define CALL_PAUSE_MS    10   /* after the first round */
 #define CALL_LAST_TRY_MS 250  /* in less time nothing better comes than what is known */
 
-/* Of a call that waits: how often its server is asked for a sign of life, and after how much silence
- * it is given up; both no more than these parts of the client's timeout. */
+/* Of a call that waits: how often its server is asked for a sign of life, and after how much
+ * silence it is given up; both no more than these parts of the client's timeout. */
 #define CALL_LOOK_MS    1000 /* and an eighth */
 #define CALL_SILENCE_MS 4000 /* and a half */
 #define CALL_QUEUED_MS  12000 /* what was not refused for so long has been queued */
@@ -82,8 +82,8 @@ void call_try(struct coord_call *call);
 void call_on_timer(struct loop_timer *t);
 void call_give_up(struct coord_call *call); /* out of time; `call->error` is the last reason */
 void call_finish(struct coord_call *call);  /* `call->error` is the outcome */
-/* Ends it for its caller, with `call->error`, as call_finish does; one that waits, and that may have
- * been sent, goes on by itself and gives up what it asked for. */
+/* Ends it for its caller, with `call->error`, as call_finish does; one that waits, and that may
+ * have been sent, goes on by itself and gives up what it asked for. */
 void call_leave(struct coord_call *call);
 
 /* ---- call_begin.c */

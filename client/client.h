@@ -414,8 +414,8 @@ enum coord_code coord_txn_async(struct coord_client *client,
                                 void *context, struct coord_call **call,
                                 struct coord_error *error);
 
-/* Single writes that are made if all guards hold: COORD_GUARD_STALE, COORD_REFUSED as above, else as
- * the calls without guards. */
+/* Single writes that are made if all guards hold: COORD_GUARD_STALE, COORD_REFUSED as above,
+ * else as the calls without guards. */
 enum coord_code coord_create_guarded(struct coord_client *client, const char *path,
                                      const void *data, size_t bytes,
                                      const struct coord_create_options *options,
@@ -707,9 +707,9 @@ void coord_watch_close(struct coord_watch *watch); /* NULL is fine */
 
 /* ---- locks ------------------------------------------------------------------------------ */
 
-/* Decided inside the cluster: docs/recipes.md says what is guaranteed. A lock is a node, made by who
- * comes first; its owner is the client's session, or a lease, and within that an owner id. It is
- * held until it is released, its session ends, or its time is over.
+/* Decided inside the cluster: docs/recipes.md says what is guaranteed. A lock is a node, made by
+ * who comes first; its owner is the client's session, or a lease, and within that an owner id. It
+ * is held until it is released, its session ends, or its time is over.
  *
  * A holder that was stopped and goes on believes that it holds what somebody else has by now. So
  * its writes carry coord_lock_guard, resources outside check coord_lock_epoch (coord_epoch_check),
@@ -794,9 +794,9 @@ struct coord_lock_event {
 };
 typedef void (*coord_lock_fn)(void *context, struct coord_lock *lock,
                               const struct coord_lock_event *event);
-/* From now on `changed` is told what becomes of it, beginning from SAFE, and who asks for it; and its
- * session keeps itself alive: as long as the client is driven. It may free the lock. NULL: no
- * longer. Takes the right to read the lock's entries. */
+/* From now on `changed` is told what becomes of it, beginning from SAFE, and who asks for it;
+ * and its session keeps itself alive: as long as the client is driven. It may free the lock.
+ * NULL: no longer. Takes the right to read the lock's entries. */
 enum coord_code coord_lock_follow(struct coord_lock *lock, coord_lock_fn changed, void *context,
                                   struct coord_error *error);
 
@@ -873,8 +873,9 @@ enum coord_code coord_lock_get_async(struct coord_client *client, const char *pa
 /* ---- epochs ----------------------------------------------------------------------------- */
 
 /* For resources outside the cluster, which take writes from holders of locks: remembers the
- * highest epoch seen of each lock, and refuses what comes with a lower one. It needs no client and no
- * cluster. Check where the resource is changed, inside of what makes changes one at a time. */
+ * highest epoch seen of each lock, and refuses what comes with a lower one. It needs no client
+ * and no cluster. Check where the resource is changed, inside of what makes changes one at a
+ * time. */
 struct coord_epochs;
 
 /* `file`: where they are kept, made if it is not there, replaced as a whole and synced with each
@@ -883,7 +884,8 @@ struct coord_epochs;
 enum coord_code coord_epochs_open(const char *file, struct coord_epochs **epochs,
                                   struct coord_error *error);
 /* COORD_OK: none higher was seen of this lock (a name of at most 4096 bytes), and this one is kept.
- * COORD_GUARD_STALE: somebody has held it since. COORD_INTERNAL: it cannot be kept, so do not write.
+ * COORD_GUARD_STALE: somebody has held it since. COORD_INTERNAL: it cannot be kept, so do not
+ * write.
  */
 enum coord_code coord_epoch_check(struct coord_epochs *epochs, const char *lock, uint64_t epoch,
                                   struct coord_error *error);

@@ -1,9 +1,10 @@
 /* The highest epoch seen of each lock: for resources outside the cluster, without it.
  *
- * A file has a line for each lock, its epoch and its name, with control characters and '%' as %XX,
- * below a first line that says what it is. It is read and written as a whole, under a lock on another
- * file: written to a third one, synced, renamed. So it is never half of something, and several
- * processes may share it. In memory the same lines are kept in one text. */
+ * A file has a line for each lock, its epoch and its name, with control characters and '%'
+ * as %XX, below a first line that says what it is. It is read and written as a whole, under
+ * a lock on another file: written to a third one, synced, renamed. So it is never half of
+ * something, and several processes may share it. In memory the same lines are kept in one
+ * text. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -92,7 +93,8 @@ static char *replace_line(const struct coord_epochs *e, const char *line, const 
     if (text != NULL) {
         size_t before = (size_t)(line - e->text);
         memcpy(text, e->text, before);
-        int added = snprintf(text + before, room - before, "%" PRIu64 " %s\n%s", epoch, name, rest);
+        int added =
+            snprintf(text + before, room - before, "%" PRIu64 " %s\n%s", epoch, name, rest);
         *bytes = before + (size_t)added;
     }
     return text;

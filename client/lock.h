@@ -3,8 +3,9 @@
  *   coord_lock_acquire --> SAFE <--> UNSAFE      as its session, if that is followed
  *                            +----------+--> LOST  its session ended, its entry went, released
  *
- * What becomes of it is told from a timer of its own, so that whoever is told may free it, or any
- * other lock. Of a lease, which the client does not watch over, only the entry's end is known. */
+ * What becomes of it is told from a timer of its own, so that whoever is told may free it,
+ * or any other lock. Of a lease, which the client does not watch over, only the entry's end
+ * is known. */
 #ifndef CLIENT_LOCK_H
 #define CLIENT_LOCK_H
 

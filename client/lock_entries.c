@@ -1,5 +1,5 @@
-/* The queues of locks, as anybody sees them: who holds, who waits; and what is done to entries by
- * their names. */
+/* The queues of locks, as anybody sees them: who holds, who waits; and what is done to
+ * entries by their names. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,8 +125,7 @@ static void on_page(void *context, enum coord_code code, ProtobufCMessage **m,
 {
     struct lookup *l = context;
     struct coord_error failure = *error;
-    char *next =
-        code == COORD_OK ? ((Coord__V1__LockGetReply *)(void *)*m)->next : NULL;
+    char *next = code == COORD_OK ? ((Coord__V1__LockGetReply *)(void *)*m)->next : NULL;
     if (code == COORD_OK && !append_page(&l->found, m)) {
         code = client_fail(&failure, COORD_NO_MEMORY, "out of memory for the queue");
     }
@@ -239,14 +238,16 @@ static enum coord_code end_and_wait(struct coord_client *client, enum client_met
     return code == COORD_OK ? async_wait(client, &w) : code;
 }
 
-enum coord_code coord_lock_cancel(struct coord_client *client, const struct coord_grant *entries,
-                                  size_t count, struct coord_error *error)
+enum coord_code coord_lock_cancel(struct coord_client *client,
+                                  const struct coord_grant *entries, size_t count,
+                                  struct coord_error *error)
 {
     return end_and_wait(client, CLIENT_LOCK_CANCEL, entries, count, error);
 }
 
-enum coord_code coord_lock_remove(struct coord_client *client, const struct coord_grant *entries,
-                                  size_t count, struct coord_error *error)
+enum coord_code coord_lock_remove(struct coord_client *client,
+                                  const struct coord_grant *entries, size_t count,
+                                  struct coord_error *error)
 {
     return end_and_wait(client, CLIENT_LOCK_REMOVE, entries, count, error);
 }

@@ -1,5 +1,6 @@
-/* What becomes of a lock that is held: told as its session changes, and as its entries say, each of
- * which has a watch. An entry that is listed anew, after a gap, is looked at as if it had changed. */
+/* What becomes of a lock that is held: told as its session changes, and as its entries say,
+ * each of which has a watch. An entry that is listed anew, after a gap, is looked at as if
+ * it had changed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,8 +90,8 @@ static int hex_digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* The field of an entry's text: a line `name=value`, in which %XX stands for a byte. "" if there is
- * none; NULL: no memory. */
+/* The field of an entry's text: a line `name=value`, in which %XX stands for a byte. "" if
+ * there is none; NULL: no memory. */
 static char *field_of(const char *text, size_t bytes, const char *name)
 {
     size_t name_bytes = strlen(name);
@@ -197,7 +198,8 @@ static void on_watch(void *context, struct coord_watch *watch)
     while ((code = coord_watch_next(watch, 0, &event, &error)) == COORD_OK) {
         look_at_event(w, &event);
     }
-    /* Others go on by themselves. With the end of this one, the session is what is left to go by. */
+    /* Others go on by themselves. With the end of this one, the session is what is left to
+     * go by. */
     if (code != COORD_TIMEOUT && code != COORD_UNAVAILABLE && code != COORD_NO_MEMORY) {
         w->watch = NULL;
         coord_watch_close(watch);
@@ -234,8 +236,8 @@ static enum coord_code watch_entries(struct coord_lock *lock, struct coord_error
         *w = (struct lock_watch){.lock = lock, .grant = &lock->grants[i]};
         const struct coord_watch_options options = {.list = true,
                                                     .relist = true,
-                                                    .types = COORD_WATCH_SET |
-                                                             COORD_WATCH_DELETED,
+                                                    .types =
+                                                        COORD_WATCH_SET | COORD_WATCH_DELETED,
                                                     .ready = on_watch,
                                                     .context = w};
         code = coord_watch_start(lock->client, w->grant->path, &options, &w->watch, error);

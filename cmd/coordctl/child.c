@@ -105,8 +105,8 @@ bool child_has_ended(struct child *c, int *exit_code)
             stopped(c, WSTOPSIG(status));
             continue;
         }
-        *exit_code = WIFEXITED(status) ? WEXITSTATUS(status)
-                                       : ctl_signal_exit(WTERMSIG(status));
+        *exit_code =
+            WIFEXITED(status) ? WEXITSTATUS(status) : ctl_signal_exit(WTERMSIG(status));
         break;
     }
     if (ended == 0 || (ended < 0 && errno == EINTR)) {

@@ -1,8 +1,8 @@
 /* A program that is run while something is held: its process group, signals, its end.
  *
- * It has a process group of its own, and the terminal, if we have it: so that what is typed there
- * reaches it alone, and that it can be ended with all that it has begun. When it is suspended at the
- * terminal, we are, and go on with it. */
+ * It has a process group of its own, and the terminal, if we have it: so that what is typed
+ * there reaches it alone, and that it can be ended with all that it has begun. When it is
+ * suspended at the terminal, we are, and go on with it. */
 #ifndef CMD_COORDCTL_CHILD_H
 #define CMD_COORDCTL_CHILD_H
 
@@ -12,7 +12,7 @@
 #include "cmd/coordctl/signals.h"
 
 struct child {
-    pid_t pid; /* and process group; 0: none */
+    pid_t pid;    /* and process group; 0: none */
     int terminal; /* -1: none that we have */
     pid_t our_group;
     bool is_ending;
@@ -22,8 +22,8 @@ struct child {
 /* Starts ctl->program with our environment. EXIT_DONE, or reports why not and returns the exit
  * code: 127 if there is no such program, 126 if it cannot be run. */
 int child_start(struct child *c, const struct ctl *ctl, const struct signals *signals);
-/* Looks at what became of it, after SIGCHLD. True: it has ended, with the exit code that is to be
- * handed on, 128 and the number if by a signal. */
+/* Looks at what became of it, after SIGCHLD. True: it has ended, with the exit code that is
+ * to be handed on, 128 and the number if by a signal. */
 bool child_has_ended(struct child *c, int *exit_code);
 /* To all of its group. */
 void child_signal(const struct child *c, int number);

@@ -222,9 +222,9 @@ const struct command commands[] = {
      "hold a lock while a program runs",
      "NAME is a path, or the name of a lock below /locks. Of several all are held, or none. CMD\n"
      "finds COORD_LOCK, COORD_LOCK_EPOCH, COORD_LOCK_PATH and COORD_LOCK_REVISION in its\n"
-     "environment, and COORD_GUARD, by which what coordctl writes inside is refused once the lock\n"
-     "is not held any more. Its exit code is returned; signals are passed on. When the lock is\n"
-     "lost, or may be, CMD gets SIGTERM, and SIGKILL before anybody else can have the lock. Without\n"
+     "environment, and COORD_GUARD, by which what coordctl writes inside is refused once the\n"
+     "lock is not held any more. Its exit code is returned; signals are passed on. When the lock\n"
+     "is lost, or may be, CMD gets SIGTERM, and SIGKILL before anybody else can have it. Without\n"
      "CMD it prints the grant, PATH@REVISION, and its epoch, and holds it until a signal.\n"
      "--permits N --limit M: a semaphore of M permits. --note says why, to those who wait.\n"
      "  coordctl lock db -- ./migrate.sh\n"

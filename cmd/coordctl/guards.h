@@ -16,16 +16,16 @@ struct guards {
     size_t count;
 };
 
-/* "PATH@REVISION", several with commas between them; paths may have commas and @ too. `text` NULL:
- * none. False: it is none of this, or there is no memory; else guards_clear it. */
+/* "PATH@REVISION", several with commas between them; paths may have commas and @ too. `text`
+ * NULL: none. False: it is none of this, or there is no memory; else guards_clear it. */
 bool guards_parse(struct guards *guards, const char *text);
 void guards_clear(struct guards *guards);
 /* Those of the command line, which has been found right: the exit code. To be cleared in any
  * case. */
 int guards_take(const struct ctl *ctl, struct guards *guards);
 
-/* Adds them to a transaction: its guards are then memory of its own, for free(3), which is borrowed
- * by nobody else. False: no memory. */
+/* Adds them to a transaction: its guards are then memory of its own, for free(3), which is
+ * borrowed by nobody else. False: no memory. */
 bool guards_put(struct guards *guards, Coord__V1__TxnRequest *request);
 
 #endif

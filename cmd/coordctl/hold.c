@@ -11,8 +11,8 @@
 
 #define WANTS_MAX   64
 #define CLOSE_MS    2000 /* for the session's end, which otherwise comes with its TTL */
-#define GRACE_SHARE 10   /* of the TTL: after SIGTERM, so long before somebody else may be granted it */
-#define GRACE_MS    100  /* at least */
+#define GRACE_SHARE 10 /* of the TTL, between SIGTERM and SIGKILL: before it is granted again */
+#define GRACE_MS    100 /* at least */
 #define TTL_MS      10000
 
 static uint64_t now_ms(void)
@@ -47,8 +47,8 @@ static void end(struct hold *h, int exit_code)
         return; /* until all is given back: see turn */
     }
     bool is_open = coord_session_info(h->ctl->client, &session);
-    if (!is_open || coord_session_close_async(h->ctl->client, on_closed, h, NULL, &error) !=
-                        COORD_OK) {
+    if (!is_open ||
+        coord_session_close_async(h->ctl->client, on_closed, h, NULL, &error) != COORD_OK) {
         h->state = HOLD_ENDED;
     }
 }
@@ -162,9 +162,11 @@ static void turn(struct hold *h)
     size_t count = coord_wants(client, wants, WANTS_MAX);
     count = count < WANTS_MAX ? count : WANTS_MAX;
     for (size_t i = 0; i < count; i++) {
-        fds[i] = (struct pollfd){.fd = wants[i].fd,
-                                 .events = (short)((wants[i].events & COORD_READABLE ? POLLIN : 0) |
-                                                   (wants[i].events & COORD_WRITABLE ? POLLOUT : 0))};
+        bool reads = (wants[i].events & COORD_READABLE) != 0;
+        bool writes = (wants[i].events & COORD_WRITABLE) != 0;
+        fds[i] =
+            (struct pollfd){.fd = wants[i].fd,
+                            .events = (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0))};
     }
     fds[count] = (struct pollfd){.fd = h->signals.fd, .events = POLLIN};
     (void)poll(fds, count + 1, timeout_ms(h));
@@ -204,10 +206,10 @@ static int begin(struct hold *h)
         begin_to_ask(h);
         return EXIT_DONE;
     }
-    return ctl_check(ctl,
-                     coord_session_open_async(ctl->client, ttl_ms, ctl->owner, on_opened, h,
-                                              NULL, &error),
-                     &error);
+    return ctl_check(
+        ctl,
+        coord_session_open_async(ctl->client, ttl_ms, ctl->owner, on_opened, h, NULL, &error),
+        &error);
 }
 
 int hold_run(struct hold *h)

@@ -1,10 +1,11 @@
-/* The frame of `lock` and `elect`: a session, their own or that of --session, something that is asked for in it, and
- * then a program, or nothing, as long as that is held. Signals are looked at all the time.
+/* The frame of `lock` and `elect`: a session, their own or that of --session, something that is
+ * asked for in it, and then a program, or nothing, as long as that is held. Signals are looked
+ * at all the time.
  *
  *   OPENING --> ASKING --> HOLDING --> CLOSING --> ended
  *
- * In each state but the last a signal that asks to end leads to CLOSING, or to the program, once that
- * runs; a second one while CLOSING ends at once. */
+ * In each state but the last a signal that asks to end leads to CLOSING, or to the program,
+ * once that runs; a second one while CLOSING ends at once. */
 #ifndef CMD_COORDCTL_HOLD_H
 #define CMD_COORDCTL_HOLD_H
 
@@ -19,8 +20,8 @@ struct hold_ops {
     void (*ask)(struct hold *h);
     /* It is held: sets the program's environment, or prints what is held if there is none. */
     void (*held)(struct hold *h);
-    /* Frees what it has of the client's; called again it does nothing. `gives_back`: and begins to
-     * give back what it has in the session, or has asked for, as that goes on. */
+    /* Frees what it has of the client's; called again it does nothing. `gives_back`: and
+     * begins to give back what it has in the session, or has asked for, as that goes on. */
     void (*clear)(struct hold *h, bool gives_back);
 };
 
@@ -33,7 +34,7 @@ struct hold {
     struct signals signals;
     struct child child;
     bool has_child;
-    bool is_attached; /* to a session of somebody else's */
+    bool is_attached;  /* to a session of somebody else's */
     uint64_t ttl_ms;   /* of the session */
     uint64_t until_ms; /* CLOSING: no longer */
     int exit_code;

@@ -40,8 +40,7 @@ static void on_changed(void *context, struct coord_lock *lock,
     if (event->state != COORD_LOCK_SAFE) {
         struct coord_error error = *event->why;
         snprintf(error.message, sizeof error.message, "%s: %s",
-                 event->state == COORD_LOCK_LOST ? "lost" : "may be lost",
-                 event->why->message);
+                 event->state == COORD_LOCK_LOST ? "lost" : "may be lost", event->why->message);
         hold_lost(&l->hold, &error);
     }
 }
@@ -94,7 +93,8 @@ static void set_guards(const struct coord_grant *grants, size_t count)
 {
     struct buf text = {0};
     for (size_t i = 0; i < count; i++) {
-        buf_printf(&text, "%s%s@%" PRIu64, i > 0 ? "," : "", grants[i].path, grants[i].revision);
+        buf_printf(&text, "%s%s@%" PRIu64, i > 0 ? "," : "", grants[i].path,
+                   grants[i].revision);
     }
     buf_append(&text, "", 1);
     (void)setenv("COORD_GUARD", (const char *)text.data, 1);
@@ -108,10 +108,10 @@ static void print_held(const struct ctl *ctl, const struct locking *l,
     for (size_t i = 0; i < count; i++) {
         const struct coord_grant *g = &grants[i];
         if (ctl_is_json(ctl)) {
-            json_array_append_new(
-                list, json_pack("{s:s, s:s, s:I, s:I}", "lock", l->targets[i].path, "path", g->path,
-                                "revision", (json_int_t)g->revision, "epoch",
-                                (json_int_t)g->epoch));
+            json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I}", "lock",
+                                                  l->targets[i].path, "path", g->path,
+                                                  "revision", (json_int_t)g->revision, "epoch",
+                                                  (json_int_t)g->epoch));
         } else {
             printf("%s@%" PRIu64 " epoch %" PRIu64 "\n", g->path, g->revision, g->epoch);
         }

@@ -90,9 +90,9 @@ void locks_print(const struct coord_lock_info *info)
         if (e->held) {
             snprintf(epoch, sizeof epoch, "%" PRIu64, e->grant.epoch);
         }
-        printf("%-8s %-10s %-21s %016" PRIx64 "  %-10s %s@%" PRIu64, e->held ? "held" : "waiting",
-               locks_mode_text(e->mode, e->permits, mode), since, e->lease, epoch, e->grant.path,
-               e->grant.revision);
+        printf("%-8s %-10s %-21s %016" PRIx64 "  %-10s %s@%" PRIu64,
+               e->held ? "held" : "waiting", locks_mode_text(e->mode, e->permits, mode), since,
+               e->lease, epoch, e->grant.path, e->grant.revision);
         print_texts(e);
         putchar('\n');
     }
@@ -129,8 +129,7 @@ int ctl_lock_ask_release(struct ctl *ctl)
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
-    return ctl_check(ctl,
-                     coord_lock_ask_release(ctl->client, path, ctl->owner, NULL, &error),
+    return ctl_check(ctl, coord_lock_ask_release(ctl->client, path, ctl->owner, NULL, &error),
                      &error);
 }
 

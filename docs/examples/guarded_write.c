@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* COORD_REFUSED: it is no longer the owner, and nothing was written. */
+/* COORD_GUARD_STALE: it is no longer the owner, and nothing was written. */
 static enum coord_code write_as_owner(struct coord_client *client, uint64_t epoch,
                                       const char *text, struct coord_error *error)
 {
@@ -55,7 +55,7 @@ static enum coord_code run(struct coord_client *client, const char *text,
     if (code == COORD_OK) {
         code = write_as_owner(client, mine.create_revision, "too late", error);
         printf("a late write: %s\n", coord_code_text(code));
-        code = code == COORD_REFUSED ? COORD_OK : COORD_INTERNAL;
+        code = code == COORD_GUARD_STALE ? COORD_OK : COORD_INTERNAL;
     }
     (void)coord_delete(client, "/jobs/owner", COORD_ANY_VERSION, false, NULL, NULL);
     return code;

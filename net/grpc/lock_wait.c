@@ -78,7 +78,8 @@ static void given_back_cb(struct node_write *write, enum status rc, const struct
     wait_free(w);
 }
 
-/* Nobody is left to tell, or a try is to be told HELD afterwards. What waits is cancelled; what was granted is released, once. */
+/* Nobody is left to tell, or a try is to be told HELD afterwards. What waits is cancelled; what
+ * was granted is released, once. */
 static void give_back(struct lock_wait *w, enum recipe_action action)
 {
     struct recipe_target targets[RECIPE_TARGETS_MAX];

@@ -86,8 +86,50 @@ def test_guarded_write(scratch):
         expect(done.wait() == 0, done.complained())
         lines = done.lines(2)
         expect(re.match(r"written in epoch \d+$", lines[0]), lines[0])
-        expect(lines[1] == "a late write: refused", lines[1])
+        expect(lines[1] == "a late write: grant is not held any more", lines[1])
         expect(ctl_ok(node, "get", "/jobs/result") == text.encode(), "only the first write counts")
+
+
+def test_critical_section(scratch):
+    node = Node(scratch)
+    node.start()
+    program = built(scratch, "critical_section")
+    first = [start(scratch, program, node.endpoint, "50") for _ in range(5)]
+    for done in first:
+        expect(done.wait(60) == 0, done.complained())
+    expect(ctl_ok(node, "get", "/count") == b"5", "each has counted")
+    counted = sorted(tuple(int(word) for word in re.match(r"(\d+) in epoch (\d+)$", done.lines(1)[0]).groups())
+                     for done in first)
+    expect([count for count, _ in counted] == [1, 2, 3, 4, 5], "one after the other: %r" % counted)
+    expect(counted == sorted(counted, key=lambda pair: pair[1]), "in growing epochs: %r" % counted)
+
+    slow = start(scratch, program, node.endpoint, "60000")
+    until(lambda: b"q-" in ctl_ok(node, "ls", "/locks/count"), "it has the lock")
+    slow.process.send_signal(signal.SIGSTOP)
+    next_one = start(scratch, program, node.endpoint)
+    expect(next_one.wait(60) == 0, "another one gets it: " + next_one.complained())
+    slow.process.send_signal(signal.SIGCONT)
+    expect(slow.wait(60) == 1 and "grant is not held any more" in slow.complained() or "session" in slow.complained(),
+           "and the late write is refused: " + slow.complained())
+    expect(ctl_ok(node, "get", "/count") == b"6", "nothing was lost")
+
+
+def test_guarded_file(scratch):
+    program = built(scratch, "guarded_file")
+    resource = os.path.join(scratch, "resource")
+
+    def append(text, epoch):
+        done = Program(scratch, program, resource, text, COORD_LOCK="/locks/a", COORD_LOCK_EPOCH=str(epoch),
+                       LD_LIBRARY_PATH=library_path())
+        return done.wait(), done.complained()
+
+    expect(append("one", 7)[0] == 0, "the first holder")
+    expect(append("two", 9)[0] == 0, "the next one")
+    code, complaint = append("late", 7)
+    expect(code == 1 and "epoch 7 is over, 9 was seen" in complaint, "the first one again: " + complaint)
+    expect(append("three", 9)[0] == 0, "who has it may go on")
+    with open(resource, encoding="ascii") as lines:
+        expect(lines.read() == "one\ntwo\nthree\n", "what was written")
 
 
 def test_session_in_a_loop_of_libuv(scratch):

@@ -93,9 +93,9 @@ START_TEST(what_is_held_has_a_guard_and_an_epoch)
 }
 END_TEST
 
-static const struct scripted_step repeated[] = {
-    STEP(LOSE), STEP(DROP),   STEP(UNKNOWN), STEP(REFUSE),        STEP(GOAWAY),
-    STEP(HTTP), STEP(NOISE),  ANSWER(UNAVAILABLE)};
+static const struct scripted_step repeated[] = {STEP(LOSE),   STEP(DROP),         STEP(UNKNOWN),
+                                                STEP(REFUSE), STEP(GOAWAY),       STEP(HTTP),
+                                                STEP(NOISE),  ANSWER(UNAVAILABLE)};
 
 START_TEST(a_lost_request_is_repeated_with_its_number_and_executed_once)
 {
@@ -185,8 +185,8 @@ static struct coord_call *acquire_later(void)
 {
     struct coord_call *call = NULL;
     memset(&told, 0, sizeof told);
-    ck_assert_int_eq(coord_lock_acquire_async(kit.client, &target, 1, NULL, on_done, NULL, &call,
-                                              &kit.error),
+    ck_assert_int_eq(coord_lock_acquire_async(kit.client, &target, 1, NULL, on_done, NULL,
+                                              &call, &kit.error),
                      COORD_OK);
     return call;
 }
@@ -298,8 +298,8 @@ START_TEST(waits_hold_up_no_other_calls)
         (void)acquire_later();
     }
     until_arrived(WAITS + 1);
-    ck_assert_int_eq(
-        coord_set(kit.client, "/a", "x", 1, COORD_ANY_VERSION, NULL, &kit.error), COORD_OK);
+    ck_assert_int_eq(coord_set(kit.client, "/a", "x", 1, COORD_ANY_VERSION, NULL, &kit.error),
+                     COORD_OK);
 }
 END_TEST
 
@@ -331,8 +331,8 @@ START_TEST(a_silent_server_is_left_for_another)
     const struct coord_lock_options of_lease = {.lease = SCRIPTED_LEASE};
     struct coord_lock *lock;
     kit.cluster.cluster_ms = 1;
-    ck_assert_int_eq(
-        coord_lock_acquire(kit.client, &target, 1, &of_lease, &lock, &kit.error), COORD_OK);
+    ck_assert_int_eq(coord_lock_acquire(kit.client, &target, 1, &of_lease, &lock, &kit.error),
+                     COORD_OK);
     ck_assert_uint_eq(coord_lock_trusted_ms(lock), 0); /* of a lease nothing is known */
     ck_assert_int_eq(coord_lock_state(lock), COORD_LOCK_SAFE);
     coord_lock_free(lock);
@@ -425,8 +425,8 @@ END_TEST
 
 START_TEST(a_lock_is_lost_when_its_entry_is_not_listed)
 {
-    static const struct scripted_message messages[] = {
-        {.type = 0, .revision = 5}, {.type = 1, .revision = 9, .count = 2}};
+    static const struct scripted_message messages[] = {{.type = 0, .revision = 5},
+                                                       {.type = 1, .revision = 9, .count = 2}};
     kit.cluster.watch_messages = messages;
     kit.cluster.watch_message_count = 2;
     begin(NULL, 5000);
@@ -481,9 +481,9 @@ START_TEST(a_stale_guard_is_told)
     ck_assert_int_eq(coord_set_guarded(kit.client, "/a", "x", 1, COORD_ANY_VERSION, &guard, 1,
                                        NULL, &kit.error),
                      COORD_GUARD_STALE);
-    ck_assert_int_eq(coord_create_guarded(kit.client, "/a", "x", 1, NULL, &guard, 1, NULL, NULL,
-                                          &kit.error),
-                     COORD_GUARD_STALE);
+    ck_assert_int_eq(
+        coord_create_guarded(kit.client, "/a", "x", 1, NULL, &guard, 1, NULL, NULL, &kit.error),
+        COORD_GUARD_STALE);
     ck_assert_int_eq(coord_delete_guarded(kit.client, "/a", COORD_ANY_VERSION, false, &guard, 1,
                                           NULL, &kit.error),
                      COORD_GUARD_STALE);
