@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 
-from harness import Cluster, Failure, Node, Program, ctl_ok, expect, main, until
+from harness import Cluster, Failure, Node, Program, ctl, ctl_ok, expect, main, until
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 SOURCES = os.path.join(ROOT, "docs", "examples")
@@ -104,7 +104,7 @@ def test_critical_section(scratch):
     expect(counted == sorted(counted, key=lambda pair: pair[1]), "in growing epochs: %r" % counted)
 
     slow = start(scratch, program, node.endpoint, "60000")
-    until(lambda: b"q-" in ctl_ok(node, "ls", "/locks/count"), "it has the lock")
+    until(lambda: b"q-" in ctl(node, "ls", "/locks/count")[1], "it has the lock")
     slow.process.send_signal(signal.SIGSTOP)
     next_one = start(scratch, program, node.endpoint)
     expect(next_one.wait(60) == 0, "another one gets it: " + next_one.complained())
