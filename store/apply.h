@@ -63,6 +63,10 @@ void apply_recipe(struct store *s, const struct apply_context *context, const st
 void apply_discovery(struct store *s, const struct apply_context *context,
                      const struct command *c, struct reply *reply);
 
+/* apply_shard.c: shard maps. */
+void apply_shard(struct store *s, const struct apply_context *context, const struct command *c,
+                 struct reply *reply);
+
 /* reap.c */
 void apply_reap(struct store *s, const struct apply_context *context, const struct command *c,
                 struct reply *reply);

@@ -9,6 +9,7 @@
 #include "store/attached.h"
 #include "store/queues.h"
 #include "store/scan.h"
+#include "store/shards.h"
 #include "store/state.h"
 #include "store/validate.h"
 
@@ -114,6 +115,7 @@ static void end(struct store *s, struct lease *l, const struct lease_end *how,
                 struct reply *reply)
 {
     struct attached *attached;
+    struct shards_lost *lost = NULL;
     uint32_t count = attached_in_order(&s->tree, l, slice_make(NULL, 0), &s->arena, &attached);
     edit_begin(s, how->context, how->command);
     s->edit.reason = (uint8_t)how->reason;
@@ -122,6 +124,7 @@ static void end(struct store *s, struct lease *l, const struct lease_end *how,
     }
     for (uint32_t i = 0; i < count; i++) {
         queues_forget(s, attached[i].slot);
+        shards_forget(s, attached[i].slot, &lost);
         edit_delete(s, attached[i].slot);
         if (MUTANT_IS(MUTANT_LEASE_IN_PIECES)) {
             edit_commit(s);
@@ -129,6 +132,7 @@ static void end(struct store *s, struct lease *l, const struct lease_end *how,
             s->edit.reason = (uint8_t)how->reason;
         }
     }
+    shards_lose(s, lost);
     queues_settle(s);
     edit_commit(s);
     reply->has_lease = true;

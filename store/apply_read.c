@@ -2,6 +2,7 @@
 #include "store/apply.h"
 
 #include "base/mutant.h"
+#include "store/shards.h"
 #include "store/state.h"
 #include "store/validate.h"
 
@@ -150,6 +151,10 @@ static bool guard_holds(const struct store *s, const struct guard *g, uint32_t s
     }
     if (g->target == GUARD_GRANT && !grant_is_held(s, slot)) {
         return false;
+    }
+    uint64_t epoch;
+    if (g->target == GUARD_GRANT && shards_epoch(s, slot, &epoch)) {
+        return epoch == g->number;
     }
     struct node_stat stat;
     tree_stat(&s->tree, slot, &stat);

@@ -221,6 +221,30 @@ static void discovery_encode(struct buf *b, const struct command_discovery *d)
     pack_u64(b, d->revision);
 }
 
+static void shard_encode(struct buf *b, const struct command_shard *s)
+{
+    pack_u8(b, s->action);
+    pack_bytes(b, s->path);
+    pack_bytes(b, s->node);
+    pack_bytes(b, s->text);
+    pack_u64(b, s->lease);
+    pack_u64(b, s->base);
+    pack_u32(b, s->guard_count);
+    pack_u32(b, s->step_count);
+    for (uint32_t i = 0; i < s->guard_count; i++) {
+        guard_encode(b, &s->guards[i]);
+    }
+    for (uint32_t i = 0; i < s->step_count; i++) {
+        pack_u64(b, s->steps[i].number);
+        pack_u8(b, s->steps[i].kind);
+        pack_u8(b, s->steps[i].state);
+        pack_u64(b, s->steps[i].amount);
+        pack_bytes(b, s->steps[i].from);
+        pack_bytes(b, s->steps[i].to);
+        pack_bytes(b, s->steps[i].why);
+    }
+}
+
 static bool command_has_session(const struct command *c)
 {
     return (c->session | c->sequence | c->answered_to) != 0;
@@ -240,7 +264,8 @@ uint32_t command_level(uint8_t type)
     case COMMAND_QUOTA:
     case COMMAND_AUTH:
     case COMMAND_RECIPE:
-    case COMMAND_DISCOVERY: return FEATURE_LEVEL >= 2 ? 2 : UINT32_MAX;
+    case COMMAND_DISCOVERY:
+    case COMMAND_SHARD: return FEATURE_LEVEL >= 2 ? 2 : UINT32_MAX;
     default: return UINT32_MAX;
     }
 }
@@ -288,6 +313,7 @@ void command_encode(struct buf *b, const struct command *c)
     case COMMAND_QUOTA: quota_encode(b, &c->quota); break;
     case COMMAND_RECIPE: recipe_encode(b, &c->recipe); break;
     case COMMAND_DISCOVERY: discovery_encode(b, &c->discovery); break;
+    case COMMAND_SHARD: shard_encode(b, &c->shard); break;
     case COMMAND_GRANT:
     case COMMAND_RESUME:
     case COMMAND_REVOKE:
@@ -497,6 +523,36 @@ static void discovery_decode(struct unpack *u, struct command_discovery *d)
     }
 }
 
+static void shard_decode(struct unpack *u, struct command_shard *s, struct arena *arena)
+{
+    s->action = unpack_u8(u);
+    s->path = unpack_bytes(u);
+    s->node = unpack_bytes(u);
+    s->text = unpack_bytes(u);
+    s->lease = unpack_u64(u);
+    s->base = unpack_u64(u);
+    s->guard_count = unpack_u32(u);
+    s->step_count = unpack_u32(u);
+    uint64_t needed = (uint64_t)s->guard_count * COMMAND_GUARD_BYTES_MIN +
+                      (uint64_t)s->step_count * COMMAND_STEP_BYTES_MIN;
+    if (u->failed || needed > u->rest.size) {
+        u->failed = true;
+        return;
+    }
+    s->guards = guards_decode(u, s->guard_count, arena);
+    struct shard_step *steps = arena_alloc(arena, s->step_count * sizeof *steps);
+    for (uint32_t i = 0; i < s->step_count && !u->failed; i++) {
+        steps[i].number = unpack_u64(u);
+        steps[i].kind = unpack_u8(u);
+        steps[i].state = unpack_u8(u);
+        steps[i].amount = unpack_u64(u);
+        steps[i].from = unpack_bytes(u);
+        steps[i].to = unpack_bytes(u);
+        steps[i].why = unpack_bytes(u);
+    }
+    s->steps = steps;
+}
+
 static void head_decode(struct unpack *u, struct command *c)
 {
     c->origin_boot = unpack_u64(u);
@@ -546,6 +602,7 @@ enum status command_decode(struct unpack *commands, struct command *out, struct 
     case COMMAND_QUOTA: quota_decode(&u, &out->quota); break;
     case COMMAND_RECIPE: recipe_decode(&u, &out->recipe, arena); break;
     case COMMAND_DISCOVERY: discovery_decode(&u, &out->discovery); break;
+    case COMMAND_SHARD: shard_decode(&u, &out->shard, arena); break;
     case COMMAND_GRANT:
     case COMMAND_RESUME:
     case COMMAND_REVOKE:

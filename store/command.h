@@ -42,6 +42,7 @@ enum command_type {
     COMMAND_QUOTA = 10, /* what a subtree may hold (store/quota.h) */
     COMMAND_RECIPE = 11, /* locks and their like (recipes/) */
     COMMAND_DISCOVERY = 13, /* what an instance of a service says (recipes/instance.h) */
+    COMMAND_SHARD = 14, /* shard maps (recipes/shard_record.h) */
 };
 
 enum op_type {
@@ -251,6 +252,58 @@ struct command_discovery {
     uint64_t revision; /* create revision, if it must be that; 0 = whichever */
 };
 
+enum shard_action {
+    SHARD_CREATE = 1,    /* text: the spec; steps: the shards, or one with how many in `number` */
+    SHARD_CONFIGURE = 2, /* text: the spec, of the same strategy */
+    SHARD_DROP_MAP = 3,
+    SHARD_JOIN = 4,   /* node, lease, text: what it says of itself */
+    SHARD_LEAVE = 5,  /* node */
+    SHARD_STATS = 6,  /* node, text: what it says of its shards */
+    SHARD_PLAN = 7,   /* base, steps of a plan */
+    SHARD_REPORT = 8, /* node, steps: moves, and how far they are */
+    SHARD_ABORT = 9,  /* steps: moves */
+    SHARD_HOLD = 10,
+    SHARD_RESUME = 11,
+    SHARD_SPLIT = 12,      /* one step: the shard, and where */
+    SHARD_MERGE = 13,      /* one step: the shard, and in `base` the one behind it */
+    SHARD_SET_SHARD = 14,  /* one step: the shard; text: what it wants (replicas, tags, pin) */
+    SHARD_SET_KEY = 15,    /* of a directory; one step: the shard, `from` the key */
+    SHARD_REMOVE_KEY = 16, /* one step: `from` the key */
+    SHARD_ACTION_LAST = SHARD_REMOVE_KEY,
+};
+
+/* Encoded without its names. */
+#define COMMAND_STEP_BYTES_MIN ((size_t)30)
+#define SHARD_STEPS_MAX        ((uint32_t)100000)
+/* `kind` of a step of a plan beyond enum shard_move_kind: a shard that has no replicas gets those in
+ * `to`; the first of them leads. */
+#define SHARD_STEP_ASSIGN ((uint8_t)5)
+
+/* What an action does not name is empty, zero. */
+struct shard_step {
+    uint64_t number; /* of a shard; REPORT, ABORT, HOLD, RESUME: of a move */
+    uint8_t kind;    /* PLAN: enum shard_move_kind, or SHARD_STEP_ASSIGN */
+    uint8_t state;   /* REPORT: enum shard_move_state */
+    uint64_t amount; /* PLAN: bytes to be copied. REPORT: progress. CREATE: weight, or how many.
+                      * SPLIT of slots: the first of the new shard */
+    struct slice from; /* PLAN: a node. CREATE and SPLIT of a range: its low bound, in hexadecimal */
+    struct slice to;
+    struct slice why; /* PLAN: a word */
+};
+
+struct command_shard {
+    uint8_t action; /* enum shard_action */
+    struct slice path;
+    struct slice node;
+    struct slice text;
+    uint64_t lease;
+    uint64_t base; /* PLAN: the revision that it was made of */
+    const struct guard *guards; /* all must hold */
+    const struct shard_step *steps;
+    uint32_t guard_count;
+    uint32_t step_count;
+};
+
 struct command {
     uint8_t type; /* enum command_type */
     /* Who waits for the reply: the proposing node's boot id and its counter. */
@@ -278,6 +331,7 @@ struct command {
         struct command_quota quota;
         struct command_recipe recipe;
         struct command_discovery discovery;
+        struct command_shard shard;
     };
 };
 

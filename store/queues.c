@@ -7,6 +7,7 @@
 #include "recipes/lock.h"
 #include "recipes/waits.h"
 #include "store/apply.h"
+#include "store/shards.h"
 #include "store/state.h"
 
 static bool is_recipe(const struct store *s, uint32_t slot)
@@ -25,18 +26,21 @@ bool queues_protect(const struct store *s, uint32_t slot)
         return false;
     }
     const struct dir *dir = node_dir(tree_node(&s->tree, slot));
+    if (shards_own(s, slot)) {
+        return true;
+    }
     return is_entry(s, slot) || (is_recipe(s, slot) && dir != NULL && dir->children.count > 0);
 }
 
 bool queues_protect_value(const struct store *s, uint32_t slot)
 {
-    return is_recipe(s, slot) || is_entry(s, slot);
+    return is_recipe(s, slot) || is_entry(s, slot) || shards_own(s, slot);
 }
 
 bool queues_protect_below(const struct store *s, uint32_t slot, uint8_t kind)
 {
     bool is_own = s->edit.command->type == COMMAND_RECIPE && kind == NODE_EPHEMERAL;
-    return is_recipe(s, slot) && !is_own;
+    return (is_recipe(s, slot) && !is_own) || shards_own(s, slot);
 }
 
 /* ---- what recipes are lent ---------------------------------------------------------------- */

@@ -39,7 +39,7 @@ void stat_unpack(struct unpack *u, struct node_stat *s)
     s->child_count = unpack_u32(u);
     s->acl = unpack_u32(u);
     s->kind = unpack_u8(u);
-    if (s->kind > NODE_RECIPE) {
+    if (s->kind > NODE_MAP) {
         u->failed = true;
     }
 }

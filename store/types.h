@@ -25,6 +25,8 @@ enum node_kind {
     NODE_TTL = 3,       /* removed by a logged command when childless and unmodified for ttl_ms */
     NODE_RECIPE = 4,    /* of a lock and its like, with its queue as children (recipes/record.h);
                          * goes like a container. Made by a COMMAND_RECIPE only */
+    NODE_MAP = 5,       /* of a shard map, and below it (recipes/shard_record.h). Made and changed
+                         * by a COMMAND_SHARD only */
 };
 
 /* What there is to know about a node besides its value. All revisions are store revisions (a

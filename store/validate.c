@@ -455,6 +455,9 @@ enum outcome command_check_bytes(const struct command *c, struct errmsg *err)
                 guards_bytes(c->txn.guards, c->txn.guard_count);
     } else if (outcome == OUTCOME_OK && c->type == COMMAND_RECIPE) {
         bytes = guards_bytes(c->recipe.guards, c->recipe.guard_count);
+    } else if (outcome == OUTCOME_OK && c->type == COMMAND_SHARD) {
+        bytes = guards_bytes(c->shard.guards, c->shard.guard_count) + c->shard.text.size +
+                shard_steps_bytes(c->shard.steps, c->shard.step_count);
     }
     if (bytes > STORE_REQUEST_BYTES_MAX) {
         return too_large(err, "request", bytes, STORE_REQUEST_BYTES_MAX);
@@ -554,6 +557,12 @@ enum outcome command_check(const struct command *c, struct errmsg *err)
     }
     if (outcome == OUTCOME_OK && c->type == COMMAND_DISCOVERY) {
         return discovery_check(&c->discovery, err);
+    }
+    if (outcome == OUTCOME_OK && c->type == COMMAND_SHARD) {
+        outcome = shard_check(&c->shard, err);
+        return outcome == OUTCOME_OK
+                   ? guards_check(c->shard.guards, c->shard.guard_count, err)
+                   : outcome;
     }
     if (outcome == OUTCOME_OK && c->type == COMMAND_RECIPE) {
         outcome = recipe_check(&c->recipe, err);

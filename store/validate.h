@@ -26,6 +26,9 @@ enum outcome recipe_check(const struct command_recipe *r, struct errmsg *err);
 
 /* The fields of a DISCOVERY. */
 enum outcome discovery_check(const struct command_discovery *d, struct errmsg *err);
+/* The fields of a SHARD (store/validate_shard.c). */
+enum outcome shard_check(const struct command_shard *s, struct errmsg *err);
+size_t shard_steps_bytes(const struct shard_step *steps, uint32_t count); /* as encoded */
 
 /* The fields of a GRANT, RESUME, REVOKE or EXPIRE. */
 enum outcome lease_check(const struct command *c, struct errmsg *err);

@@ -292,6 +292,7 @@ static const char *kind_name(uint8_t kind)
     case NODE_CONTAINER: return "container";
     case NODE_TTL: return "ttl";
     case NODE_RECIPE: return "recipe";
+    case NODE_MAP: return "map";
     }
     return NULL;
 }

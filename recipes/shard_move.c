@@ -1,0 +1,232 @@
+#include "recipes/shard_move.h"
+
+static const struct slice nobody;
+
+static bool is_here(const struct shard_world *w, struct slice node)
+{
+    return node.size > 0 && w->is_here(w->context, node);
+}
+
+struct slice shard_candidate(const struct shard_world *w, const struct shard_record *r,
+                             struct slice but)
+{
+    struct slice best = nobody;
+    uint64_t best_score = 0;
+    struct slice rest = r->replicas;
+    struct slice node;
+    while (names_next(&rest, &node)) {
+        if (slice_equal(node, but) || !is_here(w, node)) {
+            continue;
+        }
+        uint64_t score = w->score(w->context, w->shard, node);
+        if (best.size == 0 || score > best_score) {
+            best = node;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+void shard_assign(const struct shard_world *w, struct shard_record *r, struct slice leader,
+                  struct slice replicas)
+{
+    r->leader = leader;
+    r->replicas = replicas;
+    r->epoch = w->revision;
+}
+
+static void enter(const struct shard_world *w, struct shard_move *m, uint64_t state)
+{
+    m->state = state;
+    m->since_ms = w->wall_ms;
+    if (state > MOVE_COPYING) {
+        m->progress = 0;
+    }
+}
+
+/* Somebody removes what it has, or there is nobody to. */
+static void clean_up(const struct shard_world *w, struct shard_move *m, struct slice who)
+{
+    if (is_here(w, who)) {
+        m->cleans = who;
+        enter(w, m, MOVE_CLEANING_UP);
+    } else {
+        enter(w, m, MOVE_DONE);
+    }
+}
+
+/* The replica goes; if it led, somebody else does, `instead` if it can be. */
+static void take_out(const struct shard_world *w, struct shard_record *r, struct slice node,
+                     struct slice instead)
+{
+    struct slice leader = r->leader;
+    if (slice_equal(leader, node)) {
+        bool can_be = is_here(w, instead) && names_have(r->replicas, instead) &&
+                      !slice_equal(instead, node);
+        leader = can_be ? instead : shard_candidate(w, r, node);
+    }
+    shard_assign(w, r, leader, names_without(r->replicas, node, w->arena));
+}
+
+/* ---- forward ------------------------------------------------------------------------------ */
+
+/* Whether there is still something to be done. */
+static bool is_possible(const struct shard_record *r, const struct shard_move *m)
+{
+    switch (m->kind) {
+    case SHARD_MOVE:
+        return names_have(r->replicas, m->from) && !names_have(r->replicas, m->to);
+    case SHARD_ADD:
+        return !names_have(r->replicas, m->to) && names_count(r->replicas) < SHARD_REPLICAS_MAX;
+    case SHARD_DROP: return names_have(r->replicas, m->from);
+    default: return names_have(r->replicas, m->to) && !slice_equal(r->leader, m->to);
+    }
+}
+
+bool shard_move_begin(const struct shard_world *w, struct shard_record *r, struct shard_move *m)
+{
+    if (!is_possible(r, m)) {
+        enter(w, m, MOVE_DONE);
+        return true;
+    }
+    if (m->kind != SHARD_DROP && !is_here(w, m->to)) {
+        return false;
+    }
+    m->begun_ms = w->cluster_ms;
+    m->rate = w->spec->bandwidth / w->spec->concurrent;
+    if (m->kind == SHARD_DROP) {
+        take_out(w, r, m->from, nobody);
+        clean_up(w, m, m->from);
+    } else {
+        enter(w, m, m->kind == SHARD_LEAD ? MOVE_CATCHING_UP : MOVE_PREPARING);
+    }
+    return true;
+}
+
+static void switch_over(const struct shard_world *w, struct shard_record *r,
+                        struct shard_move *m)
+{
+    bool leads = m->kind == SHARD_LEAD ||
+                 (m->kind == SHARD_MOVE && slice_equal(r->leader, m->from));
+    if (m->kind == SHARD_LEAD) {
+        m->from = r->leader;
+    }
+    struct slice replicas = m->kind == SHARD_LEAD ? r->replicas
+                                                  : names_with(r->replicas, m->to, w->arena);
+    m->led = leads;
+    shard_assign(w, r, leads ? m->to : r->leader, replicas);
+    enter(w, m, MOVE_SWITCHING);
+}
+
+static void verified(const struct shard_world *w, struct shard_record *r, struct shard_move *m)
+{
+    if (m->kind != SHARD_MOVE) {
+        enter(w, m, MOVE_DONE);
+        return;
+    }
+    if (names_have(r->replicas, m->from)) {
+        take_out(w, r, m->from, m->to);
+    }
+    clean_up(w, m, m->from);
+}
+
+static void advance(const struct shard_world *w, struct shard_record *r, struct shard_move *m)
+{
+    switch (m->state) {
+    case MOVE_PREPARING: enter(w, m, MOVE_COPYING); break;
+    case MOVE_COPYING: enter(w, m, MOVE_CATCHING_UP); break;
+    case MOVE_CATCHING_UP: switch_over(w, r, m); break;
+    case MOVE_SWITCHING: verified(w, r, m); break;
+    default: enter(w, m, MOVE_DONE); break;
+    }
+}
+
+bool shard_move_report(const struct shard_world *w, struct shard_record *r,
+                       struct shard_move *m, struct slice who, uint64_t state,
+                       uint64_t progress)
+{
+    struct slice whose = m->state == MOVE_CLEANING_UP ? m->cleans : m->to;
+    if (m->state == MOVE_QUEUED || m->held != 0 || !slice_equal(who, whose) ||
+        (state != m->state && state != m->state + 1)) {
+        return false;
+    }
+    if (state == MOVE_SWITCHING && m->state != state && shard_candidate(w, r, nobody).size == 0) {
+        return false; /* nobody is there who could have been copied from */
+    }
+    if (state != m->state) {
+        advance(w, r, m);
+    } else if (state == MOVE_COPYING && progress > m->progress) {
+        m->progress = progress;
+    }
+    return true;
+}
+
+/* ---- back --------------------------------------------------------------------------------- */
+
+/* What the switch did. The target has not said that it has everything, so it leads no more. */
+static void switch_back(const struct shard_world *w, struct shard_record *r,
+                        const struct shard_move *m)
+{
+    if (m->kind != SHARD_LEAD) {
+        take_out(w, r, m->to, m->from);
+    } else if (slice_equal(r->leader, m->to)) {
+        bool can_be = is_here(w, m->from) && names_have(r->replicas, m->from);
+        struct slice leader = can_be ? m->from : shard_candidate(w, r, nobody);
+        if (!slice_equal(leader, m->to)) {
+            shard_assign(w, r, leader, r->replicas);
+        }
+    }
+}
+
+bool shard_move_abort(const struct shard_world *w, struct shard_record *r, struct shard_move *m)
+{
+    if (m->state == MOVE_CLEANING_UP) {
+        return false;
+    }
+    bool has_begun = m->state != MOVE_QUEUED;
+    if (m->state == MOVE_SWITCHING) {
+        switch_back(w, r, m);
+    }
+    m->aborted = 1;
+    if (has_begun && m->kind != SHARD_LEAD) {
+        clean_up(w, m, m->to);
+    } else {
+        enter(w, m, MOVE_DONE);
+    }
+    return true;
+}
+
+void shard_move_lost(const struct shard_world *w, struct shard_record *r, struct shard_move *m,
+                     struct slice node)
+{
+    if (m->state == MOVE_CLEANING_UP) {
+        if (slice_equal(m->cleans, node)) {
+            enter(w, m, MOVE_DONE);
+        }
+        return;
+    }
+    if (m->state == MOVE_QUEUED || !slice_equal(m->to, node)) {
+        return;
+    }
+    if (m->state == MOVE_SWITCHING) {
+        switch_back(w, r, m);
+    }
+    if (m->kind == SHARD_LEAD) {
+        enter(w, m, MOVE_DONE);
+        return;
+    }
+    m->progress = 0;
+    m->begun_ms = 0;
+    m->rate = 0;
+    m->led = 0;
+    enter(w, m, MOVE_QUEUED);
+}
+
+bool shard_lost(const struct shard_world *w, struct shard_record *r, struct slice node)
+{
+    if (!slice_equal(r->leader, node)) {
+        return false;
+    }
+    shard_assign(w, r, shard_candidate(w, r, node), r->replicas);
+    return true;
+}

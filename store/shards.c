@@ -1,0 +1,437 @@
+#include "store/shards.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "store/apply.h"
+#include "store/state.h"
+
+static bool is_map(const struct store *s, uint32_t slot)
+{
+    return slot != TREE_NONE && node_kind_of(tree_node(&s->tree, slot)) == NODE_MAP;
+}
+
+static uint32_t parent_of(const struct store *s, uint32_t slot)
+{
+    return tree_node(&s->tree, slot)->parent;
+}
+
+bool shards_own(const struct store *s, uint32_t slot)
+{
+    return is_map(s, slot) || (slot != TREE_NONE && is_map(s, parent_of(s, slot)));
+}
+
+/* The map that the directory belongs to if it has that name, or TREE_NONE. */
+static uint32_t map_of_dir(const struct store *s, uint32_t dir, const char *name)
+{
+    if (!is_map(s, dir) || !slice_is(node_name(tree_node(&s->tree, dir)), name)) {
+        return TREE_NONE;
+    }
+    uint32_t root = parent_of(s, dir);
+    return is_map(s, root) && !is_map(s, parent_of(s, root)) ? root : TREE_NONE;
+}
+
+bool shards_epoch(const struct store *s, uint32_t slot, uint64_t *epoch)
+{
+    struct shard_record r;
+    const struct node *n = tree_node(&s->tree, slot);
+    if (!is_map(s, slot) || map_of_dir(s, n->parent, "shards") == TREE_NONE) {
+        return false;
+    }
+    *epoch = shard_record_decode(value_slice(n->value), &r) ? r.epoch : 0;
+    return true;
+}
+
+/* ---- nodes -------------------------------------------------------------------------------- */
+
+static struct slice path_of(struct store *s, uint32_t slot, struct slice name)
+{
+    size_t size = tree_path_bytes(&s->tree, slot);
+    uint8_t *path = arena_alloc(&s->arena, size + 1 + name.size);
+    tree_path_write(&s->tree, slot, path);
+    path[size] = '/';
+    memcpy(path + size + 1, name.data, name.size);
+    return slice_make(path, size + 1 + name.size);
+}
+
+uint32_t shard_map_find(const struct shard_map *map, uint32_t dir, struct slice name)
+{
+    return tree_find(&map->store->tree, SPACE_NODES, path_of(map->store, dir, name));
+}
+
+static uint32_t find_number(const struct shard_map *map, uint32_t dir, const char *prefix,
+                            uint64_t number)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "%s%010" PRIu64, prefix, number);
+    return shard_map_find(map, dir, slice_str(name));
+}
+
+uint32_t shard_map_shard(const struct shard_map *map, uint64_t number)
+{
+    return find_number(map, map->shards, "s-", number);
+}
+
+uint32_t shard_map_move(const struct shard_map *map, uint64_t number)
+{
+    return find_number(map, map->moves, "m-", number);
+}
+
+uint32_t shard_map_make(struct store *s, uint32_t parent, struct slice name, uint8_t kind,
+                        uint64_t lease, struct slice value)
+{
+    char numbered[32];
+    if (name.size > 0 && name.data[name.size - 1] == '-') {
+        const struct dir *dir = node_dir(tree_node(&s->tree, parent));
+        (void)snprintf(numbered, sizeof numbered, "%.*s%010" PRIu64, (int)name.size,
+                       (const char *)name.data, dir != NULL ? dir->sequence_next : 0);
+        name = slice_str(numbered);
+    }
+    struct slice path = path_of(s, parent, name);
+    struct tree_key key = {
+        .space = SPACE_NODES,
+        .kind = kind,
+        .parent = parent,
+        .path = path,
+        .hash = tree_hash(SPACE_NODES, path),
+        .lease = lease,
+        .acl = tree_node(&s->tree, parent)->acl,
+    };
+    return edit_create(s, &key, value_new(value));
+}
+
+uint64_t shard_map_number(const struct store *s, uint32_t slot)
+{
+    struct slice name = node_name(tree_node(&s->tree, slot));
+    uint64_t number = 0;
+    for (size_t i = 2; i < name.size; i++) {
+        number = number * 10 + (uint64_t)(name.data[i] - '0');
+    }
+    return number;
+}
+
+uint32_t *shard_map_children(struct store *s, uint32_t dir, uint32_t *count)
+{
+    const struct dir *d = node_dir(tree_node(&s->tree, dir));
+    uint32_t children = d != NULL ? d->children.count : 0;
+    uint32_t *slots = arena_alloc(&s->arena, children * sizeof *slots);
+    struct children_position p = {0, 0};
+    for (*count = 0; *count < children; ++*count) {
+        slots[*count] = children_next(&d->children, &p);
+    }
+    return slots;
+}
+
+/* A copy, since the node is changed with what was read at hand. */
+static struct slice text_of(struct store *s, uint32_t slot)
+{
+    return arena_copy(&s->arena, value_slice(tree_node(&s->tree, slot)->value));
+}
+
+bool shard_read(struct store *s, uint32_t slot, struct shard_record *r)
+{
+    return shard_record_decode(text_of(s, slot), r);
+}
+
+bool shard_move_read(struct store *s, uint32_t slot, struct shard_move *m)
+{
+    return shard_move_decode(text_of(s, slot), m);
+}
+
+static void write_text(struct store *s, uint32_t slot, struct buf *text)
+{
+    struct slice now = buf_slice(text);
+    if (!slice_equal(now, value_slice(tree_node(&s->tree, slot)->value))) {
+        edit_set(s, slot, value_new(now));
+    }
+    buf_close(text);
+}
+
+void shard_write(struct store *s, uint32_t slot, const struct shard_record *r)
+{
+    struct buf text = {0};
+    shard_record_encode(&text, r);
+    write_text(s, slot, &text);
+}
+
+void shard_move_write(struct store *s, uint32_t slot, const struct shard_move *m)
+{
+    struct buf text = {0};
+    if (m->state == MOVE_DONE) {
+        edit_delete(s, slot);
+        return;
+    }
+    shard_move_encode(&text, m);
+    write_text(s, slot, &text);
+}
+
+/* ---- maps --------------------------------------------------------------------------------- */
+
+static uint32_t dir_of(const struct shard_map *map, const char *name)
+{
+    return shard_map_find(map, map->root, slice_str(name));
+}
+
+bool shard_map_open(struct store *s, uint32_t root, struct shard_map *map)
+{
+    *map = (struct shard_map){.store = s, .root = root};
+    if (!is_map(s, root) || is_map(s, parent_of(s, root)) ||
+        !shard_spec_decode(text_of(s, root), &map->spec)) {
+        return false;
+    }
+    map->nodes = dir_of(map, "nodes");
+    map->stats = dir_of(map, "stats");
+    map->shards = dir_of(map, "shards");
+    map->moves = dir_of(map, "moves");
+    map->keys = dir_of(map, "keys");
+    return map->nodes != TREE_NONE && map->stats != TREE_NONE && map->shards != TREE_NONE &&
+           map->moves != TREE_NONE;
+}
+
+static bool world_is_here(void *context, struct slice node)
+{
+    const struct shard_map *map = context;
+    return shard_map_find(map, map->nodes, node) != TREE_NONE;
+}
+
+static uint64_t qps_in_all(struct slice text)
+{
+    struct shard_stats stats;
+    uint64_t sum = 0;
+    bool failed;
+    while (shard_stats_next(&text, &stats, &failed)) {
+        sum += stats.qps;
+    }
+    return sum;
+}
+
+static uint64_t world_score(void *context, uint64_t shard, struct slice node)
+{
+    const struct shard_map *map = context;
+    struct store *s = map->store;
+    if (map->spec.promote == SHARD_PROMOTE_PRIORITY) {
+        struct shard_member m;
+        uint32_t slot = shard_map_find(map, map->nodes, node);
+        bool is_there = slot != TREE_NONE && shard_member_decode(text_of(s, slot), &m);
+        return is_there ? m.priority : 0;
+    }
+    uint32_t slot = shard_map_find(map, map->stats, node);
+    struct slice text = slot != TREE_NONE ? text_of(s, slot) : slice_make(NULL, 0);
+    if (map->spec.promote == SHARD_PROMOTE_IDLE) {
+        return UINT64_MAX - qps_in_all(text);
+    }
+    struct shard_stats stats;
+    (void)shard_stats_find(text, shard, &stats);
+    return stats.position;
+}
+
+struct shard_world shard_map_world(struct shard_map *map, uint64_t shard)
+{
+    struct store *s = map->store;
+    return (struct shard_world){
+        .context = map,
+        .arena = &s->arena,
+        .spec = &map->spec,
+        .shard = shard,
+        .revision = s->edit.revision,
+        .cluster_ms = s->cluster_ms,
+        .wall_ms = s->edit.context->wall_ms,
+        .is_here = world_is_here,
+        .score = world_score,
+    };
+}
+
+/* ---- the queue of moves ------------------------------------------------------------------- */
+
+static bool text_begins(const struct store *s, uint32_t slot, const char *with)
+{
+    struct slice text = value_slice(tree_node(&s->tree, slot)->value);
+    size_t size = strlen(with);
+    return text.size >= size && memcmp(text.data, with, size) == 0;
+}
+
+static bool is_queued(const struct store *s, uint32_t slot)
+{
+    return text_begins(s, slot, "state=queued\n");
+}
+
+bool shard_map_is_moving(struct shard_map *map, uint64_t shard)
+{
+    struct store *s = map->store;
+    uint32_t count;
+    const uint32_t *slots = shard_map_children(s, map->moves, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct shard_move m;
+        if (!is_queued(s, slots[i]) && shard_move_read(s, slots[i], &m) && m.shard == shard) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether moves may begin at this time of the day. */
+static bool is_open(const struct shard_map *map)
+{
+    const struct shard_spec *spec = &map->spec;
+    uint64_t minute = map->store->edit.context->wall_ms / 60000 % 1440;
+    if (spec->hours_begin == spec->hours_end) {
+        return true;
+    }
+    return spec->hours_begin < spec->hours_end
+               ? minute >= spec->hours_begin && minute < spec->hours_end
+               : minute >= spec->hours_begin || minute < spec->hours_end;
+}
+
+/* Numbers of the shards whose moves are under way. */
+static uint32_t busy_shards(struct shard_map *map, const uint32_t *slots, uint32_t count,
+                            uint64_t *busy)
+{
+    uint32_t busy_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct shard_move m;
+        if (!is_queued(map->store, slots[i]) && shard_move_read(map->store, slots[i], &m)) {
+            busy[busy_count++] = m.shard;
+        }
+    }
+    return busy_count;
+}
+
+static bool is_busy(const uint64_t *busy, uint32_t count, uint64_t shard)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (busy[i] == shard) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* True: it is under way now. */
+static bool begin(struct shard_map *map, uint32_t slot, struct shard_move *m)
+{
+    struct store *s = map->store;
+    struct shard_record r;
+    struct shard_world w = shard_map_world(map, m->shard);
+    uint32_t shard = shard_map_shard(map, m->shard);
+    if (shard == TREE_NONE || !shard_read(s, shard, &r)) {
+        edit_delete(s, slot); /* the shard was merged into another one */
+        return false;
+    }
+    if (!shard_move_begin(&w, &r, m)) {
+        return false;
+    }
+    shard_write(s, shard, &r);
+    shard_move_write(s, slot, m);
+    return m->state != MOVE_DONE;
+}
+
+void shard_map_settle(struct shard_map *map)
+{
+    struct store *s = map->store;
+    uint32_t count;
+    const uint32_t *slots = shard_map_children(s, map->moves, &count);
+    uint64_t *busy = arena_alloc(&s->arena, count * sizeof *busy);
+    uint32_t busy_count = busy_shards(map, slots, count, busy);
+    for (uint32_t i = 0; i < count && busy_count < map->spec.concurrent && is_open(map); i++) {
+        struct shard_move m;
+        if (is_queued(s, slots[i]) && shard_move_read(s, slots[i], &m) && m.held == 0 &&
+            !is_busy(busy, busy_count, m.shard) && begin(map, slots[i], &m)) {
+            busy[busy_count++] = m.shard;
+        }
+    }
+}
+
+/* ---- nodes that go and come --------------------------------------------------------------- */
+
+static void lose_moves(struct shard_map *map, struct slice node)
+{
+    struct store *s = map->store;
+    uint32_t count;
+    const uint32_t *slots = shard_map_children(s, map->moves, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct shard_move m;
+        struct shard_record r;
+        if (is_queued(s, slots[i]) || !shard_move_read(s, slots[i], &m)) {
+            continue;
+        }
+        uint32_t shard = shard_map_shard(map, m.shard);
+        if (shard != TREE_NONE && shard_read(s, shard, &r)) {
+            struct shard_world w = shard_map_world(map, m.shard);
+            shard_move_lost(&w, &r, &m, node);
+            shard_write(s, shard, &r);
+            shard_move_write(s, slots[i], &m);
+        }
+    }
+}
+
+void shard_map_lose(struct shard_map *map, struct slice node)
+{
+    struct store *s = map->store;
+    uint32_t count;
+    lose_moves(map, node);
+    const uint32_t *slots = shard_map_children(s, map->shards, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct shard_record r;
+        struct slice text = value_slice(tree_node(&s->tree, slots[i])->value);
+        if (shard_record_decode(text, &r) && slice_equal(r.leader, node) &&
+            shard_read(s, slots[i], &r)) {
+            struct shard_world w = shard_map_world(map, shard_map_number(s, slots[i]));
+            if (shard_lost(&w, &r, node)) {
+                shard_write(s, slots[i], &r);
+            }
+        }
+    }
+    shard_map_settle(map);
+}
+
+/* Shards that nobody led, since all who have them were away, are led again. */
+void shard_map_welcome(struct shard_map *map, struct slice node)
+{
+    struct store *s = map->store;
+    uint32_t count;
+    const uint32_t *slots = shard_map_children(s, map->shards, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct shard_record r;
+        struct slice text = value_slice(tree_node(&s->tree, slots[i])->value);
+        if (shard_record_decode(text, &r) && r.leader.size == 0 &&
+            names_have(r.replicas, node) && shard_read(s, slots[i], &r)) {
+            struct shard_world w = shard_map_world(map, shard_map_number(s, slots[i]));
+            shard_assign(&w, &r, node, r.replicas);
+            shard_write(s, slots[i], &r);
+        }
+    }
+    shard_map_settle(map);
+}
+
+/* ---- leases that end ---------------------------------------------------------------------- */
+
+struct shards_lost {
+    uint32_t root;
+    struct slice node;
+    struct shards_lost *next;
+};
+
+void shards_forget(struct store *s, uint32_t slot, struct shards_lost **lost)
+{
+    uint32_t root = map_of_dir(s, parent_of(s, slot), "nodes");
+    if (root != TREE_NONE) {
+        struct shards_lost *l = arena_alloc(&s->arena, sizeof *l);
+        *l = (struct shards_lost){
+            .root = root,
+            .node = arena_copy(&s->arena, node_name(tree_node(&s->tree, slot))),
+            .next = *lost,
+        };
+        *lost = l;
+    }
+}
+
+void shards_lose(struct store *s, const struct shards_lost *lost)
+{
+    for (; lost != NULL; lost = lost->next) {
+        struct shard_map map;
+        if (shard_map_open(s, lost->root, &map)) {
+            shard_map_lose(&map, lost->node);
+        }
+    }
+}
