@@ -13,7 +13,7 @@
  * and '-' only; lists of names are joined by commas. Bounds of ranges are in hexadecimal, so that
  * keys can be any bytes.
  *
- * To add a field: a member, a line in the table of shard_record.c, a line in docs/shards.md. Pure. */
+ * To add a field: a member, a line in the table of shard_record.c, one in docs/formats.md. Pure. */
 #ifndef RECIPES_SHARD_RECORD_H
 #define RECIPES_SHARD_RECORD_H
 

@@ -275,8 +275,8 @@ enum shard_action {
 /* Encoded without its names. */
 #define COMMAND_STEP_BYTES_MIN ((size_t)30)
 #define SHARD_STEPS_MAX        ((uint32_t)100000)
-/* `kind` of a step of a plan beyond enum shard_move_kind: a shard that has no replicas gets those in
- * `to`; the first of them leads. */
+/* `kind` of a step of a plan beyond enum shard_move_kind: a shard that has no replicas gets those
+ * in `to`; the first of them leads. */
 #define SHARD_STEP_ASSIGN ((uint8_t)5)
 
 /* What an action does not name is empty, zero. */
@@ -286,7 +286,7 @@ struct shard_step {
     uint8_t state;   /* REPORT: enum shard_move_state */
     uint64_t amount; /* PLAN: bytes to be copied. REPORT: progress. CREATE: weight, or how many.
                       * SPLIT of slots: the first of the new shard */
-    struct slice from; /* PLAN: a node. CREATE and SPLIT of a range: its low bound, in hexadecimal */
+    struct slice from; /* PLAN: a node. CREATE and SPLIT of a range: a low bound, hexadecimal */
     struct slice to;
     struct slice why; /* PLAN: a word */
 };
