@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cmd/coordctl/ctl.h"
+#include "cmd/coordctl/text/similar.h"
 
 #define DATA_HELP                                                              \
     "DATA is the argument itself, - for standard input, @FILE for a file's\n"  \
@@ -314,6 +315,19 @@ const struct command commands[] = {
      "SCHEME and ID: user:NAME, world:anyone, ip:ADDRESS[/BITS], digest:NAME:HASH, x509:SUBJECT,\n"
      "auth: (whatever we have proved to be). --version is that of the list.\n"
      "  coordctl acl set /app/config read:world:anyone all:user:web\n"},
+    {"context list", ctl_context_list, 0, 0, BEHIND_NOTHING, "", "context list",
+     "list the contexts, the current one marked", "  coordctl context list -o yaml\n"},
+    {"context use", ctl_context_use, 1, 1, BEHIND_NOTHING, "", "context use CONTEXT",
+     "take its options from now on", "  coordctl context use prod\n"},
+    {"context set", ctl_context_set, 1, 1, BEHIND_NOTHING, "", "context set CONTEXT [OPTIONS]",
+     "keep options under a name",
+     "Those that all commands take, but --context and --note. An empty value removes one. The\n"
+     "first context becomes the current one. They are kept in $COORD_CONTEXTS, or in\n"
+     "coord/contexts.json below $XDG_CONFIG_HOME (~/.config), for their owner only.\n"
+     "  coordctl context set prod --endpoints 10.0.0.1:7400,10.0.0.2:7400 --cacert ca.pem\n"
+     "  coordctl context set prod --cacert ''\n"},
+    {"context remove", ctl_context_remove, 1, 1, BEHIND_NOTHING, "", "context remove CONTEXT",
+     "forget it", "  coordctl context remove prod\n"},
     {"export", ctl_export, 1, 2, BEHIND_NOTHING, "acl force", "export PATH [FILE] [--acl]",
      "write a subtree as JSON lines",
      "Without FILE, or with -, to standard output. As it is at one revision, without nodes that\n"
@@ -458,7 +472,7 @@ bool command_word_is(const struct command *c, size_t index, const char *what)
     return false;
 }
 
-static bool has_noun(const struct command *c, const char *noun)
+bool command_has_noun(const struct command *c, const char *noun)
 {
     size_t size = strlen(noun);
     return strncmp(c->name, noun, size) == 0 && c->name[size] == ' ';
@@ -467,11 +481,28 @@ static bool has_noun(const struct command *c, const char *noun)
 bool command_is_noun(const char *word)
 {
     for (size_t i = 0; i < command_count; i++) {
-        if (has_noun(&commands[i], word)) {
+        if (command_has_noun(&commands[i], word)) {
             return true;
         }
     }
     return false;
+}
+
+const char *command_similar(const char *noun, const char *word, char *text)
+{
+    struct similar similar;
+    similar_begin(&similar, word);
+    for (size_t i = 0; i < command_count; i++) {
+        char first[SIMILAR_BYTES_MAX];
+        const char *name = commands[i].name;
+        snprintf(first, sizeof first, "%.*s", (int)strcspn(name, " "), name);
+        if (noun == NULL) {
+            similar_offer(&similar, first);
+        } else if (command_has_noun(&commands[i], noun)) {
+            similar_offer(&similar, name + strlen(noun) + 1);
+        }
+    }
+    return similar_text(&similar, text);
 }
 
 static void print_usage(const struct command *c)
@@ -483,7 +514,7 @@ void command_help_noun(const char *noun)
 {
     printf("usage: coordctl %s VERB ...\n\nVerbs:\n", noun);
     for (size_t i = 0; i < command_count; i++) {
-        if (has_noun(&commands[i], noun)) {
+        if (command_has_noun(&commands[i], noun)) {
             print_usage(&commands[i]);
         }
     }
@@ -500,8 +531,8 @@ void command_help_all(void)
          "Options, before or behind the command:");
     options_help(NULL);
     puts("\n" DATA_HELP
-         "\nExit codes: 0 ok, 1 general, 2 usage, 3 not found, 4 version conflict, "
-         "5 exists or held,\n6 timeout, 7 no quorum or unreachable, 8 not allowed, 9 quota, "
+         "\nExit codes: 0 ok, 1 general, 2 usage, 3 not found, 4 version conflict or guard,\n"
+         "5 exists or held, 6 timeout, 7 no quorum or unreachable, 8 denied, 9 quota or limit,\n"
          "10 deadlock, 130 interrupted.");
 }
 

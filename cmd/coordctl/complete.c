@@ -1,12 +1,14 @@
 /* What the shells' completion asks (packaging/completion.*): all that can be completed follows from
  * the tables of commands and options, and paths from the tree itself, so that the scripts for bash,
  * zsh and fish need not know any of it. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/coordctl/complete.h"
-#include "cmd/coordctl/options.h"
+#include "cmd/coordctl/context.h"
 #include "cmd/coordctl/text/path.h"
 #include "coord/v1/tree.pb-c.h"
 
@@ -180,12 +182,33 @@ static void offer_paths(struct completion *c, const char *begin)
     coord_close(c->ctl.client);
 }
 
+struct context_offer {
+    struct completion *completion;
+    const char *begin;
+};
+
+static void take_context_name(void *context, const char *name)
+{
+    const struct context_offer *o = context;
+    offer(o->completion, o->begin, name, "");
+}
+
+static void offer_contexts(struct completion *c, const char *begin)
+{
+    struct context_offer o = {.completion = c, .begin = begin};
+    context_names(take_context_name, &o);
+}
+
 /* `prefix` stands before the value in the same word: "--output=". */
 static void offer_values(struct completion *c, const struct option *o, const char *prefix,
                          const char *begin)
 {
     if (strcmp(o->value, "PATH") == 0 && prefix[0] == '\0') {
         offer_paths(c, begin);
+        return;
+    }
+    if (strcmp(o->value, "CONTEXT") == 0 && prefix[0] == '\0') {
+        offer_contexts(c, begin);
         return;
     }
     if (o->choices == NULL) {
@@ -228,6 +251,8 @@ static void offer_last(struct completion *c, const char *last)
         return;
     } else if (command_word_is(command, c->words, "PATH")) {
         offer_paths(c, last);
+    } else if (command_word_is(command, c->words, "CONTEXT")) {
+        offer_contexts(c, last);
     } else if (command_word_is(command, c->words, "FILE")) {
         c->found(c->context, "file", NULL);
     }
@@ -253,13 +278,13 @@ static void print_found(void *context, const char *word, const char *what)
 int complete(int count, char **words)
 {
     struct ctl ctl = {.version = COORD_ANY_VERSION};
-    for (size_t i = 0; i < option_count; i++) {
-        const char *value =
-            options[i].environment != NULL ? getenv(options[i].environment) : NULL;
-        if (value != NULL && value[0] != '\0' && options[i].is_common) {
-            (void)options[i].take(&ctl, value);
-        }
+    int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (quiet >= 0) { /* complaints would stand in the middle of what is typed */
+        (void)dup2(quiet, STDERR_FILENO);
+        (void)close(quiet);
     }
+    options_take_defaults(&ctl);
     complete_words(&ctl, NULL, count, words, print_found, NULL);
+    context_close(&ctl);
     return ferror(stdout) != 0 ? EXIT_GENERAL : EXIT_DONE;
 }

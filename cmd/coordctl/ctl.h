@@ -28,12 +28,21 @@ enum ctl_exit {
     EXIT_SIGNAL = 128, /* plus the signal's number */
 };
 
-enum ctl_output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL, OUTPUT_RAW };
+enum ctl_output {
+    OUTPUT_TABLE,
+    OUTPUT_WIDE,
+    OUTPUT_JSON,
+    OUTPUT_JSONL,
+    OUTPUT_YAML,
+    OUTPUT_RAW,
+    OUTPUT_NAME,
+};
 
 /* What an import does with nodes that are there already. */
 enum ctl_conflict { CONFLICT_FAIL, CONFLICT_KEEP, CONFLICT_REPLACE };
 
 #define CTL_WORDS_MAX 16
+#define OPTIONS_MAX   128
 
 struct command;
 
@@ -53,6 +62,9 @@ struct ctl {
     struct coord_client *client;
     struct coord_options options;
     struct coord_tls tls; /* options.tls, if anything of it is given */
+    const char *context;    /* --context, COORD_CONTEXT; NULL: the current one */
+    json_t *contexts;       /* the file of contexts, whose texts are pointed to; may be NULL */
+    const char *given[OPTIONS_MAX]; /* options of the command line, as they were written there */
     const char *user;       /* --user, COORD_USER; NULL: not given */
     const char *token_file; /* --token-file, COORD_TOKEN_FILE */
     struct credentials credentials; /* what options.user, .password or .token point to */
@@ -176,6 +188,9 @@ extern const size_t command_count;
 /* NULL if there is none. `verb` NULL: of one word. */
 const struct command *command_find(const char *name, const char *verb);
 bool command_is_noun(const char *word);
+bool command_has_noun(const struct command *c, const char *noun);
+/* ", did you mean WORD?" among commands, or the verbs of a noun (NULL: there is none), or "". */
+const char *command_similar(const char *noun, const char *word, char *text);
 /* Whether the usage calls a word of it, counted from 0, like this: "PATH". */
 bool command_word_is(const struct command *c, size_t index, const char *what);
 /* Prints the help of everything, or of a noun. */
@@ -190,6 +205,8 @@ bool ctl_speaks_tls(const struct ctl *ctl);
 int options_parse(struct ctl *ctl, int argc, char **argv);
 /* The same without COORD_*: over what `ctl` has already. */
 int options_parse_line(struct ctl *ctl, int argc, char **argv);
+/* What holds without a line: the environment and the context, for completion. */
+void options_take_defaults(struct ctl *ctl);
 /* Prints the help of the options named in `names` (NULL = the ones all commands take). */
 void options_help(const char *names);
 
@@ -219,7 +236,11 @@ int ctl_check(const struct ctl *ctl, enum coord_code code, const struct coord_er
 /* A signal that asks to end: its number goes into the exit code. */
 int ctl_signal_exit(int number);
 
+/* Whether the output is made from JSON: also as YAML, or names alone. */
 bool ctl_is_json(const struct ctl *ctl);
+bool ctl_is_table(const struct ctl *ctl); /* for people: table or wide */
+/* Prints and frees one of many objects that follow each other, each as a whole. */
+void ctl_print_one(const struct ctl *ctl, json_t *value);
 /* Prints and frees. With jsonl on one line, and the elements of an array on one each. */
 void ctl_print_json(const struct ctl *ctl, json_t *value);
 /* Bytes as a JSON string if they are UTF-8, else {"base64": "..."}. */
@@ -321,6 +342,10 @@ int ctl_policy_set(struct ctl *ctl);
 int ctl_policy_unset(struct ctl *ctl);
 int ctl_policy_retention(struct ctl *ctl);
 int ctl_shell(struct ctl *ctl);
+int ctl_context_list(struct ctl *ctl);
+int ctl_context_use(struct ctl *ctl);
+int ctl_context_set(struct ctl *ctl);
+int ctl_context_remove(struct ctl *ctl);
 int ctl_export(struct ctl *ctl);
 int ctl_import(struct ctl *ctl);
 int ctl_lock(struct ctl *ctl);

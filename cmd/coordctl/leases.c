@@ -57,7 +57,7 @@ int leases_list(struct ctl *ctl, bool sessions)
         return ctl_failed(ctl, &error);
     }
     json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
-    if (array == NULL && ctl->output == OUTPUT_TABLE) {
+    if (array == NULL && ctl_is_table(ctl)) {
         printf("%-16s  %-8s %6s  %-20s  %s\n", "ID", "TTL", "NODES", "SINCE", "OWNER");
     }
     for (size_t i = 0; i < list.count; i++) {

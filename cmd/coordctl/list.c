@@ -88,6 +88,7 @@ static void print_entry(struct ctl *ctl, const Coord__V1__ListEntry *entry, void
 int ctl_ls(struct ctl *ctl)
 {
     json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
+    ctl->long_format = ctl->long_format || ctl->output == OUTPUT_WIDE;
     int exit_code = each_entry(ctl, ctl->recursive, ctl->long_format, print_entry, array);
     if (array != NULL && exit_code == EXIT_DONE) {
         ctl_print_json(ctl, array);

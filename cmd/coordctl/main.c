@@ -4,13 +4,16 @@
 #include <string.h>
 
 #include "base/version.h"
+#include "cmd/coordctl/context.h"
 #include "cmd/coordctl/credentials.h"
+#include "cmd/coordctl/text/similar.h"
 
 /* "help", "help COMMAND", "help NOUN", "help NOUN VERB" */
 static int help(const struct ctl *ctl)
 {
     const char *word = ctl->word_count > 0 ? ctl->words[0] : NULL;
     const char *verb = ctl->word_count > 1 ? ctl->words[1] : NULL;
+    char text[SIMILAR_BYTES_MAX + 32];
     const struct command *c = word != NULL ? command_find(word, verb) : NULL;
     if (c != NULL) {
         command_help(c);
@@ -19,8 +22,10 @@ static int help(const struct ctl *ctl)
     } else if (command_is_noun(word) && verb == NULL) {
         command_help_noun(word);
     } else {
-        return ctl_usage("unknown command \"%s%s%s\", see coordctl help", word,
-                         verb != NULL ? " " : "", verb != NULL ? verb : "");
+        return ctl_usage("unknown command \"%s%s%s\"%s; see coordctl help", word,
+                         verb != NULL ? " " : "", verb != NULL ? verb : "",
+                         command_similar(verb != NULL ? word : NULL, verb != NULL ? verb : word,
+                                         text));
     }
     return EXIT_DONE;
 }
@@ -37,6 +42,9 @@ static int run(struct ctl *ctl)
     }
     if (ctl->wants_help) {
         return help(ctl);
+    }
+    if (command_has_noun(ctl->command, "context")) {
+        return ctl->command->run(ctl); /* asks no cluster */
     }
     struct coord_error error;
     int exit_code = ctl->has_credentials ? EXIT_DONE : credentials_take(ctl);
@@ -70,5 +78,7 @@ int main(int argc, char **argv)
     }
     (void)signal(SIGPIPE, SIG_DFL); /* "coordctl ls / | head" ends quietly */
     int exit_code = options_parse(&ctl, argc, argv);
-    return exit_code == EXIT_DONE ? ctl_run(&ctl) : exit_code;
+    exit_code = exit_code == EXIT_DONE ? ctl_run(&ctl) : exit_code;
+    context_close(&ctl);
+    return exit_code;
 }

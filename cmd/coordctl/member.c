@@ -42,7 +42,7 @@ int ctl_member_list(struct ctl *ctl)
     }
     const Coord__V1__MembersReply *reply = (const Coord__V1__MembersReply *)m;
     json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
-    if (array == NULL && ctl->output == OUTPUT_TABLE) {
+    if (array == NULL && ctl_is_table(ctl)) {
         printf("%-16s %-16s %-8s %-9s %-22s %s\n", "NAME", "ID", "STATE", "ROLE", "CLIENTS",
                "PEERS");
     }

@@ -131,7 +131,7 @@ int ctl_get(struct ctl *ctl)
         if (reply->data.len > 0) {
             fwrite(reply->data.data, 1, reply->data.len, stdout);
         }
-        if (ctl->output == OUTPUT_TABLE && isatty(STDOUT_FILENO)) {
+        if (ctl_is_table(ctl) && isatty(STDOUT_FILENO)) {
             putchar('\n'); /* for people only: what a program reads is the value's bytes */
         }
     }

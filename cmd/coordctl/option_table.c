@@ -78,13 +78,22 @@ static bool take_consistency(struct ctl *ctl, const char *value)
 static bool take_output(struct ctl *ctl, const char *value)
 {
     static const char *const names[] = {[OUTPUT_TABLE] = "table",
+                                        [OUTPUT_WIDE] = "wide",
                                         [OUTPUT_JSON] = "json",
                                         [OUTPUT_JSONL] = "jsonl",
-                                        [OUTPUT_RAW] = "raw"};
+                                        [OUTPUT_YAML] = "yaml",
+                                        [OUTPUT_RAW] = "raw",
+                                        [OUTPUT_NAME] = "name"};
     int number = 0;
     bool ok = find_name(value, names, sizeof names / sizeof names[0], &number);
     ctl->output = (enum ctl_output)number;
     return ok;
+}
+
+static bool take_context(struct ctl *ctl, const char *value)
+{
+    ctl->context = value;
+    return true; /* "" is none */
 }
 
 static bool take_user(struct ctl *ctl, const char *value)
@@ -453,10 +462,16 @@ const struct option options[] = {
      .letter = 'o',
      .value = "FORMAT",
      .environment = "COORD_OUTPUT",
-     .help = "table (default), json, jsonl, raw",
-     .expected = "table, json, jsonl or raw",
-     .choices = "table json jsonl raw",
+     .help = "table (default), wide, json, jsonl, yaml, raw, name",
+     .expected = "table, wide, json, jsonl, yaml, raw or name",
+     .choices = "table wide json jsonl yaml raw name",
      .take = take_output,
+     .is_common = true},
+    {.name = "context",
+     .value = "CONTEXT",
+     .help = "options kept under this name, see coordctl context",
+     .expected = "a name",
+     .take = take_context,
      .is_common = true},
     {.name = "user",
      .value = "NAME[:PASSWORD]",
@@ -494,6 +509,7 @@ const struct option options[] = {
      FLAG(long_format)},
     {.name = "version",
      .value = "N",
+     .environment = "COORD_EXPECT_VERSION",
      .help = "only if the node has this version; -1 for any",
      .expected = "a version: a number from 0, or -1 for any",
      .take = take_version},
@@ -684,6 +700,7 @@ const struct option options[] = {
      .take = take_warm_up},
     {.name = "path",
      .value = "PATH",
+     .environment = "COORD_BENCH_PATH",
      .help = "parent of the nodes that are made, default a new one below /",
      .expected = "a path below /",
      .take = take_path},

@@ -9,7 +9,8 @@
 #include <string.h>
 
 #include "client/endpoint.h"
-#include "cmd/coordctl/options.h"
+#include "cmd/coordctl/context.h"
+#include "cmd/coordctl/text/similar.h"
 
 /* ---- help ------------------------------------------------------------------------------- */
 
@@ -41,48 +42,112 @@ void options_help(const char *names)
         }
         snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->value != NULL ? " " : "",
                  o->value != NULL ? o->value : "");
-        printf("  %-26s %s%s%s%s\n", left, o->help, o->environment != NULL ? " (" : "",
-               o->environment != NULL ? o->environment : "", o->environment != NULL ? ")" : "");
+        char name[OPTION_ENVIRONMENT_BYTES];
+        bool has_name = option_environment(o, name)[0] != '\0';
+        printf("  %-26s %s%s%s%s\n", left, o->help, has_name ? " (" : "", name,
+               has_name ? ")" : "");
     }
     if (names == NULL) {
         printf("  %-26s %s\n", "--version", "of coordctl itself, if nothing else is given");
     }
 }
 
-/* ---- the environment -------------------------------------------------------------------- */
-
-static int take_environment(struct ctl *ctl)
-{
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option *o = &options[i];
-        const char *value = o->environment != NULL ? getenv(o->environment) : NULL;
-        if (value == NULL || value[0] == '\0') {
-            continue;
-        }
-        if (o->take == NULL) {
-            bool *flag = (bool *)((char *)ctl + o->flag);
-            *flag = strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
-            if (!*flag && strcmp(value, "false") != 0 && strcmp(value, "0") != 0) {
-                return ctl_usage("%s: \"%s\" is neither true nor false", o->environment, value);
-            }
-        } else if (!o->take(ctl, value)) {
-            return ctl_usage("%s: \"%s\" is not %s", o->environment, value, o->expected);
-        }
-    }
-    return EXIT_DONE;
-}
-
-/* ---- the command line ------------------------------------------------------------------- */
+/* ---- the command line, then the environment, then the context ---------------------------- */
 
 struct parser {
     struct ctl *ctl;
     int argc;
     char **argv;
     int at;
-    bool given[OPTIONS_MAX];
-    bool seen_help;   /* the word "help" in place of a command */
-    const char *noun; /* the first word of a command of two */
+    bool is_settled[OPTIONS_MAX]; /* given already, by what counts more */
+    bool seen_help;               /* the word "help" in place of a command */
+    const char *noun;             /* the first word of a command of two */
+    bool given_context;           /* --context stands on this line */
 };
+
+const char *option_environment(const struct option *o, char text[OPTION_ENVIRONMENT_BYTES])
+{
+    text[0] = '\0';
+    if (o->environment != NULL) {
+        snprintf(text, OPTION_ENVIRONMENT_BYTES, "%s", o->environment);
+    } else if (strcmp(o->name, "help") != 0) {
+        snprintf(text, OPTION_ENVIRONMENT_BYTES, "COORD_%s", o->name);
+        for (char *at = text; *at != '\0'; at++) {
+            *at = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
+        }
+    }
+    return text;
+}
+
+/* A text that stands for an option, as variables and contexts have it. `origin` is its name. */
+static int take_text(struct ctl *ctl, const struct option *o, const char *value,
+                     const char *origin)
+{
+    if (o->take == NULL) {
+        bool *flag = (bool *)((char *)ctl + o->flag);
+        *flag = strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
+        if (!*flag && strcmp(value, "false") != 0 && strcmp(value, "0") != 0) {
+            return ctl_usage("%s: \"%s\" is neither true nor false", origin, value);
+        }
+    } else if (!o->take(ctl, value)) {
+        return ctl_usage("%s: \"%s\" is not %s", origin, value, o->expected);
+    }
+    return EXIT_DONE;
+}
+
+/* Who asks is one matter, in two ways: --user does not go with a token from elsewhere. */
+static void settle(bool *is_settled, const struct option *o)
+{
+    static const char *const who[] = {"user", "token-file"};
+    is_settled[o - options] = true;
+    if (strcmp(o->name, who[0]) == 0 || strcmp(o->name, who[1]) == 0) {
+        for (size_t i = 0; i < 2; i++) {
+            is_settled[option_find_long(who[i], strlen(who[i])) - options] = true;
+        }
+    }
+}
+
+/* Of options of the command, and with `is_common` of those that all commands take. */
+static int take_environment(struct parser *p, bool is_common)
+{
+    bool above[OPTIONS_MAX];
+    memcpy(above, p->is_settled, sizeof above);
+    for (size_t i = 0; i < option_count; i++) {
+        char name[OPTION_ENVIRONMENT_BYTES];
+        const struct option *o = &options[i];
+        const struct command *c = p->ctl->command;
+        bool counts = o->is_common ? is_common : c != NULL && option_is_of(o, c);
+        const char *value =
+            counts && !above[i] && option_environment(o, name)[0] != '\0' ? getenv(name) : NULL;
+        if (value == NULL || value[0] == '\0') {
+            continue;
+        }
+        int exit_code = take_text(p->ctl, o, value, name);
+        if (exit_code != EXIT_DONE) {
+            return exit_code;
+        }
+        settle(p->is_settled, o);
+    }
+    return EXIT_DONE;
+}
+
+static int take_from_context(struct ctl *ctl, const struct option *o, const char *value,
+                             const void *is_settled)
+{
+    char origin[OPTION_ENVIRONMENT_BYTES];
+    snprintf(origin, sizeof origin, "context: %s", o->name);
+    return ((const bool *)is_settled)[o - options] ? EXIT_DONE
+                                                   : take_text(ctl, o, value, origin);
+}
+
+void options_take_defaults(struct ctl *ctl)
+{
+    struct parser p = {.ctl = ctl};
+    (void)take_environment(&p, true);
+    (void)context_apply(ctl, take_from_context, p.is_settled);
+}
+
+/* ---- the command line ------------------------------------------------------------------- */
 
 const struct option *option_find_long(const char *name, size_t size)
 {
@@ -117,13 +182,26 @@ static int unknown_option(const struct parser *p, const char *word)
                          "coordctl %s PATH -- %s",
                          word, c->name, word);
     }
-    return ctl_usage("unknown option %s, see coordctl help", word);
+    char text[SIMILAR_BYTES_MAX + 32];
+    struct similar similar;
+    similar_begin(&similar, word);
+    for (size_t i = 0; i < option_count && word[1] == '-'; i++) {
+        char name[SIMILAR_BYTES_MAX];
+        snprintf(name, sizeof name, "--%s", options[i].name);
+        if (c != NULL ? option_is_of(&options[i], c) : options[i].is_common) {
+            similar_offer(&similar, name);
+        }
+    }
+    return ctl_usage("unknown option %s%s; see coordctl help%s%s", word,
+                     similar_text(&similar, text), c != NULL ? " " : "",
+                     c != NULL ? c->name : "");
 }
 
 /* `value` is what was attached to it; otherwise the next argument, if it takes one. */
 static int take(struct parser *p, const struct option *o, const char *value)
 {
-    p->given[o - options] = true;
+    settle(p->is_settled, o);
+    p->ctl->given[o - options] = value != NULL ? value : "true";
     if (o->take == NULL) {
         *(bool *)((char *)p->ctl + o->flag) = true;
         return value == NULL ? EXIT_DONE : ctl_usage("--%s takes no value", o->name);
@@ -132,6 +210,11 @@ static int take(struct parser *p, const struct option *o, const char *value)
         return ctl_usage("--%s needs a value: --%s %s", o->name, o->name, o->value);
     }
     value = value != NULL ? value : p->argv[p->at++];
+    p->ctl->given[o - options] = value;
+    const struct command *c = p->ctl->command;
+    if (value[0] == '\0' && c != NULL && strcmp(c->name, "context set") == 0) {
+        return EXIT_DONE; /* it is to be removed */
+    }
     return o->take(p->ctl, value)
                ? EXIT_DONE
                : ctl_usage("--%s \"%s\" is not %s", o->name, value, o->expected);
@@ -174,19 +257,21 @@ static int take_letters(struct parser *p, const char *word)
 static int take_command(struct parser *p, const char *word)
 {
     struct ctl *ctl = p->ctl;
+    char text[SIMILAR_BYTES_MAX + 32];
     if (p->noun != NULL) {
         ctl->command = command_find(p->noun, word);
         return ctl->command != NULL
                    ? EXIT_DONE
-                   : ctl_usage("unknown command \"%s %s\", see coordctl help %s", p->noun, word,
-                               p->noun);
+                   : ctl_usage("unknown command \"%s %s\"%s; see coordctl help %s", p->noun,
+                               word, command_similar(p->noun, word, text), p->noun);
     }
     ctl->command = command_find(word, NULL);
     p->noun = ctl->command == NULL && command_is_noun(word) ? word : NULL;
     p->seen_help = ctl->command == NULL && strcmp(word, "help") == 0;
     return ctl->command != NULL || p->noun != NULL || p->seen_help
                ? EXIT_DONE
-               : ctl_usage("unknown command \"%s\", see coordctl help", word);
+               : ctl_usage("unknown command \"%s\"%s; see coordctl help", word,
+                           command_similar(NULL, word, text));
 }
 
 /* A command of one word that is a noun as well: "lock list", while "lock /locks/list" is a lock. */
@@ -240,7 +325,7 @@ static int check(const struct parser *p)
         return ctl_usage("a command is missing, see coordctl help");
     }
     for (size_t i = 0; i < option_count; i++) {
-        if (p->given[i] && !option_is_of(&options[i], c)) {
+        if (ctl->given[i] != NULL && !option_is_of(&options[i], c)) {
             return ctl_usage("%s does not take --%s; usage: coordctl %s", c->name,
                              options[i].name, c->usage);
         }
@@ -261,40 +346,72 @@ bool ctl_speaks_tls(const struct ctl *ctl)
     return ctl->options.tls != NULL || endpoints_scheme(&endpoints) == ENDPOINT_TLS;
 }
 
-int options_parse(struct ctl *ctl, int argc, char **argv)
+static int parse_line(struct parser *p)
 {
-    int exit_code = take_environment(ctl);
-    return exit_code == EXIT_DONE ? options_parse_line(ctl, argc, argv) : exit_code;
-}
-
-int options_parse_line(struct ctl *ctl, int argc, char **argv)
-{
-    struct parser p = {.ctl = ctl, .argc = argc, .argv = argv, .at = 1};
+    struct ctl *ctl = p->ctl;
     bool only_words = false;
     int exit_code = EXIT_DONE;
-    while (exit_code == EXIT_DONE && p.at < argc) {
-        const char *word = argv[p.at++];
+    memset(ctl->given, 0, sizeof ctl->given);
+    while (exit_code == EXIT_DONE && p->at < p->argc) {
+        const char *word = p->argv[p->at++];
         if (only_words || word[0] != '-' || word[1] == '\0' || is_number(word)) {
-            exit_code = take_word(&p, word);
+            exit_code = take_word(p, word);
         } else if (strcmp(word, "--") == 0 && ctl->command != NULL &&
                    ctl->command->tail == BEHIND_PROGRAM) {
-            ctl->program = &argv[p.at];
-            p.at = argc;
+            ctl->program = &p->argv[p->at];
+            p->at = p->argc;
         } else if (strcmp(word, "--") == 0) {
             only_words = true;
         } else if (word[1] == '-') {
-            exit_code = take_long_option(&p, word);
+            exit_code = take_long_option(p, word);
         } else {
-            exit_code = take_letters(&p, word);
+            exit_code = take_letters(p, word);
         }
+    }
+    ctl->wants_help = ctl->wants_help || p->seen_help;
+    if (ctl->wants_help && p->noun != NULL && ctl->command == NULL) { /* session --help */
+        ctl->words[ctl->word_count++] = p->noun;
+    }
+    return exit_code;
+}
+
+/* What the line does not say. Contexts themselves can be worked on whatever they say. */
+static int take_rest(struct parser *p, bool is_first)
+{
+    struct ctl *ctl = p->ctl;
+    bool wants_context = ctl->command != NULL && !command_has_noun(ctl->command, "context");
+    int exit_code = take_environment(p, is_first);
+    if (exit_code == EXIT_DONE && wants_context && (is_first || p->given_context)) {
+        exit_code = context_apply(ctl, take_from_context, p->is_settled);
+    }
+    return exit_code;
+}
+
+static int parse(struct ctl *ctl, int argc, char **argv, bool is_first)
+{
+    struct parser p = {.ctl = ctl, .argc = argc, .argv = argv, .at = 1};
+    const char *context = ctl->context;
+    int exit_code = parse_line(&p);
+    p.given_context = ctl->context != context;
+    if (exit_code == EXIT_DONE) {
+        exit_code = check(&p);
+    }
+    if (exit_code == EXIT_DONE && !ctl->wants_help && !ctl->wants_version) {
+        exit_code = take_rest(&p, is_first);
     }
     const struct coord_tls *tls = &ctl->tls;
     bool has_tls = tls->ca_file != NULL || tls->certificate_file != NULL ||
                    tls->server_name != NULL || tls->skip_verify;
     ctl->options.tls = has_tls ? tls : NULL;
-    ctl->wants_help = ctl->wants_help || p.seen_help;
-    if (ctl->wants_help && p.noun != NULL && ctl->command == NULL) { /* session --help */
-        ctl->words[ctl->word_count++] = p.noun;
-    }
-    return exit_code == EXIT_DONE ? check(&p) : exit_code;
+    return exit_code;
+}
+
+int options_parse(struct ctl *ctl, int argc, char **argv)
+{
+    return parse(ctl, argc, argv, true);
+}
+
+int options_parse_line(struct ctl *ctl, int argc, char **argv)
+{
+    return parse(ctl, argc, argv, false);
 }

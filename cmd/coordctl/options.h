@@ -1,5 +1,7 @@
 /* The table of options (option_table.c), for the parser and the help (options.c).
  *
+ * Each has a variable of the environment, COORD_ and its name in capitals, that stands for it.
+ *
  * To add one: a field in struct ctl, a row in the table, its name in the row of each command
  * that takes it (command.c), and in docs/coordctl.md. */
 #ifndef CMD_COORDCTL_OPTIONS_H
@@ -11,7 +13,7 @@ struct option {
     const char *name;
     char letter;             /* 0: none */
     const char *value;       /* what it is called; NULL: takes none */
-    const char *environment; /* may be NULL */
+    const char *environment; /* of a name that does not follow from its own; else NULL */
     const char *help;
     const char *expected; /* completes "--timeout \"x\" is not ..." */
     const char *choices;  /* for the shell: what the value may be; "file" of all files; or NULL */
@@ -20,9 +22,12 @@ struct option {
     bool is_common; /* all commands take it */
 };
 
-#define OPTIONS_MAX 128
 extern const struct option options[];
 extern const size_t option_count;
+
+#define OPTION_ENVIRONMENT_BYTES 64
+/* The variable that stands for it, COORD_ and its name unless it has another; "" if none does. */
+const char *option_environment(const struct option *o, char text[OPTION_ENVIRONMENT_BYTES]);
 
 /* NULL if there is none. */
 const struct option *option_find_long(const char *name, size_t size);

@@ -9,6 +9,7 @@
 
 #include "base/base64.h"
 #include "cmd/coordctl/ctl.h"
+#include "cmd/coordctl/text/yaml.h"
 
 #define PATH_SHOWN_BYTES 200
 #define DATA_BYTES_MAX   ((size_t)4 << 20) /* beyond any request: refused while reading */
@@ -51,6 +52,30 @@ static const char *without_path(const char *message, const char *path)
     return is_about ? message + size + 2 : message;
 }
 
+/* What to do about it, where that is not plain; else "". */
+static const char *next_step(const struct ctl *ctl, const char *code, const char *outcome)
+{
+    static const struct {
+        const char *outcome;
+        const char *option; /* the command's that helps */
+        const char *step;
+    } steps[] = {{"NOT_EMPTY", "recursive", "; --recursive takes them along"},
+                 {"NO_PARENT", "parents", "; --parents creates it"}};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        if (strcmp(steps[i].outcome, outcome) == 0 && ctl->command != NULL &&
+            strstr(ctl->command->options, steps[i].option) != NULL) {
+            return steps[i].step;
+        }
+    }
+    if (strcmp(code, coord_code_text(COORD_UNAVAILABLE)) == 0) {
+        return "; --endpoints, COORD_ENDPOINTS or a context says where members are";
+    }
+    if (strcmp(code, coord_code_text(COORD_DENIED)) == 0) {
+        return "; coordctl auth whoami says who asks";
+    }
+    return "";
+}
+
 static void say(const struct ctl *ctl, const char *message, const char *code,
                 const char *outcome)
 {
@@ -58,7 +83,7 @@ static void say(const struct ctl *ctl, const char *message, const char *code,
     const char *path = ctl->word_count > 0 ? ctl->words[0] : "";
     path = ctl->subject != NULL ? ctl->subject : path;
     message = without_path(message, path);
-    if (ctl_is_json(ctl)) {
+    if (ctl->output == OUTPUT_JSON || ctl->output == OUTPUT_JSONL) {
         json_t *o = json_pack("{s:s, s:o, s:o, s:s, s:s}", "command", command, "path",
                               ctl_json_bytes(path, strlen(path)), "error",
                               ctl_json_bytes(message, strlen(message)), "code", code, "outcome",
@@ -68,8 +93,9 @@ static void say(const struct ctl *ctl, const char *message, const char *code,
         json_decref(o);
         return;
     }
-    fprintf(stderr, "coordctl: %s%s%.*s%s: %s\n", command, path[0] != '\0' ? " " : "",
-            PATH_SHOWN_BYTES, path, strlen(path) > PATH_SHOWN_BYTES ? "..." : "", message);
+    fprintf(stderr, "coordctl: %s%s%.*s%s: %s%s\n", command, path[0] != '\0' ? " " : "",
+            PATH_SHOWN_BYTES, path, strlen(path) > PATH_SHOWN_BYTES ? "..." : "", message,
+            next_step(ctl, code, outcome));
 }
 
 int ctl_failed(const struct ctl *ctl, const struct coord_error *error)
@@ -159,13 +185,42 @@ int ctl_read_data(const struct ctl *ctl, const char *word, struct buf *out)
 
 bool ctl_is_json(const struct ctl *ctl)
 {
-    return ctl->output == OUTPUT_JSON || ctl->output == OUTPUT_JSONL;
+    return ctl->output == OUTPUT_JSON || ctl->output == OUTPUT_JSONL ||
+           ctl->output == OUTPUT_YAML || ctl->output == OUTPUT_NAME;
+}
+
+bool ctl_is_table(const struct ctl *ctl)
+{
+    return ctl->output == OUTPUT_TABLE || ctl->output == OUTPUT_WIDE;
 }
 
 static void print_line(const json_t *value)
 {
     json_dumpf(value, stdout, JSON_ENCODE_ANY);
     putchar('\n');
+}
+
+/* What one would call it in another command. */
+static void print_name(const json_t *value)
+{
+    static const char *const keys[] = {"path", "name", "user", "role", "session", "id", "check"};
+    const char *name = json_string_value(value);
+    for (size_t i = 0; name == NULL && i < sizeof keys / sizeof keys[0]; i++) {
+        name = json_string_value(json_object_get(value, keys[i]));
+    }
+    if (name != NULL) {
+        puts(name);
+    } else {
+        print_line(value);
+    }
+}
+
+static void print_yaml(const json_t *value)
+{
+    struct buf text = {0};
+    yaml_append(&text, value);
+    fwrite(text.data, 1, text.size, stdout);
+    buf_close(&text);
 }
 
 void ctl_print_json(const struct ctl *ctl, json_t *value)
@@ -175,11 +230,26 @@ void ctl_print_json(const struct ctl *ctl, json_t *value)
     if (ctl->output == OUTPUT_JSON) {
         json_dumpf(value, stdout, JSON_INDENT(2));
         putchar('\n');
+    } else if (ctl->output == OUTPUT_YAML) {
+        print_yaml(value);
     } else if (json_is_array(value)) {
         json_array_foreach(value, i, element)
         {
-            print_line(element);
+            (ctl->output == OUTPUT_NAME ? print_name : print_line)(element);
         }
+    } else {
+        (ctl->output == OUTPUT_NAME ? print_name : print_line)(value);
+    }
+    json_decref(value);
+}
+
+void ctl_print_one(const struct ctl *ctl, json_t *value)
+{
+    if (ctl->output == OUTPUT_YAML) {
+        puts("---");
+        print_yaml(value);
+    } else if (ctl->output == OUTPUT_NAME) {
+        print_name(value);
     } else {
         print_line(value);
     }

@@ -59,7 +59,34 @@ static void print_backup(const Coord__V1__BackupStatus *b)
            b->problem[0] != '\0' ? ", BACKUP FAILED: " : "", b->problem);
 }
 
-static void print_table(const Coord__V1__StatusReply *s, const char *endpoint)
+/* How many log entries a member is behind what the leader has, as far as that is known. */
+static void print_lag(const Coord__V1__StatusReply *s, const Coord__V1__Member *m)
+{
+    bool is_self = strcmp(m->name, s->name) == 0;
+    uint64_t index = is_self ? s->last_index : m->match_index;
+    if (index == 0) {
+        printf("%-8s ", "-");
+    } else {
+        printf("%-8" PRIu64 " ", s->last_index > index ? s->last_index - index : 0);
+    }
+}
+
+static void print_wide(const Coord__V1__StatusReply *s)
+{
+    printf("%-16s %-16s %-8s %-10s %-4s %-8s %-24s %s\n", "NAME", "ID", "STATE", "ROLE", "UP",
+           "LAG", "CLIENTS", "PEERS");
+    for (size_t i = 0; i < s->n_members; i++) {
+        const Coord__V1__Member *m = s->members[i];
+        printf("%-16s %016" PRIx64 " %-8s %-10s %-4s ", m->name, m->id, m->state, m->role,
+               m->is_up || strcmp(m->name, s->name) == 0 ? "yes" : "no");
+        print_lag(s, m);
+        printf("%-24s %s\n", m->client_address[0] != '\0' ? m->client_address : "-",
+               m->peer_address[0] != '\0' ? m->peer_address : "-");
+    }
+}
+
+static void print_table(const struct ctl *ctl, const Coord__V1__StatusReply *s,
+                        const char *endpoint)
 {
     char state[16];
     char log[16];
@@ -79,6 +106,10 @@ static void print_table(const Coord__V1__StatusReply *s, const char *endpoint)
     printf("%s, version %s\n", s->disk_is_short ? ", DISK FULL" : "", s->version);
     print_backup(s->backup);
     printf("\n");
+    if (ctl->output == OUTPUT_WIDE) {
+        print_wide(s);
+        return;
+    }
     printf("%-16s %-10s %-24s %-24s %s\n", "NAME", "ROLE", "CLIENTS", "PEERS", "MATCH");
     for (size_t i = 0; i < s->n_members; i++) {
         const Coord__V1__Member *m = s->members[i];
@@ -107,7 +138,7 @@ int ctl_status(struct ctl *ctl)
     if (ctl_is_json(ctl)) {
         ctl_print_json(ctl, status_json(reply, client_endpoint(ctl->client)));
     } else {
-        print_table(reply, client_endpoint(ctl->client));
+        print_table(ctl, reply, client_endpoint(ctl->client));
     }
     client_reply_free(m);
     return EXIT_DONE;

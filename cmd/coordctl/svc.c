@@ -215,9 +215,7 @@ static void print_event(const struct ctl *ctl, const struct coord_service_event 
                                     (json_int_t)e->revision)
                         : json_pack("{s:s, s:o}", "type", is_put ? "put" : "removed",
                                     "instance", svc_instance_json(e->instance));
-        json_dumpf(o, stdout, 0);
-        putchar('\n');
-        json_decref(o);
+        ctl_print_one(ctl, o);
     } else if (e->type == COORD_SERVICE_SYNCED) {
         printf("synced %" PRIu64 "\n", e->revision);
     } else {

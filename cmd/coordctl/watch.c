@@ -125,9 +125,12 @@ static void print_event(const struct ctl *ctl, const struct coord_event *e)
     bool is_mark = e->type == COORD_EVENT_LISTING || e->type == COORD_EVENT_LISTED;
     if (ctl_is_json(ctl)) {
         json_t *o = event_json(ctl, e);
-        json_dumpf(o, stdout, 0);
-        putchar('\n');
-        json_decref(o);
+        bool has_name = !is_mark || ctl->output != OUTPUT_NAME;
+        if (has_name) {
+            ctl_print_one(ctl, o);
+        } else {
+            json_decref(o);
+        }
     } else if (!is_mark && ctl->output == OUTPUT_RAW) {
         print_raw(e);
     } else if (!is_mark && ctl->diff) {
@@ -263,7 +266,7 @@ int ctl_watch(struct ctl *ctl)
     if (ctl->exec != NULL) {
         ctl->program = shell;
     }
-    if (ctl->output == OUTPUT_TABLE && isatty(STDOUT_FILENO) == 1 && !ctl->prev) {
+    if (ctl_is_table(ctl) && isatty(STDOUT_FILENO) == 1 && !ctl->prev) {
         ctl->diff = true; /* people see at once what is different */
     }
     int exit_code = take_options(ctl, &o);

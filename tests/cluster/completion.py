@@ -63,7 +63,7 @@ def test_bash_asks_coordctl(scratch):
     expect(in_bash(node, "coordctl hist") == ["history"], "a command")
     expect(in_bash(node, "coordctl get /app/c") == ["/app/cache", "/app/config"], "paths")
     expect(in_bash(node, "coordctl get --output=r") == ["raw"], "what bash replaces begins behind =")
-    expect(in_bash(node, "coordctl ls -o ") == ["table", "json", "jsonl", "raw"], "an empty word")
+    expect(in_bash(node, "coordctl ls -o ") == ["table", "wide", "json", "jsonl", "yaml", "raw", "name"], "an empty word")
     expect(SCRIPT.rsplit("/", 1)[0] + "/completion.bash" in
            in_bash(node, "coordctl txn -f " + SCRIPT[:-4]), "files")
 

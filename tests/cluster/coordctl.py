@@ -72,7 +72,7 @@ def test_nodes(scratch):
         (["tree", "/none"], 3, r"/none\n", complaint("tree /none: node does not exist")),
         (["stat", "/a"], 0, r"kind +persistent\nversion +4\ndata_bytes +4\n.*"),
         (["rm", "/none"], 3, b"", complaint("rm /none: node does not exist")),
-        (["rm", "/x"], 1, b"", complaint("rm /x: node has children")),
+        (["rm", "/x"], 1, b"", complaint("rm /x: node has children; --recursive takes them along")),
         (["rm", "/a", "--version", "9"], 4, b"", complaint("rm /a: version does not match")),
         (["rm", "/a", "--version", "4"], 0, b""),
         (["rm", "-rn", "/x"], 0, b"7 nodes would be deleted\n"),
@@ -280,13 +280,13 @@ def test_usage(scratch):
     node = one(scratch)
     check(node, [
         ([], 2, b"", complaint("a command is missing, see coordctl help")),
-        (["frob"], 2, b"", complaint('unknown command "frob", see coordctl help')),
+        (["frob"], 2, b"", complaint('unknown command "frob"; see coordctl help')),
         (["get"], 2, b"", complaint("usage: coordctl get PATH .*")),
         (["get", "/a", "/b"], 2, b"", complaint('"/b" is one word too many; usage: coordctl get PATH .*')),
         (["status", "1", "2", "3", "4"], 2, b"", complaint('"1" is one word too many; usage: coordctl status')),
         (["session"], 2, b"", complaint("session needs a verb, see coordctl help session")),
-        (["lease", "frob", "1"], 2, b"", complaint('unknown command "lease frob", see coordctl help lease')),
-        (["grant"], 2, b"", complaint('unknown command "grant", see coordctl help')),
+        (["lease", "frob", "1"], 2, b"", complaint('unknown command "lease frob"; see coordctl help lease')),
+        (["grant"], 2, b"", complaint('unknown command "grant"; see coordctl help')),
         (["set", "/a", "b", "c"], 2, b"", complaint('"c" is one word too many; usage: coordctl set .*')),
         (["get", "/a", "--recursive"], 2, b"", complaint("get does not take --recursive; usage: coordctl get PATH .*")),
         (["policy", "list", "--age", "1h"], 2, b"",
@@ -298,11 +298,11 @@ def test_usage(scratch):
         (["policy", "set", "/a", "0"], 2, b"", complaint('policy set: "0" is not a number of versions from 1')),
         (["policy", "retention", "--bytes", "5T"], 2, b"", complaint('--bytes "5T" is not a size such as .*')),
         (["rm", "/a", "-n"], 2, b"", complaint("rm: --dry-run counts what --recursive would delete; give both")),
-        (["get", "/a", "-x"], 2, b"", complaint("unknown option -x, see coordctl help")),
-        (["get", "/a", "--time", "3"], 2, b"", complaint("unknown option --time, see coordctl help")),
+        (["get", "/a", "-x"], 2, b"", complaint("unknown option -x; see coordctl help get")),
+        (["get", "/a", "--time", "3"], 2, b"", complaint("unknown option --time; see coordctl help get")),
         (["get", "/a", "--timeout"], 2, b"", complaint("--timeout needs a value: --timeout TIME")),
         (["rm", "/a", "--recursive=yes"], 2, b"", complaint("--recursive takes no value")),
-        (["get", "/a", "-o", "yaml"], 2, b"", complaint('--output "yaml" is not table, json, jsonl or raw')),
+        (["get", "/a", "-o", "xml"], 2, b"", complaint('--output "xml" is not table, wide, json, jsonl, yaml, raw or name')),
         (["get", "/a", "--consistency", "strong"], 2, b"", complaint('--consistency "strong" is not linearizable, .*')),
         (["get", "/a", "--consistency", "bounded="], 2, b"", complaint('--consistency "bounded=" is not .*')),
         *[(["get", "/a", "--timeout", time], 2, b"", complaint('--timeout "%s" is not a time such .*' % time))
@@ -327,7 +327,7 @@ def test_help_and_version(scratch):
                "%r: %s" % (arguments, text))
     listed = ctl_ok(nobody, "help").decode().split("Commands:\n")[1].split("\n\n")[0].splitlines()
     commands = [re.match(r"  ([a-z]+( [a-z-]+)?)", line).group(1) for line in listed if " --help " not in line]
-    nouns = "session|lease|policy|quota|snapshot|member|upgrade|auth|user|role|acl|bench|svc|config"
+    nouns = "context|session|lease|policy|quota|snapshot|member|upgrade|auth|user|role|acl|bench|svc|config"
     verbs = r"(%s) [a-z-]+|lock (get|list|explain|ask-release|remove)|[a-z]+" % nouns  # "lock NAME" has no verb
     commands = [re.match(verbs, command).group(0) for command in commands]
     expect(len(commands) == len(set(commands)) > 26, "commands: %r" % commands)
@@ -343,8 +343,8 @@ def test_help_and_version(scratch):
         expect(text == ctl_ok(nobody, noun, "--help").decode(), "%s --help is the same" % noun)
         for command in commands:
             expect((noun == command.split()[0]) == ("\n  " + command in text), "help %s: %s" % (noun, text))
-    check(nobody, [(["help", "frob"], 2, b"", complaint('unknown command "frob", see coordctl help')),
-                   (["help", "lease", "frob"], 2, b"", complaint('unknown command "lease frob", see coordctl help'))])
+    check(nobody, [(["help", "frob"], 2, b"", complaint('unknown command "frob"; see coordctl help')),
+                   (["help", "lease", "frob"], 2, b"", complaint('unknown command "lease frob"; see coordctl help'))])
 
 
 def with_environment(arguments, **environment):
@@ -484,7 +484,7 @@ def test_examples_of_the_manual(scratch):
     os.mkdir(programs)
     os.symlink(os.path.abspath(COORDCTL), os.path.join(programs, "coordctl"))
     environment = {**clean_environment(), "COORD_ENDPOINTS": node.endpoint,
-                   "PATH": programs + ":" + os.environ["PATH"]}
+                   "COORD_CONTEXTS": os.path.join(scratch, "contexts.json"), "PATH": programs + ":" + os.environ["PATH"]}
     count, last_code = 0, 0
     for command, expected in examples("coordctl.md"):
         if command == "echo $?":

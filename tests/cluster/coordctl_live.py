@@ -74,7 +74,7 @@ def test_sessions(scratch):
         (["session", "open", "--ttl", "25h"], 2, b"", complaint('--ttl "25h" is not a time such .*')),
         (["create", "/x", "--session", "1:2"], 2, b"", complaint('--session "1:2" is not a session .*')),
         (["session"], 2, b"", complaint("session needs a verb, see coordctl help session")),
-        (["session", "frob"], 2, b"", complaint('unknown command "session frob", see coordctl help session')),
+        (["session", "frob"], 2, b"", complaint('unknown command "session frob"; see coordctl help session')),
     ])
     listed = json.loads(ctl_ok(node, "session", "list", "-o", "json"))
     expect([s["kind"] for s in listed] == ["session"] and listed[0]["ttl_ms"] == 10000, "list: %r" % listed)
@@ -91,7 +91,7 @@ def test_the_session_of_the_environment(scratch):
     expect(json.loads(ctl_ok(node, "stat", "/e", "-o", "json"))["lease"] == number, "it owns the node")
     code, out, error = with_environment(["session", "close"], COORD_ENDPOINTS=node.endpoint, COORD_SESSION=session)
     expect((code, out) == (0, b"1 node removed\n"), "session close: %d %s" % (code, error))
-    code, _, error = with_environment(["ls"], COORD_ENDPOINTS=node.endpoint, COORD_SESSION="nonsense")
+    code, _, error = with_environment(["create", "/f"], COORD_ENDPOINTS=node.endpoint, COORD_SESSION="nonsense")
     expect(code == 2 and error.startswith("coordctl: COORD_SESSION: "), "nonsense: %d %s" % (code, error))
 
 

@@ -275,7 +275,9 @@ class Writers:
 
 
 def clean_environment():
-    return {key: value for key, value in os.environ.items() if not key.startswith("COORD_")}
+    """Without settings of coord's, and without contexts of whoever runs this."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("COORD_")}
+    return {**kept, "COORD_CONTEXTS": "/dev/null/none"}
 
 
 def ctl(endpoints, *arguments, stdin=b"", timeout=None):

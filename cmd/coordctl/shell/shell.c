@@ -133,6 +133,7 @@ static int run_here(const struct shell *sh, struct words *words)
     char *argv[WORDS_MAX + 2];
     struct ctl ctl = *sh->ctl;
     ctl.client = NULL;
+    ctl.contexts = NULL; /* what points into it is the shell's */
     ctl.command = NULL;
     ctl.word_count = 0;
     ctl.has_credentials = true;
