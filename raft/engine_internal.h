@@ -25,6 +25,13 @@ struct engine {
     uint64_t trailing_bytes;
     bool failed; /* a durable write failed, or the core refused to go on: nothing leaves */
 
+    /* The message that was refused last, and when the log told so. */
+    struct engine_refusal {
+        const char *why;
+        uint64_t from;
+        uint64_t ms;
+    } refusal;
+
     /* Rule DISK: messages wait here until the term and vote they speak for are durable. */
     uint64_t hold_ticket;
     uint64_t durable_ticket;

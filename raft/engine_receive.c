@@ -18,6 +18,9 @@
 #define VERSION_APPEND_ENTRIES_RESULT 2
 #define VERSION_TIMEOUT_NOW           0
 
+/* One member's message that is refused for one reason is told once in this time. */
+#define REFUSAL_REPEAT_MS 10000
+
 static const struct engine_member *find_member(const struct engine *e, uint64_t id)
 {
     for (size_t i = 0; i < e->configuration.count; i++) {
@@ -291,6 +294,19 @@ static int step_vote(struct engine *e, struct raft_event *event)
     return rv;
 }
 
+/* A member whose disk lost what it had acknowledged says the same at every heartbeat. */
+static void tell_refusal(struct engine *e, uint64_t from, const struct message *m,
+                         const char *why)
+{
+    struct engine_refusal *last = &e->refusal;
+    if (last->why == why && last->from == from && e->now_ms - last->ms < REFUSAL_REPEAT_MS) {
+        return;
+    }
+    *last = (struct engine_refusal){.why = why, .from = from, .ms = e->now_ms};
+    log_warn(e->log, "raft.message_refused", "from=%016" PRIx64 " type=%d reason=\"%s\"", from,
+             m->type, why);
+}
+
 void engine_receive(struct engine *e, uint64_t from, const struct message *m)
 {
     const char *why = NULL;
@@ -298,8 +314,7 @@ void engine_receive(struct engine *e, uint64_t from, const struct message *m)
         return;
     }
     if (!engine_message_is_sane(e, from, m, &why)) {
-        log_warn(e->log, "raft.message_refused", "from=%016" PRIx64 " type=%d reason=\"%s\"",
-                 from, m->type, why);
+        tell_refusal(e, from, m, why);
         return;
     }
     if (m->type == MESSAGE_REQUEST_VOTE_RESULT && e->raft.state != RAFT_CANDIDATE) {
