@@ -274,6 +274,9 @@ enum status wal_scan_find_end(struct wal_scan *s, struct wal_segment *segment,
                               uint64_t limit) MUST_USE;
 /* The last segment ends at segment->end: is that a torn tail? Makes it safe to go on there. */
 enum status wal_scan_end(struct wal_scan *s, struct wal_segment *segment) MUST_USE;
+/* A segment without a valid header was never written to, since headers are durable before records.
+ * RC_CORRUPT if there are records of its own all the same. */
+enum status wal_scan_headless(struct wal_scan *s, struct wal_segment *segment) MUST_USE;
 /* Carries out the records up to segment->end. Entries point into `bytes`, which become storage. */
 enum status wal_scan_take(struct wal_scan *s, struct wal_segment *segment) MUST_USE;
 

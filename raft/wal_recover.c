@@ -156,7 +156,6 @@ static enum status find_used(struct wal_scan *s)
     for (size_t i = 0; i < s->segment_count; i++) {
         struct wal_segment *segment = &s->segments[i];
         struct wal_header h;
-        struct wal_record r;
         enum status rc = segment_open(s, segment);
         if (rc != RC_OK) {
             return rc;
@@ -173,10 +172,9 @@ static enum status find_used(struct wal_scan *s)
         if (rc != RC_NOT_FOUND) {
             return rc;
         }
-        /* Headers are durable before the first record. */
-        if (wal_record_header(wal_scan_bytes(s, WAL_HEADER_BYTES),
-                              (struct wal_position){segment->id, WAL_HEADER_BYTES}, &r)) {
-            return wal_scan_damaged(s, segment->id, 0, "damaged header");
+        rc = wal_scan_headless(s, segment);
+        if (rc != RC_OK) {
+            return rc;
         }
     }
     /* A new log has one segment until its header is durable. */

@@ -231,6 +231,20 @@ static enum status scan_tail(struct wal_scan *s, struct wal_segment *segment, ui
     return wal_scan_io(s, segment->id, rc, "read");
 }
 
+enum status wal_scan_headless(struct wal_scan *s, struct wal_segment *segment)
+{
+    uint64_t records_to;
+    uint64_t bytes_to;
+    segment->end = WAL_HEADER_BYTES;
+    enum status rc = scan_tail(s, segment, &records_to, &bytes_to);
+    /* The first one has no former life: nothing at all may be there. */
+    uint64_t to = segment->id == 1 ? bytes_to : records_to;
+    if (rc == RC_OK && to > segment->end) {
+        rc = wal_scan_damaged(s, segment->id, 0, "damaged header");
+    }
+    return rc;
+}
+
 /* Makes what was read durable, and nothing of what lies behind it valid. */
 static enum status settle_tail(struct wal_scan *s, struct wal_segment *segment,
                                uint64_t zero_to)

@@ -571,6 +571,29 @@ START_TEST(another_clusters_log_is_refused)
 }
 END_TEST
 
+/* Header and first record are gone, as with a block that went bad: what is left says that there was
+ * a log. It must not be taken for a new one, nor the segment for one that waits to be used. */
+START_TEST(a_lost_beginning_of_a_segment_is_corruption)
+{
+    for (uint64_t id = 1; id <= 2; id++) {
+        struct fixture x;
+        init(&x, 1);
+        open_log(&x);
+        for (uint64_t i = 0; i < id * 3 - 1; i++) { /* three fit into one segment */
+            append_sized(&x, 1 + i, 1, 7, 1000);
+            settle(&x);
+        }
+        close_log(&x);
+        struct buf *file = segment_file(&x, id);
+        memset(file->data, 0, WAL_HEADER_BYTES + 1000);
+        fake_env_settle(&x.fake);
+        ck_assert_int_eq(try_open(&x), RC_CORRUPT);
+        ck_assert_ptr_nonnull(strstr(x.err.text, "damaged header"));
+        fake_env_close(&x.fake);
+    }
+}
+END_TEST
+
 START_TEST(a_newer_format_is_unsupported)
 {
     struct fixture x;
@@ -952,6 +975,7 @@ static Suite *wal_suite(void)
     tcase_add_test(damage, a_missing_segment_is_corruption);
     tcase_add_test(damage, old_records_of_a_recycled_segment_are_not_found);
     tcase_add_test(damage, another_clusters_log_is_refused);
+    tcase_add_test(damage, a_lost_beginning_of_a_segment_is_corruption);
     tcase_add_test(damage, a_newer_format_is_unsupported);
     suite_add_tcase(s, damage);
 
