@@ -12,6 +12,11 @@
 #define HTTP2_RESET_BURST 20000
 #define HTTP2_RESETS_PER_S 5000
 #define HTTP2_ACKS_QUEUED_MAX 10000
+/* A call with more headers than HTTP2_HEADER_BYTES_MAX is refused, but its block must be decoded to
+ * the end, since later ones build on it. A connection whose block is longer than these, on the wire
+ * or unfolded, ends. */
+#define HTTP2_BLOCK_BYTES_MAX    (2 * HTTP2_HEADER_BYTES_MAX)
+#define HTTP2_UNFOLDED_BYTES_MAX (4 * HTTP2_HEADER_BYTES_MAX)
 
 /* A stream keeps its buffer for the next use only if it is small. */
 #define HTTP2_OUT_KEPT_BYTES ((size_t)16 << 10)
@@ -27,6 +32,8 @@ struct http2 {
     struct list streams;
     size_t stream_count;
     size_t queued_bytes;
+    size_t block_bytes;    /* of headers that are coming in, on the wire */
+    size_t unfolded_bytes; /* and decoded, counted as in RFC 9113 */
     struct http2_stream *recent; /* last looked up: what comes is mostly for it again */
     struct buf *taking;          /* during http2_take: DATA frames go there without a detour */
     size_t take_limit;           /* how far it is to be filled */
@@ -104,6 +111,39 @@ static int begin_headers_cb(nghttp2_session *session, const nghttp2_frame *frame
     return nghttp2_session_set_stream_user_data(session, s->id, s);
 }
 
+static int begin_frame_cb(nghttp2_session *session, const nghttp2_frame_hd *head, void *context)
+{
+    struct http2 *h = context;
+    (void)session;
+    if (head->type == NGHTTP2_HEADERS) {
+        h->block_bytes = 0;
+        h->unfolded_bytes = 0;
+    }
+    if (head->type == NGHTTP2_HEADERS || head->type == NGHTTP2_CONTINUATION) {
+        h->block_bytes += head->length;
+    }
+    return h->block_bytes <= HTTP2_BLOCK_BYTES_MAX ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static bool unfolds(struct http2 *h, size_t bytes)
+{
+    h->unfolded_bytes += bytes + 32;
+    return h->unfolded_bytes <= HTTP2_UNFOLDED_BYTES_MAX;
+}
+
+/* A field that is not allowed: it is passed over. */
+static int invalid_header_cb(nghttp2_session *session, const nghttp2_frame *frame,
+                             const uint8_t *name, size_t name_bytes, const uint8_t *value,
+                             size_t value_bytes, uint8_t flags, void *context)
+{
+    (void)session;
+    (void)frame;
+    (void)name;
+    (void)value;
+    (void)flags;
+    return unfolds(context, name_bytes + value_bytes) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 static int header_cb(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_bytes, const uint8_t *value, size_t value_bytes, uint8_t flags,
                      void *context)
@@ -111,6 +151,9 @@ static int header_cb(nghttp2_session *session, const nghttp2_frame *frame, const
     (void)session;
     (void)flags;
     struct http2 *h = context;
+    if (!unfolds(h, name_bytes + value_bytes)) {
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
     struct http2_stream *s = stream_find(h, frame->hd.stream_id);
     if (s == NULL) {
         return 0;
@@ -341,8 +384,10 @@ static int session_open(struct http2 *h, uint32_t streams_max, struct pool *pool
                           .calloc = pool_calloc_cb,
                           .realloc = pool_realloc_cb};
     nghttp2_mem *mem = pool != NULL ? &pooled : NULL;
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, begin_frame_cb);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, begin_headers_cb);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, header_cb);
+    nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, invalid_header_cb);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, data_chunk_cb);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, frame_recv_cb);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, frame_send_cb);

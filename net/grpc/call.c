@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "net/grpc/audit.h"
 #include "net/grpc/call_internal.h"
+#include "net/grpc/memory.h"
 #include "net/identity.h"
 
 #define CALLS_POOLED_MAX 4096
@@ -97,13 +98,6 @@ void grpc_calls_free(struct list *pool)
 void *grpc_call_scratch(struct grpc_call *call, size_t bytes)
 {
     return arena_alloc(&call->connection->shared->scratch, bytes);
-}
-
-void grpc_connection_account(struct grpc_connection *c)
-{
-    size_t queued = http2_queued(c->http2);
-    c->shared->out_bytes += queued - c->out_bytes; /* may wrap on the way: the sum does not */
-    c->out_bytes = queued;
 }
 
 /* ---- timers ------------------------------------------------------------------------------ */
@@ -259,8 +253,7 @@ void grpc_call_headers_end(struct grpc_call *call)
 
 void grpc_call_drop_input(struct grpc_call *call)
 {
-    call->connection->in_bytes -= call->in.size;
-    call->connection->shared->in_bytes -= call->in.size;
+    grpc_memory_give_back(call->connection, call->in.size);
     buf_reuse(&call->in);
 }
 

@@ -38,11 +38,6 @@
 #define GRPC_TIMEOUT_MAX_MS 60000
 /* A client that has been answered and does not read is given up after so long. */
 #define GRPC_LINGER_MS 60000
-/* Of requests that are not complete, and of replies that wait for their client: a call that
- * goes beyond is refused. Of one connection, and of all. */
-#define GRPC_IN_BYTES_MAX ((size_t)64 << 20)
-#define GRPC_OUT_BYTES_MAX ((size_t)32 << 20)
-#define GRPC_SHARED_BYTES_MAX ((size_t)256 << 20)
 /* A stream with more than this to send takes no further message until the client has read; the
  * streams of a connection none at all with more than GRPC_OUT_BYTES_MAX. */
 #define GRPC_STREAM_OUT_BYTES_MAX ((size_t)256 << 10)
@@ -52,7 +47,7 @@ struct grpc_shared {
     struct grpc_routes *routes;
     struct figures *figures;
     struct metric *in_flight;
-    struct metric *connections;
+    struct metric *open; /* connections */
     struct list pool; /* of calls */
     size_t pool_count;
     struct pool session_memory; /* of nghttp2 */
@@ -60,8 +55,10 @@ struct grpc_shared {
     char saver[FRONT_PEER_BYTES_MAX]; /* who is sent a snapshot; "" = nobody */
     struct metric *saves;
     struct metric *saved_bytes;
-    size_t in_bytes; /* sums over the connections */
+    struct list connections; /* net/grpc/memory.h: these, and the sums over them */
+    size_t in_bytes;
     size_t out_bytes;
+    struct metric *evicted;
     size_t keepalives; /* that wait for a round */
     struct arena scratch; /* of one handler or completion; nothing in it outlives that */
     struct buf out;       /* of one turn of one connection */
@@ -87,8 +84,10 @@ struct grpc_connection {
     struct buf token_text;  /* the last one that was good; empty: none */
     struct token token;     /* what it says */
     uint8_t token_key[AUTH_KEY_BYTES]; /* that it was signed with */
+    struct list link;       /* net/grpc/memory.h: among all, until it is evicted */
     size_t in_bytes;        /* of incomplete requests */
     size_t out_bytes;       /* of http2_queued, as added to the shared sum */
+    bool is_evicted;        /* held more than others; about to be closed */
     uint64_t fed_ms;        /* something came in */
     uint64_t ping_ms;       /* a keepalive ping is out since then; 0 = none */
     uint64_t leave_ms;      /* GRPC_LEAVING: do not wait longer for the round trip */
@@ -262,6 +261,5 @@ void grpc_call_recheck(struct grpc_call *call);
 void grpc_call_closed(struct grpc_call *call);
 void grpc_calls_free(struct list *pool);
 /* Brings the sum over all connections up to date with what this one has queued. */
-void grpc_connection_account(struct grpc_connection *c);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "net/grpc/audit.h"
 #include "net/grpc/call_internal.h"
+#include "net/grpc/memory.h"
 #include "raft/message.h"
 
 #define CALL_TEXT_BYTES 512
@@ -41,7 +42,7 @@ void grpc_call_finished(struct grpc_call *call, enum grpc_code code)
     grpc_routes_count(c->shared->routes, call->route, code,
                       env->now_us(env) - call->started_us);
     grpc_audit_answer(call, code, false);
-    grpc_connection_account(c);
+    grpc_memory_note_replies(c);
     c->env->sink.wake(c->env->sink.conn);
     if (call->route != NULL && call->route->method->ended != NULL) {
         call->route->method->ended(call);
@@ -291,7 +292,7 @@ void grpc_call_end(struct grpc_call *call, size_t begin)
     struct grpc_connection *c = call->connection;
     size_t bytes = grpc_frame_end(http2_stream_out(&call->stream), begin);
     http2_stream_wrote(&call->stream, bytes);
-    grpc_connection_account(c);
+    grpc_memory_note_replies(c);
     c->env->sink.wake(c->env->sink.conn);
 }
 
@@ -403,13 +404,6 @@ void grpc_call_write(struct grpc_call *call, const struct command *c,
     }
 }
 
-/* A client that asks for pages and does not read them must not fill our memory with them. */
-static bool out_admits(const struct grpc_connection *c)
-{
-    return http2_queued(c->http2) <= GRPC_OUT_BYTES_MAX &&
-           c->shared->out_bytes <= GRPC_SHARED_BYTES_MAX;
-}
-
 static void call_got_cb(struct node_read *r, enum status rc, const struct query_result *result)
 {
     struct grpc_call *call = r->owner;
@@ -422,7 +416,7 @@ static void call_got_cb(struct node_read *r, enum status rc, const struct query_
     }
     if (rc != RC_OK) {
         grpc_call_fail_status(call, rc, false);
-    } else if (!out_admits(call->connection)) {
+    } else if (!grpc_memory_admits_reply(call->connection)) {
         grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED, "too many replies wait to be read");
     } else {
         call->got(call, result);

@@ -1,6 +1,7 @@
 /* What a client sends in a call: frames, messages, their limits, and when each is handed
  * over. */
 #include "net/grpc/call_internal.h"
+#include "net/grpc/memory.h"
 #include "net/grpc/wire.h"
 
 static void *scratch_alloc(void *context, size_t bytes)
@@ -56,19 +57,14 @@ static bool frame_is_fine(struct grpc_call *call, enum grpc_frame frame, struct 
     return false;
 }
 
-/* What incomplete requests may hold is limited for each connection and for all. */
 static bool in_admit(struct grpc_call *call, size_t bytes)
 {
-    struct grpc_connection *c = call->connection;
-    if (c->in_bytes + bytes > GRPC_IN_BYTES_MAX ||
-        c->shared->in_bytes + bytes > GRPC_SHARED_BYTES_MAX) {
+    bool may = grpc_memory_take(call->connection, bytes);
+    if (!may) {
         grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED,
                        "incomplete requests hold too much memory");
-        return false;
     }
-    c->in_bytes += bytes;
-    c->shared->in_bytes += bytes;
-    return true;
+    return may;
 }
 
 static struct slice slice_from(struct slice bytes, size_t at)
@@ -79,7 +75,6 @@ static struct slice slice_from(struct slice bytes, size_t at)
 /* A stream: hands over what is whole, as long as the client reads the answers. */
 static void call_deliver(struct grpc_call *call)
 {
-    struct grpc_connection *c = call->connection;
     size_t at = 0;
     bool is_stalled = false;
     for (;;) {
@@ -103,8 +98,7 @@ static void call_deliver(struct grpc_call *call)
         }
     }
     buf_consume(&call->in, at);
-    c->in_bytes -= at;
-    c->shared->in_bytes -= at;
+    grpc_memory_give_back(call->connection, at);
     if (is_stalled) {
         return;
     }

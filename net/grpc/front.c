@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "net/grpc/call.h"
+#include "net/grpc/memory.h"
 #include "net/grpc/watch.h"
 #include "net/identity.h"
 #include "store/store.h"
@@ -131,6 +132,7 @@ static void *grpc_shared_new(const struct front_env *env)
 {
     struct grpc_shared *shared = mem_zalloc(sizeof *shared);
     list_init(&shared->pool);
+    list_init(&shared->connections);
     shared->session_memory.kept_bytes_max = SESSION_MEMORY_KEPT_BYTES;
     shared->routes = grpc_routes_new(env->metrics);
     shared->figures = figures_new(env->metrics);
@@ -138,8 +140,10 @@ static void *grpc_shared_new(const struct front_env *env)
     if (env->metrics != NULL) {
         shared->in_flight = metrics_gauge(env->metrics, "coord_grpc_in_flight", NULL,
                                           "Calls that are open now, streams included.");
-        shared->connections = metrics_gauge(env->metrics, "coord_grpc_connections", NULL,
+        shared->open = metrics_gauge(env->metrics, "coord_grpc_connections", NULL,
                                             "gRPC connections that are open now.");
+        shared->evicted = metrics_counter(env->metrics, "coord_grpc_evicted_total", NULL,
+                                          "Connections closed since clients held too much.");
         shared->saves = metrics_counter(env->metrics, "coord_snapshot_saves_total", NULL,
                                         "Snapshots that clients asked to be sent.");
         shared->saved_bytes = metrics_counter(env->metrics, "coord_snapshot_saved_bytes_total",
@@ -189,7 +193,8 @@ static enum status grpc_open(void *state, const struct front_env *env)
     }
     (void)identity_add_ip(&c->identities, env->peer); /* the first ones always fit */
     (void)identity_add_tls(&c->identities, env->tls);
-    metric_add(c->shared->connections, 1);
+    grpc_memory_open(c);
+    metric_add(c->shared->open, 1);
     env->sink.wake(env->sink.conn); /* clients wait for our settings before they call */
     return RC_OK;
 }
@@ -249,7 +254,7 @@ static void grpc_turn(void *state)
         }
         is_open = sink->write(sink->conn, buf_slice(out));
     }
-    grpc_connection_account(c);
+    grpc_memory_note_replies(c);
     bool has_left = c->stage == GRPC_LEFT && http2_stream_count(c->http2) == 0;
     if (http2_is_done(c->http2) || (has_left && is_open)) {
         sink->close(sink->conn, true);
@@ -339,13 +344,13 @@ static void grpc_close(void *state)
 {
     struct grpc_connection *c = state;
     http2_free(c->http2); /* closes every call */
-    c->shared->out_bytes -= c->out_bytes;
+    grpc_memory_close(c);
     heap_close(&c->timers);
     allowance_release(&c->hold);
     buf_close(&c->identities);
     password_wipe(c->token_text.data, c->token_text.size);
     buf_close(&c->token_text);
-    metric_add(c->shared->connections, -1);
+    metric_add(c->shared->open, -1);
 }
 
 const struct front grpc_front = {

@@ -5,6 +5,7 @@
 #include "grpc/health/v1/health.pb-c.h"
 #include "grpc/reflection/v1/reflection.pb-c.h"
 #include "net/grpc/call.h"
+#include "net/grpc/memory.h"
 #include "net/grpc/front.h"
 #include "tests/support/check_main.h"
 #include "tests/support/fake_node.h"
@@ -798,6 +799,41 @@ START_TEST(any_prefix_of_a_connection_may_be_all_there_is)
 }
 END_TEST
 
+/* What each byte of a block of headers is, and what it makes of it. */
+static const struct {
+    const char *first; /* of the block */
+    size_t first_bytes;
+    char filling;
+    uint8_t frames; /* of 16,000 bytes: at most so many are looked at */
+} blocks[] = {
+    {"", 0, '\0', 2},                          /* fields without a name, three bytes each */
+    {"\x40\x01x\x7f\x81\x1e", 6, '\xbe', 2}, /* one of 4,000 bytes, then pointers to it */
+    {"\x83", 1, '\x83', 5},                    /* :method, again and again */
+};
+
+START_TEST(headers_that_unfold_without_end_end_the_connection_early)
+{
+    const uint8_t settings[] = {0, 0, 0, 4, 0, 0, 0, 0, 0};
+    struct buf block = {0};
+    buf_append(&block, blocks[_i].first, blocks[_i].first_bytes);
+    if (blocks[_i].first_bytes == 6) {
+        memset(buf_extend(&block, 4000), 'x', 4000);
+    }
+    size_t rest = 16000 - block.size;
+    memset(buf_extend(&block, rest), blocks[_i].filling, rest);
+    peer_send_raw(peer, preface, sizeof preface - 1);
+    peer_send_raw(peer, settings, sizeof settings);
+    for (uint8_t i = 0; i < blocks[_i].frames && !peer->is_closing; i++) {
+        const uint8_t head[] = {0, 16000 >> 8, 16000 & 255, i == 0 ? 1 : 9, 0, 0, 0, 0, 1};
+        peer_send_raw(peer, head, sizeof head);
+        peer_send_raw(peer, block.data, block.size);
+        peer_run(peer);
+    }
+    ck_assert(peer->is_closing || peer->is_closed);
+    buf_close(&block);
+}
+END_TEST
+
 START_TEST(headers_without_an_end_are_given_up)
 {
     /* HEADERS without END_HEADERS, and then nothing. */
@@ -862,6 +898,8 @@ static Suite *calls_suite(void)
                         (int)(sizeof garbage / sizeof garbage[0]));
     tcase_add_test(raw, a_preface_that_is_none_ends_the_connection);
     tcase_add_test(raw, any_prefix_of_a_connection_may_be_all_there_is);
+    tcase_add_loop_test(raw, headers_that_unfold_without_end_end_the_connection_early, 0,
+                        (int)(sizeof blocks / sizeof blocks[0]));
     tcase_add_test(raw, headers_without_an_end_are_given_up);
     suite_add_tcase(suite, raw);
     return suite;
