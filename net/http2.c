@@ -18,6 +18,9 @@
 #define HTTP2_BLOCK_BYTES_MAX    (2 * HTTP2_HEADER_BYTES_MAX)
 #define HTTP2_UNFOLDED_BYTES_MAX (4 * HTTP2_HEADER_BYTES_MAX)
 
+/* How precisely a block is measured. */
+#define FEED_STEP_BYTES ((size_t)16 << 10)
+
 /* A stream keeps its buffer for the next use only if it is small. */
 #define HTTP2_OUT_KEPT_BYTES ((size_t)16 << 10)
 /* One that goes on for long gives a buffer of more than this back once all of it is sent. */
@@ -32,7 +35,8 @@ struct http2 {
     struct list streams;
     size_t stream_count;
     size_t queued_bytes;
-    size_t block_bytes;    /* of headers that are coming in, on the wire */
+    bool is_in_block;      /* the last frame that began has headers */
+    size_t block_bytes;    /* fed since, the whole step that it began in included */
     size_t unfolded_bytes; /* and decoded, counted as in RFC 9113 */
     struct http2_stream *recent; /* last looked up: what comes is mostly for it again */
     struct buf *taking;          /* during http2_take: DATA frames go there without a detour */
@@ -111,18 +115,15 @@ static int begin_headers_cb(nghttp2_session *session, const nghttp2_frame *frame
     return nghttp2_session_set_stream_user_data(session, s->id, s);
 }
 
+/* Not called for CONTINUATION: until the next frame all that is fed belongs to the block. */
 static int begin_frame_cb(nghttp2_session *session, const nghttp2_frame_hd *head, void *context)
 {
     struct http2 *h = context;
     (void)session;
-    if (head->type == NGHTTP2_HEADERS) {
-        h->block_bytes = 0;
-        h->unfolded_bytes = 0;
-    }
-    if (head->type == NGHTTP2_HEADERS || head->type == NGHTTP2_CONTINUATION) {
-        h->block_bytes += head->length;
-    }
-    return h->block_bytes <= HTTP2_BLOCK_BYTES_MAX ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    h->is_in_block = head->type == NGHTTP2_HEADERS;
+    h->block_bytes = 0;
+    h->unfolded_bytes = 0;
+    return 0;
 }
 
 static bool unfolds(struct http2 *h, size_t bytes)
@@ -473,15 +474,15 @@ void http2_free(struct http2 *h)
 
 enum status http2_feed(struct http2 *h, struct slice bytes)
 {
-    if (h->has_failed) {
-        return RC_MALFORMED;
+    ssize_t rc = 0;
+    for (size_t at = 0; at < bytes.size && rc >= 0 && !h->has_failed; at += FEED_STEP_BYTES) {
+        size_t rest = bytes.size - at;
+        size_t step = rest < FEED_STEP_BYTES ? rest : FEED_STEP_BYTES;
+        rc = nghttp2_session_mem_recv(h->session, bytes.data + at, step);
+        h->block_bytes += h->is_in_block ? step : 0;
+        h->has_failed = rc < 0 || h->block_bytes > HTTP2_BLOCK_BYTES_MAX;
     }
-    ssize_t rc = nghttp2_session_mem_recv(h->session, bytes.data, bytes.size);
-    if (rc >= 0) {
-        return RC_OK;
-    }
-    h->has_failed = true;
-    return rc == NGHTTP2_ERR_NOMEM ? RC_NO_MEMORY : RC_MALFORMED;
+    return !h->has_failed ? RC_OK : rc == NGHTTP2_ERR_NOMEM ? RC_NO_MEMORY : RC_MALFORMED;
 }
 
 bool http2_take(struct http2 *h, struct buf *out, size_t limit)
