@@ -1,5 +1,5 @@
-/* A configuration that anybody may have written: the file up to the first zero byte, then flags, one
- * a line. It is taken, or refused with one line that says why. Names are not resolved: the
+/* A configuration that anybody may have written: the file up to the first zero byte, then flags,
+ * one a line. It is taken, or refused with one line that says why. Names are not resolved: the
  * system's resolver is not what is looked at. */
 #include <netdb.h>
 #include <stdio.h>
