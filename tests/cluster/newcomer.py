@@ -115,7 +115,8 @@ def run_section(scratch, page, heading, blocks, before=None):
     directory = os.path.join(scratch, re.sub(r"\W+", "-", heading))
     os.makedirs(directory)
     programs = programs_in(os.path.join(directory, "build"))
-    environment = {**clean_environment(), "PATH": "%s:%s" % (programs, os.environ["PATH"]), "LANG": "C.UTF-8"}
+    environment = {**clean_environment(), "PATH": "%s:%s" % (programs, os.environ["PATH"]), "LANG": "C.UTF-8",
+                   "COORD_CONTEXTS": os.path.join(directory, "contexts.json")}
     shell = Shell(directory, environment)
     count = 0
     try:
@@ -154,6 +155,15 @@ def test_the_commands_of_the_page_on_operations(scratch):
 
 def test_the_commands_of_the_page_on_discovery(scratch):
     run_page(scratch, os.path.join("docs", "discovery.md"), 4)
+
+
+def test_the_commands_of_the_tutorial(scratch):
+    """One page, one shell: what a section has made the next one uses."""
+    page = os.path.join("docs", "tutorial.md")
+    blocks = [block for _, found in sections(page) for block in found]
+    expect(run_section(scratch, page, "tutorial", blocks) >= 10, "too few blocks were found")
+    lines = sum(text.count("\n") for language, text, _ in blocks if language == "sh")
+    expect(30 < lines < 75, "%d lines of commands are not for ten minutes" % lines)
 
 
 def test_the_tour_stays_short_enough_for_ten_minutes(_):
