@@ -356,6 +356,13 @@ const struct command commands[] = {
      "show the members and how they fare",
      "The view of the first endpoint that answers; works without a quorum.\n"
      "  coordctl status -o json\n"},
+    {"top", ctl_top, 0, 0, BEHIND_NOTHING, "interval once", "top [--interval TIME] [--once]",
+     "watch the members at work",
+     "Asks every member again and again: role, term, revision, how many entries it is behind,\n"
+     "watches, connections, requests and bytes in a second, CPU, disk, memory. q or Ctrl-C ends\n"
+     "it. With --once, for scripts: two rounds, of which the second is printed.\n"
+     "  coordctl top\n"
+     "  coordctl top --interval 5s -o jsonl >figures.jsonl\n"},
     {"member list", ctl_member_list, 0, 0, BEHIND_NOTHING, "", "member list",
      "list the members, their roles and addresses",
      "STATE is voter, joining (it will be promoted), standby (it stays one) or leaving.\n"

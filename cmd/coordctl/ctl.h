@@ -114,6 +114,7 @@ struct ctl {
     uint64_t lease;
     uint64_t ttl_ms;
     uint64_t session_ttl_ms;
+    uint64_t interval_ms;
     uint64_t bytes;
     uint64_t age_ms;
     uint64_t revisions;
@@ -342,6 +343,7 @@ int ctl_policy_set(struct ctl *ctl);
 int ctl_policy_unset(struct ctl *ctl);
 int ctl_policy_retention(struct ctl *ctl);
 int ctl_shell(struct ctl *ctl);
+int ctl_top(struct ctl *ctl);
 int ctl_context_list(struct ctl *ctl);
 int ctl_context_use(struct ctl *ctl);
 int ctl_context_set(struct ctl *ctl);

@@ -330,6 +330,11 @@ static bool take_processes(struct ctl *ctl, const char *value)
     return value[0] != '\0' && value[strspn(value, "0123456789,")] == '\0';
 }
 
+static bool take_interval(struct ctl *ctl, const char *value)
+{
+    return value_parse_duration(value, DAY_MS, &ctl->interval_ms) && ctl->interval_ms >= 100;
+}
+
 static bool take_exec(struct ctl *ctl, const char *value)
 {
     ctl->exec = value;
@@ -754,6 +759,11 @@ const struct option options[] = {
      .help = "run it in a shell for each change, with the change in its environment",
      .expected = "a command",
      .take = take_exec},
+    {.name = "interval",
+     .value = "TIME",
+     .help = "between two rounds, default 1s",
+     .expected = "a time from 100ms on, such as 500ms or 5s",
+     .take = take_interval},
 };
 const size_t option_count = sizeof options / sizeof options[0];
 static_assert(sizeof options / sizeof options[0] <= OPTIONS_MAX, "options of one command line");

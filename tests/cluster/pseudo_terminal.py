@@ -102,5 +102,6 @@ class Terminal:
 
 
 def coordctl(node, *arguments, scratch, environment=None, **more):
-    env = dict({"COORD_ENDPOINTS": node.endpoint}, **(environment or {}))
+    """Of a node, or of endpoints as a text."""
+    env = {"COORD_ENDPOINTS": node if isinstance(node, str) else node.endpoint, **(environment or {})}
     return Terminal(COORDCTL, *arguments, scratch=scratch, environment=env, **more)

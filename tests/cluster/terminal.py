@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """coordctl before somebody's eyes: colours and diffs on a terminal and nowhere else, Ctrl-C at any moment."""
+import json
 import re
 
 from coordctl import one
-from harness import Ctl, ctl, ctl_ok, expect, main, until
+from harness import Cluster, Ctl, ctl, ctl_ok, expect, main, until
 from pseudo_terminal import COLOUR, coordctl
 
 
@@ -99,6 +100,29 @@ def test_ctrl_c_ends_whatever_waits(scratch):
         terminal.wait_for("^running$", "the program runs")
         terminal.send("\x03")
         expect(terminal.finish("with its program") == 130, "exit 130")
+
+
+def test_top_shows_the_members_at_work_and_one_that_died(scratch):
+    cluster = Cluster(scratch, 3).start()
+    endpoints = cluster.endpoints
+    ctl_ok(endpoints, "create", "/a", "x")
+    with coordctl(endpoints, "top", "--interval", "200ms", scratch=scratch, columns=140) as terminal:
+        terminal.wait_for(r"3 of 3 members up, n\d leads in term", "the head", 60)
+        terminal.wait_for(r"^n1 +(leader|follower) +\d+ +\d+ +\d+ +\d+ +\d+ +\d+ ", "figures and rates", 60)
+        cluster.nodes[0].kill()
+        terminal.wait_for("2 of 3 members up", "one is gone", 60)
+        terminal.wait_for("^n1 +down", "and said to be down", 60)
+        expect(COLOUR.search(terminal.raw) and b"\x1b[?25l" in terminal.raw, "it is drawn")
+        terminal.send("q")
+        expect(terminal.finish("q ends it") == 0, "exit 0")
+        expect(terminal.raw.rstrip().endswith(b"\x1b[?25h"), "the cursor is back")
+    with coordctl(endpoints, "top", scratch=scratch) as terminal:
+        terminal.wait_for("members up", "it is there", 60)
+        terminal.send("\x03")
+        expect(terminal.finish("Ctrl-C ends it") == 130, "exit 130")
+    got = json.loads(ctl_ok(endpoints, "top", "--once", "--interval", "200ms", "-o", "jsonl"))
+    expect(sorted(m["is_up"] for m in got["members"]) == [False, True, True], "for programs: %r" % got)
+    expect(all("requests_per_s" in m and "lag" in m for m in got["members"] if m["is_up"]), "with rates: %r" % got)
 
 
 if __name__ == "__main__":
