@@ -214,3 +214,11 @@ uint32_t children_next(const struct children *c, struct children_position *posit
     }
     return TREE_NONE;
 }
+
+uint32_t children_find(const struct children *c, const struct tree *t, struct slice name)
+{
+    struct children_position position = children_seek(c, t, name, false);
+    uint32_t slot = children_next(c, &position);
+    bool is_it = slot != TREE_NONE && slice_equal(node_name(tree_node(t, slot)), name);
+    return is_it ? slot : TREE_NONE;
+}

@@ -32,6 +32,8 @@ void children_remove(struct children *c, const struct tree *t, uint32_t slot);
 /* The first child whose name is >= `name`, or > `name` when `behind`. O(log n). */
 struct children_position children_seek(const struct children *c, const struct tree *t,
                                        struct slice name, bool behind);
+/* The child of that name, or TREE_NONE. O(log n). */
+uint32_t children_find(const struct children *c, const struct tree *t, struct slice name);
 /* The slot there, TREE_NONE at the end; steps to the next one. */
 uint32_t children_next(const struct children *c, struct children_position *position);
 

@@ -17,19 +17,13 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "store/db_page.h"
 
-/* Large pages suit rows of a few hundred bytes written and read in order. */
-#define DB_PAGE_BYTES 8192
 /* Of SQLite's page cache; more buys nothing when rows go by once. */
 #define DB_CACHE_KIB 2048
-/* Of one cell or row. A damaged length is refused before memory is asked for. */
-#define DB_CELL_BYTES_MAX (256 << 20)
 /* The name that SQLite believes the file has. The real path stays out of its hands: it would take
  * one that begins with "file:" for a URI. */
 #define DB_FILE_NAME "database"
-
-#define STRING_OF(x) #x
-#define STRING(x)    STRING_OF(x)
 
 struct db {
     struct env *env;
@@ -342,7 +336,7 @@ static enum status db_connect(struct env *env, const char *path, bool is_writabl
     int code =
         sqlite3_open_v2(DB_FILE_NAME, &db->handle, flags | SQLITE_OPEN_NOMUTEX, db->vfs_name);
     if (code == SQLITE_OK) {
-        (void)sqlite3_limit(db->handle, SQLITE_LIMIT_LENGTH, DB_CELL_BYTES_MAX);
+        (void)sqlite3_limit(db->handle, SQLITE_LIMIT_LENGTH, (int)DB_RECORD_BYTES_MAX);
         (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
         /* Defensive would also forbid writing without a journal. */
         (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, is_writable ? 0 : 1,
@@ -361,28 +355,20 @@ static enum status db_connect(struct env *env, const char *path, bool is_writabl
 enum status db_create(struct env *env, const char *path, uint32_t application_id,
                       struct db **out, struct errmsg *err)
 {
-    /* No journal and no syncs: a file that was not finished is thrown away as a whole. */
-    static const char settings[] = "PRAGMA page_size=" STRING(
-        DB_PAGE_BYTES) ";"
-                       "PRAGMA encoding='UTF-8';"
-                       "PRAGMA auto_vacuum=NONE;"
-                       "PRAGMA locking_mode=EXCLUSIVE;"
-                       "PRAGMA journal_mode=OFF;"
-                       "PRAGMA synchronous=OFF;"
-                       "PRAGMA temp_store=MEMORY;"
-                       "PRAGMA cache_size=-" STRING(DB_CACHE_KIB) ";";
-    char begin[64];
+    char settings[320];
     struct db *db = NULL;
     enum status rc = db_connect(env, path, true, &db, err);
     if (rc != RC_OK) {
         return rc;
     }
-    (void)snprintf(begin, sizeof begin, "BEGIN; PRAGMA application_id=%d;",
-                   (int)application_id);
+    /* No journal and no syncs: a file that was not finished is thrown away as a whole. */
+    (void)snprintf(settings, sizeof settings,
+                   "PRAGMA page_size=%zu; PRAGMA encoding='UTF-8'; PRAGMA auto_vacuum=NONE;"
+                   "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=OFF;"
+                   "PRAGMA synchronous=OFF; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-%d;"
+                   "BEGIN; PRAGMA application_id=%d;",
+                   DB_PAGE_BYTES, DB_CACHE_KIB, (int)application_id);
     rc = db_run(db, settings, err);
-    if (rc == RC_OK) {
-        rc = db_run(db, begin, err);
-    }
     if (rc != RC_OK) {
         db_close(db);
         return rc;
@@ -410,10 +396,8 @@ static enum status check_application(struct db *db, uint32_t application_id, str
 enum status db_open(struct env *env, const char *path, uint32_t application_id, struct db **out,
                     struct errmsg *err)
 {
-    static const char settings[] = "PRAGMA locking_mode=EXCLUSIVE;"
-                                   "PRAGMA temp_store=MEMORY;"
-                                   "PRAGMA cell_size_check=ON;"
-                                   "PRAGMA cache_size=-" STRING(DB_CACHE_KIB) ";";
+    static const char settings[] = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY;"
+                                   "PRAGMA cell_size_check=ON;";
     struct db *db = NULL;
     enum status rc = db_connect(env, path, false, &db, err);
     if (rc != RC_OK) {
@@ -451,6 +435,28 @@ void db_close(struct db *db)
     POST(code == SQLITE_OK);
     mem_free(db->path);
     mem_free(db);
+}
+
+enum status db_root_page(struct db *db, const char *table, uint32_t *page, struct errmsg *err)
+{
+    struct db_cell cell = {.type = DB_TEXT, .bytes = slice_str(table)};
+    struct db_query *query = NULL;
+    bool found = false;
+    enum status rc =
+        db_prepare(db, "SELECT rootpage FROM sqlite_schema WHERE name = ?", &query, err);
+    if (rc == RC_OK) {
+        rc = db_bind(query, 0, &cell, 1, err);
+    }
+    if (rc == RC_OK) {
+        rc = db_next(query, &cell, 1, &found, err);
+    }
+    bool is_page = found && cell.type == DB_INTEGER && cell.integer <= UINT32_MAX;
+    if (rc == RC_OK && !is_page) {
+        rc = errmsg_set(err, RC_CORRUPT, "%s: table %s is not there", db->path, table);
+    }
+    *page = rc == RC_OK ? (uint32_t)cell.integer : 0;
+    db_query_close(query);
+    return rc;
 }
 
 /* ---- statements -------------------------------------------------------------------------- */

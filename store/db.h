@@ -8,7 +8,9 @@
  *
  * A database is written once, from empty, in one transaction without a journal, and is durable
  * after db_commit; one that failed is worthless and its owner removes the file. Later it is only
- * read. Values cross the border as arrays of cells, one per column.
+ * read. Values cross the border as arrays of cells, one per column. Whole tables go in and out
+ * beside SQL (store/db_bulk.h, store/db_scan.h): SQLite makes the file and the tables, and says
+ * what is in it.
  *
  * Threads. A database and its statements belong to one thread at a time, which may block.
  */
@@ -41,6 +43,9 @@ enum status db_open(struct env *env, const char *path, uint32_t application_id, 
                     struct errmsg *err) MUST_USE;
 /* Ends the transaction and makes the file durable by one sync; its name needs env_disk.sync_dir. */
 enum status db_commit(struct db *db, struct errmsg *err) MUST_USE;
+/* The page of the file with which a table begins, for store/db_bulk.h and store/db_scan.h. */
+enum status db_root_page(struct db *db, const char *table, uint32_t *page,
+                         struct errmsg *err) MUST_USE;
 /* Frees; its queries must be closed before. Without db_commit the file holds a useless part. */
 void db_close(struct db *db);
 

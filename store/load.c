@@ -12,6 +12,7 @@
 #include "store/load.h"
 #include "store/queues.h"
 #include "store/reap.h"
+#include "store/stat.h"
 #include "store/state.h"
 #include "store/validate.h"
 
@@ -34,6 +35,12 @@ struct store *store_new_empty(void)
     struct store *s = store_alloc();
     s->load = mem_zalloc(sizeof *s->load);
     return s;
+}
+
+void store_load_expect(struct store *s, uint64_t nodes)
+{
+    PRE(s->load != NULL);
+    tree_reserve(&s->tree, nodes);
 }
 
 /* ---- single values ------------------------------------------------------------------------ */
@@ -110,21 +117,32 @@ static uint32_t load_add(struct store *s, uint32_t parent, uint8_t space, struct
     return slot;
 }
 
+/* The node of a path below a parent that is there. It is looked for among the children, whose place
+ * in their order a new one needs anyway, and not by its hash, where there mostly is nothing. */
+static uint32_t load_below(struct store *s, uint32_t parent, uint8_t space, struct slice path)
+{
+    const struct node *above = tree_node(&s->tree, parent);
+    if (node_kind_of(above) == NODE_EPHEMERAL) {
+        return TREE_NONE;
+    }
+    uint32_t slot =
+        above->dir == NULL
+            ? TREE_NONE
+            : children_find(&above->dir->children, &s->tree, path_last(space, path));
+    return slot != TREE_NONE ? slot : load_add(s, parent, space, path);
+}
+
 /* The node of a path, made with all its ancestors as far as they are missing. TREE_NONE if it would
  * be below an ephemeral. */
 static uint32_t load_find_or_add(struct store *s, struct slice path)
 {
-    uint32_t slot = tree_find(&s->tree, SPACE_NODES, path);
-    if (slot != TREE_NONE) {
-        return slot;
+    if (path.size == 1) {
+        uint32_t root = tree_root(&s->tree, SPACE_NODES);
+        return root != TREE_NONE ? root : load_add(s, TREE_NONE, SPACE_NODES, path);
     }
-    uint32_t parent = path.size == 1
-                          ? TREE_NONE
-                          : tree_find(&s->tree, SPACE_NODES, path_parent(SPACE_NODES, path));
-    if (path.size == 1 || parent != TREE_NONE) {
-        bool barren =
-            parent != TREE_NONE && node_kind_of(tree_node(&s->tree, parent)) == NODE_EPHEMERAL;
-        return barren ? TREE_NONE : load_add(s, parent, SPACE_NODES, path);
+    uint32_t slot = tree_find(&s->tree, SPACE_NODES, path_parent(SPACE_NODES, path));
+    if (slot != TREE_NONE) {
+        return load_below(s, slot, SPACE_NODES, path);
     }
     /* From the root downwards. */
     slot = load_find_or_add(s, slice_make(path.data, 1));
@@ -132,12 +150,7 @@ static uint32_t load_find_or_add(struct store *s, struct slice path)
         if (i < path.size && path.data[i] != '/') {
             continue;
         }
-        struct slice prefix = slice_make(path.data, i);
-        uint32_t next = tree_find(&s->tree, SPACE_NODES, prefix);
-        if (next == TREE_NONE && node_kind_of(tree_node(&s->tree, slot)) != NODE_EPHEMERAL) {
-            next = load_add(s, slot, SPACE_NODES, prefix);
-        }
-        slot = next;
+        slot = load_below(s, slot, SPACE_NODES, slice_make(path.data, i));
     }
     return slot;
 }
@@ -148,15 +161,9 @@ static enum status load_node(struct store *s, const struct row_node *row)
     if (!node_row_is_sound(row)) {
         return RC_CORRUPT;
     }
-    uint32_t slot;
-    if (space_is_flat(row->space)) {
-        slot = tree_find(t, row->space, row->path);
-        if (slot == TREE_NONE) {
-            slot = load_add(s, tree_root(t, row->space), row->space, row->path);
-        }
-    } else {
-        slot = load_find_or_add(s, row->path);
-    }
+    uint32_t slot = space_is_flat(row->space)
+                        ? load_below(s, tree_root(t, row->space), row->space, row->path)
+                        : load_find_or_add(s, row->path);
     struct node *n = slot == TREE_NONE ? NULL : tree_node(t, slot);
     const struct node_stat *stat = &row->stat;
     if (n == NULL || (n->bits & NODE_PLACEHOLDER) == 0 ||
@@ -184,6 +191,9 @@ static enum status load_node(struct store *s, const struct row_node *row)
         dir->ttl_ms = stat->ttl_ms;
         dir->touched_ms = row->touched_ms;
     }
+    /* While its bytes are at hand. The seal looks whether it has the children its stat tells of. */
+    s->node_sum += digest_node_stat(t, slot, stat_hash(stat));
+    s->node_sum += digest_node_value(t, slot, value_hash(n->value));
     return RC_OK;
 }
 
@@ -414,7 +424,6 @@ enum status store_load_seal(struct store *s, const struct snapshot_meta *meta,
     seal_share(s);
     share_acls(s);
     reap_rebuild(s);
-    s->node_sum = digest_items(s);
     if (store_digest(s) != meta->digest) {
         return errmsg_set(err, RC_CORRUPT,
                           "the digest of the rows is %016" PRIx64 " instead of %016" PRIx64,

@@ -11,6 +11,8 @@
 #include "base/version.h"
 #include "store/command.h"
 #include "store/db.h"
+#include "store/db_bulk.h"
+#include "store/db_scan.h"
 #include "store/row.h"
 #include "store/snapshot_table.h"
 #include "store/store.h"
@@ -94,57 +96,34 @@ static bool parse_decimal(struct slice text, uint64_t *out)
 
 /* ---- writing ----------------------------------------------------------------------------- */
 
-/* Rows go in by the dozen: half of the time of a statement is spent before its first row. */
-#define WRITER_BATCH 16
-
-struct writer_table {
-    struct db_query *insert_one;
-    struct db_query *insert_batch;
-    struct row batch[WRITER_BATCH]; /* pointing into the input of snapshot_writer_rows */
-    int count;
-};
-
 struct snapshot_writer {
     struct env *env;
     char *path;
-    struct db *db;
-    struct writer_table tables[SNAPSHOT_TABLE_COUNT];
+    struct db_bulk *bulk;
     struct header header; /* counts and checksum, as rows go in */
     uint64_t meta_checksum;
     struct errmsg failure; /* the first one; it stays */
 };
 
-static enum status prepare_insert(struct snapshot_writer *w, const struct snapshot_table *table,
-                                  int rows, struct db_query **out, struct errmsg *err)
+/* An empty file with our tables; where they begin. */
+static enum status create_tables(struct env *env, const char *path,
+                                 uint32_t roots[SNAPSHOT_TABLE_COUNT], struct errmsg *err)
 {
-    struct buf sql = {.size = 0};
-    buf_printf(&sql, "INSERT INTO %s VALUES", table->name);
-    for (int row = 0; row < rows; row++) {
-        buf_append_str(&sql, row == 0 ? "(?" : ",(?");
-        for (int column = 1; column < table->columns; column++) {
-            buf_append_str(&sql, ",?");
-        }
-        buf_append_str(&sql, ")");
+    struct db *db = NULL;
+    enum status rc = db_create(env, path, SNAPSHOT_APPLICATION_ID, &db, err);
+    if (rc != RC_OK) {
+        return rc;
     }
-    buf_append(&sql, "", 1);
-    enum status rc = db_prepare(w->db, (const char *)sql.data, out, err);
-    buf_close(&sql);
-    return rc;
-}
-
-static enum status writer_create_tables(struct snapshot_writer *w, struct errmsg *err)
-{
-    enum status rc = RC_OK;
     for (size_t i = 0; rc == RC_OK && i < SNAPSHOT_TABLE_COUNT; i++) {
-        const struct snapshot_table *table = &snapshot_tables[i];
-        rc = db_run(w->db, table->create, err);
+        rc = db_run(db, snapshot_tables[i].create, err);
         if (rc == RC_OK) {
-            rc = prepare_insert(w, table, 1, &w->tables[i].insert_one, err);
-        }
-        if (rc == RC_OK) {
-            rc = prepare_insert(w, table, WRITER_BATCH, &w->tables[i].insert_batch, err);
+            rc = db_root_page(db, snapshot_tables[i].name, &roots[i], err);
         }
     }
+    if (rc == RC_OK) {
+        rc = db_run(db, "COMMIT", err); /* not durable yet, which it need not be without rows */
+    }
+    db_close(db);
     return rc;
 }
 
@@ -152,11 +131,12 @@ enum status snapshot_writer_open(struct env *env, const char *path,
                                  struct snapshot_writer **out, struct errmsg *err)
 {
     struct snapshot_writer *w = mem_zalloc(sizeof *w);
+    uint32_t roots[SNAPSHOT_TABLE_COUNT];
     w->env = env;
     w->path = mem_strdup(path);
-    enum status rc = db_create(env, path, SNAPSHOT_APPLICATION_ID, &w->db, err);
+    enum status rc = create_tables(env, path, roots, err);
     if (rc == RC_OK) {
-        rc = writer_create_tables(w, err);
+        rc = db_bulk_open(env, path, roots, SNAPSHOT_TABLE_COUNT, &w->bulk, err);
     }
     if (rc != RC_OK) {
         snapshot_writer_abort(w);
@@ -176,26 +156,14 @@ static enum status writer_fail(struct snapshot_writer *w, const struct errmsg *f
     return errmsg_set(err, w->failure.rc, "%s", w->failure.text);
 }
 
-/* Writes the rows that are held back for `table`. */
-static enum status writer_flush(struct snapshot_writer *w, uint8_t table, struct errmsg *err)
+static enum status write_row(struct snapshot_writer *w, const struct row *row,
+                             struct errmsg *err)
 {
-    struct writer_table *t = &w->tables[table];
-    int group = t->count == WRITER_BATCH ? WRITER_BATCH : 1;
-    struct db_query *insert = group == 1 ? t->insert_one : t->insert_batch;
     struct snapshot_cells cells;
-    enum status rc = RC_OK;
-
-    for (int i = 0; rc == RC_OK && i < t->count; i++) {
-        snapshot_cells_from_row(&cells, &t->batch[i]);
-        w->header.content_checksum += snapshot_cells_hash(&cells, table);
-        rc = db_bind(insert, i % group * cells.count, cells.cells, cells.count, err);
-        if (rc == RC_OK && (i + 1) % group == 0) {
-            rc = db_execute(insert, err);
-        }
-    }
-    w->header.rows[table] += (uint64_t)t->count;
-    t->count = 0;
-    return rc;
+    snapshot_cells_from_row(&cells, row);
+    w->header.content_checksum += snapshot_cells_hash(&cells, row->table);
+    w->header.rows[row->table]++;
+    return db_bulk_append(w->bulk, row->table, cells.cells, cells.count, err);
 }
 
 enum status snapshot_writer_rows(struct snapshot_writer *w, struct slice rows,
@@ -211,15 +179,7 @@ enum status snapshot_writer_rows(struct snapshot_writer *w, struct slice rows,
             (void)errmsg_set(&failure, rc, "%s: a row to be written is malformed", w->path);
             break;
         }
-        struct writer_table *t = &w->tables[row.table];
-        t->batch[t->count++] = row;
-        if (t->count == WRITER_BATCH) {
-            rc = writer_flush(w, row.table, &failure);
-        }
-    }
-    /* Nothing may point into `rows` after return. */
-    for (uint8_t table = 0; rc == RC_OK && table < SNAPSHOT_TABLE_COUNT; table++) {
-        rc = writer_flush(w, table, &failure);
+        rc = write_row(w, &row, &failure);
     }
     return rc == RC_OK ? RC_OK : writer_fail(w, &failure, err);
 }
@@ -229,9 +189,7 @@ static enum status put_meta(struct snapshot_writer *w, const char *name, struct 
 {
     struct snapshot_cells cells = meta_cells(name, value);
     w->meta_checksum += snapshot_cells_hash(&cells, SNAPSHOT_TABLE_FILE);
-    struct db_query *insert = w->tables[SNAPSHOT_TABLE_FILE].insert_one;
-    enum status rc = db_bind(insert, 0, cells.cells, cells.count, err);
-    return rc == RC_OK ? db_execute(insert, err) : rc;
+    return db_bulk_append(w->bulk, SNAPSHOT_TABLE_FILE, cells.cells, cells.count, err);
 }
 
 static enum status put_meta_number(struct snapshot_writer *w, const char *name, uint64_t number,
@@ -269,13 +227,7 @@ static enum status writer_put_header(struct snapshot_writer *w,
 /* Frees everything but the file. */
 static void writer_free(struct snapshot_writer *w)
 {
-    for (size_t i = 0; i < SNAPSHOT_TABLE_COUNT; i++) {
-        db_query_close(w->tables[i].insert_one);
-        db_query_close(w->tables[i].insert_batch);
-    }
-    if (w->db != NULL) {
-        db_close(w->db);
-    }
+    db_bulk_close(w->bulk);
     mem_free(w->path);
     mem_free(w);
 }
@@ -289,7 +241,7 @@ enum status snapshot_writer_finish(struct snapshot_writer *w, const struct snaps
         rc = writer_put_header(w, meta, &failure);
     }
     if (rc == RC_OK) {
-        rc = db_commit(w->db, &failure);
+        rc = db_bulk_commit(w->bulk, &failure);
     }
     if (rc != RC_OK) {
         rc = writer_fail(w, &failure, err);
@@ -314,12 +266,14 @@ void snapshot_writer_abort(struct snapshot_writer *w)
 /* ---- reading ----------------------------------------------------------------------------- */
 
 struct reader {
+    struct env *env;
     const char *path;
     struct db *db;
     struct header header;
     struct snapshot_cells cells; /* of the row at hand */
     snapshot_row_fn fn;
     void *context;
+    struct store *store; /* that `fn` fills; NULL: none */
     uint64_t rows[SNAPSHOT_TABLE_COUNT];
     uint64_t content_checksum;
     struct errmsg *err;
@@ -469,20 +423,22 @@ static enum status reader_take_row(struct reader *r, uint8_t table)
 
 static enum status reader_take_table(struct reader *r, uint8_t table)
 {
-    char sql[64];
-    struct db_query *query = NULL;
+    const struct snapshot_table *t = &snapshot_tables[table];
+    struct db_scan *scan = NULL;
+    uint32_t root;
     bool found = true;
-    (void)snprintf(sql, sizeof sql, "SELECT * FROM %s ORDER BY rowid",
-                   snapshot_tables[table].name);
-    enum status rc = db_prepare(r->db, sql, &query, r->err);
+    enum status rc = db_root_page(r->db, t->name, &root, r->err);
+    if (rc == RC_OK) {
+        rc = db_scan_open(r->env, r->path, root, &scan, r->err);
+    }
     while (rc == RC_OK) {
-        rc = db_next(query, r->cells.cells, SNAPSHOT_CELLS_MAX, &found, r->err);
+        rc = db_scan_next(scan, r->cells.cells, t->columns, &found, r->err);
         if (rc != RC_OK || !found) {
             break;
         }
         rc = reader_take_row(r, table);
     }
-    db_query_close(query);
+    db_scan_close(scan);
     return rc;
 }
 
@@ -503,28 +459,37 @@ static enum status reader_take_rows(struct reader *r)
     return RC_OK;
 }
 
-enum status snapshot_read(struct env *env, const char *path, snapshot_row_fn fn, void *context,
-                          struct snapshot_meta *meta, struct errmsg *err)
+/* Reads what `r` is made for, and only meta without `fn`. */
+static enum status reader_run(struct reader *r, struct snapshot_meta *meta)
 {
-    struct reader r = {.path = path, .fn = fn, .context = context, .err = err};
-    enum status rc = db_open(env, path, SNAPSHOT_APPLICATION_ID, &r.db, err);
+    enum status rc = db_open(r->env, r->path, SNAPSHOT_APPLICATION_ID, &r->db, r->err);
     if (rc != RC_OK) {
         return rc;
     }
-    rc = reader_take_header(&r);
-    if (rc == RC_OK && fn != NULL) {
-        rc = reader_check_schema(&r);
+    rc = reader_take_header(r);
+    if (rc == RC_OK && r->store != NULL) {
+        store_load_expect(r->store, r->header.rows[ROW_NODE]);
+    }
+    if (rc == RC_OK && r->fn != NULL) {
+        rc = reader_check_schema(r);
         if (rc == RC_OK) {
-            rc = reader_take_rows(&r);
+            rc = reader_take_rows(r);
         }
     }
-    db_close(r.db);
+    db_close(r->db);
     if (rc == RC_OK) {
-        *meta = r.header.meta;
+        *meta = r->header.meta;
     } else {
-        snapshot_meta_close(&r.header.meta);
+        snapshot_meta_close(&r->header.meta);
     }
     return rc;
+}
+
+enum status snapshot_read(struct env *env, const char *path, snapshot_row_fn fn, void *context,
+                          struct snapshot_meta *meta, struct errmsg *err)
+{
+    struct reader r = {.env = env, .path = path, .fn = fn, .context = context, .err = err};
+    return reader_run(&r, meta);
 }
 
 enum status snapshot_inspect(struct env *env, const char *path, struct snapshot_meta *meta,
@@ -544,7 +509,9 @@ enum status snapshot_load(struct env *env, const char *path, struct store **out,
 {
     struct store *store = store_new_empty();
     struct snapshot_meta read = {.index = 0};
-    enum status rc = snapshot_read(env, path, load_row, store, &read, err);
+    struct reader r = {
+        .env = env, .path = path, .fn = load_row, .context = store, .store = store, .err = err};
+    enum status rc = reader_run(&r, &read);
     if (rc == RC_OK) {
         rc = store_load_seal(store, &read, err);
         if (rc != RC_OK) {

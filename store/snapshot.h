@@ -3,9 +3,10 @@
  *
  * Tables: meta(name, value) about the file, and the store's content as state(name, value),
  * nodes(space, path, ...), changes(revision, sub, ...), replies(...). docs/formats.md describes
- * every column, store/snapshot_table.c is their one definition. SQLite writes through a small VFS
- * over the env's disk (store/db.c), without journal and without syncs of its own: the file is
- * written beside, then synced once, before anybody names it.
+ * every column, store/snapshot_table.c is their one definition. SQLite makes the file, through a
+ * small VFS over the env's disk (store/db.c); rows go straight to the pages of its tables
+ * (store/db_bulk.h) and come straight from there (store/db_scan.h). The file is written beside, and
+ * synced before anybody names it.
  *
  * Proof. meta holds how many rows each table has, the sum of their hashes, and a sum over meta
  * itself. Reading recomputes them, because SQLite notices damage to its trees but not to a value.

@@ -110,6 +110,8 @@ void store_scan_end(struct store_scan *scan); /* also before its end, to give up
 
 /* A store without even a root, to be filled by rows and then sealed. */
 struct store *store_new_empty(void);
+/* About so many nodes will come: a hint, before the first row. */
+void store_load_expect(struct store *s, uint64_t nodes);
 struct row;
 enum status store_load_row(struct store *s, const struct row *row) MUST_USE;
 /* Ends loading at `index`; RC_CORRUPT if parents are missing or counters do not fit. */

@@ -282,6 +282,17 @@ void tree_init(struct tree *t)
     *tree_node(t, TREE_NONE) = (struct node){.bits = NODE_FREE};
 }
 
+void tree_reserve(struct tree *t, uint64_t nodes)
+{
+    PRE(t->node_count == 0);
+    nodes = nodes < TREE_RESERVE_MAX ? nodes : TREE_RESERVE_MAX;
+    if (nodes > t->bucket_count) {
+        mem_free(t->buckets);
+        t->bucket_count = t->bucket_capacity = (uint32_t)nodes;
+        t->buckets = mem_zalloc(nodes * sizeof t->buckets[0]);
+    }
+}
+
 static void node_free_parts(struct tree *t, struct node *n)
 {
     struct dir *dir = node_dir(n);

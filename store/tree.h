@@ -85,6 +85,10 @@ struct tree {
 
 void tree_init(struct tree *t); /* with hidden roots, without "/" */
 void tree_close(struct tree *t);
+/* While it is empty: so many nodes will come, up to TREE_RESERVE_MAX, and the hash need not grow
+ * for them. */
+#define TREE_RESERVE_MAX ((uint64_t)1 << 26)
+void tree_reserve(struct tree *t, uint64_t nodes);
 
 static inline struct node *tree_node(const struct tree *t, uint32_t slot)
 {
