@@ -193,8 +193,11 @@ static uint64_t cell_type(const struct db_cell *cell)
 
 static size_t type_bytes(uint64_t type)
 {
-    static const uint8_t sizes[] = {0, 1, 2, 3, 4, 6, 8, 0, 0, 0};
-    return type >= RECORD_BLOB ? (size_t)(type - RECORD_BLOB) / 2 : sizes[type];
+    static const uint8_t sizes[] = {0, 1, 2, 3, 4, 6, 8};
+    if (type >= RECORD_BLOB) {
+        return (size_t)(type - RECORD_BLOB) / 2;
+    }
+    return type <= RECORD_I64 ? sizes[type] : 0;
 }
 
 static uint8_t *put_value(uint8_t *to, uint64_t type, const struct db_cell *cell)

@@ -323,8 +323,8 @@ static enum status read_head(struct db_scan *s, struct errmsg *err)
     uint32_t page_bytes = page_get16(head + FILE_PAGE_BYTES_AT);
     page_bytes = page_bytes == 1 ? 65536 : page_bytes;
     bool is_power = (page_bytes & (page_bytes - 1)) == 0;
-    if (!is_power || page_bytes < 512 || page_get32(head + FILE_ENCODING_AT) != FILE_ENCODING_UTF8 ||
-        bytes / page_bytes > UINT32_MAX - 1) {
+    bool is_utf8 = page_get32(head + FILE_ENCODING_AT) == FILE_ENCODING_UTF8;
+    if (!is_power || page_bytes < 512 || !is_utf8 || bytes / page_bytes > UINT32_MAX - 1) {
         return scan_corrupt(s, err);
     }
     s->page_bytes = page_bytes;
