@@ -129,6 +129,9 @@ struct env {
      * back to the loop through `done`, in order. */
     struct env_queue *(*queue_open)(struct env *env, const char *name);
     void (*queue_submit)(struct env_queue *queue, struct env_job *job);
+    /* From its next job on the queue's worker gives way to the other threads of this machine. May be
+     * NULL: it does not. */
+    void (*queue_yield)(struct env_queue *queue);
     /* Waits for the jobs that are running or queued; their `done` does not run any more. */
     void (*queue_close)(struct env_queue *queue);
 };
@@ -137,6 +140,16 @@ static inline const struct tls_peer *env_stream_tls(const struct env *env,
                                                     const struct env_stream *stream)
 {
     return env->net->tls != NULL ? env->net->tls(stream) : NULL;
+}
+
+/* A queue for work that nobody waits for. */
+static inline struct env_queue *env_queue_open_background(struct env *env, const char *name)
+{
+    struct env_queue *queue = env->queue_open(env, name);
+    if (env->queue_yield != NULL) {
+        env->queue_yield(queue);
+    }
+    return queue;
 }
 
 static inline uint64_t env_random_u64(struct env *env)

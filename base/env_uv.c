@@ -55,6 +55,7 @@ struct env *env_uv_new(uv_loop_t *loop, struct log *log)
         .wall_ms = env_uv_wall_ms,
         .random = env_uv_random,
         .queue_open = env_uv_queue_open,
+        .queue_yield = env_uv_queue_yield,
         .queue_submit = env_uv_queue_submit,
         .queue_close = env_uv_queue_close,
     };

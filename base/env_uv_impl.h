@@ -57,6 +57,7 @@ void env_uv_release_locks(struct env_uv *e);
 
 /* env_uv_queue.c */
 struct env_queue *env_uv_queue_open(struct env *env, const char *name);
+void env_uv_queue_yield(struct env_queue *q);
 void env_uv_queue_submit(struct env_queue *queue, struct env_job *job);
 void env_uv_queue_close(struct env_queue *queue);
 

@@ -2,7 +2,7 @@
  *
  *   submit (loop) -> waiting -> run (worker) -> finished -> wake-up -> done (loop)
  *
- * `waiting`, `finished` and `closing` are guarded by the mutex, the rest belongs to the loop. The
+ * `waiting`, `finished`, `yields` and `closing` are guarded by the mutex, the rest belongs to the loop. The
  * loop is woken after each job, not after a batch: a sync that is done is a write that can be
  * answered. libuv folds wake-ups that come faster than the loop turns.
  */
@@ -10,11 +10,15 @@
 #include <signal.h>
 #ifdef __linux__
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #endif
 
 #include "base/assert.h"
 #include "base/env_uv_impl.h"
 #include "base/mem.h"
+
+/* Of a worker that gives way: about a tenth of the share of another thread, where they compete. */
+#define QUEUE_YIELD_NICE 10
 
 struct job_list {
     struct env_job *first;
@@ -30,6 +34,7 @@ struct env_queue {
     uv_async_t async;
     struct job_list waiting;
     struct job_list finished;
+    bool yields;
     bool closing;
     bool closed; /* loop only: no `done` any more */
 };
@@ -57,6 +62,14 @@ static struct env_job *job_pop(struct job_list *l)
     return job;
 }
 
+/* Linux counts niceness by thread; what reads and writes for a nice thread comes later, too. */
+static void worker_yield(void)
+{
+#ifdef __linux__
+    (void)setpriority(PRIO_PROCESS, 0, QUEUE_YIELD_NICE);
+#endif
+}
+
 static void queue_thread(void *arg)
 {
     struct env_queue *q = arg;
@@ -67,6 +80,7 @@ static void queue_thread(void *arg)
 #ifdef __linux__
     prctl(PR_SET_NAME, q->name);
 #endif
+    bool has_yielded = false;
     uv_mutex_lock(&q->mutex);
     for (;;) {
         struct env_job *job = job_pop(&q->waiting);
@@ -77,7 +91,12 @@ static void queue_thread(void *arg)
             uv_cond_wait(&q->wake, &q->mutex);
             continue;
         }
+        bool yields = q->yields && !has_yielded;
         uv_mutex_unlock(&q->mutex);
+        if (yields) {
+            worker_yield();
+            has_yielded = true;
+        }
         job->run(job);
         uv_mutex_lock(&q->mutex);
         job_push(&q->finished, job);
@@ -120,6 +139,13 @@ struct env_queue *env_uv_queue_open(struct env *env, const char *name)
     POST(rc == 0);
     q->env->pending++;
     return q;
+}
+
+void env_uv_queue_yield(struct env_queue *q)
+{
+    uv_mutex_lock(&q->mutex);
+    q->yields = true;
+    uv_mutex_unlock(&q->mutex);
 }
 
 void env_uv_queue_submit(struct env_queue *q, struct env_job *job)

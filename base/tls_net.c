@@ -593,6 +593,7 @@ struct tls_net *tls_net_new(const struct tls_net_options *options)
                           .wall_ms = tls_net_wall_ms,
                           .random = tls_net_random,
                           .queue_open = tls_net_queue_open,
+                          .queue_yield = t->inner->queue_yield,
                           .queue_submit = t->inner->queue_submit,
                           .queue_close = t->inner->queue_close};
     t->plain = mem_alloc(PLAIN_BYTES);

@@ -376,7 +376,7 @@ struct backup *backup_new(const struct backup_options *options)
     b->dir = mem_strdup(options->dir);
     b->member = mem_strdup(options->member);
     b->rules = (struct backup_rules){options->keep, options->keep_for_ms};
-    b->queue = options->env->queue_open(options->env, "backup");
+    b->queue = env_queue_open_background(options->env, "backup");
     b->status.is_on = true;
     register_metrics(b);
     tell(b);

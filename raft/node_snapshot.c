@@ -18,8 +18,9 @@
 #include "base/mem.h"
 #include "raft/node_internal.h"
 
-#define SNAPSHOT_LOG_BYTES   ((uint64_t)32 << 20)
-#define SNAPSHOT_INTERVAL_MS 30000 /* unless the log has grown to four times the threshold */
+#define SNAPSHOT_LOG_BYTES   ((uint64_t)16 << 20)
+#define SNAPSHOT_INTERVAL_MS 30000 /* unless the log has grown to so many times the threshold */
+#define SNAPSHOT_LOG_FACTOR  8
 #define PACED_BYTES          ((uint64_t)1 << 20) /* smaller thresholds are meant as they are */
 #define PULL_RETRY_MS        500
 #define PULL_GIVE_UP_MS      5000
@@ -40,7 +41,7 @@ static bool is_due(const struct node *n, uint64_t now_ms)
     if (n->log_bytes < threshold) {
         return false;
     }
-    return threshold < PACED_BYTES || n->snapshot_ms == 0 || n->log_bytes >= 4 * threshold ||
+    return threshold < PACED_BYTES || n->snapshot_ms == 0 || n->log_bytes >= SNAPSHOT_LOG_FACTOR * threshold ||
            now_ms >= n->snapshot_ms + SNAPSHOT_INTERVAL_MS;
 }
 
@@ -243,7 +244,7 @@ static void discard_store(struct node *n, struct store *s)
         node_discard_close(n);
     }
     n->discard.store = s;
-    n->discard.queue = n->env->queue_open(n->env, "discard");
+    n->discard.queue = env_queue_open_background(n->env, "discard");
     n->discard.job = (struct env_job){.run = discard_run, .done = discard_done};
     n->env->queue_submit(n->discard.queue, &n->discard.job);
 }

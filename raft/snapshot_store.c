@@ -314,7 +314,7 @@ enum status snapshot_store_open(const char *dir, const struct snapshot_store_opt
     }
     const struct snapshot_file *latest = snapshot_store_latest(ss);
     metric_set(ss->bytes_metric, latest != NULL ? (int64_t)latest->bytes : 0);
-    ss->queue = ss->env->queue_open(ss->env, "snapshots");
+    ss->queue = env_queue_open_background(ss->env, "snapshots");
     prune(ss, ss->env->now_ms(ss->env));
     *out = ss;
     return RC_OK;

@@ -104,7 +104,7 @@ static const struct option options[] = {
            "without a leader for so long (up to twice that): elect"),
     NUMBER("heartbeat-ms", heartbeat_ms, 5, 20000, ENGINE_HEARTBEAT_MS,
            "an idle leader is heard this often"),
-    NUMBER("snapshot-log-bytes", snapshot_log_bytes, 16 * KIB, 64 * GIB, 32 * MIB,
+    NUMBER("snapshot-log-bytes", snapshot_log_bytes, 16 * KIB, 64 * GIB, 16 * MIB,
            "take a snapshot after so much log"),
     NUMBER("trailing-log-bytes", trailing_log_bytes, 4 * KIB, 64 * GIB, ENGINE_TRAILING_BYTES,
            "log kept behind a snapshot for members that lag"),

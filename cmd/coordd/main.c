@@ -24,11 +24,16 @@ static void raise_file_limit(void)
     }
 }
 
+/* From here on an allocation is pages of its own, and goes back to the system when it is freed. */
+#define MEMORY_OWN_PAGES_BYTES (64 << 10)
+
 /* One thread does nearly all the allocating. Arenas for each of the others would only hold memory
- * back, and with one arena what is freed at the top goes back to the system. */
+ * back, and with one arena what is freed at the top goes back to the system. Entries of the log and
+ * buffers come and go among values that stay: with pages of their own they leave no holes. */
 static void tune_memory(void)
 {
     (void)mallopt(M_ARENA_MAX, 1);
+    (void)mallopt(M_MMAP_THRESHOLD, MEMORY_OWN_PAGES_BYTES);
 }
 
 int main(int argc, char **argv)
