@@ -124,11 +124,35 @@ static void env_uv_arm(struct env_uv *e)
     uv_timer_start(&e->deadline_timer, env_uv_deadline_cb, wait_ms, 0);
 }
 
+/* The turn that ends here, before the loop waits. */
+static void env_uv_measure_turn(struct env_uv *e)
+{
+    uint64_t now_ns = uv_hrtime();
+    uint64_t idle_ns = uv_metrics_idle_time(e->loop);
+    uint64_t took_ns = now_ns - e->turn_begin_ns;
+    uint64_t waited_ns = idle_ns - e->turn_idle_ns;
+    uint64_t busy_us = took_ns > waited_ns ? (took_ns - waited_ns) / 1000 : 0;
+    e->turn_begin_ns = now_ns;
+    e->turn_idle_ns = idle_ns;
+    histogram_observe_us(e->turn_seconds, busy_us);
+    if (now_ns >= e->period_end_ns) {
+        e->longest_us[1] = e->longest_us[0];
+        e->longest_us[0] = 0;
+        e->period_end_ns = now_ns + ENV_UV_TURN_PERIOD_NS;
+    }
+    e->longest_us[0] = busy_us > e->longest_us[0] ? busy_us : e->longest_us[0];
+    uint64_t longest = e->longest_us[e->longest_us[1] > e->longest_us[0]];
+    metric_set(e->turn_longest, (int64_t)longest);
+}
+
 static void env_uv_prepare_cb(uv_prepare_t *prepare)
 {
     struct env_uv *e = prepare->data;
     e->turn(e->turn_context);
     env_uv_arm(e);
+    if (e->turn_seconds != NULL) {
+        env_uv_measure_turn(e);
+    }
 }
 
 static void env_uv_check_cb(uv_check_t *check)
@@ -158,4 +182,19 @@ void env_uv_on_turn(struct env *env, void (*turn)(void *context),
     e->pending += 3;
     uv_prepare_start(&e->prepare, env_uv_prepare_cb);
     uv_check_start(&e->check, env_uv_check_cb);
+}
+
+void env_uv_measure_turns(struct env *env, struct metrics *metrics)
+{
+    struct env_uv *e = env_uv_of(env);
+    PRE(e->has_turn && e->turn_seconds == NULL);
+    if (uv_loop_configure(e->loop, UV_METRICS_IDLE_TIME) != 0) {
+        return; /* a libuv that cannot: there is nothing to tell */
+    }
+    e->turn_begin_ns = uv_hrtime();
+    e->turn_seconds = metrics_histogram(metrics, "coord_loop_turn_seconds", NULL,
+                                        "Time of one turn of the loop, without waiting.");
+    e->turn_longest =
+        metrics_gauge(metrics, "coord_loop_longest_turn_microseconds", NULL,
+                      "The longest turn of the loop within the last 10 to 20 seconds.");
 }

@@ -31,4 +31,10 @@ void env_uv_free(struct env *env);
 void env_uv_on_turn(struct env *env, void (*turn)(void *context),
                     uint64_t (*next_deadline_ms)(void *context), void *context);
 
+/* Tells how long turns of the loop take, without what the loop waits for: while one lasts nobody
+ * else is served. Once, after env_uv_on_turn and before the loop runs; `metrics` is borrowed until
+ * env_uv_free. */
+struct metrics;
+void env_uv_measure_turns(struct env *env, struct metrics *metrics);
+
 #endif

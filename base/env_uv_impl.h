@@ -6,11 +6,14 @@
 
 #include "base/env_uv.h"
 #include "base/list.h"
+#include "base/metrics.h"
 
 /* How long a stream that was closed with `flush` may take until it is cut off. */
 #define ENV_UV_FLUSH_MS UINT64_C(3000)
 /* How long accepting rests when the process has no file descriptor left. */
 #define ENV_UV_ACCEPT_REST_MS UINT64_C(100)
+/* Of which the longest turn is told, besides the period before. */
+#define ENV_UV_TURN_PERIOD_NS UINT64_C(10000000000)
 #define ENV_UV_READ_BYTES ((size_t)64 << 10)
 
 struct env_uv {
@@ -42,6 +45,13 @@ struct env_uv {
     uv_check_t check;
     uv_timer_t deadline_timer;
     uint64_t armed_ms; /* what deadline_timer waits for; UINT64_MAX for nothing */
+
+    struct histogram *turn_seconds; /* NULL: nobody asks */
+    struct metric *turn_longest;
+    uint64_t turn_begin_ns; /* when the loop was about to wait, and how long it had waited */
+    uint64_t turn_idle_ns;  /* up to then */
+    uint64_t longest_us[2]; /* of this period and of the one before */
+    uint64_t period_end_ns;
 };
 
 static inline struct env_uv *env_uv_of(struct env *env)

@@ -17,7 +17,7 @@
 #include "store/value.h"
 
 #define TREE_NONE ((uint32_t)0) /* no slot */
-#define NODE_INLINE_NAME_MAX ((size_t)24)
+#define NODE_INLINE_NAME_MAX ((size_t)16)
 
 /* Deterministic by design, a little above what malloc really takes. */
 #define NODE_COST_BYTES ((uint64_t)128)

@@ -356,6 +356,7 @@ int wire_run(const struct config *config, const char *program)
                                                        .node = d.node,
                                                        .config = config});
         env_uv_on_turn(d.env, on_turn, next_deadline_ms, &d);
+        env_uv_measure_turns(d.env, d.metrics);
         log_info(&d.log, "daemon.start", "version=%s name=%s pid=%d listen=%s:%" PRIu16,
                  version_text(), config->name, (int)getpid(), config->listen.host,
                  config->listen.port);

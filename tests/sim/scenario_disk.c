@@ -202,7 +202,7 @@ void scenario_write_during_scan(struct story *s)
     }
     for (uint32_t round = 0; round < 3 && !c->world.failed; round++) {
         uint64_t takes = c->takes;
-        for (uint32_t i = 0; i < 40 && c->takes == takes; i++) {
+        for (uint32_t i = 0; i < 150 && c->takes == takes; i++) {
             (void)story_write(s, 0, DO_SET, i % KEYS_PLAIN, 1);
         }
         (void)story_expect(s, c->takes > takes, "no snapshot is taken");
