@@ -129,8 +129,8 @@ struct env {
      * back to the loop through `done`, in order. */
     struct env_queue *(*queue_open)(struct env *env, const char *name);
     void (*queue_submit)(struct env_queue *queue, struct env_job *job);
-    /* From its next job on the queue's worker gives way to the other threads of this machine. May be
-     * NULL: it does not. */
+    /* From its next job on the queue's worker gives way to other threads. May be NULL: it does
+     * not. */
     void (*queue_yield)(struct env_queue *queue);
     /* Waits for the jobs that are running or queued; their `done` does not run any more. */
     void (*queue_close)(struct env_queue *queue);

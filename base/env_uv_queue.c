@@ -2,9 +2,9 @@
  *
  *   submit (loop) -> waiting -> run (worker) -> finished -> wake-up -> done (loop)
  *
- * `waiting`, `finished`, `yields` and `closing` are guarded by the mutex, the rest belongs to the loop. The
- * loop is woken after each job, not after a batch: a sync that is done is a write that can be
- * answered. libuv folds wake-ups that come faster than the loop turns.
+ * `waiting`, `finished`, `yields` and `closing` are guarded by the mutex, the rest belongs to the
+ * loop. The loop is woken after each job, not after a batch: a sync that is done is a write that
+ * can be answered. libuv folds wake-ups that come faster than the loop turns.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -17,8 +17,8 @@
 #include "base/env_uv_impl.h"
 #include "base/mem.h"
 
-/* Of a worker that gives way: about a third of the share of another thread, where they compete. Not less: what it
- * never gets to do, a snapshot, is what bounds the log. */
+/* Of a worker that gives way: about a third of the share of another thread, where they compete.
+ * Not less: a snapshot that is never finished would let the log grow. */
 #define QUEUE_YIELD_NICE 5
 
 struct job_list {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "store/store.h"
 
 /* Gauges that show the moment at which they are asked for. */
 enum figure {
@@ -22,7 +23,9 @@ enum figure {
     GAUGE_QUOTAS,
     GAUGE_QUOTAS_SOFT,
     GAUGE_QUOTAS_FULL,
+    GAUGE_HISTORY_BYTES,
     GAUGE_LOG_BYTES,
+    GAUGE_CACHED_BYTES,
     GAUGE_SNAPSHOT_INDEX,
     GAUGE_SNAPSHOT_BYTES,
     GAUGE_DISK_SHORT,
@@ -52,7 +55,9 @@ static const struct {
     [GAUGE_QUOTAS_SOFT] = {"coord_quotas_warning",
                            "Quotas of which the soft percentage is reached, and no bound."},
     [GAUGE_QUOTAS_FULL] = {"coord_quotas_full", "Quotas of which a bound is reached."},
+    [GAUGE_HISTORY_BYTES] = {"coord_history_bytes", "Bytes of the change log, as its bounds count."},
     [GAUGE_LOG_BYTES] = {"coord_raft_log_bytes", "Bytes of log on disk."},
+    [GAUGE_CACHED_BYTES] = {"coord_raft_cached_bytes", "Bytes of log in memory, for followers."},
     [GAUGE_SNAPSHOT_INDEX] = {"coord_snapshot_index", "Log index of the latest snapshot."},
     [GAUGE_SNAPSHOT_BYTES] = {"coord_snapshot_bytes", "Size of the latest snapshot."},
     [GAUGE_DISK_SHORT] = {"coord_disk_short",
@@ -164,7 +169,9 @@ static void refresh(const struct figures *f, const struct node *node)
         [GAUGE_QUOTAS] = s.quotas,
         [GAUGE_QUOTAS_SOFT] = s.quotas_soft,
         [GAUGE_QUOTAS_FULL] = s.quotas_full,
+        [GAUGE_HISTORY_BYTES] = store_history_bytes(node_store(node)),
         [GAUGE_LOG_BYTES] = s.log_bytes,
+        [GAUGE_CACHED_BYTES] = s.cached_bytes,
         [GAUGE_SNAPSHOT_INDEX] = s.snapshot_index,
         [GAUGE_SNAPSHOT_BYTES] = s.snapshot_bytes,
         [GAUGE_DISK_SHORT] = s.disk_is_short,

@@ -41,7 +41,8 @@ static bool is_due(const struct node *n, uint64_t now_ms)
     if (n->log_bytes < threshold) {
         return false;
     }
-    return threshold < PACED_BYTES || n->snapshot_ms == 0 || n->log_bytes >= SNAPSHOT_LOG_FACTOR * threshold ||
+    return threshold < PACED_BYTES || n->snapshot_ms == 0 ||
+           n->log_bytes >= SNAPSHOT_LOG_FACTOR * threshold ||
            now_ms >= n->snapshot_ms + SNAPSHOT_INTERVAL_MS;
 }
 

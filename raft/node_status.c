@@ -119,6 +119,7 @@ void node_status(const struct node *n, struct node_status *out)
         out->commit_index = engine_commit_index(n->engine);
         out->last_index = engine_last_index(n->engine);
         out->log_bytes = engine_log_bytes(n->engine);
+        out->cached_bytes = engine_memory_bytes(n->engine);
         out->disk_is_short = engine_disk_is_short(n->engine);
     }
     out->applied_index = store_applied_index(n->store);
