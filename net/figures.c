@@ -55,7 +55,7 @@ static const struct {
     [GAUGE_QUOTAS_SOFT] = {"coord_quotas_warning",
                            "Quotas of which the soft percentage is reached, and no bound."},
     [GAUGE_QUOTAS_FULL] = {"coord_quotas_full", "Quotas of which a bound is reached."},
-    [GAUGE_HISTORY_BYTES] = {"coord_history_bytes", "Bytes of the change log, as its bounds count."},
+    [GAUGE_HISTORY_BYTES] = {"coord_history_bytes", "Bytes of the change log, by its bounds."},
     [GAUGE_LOG_BYTES] = {"coord_raft_log_bytes", "Bytes of log on disk."},
     [GAUGE_CACHED_BYTES] = {"coord_raft_cached_bytes", "Bytes of log in memory, for followers."},
     [GAUGE_SNAPSHOT_INDEX] = {"coord_snapshot_index", "Log index of the latest snapshot."},
