@@ -2,7 +2,7 @@
 """What coord does on this machine: throughput, latency, watches, sessions, memory, failover. JSON
 lines.
 
-    tests/bench/run.py [disk|throughput|watch|session|memory|failover|handover|backup ...]
+    tests/bench/run.py [disk|throughput|watch|session|memory|million|failover|handover|backup ...]
 
 Durability is the default one (a real fdatasync on every member of the majority). Numbers compare
 only within one run: the disk's own rate is the first line.
@@ -33,6 +33,12 @@ def rss_mib(node):
             if line.startswith("VmRSS:"):
                 return round(int(line.split()[1]) / 1024, 1)
     raise harness.Failure("no VmRSS")
+
+
+def cpu_s(node):
+    with open("/proc/%d/stat" % node.process.pid, encoding="ascii") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def bench(nodes, endpoint, work, label, *arguments):
@@ -129,6 +135,94 @@ def memory(scratch):
     show(bench="rss at 1,000,000 znodes", rss_mib=rss_mib(node),
          state_mib=round(node.status()["state_bytes"] / 1048576, 1))
     node.kill()
+
+
+def metric(node, series):
+    """The value of one series, as it is named in /metrics."""
+    for line in node.http("/metrics")[1].splitlines():
+        if line.startswith(series + " "):
+            return float(line.rsplit(" ", 1)[1])
+    raise harness.Failure("no " + series)
+
+
+def turns(node):
+    """Turns of the loop so far, and how many of them took no more than 5 ms."""
+    return [metric(node, "coord_loop_turn_seconds_count"),
+            metric(node, 'coord_loop_turn_seconds_bucket{le="0.005"}')]
+
+
+def writes(nodes, leader, label):
+    """The p99 of writes by eight connections; and the turns of the leader's loop meanwhile."""
+    before = turns(leader)
+    result = sets(nodes, leader, label, "1")
+    count, short = [after - was for was, after in zip(before, turns(leader))]
+    show(bench="turns of the leader's loop", label=label, turns=int(count), above_5_ms=int(count - short),
+         longest_ms=round(metric(leader, "coord_loop_longest_turn_microseconds") / 1000, 1))
+    return result["latency"]["p99_us"]
+
+
+def sets(nodes, leader, label, in_flight):
+    return bench(nodes, leader.endpoint, "write", label, "-c", "8", "--in-flight", in_flight, "--path", "/bench",
+                 "--keep", "--value-size", "256")
+
+
+def million(scratch):
+    """Nodes of 256 bytes on three members: memory; what writes notice of a snapshot that is taken and saved,
+    and of a follower that lags behind the log and fetches one; the time of a restart."""
+    keys = int(os.environ.get("BENCH_NODES", "1000000"))
+    cluster = harness.Cluster(scratch).start()
+    leader = cluster.leader()
+    follower = [n for n in cluster.nodes if n is not leader][0]
+    path = os.path.join(scratch, "saved.db")
+    bench(cluster.nodes, leader.endpoint, "fill", "%d znodes of 256 bytes" % keys, "--path", "/bench", "--keys",
+          str(keys), "--value-size", "256", "--in-flight", "64")
+    save(leader, path)
+    show(bench="memory", nodes=keys, rss_mib=[rss_mib(n) for n in cluster.nodes],
+         **{what: round(metric(leader, series) / 1048576, 1) for what, series in
+            (("state_mib", "coord_store_bytes"), ("change_log_mib", "coord_history_bytes"),
+             ("cached_log_mib", "coord_raft_cached_bytes"))})
+    quiet = [writes(cluster.nodes, leader, "undisturbed")]
+    saved = []
+    took = saves_meanwhile(leader, path, lambda: saved.append(
+        writes(cluster.nodes, leader, "while the leader is saved")))
+    show(bench="snapshot save of the leader", saves=len(took), median_seconds=round(statistics.median(took), 2))
+    quiet.append(writes(cluster.nodes, leader, "undisturbed"))
+    caught_up = lag(cluster, leader, follower, path)
+    quiet.append(writes(cluster.nodes, leader, "undisturbed"))
+    show(bench="p99 of writes", undisturbed_us=quiet, while_saved_us=saved[0], while_catching_up_us=caught_up)
+    restart(leader, keys)
+    for node in cluster.nodes:
+        node.kill()
+
+
+def lag(cluster, leader, follower, path):
+    """The p99 of writes while a follower comes back whose entries are no longer in the leader's log."""
+    rest = [n for n in cluster.nodes if n is not follower]
+    follower.kill()
+    sets(rest, leader, "without a follower", "64")
+    save(leader, path)
+    begin = time.monotonic()
+    follower.start(wait=False)
+    back = []
+    thread = threading.Thread(target=lambda: back.append(
+        harness.until(follower.is_ready, "the follower is back", 300) and time.monotonic() - begin))
+    thread.start()
+    p99 = writes(cluster.nodes, leader, "while a follower catches up")
+    thread.join()
+    show(bench="catch-up", seconds=round(back[0], 2),
+         snapshots=int(metric(follower, "coord_snapshots_received_total")))
+    cluster.converge(seconds=120)
+    return p99
+
+
+def restart(node, keys):
+    """From its process's start, on the data it has, until a member serves."""
+    node.kill()
+    begin = time.monotonic()
+    node.start(wait=False)
+    harness.until(node.is_ready, "it serves", 300)
+    show(bench="restart", nodes=keys, seconds=round(time.monotonic() - begin, 2),
+         cpu_seconds=round(cpu_s(node), 2), rss_mib=rss_mib(node))
 
 
 def failover(scratch):
@@ -286,7 +380,7 @@ def restore_one(scratch, path, count):
 
 def main():
     parts = {"disk": disk, "throughput": throughput, "watch": watch, "session": session,
-             "memory": memory, "failover": failover, "handover": handover, "backup": backup}
+             "memory": memory, "million": million, "failover": failover, "handover": handover, "backup": backup}
     show(machine=os.uname().machine, cores=os.cpu_count(), kernel=os.uname().release)
     for name in sys.argv[1:] or list(parts):
         with tempfile.TemporaryDirectory(prefix="coord-bench-") as scratch:
