@@ -9,7 +9,7 @@
 #define DIGEST_STAT_SEED    UINT64_C(0x54)
 #define DIGEST_VALUE_SEED   UINT64_C(0x44)
 #define DIGEST_SINGLES_SEED UINT64_C(0x4d)
-#define DIGEST_WORDS_MAX    40
+#define DIGEST_WORDS_MAX    16
 
 uint64_t digest_words(uint64_t seed, const uint64_t *words, size_t count)
 {

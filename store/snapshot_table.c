@@ -6,7 +6,6 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/utf8.h"
-#include "store/digest.h"
 
 /* The columns of struct node_stat, in nodes and changes alike. */
 #define STAT_COLUMNS                                                                     \
@@ -52,7 +51,6 @@ const struct snapshot_table snapshot_tables[SNAPSHOT_TABLE_COUNT] = {
 };
 
 static_assert(SNAPSHOT_CELLS_MAX >= CHANGE_COUNT, "the widest table fits");
-static_assert(SNAPSHOT_CELLS_MAX <= 32, "the types of a row fit into a word");
 
 /* ---- cells ------------------------------------------------------------------------------- */
 
@@ -140,27 +138,19 @@ static uint8_t take_space(struct snapshot_cells *c)
     return space.data[0];
 }
 
-/* A cell counts with one word, so that a row of many numbers is hashed in few steps. */
-static uint64_t cell_word(const struct db_cell *cell)
-{
-    switch (cell->type) {
-    case DB_INTEGER: return cell->integer;
-    case DB_TEXT:
-    case DB_BLOB: return hash_bytes(0, cell->bytes.data, cell->bytes.size);
-    case DB_NULL: break;
-    }
-    return 0;
-}
-
 uint64_t snapshot_cells_hash(const struct snapshot_cells *c, uint8_t table)
 {
-    uint64_t words[1 + SNAPSHOT_CELLS_MAX];
-    words[0] = 0;
+    uint64_t hash = table;
     for (int i = 0; i < c->count; i++) {
-        words[0] |= (uint64_t)c->cells[i].type << (2 * i);
-        words[1 + i] = cell_word(&c->cells[i]);
+        const struct db_cell *cell = &c->cells[i];
+        hash = hash_mix(hash, (uint64_t)cell->type);
+        if (cell->type == DB_INTEGER) {
+            hash = hash_mix(hash, cell->integer);
+        } else if (cell->type != DB_NULL) {
+            hash = hash_bytes(hash, cell->bytes.data, cell->bytes.size);
+        }
     }
-    return digest_words(table, words, 1 + (size_t)c->count);
+    return hash;
 }
 
 /* ---- rows -------------------------------------------------------------------------------- */
