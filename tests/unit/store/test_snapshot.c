@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "lease/lease.h"
 #include "store/db.h"
 #include "store/snapshot_table.h"
@@ -148,6 +149,131 @@ START_TEST(a_leftover_is_replaced_and_one_sync_makes_it_durable)
     read_ok(&m.env, buf_slice(&rows), 1);
     buf_close(&rows);
     mem_env_close(&m);
+}
+END_TEST
+
+/* ---- what SQLite makes of it -------------------------------------------------------------- */
+
+/* The one number that `sql` gives. */
+static uint64_t ask_number(struct db *db, const char *sql)
+{
+    struct db_query *query = NULL;
+    struct db_cell cell = {.type = DB_NULL};
+    bool found = false;
+    ck_assert_int_eq(db_prepare(db, sql, &query, NULL), RC_OK);
+    ck_assert_int_eq(db_next(query, &cell, 1, &found, NULL), RC_OK);
+    ck_assert(found && cell.type == DB_INTEGER);
+    db_query_close(query);
+    return cell.integer;
+}
+
+/* SQLite finds no fault with the file, and by its own way through the pages meets as many rows as
+ * were written, whose bytes are all there. */
+static void expect_sound(struct env *env, struct slice rows)
+{
+    struct db *db = NULL;
+    struct db_query *query = NULL;
+    struct db_cell cell;
+    bool found = false;
+    uint64_t counts[SNAPSHOT_TABLE_COUNT] = {0};
+    struct unpack input = unpack_make(rows);
+    while (input.rest.size > 0) {
+        struct row row;
+        ck_assert_int_eq(row_decode(&input, &row), RC_OK);
+        counts[row.table]++;
+    }
+    ck_assert_int_eq(db_open(env, PATH, SNAPSHOT_APPLICATION_ID, &db, NULL), RC_OK);
+    ck_assert_int_eq(db_prepare(db, "PRAGMA integrity_check", &query, NULL), RC_OK);
+    ck_assert_int_eq(db_next(query, &cell, 1, &found, NULL), RC_OK);
+    ck_assert_msg(found && slice_is(cell.bytes, "ok"), "%.*s", (int)cell.bytes.size,
+                  (const char *)cell.bytes.data);
+    db_query_close(query);
+    for (size_t i = SNAPSHOT_TABLE_FILE + 1; i < SNAPSHOT_TABLE_COUNT; i++) {
+        char sql[96];
+        uint64_t seen = 0;
+        (void)snprintf(sql, sizeof sql, "SELECT * FROM %s", snapshot_tables[i].name);
+        ck_assert_int_eq(db_prepare(db, sql, &query, NULL), RC_OK);
+        for (found = true; found; seen += found) {
+            struct db_cell cells[SNAPSHOT_CELLS_MAX];
+            ck_assert_int_eq(db_next(query, cells, SNAPSHOT_CELLS_MAX, &found, NULL), RC_OK);
+        }
+        db_query_close(query);
+        ck_assert_uint_eq(seen, counts[i]);
+        (void)snprintf(sql, sizeof sql, "SELECT rowid FROM %s ORDER BY rowid DESC",
+                       snapshot_tables[i].name);
+        ck_assert(seen == 0 || ask_number(db, sql) == seen);
+    }
+    db_close(db);
+}
+
+static void sound_and_back(struct slice rows)
+{
+    struct mem_env m;
+    mem_env_init(&m);
+    write_ok(&m.env, rows, 3);
+    expect_sound(&m.env, rows);
+    read_ok(&m.env, rows, 3);
+    mem_env_close(&m);
+}
+
+START_TEST(sqlite_finds_snapshots_of_random_states_sound)
+{
+    static const size_t values[] = {0, 1, 30, 700, 4100, 8200, 70000};
+    struct rng rng;
+    rng_init(&rng, 50);
+    for (uint64_t seed = 1; seed <= 150; seed++) {
+        struct buf rows = {.size = 0};
+        /* Few rows leave most tables without any; many give them interior pages. */
+        for (uint64_t part = rng_range(&rng, 1, 4); part > 0; part--) {
+            size_t value = values[rng_below(&rng, sizeof values / sizeof values[0])];
+            uint64_t most = value > 10000 ? 20 : value > 1000 ? 200 : 3000;
+            uint64_t count = rng_below(&rng, 2) == 0 ? rng_below(&rng, 4) : rng_below(&rng, most);
+            rows_make(&rows, seed * 10 + part, (int)count, value);
+        }
+        sound_and_back(buf_slice(&rows));
+        buf_close(&rows);
+    }
+}
+END_TEST
+
+/* Rows of one table, each with a value of `size`. */
+static void even_rows(struct buf *rows, uint64_t count, size_t size)
+{
+    uint8_t *value = mem_alloc(size + 1);
+    memset(value, 'v', size);
+    for (uint64_t i = 0; i < count; i++) {
+        struct row row = {.table = ROW_META,
+                          .meta = {slice_str("n"), slice_make(value, size)}};
+        row_encode(rows, &row);
+    }
+    mem_free(value);
+}
+
+/* A row that just fits into its page, one that just does not, rows that fill a leaf to its last
+ * byte, and what is left for an overflow page at 0 and 1 bytes. */
+START_TEST(sqlite_finds_rows_of_the_sizes_of_pages_sound)
+{
+    static const size_t pages[] = {8192, 2 * 8192, 3 * 8192};
+    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+        for (size_t size = pages[i] - 100; size <= pages[i] + 20; size++) {
+            struct buf rows = {.size = 0};
+            even_rows(&rows, 1 + size % 3, size);
+            sound_and_back(buf_slice(&rows));
+            buf_close(&rows);
+        }
+    }
+    for (size_t size = 990; size <= 1030; size++) { /* about eight to a leaf */
+        struct buf rows = {.size = 0};
+        even_rows(&rows, 17, size);
+        sound_and_back(buf_slice(&rows));
+        buf_close(&rows);
+    }
+    for (size_t size = 2000; size <= 2060; size++) { /* about four */
+        struct buf rows = {.size = 0};
+        even_rows(&rows, 9, size);
+        sound_and_back(buf_slice(&rows));
+        buf_close(&rows);
+    }
 }
 END_TEST
 
@@ -595,6 +721,8 @@ static Suite *file_suite(void)
     tcase_add_test(content, inspect_tells_meta_without_reading_rows);
     tcase_add_test(content, the_same_rows_give_the_same_bytes);
     tcase_add_test(content, a_leftover_is_replaced_and_one_sync_makes_it_durable);
+    tcase_add_test(content, sqlite_finds_snapshots_of_random_states_sound);
+    tcase_add_test(content, sqlite_finds_rows_of_the_sizes_of_pages_sound);
     tcase_add_test(content, two_writers_in_two_envs_do_not_meet);
     tcase_add_test(content, threads_write_and_read_at_once);
     tcase_add_test(content, the_sqlite3_shell_opens_a_snapshot);
