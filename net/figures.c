@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "store/store.h"
 
 /* Gauges that show the moment at which they are asked for. */
 enum figure {
@@ -169,7 +168,7 @@ static void refresh(const struct figures *f, const struct node *node)
         [GAUGE_QUOTAS] = s.quotas,
         [GAUGE_QUOTAS_SOFT] = s.quotas_soft,
         [GAUGE_QUOTAS_FULL] = s.quotas_full,
-        [GAUGE_HISTORY_BYTES] = store_history_bytes(node_store(node)),
+        [GAUGE_HISTORY_BYTES] = s.history_bytes,
         [GAUGE_LOG_BYTES] = s.log_bytes,
         [GAUGE_CACHED_BYTES] = s.cached_bytes,
         [GAUGE_SNAPSHOT_INDEX] = s.snapshot_index,

@@ -345,6 +345,7 @@ struct node_status {
     uint64_t cluster_ms;
     uint64_t log_bytes;
     uint64_t cached_bytes; /* of the log in memory */
+    uint64_t history_bytes;
     uint64_t snapshot_index;
     uint64_t snapshot_bytes;
     uint64_t state_bytes;

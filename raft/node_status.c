@@ -123,6 +123,7 @@ void node_status(const struct node *n, struct node_status *out)
         out->disk_is_short = engine_disk_is_short(n->engine);
     }
     out->applied_index = store_applied_index(n->store);
+    out->history_bytes = store_history_bytes(n->store);
     out->revision = store_revision(n->store);
     out->digest = store_digest(n->store);
     out->node_count = store_node_count(n->store);
