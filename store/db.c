@@ -368,7 +368,9 @@ enum status db_create(struct env *env, const char *path, uint32_t application_id
                    "PRAGMA synchronous=OFF; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-%d;"
                    "BEGIN; PRAGMA application_id=%d;",
                    DB_PAGE_BYTES, DB_CACHE_KIB, (int)application_id);
-    rc = db_run(db, settings, err);
+    int reserved = DB_SEAL_BYTES;
+    int code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
+    rc = code == SQLITE_OK ? db_run(db, settings, err) : db_fail(db, code, err);
     if (rc != RC_OK) {
         db_close(db);
         return rc;

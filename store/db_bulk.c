@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "store/db_page.h"
+#include "store/db_seal.h"
 
 /* Written at once. */
 #define BULK_WRITE_BYTES ((size_t)256 << 10)
@@ -13,7 +14,7 @@
 /* Children of an interior page, with the rightmost: as many as fit with the longest rowids. */
 #define BULK_CELL_BYTES_MAX (sizeof(uint32_t) + VARINT_BYTES_MAX)
 #define BULK_CHILDREN_MAX \
-    ((DB_PAGE_BYTES - PAGE_INTERIOR_HEAD) / (BULK_CELL_BYTES_MAX + sizeof(uint16_t)) + 1)
+    ((DB_USABLE_BYTES - PAGE_INTERIOR_HEAD) / (BULK_CELL_BYTES_MAX + sizeof(uint16_t)) + 1)
 
 /* A page and the greatest rowid in it. */
 struct bulk_child {
@@ -43,6 +44,7 @@ struct db_bulk {
     struct bulk_table *tables;
     int table_count;
     uint32_t pages;    /* the file has or will have */
+    uint32_t sql_pages; /* the first of them, as SQLite made them */
     struct buf out;    /* the last of them, not yet written */
     uint64_t unsynced; /* bytes */
     struct buf record;
@@ -80,7 +82,11 @@ static enum status flush(struct db_bulk *b, struct errmsg *err)
     if (b->out.size == 0) {
         return RC_OK;
     }
-    uint32_t first = b->pages - (uint32_t)(b->out.size / DB_PAGE_BYTES) + 1;
+    uint32_t count = (uint32_t)(b->out.size / DB_PAGE_BYTES);
+    uint32_t first = b->pages - count + 1;
+    for (uint32_t i = 0; i < count; i++) {
+        db_seal_page(b->out.data + i * DB_PAGE_BYTES, first + i);
+    }
     enum status rc = write_at(b, page_offset(first), b->out.data, b->out.size, err);
     buf_clear(&b->out);
     return rc == RC_OK && b->unsynced >= BULK_SYNC_BYTES ? sync_file(b, err) : rc;
@@ -118,7 +124,7 @@ static void leaf_begin(struct bulk_table *t)
 {
     memset(t->leaf, 0, DB_PAGE_BYTES);
     t->cells = 0;
-    t->content = DB_PAGE_BYTES;
+    t->content = DB_USABLE_BYTES;
 }
 
 static void page_head(uint8_t *page, uint8_t type, uint32_t cells, size_t content)
@@ -151,7 +157,7 @@ static enum status write_overflow(struct db_bulk *b, struct slice rest, struct e
         if (rc != RC_OK) {
             return rc;
         }
-        size_t most = DB_PAGE_BYTES - sizeof(uint32_t);
+        size_t most = DB_USABLE_BYTES - sizeof(uint32_t);
         size_t piece = rest.size < most ? rest.size : most;
         memcpy(page + sizeof(uint32_t), rest.data, piece);
         rest = slice_make(rest.data + piece, rest.size - piece);
@@ -256,7 +262,7 @@ enum status db_bulk_append(struct db_bulk *b, int table, const struct db_cell *c
     if (bytes > DB_RECORD_BYTES_MAX) {
         return bulk_fail(b, RC_TOO_LARGE, err);
     }
-    size_t local = leaf_local_bytes(DB_PAGE_BYTES, bytes);
+    size_t local = leaf_local_bytes(DB_USABLE_BYTES, bytes);
     size_t cell_bytes = varint_bytes(bytes) + varint_bytes(t->rowid + 1) + local +
                         (local < bytes ? sizeof(uint32_t) : 0);
     enum status rc = RC_OK;
@@ -287,7 +293,7 @@ enum status db_bulk_append(struct db_bulk *b, int table, const struct db_cell *c
 
 static void fill_interior(uint8_t *page, const struct bulk_child *children, size_t count)
 {
-    size_t content = DB_PAGE_BYTES;
+    size_t content = DB_USABLE_BYTES;
     memset(page, 0, DB_PAGE_BYTES);
     for (size_t i = 0; i + 1 < count; i++) {
         content -= sizeof(uint32_t) + varint_bytes(children[i].rowid);
@@ -338,9 +344,29 @@ static enum status end_table(struct db_bulk *b, struct bulk_table *t, struct err
     return rc == RC_OK ? write_at(b, page_offset(t->root), t->leaf, DB_PAGE_BYTES, err) : rc;
 }
 
+/* The pages that SQLite made: the schema, and the first ones of tables. */
+static enum status end_sql_pages(struct db_bulk *b, struct errmsg *err)
+{
+    uint8_t page[DB_PAGE_BYTES];
+    enum status rc = RC_OK;
+    for (uint32_t number = 1; rc == RC_OK && number <= b->sql_pages; number++) {
+        size_t got = 0;
+        rc = b->env->disk->read(b->file, page_offset(number), page, sizeof page, &got);
+        rc = rc == RC_OK && got < sizeof page ? RC_IO : rc;
+        if (rc != RC_OK) {
+            return bulk_fail(b, rc, err);
+        }
+        if (number == 1) {
+            page_put32(page + FILE_PAGES_AT, b->pages);
+        }
+        db_seal_page(page, number);
+        rc = write_at(b, page_offset(number), page, sizeof page, err);
+    }
+    return rc;
+}
+
 enum status db_bulk_commit(struct db_bulk *b, struct errmsg *err)
 {
-    uint8_t pages[sizeof(uint32_t)];
     enum status rc = RC_OK;
     for (int i = 0; rc == RC_OK && i < b->table_count; i++) {
         rc = end_table(b, &b->tables[i], err);
@@ -348,9 +374,8 @@ enum status db_bulk_commit(struct db_bulk *b, struct errmsg *err)
     if (rc == RC_OK) {
         rc = flush(b, err);
     }
-    page_put32(pages, b->pages);
     if (rc == RC_OK) {
-        rc = write_at(b, FILE_PAGES_AT, pages, sizeof pages, err);
+        rc = end_sql_pages(b, err);
     }
     return rc == RC_OK ? sync_file(b, err) : rc;
 }
@@ -381,7 +406,7 @@ enum status db_bulk_open(struct env *env, const char *path, const uint32_t *root
         return rc;
     }
     PRE(bytes % DB_PAGE_BYTES == 0 && bytes > 0);
-    b->pages = (uint32_t)(bytes / DB_PAGE_BYTES);
+    b->pages = b->sql_pages = (uint32_t)(bytes / DB_PAGE_BYTES);
     buf_reserve(&b->out, BULK_WRITE_BYTES + 2 * DB_PAGE_BYTES);
     *out = b;
     return RC_OK;

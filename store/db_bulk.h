@@ -3,7 +3,8 @@
  *
  * Rows go into leaves in the order in which they come, with rowids from 1; leaves go to the file as
  * they fill, one behind the other, whatever their table. What leads to them, the interior pages and
- * the tables' first pages, is written at the end. Until then the file is worthless.
+ * the tables' first pages, is written at the end. Until then the file is worthless. Each page is
+ * sealed (store/db_seal.h).
  *
  * So that the file's pages do not gather in the system's memory, and another file's sync then waits
  * for all of them, it is synced piece by piece. May block; one thread at a time.
@@ -16,8 +17,8 @@
 
 struct db_bulk;
 
-/* Takes over a file that SQLite has made and that nobody has open, with pages of DB_PAGE_BYTES and
- * tables without rows. `roots`: their first pages (db_root_page), borrowed until return. */
+/* Takes over a file that db_create has made and that nobody has open, with tables without
+ * rows. `roots`: their first pages (db_root_page), borrowed until return. */
 enum status db_bulk_open(struct env *env, const char *path, const uint32_t *roots, int tables,
                          struct db_bulk **out, struct errmsg *err) MUST_USE;
 /* Adds a row to table number `table` of those. RC_TOO_LARGE: it is longer than a row may be. */

@@ -17,6 +17,9 @@
 
 /* Of the files we write. Large pages suit rows of a few hundred bytes written and read in order. */
 #define DB_PAGE_BYTES ((size_t)8192)
+/* Its end, reserved: store/db_seal.h. */
+#define DB_SEAL_BYTES   ((size_t)8)
+#define DB_USABLE_BYTES (DB_PAGE_BYTES - DB_SEAL_BYTES)
 /* Of one record. A damaged length is refused before memory is asked for. */
 #define DB_RECORD_BYTES_MAX ((size_t)256 << 20)
 

@@ -13,6 +13,7 @@
 #include "store/db.h"
 #include "store/db_bulk.h"
 #include "store/db_scan.h"
+#include "store/db_seal.h"
 #include "store/row.h"
 #include "store/snapshot_table.h"
 #include "store/store.h"
@@ -30,8 +31,11 @@ struct header {
     uint64_t format;
     uint64_t feature_level; /* of the build that wrote it */
     uint64_t rows[SNAPSHOT_TABLE_COUNT];
-    uint64_t content_checksum; /* sum of the hashes of all rows outside meta */
+    uint64_t content_checksum; /* SNAPSHOT_BY_ROWS: sum of the hashes of all rows outside meta */
 };
+
+/* Files of this format prove their rows one by one, those of later ones their pages. */
+#define SNAPSHOT_BY_ROWS 1
 
 /* The numbers of meta, as decimal text: SQLite's integers would show large ones as negative. */
 static const struct header_number {
@@ -54,9 +58,10 @@ static const struct header_number {
     {"lease_rows", offsetof(struct header, rows[ROW_LEASE])},
     {"version_rows", offsetof(struct header, rows[ROW_VERSION])},
     {"acl_rows", offsetof(struct header, rows[ROW_ACL])},
-    {"content_checksum", offsetof(struct header, content_checksum)},
+    {"content_checksum", offsetof(struct header, content_checksum)}, /* only if by rows */
 };
 #define HEADER_NUMBERS (sizeof header_numbers / sizeof header_numbers[0])
+#define HEADER_BY_ROWS (HEADER_NUMBERS - 1)
 
 /* The other names. The last is the sum of the hashes of all other rows of meta. */
 #define META_VERSION       "version"
@@ -100,7 +105,7 @@ struct snapshot_writer {
     struct env *env;
     char *path;
     struct db_bulk *bulk;
-    struct header header; /* counts and checksum, as rows go in */
+    struct header header; /* counts, as rows go in */
     uint64_t meta_checksum;
     struct errmsg failure; /* the first one; it stays */
 };
@@ -161,7 +166,6 @@ static enum status write_row(struct snapshot_writer *w, const struct row *row,
 {
     struct snapshot_cells cells;
     snapshot_cells_from_row(&cells, row);
-    w->header.content_checksum += snapshot_cells_hash(&cells, row->table);
     w->header.rows[row->table]++;
     return db_bulk_append(w->bulk, row->table, cells.cells, cells.count, err);
 }
@@ -209,7 +213,7 @@ static enum status writer_put_header(struct snapshot_writer *w,
     w->header.meta = *meta; /* borrows the configuration until return */
     w->header.format = SNAPSHOT_FORMAT;
     w->header.feature_level = FEATURE_LEVEL;
-    for (size_t i = 0; rc == RC_OK && i < HEADER_NUMBERS; i++) {
+    for (size_t i = 0; rc == RC_OK && i < HEADER_BY_ROWS; i++) {
         rc = put_meta_number(w, header_numbers[i].name, *header_number(&w->header, i), err);
     }
     if (rc == RC_OK) {
@@ -350,8 +354,9 @@ static enum status header_judge(struct reader *r, const struct header_scan *scan
             "which reads formats up to %d",
             r->path, r->header.format, scan->version_text, version_text(), SNAPSHOT_FORMAT);
     }
-    bool has_all = scan->numbers == (UINT64_C(1) << HEADER_NUMBERS) - 1 && scan->version &&
-                   scan->configuration;
+    bool is_by_rows = r->header.format == SNAPSHOT_BY_ROWS;
+    uint64_t wanted = (UINT64_C(1) << (is_by_rows ? HEADER_NUMBERS : HEADER_BY_ROWS)) - 1;
+    bool has_all = (scan->numbers & wanted) == wanted && scan->version && scan->configuration;
     if (!has_all || r->header.format < 1) {
         return reader_corrupt(r, "the meta table is incomplete");
     }
@@ -411,7 +416,9 @@ static enum status reader_take_row(struct reader *r, uint8_t table)
     struct row row;
     r->cells.count = snapshot_tables[table].columns;
     r->rows[table]++;
-    r->content_checksum += snapshot_cells_hash(&r->cells, table);
+    if (r->header.format == SNAPSHOT_BY_ROWS) {
+        r->content_checksum += snapshot_cells_hash(&r->cells, table);
+    }
     enum status rc = snapshot_cells_to_row(&r->cells, table, &row);
     if (rc == RC_OK) {
         rc = r->fn(r->context, &row);
@@ -453,10 +460,23 @@ static enum status reader_take_rows(struct reader *r)
     if (memcmp(r->rows, r->header.rows, sizeof r->rows) != 0) {
         return reader_corrupt(r, "rows are missing, or there are too many");
     }
-    if (r->content_checksum != r->header.content_checksum) {
+    if (r->header.format == SNAPSHOT_BY_ROWS &&
+        r->content_checksum != r->header.content_checksum) {
         return reader_corrupt(r, "the rows do not give the recorded checksum");
     }
     return RC_OK;
+}
+
+static enum status reader_take_content(struct reader *r)
+{
+    enum status rc = RC_OK;
+    if (r->header.format > SNAPSHOT_BY_ROWS) {
+        rc = db_check_seals(r->env, r->path, r->err);
+    }
+    if (rc == RC_OK) {
+        rc = reader_check_schema(r);
+    }
+    return rc == RC_OK ? reader_take_rows(r) : rc;
 }
 
 /* Reads what `r` is made for, and only meta without `fn`. */
@@ -471,10 +491,7 @@ static enum status reader_run(struct reader *r, struct snapshot_meta *meta)
         store_load_expect(r->store, r->header.rows[ROW_NODE]);
     }
     if (rc == RC_OK && r->fn != NULL) {
-        rc = reader_check_schema(r);
-        if (rc == RC_OK) {
-            rc = reader_take_rows(r);
-        }
+        rc = reader_take_content(r);
     }
     db_close(r->db);
     if (rc == RC_OK) {

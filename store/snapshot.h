@@ -8,8 +8,8 @@
  * (store/db_bulk.h) and come straight from there (store/db_scan.h). The file is written beside, and
  * synced before anybody names it.
  *
- * Proof. meta holds how many rows each table has, the sum of their hashes, and a sum over meta
- * itself. Reading recomputes them, because SQLite notices damage to its trees but not to a value.
+ * Proof. meta holds how many rows each table has, and a sum over itself; each page of the file is
+ * sealed (store/db_seal.h), and reading looks at all of them.
  *
  * Everything in this header is [worker] unless it says loop: it may block.
  */
@@ -24,7 +24,7 @@
 struct row;
 struct store;
 
-#define SNAPSHOT_FORMAT 1
+#define SNAPSHOT_FORMAT 2
 
 /* What raft and the operator must know about a snapshot; kept in its meta table too. */
 struct snapshot_meta {

@@ -44,7 +44,7 @@ enum status snapshot_cells_to_row(struct snapshot_cells *c, uint8_t table,
  * them, else DB_BLOB. */
 struct db_cell snapshot_cell_text(struct slice bytes);
 
-/* Hash of one row: over type and content of each cell. Checksums are sums of these. */
+/* Hash of one row: over type and content of each cell. The checksum of meta is the sum of these. */
 uint64_t snapshot_cells_hash(const struct snapshot_cells *c, uint8_t table);
 
 #endif
