@@ -12,7 +12,7 @@
 
 /* Ends a page of DB_PAGE_BYTES, counted from 1. */
 void db_seal_page(uint8_t *page, uint32_t number);
-/* Reads the whole file. RC_CORRUPT: a page is not as it was sealed, or pages are missing. Blocks. */
+/* Reads the whole file. RC_CORRUPT: a page is not as it was sealed, or pages are missing. */
 enum status db_check_seals(struct env *env, const char *path, struct errmsg *err) MUST_USE;
 
 #endif
