@@ -64,6 +64,12 @@ enum mutant {
     MUTANT_LOCK_COUNT_LOST,        /* recipes/lock.c: the first release is the last */
     MUTANT_LOCK_LATE_GRANT,        /* recipes/lock.c grants whose time to wait has run out */
     MUTANT_LOCK_GUARD_WAITING,     /* store/apply_read.c: who waits passes as a holder */
+    MUTANT_ELECTION_TWO_LEADERS,   /* recipes/election.c: whoever comes leads */
+    MUTANT_ELECTION_VACANT,        /* recipes/election.c: nobody follows a leader */
+    MUTANT_ELECTION_EPOCH_STAYS,   /* recipes/election.c: who follows leads in one epoch */
+    MUTANT_ELECTION_HAND_OVER_LOST, /* recipes/election.c hands over to who is next */
+    MUTANT_ELECTION_RANK_IGNORED,  /* recipes/index.c: first come, whatever the policy */
+    MUTANT_ELECTION_LABEL_IGNORED, /* recipes/index.c: everybody may lead */
 };
 
 #ifdef MUTANT

@@ -1,8 +1,11 @@
 #include "recipes/index.h"
 
+#include <stdlib.h>
+
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 
 void recipes_init(struct recipes *r)
 {
@@ -22,15 +25,17 @@ struct recipe_entry *recipe_entry_find(const struct recipes *r, uint32_t node)
     return id_map_get(&r->entries, node);
 }
 
-static uint64_t owner_hash(uint64_t lease, struct slice id)
+static uint64_t owner_hash(uint8_t recipe, uint64_t lease, struct slice id)
 {
-    return hash_bytes(lease, id.data, id.size);
+    return hash_bytes(lease ^ (uint64_t)recipe << 56, id.data, id.size);
 }
 
-struct recipe_owner *recipe_owner_find(const struct recipes *r, uint64_t lease, struct slice id)
+struct recipe_owner *recipe_owner_find(const struct recipes *r, uint8_t recipe, uint64_t lease,
+                                       struct slice id)
 {
-    struct recipe_owner *o = id_map_get(&r->owners, owner_hash(lease, id));
-    while (o != NULL && (o->lease != lease || !slice_equal(o->id, id))) {
+    struct recipe_owner *o = id_map_get(&r->owners, owner_hash(recipe, lease, id));
+    while (o != NULL &&
+           (o->lease != lease || o->recipe != recipe || !slice_equal(o->id, id))) {
         o = o->next;
     }
     return o;
@@ -62,16 +67,33 @@ struct recipe_entry *recipe_owner_waits(const struct recipe_owner *o,
 
 /* ---- owners and queues -------------------------------------------------------------------- */
 
-static struct recipe_owner *owner_make(struct recipes *r, uint64_t lease, struct slice id)
+/* A copy of one's own. */
+static struct slice slice_keep(struct slice text)
 {
-    struct recipe_owner *o = recipe_owner_find(r, lease, id);
+    return slice_make(text.size == 0 ? NULL : mem_dup(text.data, text.size), text.size);
+}
+
+static void slice_free(struct slice text)
+{
+    union {
+        const uint8_t *borrowed;
+        void *owned;
+    } bytes = {.borrowed = text.data};
+    mem_free(bytes.owned);
+}
+
+static struct recipe_owner *owner_make(struct recipes *r, uint8_t recipe, uint64_t lease,
+                                       struct slice id)
+{
+    struct recipe_owner *o = recipe_owner_find(r, recipe, lease, id);
     if (o != NULL) {
         return o;
     }
     o = mem_zalloc(sizeof *o);
+    o->recipe = recipe;
     o->lease = lease;
-    o->id = slice_make(id.size == 0 ? NULL : mem_dup(id.data, id.size), id.size);
-    o->hash = owner_hash(lease, id);
+    o->id = slice_keep(id);
+    o->hash = owner_hash(recipe, lease, id);
     list_init(&o->holds);
     list_init(&o->waits);
     o->next = id_map_get(&r->owners, o->hash);
@@ -81,11 +103,7 @@ static struct recipe_owner *owner_make(struct recipes *r, uint64_t lease, struct
 
 static void owner_free(struct recipe_owner *o)
 {
-    union {
-        const uint8_t *borrowed;
-        void *owned;
-    } id = {.borrowed = o->id.data};
-    mem_free(id.owned);
+    slice_free(o->id);
     mem_free(o);
 }
 
@@ -114,6 +132,8 @@ struct recipe_queue *recipe_queue_add(struct recipes *r, uint32_t node,
     q->node = node;
     q->recipe = head->recipe;
     q->permits = head->permits;
+    q->policy = head->policy;
+    q->eligible = slice_keep(head->eligible);
     list_init(&q->held);
     list_init(&q->waiting);
     list_init(&q->waiting_writes);
@@ -132,6 +152,7 @@ static void queue_remove(struct recipes *r, struct recipe_queue *q)
         r->queue_count--;
     }
     list_remove(&q->dirty);
+    slice_free(q->eligible);
     mem_free(q);
 }
 
@@ -144,11 +165,18 @@ void recipe_queue_touch(struct recipes *r, struct recipe_queue *q)
 
 /* ---- entries ------------------------------------------------------------------------------ */
 
-/* Behind all with a lower order: mostly at the end. */
+bool recipe_entry_comes_before(const struct recipe_entry *a, const struct recipe_entry *b)
+{
+    return a->is_eligible != b->is_eligible ? a->is_eligible
+           : a->rank != b->rank             ? a->rank > b->rank
+                                            : a->order < b->order;
+}
+
+/* Behind all that come before it: mostly at the end. */
 static void link_by_order(struct list *head, struct recipe_entry *e)
 {
     struct list *before = head->prev;
-    while (before != head && ENTRY_IN_QUEUE(before)->order > e->order) {
+    while (before != head && recipe_entry_comes_before(e, ENTRY_IN_QUEUE(before))) {
         before = before->prev;
     }
     list_push_back(before->next, &e->in_queue);
@@ -197,6 +225,62 @@ static void entry_unlink(struct recipe_entry *e)
     }
 }
 
+void recipe_entry_rank(struct recipe_entry *e, const struct recipe_record *record)
+{
+    const struct recipe_queue *q = e->queue;
+    bool is_alike = MUTANT_IS(MUTANT_ELECTION_RANK_IGNORED);
+    e->rank = is_alike                          ? 0
+              : q->policy == ELECTION_PRIORITY ? record->priority
+              : q->policy == ELECTION_NUMBER ? record->number
+                                             : 0;
+    e->is_eligible = q->eligible.size == 0 || slice_equal(q->eligible, record->label) ||
+                     MUTANT_IS(MUTANT_ELECTION_LABEL_IGNORED);
+}
+
+bool recipe_entry_is_ranked(const struct recipe_entry *e, const struct recipe_record *record)
+{
+    struct recipe_entry told = *e;
+    recipe_entry_rank(&told, record);
+    return told.rank == e->rank && told.is_eligible == e->is_eligible;
+}
+
+void recipe_entry_move(struct recipe_entry *e)
+{
+    PRE(e->state == ENTRY_WAITING);
+    list_remove(&e->in_queue);
+    link_by_order(&e->queue->waiting, e);
+}
+
+void recipe_queue_set(struct recipe_queue *q, const struct recipe_head *head)
+{
+    struct slice eligible = slice_keep(head->eligible);
+    slice_free(q->eligible);
+    q->eligible = eligible;
+    q->policy = head->policy;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct recipe_entry *x = *(struct recipe_entry *const *)a;
+    const struct recipe_entry *y = *(struct recipe_entry *const *)b;
+    return x == y ? 0 : recipe_entry_comes_before(x, y) ? -1 : 1;
+}
+
+void recipe_queue_sort(struct recipe_queue *q)
+{
+    size_t count = 0;
+    struct recipe_entry **entries = mem_alloc(q->waiting_count * sizeof(struct recipe_entry *));
+    struct list *at;
+    while ((at = list_pop_front(&q->waiting)) != NULL) {
+        entries[count++] = ENTRY_IN_QUEUE(at);
+    }
+    qsort(entries, count, sizeof(struct recipe_entry *), compare_entries);
+    for (size_t i = 0; i < count; i++) {
+        list_push_back(&q->waiting, &entries[i]->in_queue);
+    }
+    mem_free(entries);
+}
+
 struct recipe_entry *recipe_entry_add(struct recipes *r, struct recipe_queue *q, uint64_t lease,
                                       const struct recipe_record *record)
 {
@@ -212,9 +296,10 @@ struct recipe_entry *recipe_entry_add(struct recipes *r, struct recipe_queue *q,
         .hold_ms = record->hold_ms,
         .order = ++r->order,
         .queue = q,
-        .owner = owner_make(r, lease, record->owner),
+        .owner = owner_make(r, q->recipe, lease, record->owner),
     };
     list_init(&e->in_writes);
+    recipe_entry_rank(e, record);
     entry_link(e);
     recipe_entry_due(r, e, record->deadline_ms);
     r->entry_count++;
@@ -279,7 +364,11 @@ void recipes_close(struct recipes *r)
         mem_free(r->entries.slots[i].value);
     }
     for (size_t i = 0; i < r->queues.capacity; i++) {
-        mem_free(r->queues.slots[i].value);
+        struct recipe_queue *q = r->queues.slots[i].value;
+        if (q != NULL) {
+            slice_free(q->eligible);
+        }
+        mem_free(q);
     }
     for (size_t i = 0; i < r->owners.capacity; i++) {
         struct recipe_owner *next;

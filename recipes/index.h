@@ -3,14 +3,16 @@
  * Derived: it is made of what the nodes say (recipes/record.h) when a state is loaded, and follows
  * each change of theirs. It is in no digest and in no snapshot; store_check compares the two. So
  * nothing in it may decide anything by an order that a reload does not give back. Such an order
- * have: entries of one queue (that of their numbers), waits of one owner (that of their parts).
+ * have: entries of one queue (that of their numbers; of candidates first that of their ranks),
+ * waits of one owner (that of their parts).
  *
  *   queue   one recipe node that has entries: those who hold, those who wait, each in order
- *   owner   (lease, owner id): a line of execution, with what it holds and what it waits for
+ *   owner   (lease, owner id): a line of execution, with what it holds and what it waits for; of
+ *           each recipe one of its own: who waits to lead may take locks meanwhile
  *   entry   one node of a queue; names the queue and the owner
  *
- * Invariants: an owner has at most one wait, which is one entry or all of one multi-lock; in one
- * queue an owner waits at most once; queues and owners live as long as they have entries.
+ * Invariants: an owner of locks has at most one wait, which is one entry or all of one multi-lock;
+ * in one queue an owner waits at most once, and has at most one candidate; queues and owners live as long as they have entries.
  *
  * Nodes are named by an opaque number, not 0, of whoever keeps them. Pure; not thread safe. */
 #ifndef RECIPES_INDEX_H
@@ -27,8 +29,10 @@ struct recipe_queue {
     uint32_t node; /* RECIPE_NO_NODE: yet to be made */
     uint8_t recipe;
     uint32_t permits;           /* of a semaphore, else 0 */
+    uint8_t policy;             /* of an election: these two */
+    struct slice eligible;      /* owned */
     struct list held;           /* entries, by order */
-    struct list waiting;        /* entries, by order */
+    struct list waiting;        /* entries, by who comes next */
     struct list waiting_writes; /* of those, the ones in mode LOCK_WRITE */
     uint32_t held_count;
     uint32_t held_writes;
@@ -42,6 +46,7 @@ struct recipe_queue {
 };
 
 struct recipe_owner {
+    uint8_t recipe;
     uint64_t lease;
     struct slice id; /* owned */
     uint64_t hash;
@@ -70,6 +75,8 @@ struct recipe_entry {
     uint64_t epoch;
     uint64_t hold_ms;
     uint64_t order; /* grows along a queue; compared within it only */
+    uint64_t rank;  /* of a candidate: the highest comes next */
+    bool is_eligible; /* those who are not come last */
     struct recipe_queue *queue;
     struct recipe_owner *owner;
     struct list in_queue;
@@ -110,7 +117,7 @@ void recipes_close(struct recipes *r);
 /* NULL if there is none. */
 struct recipe_queue *recipe_queue_find(const struct recipes *r, uint32_t node);
 struct recipe_entry *recipe_entry_find(const struct recipes *r, uint32_t node);
-struct recipe_owner *recipe_owner_find(const struct recipes *r, uint64_t lease,
+struct recipe_owner *recipe_owner_find(const struct recipes *r, uint8_t recipe, uint64_t lease,
                                        struct slice id);
 /* The owner's entry in the queue: of those it holds the last, or the one that waits. */
 struct recipe_entry *recipe_owner_holds(const struct recipe_owner *o,
@@ -130,6 +137,15 @@ void recipe_entry_bind(struct recipes *r, struct recipe_entry *e, uint32_t queue
 void recipe_entry_remove(struct recipes *r, struct recipe_entry *e);
 /* It waited, and holds now. */
 void recipe_entry_hold(struct recipes *r, struct recipe_entry *e, uint64_t epoch);
+/* A candidate says something else of itself; one that waits must be moved to its place then. */
+void recipe_entry_rank(struct recipe_entry *e, const struct recipe_record *record);
+void recipe_entry_move(struct recipe_entry *e);
+/* For store_check: of entries of one queue that wait; whether the rank is that of the record. */
+bool recipe_entry_comes_before(const struct recipe_entry *a, const struct recipe_entry *b);
+bool recipe_entry_is_ranked(const struct recipe_entry *e, const struct recipe_record *record);
+/* The election decides in another way; all its entries must be ranked again, then sorted. */
+void recipe_queue_set(struct recipe_queue *q, const struct recipe_head *head);
+void recipe_queue_sort(struct recipe_queue *q);
 /* cluster_ms; 0 = none. */
 void recipe_entry_due(struct recipes *r, struct recipe_entry *e, uint64_t deadline_ms);
 /* Somebody may be granted what was not to be had. */

@@ -4,17 +4,10 @@
 
 #include "base/assert.h"
 #include "base/mutant.h"
+#include "recipes/entry.h"
 #include "recipes/waits.h"
 
 /* ---- what is said ------------------------------------------------------------------------- */
-
-static void say_owner(struct buf *b, uint64_t lease, struct slice id)
-{
-    buf_printf(b, "lease %" PRIu64, lease);
-    if (id.size > 0) {
-        buf_printf(b, " \"%.*s\"", (int)id.size, (const char *)id.data);
-    }
-}
 
 static void say_mode(struct buf *b, uint8_t mode, uint32_t permits)
 {
@@ -23,38 +16,6 @@ static void say_mode(struct buf *b, uint8_t mode, uint32_t permits)
     } else {
         buf_append_str(b, lock_mode_name(mode));
     }
-}
-
-static void answer_say(const struct recipe_ops *ops, struct recipe_answer *answer, struct buf *b)
-{
-    answer->text = arena_copy(ops->arena, buf_slice(b));
-    buf_close(b);
-}
-
-/* ---- changing an entry and its node ------------------------------------------------------- */
-
-static void record_read(const struct recipe_ops *ops, const struct recipe_entry *e,
-                        struct recipe_record *record)
-{
-    bool is_record =
-        recipe_record_decode(ops->read(ops->context, e->node), record, ops->arena);
-    POST(is_record); /* written here, or looked at when it was loaded */
-}
-
-static void record_write(const struct recipe_ops *ops, const struct recipe_entry *e,
-                         const struct recipe_record *record)
-{
-    struct buf text = {0};
-    recipe_record_encode(&text, record);
-    ops->set(ops->context, e->node, buf_slice(&text));
-    buf_close(&text);
-}
-
-static void entry_go(struct recipes *r, const struct recipe_ops *ops, struct recipe_entry *e)
-{
-    ops->remove(ops->context, e->node);
-    recipe_queue_touch(r, e->queue);
-    recipe_entry_remove(r, e);
 }
 
 /* What a list of entries consists of, before it is taken apart; in the arena. */
@@ -94,24 +55,19 @@ static void group_go(struct recipes *r, const struct recipe_ops *ops, struct rec
     }
 }
 
-static uint64_t deadline_of(const struct recipe_ops *ops, uint64_t duration_ms)
-{
-    return duration_ms == 0 ? 0 : ops->cluster_ms + duration_ms;
-}
-
 /* ---- granting ----------------------------------------------------------------------------- */
 
 static void entry_grant(struct recipes *r, const struct recipe_ops *ops, struct recipe_entry *e)
 {
     struct recipe_record record;
-    record_read(ops, e, &record);
+    entry_read(ops, e, &record);
     record.state = ENTRY_HELD;
     record.epoch = MUTANT_IS(MUTANT_LOCK_EPOCH_STAYS) ? 1 : ops->revision;
     record.since_ms = ops->wall_ms;
-    record.deadline_ms = deadline_of(ops, e->hold_ms);
+    record.deadline_ms = entry_deadline(ops, e->hold_ms);
     recipe_entry_hold(r, e, record.epoch);
     recipe_entry_due(r, e, record.deadline_ms);
-    record_write(ops, e, &record);
+    entry_write(ops, e, &record);
     if (e->mode == LOCK_PERMITS) { /* the next in line may be served with what is left */
         recipe_queue_touch(r, e->queue);
     }
@@ -155,22 +111,12 @@ void lock_settle(struct recipes *r, const struct recipe_ops *ops, struct recipe_
     }
 }
 
-void recipes_settle(struct recipes *r, const struct recipe_ops *ops)
-{
-    struct list *at;
-    while ((at = list_pop_front(&r->dirty)) != NULL) {
-        if (!MUTANT_IS(MUTANT_LOCK_NOT_HANDED_OVER)) {
-            lock_settle(r, ops, LIST_OF(at, struct recipe_queue, dirty));
-        }
-    }
-}
-
 /* ---- acquire ------------------------------------------------------------------------------ */
 
 static enum recipe_verdict refuse(const struct recipe_ops *ops, struct recipe_answer *answer,
                                   struct buf *b)
 {
-    answer_say(ops, answer, b);
+    entry_say(ops, answer, b);
     return RECIPE_MISMATCH;
 }
 
@@ -256,8 +202,7 @@ static struct recipe_entry *find_cover(const struct recipe_owner *o,
 
 static void place_of(const struct recipe_entry *e, struct recipe_place *place)
 {
-    *place = (struct recipe_place){
-        .node = e->node, .state = e->state, .count = e->count, .epoch = e->epoch};
+    entry_place(e, place);
     if (e->state == ENTRY_WAITING) { /* just added: all others wait ahead */
         place->position = e->queue->waiting_count - 1;
     }
@@ -270,9 +215,9 @@ static enum recipe_verdict acquire_again(const struct recipe_ops *ops, struct re
     if (e->count == UINT32_MAX) {
         return RECIPE_LIMIT;
     }
-    record_read(ops, e, &record);
+    entry_read(ops, e, &record);
     record.count = ++e->count;
-    record_write(ops, e, &record);
+    entry_write(ops, e, &record);
     place_of(e, &answer->places[0]);
     answer->place_count = 1;
     return RECIPE_OK;
@@ -301,13 +246,13 @@ static void say_holder(const struct recipe_ops *ops, const struct recipe_owner *
         struct slice path = ops->path(ops->context, q->node);
         buf_printf(&b, "%.*s: ", (int)path.size, (const char *)path.data);
         buf_append_str(&b, other->state == ENTRY_HELD ? "held by " : "waited for by ");
-        say_owner(&b, other->owner->lease, other->owner->id);
+        entry_say_owner(&b, other->owner->lease, other->owner->id);
         buf_append_str(&b, " (");
         say_mode(&b, other->mode, other->permits);
         buf_append_str(&b, ")");
         break;
     }
-    answer_say(ops, answer, &b);
+    entry_say(ops, answer, &b);
 }
 
 static void wait_fill(const struct recipe_ops *ops, const struct waits_link *link,
@@ -337,11 +282,11 @@ static void say_cycle(struct recipes *r, const struct recipe_ops *ops, struct re
         struct recipe_wait *w = &cycle[i];
         wait_fill(ops, &links[i], w);
         buf_append_str(&b, i == 0 ? "" : "; ");
-        say_owner(&b, w->lease, w->owner);
+        entry_say_owner(&b, w->lease, w->owner);
         buf_printf(&b, " waits for %.*s (", (int)w->path.size, (const char *)w->path.data);
         say_mode(&b, w->mode, links[i].wants->permits);
         buf_append_str(&b, w->blocker_holds ? "), held by " : "), waited for before by ");
-        say_owner(&b, w->blocker_lease, w->blocker_owner);
+        entry_say_owner(&b, w->blocker_lease, w->blocker_owner);
         buf_append_str(&b, " (");
         say_mode(&b, w->blocker_mode, links[i].blocker->permits);
         buf_append_str(&b, ")");
@@ -349,7 +294,7 @@ static void say_cycle(struct recipes *r, const struct recipe_ops *ops, struct re
     if (told < count) {
         buf_printf(&b, "; and %" PRIu32 " more", count - told);
     }
-    answer_say(ops, answer, &b);
+    entry_say(ops, answer, &b);
     answer->cycle = cycle;
     answer->cycle_count = told;
     answer->cycle_length = count;
@@ -453,7 +398,7 @@ static enum recipe_verdict acquire_new(struct recipes *r, const struct recipe_op
     enum recipe_verdict verdict = decide(r, ops, asked, parts, answer);
     if (verdict == RECIPE_OK) {
         bool waits = parts[0]->state == ENTRY_WAITING;
-        record.deadline_ms = deadline_of(ops, waits ? asked->wait_ms : asked->hold_ms);
+        record.deadline_ms = entry_deadline(ops, waits ? asked->wait_ms : asked->hold_ms);
         if (!nodes_make(r, ops, asked, parts, &record)) {
             verdict = RECIPE_FAILED;
         }
@@ -474,14 +419,14 @@ enum recipe_verdict lock_acquire(struct recipes *r, const struct recipe_ops *ops
                                  const struct lock_acquire *asked, struct recipe_answer *answer)
 {
     PRE(asked->target_count > 0 && asked->target_count <= LOCK_TARGETS_MAX);
-    const struct recipe_owner *o = recipe_owner_find(r, asked->lease, asked->owner);
+    const struct recipe_owner *o = recipe_owner_find(r, RECIPE_LOCK, asked->lease, asked->owner);
     if (o != NULL && recipe_owner_is_waiting(o)) {
         struct buf b = {0};
         struct slice path =
             ops->path(ops->context, ENTRY_IN_OWNER(o->waits.next)->queue->node);
-        say_owner(&b, o->lease, o->id);
+        entry_say_owner(&b, o->lease, o->id);
         buf_printf(&b, " waits for %.*s", (int)path.size, (const char *)path.data);
-        answer_say(ops, answer, &b);
+        entry_say(ops, answer, &b);
         return RECIPE_WAITS;
     }
     for (uint32_t i = 0; i < asked->target_count; i++) {
@@ -515,9 +460,9 @@ static void release_one(struct recipes *r, const struct recipe_ops *ops, struct 
         entry_go(r, ops, e);
         return;
     }
-    record_read(ops, e, &record);
+    entry_read(ops, e, &record);
     record.count = --e->count;
-    record_write(ops, e, &record);
+    entry_write(ops, e, &record);
 }
 
 enum recipe_verdict lock_release(struct recipes *r, const struct recipe_ops *ops,
@@ -550,12 +495,12 @@ enum recipe_verdict lock_extend(struct recipes *r, const struct recipe_ops *ops,
     if (e->state != ENTRY_HELD) {
         return RECIPE_NOT_HELD;
     }
-    record_read(ops, e, &record);
+    entry_read(ops, e, &record);
     record.hold_ms = hold_ms;
-    record.deadline_ms = deadline_of(ops, hold_ms);
+    record.deadline_ms = entry_deadline(ops, hold_ms);
     e->hold_ms = hold_ms;
     recipe_entry_due(r, e, record.deadline_ms);
-    record_write(ops, e, &record);
+    entry_write(ops, e, &record);
     return RECIPE_OK;
 }
 
@@ -567,10 +512,10 @@ enum recipe_verdict lock_ask_release(const struct recipe_ops *ops, struct recipe
     }
     for (struct list *at = q->held.next; at != &q->held; at = at->next) {
         struct recipe_record record;
-        record_read(ops, ENTRY_IN_QUEUE(at), &record);
+        entry_read(ops, ENTRY_IN_QUEUE(at), &record);
         record.asked_by = who;
         record.asked_why = why;
-        record_write(ops, ENTRY_IN_QUEUE(at), &record);
+        entry_write(ops, ENTRY_IN_QUEUE(at), &record);
     }
     return RECIPE_OK;
 }

@@ -31,21 +31,10 @@
 #ifndef RECIPES_LOCK_H
 #define RECIPES_LOCK_H
 
+#include "recipes/answer.h"
 #include "recipes/ops.h"
 
-#define LOCK_TARGETS_MAX 64
-
-enum recipe_verdict {
-    RECIPE_OK,
-    RECIPE_HELD,            /* a try that would have had to wait */
-    RECIPE_DEADLOCK,        /* could never be granted: see the cycle */
-    RECIPE_GRAPH_TOO_LARGE, /* too much to search whether it could */
-    RECIPE_WAITS,           /* the owner waits already */
-    RECIPE_MISMATCH,        /* the lock is used in another way */
-    RECIPE_NOT_HELD,        /* there is no such entry */
-    RECIPE_LIMIT,
-    RECIPE_FAILED, /* one of the operations lent refused; whoever lent them knows why */
-};
+#define LOCK_TARGETS_MAX RECIPE_PLACES_MAX
 
 struct lock_target {
     struct slice path;
@@ -66,38 +55,6 @@ struct lock_acquire {
     uint64_t wait_ms; /* 0: as long as it takes */
     uint64_t hold_ms; /* 0: as long as the lease */
 };
-
-/* What became of one target. */
-struct recipe_place {
-    uint32_t node;
-    uint8_t state;
-    uint32_t count;
-    uint64_t epoch;
-    uint64_t position; /* waiting: so many wait ahead of it */
-};
-
-/* One step of a cycle in words that outlive the command. */
-struct recipe_wait {
-    uint64_t lease; /* who waits */
-    struct slice owner;
-    struct slice path; /* for which lock */
-    uint8_t mode;
-    uint64_t blocker_lease; /* because of whom: the one who waits in the next step */
-    struct slice blocker_owner;
-    bool blocker_holds; /* else it waits ahead */
-    uint8_t blocker_mode;
-};
-
-struct recipe_answer {
-    struct recipe_place places[LOCK_TARGETS_MAX];
-    uint32_t place_count;
-    struct slice text; /* in the arena: why not, with names */
-    const struct recipe_wait *cycle;
-    uint32_t cycle_count;
-    uint32_t cycle_length; /* `cycle` has at most RECIPE_CYCLE_MAX of them */
-};
-
-#define RECIPE_CYCLE_MAX ((uint32_t)16)
 
 /* Unless the verdict is RECIPE_OK the index is as before. */
 enum recipe_verdict lock_acquire(struct recipes *r, const struct recipe_ops *ops,
@@ -120,10 +77,7 @@ enum recipe_verdict lock_extend(struct recipes *r, const struct recipe_ops *ops,
 enum recipe_verdict lock_ask_release(const struct recipe_ops *ops, struct recipe_queue *q,
                                      struct slice who, struct slice why);
 
-/* Grants what has come to be had in this queue: for recipes_settle. */
+/* Grants what has come to be had in this queue: for recipes_settle (recipes/settle.h). */
 void lock_settle(struct recipes *r, const struct recipe_ops *ops, struct recipe_queue *q);
-
-/* At the end of each command that took something away: grants follow, in the same revision. */
-void recipes_settle(struct recipes *r, const struct recipe_ops *ops);
 
 #endif

@@ -9,7 +9,7 @@ enum field_type {
     FIELD_TEXT,  /* struct slice, escaped */
 };
 
-#define FIELD_WORDS_MAX 4
+#define FIELD_WORDS_MAX 5
 
 struct field {
     const char *name;
@@ -23,13 +23,16 @@ struct field {
 
 /* A field that is zero or empty has no line. */
 static const struct field head_fields[] = {
-    {.name = "recipe", .offset = HEAD(recipe), .type = FIELD_WORD, .words = {"lock"}},
+    {"recipe", HEAD(recipe), FIELD_WORD, {"lock", "election"}},
     {.name = "permits", .offset = HEAD(permits), .type = FIELD_SMALL},
+    {"policy", HEAD(policy), FIELD_WORD, {"first", "priority", "number"}},
+    {.name = "keep", .offset = HEAD(keep), .type = FIELD_SMALL},
+    {.name = "eligible", .offset = HEAD(eligible), .type = FIELD_TEXT},
 };
 
 static const struct field record_fields[] = {
     {"state", RECORD(state), FIELD_WORD, {"waiting", "held"}},
-    {"mode", RECORD(mode), FIELD_WORD, {"write", "read", "permits"}},
+    {"mode", RECORD(mode), FIELD_WORD, {"write", "read", "permits", "candidate"}},
     {.name = "permits", .offset = RECORD(permits), .type = FIELD_SMALL},
     {.name = "count", .offset = RECORD(count), .type = FIELD_SMALL},
     {.name = "epoch", .offset = RECORD(epoch), .type = FIELD_LARGE},
@@ -39,6 +42,10 @@ static const struct field record_fields[] = {
     {.name = "deadline_ms", .offset = RECORD(deadline_ms), .type = FIELD_LARGE},
     {.name = "hold_ms", .offset = RECORD(hold_ms), .type = FIELD_LARGE},
     {.name = "owner", .offset = RECORD(owner), .type = FIELD_TEXT},
+    {.name = "priority", .offset = RECORD(priority), .type = FIELD_SMALL},
+    {.name = "number", .offset = RECORD(number), .type = FIELD_LARGE},
+    {.name = "label", .offset = RECORD(label), .type = FIELD_TEXT},
+    {.name = "value", .offset = RECORD(value), .type = FIELD_TEXT},
     {.name = "note", .offset = RECORD(note), .type = FIELD_TEXT},
     {.name = "asked_by", .offset = RECORD(asked_by), .type = FIELD_TEXT},
     {.name = "asked_why", .offset = RECORD(asked_why), .type = FIELD_TEXT},
@@ -49,6 +56,13 @@ static const struct field record_fields[] = {
 const char *lock_mode_name(uint8_t mode)
 {
     return mode >= LOCK_WRITE && mode <= LOCK_PERMITS ? record_fields[1].words[mode - 1] : NULL;
+}
+
+const char *election_policy_name(uint8_t policy)
+{
+    return policy >= ELECTION_FIRST && policy <= ELECTION_NUMBER
+               ? head_fields[2].words[policy - 1]
+               : NULL;
 }
 
 /* ---- escapes ------------------------------------------------------------------------------ */
@@ -219,11 +233,32 @@ void recipe_head_encode(struct buf *b, const struct recipe_head *h)
     }
 }
 
-bool recipe_head_decode(struct slice text, struct recipe_head *h)
+static bool head_is_sound(const struct recipe_head *h)
+{
+    bool is_election = h->recipe == RECIPE_ELECTION;
+    return h->recipe != 0 && is_election == (h->policy != 0) && h->keep <= 1 &&
+           (is_election ? h->permits == 0 : h->keep == 0 && h->eligible.size == 0) &&
+           h->eligible.size <= RECIPE_LABEL_BYTES_MAX;
+}
+
+bool recipe_head_decode(struct slice text, struct recipe_head *h, struct arena *arena)
 {
     *h = (struct recipe_head){0};
-    return fields_decode(text, head_fields, COUNT_OF(head_fields), (uint8_t *)h, NULL) &&
-           h->recipe != 0;
+    return fields_decode(text, head_fields, COUNT_OF(head_fields), (uint8_t *)h, arena) &&
+           head_is_sound(h);
+}
+
+/* In texts, line feeds are escaped: what looks like the line is the line. */
+bool recipe_head_keeps(struct slice text)
+{
+    static const char line[] = "\nkeep=1\n";
+    const size_t size = sizeof line - 1;
+    for (size_t i = 0; i + size <= text.size; i++) {
+        if (memcmp(text.data + i, line, size) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void recipe_record_encode(struct buf *b, const struct recipe_record *r)
@@ -235,6 +270,15 @@ void recipe_record_encode(struct buf *b, const struct recipe_record *r)
     }
 }
 
+/* What only candidates say, and what they do not say. */
+static bool candidate_is_sound(const struct recipe_record *r)
+{
+    return r->mode == MODE_CANDIDATE
+               ? r->group == 0 && r->count == 1 && r->hold_ms == 0 &&
+                     (r->state == ENTRY_WAITING || r->deadline_ms == 0)
+               : r->priority == 0 && r->number == 0 && r->value.size + r->label.size == 0;
+}
+
 static bool record_is_sound(const struct recipe_record *r)
 {
     bool held = r->state == ENTRY_HELD;
@@ -242,7 +286,8 @@ static bool record_is_sound(const struct recipe_record *r)
     return r->state != 0 && r->mode != 0 && (r->permits != 0) == (r->mode == LOCK_PERMITS) &&
            (r->epoch != 0) == held && (r->group != 0) == (r->part != 0) &&
            (held || (r->count == 1 && !asked)) && r->owner.size <= RECIPE_OWNER_BYTES_MAX &&
-           r->note.size <= RECIPE_NOTE_BYTES_MAX;
+           r->note.size <= RECIPE_NOTE_BYTES_MAX && r->value.size <= RECIPE_VALUE_BYTES_MAX &&
+           r->label.size <= RECIPE_LABEL_BYTES_MAX && candidate_is_sound(r);
 }
 
 bool recipe_record_decode(struct slice text, struct recipe_record *r, struct arena *arena)

@@ -3,8 +3,11 @@
  *
  * Who may: to acquire takes what it takes to create a child of the lock's node (and that node, if
  * there is none), and the use of the lease; to release, cancel or extend the use of the entry's
- * lease; to ask for a release write on the lock; to remove somebody else's entry admin. */
+ * lease; to ask for a release write on the lock; to remove somebody else's entry admin. Elections
+ * alike: to campaign as to acquire; to set one up also write on it; to hand over the use of the
+ * leader's lease, or admin. */
 #include "base/assert.h"
+#include "recipes/election.h"
 #include "recipes/lock.h"
 #include "store/apply.h"
 #include "store/queues.h"
@@ -29,19 +32,15 @@ static enum outcome outcome_of(enum recipe_verdict verdict, const struct queues_
 
 /* ---- acquire ------------------------------------------------------------------------------ */
 
-/* A lock that is not there yet is checked when it is made. */
-static enum outcome lock_find(const struct store *s, const struct recipe_target *from,
-                              struct lock_target *to)
+/* The recipe's node at a path, which takes `right` beyond that of making it. One that is not there
+ * yet is checked when it is made: RECIPE_NO_NODE. */
+static enum outcome head_find(struct store *s, uint8_t recipe, struct slice path, uint8_t right,
+                              uint32_t *queue, struct recipe_head *head)
 {
-    *to = (struct lock_target){
-        .path = from->path,
-        .mode = from->mode,
-        .permits = from->permits,
-        .limit = from->limit,
-    };
-    uint32_t slot = tree_find(&s->tree, SPACE_NODES, from->path);
-    bool may = access_child(&s->access, ACL_CREATE, from->path) &&
-               (slot == TREE_NONE || access_node(&s->access, slot, ACL_CREATE));
+    uint32_t slot = tree_find(&s->tree, SPACE_NODES, path);
+    bool may = access_child(&s->access, ACL_CREATE, path) &&
+               (slot == TREE_NONE || access_node(&s->access, slot, right));
+    *queue = RECIPE_NO_NODE;
     if (!may) {
         return OUTCOME_NO_AUTH;
     }
@@ -49,11 +48,12 @@ static enum outcome lock_find(const struct store *s, const struct recipe_target 
         return OUTCOME_OK;
     }
     const struct node *n = tree_node(&s->tree, slot);
-    if (node_kind_of(n) != NODE_RECIPE || !recipe_head_decode(value_slice(n->value), &to->head) ||
-        to->head.recipe != RECIPE_LOCK) {
+    if (node_kind_of(n) != NODE_RECIPE ||
+        !recipe_head_decode(value_slice(n->value), head, &s->arena) || head->recipe != recipe) {
         return OUTCOME_NO_RECIPE;
     }
-    to->queue = slot;
+    head->eligible = arena_copy(&s->arena, head->eligible); /* the node's value may go */
+    *queue = slot;
     return OUTCOME_OK;
 }
 
@@ -92,7 +92,15 @@ static enum outcome acquire(struct store *s, const struct command *c,
     struct lock_target targets[LOCK_TARGETS_MAX];
     enum outcome outcome = lease_usable(s, asked->lease);
     for (uint32_t i = 0; i < asked->target_count && outcome == OUTCOME_OK; i++) {
-        outcome = lock_find(s, &asked->targets[i], &targets[i]);
+        const struct recipe_target *from = &asked->targets[i];
+        targets[i] = (struct lock_target){
+            .path = from->path,
+            .mode = from->mode,
+            .permits = from->permits,
+            .limit = from->limit,
+        };
+        outcome = head_find(s, RECIPE_LOCK, from->path, ACL_CREATE, &targets[i].queue,
+                            &targets[i].head);
     }
     if (outcome != OUTCOME_OK) {
         return outcome;
@@ -110,6 +118,106 @@ static enum outcome acquire(struct store *s, const struct command *c,
     return outcome_of(lock_acquire(&s->recipes, ops, &a, answer), lent);
 }
 
+/* ---- elections ---------------------------------------------------------------------------- */
+
+static enum outcome campaign(struct store *s, const struct command *c,
+                             const struct recipe_ops *ops, struct queues_lent *lent,
+                             struct recipe_answer *answer)
+{
+    const struct command_recipe *asked = &c->recipe;
+    struct election_campaign campaign = {
+        .path = asked->targets[0].path,
+        .policy = asked->policy,
+        .lease = asked->lease,
+        .name = asked->owner,
+        .value = asked->value,
+        .label = asked->label,
+        .note = c->note,
+        .priority = asked->priority,
+        .number = asked->number,
+        .is_try = (asked->flags & RECIPE_TRY) != 0,
+        .wait_ms = asked->wait_ms,
+    };
+    enum outcome outcome = lease_usable(s, asked->lease);
+    if (outcome == OUTCOME_OK) {
+        outcome = head_find(s, RECIPE_ELECTION, campaign.path, ACL_CREATE, &campaign.queue,
+                            &campaign.head);
+    }
+    return outcome != OUTCOME_OK
+               ? outcome
+               : outcome_of(election_campaign(&s->recipes, ops, &campaign, answer), lent);
+}
+
+static enum outcome configure(struct store *s, const struct command *c,
+                              const struct recipe_ops *ops, struct queues_lent *lent)
+{
+    const struct command_recipe *asked = &c->recipe;
+    struct slice path = asked->targets[0].path;
+    struct recipe_head head = {.policy = ELECTION_FIRST};
+    uint32_t queue;
+    enum outcome outcome =
+        head_find(s, RECIPE_ELECTION, path, ACL_WRITE, &queue, &head);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
+    }
+    head = (struct recipe_head){
+        .recipe = RECIPE_ELECTION,
+        .policy = asked->policy != 0 ? asked->policy : head.policy,
+        .keep = 1,
+        .eligible = asked->label,
+    };
+    return outcome_of(election_configure(&s->recipes, ops, path, queue, &head), lent);
+}
+
+/* By the leader, or by an administrator of the election. */
+static enum outcome hand_over_allowed(const struct store *s, struct slice path,
+                                      const struct recipe_queue *q)
+{
+    bool may = access_path(&s->access, ACL_ADMIN, SPACE_NODES, path) &&
+               (q == NULL || access_node(&s->access, q->node, ACL_ADMIN));
+    if (may) {
+        return OUTCOME_OK;
+    }
+    return q == NULL || list_empty(&q->held)
+               ? OUTCOME_NO_AUTH
+               : lease_usable(s, ENTRY_IN_QUEUE(q->held.next)->owner->lease);
+}
+
+/* The candidate whose entry is named, or the one with the name. */
+static struct recipe_entry *candidate_find(const struct store *s,
+                                           const struct command_recipe *asked,
+                                           const struct recipe_queue *q)
+{
+    if (q == NULL || asked->target_count < 2) {
+        return q == NULL ? NULL : election_find(q, asked->owner);
+    }
+    const struct recipe_target *t = &asked->targets[1];
+    uint32_t slot = tree_find(&s->tree, SPACE_NODES, t->path);
+    struct recipe_entry *e = slot == TREE_NONE ? NULL : recipe_entry_find(&s->recipes, slot);
+    bool is_it = e != NULL && e->queue == q &&
+                 (t->revision == 0 ||
+                  tree_node(&s->tree, slot)->create_revision == t->revision);
+    return is_it ? e : NULL;
+}
+
+static enum outcome hand_over(struct store *s, const struct command *c,
+                              const struct recipe_ops *ops, struct queues_lent *lent,
+                              struct recipe_answer *answer)
+{
+    const struct command_recipe *asked = &c->recipe;
+    struct slice path = asked->targets[0].path;
+    uint32_t slot = tree_find(&s->tree, SPACE_NODES, path);
+    struct recipe_queue *q = slot == TREE_NONE ? NULL : recipe_queue_find(&s->recipes, slot);
+    q = q != NULL && q->recipe == RECIPE_ELECTION ? q : NULL;
+    enum outcome outcome = hand_over_allowed(s, path, q);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
+    }
+    struct recipe_entry *to = candidate_find(s, asked, q);
+    return to == NULL ? OUTCOME_NOT_HELD
+                      : outcome_of(election_hand_over(&s->recipes, ops, to, answer), lent);
+}
+
 /* ---- what is about entries ---------------------------------------------------------------- */
 
 /* An entry by its path, or the owner's by the lock's. */
@@ -121,14 +229,16 @@ static struct recipe_entry *entry_find(const struct store *s, const struct comma
     struct recipe_entry *e = slot == TREE_NONE ? NULL : recipe_entry_find(r, slot);
     const struct recipe_queue *q = slot == TREE_NONE ? NULL : recipe_queue_find(r, slot);
     const struct recipe_owner *o =
-        q == NULL ? NULL : recipe_owner_find(r, asked->lease, asked->owner);
+        q == NULL ? NULL : recipe_owner_find(r, asked->recipe, asked->lease, asked->owner);
     if (o != NULL) {
         struct recipe_entry *waits =
             asked->action == RECIPE_CANCEL ? recipe_owner_waits(o, q) : NULL;
         e = waits != NULL ? waits : recipe_owner_holds(o, q);
     }
-    bool is_other = e != NULL && t->revision != 0 &&
-                    tree_node(&s->tree, e->node)->create_revision != t->revision;
+    bool is_other = e != NULL &&
+                    (e->queue->recipe != asked->recipe ||
+                     (t->revision != 0 &&
+                      tree_node(&s->tree, e->node)->create_revision != t->revision));
     return is_other ? NULL : e;
 }
 
@@ -158,6 +268,7 @@ static enum recipe_verdict entry_change(struct store *s, const struct command_re
         .group = (asked->flags & RECIPE_GROUP) != 0,
     };
     switch (asked->action) {
+    case RECIPE_PROCLAIM: return election_proclaim(ops, e, asked->value);
     case RECIPE_RELEASE: return lock_release(&s->recipes, ops, e, &how);
     case RECIPE_EXTEND: return lock_extend(&s->recipes, ops, e, asked->hold_ms);
     default: lock_cancel(&s->recipes, ops, e); return RECIPE_OK;
@@ -204,7 +315,7 @@ static enum outcome ask_release(struct store *s, const struct command *c,
         return OUTCOME_NO_AUTH;
     }
     struct recipe_queue *q = slot == TREE_NONE ? NULL : recipe_queue_find(&s->recipes, slot);
-    if (q == NULL) {
+    if (q == NULL || q->recipe != RECIPE_LOCK) {
         return OUTCOME_NOT_HELD;
     }
     bool is_known = s->auth.is_enabled && s->access.user.size > 0;
@@ -224,9 +335,15 @@ static enum outcome run(struct store *s, const struct command *c, struct reply *
     queues_lend(s, &lent, &ops);
     switch (c->recipe.action) {
     case RECIPE_ACQUIRE:
-        outcome = acquire(s, c, &ops, &lent, &answer);
+        outcome = c->recipe.recipe == RECIPE_ELECTION ? campaign(s, c, &ops, &lent, &answer)
+                                                      : acquire(s, c, &ops, &lent, &answer);
         result_fill(s, &ops, &answer, reply);
         return outcome;
+    case RECIPE_HAND_OVER:
+        outcome = hand_over(s, c, &ops, &lent, &answer);
+        result_fill(s, &ops, &answer, reply);
+        return outcome;
+    case RECIPE_CONFIGURE: return configure(s, c, &ops, &lent);
     case RECIPE_ASK_RELEASE: return ask_release(s, c, &ops);
     default: return change_entries(s, &c->recipe, &ops, reply);
     }

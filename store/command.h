@@ -189,12 +189,16 @@ struct command_quota {
 };
 
 enum recipe_action {
-    RECIPE_ACQUIRE = 1,
+    RECIPE_ACQUIRE = 1, /* of an election: campaign */
     RECIPE_RELEASE = 2,
     RECIPE_CANCEL = 3,      /* gives up a request, with all its parts, whether it waits or holds */
     RECIPE_EXTEND = 4,      /* hold_ms counts from now on */
     RECIPE_ASK_RELEASE = 5, /* of a lock: its holders' entries say who asks, and why */
     RECIPE_REMOVE = 6,      /* as CANCEL, of somebody else's: an administrator's */
+    RECIPE_PROCLAIM = 7,    /* the leader's value */
+    RECIPE_HAND_OVER = 8,   /* targets: an election, and the entry of the candidate, or its name as
+                             * owner */
+    RECIPE_CONFIGURE = 9,   /* an election: policy, and as label who may lead */
 };
 
 enum recipe_flags {

@@ -306,6 +306,9 @@ void edit_set(struct store *s, uint32_t slot, struct value *value)
     }
 
     tree_set_value(t, slot, value);
+    if (node_kind_of(n) == NODE_RECIPE) {
+        reap_note(s, slot); /* its value says whether it stays */
+    }
     n->modify_revision = e->revision;
     n->modify_ms = e->context->wall_ms;
     n->version = n->version >= VERSION_ANY - 1 ? 0 : n->version + 1;
@@ -403,8 +406,8 @@ static void undo_one(struct store *s, const struct undo *u)
         n->version = u->version;
         if (node_kind_of(n) == NODE_TTL) {
             n->dir->touched_ms = u->touched_ms;
-            reap_note(s, u->slot);
         }
+        reap_note(s, u->slot);
         return;
     }
     if (u->type == UNDO_SET_ACL) {

@@ -5,7 +5,7 @@
 
 #include "base/assert.h"
 #include "recipes/lock.h"
-#include "recipes/waits.h"
+#include "recipes/settle.h"
 #include "store/apply.h"
 #include "store/shards.h"
 #include "store/state.h"
@@ -205,10 +205,14 @@ static bool entry_number(struct slice name, uint64_t *number)
 static bool entry_fits(const struct recipes *r, const struct recipe_queue *q, uint64_t lease,
                        const struct recipe_record *record)
 {
-    if ((record->mode == LOCK_PERMITS) != (q->permits > 0) || record->permits > q->permits) {
+    if ((record->mode == LOCK_PERMITS) != (q->permits > 0) || record->permits > q->permits ||
+        (record->mode == MODE_CANDIDATE) != (q->recipe == RECIPE_ELECTION)) {
         return false;
     }
-    struct recipe_owner *o = recipe_owner_find(r, lease, record->owner);
+    struct recipe_owner *o = recipe_owner_find(r, q->recipe, lease, record->owner);
+    if (o != NULL && q->recipe == RECIPE_ELECTION) { /* one candidate in each */
+        return recipe_owner_holds(o, q) == NULL && recipe_owner_waits(o, q) == NULL;
+    }
     if (o == NULL || record->state == ENTRY_HELD) {
         return true;
     }
@@ -225,6 +229,9 @@ static bool entry_fits(const struct recipes *r, const struct recipe_queue *q, ui
 
 static bool queue_is_sound(const struct recipe_queue *q)
 {
+    if (q->recipe == RECIPE_ELECTION) {
+        return q->held_count <= 1;
+    }
     if (q->permits > 0) {
         return q->held_permits <= q->permits;
     }
@@ -255,7 +262,8 @@ static bool queue_load(struct store *s, uint32_t slot)
 {
     struct recipe_head head;
     const struct node *n = tree_node(&s->tree, slot);
-    if (n->value == NULL || !recipe_head_decode(value_slice(n->value), &head)) {
+    if (n->value == NULL ||
+        !recipe_head_decode(value_slice(n->value), &head, &s->arena)) {
         return false;
     }
     const struct dir *dir = node_dir(n);
@@ -288,7 +296,7 @@ static bool waits_are_sound(const struct store *s)
 {
     for (uint32_t slot = 1; s->recipes.entry_count > 0 && slot < s->tree.slot_end; slot++) {
         const struct recipe_entry *e = recipe_entry_find(&s->recipes, slot);
-        if (e != NULL && e->state == ENTRY_WAITING && waits_request_is_grantable(e->owner)) {
+        if (e != NULL && recipe_entry_is_unsettled(e)) {
             return false;
         }
     }
@@ -331,6 +339,18 @@ static void entry_check(const struct store *s, const struct recipe_entry *e, uin
     INVARIANT(27, e->group == record.group && e->part == record.part);
     INVARIANT(27, e->epoch == record.epoch && e->hold_ms == record.hold_ms);
     INVARIANT(27, (heap_contains(&e->due) ? e->due.key : 0) == record.deadline_ms);
+    INVARIANT(27, recipe_entry_is_ranked(e, &record));
+}
+
+/* Candidates in the order in which they would lead. */
+static void waiting_check(const struct recipe_queue *q)
+{
+    const struct recipe_entry *last = NULL;
+    for (struct list *at = q->waiting.next; at != &q->waiting; at = at->next) {
+        const struct recipe_entry *e = ENTRY_IN_QUEUE(at);
+        INVARIANT(27, last == NULL || recipe_entry_comes_before(last, e));
+        last = e;
+    }
 }
 
 /* Returns how many entries it has. */
@@ -338,7 +358,7 @@ static uint32_t queue_check(const struct store *s, uint32_t slot, struct arena *
 {
     struct recipe_head head;
     const struct node *n = tree_node(&s->tree, slot);
-    bool is_head = recipe_head_decode(value_slice(n->value), &head);
+    bool is_head = recipe_head_decode(value_slice(n->value), &head, arena);
     INVARIANT(27, is_head);
     const struct recipe_queue *q = recipe_queue_find(&s->recipes, slot);
     const struct dir *dir = node_dir(n);
@@ -347,6 +367,8 @@ static uint32_t queue_check(const struct store *s, uint32_t slot, struct arena *
         return 0;
     }
     INVARIANT(27, q->permits == head.permits && q->recipe == head.recipe);
+    INVARIANT(27, q->policy == head.policy && slice_equal(q->eligible, head.eligible));
+    waiting_check(q);
     INVARIANT(27, list_empty(&q->dirty) && queue_is_sound(q));
     INVARIANT(27, q->held_count + q->waiting_count == dir->children.count);
     struct children_position p = {0, 0};

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/mutant.h"
+#include "recipes/record.h"
 #include "store/apply.h"
 #include "store/queues.h"
 #include "store/state.h"
@@ -14,11 +15,15 @@ static struct dir *reap_dir(const struct node *n)
     return kind == NODE_CONTAINER || kind == NODE_TTL || kind == NODE_RECIPE ? n->dir : NULL;
 }
 
-/* The cluster_ms from which on the node may be removed: 0 for an emptied container or recipe. */
+/* The cluster_ms from which on the node may be removed: 0 for an emptied container or recipe,
+ * unless that is to stay. */
 static uint64_t node_due_ms(const struct node *n)
 {
     uint8_t kind = node_kind_of(n);
     if (reap_dir(n) == NULL || n->dir->children.count > 0) {
+        return NEVER;
+    }
+    if (kind == NODE_RECIPE && recipe_head_keeps(value_slice(n->value))) {
         return NEVER;
     }
     if (kind != NODE_TTL) { /* one that never had a child is still waiting for its first */

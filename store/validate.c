@@ -5,7 +5,6 @@
 #include "base/utf8.h"
 #include "lease/lease.h"
 #include "recipes/instance.h"
-#include "recipes/record.h"
 #include "store/acl.h"
 #include "store/auth.h"
 #include "store/policy.h"
@@ -282,124 +281,6 @@ enum outcome auth_check(const struct command_auth *a, struct errmsg *err)
         return auth_settings_check(a, err);
     }
     return a->action >= AUTH_ROLE_ADD ? auth_role_check(a, err) : auth_user_check(a, err);
-}
-
-/* ---- recipes ------------------------------------------------------------------------------ */
-
-static enum outcome recipe_refuse(struct errmsg *err, const char *field, uint64_t value,
-                                  uint64_t limit)
-{
-    (void)errmsg_set(err, RC_INVALID, "%s: %" PRIu64 ", at most %" PRIu64, field, value, limit);
-    return OUTCOME_BAD_ARGUMENTS;
-}
-
-/* How a lock is asked for. */
-static enum outcome target_mode_check(const struct recipe_target *t, struct errmsg *err)
-{
-    bool counts = t->mode == LOCK_PERMITS;
-    if (lock_mode_name(t->mode) == NULL) {
-        return refuse(err, "mode", "write, read or permits");
-    }
-    if (counts != (t->permits > 0) || (!counts && t->limit > 0)) {
-        return refuse(err, "permits", "from 1 on, for a semaphore and for nothing else");
-    }
-    if (t->permits > RECIPE_PERMITS_MAX || t->limit > RECIPE_PERMITS_MAX) {
-        uint32_t most = t->permits > t->limit ? t->permits : t->limit;
-        return recipe_refuse(err, "permits", most, RECIPE_PERMITS_MAX);
-    }
-    if (t->limit > 0 && t->permits > t->limit) {
-        (void)errmsg_set(err, RC_INVALID, "permits: %" PRIu32 " of %" PRIu32, t->permits,
-                         t->limit);
-        return OUTCOME_BAD_ARGUMENTS;
-    }
-    return t->revision == 0 ? OUTCOME_OK : refuse(err, "revision", "belongs to an entry");
-}
-
-static enum outcome recipe_targets_check(const struct command_recipe *r, struct errmsg *err)
-{
-    enum outcome outcome = OUTCOME_OK;
-    if (r->target_count == 0 || r->target_count > RECIPE_TARGETS_MAX) {
-        (void)errmsg_set(err, RC_INVALID, "targets: %" PRIu32 ", from 1 to %d", r->target_count,
-                         RECIPE_TARGETS_MAX);
-        return OUTCOME_BAD_ARGUMENTS;
-    }
-    for (uint32_t i = 0; i < r->target_count && outcome == OUTCOME_OK; i++) {
-        const struct recipe_target *t = &r->targets[i];
-        outcome = path_check(t->path, false, err);
-        if (outcome == OUTCOME_OK && slice_is(t->path, "/")) {
-            (void)errmsg_set(err, RC_INVALID, "path: \"/\" is no lock");
-            outcome = OUTCOME_BAD_PATH;
-        }
-        if (outcome == OUTCOME_OK && r->action == RECIPE_ACQUIRE) {
-            outcome = target_mode_check(t, err);
-        } else if (outcome == OUTCOME_OK && (t->mode | t->permits | t->limit) != 0) {
-            outcome = refuse(err, "mode", "belongs to acquire");
-        }
-        for (uint32_t j = 0; j < i && outcome == OUTCOME_OK; j++) {
-            if (slice_equal(t->path, r->targets[j].path)) {
-                outcome = refuse(err, "path", "twice in one request");
-            }
-        }
-    }
-    return outcome;
-}
-
-static uint8_t recipe_flags_allowed(uint8_t action)
-{
-    switch (action) {
-    case RECIPE_ACQUIRE: return RECIPE_TRY;
-    case RECIPE_RELEASE: return RECIPE_ALL | RECIPE_GROUP;
-    default: return 0;
-    }
-}
-
-static enum outcome recipe_times_check(const struct command_recipe *r, struct errmsg *err)
-{
-    bool acquires = r->action == RECIPE_ACQUIRE;
-    if (r->wait_ms > RECIPE_MS_MAX || r->hold_ms > RECIPE_MS_MAX) {
-        bool wait = r->wait_ms > RECIPE_MS_MAX;
-        return recipe_refuse(err, wait ? "wait_ms" : "hold_ms", wait ? r->wait_ms : r->hold_ms,
-                             RECIPE_MS_MAX);
-    }
-    if (r->wait_ms != 0 && (!acquires || (r->flags & RECIPE_TRY) != 0)) {
-        return refuse(err, "wait_ms", "belongs to an acquire that waits");
-    }
-    return r->hold_ms == 0 || acquires || r->action == RECIPE_EXTEND
-               ? OUTCOME_OK
-               : refuse(err, "hold_ms", "belongs to acquire and extend");
-}
-
-enum outcome recipe_check(const struct command_recipe *r, struct errmsg *err)
-{
-    if (r->recipe != RECIPE_LOCK || r->action < RECIPE_ACQUIRE || r->action > RECIPE_REMOVE) {
-        return refuse(err, "recipe", "unknown recipe or action");
-    }
-    if ((r->flags & ~recipe_flags_allowed(r->action)) != 0) {
-        return refuse(err, "recipe", "a flag that this action does not take");
-    }
-    if (r->lease > LEASE_ID_MAX || (r->action == RECIPE_ACQUIRE && r->lease == 0)) {
-        (void)errmsg_set(err, RC_INVALID, "lease: %" PRIu64 ", must be 1 to %" PRIu64, r->lease,
-                         (uint64_t)LEASE_ID_MAX);
-        return OUTCOME_BAD_ARGUMENTS;
-    }
-    if (r->owner.size > RECIPE_OWNER_BYTES_MAX || r->value.size > RECIPE_OWNER_BYTES_MAX) {
-        bool owner = r->owner.size > RECIPE_OWNER_BYTES_MAX;
-        return too_large(err, owner ? "owner" : "value", owner ? r->owner.size : r->value.size,
-                         RECIPE_OWNER_BYTES_MAX);
-    }
-    if (!utf8_is_valid(r->owner) || !utf8_is_valid(r->value)) {
-        return refuse(err, "owner", "not valid UTF-8");
-    }
-    bool is_lock = (r->policy | r->priority | r->number | r->low | r->high) == 0;
-    if (!is_lock || r->label.size > 0 ||
-        (r->value.size > 0 && r->action != RECIPE_ASK_RELEASE)) {
-        return refuse(err, "recipe", "a field that this action does not take");
-    }
-    if (r->action == RECIPE_ASK_RELEASE && r->target_count != 1) {
-        return refuse(err, "targets", "one lock at a time is asked for");
-    }
-    enum outcome outcome = recipe_times_check(r, err);
-    return outcome == OUTCOME_OK ? recipe_targets_check(r, err) : outcome;
 }
 
 /* ---- instances of services ---------------------------------------------------------------- */

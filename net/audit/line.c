@@ -249,6 +249,9 @@ static const char *recipe_name(uint8_t action)
     case RECIPE_EXTEND: return "extend";
     case RECIPE_ASK_RELEASE: return "ask_release";
     case RECIPE_REMOVE: return "remove";
+    case RECIPE_PROCLAIM: return "proclaim";
+    case RECIPE_HAND_OVER: return "hand_over";
+    case RECIPE_CONFIGURE: return "configure";
     }
     return "unknown";
 }

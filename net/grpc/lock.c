@@ -154,7 +154,8 @@ static uint32_t permits_of(struct grpc_call *call)
     };
     store_query(node_store(grpc_call_node(call)), &query, &result,
                 &call->connection->shared->scratch);
-    bool is_known = result.outcome == OUTCOME_OK && recipe_head_decode(result.data, &head);
+    bool is_known = result.outcome == OUTCOME_OK && recipe_head_decode(result.data, &head,
+                                       &call->connection->shared->scratch);
     return is_known ? head.permits : 0;
 }
 

@@ -98,11 +98,11 @@ START_TEST(heads_have_one_text_each)
     struct buf b = {0};
     recipe_head_encode(&b, &(struct recipe_head){.recipe = RECIPE_LOCK, .permits = 3});
     ck_assert(slice_is(buf_slice(&b), "recipe=lock\npermits=3\n"));
-    ck_assert(recipe_head_decode(buf_slice(&b), &head));
+    ck_assert(recipe_head_decode(buf_slice(&b), &head, &arena));
     ck_assert_uint_eq(head.recipe, RECIPE_LOCK);
     ck_assert_uint_eq(head.permits, 3);
     buf_close(&b);
-    ck_assert(recipe_head_decode(slice_str("recipe=lock\n"), &head));
+    ck_assert(recipe_head_decode(slice_str("recipe=lock\n"), &head, &arena));
     ck_assert_uint_eq(head.permits, 0);
     static const char *const bads[] = {"",
                                        "permits=3\n",
@@ -112,7 +112,7 @@ START_TEST(heads_have_one_text_each)
                                        "recipe=lock\npermits=3\npermits=3\n",
                                        "recipe=lock\nowner=me\n"};
     for (size_t i = 0; i < sizeof bads / sizeof bads[0]; i++) {
-        ck_assert(!recipe_head_decode(slice_str(bads[i]), &head));
+        ck_assert(!recipe_head_decode(slice_str(bads[i]), &head, &arena));
     }
 }
 END_TEST

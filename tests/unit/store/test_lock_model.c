@@ -567,6 +567,7 @@ static Suite *lock_model_suite(void)
     Suite *suite = suite_create("lock_model");
     TCase *tcase = tcase_create("lock_model");
     tcase_add_loop_test(tcase, random_lock_traffic_is_as_in_the_model, 0, 8);
+    tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -753,6 +753,7 @@ static Suite *locks_suite(void)
     tcase_add_test(tcase, a_crowd_at_one_lock_joins_and_passes_in_linear_time);
     tcase_add_test(tcase, a_long_cycle_is_found_within_ten_milliseconds);
     tcase_add_test(tcase, a_graph_beyond_the_limit_is_refused_and_nothing_added);
+    tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -1,0 +1,25 @@
+/* What recipes do with an entry and its node alike. Pure. */
+#ifndef RECIPES_ENTRY_H
+#define RECIPES_ENTRY_H
+
+#include "recipes/answer.h"
+#include "recipes/ops.h"
+
+/* What its node says, and saying something else. */
+void entry_read(const struct recipe_ops *ops, const struct recipe_entry *e,
+                struct recipe_record *record);
+void entry_write(const struct recipe_ops *ops, const struct recipe_entry *e,
+                 const struct recipe_record *record);
+/* Removes both; somebody else may come. */
+void entry_go(struct recipes *r, const struct recipe_ops *ops, struct recipe_entry *e);
+/* So long from now on, in cluster_ms; 0 stays 0. */
+uint64_t entry_deadline(const struct recipe_ops *ops, uint64_t duration_ms);
+/* What a command answers of it. `position` is the caller's. */
+void entry_place(const struct recipe_entry *e, struct recipe_place *place);
+
+/* Takes the text out of `b`. */
+void entry_say(const struct recipe_ops *ops, struct recipe_answer *answer, struct buf *b);
+/* `lease 17 "id"` */
+void entry_say_owner(struct buf *b, uint64_t lease, struct slice id);
+
+#endif
