@@ -224,6 +224,53 @@ static void query_list(const struct access *access, uint32_t top, const struct q
     result->entry_count = page.count;
 }
 
+/* False: the page is full. */
+static bool page_add_entries(struct page *p, const struct walk *w, const struct list *head,
+                             struct list *from)
+{
+    for (struct list *at = from; at != head; at = at->next) {
+        if (!page_add(p, w, ENTRY_IN_QUEUE(at)->node)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void query_queue(const struct access *access, uint32_t top, const struct query *q,
+                        struct query_result *result, struct arena *arena)
+{
+    const struct store *s = access->store;
+    const struct recipe_queue *queue = recipe_queue_find(&s->recipes, top);
+    const struct recipe_entry *after = NULL;
+    if (node_kind_of(tree_node(&s->tree, top)) != NODE_RECIPE) {
+        result->outcome = OUTCOME_NO_RECIPE;
+        return;
+    }
+    if (q->after.size > 0) {
+        uint32_t slot = tree_find(&s->tree, SPACE_NODES, q->after);
+        after = slot == TREE_NONE ? NULL : recipe_entry_find(&s->recipes, slot);
+        if (after == NULL || after->queue != queue) {
+            result->outcome = OUTCOME_BAD_CURSOR;
+            return;
+        }
+    }
+    if (queue == NULL) {
+        return;
+    }
+    struct walk w = {.tree = &s->tree,
+                     .access = access,
+                     .asks_roles = !access_is_uniform(access, q->path)};
+    struct page page = {.query = q, .arena = arena, .limit = QUERY_PAGE_ENTRIES_MAX};
+    page.limit = q->limit > 0 && q->limit < page.limit ? q->limit : page.limit;
+    bool is_held = after == NULL || after->state == ENTRY_HELD;
+    struct list *held = after == NULL ? queue->held.next : after->in_queue.next;
+    struct list *waiting = is_held ? queue->waiting.next : after->in_queue.next;
+    result->more = !((!is_held || page_add_entries(&page, &w, &queue->held, held)) &&
+                     page_add_entries(&page, &w, &queue->waiting, waiting));
+    result->entries = page.entries;
+    result->entry_count = page.count;
+}
+
 static void query_acl(const struct access *access, uint32_t slot, const struct query *q,
                       struct query_result *result, struct arena *arena)
 {
@@ -256,7 +303,10 @@ static void query_node(const struct access *access, uint32_t slot, const struct 
         return;
     }
     tree_stat(&s->tree, slot, &result->stat);
-    if (q->type == QUERY_GET) {
+    if (q->type == QUERY_QUEUE) {
+        query_queue(access, slot, q, result, arena);
+    }
+    if (q->type == QUERY_GET || q->type == QUERY_QUEUE) {
         struct value *v = tree_node(&s->tree, slot)->value;
         result->value = v;
         result->data = value_slice(v);
@@ -292,13 +342,14 @@ void store_query(const struct store *s, const struct query *q, struct query_resu
         query_history(&access, q, result, arena);
         return;
     }
-    bool is_known = (q->type >= QUERY_GET && q->type <= QUERY_LIST) || q->type == QUERY_ACL;
+    bool is_known = (q->type >= QUERY_GET && q->type <= QUERY_LIST) || q->type == QUERY_ACL ||
+                    q->type == QUERY_QUEUE;
     if (!space_is_valid(q->space) || !is_known) {
         result->outcome = OUTCOME_BAD_ARGUMENTS;
         return;
     }
     if (q->revision != 0) {
-        if (q->type == QUERY_LIST) {
+        if (q->type == QUERY_LIST || q->type == QUERY_QUEUE) {
             result->outcome = OUTCOME_BAD_ARGUMENTS;
         } else {
             query_get_at(&access, q, result);

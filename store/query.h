@@ -17,6 +17,8 @@ enum query_type {
     QUERY_LEASES = 5,  /* leases in order of id, a page of them */
     QUERY_HISTORY = 6, /* changes of a node or subtree, a page of them */
     QUERY_ACL = 7,     /* a node's access control list */
+    QUERY_QUEUE = 8,   /* of a recipe: who holds, then who waits, in the order in which they come;
+                        * and the node's own value. A cursor that has gone is BAD_CURSOR */
 };
 
 #define QUERY_PAGE_BYTES_MAX ((size_t)2 << 20)
@@ -26,7 +28,7 @@ struct query {
     uint8_t type;  /* enum query_type */
     uint8_t space; /* enum space */
     struct slice path;
-    /* Who asks (store/acl.h, store/access.h). get, exists, list and history take ACL_READ on the
+    /* Who asks (store/acl.h, store/access.h). get, exists, list, queue and history take ACL_READ on the
      * node, or the outcome is NO_AUTH; acl takes ACL_READ or ACL_ADMIN. The past is for those who
      * may read the node now, if it is still there, and by the list that the change had; history
      * leaves out what they may not see. A lease is shown to its user and to administrators. */

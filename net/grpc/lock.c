@@ -1,8 +1,9 @@
-/* coord.v1.Lock, but for Acquire: net/grpc/lock_wait.c. Each call is one command of the state
+/* coord.v1.Lock, but for Acquire: net/grpc/lock_acquire.c. Each call is one command of the state
  * machine (COMMAND_RECIPE), or reads what its nodes say (recipes/record.h). */
 #include "net/grpc/lock.h"
 
 #include "net/grpc/answer.h"
+#include "net/grpc/entry_wait.h"
 #include "net/grpc/wire.h"
 #include "recipes/record.h"
 #include "store/acl.h"
@@ -238,7 +239,7 @@ static const struct grpc_method methods[] = {
      .request = &coord__v1__lock_acquire_request__descriptor,
      .is_long = true,
      .message = lock_acquire_call,
-     .ended = lock_acquire_ended},
+     .ended = entry_wait_ended},
     {.name = "Release",
      .needs = GRPC_NEEDS_USER,
      .request = &coord__v1__lock_release_request__descriptor,

@@ -8,8 +8,10 @@
 /* Of enum lock_mode. */
 Coord__V1__LockMode lock_mode_to(uint8_t mode);
 
-/* lock_wait.c: Acquire, which may take long. */
+/* lock_acquire.c */
 void lock_acquire_call(struct grpc_call *call, const ProtobufCMessage *message);
-void lock_acquire_ended(struct grpc_call *call);
+/* What a program needs to know of a deadlock, so much of it as trailers should hold: goes with the
+ * refusal that follows. */
+void lock_tell_cycle(struct grpc_call *call, const struct recipe_result *result);
 
 #endif

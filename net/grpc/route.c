@@ -10,6 +10,7 @@ const struct grpc_service *const grpc_services[] = {
     &grpc_lease_service,
     &grpc_lock_service,
     &grpc_discovery_service,
+    &grpc_election_service,
     &grpc_session_service,
     &grpc_watch_service,
     &grpc_history_service,

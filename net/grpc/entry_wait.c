@@ -1,4 +1,4 @@
-/* coord.v1.Lock/Acquire: from the command to the grant.
+/* From the command that asks for entries to their grant: what Acquire and Campaign have in common.
  *
  *   PROPOSED --(refused, held)------------------------------> answered
  *       |                                                        ^
@@ -14,41 +14,36 @@
  * revision. The watch begins behind the revision of the reply, so nothing is missed in between. */
 #include "base/mem.h"
 #include "net/grpc/answer.h"
+#include "net/grpc/entry_wait.h"
 #include "net/grpc/lock.h"
-#include "recipes/lock.h"
+#include "recipes/record.h"
 #include "store/store.h"
 #include "watch/watch.h"
 
 /* For what goes on without a call. */
 #define DETACHED_MS 60000
 
-/* Of a cycle, in a trailer: clients refuse lists of headers that are too long. */
-#define DEADLOCK_BYTES_MAX 3072
-
 enum wait_stage { WAIT_PROPOSED, WAIT_WAITING };
 
-struct wait_place {
-    struct slice path; /* of the entry, owned */
-    uint64_t revision;
-};
-
-struct lock_wait {
+struct entry_wait {
     struct grpc_call *call; /* NULL: its client has gone */
     struct node *node;
     struct env *env;
     struct node_write write; /* ACQUIRE, and then what gives it back */
     struct watch watch;
-    uint8_t stage; /* enum wait_stage */
+    entry_wait_fn held;
+    uint8_t recipe; /* enum recipe_type */
+    uint8_t stage;  /* enum wait_stage */
     bool is_repeatable;
     bool is_try;
     uint64_t session;
     struct buf identities;
     struct buf paths; /* of the lock for error texts, then of the entries */
-    struct wait_place places[RECIPE_TARGETS_MAX];
+    struct entry_wait_place places[RECIPE_TARGETS_MAX];
     uint32_t place_count;
 };
 
-static void wait_free(struct lock_wait *w)
+static void wait_free(struct entry_wait *w)
 {
     watch_stop(node_watches(w->node), &w->watch);
     if (w->call != NULL) {
@@ -64,7 +59,7 @@ static void wait_free(struct lock_wait *w)
 /* If it could not be, the end of the lease gives it back. */
 static void given_back_cb(struct node_write *write, enum status rc, const struct reply *reply)
 {
-    struct lock_wait *w = write->owner;
+    struct entry_wait *w = write->owner;
     struct grpc_call *call = w->call;
     if (call != NULL) {
         call->data = NULL;
@@ -80,7 +75,7 @@ static void given_back_cb(struct node_write *write, enum status rc, const struct
 
 /* Nobody is left to tell, or a try is to be told HELD afterwards. What waits is cancelled; what
  * was granted is released, once. */
-static void give_back(struct lock_wait *w, enum recipe_action action)
+static void give_back(struct entry_wait *w, enum recipe_action action)
 {
     struct recipe_target targets[RECIPE_TARGETS_MAX];
     for (uint32_t i = 0; i < w->place_count; i++) {
@@ -93,7 +88,7 @@ static void give_back(struct lock_wait *w, enum recipe_action action)
         .type = COMMAND_RECIPE,
         .session = w->session,
         .identities = buf_slice(&w->identities),
-        .recipe = {.recipe = RECIPE_LOCK,
+        .recipe = {.recipe = w->recipe,
                    .action = (uint8_t)action,
                    .targets = targets,
                    .target_count = w->place_count},
@@ -110,7 +105,7 @@ static void give_back(struct lock_wait *w, enum recipe_action action)
 
 /* ---- answering ---------------------------------------------------------------------------- */
 
-static void places_take(struct lock_wait *w, const struct recipe_result *result)
+static void places_take(struct entry_wait *w, const struct recipe_result *result)
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < result->place_count; i++) {
@@ -120,46 +115,32 @@ static void places_take(struct lock_wait *w, const struct recipe_result *result)
     buf_reserve(&w->paths, bytes); /* it does not move below */
     for (uint32_t i = 0; i < result->place_count && i < RECIPE_TARGETS_MAX; i++) {
         struct slice path = result->places[i].path;
-        w->places[i] = (struct wait_place){
+        w->places[i] = (struct entry_wait_place){
             .path = slice_make(w->paths.data + w->paths.size, path.size),
             .revision = result->places[i].revision,
+            .epoch = result->places[i].epoch,
+            .count = result->places[i].count,
         };
         buf_append_slice(&w->paths, path);
         w->place_count++;
     }
 }
 
-/* Held: `epoch` of all, or each place's own. */
-static void answer_held(struct lock_wait *w, Coord__V1__ReplyHeader *header,
-                        const struct recipe_place_result *places, uint64_t epoch)
+/* `epoch`: of all, or 0: each has its own. */
+static void answer_held(struct entry_wait *w, Coord__V1__ReplyHeader *header, uint64_t epoch)
 {
     struct grpc_call *call = w->call;
-    uint32_t count = w->place_count;
-    Coord__V1__LockHeld *held = grpc_call_scratch(call, count * sizeof *held);
-    Coord__V1__LockGrant *grants = grpc_call_scratch(call, count * sizeof *grants);
-    Coord__V1__LockHeld **list = grpc_call_scratch(call, count * sizeof(void *));
-    for (uint32_t i = 0; i < count; i++) {
-        coord__v1__lock_held__init(&held[i]);
-        coord__v1__lock_grant__init(&grants[i]);
-        grants[i].path = answer_copy(call, w->places[i].path);
-        grants[i].revision = w->places[i].revision;
-        held[i].grant = &grants[i];
-        held[i].epoch = places == NULL ? epoch : places[i].epoch;
-        held[i].count = places == NULL ? 1 : places[i].count;
-        list[i] = &held[i];
+    for (uint32_t i = 0; i < w->place_count && epoch != 0; i++) {
+        w->places[i].epoch = epoch;
+        w->places[i].count = 1;
     }
-    Coord__V1__LockAcquireReply message;
-    coord__v1__lock_acquire_reply__init(&message);
-    message.header = header;
-    message.held = list;
-    message.n_held = count;
     call->data = NULL;
     w->call = NULL;
-    grpc_call_reply(call, &message.base);
+    w->held(call, header, w->places, w->place_count);
     wait_free(w);
 }
 
-static void answer_ended(struct lock_wait *w, enum outcome outcome, uint64_t revision)
+static void answer_ended(struct entry_wait *w, enum outcome outcome, uint64_t revision)
 {
     struct grpc_call *call = w->call;
     call->data = NULL;
@@ -188,7 +169,7 @@ static bool value_is_held(struct slice value, struct recipe_record *record, stru
     return recipe_record_decode(value, record, arena) && record->state == ENTRY_HELD;
 }
 
-static bool judge_change(struct lock_wait *w, const struct change *c)
+static bool judge_change(struct entry_wait *w, const struct change *c)
 {
     struct recipe_record record;
     struct grpc_call *call = w->call;
@@ -202,15 +183,15 @@ static bool judge_change(struct lock_wait *w, const struct change *c)
     const struct store *store = node_store(w->node);
     Coord__V1__ReplyHeader header =
         answer_header(call, c->revision, store_applied_index(store));
-    answer_held(w, &header, NULL, record.epoch);
+    answer_held(w, &header, record.epoch);
     return true;
 }
 
 static size_t on_deliver(struct watch *watch, const struct change *const *changes, size_t count,
                          bool continued, bool more)
 {
-    struct lock_wait *w =
-        (struct lock_wait *)(void *)((char *)watch - offsetof(struct lock_wait, watch));
+    struct entry_wait *w =
+        (struct entry_wait *)(void *)((char *)watch - offsetof(struct entry_wait, watch));
     (void)continued;
     (void)more;
     for (size_t i = 0; i < count; i++) {
@@ -222,10 +203,10 @@ static size_t on_deliver(struct watch *watch, const struct change *const *change
     return count;
 }
 
-static void wait_begin(struct lock_wait *w, uint64_t from_revision);
+static void wait_begin(struct entry_wait *w, uint64_t from_revision);
 
 /* The log has been trimmed meanwhile, or the request was repeated: what is the entry now? */
-static void look_now(struct lock_wait *w)
+static void look_now(struct entry_wait *w)
 {
     struct recipe_record record;
     struct grpc_call *call = w->call;
@@ -246,7 +227,7 @@ static void look_now(struct lock_wait *w)
     } else if (value_is_held(result.data, &record, scratch)) {
         Coord__V1__ReplyHeader header =
             answer_header(call, store_revision(store), store_applied_index(store));
-        answer_held(w, &header, NULL, record.epoch);
+        answer_held(w, &header, record.epoch);
     } else if (w->is_try) {
         w->stage = WAIT_PROPOSED;
         give_back(w, RECIPE_CANCEL);
@@ -258,12 +239,12 @@ static void look_now(struct lock_wait *w)
 static void on_compacted(struct watch *watch, uint64_t floor)
 {
     (void)floor;
-    look_now((struct lock_wait *)(void *)((char *)watch - offsetof(struct lock_wait, watch)));
+    look_now((struct entry_wait *)(void *)((char *)watch - offsetof(struct entry_wait, watch)));
 }
 
 static const struct watch_ops wait_ops = {.deliver = on_deliver, .compacted = on_compacted};
 
-static void wait_begin(struct lock_wait *w, uint64_t from_revision)
+static void wait_begin(struct entry_wait *w, uint64_t from_revision)
 {
     struct watch_filter filter = {
         .scope = WATCH_NODE,
@@ -279,44 +260,14 @@ static void wait_begin(struct lock_wait *w, uint64_t from_revision)
 
 /* ---- the command -------------------------------------------------------------------------- */
 
-/* What a program needs to know of a deadlock; so much of it as trailers should hold. */
-static void tell_cycle(struct grpc_call *call, const struct recipe_result *result)
-{
-    Coord__V1__LockDeadlock message;
-    coord__v1__lock_deadlock__init(&message);
-    Coord__V1__LockWait *waits = grpc_call_scratch(call, result->cycle_count * sizeof *waits);
-    Coord__V1__LockWait **list = grpc_call_scratch(call, result->cycle_count * sizeof(void *));
-    size_t bytes = 0;
-    message.cycle = list;
-    message.length = result->cycle_length;
-    for (uint32_t i = 0; i < result->cycle_count; i++) {
-        const struct recipe_wait *from = &result->cycle[i];
-        coord__v1__lock_wait__init(&waits[i]);
-        waits[i].lease = from->lease;
-        waits[i].owner = answer_copy(call, from->owner);
-        waits[i].path = answer_copy(call, from->path);
-        waits[i].mode = lock_mode_to(from->mode);
-        waits[i].blocker_lease = from->blocker_lease;
-        waits[i].blocker_owner = answer_copy(call, from->blocker_owner);
-        waits[i].blocker_holds = from->blocker_holds;
-        waits[i].blocker_mode = lock_mode_to(from->blocker_mode);
-        bytes += protobuf_c_message_get_packed_size(&waits[i].base);
-        if (bytes > DEADLOCK_BYTES_MAX) {
-            break;
-        }
-        list[message.n_cycle++] = &waits[i];
-    }
-    grpc_call_detail(call, "coord-deadlock-bin", &message.base);
-}
-
-static void refuse(struct lock_wait *w, const struct reply *reply)
+static void refuse(struct entry_wait *w, const struct reply *reply)
 {
     struct grpc_call *call = w->call;
     struct slice text = reply->has_recipe ? reply->recipe.text : slice_make(NULL, 0);
     call->data = NULL;
     w->call = NULL;
     if (reply->has_recipe && reply->recipe.cycle_count > 0) {
-        tell_cycle(call, &reply->recipe);
+        lock_tell_cycle(call, &reply->recipe);
     }
     if (text.size == 0) {
         answer_refuse(call, buf_slice(&w->paths), reply->outcome, reply->revision);
@@ -327,7 +278,7 @@ static void refuse(struct lock_wait *w, const struct reply *reply)
     wait_free(w);
 }
 
-static void acquired(struct lock_wait *w, const struct reply *reply)
+static void acquired(struct entry_wait *w, const struct reply *reply)
 {
     const struct recipe_result *result = &reply->recipe;
     if (reply->outcome != OUTCOME_OK) {
@@ -347,7 +298,7 @@ static void acquired(struct lock_wait *w, const struct reply *reply)
         look_now(w);
     } else if (result->places[0].held) {
         Coord__V1__ReplyHeader header = answer_header_of_write(w->call, reply);
-        answer_held(w, &header, result->places, 0);
+        answer_held(w, &header, 0);
     } else {
         wait_begin(w, reply->revision + 1);
     }
@@ -355,13 +306,14 @@ static void acquired(struct lock_wait *w, const struct reply *reply)
 
 static void acquired_cb(struct node_write *write, enum status rc, const struct reply *reply)
 {
-    struct lock_wait *w = write->owner;
+    struct entry_wait *w = write->owner;
     struct grpc_call *call = w->call;
     bool is_ours = rc == RC_OK && reply->outcome == OUTCOME_OK && reply->has_recipe &&
                    !w->is_repeatable;
     if (call == NULL && is_ours && reply->recipe.place_count > 0) {
         places_take(w, &reply->recipe);
-        give_back(w, reply->recipe.places[0].held ? RECIPE_RELEASE : RECIPE_CANCEL);
+        bool is_once = w->recipe == RECIPE_LOCK && reply->recipe.places[0].held;
+        give_back(w, is_once ? RECIPE_RELEASE : RECIPE_CANCEL);
     } else if (call == NULL) {
         wait_free(w);
     } else if (rc != RC_OK) {
@@ -376,9 +328,9 @@ static void acquired_cb(struct node_write *write, enum status rc, const struct r
     }
 }
 
-void lock_acquire_ended(struct grpc_call *call)
+void entry_wait_ended(struct grpc_call *call)
 {
-    struct lock_wait *w = call->data;
+    struct entry_wait *w = call->data;
     if (w == NULL) {
         return;
     }
@@ -394,74 +346,29 @@ void lock_acquire_ended(struct grpc_call *call)
 
 /* ---- the call ----------------------------------------------------------------------------- */
 
-static uint8_t mode_from(Coord__V1__LockMode mode)
+void entry_wait_start(struct grpc_call *call, const struct command *c, entry_wait_fn held)
 {
-    switch ((int)mode) {
-    case COORD__V1__LOCK_MODE__WRITE_LOCK: return LOCK_WRITE;
-    case COORD__V1__LOCK_MODE__READ_LOCK: return LOCK_READ;
-    case COORD__V1__LOCK_MODE__PERMITS_LOCK: return LOCK_PERMITS;
-    default: return 0; /* is refused by name */
-    }
-}
-
-static void targets_fill(struct grpc_call *call, const Coord__V1__LockAcquireRequest *request,
-                         struct command_recipe *r)
-{
-    size_t count = request->n_targets <= RECIPE_TARGETS_MAX ? request->n_targets
-                                                            : RECIPE_TARGETS_MAX + 1;
-    struct recipe_target *targets = grpc_call_scratch(call, count * sizeof *targets);
-    for (size_t i = 0; i < count; i++) {
-        const Coord__V1__LockTarget *t = request->targets[i];
-        targets[i] = (struct recipe_target){
-            .path = slice_str(t->path),
-            .mode = mode_from(t->mode),
-            .permits = t->permits,
-            .limit = t->limit,
-        };
-    }
-    r->targets = targets;
-    r->target_count = (uint32_t)count;
-    r->guards = answer_guards(call, request->guards, request->n_guards);
-    r->guard_count = (uint32_t)request->n_guards;
-}
-
-void lock_acquire_call(struct grpc_call *call, const ProtobufCMessage *message)
-{
-    const Coord__V1__LockAcquireRequest *request =
-        (const Coord__V1__LockAcquireRequest *)message;
     struct errmsg err;
-    struct command c = {.type = COMMAND_RECIPE};
-    if (!answer_write_prepare(call, request->header, &c)) {
-        return;
-    }
-    c.recipe = (struct command_recipe){
-        .recipe = RECIPE_LOCK,
-        .action = RECIPE_ACQUIRE,
-        .flags = request->no_wait ? RECIPE_TRY : 0,
-        .lease = request->lease != 0 ? request->lease : call->session,
-        .owner = slice_str(request->owner),
-        .wait_ms = request->wait_ms,
-        .hold_ms = request->hold_ms,
-    };
-    targets_fill(call, request, &c.recipe);
-    enum outcome outcome = command_check(&c, &err);
+    enum outcome outcome = command_check(c, &err);
     if (outcome != OUTCOME_OK) {
         answer_refuse_early(call, outcome, &err);
         return;
     }
-    struct lock_wait *w = mem_zalloc(sizeof *w);
+    struct entry_wait *w = mem_zalloc(sizeof *w);
     w->call = call;
     w->node = grpc_call_node(call);
     w->env = call->connection->env->env;
-    w->is_try = request->no_wait;
-    w->session = c.session;
-    w->is_repeatable = c.sequence != 0 || request_id_is_set(&c.request);
-    buf_append_slice(&w->identities, c.identities);
-    buf_append_slice(&w->paths, c.recipe.targets[0].path);
+    w->held = held;
+    w->recipe = c->recipe.recipe;
+    w->is_try = (c->recipe.flags & RECIPE_TRY) != 0;
+    w->session = c->session;
+    w->is_repeatable = c->sequence != 0 || request_id_is_set(&c->request);
+    buf_append_slice(&w->identities, c->identities);
+    buf_append_slice(&w->paths, c->recipe.targets[0].path);
     w->write = (struct node_write){.done = acquired_cb, .owner = w};
     call->data = w;
     uint64_t deadline_ms = w->env->now_ms(w->env) + GRPC_TIMEOUT_DEFAULT_MS;
-    enum status rc = node_write(w->node, &w->write, &c, deadline_ms);
+    enum status rc = node_write(w->node, &w->write, c, deadline_ms);
     if (rc != RC_OK) {
         call->data = NULL;
         w->call = NULL;
