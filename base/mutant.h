@@ -60,7 +60,7 @@ enum mutant {
     MUTANT_LOCK_PERMITS_OVERTAKE,  /* recipes/waits.c: who needs few permits passes the first */
     MUTANT_LOCK_DEADLOCK_UNSEEN,   /* recipes/waits.c lets every wait in */
     MUTANT_LOCK_EPOCH_STAYS,       /* recipes/lock.c: grants to waiters have one epoch */
-    MUTANT_LOCK_NOT_HANDED_OVER,   /* recipes/lock.c: what is released goes to nobody */
+    MUTANT_LOCK_NOT_HANDED_OVER,   /* recipes/settle.c: what is released goes to nobody */
     MUTANT_LOCK_COUNT_LOST,        /* recipes/lock.c: the first release is the last */
     MUTANT_LOCK_LATE_GRANT,        /* recipes/lock.c grants whose time to wait has run out */
     MUTANT_LOCK_GUARD_WAITING,     /* store/apply_read.c: who waits passes as a holder */

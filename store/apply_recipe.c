@@ -4,7 +4,7 @@
  * Who may: to acquire takes what it takes to create a child of the lock's node (and that node, if
  * there is none), and the use of the lease; to release, cancel or extend the use of the entry's
  * lease; to ask for a release write on the lock; to remove somebody else's entry admin. Elections
- * alike: to campaign as to acquire; to set one up also write on it; to hand over the use of the
+ * alike: to campaign as to acquire; to set one up that is there write on it; to hand over the use of the
  * leader's lease, or admin. */
 #include "base/assert.h"
 #include "recipes/election.h"
@@ -32,16 +32,24 @@ static enum outcome outcome_of(enum recipe_verdict verdict, const struct queues_
 
 /* ---- acquire ------------------------------------------------------------------------------ */
 
-/* The recipe's node at a path, which takes `right` beyond that of making it. One that is not there
- * yet is checked when it is made: RECIPE_NO_NODE. */
+/* Whether somebody may use what is, or is to be, at a path: as a child of its own queue (CREATE), or
+ * otherwise once it is there. */
+static bool head_allowed(const struct store *s, struct slice path, uint8_t right, uint32_t slot)
+{
+    bool may = right == ACL_CREATE
+                   ? access_child(&s->access, ACL_CREATE, path)
+                   : slot == TREE_NONE || access_path(&s->access, right, SPACE_NODES, path);
+    return may && (slot == TREE_NONE || access_node(&s->access, slot, right));
+}
+
+/* The recipe's node at a path, which takes `right`. One that is not there yet is checked when it is
+ * made: RECIPE_NO_NODE. */
 static enum outcome head_find(struct store *s, uint8_t recipe, struct slice path, uint8_t right,
                               uint32_t *queue, struct recipe_head *head)
 {
     uint32_t slot = tree_find(&s->tree, SPACE_NODES, path);
-    bool may = access_child(&s->access, ACL_CREATE, path) &&
-               (slot == TREE_NONE || access_node(&s->access, slot, right));
     *queue = RECIPE_NO_NODE;
-    if (!may) {
+    if (!head_allowed(s, path, right, slot)) {
         return OUTCOME_NO_AUTH;
     }
     if (slot == TREE_NONE) {

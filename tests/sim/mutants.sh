@@ -48,6 +48,12 @@ declare -A unit_tests=(
     [MUTANT_LOCK_COUNT_LOST]=store/test_lock_model
     [MUTANT_LOCK_LATE_GRANT]=store/test_lock_model
     [MUTANT_LOCK_GUARD_WAITING]=store/test_lock_model
+    [MUTANT_ELECTION_TWO_LEADERS]=store/test_election_model
+    [MUTANT_ELECTION_VACANT]=store/test_election_model
+    [MUTANT_ELECTION_EPOCH_STAYS]=store/test_election_model
+    [MUTANT_ELECTION_HAND_OVER_LOST]=store/test_election_model
+    [MUTANT_ELECTION_RANK_IGNORED]=store/test_election_model
+    [MUTANT_ELECTION_LABEL_IGNORED]=store/test_election_model
 )
 
 # Usage: caught NUMBER NAME    prints how; fails if it is not

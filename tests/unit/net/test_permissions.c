@@ -9,6 +9,7 @@
 #include "coord/v1/lease.pb-c.h"
 #include "coord/v1/lock.pb-c.h"
 #include "coord/v1/discovery.pb-c.h"
+#include "coord/v1/election.pb-c.h"
 #include "coord/v1/quota.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "coord/v1/watch.pb-c.h"
@@ -174,6 +175,14 @@ static void furnish(struct node *n)
                                       .lease = LEASE,
                                       .targets = &lock,
                                       .target_count = 1}});
+    struct recipe_target election = {.path = slice_str("/t/a/election")};
+    apply(n, "admin",
+          (struct command){.type = COMMAND_RECIPE,
+                           .recipe = {.recipe = RECIPE_ELECTION,
+                                      .action = RECIPE_ACQUIRE,
+                                      .lease = LEASE,
+                                      .targets = &election,
+                                      .target_count = 1}});
 }
 
 /* ---- gRPC --------------------------------------------------------------------------------- */
@@ -229,6 +238,15 @@ static const struct method_row {
     {"coord.v1.Discovery/Discover", ROOT_ONLY},
     {"coord.v1.Discovery/Services", ROOT_ONLY},
     {"coord.v1.Discovery/Subscribe", ROOT_ONLY},
+    {"coord.v1.Election/Campaign", ROOT_ONLY}, /* with a lease of somebody else's */
+    {"coord.v1.Election/Observe", READERS},
+    {"coord.v1.Election/Leader", READERS},
+    {"coord.v1.Election/Proclaim", ROOT_ONLY},
+    {"coord.v1.Election/Resign", ROOT_ONLY},
+    {"coord.v1.Election/HandOver", MANAGERS},
+    {"coord.v1.Election/Remove", MANAGERS},
+    {"coord.v1.Election/List", READERS},
+    {"coord.v1.Election/Configure", WRITERS},
     {"coord.v1.Session/Open", SOMEBODY},
     {"coord.v1.Session/Resume", ROOT_ONLY},
     {"coord.v1.Session/KeepAlive", ROOT_ONLY},
@@ -548,6 +566,33 @@ static bool config_fill(ProtobufCMessage *m, struct parts *p)
     return true;
 }
 
+/* True: it is a message of coord.v1.Election that is about an entry, or makes one. */
+static bool elections_fill(ProtobufCMessage *m, struct parts *p)
+{
+    static char entry[] = "/t/a/election/q-0000000000";
+    static char fresh[] = "/t/a/fresh";
+    static char election[] = "/t/a/election";
+    coord__v1__lock_grant__init(&p->lock);
+    p->lock.path = entry;
+    if (m->descriptor == &coord__v1__election_campaign_request__descriptor) {
+        Coord__V1__ElectionCampaignRequest *request = (Coord__V1__ElectionCampaignRequest *)m;
+        request->path = fresh;
+        request->lease = LEASE;
+    } else if (m->descriptor == &coord__v1__election_proclaim_request__descriptor) {
+        ((Coord__V1__ElectionProclaimRequest *)m)->grant = &p->lock;
+    } else if (m->descriptor == &coord__v1__election_resign_request__descriptor) {
+        ((Coord__V1__ElectionResignRequest *)m)->entry = &p->lock;
+    } else if (m->descriptor == &coord__v1__election_hand_over_request__descriptor) {
+        ((Coord__V1__ElectionHandOverRequest *)m)->path = election;
+        ((Coord__V1__ElectionHandOverRequest *)m)->to_entry = &p->lock;
+    } else if (m->descriptor == &coord__v1__election_configure_request__descriptor) {
+        ((Coord__V1__ElectionConfigureRequest *)m)->path = election;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void parts_fill(ProtobufCMessage *m, const char *method, struct parts *p)
 {
     const char *kind = strchr(method, ' ');
@@ -565,7 +610,7 @@ static void parts_fill(ProtobufCMessage *m, const char *method, struct parts *p)
         p->bounds.path = path;
         p->bounds.nodes = 1000;
         ((Coord__V1__QuotaSetRequest *)m)->bounds = &p->bounds;
-    } else if (locks_fill(m, p) || config_fill(m, p)) {
+    } else if (locks_fill(m, p) || elections_fill(m, p) || config_fill(m, p)) {
         return;
     } else if (m->descriptor == &coord__v1__discovery_register_request__descriptor) {
         Coord__V1__DiscoveryRegisterRequest *request = (Coord__V1__DiscoveryRegisterRequest *)m;
