@@ -4,8 +4,8 @@
  * Who may: to acquire takes what it takes to create a child of the lock's node (and that node, if
  * there is none), and the use of the lease; to release, cancel or extend the use of the entry's
  * lease; to ask for a release write on the lock; to remove somebody else's entry admin. Elections
- * alike: to campaign as to acquire; to set one up that is there write on it; to hand over the use of the
- * leader's lease, or admin. */
+ * alike: to campaign as to acquire; to set one up that is there write on it; to hand over the use of
+ * the leader's lease, or admin. */
 #include "base/assert.h"
 #include "recipes/election.h"
 #include "recipes/lock.h"
@@ -32,8 +32,8 @@ static enum outcome outcome_of(enum recipe_verdict verdict, const struct queues_
 
 /* ---- acquire ------------------------------------------------------------------------------ */
 
-/* Whether somebody may use what is, or is to be, at a path: as a child of its own queue (CREATE), or
- * otherwise once it is there. */
+/* Whether somebody may use what is, or is to be, at a path: to queue there (CREATE), or otherwise
+ * once it is there. */
 static bool head_allowed(const struct store *s, struct slice path, uint8_t right, uint32_t slot)
 {
     bool may = right == ACL_CREATE

@@ -28,10 +28,11 @@ struct query {
     uint8_t type;  /* enum query_type */
     uint8_t space; /* enum space */
     struct slice path;
-    /* Who asks (store/acl.h, store/access.h). get, exists, list, queue and history take ACL_READ on the
-     * node, or the outcome is NO_AUTH; acl takes ACL_READ or ACL_ADMIN. The past is for those who
-     * may read the node now, if it is still there, and by the list that the change had; history
-     * leaves out what they may not see. A lease is shown to its user and to administrators. */
+    /* Who asks (store/acl.h, store/access.h). get, exists, list, queue and history take
+     * ACL_READ on the node, or the outcome is NO_AUTH; acl takes ACL_READ or ACL_ADMIN. The
+     * past is for those who may read the node now, if it is still there, and by the list that
+     * the change had; history leaves out what they may not see. A lease is shown to its user
+     * and to administrators. */
     struct slice identities;
     /* list: nodes below that the caller may not read are there by name, and not descended into */
     bool recursive; /* all descendants, depth first, in path order; else children in name order */
