@@ -359,7 +359,7 @@ struct node_status {
     uint64_t proposal_bytes_max; /* 0 = none yet */
     uint32_t feature_level;       /* replicated */
     uint32_t feature_level_known; /* by this build */
-    bool serving; /* knows a leader and may answer linearizable reads */
+    bool serving; /* as node_is_serving */
     bool disk_is_short;
     struct node_backup backup;
     size_t member_count;
@@ -378,6 +378,11 @@ uint64_t node_id(const struct node *n);
 uint64_t node_cluster_id(const struct node *n);
 uint64_t node_term(const struct node *n);
 const char *node_name(const struct node *n);
+/* In this start it has applied what a leader, confirmed meanwhile, knew as committed. Before that
+ * its state says nothing of who may do what: authentication may have been enabled since. It asks by
+ * itself as soon as there is a leader, and what was once so stays so. */
+bool node_is_caught_up(const struct node *n);
+/* Knows a leader, is caught up, and may answer linearizable reads. */
 bool node_is_serving(const struct node *n);
 /* It will not serve any more in this process: it was removed, or its data was lost. */
 bool node_has_refused(const struct node *n);

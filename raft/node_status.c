@@ -37,7 +37,10 @@ static const char *state_reason(const struct node *n)
     if (n->engine == NULL) {
         return "waiting for every first member to answer that it is new";
     }
-    return engine_leader(n->engine) == 0 ? "no leader is known" : "";
+    if (engine_leader(n->engine) == 0) {
+        return "no leader is known";
+    }
+    return node_is_caught_up(n) ? "" : "has not caught up with the leader since it started";
 }
 
 static void fill_address(const struct node_member *m, char *text, size_t bytes)
@@ -197,10 +200,16 @@ bool node_has_refused(const struct node *n)
     return n->phase == NODE_REFUSED;
 }
 
+bool node_is_caught_up(const struct node *n)
+{
+    return read_index_is_proved(&n->reads);
+}
+
 bool node_is_serving(const struct node *n)
 {
     return n->phase == NODE_RUNNING && n->engine != NULL && engine_leader(n->engine) != 0 &&
-           (engine_leader(n->engine) != n->identity.node_id || n->leading_term != 0);
+           (engine_leader(n->engine) != n->identity.node_id || n->leading_term != 0) &&
+           node_is_caught_up(n);
 }
 
 uint64_t node_cluster_ms(const struct node *n)

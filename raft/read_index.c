@@ -326,7 +326,8 @@ void read_index_turn(struct read_index *ri, uint64_t now_ms)
         ask(ri, now_ms);
     }
     bool is_needed = !list_empty(&ri->waiting) || ri->question_count > 0 ||
-                     ri->wanted_round > ri->confirmed_round || touches_are_due(ri, now_ms);
+                     ri->wanted_round > ri->confirmed_round || ri->last.index == 0 ||
+                     touches_are_due(ri, now_ms);
     if (!ri->running && is_needed && can_begin(ri)) {
         begin_round(ri, now_ms);
     }
@@ -519,6 +520,11 @@ void read_index_note_applied(struct read_index *ri, uint64_t applied)
         ri->applied = ri->last;
         ri->first = (struct read_index_proof){0};
     }
+}
+
+bool read_index_is_proved(const struct read_index *ri)
+{
+    return ri->applied.index != 0;
 }
 
 uint64_t read_index_age_ms(const struct read_index *ri, uint64_t now_ms)

@@ -125,6 +125,8 @@ void read_index_unwant_round(struct read_index *ri);
 
 /* The state is applied up to here. */
 void read_index_note_applied(struct read_index *ri, uint64_t applied);
+/* Something was proved of what is applied. Once it is so, it stays so. */
+bool read_index_is_proved(const struct read_index *ri);
 /* Bound on the age of what is applied; UINT64_MAX = nothing was proved. */
 uint64_t read_index_age_ms(const struct read_index *ri, uint64_t now_ms);
 
@@ -138,7 +140,8 @@ void read_index_on_answer(struct read_index *ri, uint64_t from,
 /* The leader, the term or the members changed: what was in a round waits for a new one. */
 void read_index_leader_changed(struct read_index *ri);
 
-/* Begins a round if there is something for it and none runs. Once per turn. */
+/* Begins a round if there is something for it and none runs: also the first, which nobody asks for,
+ * so that a member knows when it has caught up. Once per turn. */
 void read_index_turn(struct read_index *ri, uint64_t now_ms);
 /* Next read that may be served at `applied`, or NULL; detached. Call until NULL. */
 struct node_read *read_index_next(struct read_index *ri, uint64_t applied);

@@ -54,6 +54,7 @@ struct grpc_call *grpc_call_new(struct grpc_connection *c)
     call->bad_encoding = false;
     call->bad_identity = false;
     call->is_identifying = false;
+    call->is_catching_up = false;
     call->is_held = false;
     call->is_denied = false;
     call->is_unknown = false;
@@ -243,9 +244,11 @@ void grpc_call_headers_end(struct grpc_call *call)
                        IDENTITIES_MAX, COMMAND_IDENTITIES_BYTES_MAX);
     } else if (call->has_timeout && call->timeout_ms == 0) {
         grpc_call_fail(call, GRPC_DEADLINE_EXCEEDED, "deadline exceeded");
-    } else if (grpc_call_identify(call) != GRPC_REFUSED) {
-        call->state = GRPC_CALL_RECEIVING;
+    } else {
         deadline_set(call);
+        if (grpc_call_identify(call) != GRPC_REFUSED) {
+            call->state = GRPC_CALL_RECEIVING;
+        }
     }
 }
 
@@ -275,7 +278,7 @@ void grpc_call_closed(struct grpc_call *call)
         mem_free(call->change);
         call->change = NULL;
     }
-    login_cancel(&call->login);
+    grpc_call_identify_cancel(call);
     if (call->state != GRPC_CALL_FINISHED) {
         grpc_routes_count(shared->routes, call->route, GRPC_CANCELLED,
                           c->now_us - call->started_us);

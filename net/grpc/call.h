@@ -121,7 +121,8 @@ struct grpc_call {
     bool bad_timeout;
     bool bad_encoding;
     bool bad_identity;
-    bool is_identifying;      /* a worker looks at a password: hands over no message yet */
+    bool is_identifying;      /* who calls is not known yet: hands over no message */
+    bool is_catching_up;      /* likewise: the node has `read`, a barrier */
     bool is_held;             /* hands over no further message: grpc_call_hold */
     bool is_denied;           /* for the audit log, where the status does not say so */
     bool is_unknown;          /* a write of which nobody knows whether it was executed */

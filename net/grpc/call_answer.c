@@ -33,8 +33,7 @@ void grpc_call_finished(struct grpc_call *call, enum grpc_code code)
     call->state = GRPC_CALL_FINISHED;
     call->code = (uint8_t)code;
     grpc_call_drop_input(call);
-    login_cancel(&call->login);
-    call->is_identifying = false;
+    grpc_call_identify_cancel(call);
     list_remove(&call->link);
     call->wake_ms = UINT64_MAX;
     call->deadline_ms = env->now_ms(env) + GRPC_LINGER_MS;

@@ -1,7 +1,12 @@
 /* Who makes a call: what its metadata proves, and whether such a caller may make it at all.
  *
- *   headers --token, certificate, nothing--> known at once
- *           --Basic--> IDENTIFYING, until a worker has looked at the password; messages wait
+ *   headers --the state may be too old to tell--> IDENTIFYING, until it has caught up
+ *           --token, certificate, nothing--> known at once
+ *           --Basic--> IDENTIFYING, until a worker has looked at the password
+ *
+ * Messages wait meanwhile. A member that starts, or joins, holds an old state at first: by that,
+ * authentication may be disabled, or a user may have a password that is void by now. So it judges
+ * nobody until a leader has confirmed what it has applied (GRPC_STATE_CAUGHT_UP).
  *
  * While authentication is disabled, only digests and addresses count, for the lists of nodes. What
  * the method is about, apply and queries decide; here is asked only whether the caller is somebody,
@@ -247,7 +252,7 @@ void grpc_call_recheck(struct grpc_call *call)
     }
 }
 
-enum grpc_identified grpc_call_identify(struct grpc_call *call)
+static enum grpc_identified identify(struct grpc_call *call)
 {
     struct slice rest;
     struct slice value = buf_slice(&call->authorization);
@@ -269,4 +274,60 @@ enum grpc_identified grpc_call_identify(struct grpc_call *call)
     }
     grpc_call_fail(call, GRPC_UNAUTHENTICATED, "authorization: neither Bearer nor Basic");
     return GRPC_REFUSED;
+}
+
+/* ---- whether the state can tell ----------------------------------------------------------- */
+
+static void caught_up(struct node_read *r, enum status rc, const struct query_result *result)
+{
+    struct grpc_call *call = r->owner;
+    (void)result; /* a barrier has none */
+    call->is_identifying = false;
+    call->is_catching_up = false;
+    if (rc != RC_OK) {
+        grpc_call_fail_status(call, rc, false);
+        return;
+    }
+    grpc_call_set_timer(call);
+    if (identify(call) == GRPC_IDENTIFIED) {
+        grpc_call_identified(call);
+    }
+}
+
+/* As with other reads, the node keeps the deadline meanwhile. */
+static enum grpc_identified catch_up(struct grpc_call *call)
+{
+    struct grpc_connection *c = call->connection;
+    uint64_t latest_ms = c->now_ms + GRPC_TIMEOUT_DEFAULT_MS;
+    uint64_t deadline_ms = call->route->method->is_long && latest_ms < call->deadline_ms
+                               ? latest_ms
+                               : call->deadline_ms;
+    call->read = (struct node_read){.done = caught_up, .owner = call, .is_barrier = true};
+    enum status rc = node_read(c->env->node, &call->read, deadline_ms);
+    if (rc != RC_OK) {
+        grpc_call_fail_status(call, rc, false);
+        return GRPC_REFUSED;
+    }
+    call->is_identifying = true;
+    call->is_catching_up = true;
+    heap_remove(&c->timers, &call->timer);
+    return GRPC_IDENTIFYING;
+}
+
+enum grpc_identified grpc_call_identify(struct grpc_call *call)
+{
+    uint8_t state = call->route->method->state;
+    bool is_too_old = state == GRPC_STATE_CONFIRMED || (state == GRPC_STATE_CAUGHT_UP &&
+                                                        !node_is_caught_up(grpc_call_node(call)));
+    return is_too_old ? catch_up(call) : identify(call);
+}
+
+void grpc_call_identify_cancel(struct grpc_call *call)
+{
+    if (call->is_catching_up) {
+        node_read_cancel(grpc_call_node(call), &call->read);
+    }
+    call->is_identifying = false;
+    call->is_catching_up = false;
+    login_cancel(&call->login);
 }

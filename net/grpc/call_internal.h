@@ -9,6 +9,8 @@ enum grpc_identified { GRPC_IDENTIFIED, GRPC_IDENTIFYING, GRPC_REFUSED };
 /* Finds out who makes the call, by its headers, and whether he may. GRPC_IDENTIFYING:
  * grpc_call_identified follows, unless the call ends before. GRPC_REFUSED: it is over. */
 enum grpc_identified grpc_call_identify(struct grpc_call *call);
+/* The call ends while it is being found out; nothing follows. */
+void grpc_call_identify_cancel(struct grpc_call *call);
 /* Hands over what had to wait. */
 void grpc_call_identified(struct grpc_call *call);
 

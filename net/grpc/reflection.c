@@ -158,6 +158,7 @@ static const struct grpc_method methods[] = {
     {.name = "ServerReflectionInfo",
      .audit = AUDIT_READ,
      .needs = GRPC_NEEDS_USER,
+     .state = GRPC_STATE_ANY,
      .request = &grpc__reflection__v1__server_reflection_request__descriptor,
      .takes_stream = true,
      .is_long = true,

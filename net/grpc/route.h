@@ -23,9 +23,21 @@ enum grpc_needs {
     GRPC_NEEDS_NOBODY,    /* health, and what comes before one can be somebody */
 };
 
+/* What must be known of this member's state when a caller is judged by it. */
+enum grpc_state {
+    /* That it has caught up once since the member started: what most methods need. Later it lags by
+     * what is under way, and commands are judged again where they are applied. */
+    GRPC_STATE_CAUGHT_UP = 0,
+    /* Nothing: it tells of this member alone, and nothing of what is stored. */
+    GRPC_STATE_ANY,
+    /* That it is confirmed with a leader now: others act on what this member says of the caller. */
+    GRPC_STATE_CONFIRMED,
+};
+
 struct grpc_method {
     const char *name; /* "Create" */
     uint8_t needs;    /* enum grpc_needs */
+    uint8_t state;    /* enum grpc_state */
     uint8_t right;    /* enum acl_permission that it takes on its path, for the text of a refusal */
     uint8_t audit;    /* enum audit_class (net/audit/audit.h) */
     const ProtobufCMessageDescriptor *request;

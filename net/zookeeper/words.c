@@ -347,7 +347,8 @@ size_t zk_word(struct zk_connection *c, struct slice bytes)
     } else if (store_auth(zk_store(c))->is_enabled && !answers[word].is_for_anybody) {
         buf_append_slice(&c->out, name);
         buf_append_str(&c->out, " is not executed while authentication is enabled.\n");
-    } else if (answers[word].needs_leader && !node_is_serving(zk_node(c))) {
+    } else if ((answers[word].needs_leader && !node_is_serving(zk_node(c))) ||
+               (!answers[word].is_for_anybody && !node_is_caught_up(zk_node(c)))) {
         buf_append_str(&c->out, not_serving);
     } else {
         answers[word].answer(c, &c->out);

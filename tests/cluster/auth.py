@@ -3,6 +3,7 @@
 use coordctl and libcoord."""
 import json
 import os
+import signal
 import subprocess
 
 from harness import (COORDCTL, HOST, PATIENCE, Cluster, Ctl, Node, clean_environment, ctl, ctl_ok, expect, free_port,
@@ -142,6 +143,40 @@ def test_a_session_is_not_for_others(scratch):
         code, _, error = ctl_as("other:pw", at, *arguments)
         expect(code == 8, "%r by another: %d %s" % (arguments, code, error))
     ok_as(WEB, at, "session", "close", session)
+
+
+def test_a_member_that_starts_judges_nobody_by_the_state_that_it_left_with(scratch):
+    """One is down while authentication is enabled; when it comes back the others are paused, so it can't know."""
+    cluster = Cluster(scratch)
+    cluster.start()
+    cluster.converge()
+    old = cluster.followers()[0]
+    rest = [node for node in cluster.nodes if node is not old]
+    at = ",".join(node.endpoint for node in rest)
+    ctl_ok(at, "user", "add", "admin", "secret")
+    ctl_ok(at, "user", "grant-role", "admin", "root")
+    ctl_ok(at, "create", "/a", "v")
+    cluster.converge()
+    old.kill()
+    ctl_ok(at, "auth", "enable")
+    for node in rest:
+        node.send_signal(signal.SIGSTOP)
+    old.start()
+    expect(not old.is_ready(), "a member that has not caught up is not ready")
+    ctl_ok(old.endpoint, "status")
+    local = ctl(old.endpoint, "get", "/a", "--consistency", "local", "--timeout", "1s")
+    expect(local[0] in (6, 7), "what it left with is shown to nobody: %r" % (local,))
+    asked = [Ctl(scratch, old.endpoint, *words, "--timeout", "60s")
+             for words in (("lease", "grant", "30s"), ("create", "/b", "x"), ("ls", "/"))]
+    until(lambda: old.metric("coord_grpc_in_flight") >= len(asked), "they wait", 30)
+    for node in rest:
+        node.send_signal(signal.SIGCONT)
+    until(old.is_ready, "it has caught up", 60)
+    for client in asked:
+        expect(client.wait(60) == 8, "asked who it is: %s" % client.complained())
+    leases = json.loads(ok_as(ADMIN, at, "lease", "list", "-o", "json"))
+    expect(not leases, "no lease is anonymous: %r" % leases)
+    expect(ok_as(ADMIN, old.endpoint, "get", "/a") == b"v", "who it is may read")
 
 
 if __name__ == "__main__":

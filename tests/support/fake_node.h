@@ -28,6 +28,7 @@ struct node {
     uint64_t term;
     uint64_t cluster_ms;
     bool is_serving;
+    bool is_caught_up; /* since the start; else reads wait and then it is */
     bool is_follower; /* of another, as its status tells */
     bool is_held;           /* completes nothing but what is past its deadline */
     enum status submit_rc;  /* if not RC_OK: refuses requests with it */
@@ -52,6 +53,7 @@ static inline struct node *fake_node_new(void)
     n->term = 3;
     n->index = store_applied_index(n->store);
     n->is_serving = true;
+    n->is_caught_up = true;
     list_init(&n->writes);
     list_init(&n->reads);
     list_init(&n->ttls);
@@ -161,6 +163,7 @@ static inline void fake_node_answer(struct node *n, struct node_read *r)
     struct query_result result;
     list_remove(&r->link);
     n->pending--;
+    n->is_caught_up = true;
     n->confirmed += r->touch != 0;
     if (r->is_barrier) {
         r->done(r, RC_OK, NULL);
@@ -392,9 +395,14 @@ const char *node_name(const struct node *n)
     return "n1";
 }
 
+bool node_is_caught_up(const struct node *n)
+{
+    return n->is_caught_up;
+}
+
 bool node_is_serving(const struct node *n)
 {
-    return n->is_serving;
+    return n->is_serving && n->is_caught_up;
 }
 
 uint64_t node_cluster_ms(const struct node *n)

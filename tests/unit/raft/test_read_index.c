@@ -139,6 +139,18 @@ static void turn(struct fixture *x)
     read_index_turn(&x->ri, x->now_ms);
 }
 
+/* The first round, which nobody asks for, is over. */
+static void catch_up(struct fixture *x)
+{
+    turn(x);
+    read_index_on_answer(&x->ri, x->ri.round_leader,
+                         &(struct message_read_index){
+                             .round = x->ri.round, .term = x->engine.term, .index = 20});
+    read_index_note_applied(&x->ri, 20);
+    ck_assert(read_index_is_proved(&x->ri));
+    x->sent_count = 0;
+}
+
 static void probe_result(struct fixture *x, uint64_t from, uint64_t round, uint64_t term)
 {
     read_index_on_probe_result(&x->ri, from,
@@ -639,10 +651,35 @@ START_TEST(a_follower_is_told_which_of_its_touches_came_too_late)
 }
 END_TEST
 
+START_TEST(the_first_round_begins_unasked_and_proves_what_is_applied_once_for_all)
+{
+    struct fixture x;
+    init(&x, 0);
+    turn(&x);
+    ck_assert_uint_eq(x.sent_count, 0); /* there is nobody to ask */
+    x.engine.leader = 2;
+    turn(&x);
+    ck_assert_uint_eq(x.sent_count, 1);
+    ck_assert_uint_eq(newest(&x)->type, MESSAGE_READ_INDEX);
+    answer(&x, 2, x.ri.round, 7, 20);
+    read_index_note_applied(&x.ri, 19);
+    ck_assert(!read_index_is_proved(&x.ri));
+    read_index_note_applied(&x.ri, 20);
+    ck_assert(read_index_is_proved(&x.ri));
+    turn(&x);
+    ck_assert_uint_eq(x.sent_count, 1); /* and no other */
+    x.engine.leader = 0;
+    read_index_leader_changed(&x.ri);
+    ck_assert(read_index_is_proved(&x.ri));
+    finish(&x);
+}
+END_TEST
+
 START_TEST(touches_without_a_read_wait_so_long_and_no_longer)
 {
     struct fixture x;
     init(&x, 2);
+    catch_up(&x);
     uint64_t first_ms = x.now_ms;
     ck_assert(read_index_touch(&x.ri, 50));
     x.now_ms += KEEPER_TOUCH_MS - 1;
@@ -867,6 +904,7 @@ static Suite *read_index_suite(void)
     tcase_add_test(tcase, who_does_not_lead_in_the_term_of_the_question_renews_nothing);
     tcase_add_test(tcase, a_read_that_touches_a_lease_about_to_end_waits_for_the_log_to_decide);
     tcase_add_test(tcase, a_follower_is_told_which_of_its_touches_came_too_late);
+    tcase_add_test(tcase, the_first_round_begins_unasked_and_proves_what_is_applied_once_for_all);
     tcase_add_test(tcase, touches_without_a_read_wait_so_long_and_no_longer);
     tcase_add_test(tcase, touches_that_nobody_leads_to_renew_wait_without_a_deadline);
     tcase_add_test(

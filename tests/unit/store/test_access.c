@@ -536,6 +536,19 @@ START_TEST(a_lease_is_its_user_s_and_administrators_may_end_it)
 }
 END_TEST
 
+/* A front end may have let it pass before it knew that authentication is enabled. */
+START_TEST(a_lease_is_granted_to_somebody_and_a_session_to_anybody)
+{
+    enable();
+    ck_assert_int_eq(lease_as(NULL, COMMAND_GRANT, 7, LEASE_PLAIN), OUTCOME_NO_AUTH);
+    ck_assert_int_eq(lease_as("gone", COMMAND_GRANT, 7, LEASE_PLAIN), OUTCOME_NO_AUTH);
+    ck_assert_int_eq(lease_as(NULL, COMMAND_GRANT, 8, LEASE_SESSION), OUTCOME_OK);
+    ck_assert_uint_eq(store_lease_count(k.store), 1);
+    ck_assert_int_eq(auth_kit_role(&k, "admin", AUTH_ROLE_ADD, AUTH_ANONYMOUS), OUTCOME_OK);
+    ck_assert_int_eq(lease_as(NULL, COMMAND_GRANT, 7, LEASE_PLAIN), OUTCOME_OK);
+}
+END_TEST
+
 START_TEST(a_session_older_than_authentication_is_whose_who_resumes_it_by_its_secret)
 {
     auth_kit_add(&k, "u", "/", ACL_ALL & ~ACL_ADMIN);
@@ -602,6 +615,7 @@ static Suite *access_suite(void)
     tcase_add_checked_fixture(leases, setup, teardown);
     tcase_add_test(leases, a_session_is_its_user_s_alone);
     tcase_add_test(leases, a_lease_is_its_user_s_and_administrators_may_end_it);
+    tcase_add_test(leases, a_lease_is_granted_to_somebody_and_a_session_to_anybody);
     tcase_add_test(leases,
                    a_session_older_than_authentication_is_whose_who_resumes_it_by_its_secret);
     tcase_add_test(leases, who_holds_a_session_by_its_generation_need_not_be_its_user);

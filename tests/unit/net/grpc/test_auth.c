@@ -1,9 +1,13 @@
 /* Authentication over gRPC: tokens, names and passwords, what revokes them, and who may call what.
  * Every method as every kind of caller: test_permissions.c. */
 #include "coord/v1/auth.pb-c.h"
+#include "coord/v1/cluster.pb-c.h"
 #include "coord/v1/history.pb-c.h"
+#include "coord/v1/lease.pb-c.h"
+#include "grpc/health/v1/health.pb-c.h"
 #include "net/login.h"
 #include "net/token.h"
+#include "tests/support/auth_kit.h"
 #include "tests/support/watch_client.h"
 
 #define AUTH(name) "/coord.v1.Auth/" name
@@ -457,6 +461,143 @@ START_TEST(a_stream_of_nobody_ends_when_everybody_is_asked)
 }
 END_TEST
 
+/* ---- a state that is too old to tell ------------------------------------------------------ */
+
+/* Of a member that starts: the log goes on, in what it has not applied yet, by enabling. */
+static void open_behind(void)
+{
+    world_open();
+    ck_assert_int_eq(user_add(nobody(), "admin", "secret"), GRPC_OK);
+    ck_assert_int_eq(user_grant(nobody(), "admin", "root"), GRPC_OK);
+    node->is_caught_up = false;
+    node->is_held = true;
+}
+
+static void catch_up(void)
+{
+    struct reply reply;
+    struct apply_context context = {.index = ++node->index, .last_of_entry = true};
+    struct command c = {.type = COMMAND_AUTH,
+                        .auth = {.action = AUTH_ENABLE,
+                                 .secret = slice_str(AUTH_KIT_KEY),
+                                 .token_ttl_ms = 60000}};
+    store_apply(node->store, &context, &c, &reply);
+    ck_assert_int_eq(reply.outcome, OUTCOME_OK);
+    node->is_held = false;
+    run();
+}
+
+static struct peer_call *begin_as(const char *const *who, const char *path,
+                                  const ProtobufCMessage *message)
+{
+    struct peer_call *call = peer_call_open(peer, path, who);
+    peer_call_send(call, message);
+    peer_call_end(call);
+    run();
+    return call;
+}
+
+START_TEST(nobody_is_judged_by_a_state_that_has_not_caught_up)
+{
+    struct who w;
+    struct peer_call *calls[5];
+    Coord__V1__LeaseGrantRequest grant = COORD__V1__LEASE_GRANT_REQUEST__INIT;
+    Coord__V1__GetRequest get = COORD__V1__GET_REQUEST__INIT;
+    Coord__V1__RequestHeader local = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__AuthStatusRequest status = COORD__V1__AUTH_STATUS_REQUEST__INIT;
+    grant.ttl_ms = 10000;
+    local.consistency = COORD__V1__CONSISTENCY__LOCAL;
+    get.path = text("/");
+    get.header = &local;
+    const char *const *admin = as_basic(&w, "YWRtaW46c2VjcmV0"); /* admin:secret */
+    calls[0] = begin_as(nobody(), "/coord.v1.Lease/Grant", &grant.base);
+    calls[1] = begin_as(nobody(), TREE("Get"), &get.base);
+    calls[2] = watch_as(nobody(), "/");
+    calls[3] = begin_as(nobody(), AUTH("Status"), &status.base);
+    calls[4] = begin_as(admin, TREE("Get"), &get.base);
+    for (size_t i = 0; i < 5; i++) {
+        ck_assert_int_eq(peer_call_code(calls[i]), -1);
+        ck_assert_uint_eq(calls[i]->data.size, 0);
+    }
+    catch_up();
+    for (int i = 0; i < 8 && !calls[4]->is_closed; i++) { /* a worker looks at the password */
+        run();
+    }
+    ck_assert_int_eq(peer_call_code(calls[0]), GRPC_UNAUTHENTICATED);
+    ck_assert_int_eq(peer_call_code(calls[1]), GRPC_UNAUTHENTICATED);
+    ck_assert_int_eq(peer_call_code(calls[2]), GRPC_UNAUTHENTICATED);
+    ck_assert_int_eq(peer_call_code(calls[3]), GRPC_OK);
+    ck_assert_int_eq(peer_call_code(calls[4]), GRPC_OK);
+    ck_assert_uint_eq(store_lease_count(node->store), 0);
+    Coord__V1__AuthStatusReply *reply =
+        peer_call_unpack(calls[3], 0, &coord__v1__auth_status_reply__descriptor);
+    ck_assert(reply->enabled);
+    coord__v1__auth_status_reply__free_unpacked(reply, NULL);
+    for (size_t i = 0; i < 5; i++) {
+        peer_call_free(calls[i]);
+    }
+    ck_assert_uint_eq(node->pending, 0);
+}
+END_TEST
+
+START_TEST(what_a_member_is_it_tells_before_its_state_has_caught_up)
+{
+    Coord__V1__StatusRequest status = COORD__V1__STATUS_REQUEST__INIT;
+    Grpc__Health__V1__HealthCheckRequest health = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    node->is_held = false;
+    node->finish_rc = RC_NO_LEADER;
+    ck_assert_int_eq(code_as(nobody(), "/coord.v1.Cluster/Status", &status.base), GRPC_OK);
+    ck_assert_int_eq(code_as(nobody(), "/grpc.health.v1.Health/Check", &health.base), GRPC_OK);
+    ck_assert_int_eq(get_as(nobody(), "/"), GRPC_UNAVAILABLE);
+    node->submit_rc = RC_STOPPED;
+    ck_assert_int_eq(get_as(nobody(), "/"), GRPC_UNAVAILABLE);
+    ck_assert_uint_eq(node->pending, 0);
+}
+END_TEST
+
+START_TEST(calls_that_go_or_are_late_while_the_state_catches_up_harm_nobody)
+{
+    Coord__V1__GetRequest get = COORD__V1__GET_REQUEST__INIT;
+    static const char *const hurried[] = {"grpc-timeout", "100m", NULL};
+    get.path = text("/");
+    struct peer_call *gone = begin_as(nobody(), TREE("Get"), &get.base);
+    struct peer_call *late = begin_as(hurried, TREE("Get"), &get.base);
+    struct peer_call *stream = watch_as(nobody(), "/");
+    ck_assert_uint_eq(node->pending, 3);
+    http2_stream_reset(&gone->stream, HTTP2_CANCEL);
+    run();
+    ck_assert_uint_eq(node->pending, 2);
+    ck_assert_uint_eq(node->cancelled, 1);
+    node->now_ms = peer->env.now_ms + 100;
+    peer_advance(peer, 100);
+    ck_assert_int_eq(peer_call_code(late), GRPC_DEADLINE_EXCEEDED);
+    ck_assert_int_eq(peer_call_code(stream), -1);
+    catch_up();
+    ck_assert_int_eq(peer_call_code(stream), GRPC_UNAUTHENTICATED);
+    peer_call_free(gone);
+    peer_call_free(late);
+    peer_call_free(stream);
+    ck_assert_uint_eq(node->pending, 0);
+}
+END_TEST
+
+/* The leader takes this member's word for who asks, so that word is never an old one. */
+START_TEST(changes_of_members_wait_until_the_state_is_confirmed)
+{
+    Coord__V1__MemberRemoveRequest request = COORD__V1__MEMBER_REMOVE_REQUEST__INIT;
+    request.name = text("n2");
+    node->is_caught_up = true; /* since long, but cut off when authentication was enabled */
+    struct peer_call *call =
+        begin_as(nobody(), "/coord.v1.Cluster/MemberRemove", &request.base);
+    ck_assert_int_eq(peer_call_code(call), -1);
+    ck_assert_ptr_null(node->change);
+    catch_up();
+    ck_assert_int_eq(peer_call_code(call), GRPC_UNAUTHENTICATED);
+    ck_assert_ptr_null(node->change);
+    peer_call_free(call);
+}
+END_TEST
+
 static Suite *auth_suite(void)
 {
     Suite *suite = suite_create("auth");
@@ -488,6 +629,13 @@ static Suite *auth_suite(void)
     tcase_add_test(streams, a_stream_ends_when_what_proved_its_user_does_so_no_more);
     tcase_add_test(streams, a_stream_of_nobody_ends_when_everybody_is_asked);
     suite_add_tcase(suite, streams);
+    TCase *behind = tcase_create("behind");
+    tcase_add_checked_fixture(behind, open_behind, world_close);
+    tcase_add_test(behind, nobody_is_judged_by_a_state_that_has_not_caught_up);
+    tcase_add_test(behind, what_a_member_is_it_tells_before_its_state_has_caught_up);
+    tcase_add_test(behind, calls_that_go_or_are_late_while_the_state_catches_up_harm_nobody);
+    tcase_add_test(behind, changes_of_members_wait_until_the_state_is_confirmed);
+    suite_add_tcase(suite, behind);
     return suite;
 }
 
