@@ -49,8 +49,8 @@ static enum outcome user_allows(struct store *s, struct reply *reply)
 static enum outcome grant(struct store *s, const struct apply_context *context,
                           const struct command_lease *c, struct reply *reply)
 {
-    /* A ZooKeeper client proves who it is only once it has a session; of plain leases a front end asks
-     * before, but may have done so before it knew that authentication was enabled. */
+    /* A ZooKeeper client proves who it is only once it has a session. For plain leases a front end
+     * asks first, but may have done so before it knew that authentication is enabled. */
     if (c->kind == LEASE_PLAIN && !s->access.is_somebody) {
         return OUTCOME_NO_AUTH;
     }
