@@ -177,8 +177,9 @@ bool answer_session(struct grpc_call *call, const Coord__V1__RequestHeader *head
         answer_refuse_early(call, OUTCOME_BAD_ARGUMENTS, &err);
         return false;
     }
+    bool is_new = call->session != header->session->id; /* a call may ask the node again */
     call->session = header->session->id;
-    if (call->session != 0 && session_is_own(call)) {
+    if (is_new && session_is_own(call)) {
         node_touch(grpc_call_node(call), call->session);
     }
     return true;

@@ -161,12 +161,12 @@ void config_watch_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
     const Coord__V1__ConfigWatchRequest *request = (const Coord__V1__ConfigWatchRequest *)message;
     struct errmsg err;
+    if (!answer_read_prepare(call, request->header)) {
+        return;
+    }
     enum outcome outcome = path_check(slice_str(request->path), false, &err);
     if (outcome != OUTCOME_OK) {
         answer_refuse_early(call, outcome, &err);
-        return;
-    }
-    if (!answer_read_prepare(call, request->header)) {
         return;
     }
     struct config_watch *w = mem_zalloc(sizeof *w);

@@ -86,8 +86,12 @@ static void fresh_got(struct grpc_call *call, const struct query_result *result)
 }
 
 static void begin(struct grpc_call *call, const ProtobufCMessage *message,
+                  const Coord__V1__RequestHeader *header,
                   void (*how)(struct grpc_call *call, struct config_write *w))
 {
+    if (!answer_session(call, header)) {
+        return;
+    }
     struct config_write *w = mem_zalloc(sizeof *w);
     size_t bytes = protobuf_c_message_get_packed_size(message);
     w->attempt = how;
@@ -357,7 +361,9 @@ static void update_attempt(struct grpc_call *call, struct config_write *w)
 
 void config_update_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
-    begin(call, message, update_attempt);
+    const Coord__V1__ConfigUpdateRequest *r =
+        (const Coord__V1__ConfigUpdateRequest *)message;
+    begin(call, message, r->header, update_attempt);
 }
 
 /* An update of one key. */
@@ -376,7 +382,7 @@ void config_set_call(struct grpc_call *call, const ProtobufCMessage *message)
     update.header = request->header;
     update.updates = all;
     update.n_updates = 1;
-    begin(call, &update.base, update_attempt);
+    begin(call, &update.base, request->header, update_attempt);
 }
 
 /* ---- Rollback ------------------------------------------------------------------------------ */
@@ -467,7 +473,9 @@ static void rollback_attempt(struct grpc_call *call, struct config_write *w)
 
 void config_rollback_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
-    begin(call, message, rollback_attempt);
+    const Coord__V1__ConfigRollbackRequest *r =
+        (const Coord__V1__ConfigRollbackRequest *)message;
+    begin(call, message, r->header, rollback_attempt);
 }
 
 /* ---- roots and schemas --------------------------------------------------------------------- */
@@ -514,7 +522,9 @@ static void create_root_attempt(struct grpc_call *call, struct config_write *w)
 
 void config_create_root_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
-    begin(call, message, create_root_attempt);
+    const Coord__V1__ConfigCreateRootRequest *r =
+        (const Coord__V1__ConfigCreateRootRequest *)message;
+    begin(call, message, r->header, create_root_attempt);
 }
 
 static void delete_root_attempt(struct grpc_call *call, struct config_write *w)
@@ -541,7 +551,9 @@ static void delete_root_attempt(struct grpc_call *call, struct config_write *w)
 
 void config_delete_root_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
-    begin(call, message, delete_root_attempt);
+    const Coord__V1__ConfigDeleteRootRequest *r =
+        (const Coord__V1__ConfigDeleteRootRequest *)message;
+    begin(call, message, r->header, delete_root_attempt);
 }
 
 static void set_schema_attempt(struct grpc_call *call, struct config_write *w)
@@ -578,5 +590,7 @@ static void set_schema_attempt(struct grpc_call *call, struct config_write *w)
 
 void config_set_schema_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
-    begin(call, message, set_schema_attempt);
+    const Coord__V1__ConfigSetSchemaRequest *r =
+        (const Coord__V1__ConfigSetSchemaRequest *)message;
+    begin(call, message, r->header, set_schema_attempt);
 }

@@ -233,12 +233,14 @@ static void register_call(struct grpc_call *call, const ProtobufCMessage *messag
     struct command c = {.type = COMMAND_TXN};
     struct service_instance in;
     struct buf text = {0};
+    if (!answer_write_prepare(call, request->header, &c)) {
+        return;
+    }
     if (from == NULL) {
         grpc_call_fail(call, GRPC_INVALID_ARGUMENT, "instance: is missing");
         return;
     }
-    if (!answer_write_prepare(call, request->header, &c) ||
-        !take_path(call, from->service, from->id) || !take_instance(call, from, &in)) {
+    if (!take_path(call, from->service, from->id) || !take_instance(call, from, &in)) {
         return;
     }
     call->word = request->lease != 0 ? request->lease : call->session;
