@@ -248,7 +248,7 @@ static bool is_allowed(const struct store *s, const struct command_shard *asked,
     switch (asked->action) {
     case SHARD_DROP_MAP: return caller_may(s, ACL_DELETE, asked->path, root);
     case SHARD_JOIN: return caller_may(s, ACL_CREATE, asked->path, root);
-    case SHARD_CREATE:
+    case SHARD_CREATE: return access_path(&s->access, ACL_CREATE, SPACE_NODES, asked->path);
     case SHARD_LEAVE:
     case SHARD_STATS:
     case SHARD_REPORT: return true; /* asked on the way */
@@ -267,10 +267,16 @@ static enum outcome shard_run(struct store *s, const struct command_shard *asked
     if (asked->action == SHARD_CREATE) {
         return create(s, asked);
     }
-    if (root == TREE_NONE) {
-        return OUTCOME_NO_NODE;
+    bool is_open = root != TREE_NONE && shard_map_open(s, root, &map);
+    bool is_members = asked->action == SHARD_LEAVE || asked->action == SHARD_STATS ||
+                      asked->action == SHARD_REPORT;
+    if (!is_open && is_members) {
+        return OUTCOME_NOT_HELD; /* who may nothing here learns nothing of what there is */
     }
-    return shard_map_open(s, root, &map) ? run(&map, asked, reply) : OUTCOME_NO_RECIPE;
+    if (!is_open) {
+        return root == TREE_NONE ? OUTCOME_NO_NODE : OUTCOME_NO_RECIPE;
+    }
+    return run(&map, asked, reply);
 }
 
 void apply_shard(struct store *s, const struct apply_context *context, const struct command *c,

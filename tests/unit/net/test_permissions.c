@@ -11,6 +11,7 @@
 #include "coord/v1/discovery.pb-c.h"
 #include "coord/v1/election.pb-c.h"
 #include "coord/v1/quota.pb-c.h"
+#include "coord/v1/shard_map.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "coord/v1/watch.pb-c.h"
 #include "lease/lease.h"
@@ -247,6 +248,22 @@ static const struct method_row {
     {"coord.v1.Election/Remove", MANAGERS},
     {"coord.v1.Election/List", READERS},
     {"coord.v1.Election/Configure", WRITERS},
+    {"coord.v1.ShardMap/Create", CREATORS},
+    {"coord.v1.ShardMap/Configure", WRITERS},
+    {"coord.v1.ShardMap/Drop", DELETERS},
+    {"coord.v1.ShardMap/Join", CREATORS},
+    {"coord.v1.ShardMap/Leave", SOMEBODY}, /* of members that are not there */
+    {"coord.v1.ShardMap/Stats", SOMEBODY},
+    {"coord.v1.ShardMap/Report", SOMEBODY},
+    {"coord.v1.ShardMap/Apply", WRITERS},
+    {"coord.v1.ShardMap/Abort", WRITERS},
+    {"coord.v1.ShardMap/Hold", WRITERS},
+    {"coord.v1.ShardMap/Resume", WRITERS},
+    {"coord.v1.ShardMap/Split", WRITERS},
+    {"coord.v1.ShardMap/Merge", WRITERS},
+    {"coord.v1.ShardMap/SetShard", WRITERS},
+    {"coord.v1.ShardMap/SetKey", WRITERS},
+    {"coord.v1.ShardMap/RemoveKey", WRITERS},
     {"coord.v1.Session/Open", SOMEBODY},
     {"coord.v1.Session/Resume", ROOT_ONLY},
     {"coord.v1.Session/KeepAlive", ROOT_ONLY},
@@ -539,6 +556,30 @@ static bool locks_fill(ProtobufCMessage *m, struct parts *p)
     return true;
 }
 
+/* True: it is a message of coord.v1.ShardMap that wants more than a path. */
+static bool maps_fill(ProtobufCMessage *m)
+{
+    static char node[] = "n1";
+    static uint8_t key[] = "k";
+    if (m->descriptor == &coord__v1__shard_map_join_request__descriptor) {
+        ((Coord__V1__ShardMapJoinRequest *)m)->node = node;
+        ((Coord__V1__ShardMapJoinRequest *)m)->lease = LEASE;
+    } else if (m->descriptor == &coord__v1__shard_map_leave_request__descriptor) {
+        ((Coord__V1__ShardMapLeaveRequest *)m)->node = node;
+    } else if (m->descriptor == &coord__v1__shard_map_stats_request__descriptor) {
+        ((Coord__V1__ShardMapStatsRequest *)m)->node = node;
+    } else if (m->descriptor == &coord__v1__shard_map_report_request__descriptor) {
+        ((Coord__V1__ShardMapReportRequest *)m)->node = node;
+    } else if (m->descriptor == &coord__v1__shard_map_key_request__descriptor) {
+        ((Coord__V1__ShardMapKeyRequest *)m)->key = (ProtobufCBinaryData){1, key};
+    } else if (m->descriptor == &coord__v1__shard_map_create_request__descriptor) {
+        ((Coord__V1__ShardMapCreateRequest *)m)->shards = 4;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* True: it is a message of coord.v1.Config. */
 static bool config_fill(ProtobufCMessage *m, struct parts *p)
 {
@@ -610,7 +651,7 @@ static void parts_fill(ProtobufCMessage *m, const char *method, struct parts *p)
         p->bounds.path = path;
         p->bounds.nodes = 1000;
         ((Coord__V1__QuotaSetRequest *)m)->bounds = &p->bounds;
-    } else if (locks_fill(m, p) || elections_fill(m, p) || config_fill(m, p)) {
+    } else if (locks_fill(m, p) || elections_fill(m, p) || maps_fill(m) || config_fill(m, p)) {
         return;
     } else if (m->descriptor == &coord__v1__discovery_register_request__descriptor) {
         Coord__V1__DiscoveryRegisterRequest *request = (Coord__V1__DiscoveryRegisterRequest *)m;
