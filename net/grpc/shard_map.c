@@ -174,8 +174,8 @@ static void join_call(struct grpc_call *call, const ProtobufCMessage *message)
         .capacity_replicas = r->capacity_replicas,
         .priority = r->priority,
     };
-    uint64_t session = r->header != NULL && r->header->session != NULL ? r->header->session->id
-                                                                       : 0;
+    uint64_t session =
+        r->header != NULL && r->header->session != NULL ? r->header->session->id : 0;
     shard_member_encode(&text, &member);
     propose(call, r->header, r->path,
             (struct command_shard){
@@ -206,9 +206,8 @@ static void stats_call(struct grpc_call *call, const ProtobufCMessage *message)
                                                         .position = s->position});
     }
     propose(call, r->header, r->path,
-            (struct command_shard){.action = SHARD_STATS,
-                                   .node = slice_str(r->node),
-                                   .text = keep(call, &text)});
+            (struct command_shard){
+                .action = SHARD_STATS, .node = slice_str(r->node), .text = keep(call, &text)});
 }
 
 static void report_call(struct grpc_call *call, const ProtobufCMessage *message)
@@ -266,9 +265,8 @@ static void change_moves(struct grpc_call *call, const ProtobufCMessage *message
         steps[i].number = r->moves[i];
     }
     propose(call, r->header, r->path,
-            (struct command_shard){.action = (uint8_t)action,
-                                   .steps = steps,
-                                   .step_count = (uint32_t)count});
+            (struct command_shard){
+                .action = (uint8_t)action, .steps = steps, .step_count = (uint32_t)count});
 }
 
 static void abort_call(struct grpc_call *call, const ProtobufCMessage *message)
@@ -338,8 +336,7 @@ static void change_key(struct grpc_call *call, const ProtobufCMessage *message,
     step->number = r->shard;
     step->from = slice_make(r->key.data, r->key.len);
     propose(call, r->header, r->path,
-            (struct command_shard){
-                .action = (uint8_t)action, .steps = step, .step_count = 1});
+            (struct command_shard){.action = (uint8_t)action, .steps = step, .step_count = 1});
 }
 
 static void set_key_call(struct grpc_call *call, const ProtobufCMessage *message)
@@ -354,11 +351,10 @@ static void remove_key_call(struct grpc_call *call, const ProtobufCMessage *mess
 
 /* ---- the service -------------------------------------------------------------------------- */
 
-#define METHOD(title, takes, kind, handler)                                   \
-    {                                                                         \
-        .name = (title), .needs = GRPC_NEEDS_USER, .right = (takes),          \
-        .request = &coord__v1__shard_map_##kind##_request__descriptor,        \
-        .message = (handler)                                                  \
+#define METHOD(title, takes, kind, handler)                                                 \
+    {                                                                                       \
+        .name = (title), .needs = GRPC_NEEDS_USER, .right = (takes),                        \
+        .request = &coord__v1__shard_map_##kind##_request__descriptor, .message = (handler) \
     }
 
 static const struct grpc_method methods[] = {
