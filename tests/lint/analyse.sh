@@ -8,7 +8,7 @@
 # compiler sees.
 set -eu
 status=0
-folders=$(for folder in base lease recipes store watch raft net client cmd; do
+folders=$(for folder in base lease plan recipes store watch raft net client cmd; do
     [ ! -d "$folder" ] || echo "$folder"
 done)
 # shellcheck disable=SC2086
