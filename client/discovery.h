@@ -18,6 +18,26 @@ struct coord_metadata {
     const char *value;
 };
 
+enum coord_health {
+    COORD_HEALTH_PASSING = 0,
+    COORD_HEALTH_SLOW = 1,
+    COORD_HEALTH_UNSTABLE = 2,
+    COORD_HEALTH_SUSPECTED_DOWN = 3,
+    COORD_HEALTH_DOWN = 4,
+};
+
+enum coord_check_type { COORD_CHECK_NONE = 0, COORD_CHECK_TCP = 1, COORD_CHECK_HTTP = 2 };
+
+/* How the cluster looks whether an instance is well, at its address and port. Registering: a zero
+ * is the default. */
+struct coord_check {
+    enum coord_check_type type;
+    const char *path; /* HTTP; NULL or "" = "/" */
+    unsigned interval_ms;
+    unsigned timeout_ms;
+    unsigned slow_ms;
+};
+
 /* Strings that are not known are "", never NULL, in what libcoord fills in. */
 struct coord_instance {
     const char *service; /* a label of the DNS: a-z, 0-9 and '-', at most 63 */
@@ -30,12 +50,15 @@ struct coord_instance {
     size_t tag_count;
     const struct coord_metadata *metadata;
     size_t metadata_count;
+    struct coord_check check;
     bool draining; /* shall get no new work */
     /* not for registering: */
     uint64_t lease;
     uint64_t revision;        /* that registered it: an epoch, and with the path a guard */
     uint64_t modify_revision; /* of its last change */
     const char *path;         /* of its node */
+    enum coord_health health;
+    uint64_t health_since_ms; /* wall clock; 0 while PASSING */
 };
 
 /* Under `lease` (0: the client's session). It takes the place of an instance with the same id,
@@ -130,8 +153,8 @@ struct coord_picker;
 enum coord_code coord_picker_open(struct coord_subscription *subscription,
                                   enum coord_pick_policy policy, struct coord_picker **picker,
                                   struct coord_error *error);
-/* An instance that neither drains nor has weight 0; if there is none such, any; NULL if there is
- * none at all. Takes in what the subscription has heard, and asks nobody: it goes on with what is
+/* An instance that neither drains nor is down nor has weight 0, and is not suspected to be down if
+ * another is not; if there is none such, any; NULL if there is none at all. Takes in what the subscription has heard, and asks nobody: it goes on with what is
  * known while no member can be reached. `key` is for COORD_PICK_HASH. Valid until the next call for
  * the subscription or one of its pickers. */
 const struct coord_instance *coord_picker_pick(struct coord_picker *picker, const void *key,

@@ -9,6 +9,19 @@
 
 /* ---- copies ----------------------------------------------------------------------------- */
 
+static struct coord_check check_of(const Coord__V1__ServiceCheck *m)
+{
+    if (m == NULL) {
+        return (struct coord_check){.type = COORD_CHECK_NONE, .path = ""};
+    }
+    bool is_http = m->type == COORD__V1__SERVICE_CHECK__TYPE__HTTP;
+    return (struct coord_check){.type = is_http ? COORD_CHECK_HTTP : COORD_CHECK_TCP,
+                                .path = m->path,
+                                .interval_ms = m->interval_ms,
+                                .timeout_ms = m->timeout_ms,
+                                .slow_ms = m->slow_ms};
+}
+
 bool instance_copy_take(struct instance_copy *copy, Coord__V1__ServiceInstance **from)
 {
     Coord__V1__ServiceInstance *m = *from;
@@ -32,11 +45,14 @@ bool instance_copy_take(struct instance_copy *copy, Coord__V1__ServiceInstance *
                      .tag_count = m->n_tags,
                      .metadata = metadata,
                      .metadata_count = m->n_metadata,
+                     .check = check_of(m->check),
                      .draining = m->draining,
                      .lease = m->lease,
                      .revision = m->revision,
                      .modify_revision = m->modify_revision,
-                     .path = m->path},
+                     .path = m->path,
+                     .health = (enum coord_health)m->health,
+                     .health_since_ms = m->health_since_ms},
         .message = m,
         .metadata = metadata,
     };
@@ -99,6 +115,7 @@ static enum coord_code send_register(struct coord_client *client,
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ServiceInstance instance = COORD__V1__SERVICE_INSTANCE__INIT;
+    Coord__V1__ServiceCheck check = COORD__V1__SERVICE_CHECK__INIT;
     ProtobufCMessage *m;
     for (size_t i = 0; i < from->metadata_count; i++) {
         coord__v1__service_metadata__init(&meta[i]);
@@ -117,6 +134,15 @@ static enum coord_code send_register(struct coord_client *client,
     instance.metadata = metas;
     instance.n_metadata = from->metadata_count;
     instance.draining = from->draining;
+    if (from->check.type != COORD_CHECK_NONE) {
+        check.type = from->check.type == COORD_CHECK_HTTP ? COORD__V1__SERVICE_CHECK__TYPE__HTTP
+                                                          : COORD__V1__SERVICE_CHECK__TYPE__TCP;
+        check.path = text_or_none(from->check.path);
+        check.interval_ms = from->check.interval_ms;
+        check.timeout_ms = from->check.timeout_ms;
+        check.slow_ms = from->check.slow_ms;
+        instance.check = &check;
+    }
     request->header = &header;
     request->instance = &instance;
     enum coord_code code =

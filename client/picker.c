@@ -48,13 +48,20 @@ void coord_picker_close(struct coord_picker *p)
     }
 }
 
-/* Those that want work; if there are none, all that are there. Returns how many. */
-static size_t gather(struct coord_picker *p, bool with_draining)
+/* Who gets work: those that are well, or if there are none those that may be, or else anybody. */
+static int tier_of(const struct coord_instance *in)
+{
+    return in->draining || in->weight == 0 || in->health == COORD_HEALTH_DOWN ? 2
+           : in->health == COORD_HEALTH_SUSPECTED_DOWN                         ? 1
+                                                                               : 0;
+}
+
+static size_t gather(struct coord_picker *p, int tier)
 {
     size_t count = 0;
     for (size_t i = 0; i < coord_subscription_count(p->subscription); i++) {
         const struct coord_instance *in = coord_subscription_instance(p->subscription, i);
-        if (with_draining || (!in->draining && in->weight > 0)) {
+        if (tier_of(in) == tier) {
             p->members[count++] = (struct pick_member){
                 .id = in->id, .weight = in->weight > 0 ? in->weight : 1};
         }
@@ -79,8 +86,10 @@ static void refresh(struct coord_picker *p)
         p->members = members;
         p->capacity = count;
     }
-    size_t wanted = gather(p, false);
-    wanted = wanted > 0 ? wanted : gather(p, true);
+    size_t wanted = 0;
+    for (int tier = 0; tier <= 2 && wanted == 0; tier++) {
+        wanted = gather(p, tier);
+    }
     if (pick_set(&p->pick, p->members, wanted)) {
         p->changes = changes;
     }

@@ -384,6 +384,7 @@ const char *node_name(const struct node *n);
 bool node_is_caught_up(const struct node *n);
 /* Knows a leader, is caught up, and may answer linearizable reads. */
 bool node_is_serving(const struct node *n);
+bool node_is_leading(const struct node *n); /* and may propose */
 /* It will not serve any more in this process: it was removed, or its data was lost. */
 bool node_has_refused(const struct node *n);
 /* cluster_ms by this node's reckoning: last applied value plus monotonic time since. */

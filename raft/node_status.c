@@ -205,6 +205,11 @@ bool node_is_caught_up(const struct node *n)
     return read_index_is_proved(&n->reads);
 }
 
+bool node_is_leading(const struct node *n)
+{
+    return n->phase == NODE_RUNNING && n->leading_term != 0;
+}
+
 bool node_is_serving(const struct node *n)
 {
     return n->phase == NODE_RUNNING && n->engine != NULL && engine_leader(n->engine) != 0 &&

@@ -118,7 +118,42 @@ static enum status meta_check(const struct service_instance *in, struct errmsg *
     return RC_OK;
 }
 
-enum status instance_check(const struct service_instance *in, struct errmsg *err)
+static enum status time_check(const char *name, uint32_t ms, struct errmsg *err)
+{
+    return ms >= CHECK_EVERY_MS_MIN && ms <= CHECK_EVERY_MS_MAX
+               ? RC_OK
+               : errmsg_set(err, RC_INVALID, "check.%s: %" PRIu32 ", from 100 to 3600000",
+                            name, ms);
+}
+
+static enum status check_check(const struct instance_check *c, struct errmsg *err)
+{
+    if (c->type == CHECK_NONE) {
+        return (c->every_ms | c->timeout_ms | c->slow_ms) == 0 && c->path.size == 0
+                   ? RC_OK
+                   : errmsg_set(err, RC_INVALID, "check.type: is missing");
+    }
+    bool has_path = c->path.size > 0 && c->path.data[0] == '/' &&
+                    text_is_valid(c->path, CHECK_PATH_BYTES_MAX) &&
+                    memchr(c->path.data, ' ', c->path.size) == NULL;
+    if (c->type > CHECK_HTTP || has_path != (c->type == CHECK_HTTP) ||
+        (c->type == CHECK_TCP && c->path.size > 0)) {
+        return refuse(err, "check.path", c->path,
+                      "is no path: of an HTTP check one that begins with /, of others none");
+    }
+    enum status rc = time_check("interval_ms", c->every_ms, err);
+    rc = rc == RC_OK ? time_check("timeout_ms", c->timeout_ms, err) : rc;
+    return rc == RC_OK ? time_check("slow_ms", c->slow_ms, err) : rc;
+}
+
+static enum status health_check(const struct service_instance *in, struct errmsg *err)
+{
+    bool ok = in->health <= HEALTH_DOWN &&
+              (in->health == HEALTH_PASSING) == (in->health_since_ms == 0);
+    return ok ? RC_OK : errmsg_set(err, RC_INVALID, "health: %u is none", in->health);
+}
+
+enum status instance_validate(const struct service_instance *in, struct errmsg *err)
 {
     if (!address_is_valid(in->address)) {
         return refuse(err, "address", in->address, "is neither an IP address nor a host name");
@@ -134,7 +169,9 @@ enum status instance_check(const struct service_instance *in, struct errmsg *err
         return refuse(err, "zone", in->zone, word_rule);
     }
     enum status rc = tags_check(in, err);
-    return rc == RC_OK ? meta_check(in, err) : rc;
+    rc = rc == RC_OK ? meta_check(in, err) : rc;
+    rc = rc == RC_OK ? check_check(&in->check, err) : rc;
+    return rc == RC_OK ? health_check(in, err) : rc;
 }
 
 static int tag_order(const void *a, const void *b)
@@ -172,6 +209,17 @@ bool instance_has_tag(const struct service_instance *in, struct slice tag)
     return false;
 }
 
+/* ---- words -------------------------------------------------------------------------------- */
+
+static const char *const check_names[] = {"none", "tcp", "http"};
+static const char *const health_names[] = {"passing", "slow", "unstable", "suspected_down",
+                                           "down"};
+
+const char *instance_health_name(uint8_t health)
+{
+    return health <= HEALTH_DOWN ? health_names[health] : "unknown";
+}
+
 /* ---- encode ------------------------------------------------------------------------------- */
 
 static void put_text(struct buf *b, const char *name, struct slice value)
@@ -204,8 +252,19 @@ void instance_encode(struct buf *b, const struct service_instance *in)
         buf_append_slice(b, in->meta[i].value);
         buf_append_str(b, "\n");
     }
+    if (in->check.type != CHECK_NONE) {
+        put_text(b, "check=", slice_str(check_names[in->check.type]));
+        put_text(b, "check_path=", in->check.path);
+        put_number(b, "check_interval_ms=", in->check.every_ms);
+        put_number(b, "check_timeout_ms=", in->check.timeout_ms);
+        put_number(b, "check_slow_ms=", in->check.slow_ms);
+    }
     if (in->draining) {
         buf_append_str(b, "draining=yes\n");
+    }
+    if (in->health != HEALTH_PASSING) {
+        put_text(b, "health=", slice_str(health_names[in->health]));
+        put_number(b, "health_since_ms=", in->health_since_ms);
     }
 }
 
@@ -279,6 +338,34 @@ static bool take_text(struct reader *r, const char *name, struct slice *out)
     return found;
 }
 
+/* The number of one of the words, but for the first, which is not written. */
+static uint8_t take_word(struct reader *r, const char *name, const char *const *words,
+                         uint8_t last)
+{
+    struct slice word;
+    if (!take(r, name, &word)) {
+        return 0;
+    }
+    for (uint8_t i = 1; i <= last; i++) {
+        if (slice_is(word, words[i])) {
+            return i;
+        }
+    }
+    r->failed = true;
+    return 0;
+}
+
+static void take_check(struct reader *r, struct instance_check *c)
+{
+    c->type = take_word(r, "check=", check_names, CHECK_HTTP);
+    if (c->type != CHECK_NONE) {
+        (void)take_text(r, "check_path=", &c->path);
+        c->every_ms = (uint32_t)take_number(r, "check_interval_ms=", CHECK_EVERY_MS_MAX);
+        c->timeout_ms = (uint32_t)take_number(r, "check_timeout_ms=", CHECK_EVERY_MS_MAX);
+        c->slow_ms = (uint32_t)take_number(r, "check_slow_ms=", CHECK_EVERY_MS_MAX);
+    }
+}
+
 bool instance_decode(struct slice text, struct service_instance *in, struct arena *arena)
 {
     struct slice yes;
@@ -293,9 +380,14 @@ bool instance_decode(struct slice text, struct service_instance *in, struct aren
     (void)take_text(&r, "zone=", &in->zone);
     take_tags(&r, in, arena);
     take_meta(&r, in, arena);
+    take_check(&r, &in->check);
     in->draining = take(&r, "draining=", &yes);
     r.failed = r.failed || (in->draining && !slice_is(yes, "yes"));
-    return !r.failed && r.rest.size == 0 && instance_check(in, NULL) == RC_OK;
+    in->health = take_word(&r, "health=", health_names, HEALTH_DOWN);
+    if (in->health != HEALTH_PASSING) {
+        in->health_since_ms = take_number(&r, "health_since_ms=", UINT64_MAX);
+    }
+    return !r.failed && r.rest.size == 0 && instance_validate(in, NULL) == RC_OK;
 }
 
 /* ---- paths -------------------------------------------------------------------------------- */

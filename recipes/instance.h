@@ -37,6 +37,30 @@ struct instance_meta {
     struct slice value;
 };
 
+/* In the order in which they are worse. */
+enum instance_health {
+    HEALTH_PASSING = 0,
+    HEALTH_SLOW = 1,
+    HEALTH_UNSTABLE = 2,
+    HEALTH_SUSPECTED_DOWN = 3,
+    HEALTH_DOWN = 4,
+};
+
+enum instance_check_type { CHECK_NONE = 0, CHECK_TCP = 1, CHECK_HTTP = 2 };
+
+#define CHECK_EVERY_MS_MIN   ((uint32_t)100)
+#define CHECK_EVERY_MS_MAX   ((uint32_t)3600000)
+#define CHECK_PATH_BYTES_MAX ((size_t)1024)
+
+/* How the leader looks whether it is well, at its own address and port. */
+struct instance_check {
+    uint8_t type;      /* enum instance_check_type; without one the rest is zero */
+    struct slice path; /* HTTP: begins with '/' */
+    uint32_t every_ms;
+    uint32_t timeout_ms;
+    uint32_t slow_ms; /* longer on average is SLOW */
+};
+
 struct service_instance {
     struct slice address; /* of IP, or a host name */
     uint16_t port;
@@ -46,7 +70,10 @@ struct service_instance {
     uint32_t tag_count;
     const struct instance_meta *meta;
     uint32_t meta_count;
+    struct instance_check check;
     bool draining; /* takes no new work, and will leave */
+    uint8_t health;           /* enum instance_health, as checks say; PASSING without any */
+    uint64_t health_since_ms; /* wall clock, for display; 0 while PASSING */
 };
 
 /* A label of the DNS in small letters: a to z, 0 to 9, '-' inside. RC_INVALID: `err` (may be NULL)
@@ -55,11 +82,13 @@ enum status service_name_check(struct slice name, struct errmsg *err);
 /* Letters, digits and ". _ : -", at most INSTANCE_ID_BYTES_MAX; not "." or "..". */
 enum status instance_id_check(struct slice id, struct errmsg *err);
 /* Every field; tags and metadata must be in order. */
-enum status instance_check(const struct service_instance *in, struct errmsg *err);
+enum status instance_validate(const struct service_instance *in, struct errmsg *err);
 
-/* Brings them in order, as instance_check wants them; of two that are the same both stay. */
+/* Brings them in order, as instance_validate wants them; of two that are the same both stay. */
 void instance_sort_tags(struct slice *tags, size_t count);
 void instance_sort_meta(struct instance_meta *meta, size_t count);
+/* "passing", "slow", ...; static memory. */
+const char *instance_health_name(uint8_t health);
 bool instance_has_tag(const struct service_instance *in, struct slice tag);
 
 void instance_encode(struct buf *b, const struct service_instance *in);

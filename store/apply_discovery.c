@@ -52,6 +52,33 @@ static enum outcome drain(struct store *s, const struct command_discovery *asked
     return outcome;
 }
 
+/* Nobody asked for it, so nobody's rights or quota are in its way. */
+static enum outcome set_health(struct store *s, const struct apply_context *context,
+                               const struct command_discovery *asked)
+{
+    uint32_t slot;
+    struct service_instance in;
+    struct buf text = {0};
+    enum outcome outcome = instance_find(s, asked, &slot);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
+    }
+    if (!instance_decode(value_slice(tree_node(&s->tree, slot)->value), &in, &s->arena)) {
+        return OUTCOME_NO_RECIPE;
+    }
+    if (in.health != asked->health) {
+        in.health = asked->health;
+        in.health_since_ms = 0;
+        if (in.health != HEALTH_PASSING) {
+            in.health_since_ms = context->wall_ms > 0 ? context->wall_ms : 1;
+        }
+        instance_encode(&text, &in);
+        edit_set(s, slot, value_new(buf_slice(&text)));
+        buf_close(&text);
+    }
+    return OUTCOME_OK;
+}
+
 void apply_discovery(struct store *s, const struct apply_context *context,
                      const struct command *c, struct reply *reply)
 {
@@ -61,7 +88,8 @@ void apply_discovery(struct store *s, const struct apply_context *context,
     }
     if (outcome == OUTCOME_OK) {
         edit_begin(s, context, c);
-        outcome = drain(s, &c->discovery);
+        outcome = c->discovery.action == DISCOVERY_DRAIN ? drain(s, &c->discovery)
+                                                         : set_health(s, context, &c->discovery);
         if (outcome == OUTCOME_OK) {
             edit_commit(s);
         } else {

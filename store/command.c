@@ -31,6 +31,7 @@
 
 #include "base/assert.h"
 #include "lease/lease.h"
+#include "recipes/instance.h"
 #include "store/tree.h"
 
 #define COMMAND_ORIGIN_OFFSET ((size_t)5) /* behind length and type */
@@ -217,6 +218,7 @@ static void discovery_encode(struct buf *b, const struct command_discovery *d)
 {
     pack_u8(b, d->action);
     pack_u8(b, d->flag);
+    pack_u8(b, d->health);
     pack_bytes(b, d->path);
     pack_u64(b, d->revision);
 }
@@ -516,9 +518,11 @@ static void discovery_decode(struct unpack *u, struct command_discovery *d)
     d->action = unpack_u8(u);
     uint8_t flag = unpack_u8(u);
     d->flag = flag == 1;
+    d->health = unpack_u8(u);
     d->path = unpack_bytes(u);
     d->revision = unpack_u64(u);
-    if (d->action != DISCOVERY_DRAIN || flag > 1) {
+    if (d->action < DISCOVERY_DRAIN || d->action > DISCOVERY_HEALTH || flag > 1 ||
+        d->health > HEALTH_DOWN) {
         u->failed = true;
     }
 }

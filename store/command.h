@@ -245,13 +245,15 @@ struct command_recipe {
 };
 
 enum discovery_action {
-    DISCOVERY_DRAIN = 1, /* flag: drains, or takes work again */
+    DISCOVERY_DRAIN = 1,  /* flag: drains, or takes work again */
+    DISCOVERY_HEALTH = 2, /* by the leader: health, of the one with this revision */
 };
 
 /* Of an instance that is registered. What an action does not name is empty, zero. */
 struct command_discovery {
     uint8_t action; /* enum discovery_action */
     bool flag;
+    uint8_t health;    /* enum instance_health */
     struct slice path; /* of the instance's node */
     uint64_t revision; /* create revision, if it must be that; 0 = whichever */
 };

@@ -130,13 +130,13 @@ const struct command commands[] = {
     {"quota remove", ctl_quota_remove, 1, 1, BEHIND_NOTHING, "", "quota remove PATH",
      "bound it no longer", "  coordctl quota remove /app\n"},
     {"svc register", ctl_svc_register, 2, 2, BEHIND_PROGRAM,
-     "id tag zone weight meta only-new session-ttl session lease owner",
+     "id tag zone weight meta check check-interval only-new session-ttl session lease owner",
      "svc register SERVICE ADDRESS:PORT [...] [-- CMD ...]", "say that an instance serves",
      "Registered as long as this command runs, in a session of its own; with --session or --lease\n"
      "it returns at once. Behind -- a program is run meanwhile: signals are handed on to it,\n"
      "and when it ends the instance is gone and its exit code is returned. Asked to end, the\n"
      "instance drains at once, so that it gets no new work while the program finishes.\n"
-     "  coordctl svc register web 10.0.0.7:8080 --zone a --tag canary --weight 50\n"
+     "  coordctl svc register web 10.0.0.7:8080 --zone a --tag canary --check /health\n"
      "  coordctl svc register web 10.0.0.7:8080 --id web-1 -- ./server --port 8080\n"},
     {"svc deregister", ctl_svc_deregister, 2, 2, BEHIND_NOTHING, "", "svc deregister SERVICE ID",
      "take an instance away", "  coordctl svc deregister web web-1\n"},
@@ -146,7 +146,7 @@ const struct command commands[] = {
      "list the services, with how many instances", "  coordctl svc list\n"},
     {"svc get", ctl_svc_get, 1, 1, BEHIND_NOTHING, "tag zone all",
      "svc get SERVICE [--tag TAG] [--zone ZONE] [--all]", "list the instances of a service",
-     "Those that are draining are left out, unless --all is given.\n"
+     "Those that are draining or down are left out, unless --all is given.\n"
      "  coordctl svc get web --zone a -o json\n"},
     {"svc watch", ctl_svc_watch, 1, 1, BEHIND_NOTHING, "tag zone once",
      "svc watch SERVICE [--tag TAG] [--zone ZONE] [--once]",

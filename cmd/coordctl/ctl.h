@@ -156,6 +156,8 @@ struct ctl {
     const char *meta[CTL_META_MAX]; /* NAME=VALUE */
     size_t meta_count;
     uint64_t weight;
+    const char *check; /* "tcp", or the path of an HTTP check; NULL: none */
+    uint64_t check_interval_ms;
     bool only_new;
     bool undo;
     bool all;

@@ -406,6 +406,17 @@ static bool take_guard(struct ctl *ctl, const char *value)
     return ok;
 }
 
+static bool take_check(struct ctl *ctl, const char *value)
+{
+    ctl->check = value;
+    return strcmp(value, "tcp") == 0 || value[0] == '/';
+}
+
+static bool take_check_interval(struct ctl *ctl, const char *value)
+{
+    return value_parse_duration(value, 3600000, &ctl->check_interval_ms);
+}
+
 #define FLAG(field) .flag = offsetof(struct ctl, field)
 
 const struct option options[] = {
@@ -738,6 +749,17 @@ const struct option options[] = {
      .help = "what else is to be known of it; may be given up to 32 times",
      .expected = "NAME=VALUE, of which there are at most 32",
      .take = take_meta},
+    {.name = "check",
+     .value = "WHAT",
+     .help = "how it is looked whether it is well: tcp, or the path of an HTTP page",
+     .expected = "tcp, or a path that begins with /",
+     .choices = "tcp",
+     .take = take_check},
+    {.name = "check-interval",
+     .value = "TIME",
+     .help = "from one check to the next, default 10s",
+     .expected = "a time such as 500ms, 10s or 1m",
+     .take = take_check_interval},
     {.name = "only-new", .help = "not if there is one with this id", FLAG(only_new)},
     {.name = "undo", .help = "it shall get work again", FLAG(undo)},
     {.name = "all", .help = "those too that shall get no work", FLAG(all)},

@@ -32,6 +32,12 @@ bool svc_parse_address(const char *text, char host[256], unsigned *port)
     return true;
 }
 
+static const char *health_name(enum coord_health health)
+{
+    static const char *const names[] = {"passing", "slow", "unstable", "suspected_down", "down"};
+    return (unsigned)health <= COORD_HEALTH_DOWN ? names[health] : "unknown";
+}
+
 json_t *svc_instance_json(const struct coord_instance *in)
 {
     json_t *tags = json_array();
@@ -42,10 +48,10 @@ json_t *svc_instance_json(const struct coord_instance *in)
     for (size_t i = 0; i < in->metadata_count; i++) {
         json_object_set_new(metadata, in->metadata[i].name, json_string(in->metadata[i].value));
     }
-    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:o, s:o, s:b, s:o, s:I, s:I, s:s}",
+    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:o, s:o, s:b, s:s, s:o, s:I, s:I, s:s}",
                      "service", in->service, "id", in->id, "address", in->address, "port",
                      (int)in->port, "weight", (int)in->weight, "zone", in->zone, "tags", tags,
-                     "metadata", metadata, "draining", (int)in->draining, "lease",
+                     "metadata", metadata, "draining", (int)in->draining, "health", health_name(in->health), "lease",
                      ctl_json_hex(in->lease), "revision", (json_int_t)in->revision,
                      "modify_revision", (json_int_t)in->modify_revision, "path", in->path);
 }
@@ -60,6 +66,9 @@ void svc_append_instance(struct buf *line, const struct coord_instance *in)
     }
     for (size_t i = 0; i < in->tag_count; i++) {
         buf_printf(line, "%s%s", i == 0 ? "  tags " : ",", in->tags[i]);
+    }
+    if (in->health != COORD_HEALTH_PASSING) {
+        buf_printf(line, "  %s", health_name(in->health));
     }
     buf_append_str(line, in->draining ? "  draining" : "");
 }
@@ -177,7 +186,7 @@ int ctl_svc_get(struct ctl *ctl)
     request.header = &header;
     request.service = ctl_text(ctl->words[0]);
     request.filter = &filter;
-    request.with_draining = ctl->all;
+    request.all = ctl->all;
     while (!is_last && exit_code == EXIT_DONE) {
         ProtobufCMessage *next;
         exit_code = ctl_call(ctl, CLIENT_SVC_DISCOVER, &request.base, &header, &next);

@@ -68,6 +68,11 @@ static int register_instance(struct ctl *ctl)
         .tag_count = ctl->tag_count,
         .metadata = metadata,
         .metadata_count = take_metadata(ctl, &names, metadata),
+        .check = {.type = ctl->check == NULL           ? COORD_CHECK_NONE
+                          : strcmp(ctl->check, "tcp") == 0 ? COORD_CHECK_TCP
+                                                           : COORD_CHECK_HTTP,
+                  .path = ctl->check != NULL && ctl->check[0] == '/' ? ctl->check : NULL,
+                  .interval_ms = (unsigned)ctl->check_interval_ms},
     };
     enum coord_code code = COORD_INVALID;
     if (svc_parse_address(ctl->words[1], host, &in.port)) {

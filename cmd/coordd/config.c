@@ -135,6 +135,8 @@ static const struct option options[] = {
            "requests in flight on one client connection"),
     NUMBER("idle-timeout-ms", idle_timeout_ms, 0, UINT32_MAX, 0,
            "close client connections that are silent for so long; 0: never"),
+    SWITCH("no-health-checks", no_health_checks,
+           "while it leads, connect to no instances of services to see whether they are well"),
     WORD("dns-listen", "HOST:PORT", KIND_ADDRESS, dns_listen, NULL,
          "answer the DNS about services, by UDP and TCP; none: do not"),
     NUMBER("dns-ttl", dns_ttl_s, 0, DNS_TTL_S_MAX, 1, "seconds that its answers may be kept"),

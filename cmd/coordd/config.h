@@ -68,6 +68,7 @@ struct config {
     char audit_file[CONFIG_PATH_BYTES_MAX]; /* "" = below the data dir */
     uint64_t audit_size;
     uint64_t audit_keep;
+    bool no_health_checks;
     struct config_address dns_listen; /* host "" = there is none */
     uint64_t dns_ttl_s;
     uint64_t dns_bound_ms;

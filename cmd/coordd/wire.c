@@ -25,6 +25,7 @@
 #include "cmd/coordd/dns.h"
 #include "cmd/coordd/loop.h"
 #include "cmd/coordd/tls.h"
+#include "net/checks/checker.h"
 #include "net/audit/audit.h"
 #include "net/grpc/front.h"
 #include "net/guest.h"
@@ -52,6 +53,7 @@ struct daemon {
     struct audit *audit; /* NULL: off */
     struct server *server;
     struct dns *dns; /* NULL: there is none */
+    struct checker *checker; /* NULL: nothing is checked */
     struct zk_settings zookeeper;
     bool is_stopping;
     bool server_stopped;
@@ -89,6 +91,7 @@ static void on_turn(void *context)
     copies_turn(d->copies, d->env->now_ms(d->env));
     audit_turn(d->audit, d->env->now_ms(d->env));
     dns_turn(d->dns, d->env->now_ms(d->env));
+    checker_turn(d->checker, d->env->now_ms(d->env));
 }
 
 static uint64_t next_deadline_ms(void *context)
@@ -104,6 +107,8 @@ static uint64_t next_deadline_ms(void *context)
     second = audit < second ? audit : second;
     uint64_t dns = dns_next_deadline_ms(d->dns);
     second = dns < second ? dns : second;
+    uint64_t checker = checker_next_deadline_ms(d->checker);
+    second = checker < second ? checker : second;
     return first < second ? first : second;
 }
 
@@ -310,6 +315,7 @@ static void print_greeting(const struct daemon *d, const char *program)
 static void close_all(struct daemon *d)
 {
     dns_free(d->dns);
+    checker_free(d->checker);
     if (d->server != NULL) {
         server_close(d->server);
     }
@@ -355,6 +361,10 @@ int wire_run(const struct config *config, const char *program)
                                                        .metrics = d.metrics,
                                                        .node = d.node,
                                                        .config = config});
+        if (!config->no_health_checks) {
+            d.checker = checker_new(&(struct checker_options){
+                .env = d.env, .node = d.node, .log = &d.log, .metrics = d.metrics});
+        }
         env_uv_on_turn(d.env, on_turn, next_deadline_ms, &d);
         env_uv_measure_turns(d.env, d.metrics);
         log_info(&d.log, "daemon.start", "version=%s name=%s pid=%d listen=%s:%" PRIu16,

@@ -294,9 +294,19 @@ static bool has_tag(const struct service_instance *in, const char *tag)
     return false;
 }
 
-/* Of those that pass, or of them only those that drain. Returns how many. */
+/* Who is asked for first: those that are well, then those that may be, then anybody. */
+enum tier { TIER_WELL, TIER_SUSPECTED, TIER_REST };
+
+static enum tier tier_of(const struct service_instance *in)
+{
+    return in->draining || in->health == HEALTH_DOWN   ? TIER_REST
+           : in->health == HEALTH_SUSPECTED_DOWN ? TIER_SUSPECTED
+                                                 : TIER_WELL;
+}
+
+/* Of those that pass the ones of a tier. Returns how many. */
 static size_t gather(struct answer *a, const struct query_result *list, const char *tag,
-                     bool draining, struct found *found)
+                     enum tier tier, struct found *found)
 {
     size_t count = 0;
     for (uint32_t i = 0; i < list->entry_count && count < DNS_INSTANCES_MAX; i++) {
@@ -304,7 +314,7 @@ static size_t gather(struct answer *a, const struct query_result *list, const ch
         struct slice service;
         struct found *f = &found[count];
         if (!e->unreadable && instance_path_split(e->path, &service, &f->id) &&
-            instance_decode(e->data, &f->in, &a->arena) && f->in.draining == draining &&
+            instance_decode(e->data, &f->in, &a->arena) && tier_of(&f->in) == tier &&
             (tag == NULL || has_tag(&f->in, tag))) {
             char *address = arena_alloc(&a->arena, f->in.address.size + 1);
             memcpy(address, f->in.address.data, f->in.address.size);
@@ -336,8 +346,10 @@ static enum dns_code answer_service(struct answer *a, const char *service, const
         return list.outcome == OUTCOME_NO_NODE ? DNS_NO_NAME : DNS_REFUSED;
     }
     struct found *found = arena_alloc(&a->arena, DNS_INSTANCES_MAX * sizeof *found);
-    size_t count = gather(a, &list, tag, false, found);
-    count = count > 0 ? count : gather(a, &list, tag, true, found);
+    size_t count = 0;
+    for (enum tier tier = TIER_WELL; tier <= TIER_REST && count == 0; tier++) {
+        count = gather(a, &list, tag, tier, found);
+    }
     if (count == 0 && tag != NULL) {
         return DNS_NO_NAME;
     }

@@ -6,7 +6,8 @@
  *   TAG.SERVICE.service.coord.  the same of those that have the tag
  *   10-0-0-7.ip.coord.          A or AAAA: the address in the name, with '-' for '.' and ':'
  *
- * Instances that drain are left out as long as there are others. Addresses that are host names have
+ * Instances that drain or are down are left out as long as there are others, and those that are
+ * suspected to be down as long as there are better ones. Addresses that are host names have
  * SRV and TXT records only. What a caller may not read, by the roles of who proves nothing, is
  * refused. Anything else below coord. does not exist, and what is not below it is refused. */
 #ifndef NET_DNS_ANSWER_H

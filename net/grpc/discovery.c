@@ -41,7 +41,19 @@ bool discovery_fill(struct grpc_call *call, struct slice path, struct slice data
         meta[i].value = answer_copy(call, in->meta[i].value);
         out->metadata[out->n_metadata++] = &meta[i];
     }
+    if (in->check.type != CHECK_NONE) {
+        out->check = grpc_call_scratch(call, sizeof *out->check);
+        coord__v1__service_check__init(out->check);
+        out->check->type = in->check.type == CHECK_HTTP ? COORD__V1__SERVICE_CHECK__TYPE__HTTP
+                                                        : COORD__V1__SERVICE_CHECK__TYPE__TCP;
+        out->check->path = answer_copy(call, in->check.path);
+        out->check->interval_ms = in->check.every_ms;
+        out->check->timeout_ms = in->check.timeout_ms;
+        out->check->slow_ms = in->check.slow_ms;
+    }
     out->draining = in->draining;
+    out->health = (Coord__V1__ServiceHealth)in->health; /* the same numbers */
+    out->health_since_ms = in->health_since_ms;
     out->lease = stat->lease;
     out->revision = stat->create_revision;
     out->modify_revision = stat->modify_revision;
@@ -52,6 +64,28 @@ bool discovery_fill(struct grpc_call *call, struct slice path, struct slice data
 static void refuse_field(struct grpc_call *call, const struct errmsg *err)
 {
     answer_refuse_early(call, OUTCOME_BAD_ARGUMENTS, err);
+}
+
+#define CHECK_MS_DEFAULT      10000
+#define CHECK_SLOW_MS_DEFAULT 5000
+
+static struct instance_check take_check(const Coord__V1__ServiceCheck *from)
+{
+    struct instance_check c = {.type = CHECK_NONE};
+    if (from == NULL) {
+        return c;
+    }
+    bool is_http = from->type == COORD__V1__SERVICE_CHECK__TYPE__HTTP;
+    bool is_tcp = from->type == COORD__V1__SERVICE_CHECK__TYPE__TCP;
+    c.type = is_http ? CHECK_HTTP : is_tcp ? CHECK_TCP : UINT8_MAX; /* which is refused */
+    c.path = slice_str(from->path);
+    if (is_http && c.path.size == 0) {
+        c.path = slice_str("/");
+    }
+    c.every_ms = from->interval_ms != 0 ? from->interval_ms : CHECK_MS_DEFAULT;
+    c.timeout_ms = from->timeout_ms != 0 ? from->timeout_ms : CHECK_MS_DEFAULT;
+    c.slow_ms = from->slow_ms != 0 ? from->slow_ms : CHECK_SLOW_MS_DEFAULT;
+    return c;
 }
 
 /* What a request says; slices point into it, arrays into the scratch. */
@@ -96,9 +130,10 @@ static bool take_instance(struct grpc_call *call, const Coord__V1__ServiceInstan
         .tag_count = (uint32_t)from->n_tags,
         .meta = meta,
         .meta_count = (uint32_t)from->n_metadata,
+        .check = take_check(from->check),
         .draining = from->draining,
     };
-    if (instance_check(to, &err) != RC_OK) {
+    if (instance_validate(to, &err) != RC_OK) {
         (void)errmsg_wrap(&err, "instance");
         refuse_field(call, &err);
         return false;
@@ -326,7 +361,7 @@ enum { SERVICES_REPLY_SERVICES = 2, SERVICES_REPLY_NEXT = 3 };
 /* What a call of Discover remembers. */
 struct discover {
     struct discovery_filter filter;
-    bool with_draining;
+    bool all;
 };
 
 static void discover_ended(struct grpc_call *call)
@@ -347,7 +382,8 @@ static void discover_append(struct grpc_call *call, struct buf *out,
     struct service_instance in;
     bool is_one = !e->unreadable &&
                   discovery_fill(call, e->path, e->data, &e->stat, &instance, &in);
-    if (is_one && (d->with_draining || !in.draining) &&
+    bool is_wanted = is_one && (d->all || (!in.draining && in.health != HEALTH_DOWN));
+    if (is_wanted &&
         discovery_filter_passes(&d->filter, &in)) {
         wire_append_message(out, DISCOVER_REPLY_INSTANCES, &instance.base);
     }
@@ -458,7 +494,7 @@ static void discover_call(struct grpc_call *call, const ProtobufCMessage *messag
     }
     struct discover *d = mem_zalloc(sizeof *d);
     d->filter = filter;
-    d->with_draining = request->with_draining;
+    d->all = request->all;
     call->data = d;
     list_ask(call, slice_str(request->after), true, request->limit, discover_got);
 }

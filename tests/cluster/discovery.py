@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Service discovery in a real cluster: instances that come, drain, crash and come back, and subscribers that are told of
 all of it, whichever member fails."""
+import http.server
 import json
 import os
 import re
 import signal
 import subprocess
+import threading
 
 from harness import clean_environment, Cluster, Ctl, free_port, Node, ctl, ctl_ok, expect, main, until
 
@@ -217,6 +219,79 @@ def test_the_dns_of_a_member_that_is_cut_off_fails_instead_of_lying(scratch):
     for node in cluster.nodes[1:]:
         node.send_signal(signal.SIGCONT)
     until(lambda: dig(ports[0], "web.service.coord")[0] == "NOERROR", "it answers again", PATIENT)
+
+
+class Server:
+    """An instance's own HTTP server, whose /health says what it is told to."""
+
+    def __init__(self):
+        server = self
+        self.status, self.asked = 200, 0
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                server.asked += 1
+                self.send_response(server.status if self.path == "/health" else 404)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        self.address = "127.0.0.1:%d" % self.http.server_address[1]
+
+    def close(self):
+        self.http.shutdown()
+        self.http.server_close()
+
+
+def health(at, service, name):
+    return next(i["health"] for i in json.loads(ctl_ok(at, "svc", "get", service, "--all", "-o", "json")) if i["id"] == name)
+
+
+def test_checks_tell_who_is_down_and_who_is_back(scratch):
+    cluster = start_three(scratch)
+    at = cluster.endpoints
+    own = lease(at)
+    servers = {name: Server() for name in ("a", "b")}
+    for name, server in servers.items():
+        ctl_ok(at, "svc", "register", "web", server.address, "--id", name, "--lease", own, "--check", "/health",
+               "--check-interval", "100ms")
+    watcher = Ctl(scratch, at, "svc", "watch", "web", "-o", "jsonl")
+    until(lambda: all(server.asked > 3 for server in servers.values()), "both are checked", PATIENT)
+    expect(found(at, "web") == ["a", "b"] and health(at, "web", "a") == "passing", "both are well")
+    servers["a"].status = 500
+    until(lambda: health(at, "web", "a") == "down", "one is down", PATIENT)
+    expect(found(at, "web") == ["b"] and found(at, "web", "--all") == ["a", "b"], "it is left out")
+    told = [json.loads(line)["instance"]["health"] for line in watcher.printed().splitlines() if '"id": "a"' in line]
+    until(lambda: '"health": "down"' in watcher.printed(), "a subscriber is told", PATIENT)
+    expect("suspected_down" in watcher.printed(), "and was told of the suspicion: %r" % told)
+    cluster.leader().kill()
+    servers["a"].status = 204
+    until(lambda: health(at, "web", "a") == "passing", "another leader finds it well again", PATIENT)
+    expect(found(at, "web") == ["a", "b"], "it is back")
+    ctl_ok(at, "lease", "revoke", own)
+    for server in servers.values():
+        server.close()
+
+
+def test_nobody_is_called_down_when_nobody_else_is_left(scratch):
+    node = start_one(scratch)
+    at = node.endpoint
+    own = lease(at)
+    servers = {name: Server() for name in ("a", "b")}
+    for name, server in servers.items():
+        ctl_ok(at, "svc", "register", "web", server.address, "--id", name, "--lease", own, "--check", "tcp",
+               "--check-interval", "100ms")
+        server.close()
+    until(lambda: node.metric("coord_checks_protected") == 2, "both would be down", PATIENT)
+    expect([health(at, "web", name) for name in servers] == ["suspected_down"] * 2, "and are not called so")
+    expect(found(at, "web") == ["a", "b"], "they are still found")
+    ctl_ok(at, "svc", "register", "web", "127.0.0.1:9", "--id", "c", "--lease", own)
+    until(lambda: found(at, "web") == ["c"], "as soon as there is another one, they are down", PATIENT)
+    expect(node.metric("coord_checks_protected") == 0, "nobody is protected any more")
 
 
 class Picker:

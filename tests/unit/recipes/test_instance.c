@@ -42,7 +42,7 @@ START_TEST(an_instance_is_readable_text)
         "meta.empty=\nmeta.note=a=b, \xc3\xbc\ndraining=yes\n";
     struct buf b = {0};
     struct service_instance again;
-    ck_assert_int_eq(instance_check(&in, NULL), RC_OK);
+    ck_assert_int_eq(instance_validate(&in, NULL), RC_OK);
     instance_encode(&b, &in);
     ck_assert_msg(slice_is(buf_slice(&b), text), "%.*s", (int)b.size, (char *)b.data);
     ck_assert(instance_decode(buf_slice(&b), &again, &arena));
@@ -131,7 +131,7 @@ START_TEST(texts_and_instances_are_one_to_one)
     for (int round = 0; round < 20000; round++) {
         struct service_instance in = draw(&rng);
         struct service_instance again;
-        bool is_good = instance_check(&in, NULL) == RC_OK;
+        bool is_good = instance_validate(&in, NULL) == RC_OK;
         buf_clear(&first);
         buf_clear(&second);
         instance_encode(&first, &in);
@@ -162,12 +162,12 @@ START_TEST(a_refusal_names_the_field_the_value_and_the_limit)
     struct errmsg err;
     const struct slice twice[] = {slice_str("a"), slice_str("a")};
     struct service_instance in = {.address = slice_str("a"), .port = 1, .weight = 10001};
-    ck_assert_int_eq(instance_check(&in, &err), RC_INVALID);
+    ck_assert_int_eq(instance_validate(&in, &err), RC_INVALID);
     ck_assert_str_eq(err.text, "weight: 10001, at most 10000");
     in.weight = 1;
     in.tags = twice;
     in.tag_count = 2;
-    ck_assert_int_eq(instance_check(&in, &err), RC_INVALID);
+    ck_assert_int_eq(instance_validate(&in, &err), RC_INVALID);
     ck_assert_str_eq(err.text, "tags: \"a\" is there twice");
     ck_assert_int_eq(service_name_check(slice_str("Web"), &err), RC_INVALID);
     ck_assert_str_eq(err.text, "service: \"Web\" is no name: 1 to 63 of a-z, 0-9 and '-', which "

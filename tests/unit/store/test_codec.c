@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "lease/lease.h"
+#include "recipes/instance.h"
 #include "recipes/lock.h"
 #include "store/history.h"
 #include "store/row.h"
@@ -203,8 +204,9 @@ static void draw_command(struct rng *rng, struct arena *a, struct command *c)
         }
     } else if (c->type == COMMAND_DISCOVERY) {
         c->discovery = (struct command_discovery){
-            .action = DISCOVERY_DRAIN,
+            .action = (uint8_t)rng_range(rng, DISCOVERY_DRAIN, DISCOVERY_HEALTH),
             .flag = rng_chance(rng, 500),
+            .health = (uint8_t)rng_below(rng, HEALTH_DOWN + 1),
             .path = draw_bytes(rng, a, 50),
             .revision = draw_u64(rng),
         };

@@ -102,7 +102,7 @@ static void expect_found(const char *zone, bool with_draining, uint32_t limit, c
         coord__v1__discovery_discover_request__init(&request);
         request.service = text("web");
         request.filter = &filter;
-        request.with_draining = with_draining;
+        request.all = with_draining;
         request.after = after;
         request.limit = limit;
         struct peer_call *call =
