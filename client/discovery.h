@@ -154,9 +154,10 @@ enum coord_code coord_picker_open(struct coord_subscription *subscription,
                                   enum coord_pick_policy policy, struct coord_picker **picker,
                                   struct coord_error *error);
 /* An instance that neither drains nor is down nor has weight 0, and is not suspected to be down if
- * another is not; if there is none such, any; NULL if there is none at all. Takes in what the subscription has heard, and asks nobody: it goes on with what is
- * known while no member can be reached. `key` is for COORD_PICK_HASH. Valid until the next call for
- * the subscription or one of its pickers. */
+ * another is not; if there is none such, any; NULL if there is none at all. Takes in what the
+ * subscription has heard, and asks nobody: it goes on with what is known while no member can be
+ * reached. `key` is for COORD_PICK_HASH. Valid until the next call for the subscription or one of
+ * its pickers. */
 const struct coord_instance *coord_picker_pick(struct coord_picker *picker, const void *key,
                                                size_t key_bytes);
 /* The work that was given to `id` has ended: once for each pick. */

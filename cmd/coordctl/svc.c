@@ -51,7 +51,8 @@ json_t *svc_instance_json(const struct coord_instance *in)
     return json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:o, s:o, s:b, s:s, s:o, s:I, s:I, s:s}",
                      "service", in->service, "id", in->id, "address", in->address, "port",
                      (int)in->port, "weight", (int)in->weight, "zone", in->zone, "tags", tags,
-                     "metadata", metadata, "draining", (int)in->draining, "health", health_name(in->health), "lease",
+                     "metadata", metadata, "draining", (int)in->draining, "health",
+                     health_name(in->health), "lease",
                      ctl_json_hex(in->lease), "revision", (json_int_t)in->revision,
                      "modify_revision", (json_int_t)in->modify_revision, "path", in->path);
 }

@@ -72,6 +72,16 @@ static const char *const bad_texts[] = {
     "address=a\nport=1\nweight=1\nmeta.=x\n",
     "address=a\nport=1\nweight=1\nmeta.a=\t\n",
     "address=a\nport=1\nweight=1\nmeta.a=\xff\n",
+    "address=a\nport=1\nweight=1\nhealth=passing\n",    /* is not said */
+    "address=a\nport=1\nweight=1\nhealth=down\n",       /* since when? */
+    "address=a\nport=1\nweight=1\nhealth=bad\nhealth_since_ms=1\n",
+    "address=a\nport=1\nweight=1\ncheck=tcp\n",
+    "address=a\nport=1\nweight=1\ncheck=tcp\ncheck_path=/a\ncheck_interval_ms=100\n"
+    "check_timeout_ms=100\ncheck_slow_ms=100\n",
+    "address=a\nport=1\nweight=1\ncheck=http\ncheck_interval_ms=100\n"
+    "check_timeout_ms=100\ncheck_slow_ms=100\n",
+    "address=a\nport=1\nweight=1\ncheck=tcp\ncheck_interval_ms=99\n"
+    "check_timeout_ms=100\ncheck_slow_ms=100\n",
     "address=a\nport=1\nweight=1\ndraining=no\n",
     "address=a\nport=1\nweight=1\ndraining=yes\nx=y\n",
     "address=a\nport=1\nweight=1\n\n",
@@ -115,6 +125,18 @@ static struct service_instance draw(struct rng *rng)
     for (uint32_t i = 0; i < in.meta_count; i++) {
         meta[i] = (struct instance_meta){draw_word(rng), draw_word(rng)};
     }
+    if (rng_chance(rng, 500)) {
+        bool is_http = rng_chance(rng, 500);
+        in.check = (struct instance_check){
+            .type = is_http ? CHECK_HTTP : CHECK_TCP,
+            .path = is_http ? slice_str("/health?x=%20") : slice_make(NULL, 0),
+            .every_ms = (uint32_t)rng_range(rng, 99, 5000),
+            .timeout_ms = (uint32_t)rng_range(rng, 100, 5000),
+            .slow_ms = (uint32_t)rng_range(rng, 100, CHECK_EVERY_MS_MAX),
+        };
+    }
+    in.health = (uint8_t)rng_range(rng, HEALTH_PASSING, HEALTH_DOWN);
+    in.health_since_ms = in.health == HEALTH_PASSING ? 0 : rng_range(rng, 1, UINT64_MAX);
     instance_sort_tags(tags, in.tag_count);
     instance_sort_meta(meta, in.meta_count);
     return in;

@@ -1,4 +1,6 @@
 /* What instances of services say, changed in one step; and that they go with their lease. */
+#include <stdio.h>
+
 #include "recipes/instance.h"
 #include "store/state.h"
 #include "tests/support/auth_kit.h"
@@ -78,6 +80,35 @@ START_TEST(only_the_instance_that_was_meant_is_changed)
 }
 END_TEST
 
+static enum outcome say_health(const char *path, uint64_t revision, uint8_t health)
+{
+    const struct command c = {
+        .type = COMMAND_DISCOVERY,
+        .discovery = {.action = DISCOVERY_HEALTH,
+                      .health = health,
+                      .path = slice_str(path),
+                      .revision = revision},
+    };
+    return kit_run(&k, &c);
+}
+
+START_TEST(health_is_kept_with_since_when)
+{
+    char text[128];
+    ck_assert_int_eq(kit_create(&k, "/services/web/1", TEXT), OUTCOME_OK);
+    uint64_t revision = store_revision(k.store);
+    ck_assert_int_eq(say_health("/services/web/1", revision + 1, HEALTH_DOWN), OUTCOME_NO_NODE);
+    ck_assert_int_eq(say_health("/services/web/1", revision, HEALTH_DOWN), OUTCOME_OK);
+    (void)snprintf(text, sizeof text, TEXT "health=down\nhealth_since_ms=%llu\n",
+                   (unsigned long long)k.wall_ms);
+    expect_value("/services/web/1", text);
+    ck_assert_int_eq(say_health("/services/web/1", revision, HEALTH_DOWN), OUTCOME_OK);
+    expect_value("/services/web/1", text); /* it was so before */
+    ck_assert_int_eq(say_health("/services/web/1", revision, HEALTH_PASSING), OUTCOME_OK);
+    expect_value("/services/web/1", TEXT);
+}
+END_TEST
+
 START_TEST(a_quota_and_rights_hold_for_it_too)
 {
     const struct command quota = {
@@ -102,6 +133,7 @@ static Suite *discovery_suite(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, an_instance_drains_and_takes_work_again);
     tcase_add_test(tcase, only_the_instance_that_was_meant_is_changed);
+    tcase_add_test(tcase, health_is_kept_with_since_when);
     tcase_add_test(tcase, a_quota_and_rights_hold_for_it_too);
     suite_add_tcase(suite, tcase);
     return suite;
