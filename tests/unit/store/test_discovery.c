@@ -98,9 +98,10 @@ START_TEST(health_is_kept_with_since_when)
     ck_assert_int_eq(kit_create(&k, "/services/web/1", TEXT), OUTCOME_OK);
     uint64_t revision = store_revision(k.store);
     ck_assert_int_eq(say_health("/services/web/1", revision + 1, HEALTH_DOWN), OUTCOME_NO_NODE);
+    unsigned long long since_ms = k.wall_ms;
     ck_assert_int_eq(say_health("/services/web/1", revision, HEALTH_DOWN), OUTCOME_OK);
     (void)snprintf(text, sizeof text, TEXT "health=down\nhealth_since_ms=%llu\n",
-                   (unsigned long long)k.wall_ms);
+                   since_ms);
     expect_value("/services/web/1", text);
     ck_assert_int_eq(say_health("/services/web/1", revision, HEALTH_DOWN), OUTCOME_OK);
     expect_value("/services/web/1", text); /* it was so before */
