@@ -38,6 +38,7 @@
 #include "client/connections.h"
 #include "client/members.h"
 #include "client/socket.h"
+#include "coord/v1/election.pb-c.h"
 #include "coord/v1/lock.pb-c.h"
 
 #define CONNECT_MS       1000
@@ -169,11 +170,24 @@ static void release(struct coord_client *client, const Coord__V1__LockAcquireRep
     free(grants);
 }
 
+/* The same of a leadership. */
+static void resign(struct coord_client *client, const Coord__V1__ElectionCampaignReply *reply)
+{
+    Coord__V1__ElectionResignRequest request = COORD__V1__ELECTION_RESIGN_REQUEST__INIT;
+    struct coord_error error;
+    request.entry = reply->grant;
+    (void)client_start(client, CLIENT_ELECTION_RESIGN, &request.base, call_forget, NULL, NULL,
+                       &error);
+}
+
 static void on_left(void *context, enum coord_code code, ProtobufCMessage **reply,
                     const struct coord_error *error)
 {
     (void)error;
-    if (code == COORD_OK) {
+    if (code == COORD_OK &&
+        (*reply)->descriptor == &coord__v1__election_campaign_reply__descriptor) {
+        resign(context, (const Coord__V1__ElectionCampaignReply *)*reply);
+    } else if (code == COORD_OK) {
         release(context, (const Coord__V1__LockAcquireReply *)*reply);
     }
 }

@@ -25,7 +25,7 @@
  * or the client; they may not wait: a call that would is COORD_INVALID.
  *
  * In this order: client, event loop, results, nodes, transactions, history, sessions, leases,
- * watches, locks, epochs, backup.
+ * watches, locks, elections, epochs, backup.
  *
  * Installed as <coord/client.h>; docs/libcoord.md has a guide and examples.
  */
@@ -233,7 +233,7 @@ struct coord_result {
     const struct coord_txn_result *txn;         /* txn */
     const struct coord_change_list *changes;    /* changes */
     const struct coord_snapshot_file *snapshot; /* snapshot save */
-    struct coord_lock *lock;                    /* lock acquire: yours, coord_lock_free */
+    struct coord_lock *lock; /* lock acquire, campaign: yours, coord_lock_free */
     const struct coord_lock_info *lock_info;    /* lock get */
 };
 
@@ -869,6 +869,69 @@ void coord_lock_info_clear(struct coord_lock_info *info);
 enum coord_code coord_lock_get_async(struct coord_client *client, const char *path,
                                      coord_done_fn done, void *context,
                                      struct coord_error *error);
+
+/* ---- elections -------------------------------------------------------------------------- */
+
+/* Decided inside the cluster, as locks are. Who leads has a struct coord_lock, with a guard, an
+ * epoch, trust and coord_lock_follow; coord_lock_release resigns. */
+
+enum coord_election_policy {
+    COORD_AS_IT_IS = 0, /* of a new election: first come */
+    COORD_FIRST_COME = 1,
+    COORD_HIGHEST_PRIORITY = 2,
+    COORD_MOST_UP_TO_DATE = 3, /* the highest `number` */
+};
+
+/* Zero everywhere, but for the path, is the default. */
+struct coord_candidate {
+    const char *path;  /* of the election */
+    const char *name;  /* NULL = "" */
+    const char *value; /* what others shall know of it when it leads: an address; NULL = "" */
+    enum coord_election_policy policy;
+    uint32_t priority;
+    uint64_t number;
+    const char *label; /* what it is, where not everybody may lead; NULL = "" */
+    uint64_t lease;    /* whose it is; 0 = the client's session */
+    const char *note;  /* NULL = the client's */
+    bool no_wait;      /* COORD_HELD if somebody else leads */
+    uint64_t wait_ms;  /* COORD_WAIT_TIMEOUT after so long; 0 = as long as it takes */
+};
+
+/* Returns when the candidate leads; waits and is repeated as coord_lock_acquire is, and comes to
+ * the same. COORD_REFUSED: the election has another policy, or the label may not lead. */
+enum coord_code coord_election_campaign(struct coord_client *client,
+                                        const struct coord_candidate *candidate,
+                                        struct coord_lock **leadership,
+                                        struct coord_error *error);
+enum coord_code coord_election_campaign_async(struct coord_client *client,
+                                              const struct coord_candidate *candidate,
+                                              coord_done_fn done, void *context,
+                                              struct coord_call **call,
+                                              struct coord_error *error);
+/* The leader says something else of itself; the epoch stays. COORD_NOT_FOUND: it does not lead. */
+enum coord_code coord_election_proclaim(struct coord_lock *leadership, const char *value,
+                                        struct coord_error *error);
+/* The leader goes, and the candidate of this name leads, whatever the order. By the leader's
+ * session, or with the right admin. COORD_NOT_FOUND: there is no such candidate. */
+enum coord_code coord_election_hand_over(struct coord_client *client, const char *path,
+                                         const char *to, struct coord_error *error);
+
+struct coord_leader {
+    struct coord_grant grant;
+    const char *name;
+    const char *value;
+    const char *note;
+    const char *label;
+    uint64_t lease;
+    uint64_t number;
+    uint64_t since_ms; /* wall clock: leads since then */
+    uint32_t priority;
+    void *memory; /* private: what it points to */
+};
+/* COORD_NOT_FOUND: nobody leads. Free with coord_leader_clear. */
+enum coord_code coord_election_leader(struct coord_client *client, const char *path,
+                                      struct coord_leader *leader, struct coord_error *error);
+void coord_leader_clear(struct coord_leader *leader);
 
 /* ---- epochs ----------------------------------------------------------------------------- */
 

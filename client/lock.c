@@ -7,13 +7,14 @@
 #include "client/async.h"
 #include "client/client_internal.h"
 #include "client/convert.h"
+#include "coord/v1/election.pb-c.h"
 #include "coord/v1/lock.pb-c.h"
 
 #define TARGETS_MAX 64 /* of one request */
 
 /* ---- what is held ------------------------------------------------------------------------ */
 
-static void grants_free(struct coord_grant *grants, size_t count)
+void lock_free_grants(struct coord_grant *grants, size_t count)
 {
     for (size_t i = 0; grants != NULL && i < count; i++) {
         free((char *)(uintptr_t)grants[i].path);
@@ -35,7 +36,7 @@ static struct coord_grant *grants_of(const Coord__V1__LockAcquireReply *reply)
         is_whole = grants[i].path != NULL;
     }
     if (!is_whole) {
-        grants_free(grants, reply->n_held);
+        lock_free_grants(grants, reply->n_held);
         return NULL;
     }
     return grants;
@@ -49,7 +50,7 @@ void coord_lock_free(struct coord_lock *lock)
         lock_unfollow(lock);
         list_remove(&lock->link);
         loop_timer_stop(&client->loop, &lock->timer);
-        grants_free(lock->grants, lock->count);
+        lock_free_grants(lock->grants, lock->count);
         free(lock);
         client_leave(client);
     }
@@ -108,6 +109,28 @@ static bool is_sound(const Coord__V1__LockAcquireReply *reply)
     return reply->n_held > 0;
 }
 
+struct coord_lock *lock_new(struct coord_client *client, uint64_t session,
+                            struct coord_grant *grants, size_t count)
+{
+    struct coord_lock *lock = calloc(1, sizeof *lock);
+    if (lock == NULL) {
+        lock_free_grants(grants, count);
+        return NULL;
+    }
+    lock->client = client;
+    lock->session = session;
+    lock->grants = grants;
+    lock->count = count;
+    lock->state = COORD_LOCK_SAFE;
+    list_push_back(&client->locks, &lock->link);
+    if (session != 0 && client->session.id != session) {
+        struct coord_error why;
+        (void)client_fail(&why, COORD_SESSION_ENDED, "its session has ended");
+        lock_become(lock, COORD_LOCK_LOST, &why);
+    }
+    return lock;
+}
+
 /* Nobody holds what nobody has memory for. */
 static void give_back(struct coord_client *client, const Coord__V1__LockAcquireReply *reply)
 {
@@ -132,25 +155,12 @@ static struct coord_lock *hold(const struct acquisition *a,
         (void)client_fail(error, COORD_INTERNAL, "the reply names no grant");
         return NULL;
     }
-    struct coord_lock *lock = calloc(1, sizeof *lock);
     struct coord_grant *grants = grants_of(reply);
-    if (lock == NULL || grants == NULL) {
-        grants_free(grants, reply->n_held);
-        free(lock);
+    struct coord_lock *lock =
+        grants != NULL ? lock_new(a->client, a->session, grants, reply->n_held) : NULL;
+    if (lock == NULL) {
         give_back(a->client, reply);
         (void)client_fail(error, COORD_NO_MEMORY, "out of memory for what was granted");
-        return NULL;
-    }
-    lock->client = a->client;
-    lock->session = a->session;
-    lock->grants = grants;
-    lock->count = reply->n_held;
-    lock->state = COORD_LOCK_SAFE;
-    list_push_back(&a->client->locks, &lock->link);
-    if (a->session != 0 && a->client->session.id != a->session) {
-        struct coord_error why;
-        (void)client_fail(&why, COORD_SESSION_ENDED, "its session has ended");
-        lock_become(lock, COORD_LOCK_LOST, &why);
     }
     return lock;
 }
@@ -336,6 +346,9 @@ enum coord_code coord_lock_extend_async(struct coord_lock *lock, uint64_t hold_m
     Coord__V1__LockExtendRequest request = COORD__V1__LOCK_EXTEND_REQUEST__INIT;
     Coord__V1__LockGrant grants[TARGETS_MAX];
     Coord__V1__LockGrant *places[TARGETS_MAX];
+    if (lock->leads) {
+        return client_fail(error, COORD_INVALID, "a leadership has no time limit");
+    }
     put_grants(lock, grants, places);
     request.n_grants = lock->count;
     request.grants = places;
@@ -345,19 +358,30 @@ enum coord_code coord_lock_extend_async(struct coord_lock *lock, uint64_t hold_m
     return async_start(lock->client, &options, &request.base, call, error);
 }
 
+static enum coord_code start_release(struct coord_lock *lock, coord_done_fn done, void *context,
+                                     struct coord_call **call, struct coord_error *error)
+{
+    Coord__V1__LockReleaseRequest release = COORD__V1__LOCK_RELEASE_REQUEST__INIT;
+    Coord__V1__ElectionResignRequest resign = COORD__V1__ELECTION_RESIGN_REQUEST__INIT;
+    Coord__V1__LockGrant grants[TARGETS_MAX];
+    Coord__V1__LockGrant *places[TARGETS_MAX];
+    put_grants(lock, grants, places);
+    release.n_grants = lock->count;
+    release.grants = places;
+    resign.entry = places[0];
+    const struct async_options options = {
+        .method = lock->leads ? CLIENT_ELECTION_RESIGN : CLIENT_LOCK_RELEASE,
+        .done = done,
+        .context = context};
+    return async_start(lock->client, &options, lock->leads ? &resign.base : &release.base, call,
+                       error);
+}
+
 enum coord_code coord_lock_release_async(struct coord_lock *lock, coord_done_fn done,
                                          void *context, struct coord_call **call,
                                          struct coord_error *error)
 {
-    Coord__V1__LockReleaseRequest request = COORD__V1__LOCK_RELEASE_REQUEST__INIT;
-    Coord__V1__LockGrant grants[TARGETS_MAX];
-    Coord__V1__LockGrant *places[TARGETS_MAX];
-    put_grants(lock, grants, places);
-    request.n_grants = lock->count;
-    request.grants = places;
-    const struct async_options options = {
-        .method = CLIENT_LOCK_RELEASE, .done = done, .context = context};
-    enum coord_code code = async_start(lock->client, &options, &request.base, call, error);
+    enum coord_code code = start_release(lock, done, context, call, error);
     if (code == COORD_OK) { /* its owner knows, and is not told */
         client_enter(lock->client);
         lock_unfollow(lock);

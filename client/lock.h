@@ -17,6 +17,7 @@ struct coord_lock {
     struct list link; /* the client's */
     struct coord_client *client;
     uint64_t session; /* whose it is; 0: of a lease */
+    bool leads;       /* it is a leadership: its entry is a candidate */
     struct coord_grant *grants;
     size_t count;
     enum coord_lock_state state;
@@ -34,6 +35,12 @@ struct coord_lock {
 /* The session of this id has become so. */
 void locks_session_changed(struct coord_client *client, uint64_t session,
                            enum coord_session_state state, const struct coord_error *why);
+
+/* ---- lock.c */
+/* One that is held by `session`; takes over `grants`, freed if there is no memory: NULL then. */
+struct coord_lock *lock_new(struct coord_client *client, uint64_t session,
+                            struct coord_grant *grants, size_t count);
+void lock_free_grants(struct coord_grant *grants, size_t count);
 
 /* ---- lock_follow.c */
 /* It has become so, and is told soon. Nothing comes after LOST. */

@@ -6,6 +6,7 @@
 #include "coord/v1/cluster.pb-c.h"
 #include "coord/v1/config.pb-c.h"
 #include "coord/v1/discovery.pb-c.h"
+#include "coord/v1/election.pb-c.h"
 #include "coord/v1/history.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
 #include "coord/v1/lock.pb-c.h"
@@ -180,6 +181,25 @@ static const struct method methods[] = {
                             METHOD_WRITE},
     [CLIENT_LOCK_GET] = {"/coord.v1.Lock/Get", &coord__v1__lock_get_reply__descriptor,
                          METHOD_READ},
+    [CLIENT_ELECTION_CAMPAIGN] = {"/coord.v1.Election/Campaign",
+                                  &coord__v1__election_campaign_reply__descriptor,
+                                  METHOD_WRITE, .no_wait = 10},
+    [CLIENT_ELECTION_LEADER] = {"/coord.v1.Election/Leader",
+                                &coord__v1__election_leader_reply__descriptor, METHOD_READ},
+    [CLIENT_ELECTION_PROCLAIM] = {"/coord.v1.Election/Proclaim",
+                                  &coord__v1__election_reply__descriptor, METHOD_WRITE},
+    [CLIENT_ELECTION_RESIGN] = {"/coord.v1.Election/Resign",
+                                &coord__v1__election_reply__descriptor, METHOD_WRITE},
+    [CLIENT_ELECTION_REMOVE] = {"/coord.v1.Election/Remove",
+                                &coord__v1__election_reply__descriptor, METHOD_WRITE},
+    [CLIENT_ELECTION_HAND_OVER] = {"/coord.v1.Election/HandOver",
+                                   &coord__v1__election_hand_over_reply__descriptor,
+                                   METHOD_WRITE},
+    [CLIENT_ELECTION_LIST] = {"/coord.v1.Election/List",
+                              &coord__v1__election_list_reply__descriptor, METHOD_READ},
+    [CLIENT_ELECTION_OBSERVE] = {"/coord.v1.Election/Observe",
+                                 &coord__v1__election_observe_reply__descriptor,
+                                 METHOD_STREAM},
     [CLIENT_KEEP_SESSION] = {"/coord.v1.Session/KeepAlive",
                              &coord__v1__session_keep_alive_reply__descriptor, METHOD_STREAM},
     [CLIENT_KEEP_LEASE] = {"/coord.v1.Lease/KeepAlive",

@@ -242,6 +242,29 @@ const struct command commands[] = {
      "ENTRY is what lock get shows. Takes the right admin. The next one is granted the lock at\n"
      "once; writes that the former holder guards with its grant are refused.\n"
      "  coordctl lock remove /locks/db/q-0000000007\n"},
+    {"elect", ctl_elect, 2, 2, BEHIND_PROGRAM,
+     "name priority try wait session session-ttl",
+     "elect ELECTION VALUE [--name NAME] [--priority N] [-- CMD ...]",
+     "run a program while one leads",
+     "ELECTION is a path, or a name below /elections; VALUE is what others shall know of the\n"
+     "leader, such as its address. CMD is run, told and ended as by lock; it finds\n"
+     "COORD_ELECTION, COORD_ELECTION_EPOCH, COORD_ELECTION_PATH and COORD_ELECTION_REVISION,\n"
+     "and COORD_GUARD. Without CMD it prints the grant and leads until a signal.\n"
+     "  coordctl elect workers 10.0.0.7:80 --name w7 -- ./serve.sh\n"},
+    {"elect leader", ctl_elect_leader, 1, 1, BEHIND_NOTHING, "", "elect leader ELECTION",
+     "print the value of who leads", "  coordctl elect leader workers\n"},
+    {"elect list", ctl_elect_list, 1, 1, BEHIND_NOTHING, "", "elect list ELECTION",
+     "the leader, and who would follow it, in order", "  coordctl elect list workers\n"},
+    {"elect observe", ctl_elect_observe, 1, 1, BEHIND_NOTHING, "", "elect observe ELECTION",
+     "print the leader, and each change of it, until a signal",
+     "  coordctl elect observe workers -o jsonl\n"},
+    {"elect resign", ctl_elect_resign, 1, 2, BEHIND_NOTHING, "",
+     "elect resign ELECTION [NAME]", "withdraw the leader, or a candidate",
+     "The next one leads at once.\n"
+     "  coordctl elect resign workers w7\n"},
+    {"elect hand-over", ctl_elect_hand_over, 2, 2, BEHIND_NOTHING, "session",
+     "elect hand-over ELECTION NAME", "let this candidate lead, whatever the order",
+     "  coordctl elect hand-over workers w8\n"},
     {"auth status", ctl_auth_status, 0, 0, BEHIND_NOTHING, "", "auth status",
      "whether users are asked who they are", "  coordctl auth status\n"},
     {"auth enable", ctl_auth_enable, 0, 0, BEHIND_NOTHING, "ttl", "auth enable [--ttl TIME]",

@@ -130,6 +130,8 @@ struct ctl {
     bool read_only;
     bool write_only;
     uint64_t permits;
+    const char *name;  /* of a candidate */
+    uint64_t priority;
     uint64_t wait_ms;
     const char *guard; /* --guard, COORD_GUARD: see guards.h; NULL: none */
     /* bench */
@@ -356,5 +358,11 @@ int ctl_lock(struct ctl *ctl);
 int ctl_lock_get(struct ctl *ctl);
 int ctl_lock_ask_release(struct ctl *ctl);
 int ctl_lock_remove(struct ctl *ctl);
+int ctl_elect(struct ctl *ctl);
+int ctl_elect_leader(struct ctl *ctl);
+int ctl_elect_list(struct ctl *ctl);
+int ctl_elect_resign(struct ctl *ctl);
+int ctl_elect_hand_over(struct ctl *ctl);
+int ctl_elect_observe(struct ctl *ctl);
 
 #endif

@@ -153,10 +153,8 @@ static int timeout_ms(const struct hold *h)
     return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
-/* One round of the loop. */
-static void turn(struct hold *h)
+void hold_turn(struct coord_client *client, struct signals *signals, int timeout)
 {
-    struct coord_client *client = h->ctl->client;
     struct coord_want wants[WANTS_MAX];
     struct pollfd fds[WANTS_MAX + 1];
     size_t count = coord_wants(client, wants, WANTS_MAX);
@@ -168,14 +166,21 @@ static void turn(struct hold *h)
             (struct pollfd){.fd = wants[i].fd,
                             .events = (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0))};
     }
-    fds[count] = (struct pollfd){.fd = h->signals.fd, .events = POLLIN};
-    (void)poll(fds, count + 1, timeout_ms(h));
+    fds[count] = (struct pollfd){.fd = signals->fd, .events = POLLIN};
+    (void)poll(fds, count + 1, timeout);
     for (size_t i = 0; i < count; i++) {
         if (fds[i].revents != 0) {
             coord_ready(client, fds[i].fd);
         }
     }
     coord_due(client);
+}
+
+/* One round of the loop. */
+static void turn(struct hold *h)
+{
+    struct coord_client *client = h->ctl->client;
+    hold_turn(client, &h->signals, timeout_ms(h));
     int number = signals_take(&h->signals);
     if (number != 0) {
         take_signal(h, number);

@@ -43,6 +43,9 @@ struct hold {
 /* Runs all of it; returns the exit code. `h` is zeroed but for ctl and ops. */
 int hold_run(struct hold *h);
 
+/* One round of an event loop: the client's sockets, and signals, for at most `timeout_ms`. */
+void hold_turn(struct coord_client *client, struct signals *signals, int timeout_ms);
+
 /* ---- for the operations */
 void hold_failed(struct hold *h, const struct coord_error *error);
 /* It is held from now on. */

@@ -1,4 +1,4 @@
-/* lock: holds a lock, or several at once, and runs a program meanwhile. */
+/* lock and elect: hold a lock, several at once, or a leadership, and run a program meanwhile. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 
 struct locking {
     struct hold hold;
+    bool elects; /* a leadership: of the first of the paths */
     struct coord_lock_target targets[CTL_WORDS_MAX];
     size_t count;
     char paths[CTL_WORDS_MAX][LOCKS_PATH_BYTES];
@@ -33,7 +34,8 @@ static void on_changed(void *context, struct coord_lock *lock,
     if (event->is_asked) {
         bool has_name = event->asked_by[0] != '\0';
         bool has_reason = event->asked_why[0] != '\0';
-        fprintf(stderr, "coordctl: lock %s: %s asks for it%s%s\n", l->hold.ctl->subject,
+        fprintf(stderr, "coordctl: %s %s: %s asks for it%s%s\n", l->hold.ctl->command->name,
+                l->hold.ctl->subject,
                 has_name ? event->asked_by : "somebody", has_reason ? ": " : "",
                 event->asked_why);
     }
@@ -66,15 +68,39 @@ static void on_acquired(void *context, const struct coord_result *result)
     hold_begin(&l->hold);
 }
 
+static enum coord_code begin_lock(struct locking *l, const struct ctl *ctl,
+                                  struct coord_error *error)
+{
+    const struct coord_lock_options options = {
+        .no_wait = ctl->try_only, .wait_ms = ctl->wait_ms, .note = ctl->options.note};
+    return coord_lock_acquire_async(ctl->client, l->targets, l->count, &options, on_acquired, l,
+                                    &l->call, error);
+}
+
+static enum coord_code begin_campaign(struct locking *l, const struct ctl *ctl,
+                                      struct coord_error *error)
+{
+    const struct coord_candidate candidate = {.path = l->paths[0],
+                                              .name = ctl->name,
+                                              .value = ctl->words[1],
+                                              .policy = ctl->priority != 0
+                                                            ? COORD_HIGHEST_PRIORITY
+                                                            : COORD_AS_IT_IS,
+                                              .priority = (uint32_t)ctl->priority,
+                                              .note = ctl->options.note,
+                                              .no_wait = ctl->try_only,
+                                              .wait_ms = ctl->wait_ms};
+    return coord_election_campaign_async(ctl->client, &candidate, on_acquired, l, &l->call,
+                                         error);
+}
+
 static void ask(struct hold *h)
 {
     struct locking *l = of(h);
-    const struct ctl *ctl = h->ctl;
     struct coord_error error;
-    const struct coord_lock_options options = {
-        .no_wait = ctl->try_only, .wait_ms = ctl->wait_ms, .note = ctl->options.note};
-    if (coord_lock_acquire_async(ctl->client, l->targets, l->count, &options, on_acquired, l,
-                                 &l->call, &error) != COORD_OK) {
+    enum coord_code code =
+        l->elects ? begin_campaign(l, h->ctl, &error) : begin_lock(l, h->ctl, &error);
+    if (code != COORD_OK) {
         hold_failed(h, &error);
     }
 }
@@ -132,10 +158,11 @@ static void held(struct hold *h)
         print_held(h->ctl, l, grants, count);
         return;
     }
-    (void)setenv("COORD_LOCK", l->targets[0].path, 1);
-    (void)setenv("COORD_LOCK_PATH", grants[0].path, 1);
-    set_number("COORD_LOCK_REVISION", grants[0].revision);
-    set_number("COORD_LOCK_EPOCH", grants[0].epoch);
+    (void)setenv(l->elects ? "COORD_ELECTION" : "COORD_LOCK", l->targets[0].path, 1);
+    (void)setenv(l->elects ? "COORD_ELECTION_PATH" : "COORD_LOCK_PATH", grants[0].path, 1);
+    set_number(l->elects ? "COORD_ELECTION_REVISION" : "COORD_LOCK_REVISION",
+               grants[0].revision);
+    set_number(l->elects ? "COORD_ELECTION_EPOCH" : "COORD_LOCK_EPOCH", grants[0].epoch);
     set_guards(grants, count);
     if (h->ctl->options.endpoints != NULL) { /* so that it can ask where we ask */
         (void)setenv("COORD_ENDPOINTS", h->ctl->options.endpoints, 1);
@@ -158,50 +185,63 @@ static void clear(struct hold *h, bool gives_back)
 
 static const struct hold_ops lock_ops = {.ask = ask, .held = held, .clear = clear};
 
-/* ---- the command ------------------------------------------------------------------------- */
+/* ---- the commands ------------------------------------------------------------------------ */
+
+static int check_options(const struct ctl *ctl)
+{
+    const char *name = ctl->command->name;
+    if (ctl->read_only + ctl->write_only + (ctl->permits != 0) > 1) {
+        return ctl_usage("%s: --read, --write and --permits exclude each other", name);
+    }
+    if (ctl->permits == 0 && ctl->limit != 0) {
+        return ctl_usage("%s: --limit goes with --permits", name);
+    }
+    if (ctl->try_only && ctl->wait_ms != 0) {
+        return ctl_usage("%s: --try and --wait exclude each other", name);
+    }
+    if (ctl->has_session && ctl->session_ttl_ms != 0) {
+        return ctl_usage("%s: --session-ttl is of a session that is opened; it goes without "
+                         "--session",
+                         name);
+    }
+    if (ctl->program != NULL && ctl->program[0] == NULL) {
+        return ctl_usage("%s: behind -- a program is missing", name);
+    }
+    return EXIT_DONE;
+}
 
 static int take_targets(struct locking *l, const struct ctl *ctl)
 {
     enum coord_lock_mode mode = ctl->permits != 0 ? COORD_LOCK_PERMITS
                                 : ctl->read_only  ? COORD_LOCK_READ
                                                   : COORD_LOCK_WRITE;
-    if (ctl->read_only + ctl->write_only + (ctl->permits != 0) > 1) {
-        return ctl_usage("lock: --read, --write and --permits exclude each other");
-    }
-    if (ctl->permits == 0 && ctl->limit != 0) {
-        return ctl_usage("lock: --limit goes with --permits");
-    }
-    if (ctl->try_only && ctl->wait_ms != 0) {
-        return ctl_usage("lock: --try and --wait exclude each other");
-    }
-    if (ctl->has_session && ctl->session_ttl_ms != 0) {
-        return ctl_usage("lock: --session-ttl is of a session that is opened; it goes without "
-                         "--session");
-    }
-    if (ctl->program != NULL && ctl->program[0] == NULL) {
-        return ctl_usage("lock: behind -- a program is missing");
-    }
-    for (size_t i = 0; i < ctl->word_count; i++) {
-        if (!locks_path(ctl->words[i], l->paths[i])) {
-            return ctl_usage("lock: \"%s\" is too long", ctl->words[i]);
+    l->count = l->elects ? 1 : ctl->word_count;
+    for (size_t i = 0; i < l->count; i++) {
+        if (!locks_path_below(l->elects ? "/elections/" : "/locks/", ctl->words[i],
+                              l->paths[i])) {
+            return ctl_usage("%s: \"%s\" is too long", ctl->command->name, ctl->words[i]);
         }
         l->targets[i] = (struct coord_lock_target){.path = l->paths[i],
                                                    .mode = mode,
                                                    .permits = (uint32_t)ctl->permits,
                                                    .limit = (uint32_t)ctl->limit};
     }
-    l->count = ctl->word_count;
     return EXIT_DONE;
 }
 
-int ctl_lock(struct ctl *ctl)
+static int run(struct ctl *ctl, bool elects)
 {
+    int exit_code = check_options(ctl);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
+    }
     struct locking *l = calloc(1, sizeof *l);
     if (l == NULL) {
         return ctl_general(ctl, "out of memory");
     }
     l->hold = (struct hold){.ctl = ctl, .ops = &lock_ops};
-    int exit_code = take_targets(l, ctl);
+    l->elects = elects;
+    exit_code = take_targets(l, ctl);
     if (exit_code == EXIT_DONE) {
         ctl->subject = l->targets[0].path;
         exit_code = hold_run(&l->hold);
@@ -210,4 +250,14 @@ int ctl_lock(struct ctl *ctl)
     }
     free(l);
     return exit_code;
+}
+
+int ctl_lock(struct ctl *ctl)
+{
+    return run(ctl, false);
+}
+
+int ctl_elect(struct ctl *ctl)
+{
+    return run(ctl, true);
 }

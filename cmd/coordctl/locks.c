@@ -7,10 +7,15 @@
 
 #include "cmd/coordctl/values.h"
 
+bool locks_path_below(const char *parent, const char *name, char path[LOCKS_PATH_BYTES])
+{
+    int bytes = snprintf(path, LOCKS_PATH_BYTES, "%s%s", name[0] == '/' ? "" : parent, name);
+    return bytes < LOCKS_PATH_BYTES;
+}
+
 bool locks_path(const char *name, char path[LOCKS_PATH_BYTES])
 {
-    int bytes = snprintf(path, LOCKS_PATH_BYTES, "%s%s", name[0] == '/' ? "" : "/locks/", name);
-    return bytes < LOCKS_PATH_BYTES;
+    return locks_path_below("/locks/", name, path);
 }
 
 int locks_take(struct ctl *ctl, char path[LOCKS_PATH_BYTES])

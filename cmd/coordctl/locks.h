@@ -9,6 +9,8 @@
 
 /* NAME is a path if it begins with '/', else a child of /locks. False: it is too long. */
 bool locks_path(const char *name, char path[LOCKS_PATH_BYTES]);
+/* The same of a child of `parent`, "/elections/". */
+bool locks_path_below(const char *parent, const char *name, char path[LOCKS_PATH_BYTES]);
 /* The same of the first word, which messages are about from then on. Returns the exit code. */
 int locks_take(struct ctl *ctl, char path[LOCKS_PATH_BYTES]);
 

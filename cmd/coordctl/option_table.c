@@ -392,6 +392,17 @@ static bool take_permits(struct ctl *ctl, const char *value)
     return take_number(value, UINT32_MAX, &ctl->permits);
 }
 
+static bool take_name(struct ctl *ctl, const char *value)
+{
+    ctl->name = value;
+    return value[0] != '\0';
+}
+
+static bool take_priority(struct ctl *ctl, const char *value)
+{
+    return take_number(value, UINT32_MAX, &ctl->priority);
+}
+
 static bool take_wait(struct ctl *ctl, const char *value)
 {
     return value_parse_duration(value, 365 * DAY_MS, &ctl->wait_ms);
@@ -647,6 +658,16 @@ const struct option options[] = {
      .help = "so long at most; without it as long as it takes",
      .expected = "a time such as 500ms, 10s, 2m or 1h",
      .take = take_wait},
+    {.name = "name",
+     .value = "NAME",
+     .help = "of the candidate, by which others hand over to it",
+     .expected = "a name",
+     .take = take_name},
+    {.name = "priority",
+     .value = "N",
+     .help = "of the candidate, in an election of the highest priority",
+     .expected = "a number from 1",
+     .take = take_priority},
     {.name = "read", .help = "together with others that read", FLAG(read_only)},
     {.name = "write", .help = "alone; so it is if nothing is said", FLAG(write_only)},
     {.name = "permits",

@@ -160,6 +160,34 @@ def test_a_signal_while_waiting_ends_it_and_leaves_nothing_behind(scratch):
     expect(not os.path.exists(os.path.join(scratch, "ran")), "the program never ran")
 
 
+def test_a_wait_in_a_session_of_others_is_given_up(scratch):
+    node = one(scratch)
+    session = ctl_ok(node, "session", "open", "--ttl", "1m").decode().strip()
+    held = holder(scratch, node)
+    waits = Ctl(scratch, node, "lock", "a", "--session", session)
+    until(lambda: queue(node, "/locks/a") == 2, "it waits", 30)
+    waits.send_signal(signal.SIGINT)
+    expect(waits.wait(30) == 130, waits.complained())
+    expect(queue(node, "/locks/a") == 1, "its place is free, though its session lives on")
+    has = Ctl(scratch, node, "lock", "b", "--session", session)
+    has.lines(1, 30)
+    has.send_signal(signal.SIGINT)
+    expect(has.wait(30) == 0 and queue(node, "/locks/b") == 0, "and what it had is released: " + has.complained())
+    held.send_signal(signal.SIGINT)
+    expect(held.wait() == 0, held.complained())
+
+
+def test_who_asks_for_it_is_told(scratch):
+    node = one(scratch)
+    held = holder(scratch, node)
+    ctl_ok(node, "lock", "ask-release", "a", "--owner", "ann", "--note", "50 % of\nit")
+    until(lambda: "ann asks for it: 50 % of" in held.complained(), "the holder is told", 30)
+    entry = json.loads(ctl_ok(node, "lock", "get", "a", "-o", "json"))["entries"][0]
+    expect((entry["asked_by"], entry["asked_why"]) == ("ann", "50 % of\nit"), "and others: %r" % entry)
+    ctl_ok(node, "lock", "remove", entry["path"])
+    expect(held.wait(30) == 3 and "lost" in held.complained(), "it is taken away: " + held.complained())
+
+
 def in_terminal(arguments):
     """The program in a terminal of its own; its pid, and our end of the terminal."""
     pid, fd = pty.fork()
