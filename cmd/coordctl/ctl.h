@@ -58,6 +58,8 @@ struct credentials {
     char token[2 * CREDENTIALS_BYTES_MAX];
 };
 
+#define CTL_PATH_BYTES 4200 /* of a path, and more than one may have */
+
 struct ctl {
     struct coord_client *client;
     struct coord_options options;
@@ -130,7 +132,8 @@ struct ctl {
     bool read_only;
     bool write_only;
     uint64_t permits;
-    const char *name;  /* of a candidate */
+    char lock_path[CTL_PATH_BYTES]; /* of the lock or election that the command is about */
+    const char *name;               /* of a candidate */
     uint64_t priority;
     uint64_t wait_ms;
     const char *guard; /* --guard, COORD_GUARD: see guards.h; NULL: none */

@@ -13,15 +13,6 @@
 #define RETRY_MS   200
 #define CONNECT_MS 2000
 
-static int take_path(struct ctl *ctl, char path[LOCKS_PATH_BYTES])
-{
-    if (!locks_path_below("/elections/", ctl->words[0], path)) {
-        return ctl_usage("%s: the name is too long", ctl->command->name);
-    }
-    ctl->subject = path;
-    return EXIT_DONE;
-}
-
 static json_t *text_json(const char *text)
 {
     return ctl_json_bytes(text, strlen(text));
@@ -31,10 +22,10 @@ static json_t *text_json(const char *text)
 
 int ctl_elect_leader(struct ctl *ctl)
 {
-    char path[LOCKS_PATH_BYTES];
+    const char *path = ctl->lock_path;
     struct coord_leader l;
     struct coord_error error;
-    int exit_code = take_path(ctl, path);
+    int exit_code = locks_take(ctl, "/elections/");
     if (exit_code == EXIT_DONE) {
         exit_code =
             ctl_check(ctl, coord_election_leader(ctl->client, path, &l, &error), &error);
@@ -64,7 +55,7 @@ typedef bool (*candidate_fn)(void *context, const Coord__V1__ElectionCandidate *
 
 static int each_candidate(struct ctl *ctl, const char *path, candidate_fn fn, void *context)
 {
-    char after[LOCKS_PATH_BYTES] = "";
+    char after[CTL_PATH_BYTES] = "";
     bool goes_on = true;
     while (goes_on) {
         Coord__V1__ElectionListRequest request = COORD__V1__ELECTION_LIST_REQUEST__INIT;
@@ -120,8 +111,8 @@ static bool print_candidate(void *context, const Coord__V1__ElectionCandidate *c
 
 int ctl_elect_list(struct ctl *ctl)
 {
-    char path[LOCKS_PATH_BYTES];
-    int exit_code = take_path(ctl, path);
+    const char *path = ctl->lock_path;
+    int exit_code = locks_take(ctl, "/elections/");
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
@@ -143,7 +134,7 @@ int ctl_elect_list(struct ctl *ctl)
 struct wanted {
     const char *name; /* NULL: who leads */
     bool is_found;
-    char path[LOCKS_PATH_BYTES];
+    char path[CTL_PATH_BYTES];
     uint64_t revision;
 };
 
@@ -160,9 +151,9 @@ static bool find(void *context, const Coord__V1__ElectionCandidate *c)
 
 int ctl_elect_resign(struct ctl *ctl)
 {
-    char path[LOCKS_PATH_BYTES];
+    const char *path = ctl->lock_path;
     struct wanted wanted = {.name = ctl->word_count > 1 ? ctl->words[1] : NULL};
-    int exit_code = take_path(ctl, path);
+    int exit_code = locks_take(ctl, "/elections/");
     if (exit_code == EXIT_DONE) {
         exit_code = each_candidate(ctl, path, find, &wanted);
     }
@@ -187,9 +178,9 @@ int ctl_elect_resign(struct ctl *ctl)
 
 int ctl_elect_hand_over(struct ctl *ctl)
 {
-    char path[LOCKS_PATH_BYTES];
+    const char *path = ctl->lock_path;
     struct coord_error error;
-    int exit_code = take_path(ctl, path);
+    int exit_code = locks_take(ctl, "/elections/");
     return exit_code != EXIT_DONE
                ? exit_code
                : ctl_check(
@@ -272,11 +263,11 @@ static void open_stream(struct observer *o)
 
 int ctl_elect_observe(struct ctl *ctl)
 {
-    char path[LOCKS_PATH_BYTES];
+    const char *path = ctl->lock_path;
     struct signals signals;
     struct observer o = {.ctl = ctl, .path = path};
     int number = 0;
-    int exit_code = take_path(ctl, path);
+    int exit_code = locks_take(ctl, "/elections/");
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }

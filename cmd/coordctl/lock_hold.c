@@ -14,7 +14,7 @@ struct locking {
     bool elects; /* a leadership: of the first of the paths */
     struct coord_lock_target targets[CTL_WORDS_MAX];
     size_t count;
-    char paths[CTL_WORDS_MAX][LOCKS_PATH_BYTES];
+    char paths[CTL_WORDS_MAX][CTL_PATH_BYTES];
     struct coord_call *call; /* that asks for it, under way */
     struct coord_lock *lock;
 };
@@ -217,8 +217,7 @@ static int take_targets(struct locking *l, const struct ctl *ctl)
                                                   : COORD_LOCK_WRITE;
     l->count = l->elects ? 1 : ctl->word_count;
     for (size_t i = 0; i < l->count; i++) {
-        if (!locks_path_below(l->elects ? "/elections/" : "/locks/", ctl->words[i],
-                              l->paths[i])) {
+        if (!locks_path(l->elects ? "/elections/" : "/locks/", ctl->words[i], l->paths[i])) {
             return ctl_usage("%s: \"%s\" is too long", ctl->command->name, ctl->words[i]);
         }
         l->targets[i] = (struct coord_lock_target){.path = l->paths[i],
@@ -241,9 +240,11 @@ static int run(struct ctl *ctl, bool elects)
     }
     l->hold = (struct hold){.ctl = ctl, .ops = &lock_ops};
     l->elects = elects;
-    exit_code = take_targets(l, ctl);
+    exit_code = locks_take(ctl, elects ? "/elections/" : "/locks/");
     if (exit_code == EXIT_DONE) {
-        ctl->subject = l->targets[0].path;
+        exit_code = take_targets(l, ctl);
+    }
+    if (exit_code == EXIT_DONE) {
         exit_code = hold_run(&l->hold);
         coord_close(ctl->client); /* before what its callbacks point to */
         ctl->client = NULL;

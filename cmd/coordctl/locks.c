@@ -7,23 +7,18 @@
 
 #include "cmd/coordctl/values.h"
 
-bool locks_path_below(const char *parent, const char *name, char path[LOCKS_PATH_BYTES])
+bool locks_path(const char *parent, const char *name, char path[CTL_PATH_BYTES])
 {
-    int bytes = snprintf(path, LOCKS_PATH_BYTES, "%s%s", name[0] == '/' ? "" : parent, name);
-    return bytes < LOCKS_PATH_BYTES;
+    int bytes = snprintf(path, CTL_PATH_BYTES, "%s%s", name[0] == '/' ? "" : parent, name);
+    return bytes < CTL_PATH_BYTES;
 }
 
-bool locks_path(const char *name, char path[LOCKS_PATH_BYTES])
+int locks_take(struct ctl *ctl, const char *parent)
 {
-    return locks_path_below("/locks/", name, path);
-}
-
-int locks_take(struct ctl *ctl, char path[LOCKS_PATH_BYTES])
-{
-    if (!locks_path(ctl->words[0], path)) {
+    if (!locks_path(parent, ctl->words[0], ctl->lock_path)) {
         return ctl_usage("%s: the name is too long", ctl->command->name);
     }
-    ctl->subject = path;
+    ctl->subject = ctl->lock_path;
     return EXIT_DONE;
 }
 
@@ -107,18 +102,17 @@ void locks_print(const struct coord_lock_info *info)
 
 int ctl_lock_get(struct ctl *ctl)
 {
-    char path[LOCKS_PATH_BYTES];
     struct coord_lock_info info;
     struct coord_error error;
-    int exit_code = locks_take(ctl, path);
+    int exit_code = locks_take(ctl, "/locks/");
     if (exit_code == EXIT_DONE) {
-        exit_code = ctl_check(ctl, coord_lock_get(ctl->client, path, &info, &error), &error);
+        exit_code = ctl_check(ctl, coord_lock_get(ctl->client, ctl->lock_path, &info, &error), &error);
     }
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
     if (ctl_is_json(ctl)) {
-        ctl_print_json(ctl, locks_json(&info, path));
+        ctl_print_json(ctl, locks_json(&info, ctl->lock_path));
     } else {
         locks_print(&info);
     }
@@ -128,13 +122,12 @@ int ctl_lock_get(struct ctl *ctl)
 
 int ctl_lock_ask_release(struct ctl *ctl)
 {
-    char path[LOCKS_PATH_BYTES];
     struct coord_error error;
-    int exit_code = locks_take(ctl, path);
+    int exit_code = locks_take(ctl, "/locks/");
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
-    return ctl_check(ctl, coord_lock_ask_release(ctl->client, path, ctl->owner, NULL, &error),
+    return ctl_check(ctl, coord_lock_ask_release(ctl->client, ctl->lock_path, ctl->owner, NULL, &error),
                      &error);
 }
 

@@ -5,14 +5,12 @@
 #include "cmd/coordctl/ctl.h"
 #include "cmd/coordctl/guards.h"
 
-#define LOCKS_PATH_BYTES 4200
-
-/* NAME is a path if it begins with '/', else a child of /locks. False: it is too long. */
-bool locks_path(const char *name, char path[LOCKS_PATH_BYTES]);
-/* The same of a child of `parent`, "/elections/". */
-bool locks_path_below(const char *parent, const char *name, char path[LOCKS_PATH_BYTES]);
-/* The same of the first word, which messages are about from then on. Returns the exit code. */
-int locks_take(struct ctl *ctl, char path[LOCKS_PATH_BYTES]);
+/* NAME is a path if it begins with '/', else a child of `parent`: "/locks/", "/elections/". False: it
+ * is too long. */
+bool locks_path(const char *parent, const char *name, char path[CTL_PATH_BYTES]);
+/* The same of the first word, into ctl->lock_path, which messages are about from then on. Returns
+ * the exit code. */
+int locks_take(struct ctl *ctl, const char *parent);
 
 /* "write", "permits 3"; `permits` 0: without the number. Returns `text`. */
 const char *locks_mode_text(enum coord_lock_mode mode, uint32_t permits, char text[24]);
