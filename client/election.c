@@ -201,8 +201,7 @@ enum coord_code coord_election_leader(struct coord_client *client, const char *p
     if (code != COORD_OK) {
         return code;
     }
-    const Coord__V1__ElectionLeader *from =
-        ((const Coord__V1__ElectionLeaderReply *)m)->leader;
+    const Coord__V1__ElectionLeader *from = ((const Coord__V1__ElectionLeaderReply *)m)->leader;
     if (from == NULL || from->grant == NULL) {
         client_reply_free(m);
         return client_fail(error, COORD_NOT_FOUND, "%s: nobody leads", path);

@@ -369,10 +369,10 @@ static enum coord_code start_release(struct coord_lock *lock, coord_done_fn done
     release.n_grants = lock->count;
     release.grants = places;
     resign.entry = places[0];
-    const struct async_options options = {
-        .method = lock->leads ? CLIENT_ELECTION_RESIGN : CLIENT_LOCK_RELEASE,
-        .done = done,
-        .context = context};
+    const struct async_options options = {.method = lock->leads ? CLIENT_ELECTION_RESIGN
+                                                                : CLIENT_LOCK_RELEASE,
+                                          .done = done,
+                                          .context = context};
     return async_start(lock->client, &options, lock->leads ? &resign.base : &release.base, call,
                        error);
 }

@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/coordctl/hold.h"
-#include "cmd/coordctl/locks.h"
 #include "client/client_internal.h"
 #include "client/socket.h"
 #include "client/stream.h"
+#include "cmd/coordctl/hold.h"
+#include "cmd/coordctl/locks.h"
 #include "coord/v1/election.pb-c.h"
 
 #define RETRY_MS   200
@@ -34,13 +34,12 @@ int ctl_elect_leader(struct ctl *ctl)
         return exit_code;
     }
     if (ctl_is_json(ctl)) {
-        ctl_print_json(ctl, json_pack("{s:s, s:o, s:o, s:I, s:s, s:I, s:o, s:o, s:I}",
-                                      "election", path, "name", text_json(l.name), "value",
-                                      text_json(l.value), "epoch", (json_int_t)l.grant.epoch,
-                                      "path", l.grant.path, "revision",
-                                      (json_int_t)l.grant.revision, "lease",
-                                      ctl_json_hex(l.lease), "note", text_json(l.note),
-                                      "since_ms", (json_int_t)l.since_ms));
+        ctl_print_json(
+            ctl, json_pack("{s:s, s:o, s:o, s:I, s:s, s:I, s:o, s:o, s:I}", "election", path,
+                           "name", text_json(l.name), "value", text_json(l.value), "epoch",
+                           (json_int_t)l.grant.epoch, "path", l.grant.path, "revision",
+                           (json_int_t)l.grant.revision, "lease", ctl_json_hex(l.lease), "note",
+                           text_json(l.note), "since_ms", (json_int_t)l.since_ms));
     } else {
         puts(l.value); /* what others ask for */
     }
@@ -68,7 +67,8 @@ static int each_candidate(struct ctl *ctl, const char *path, candidate_fn fn, vo
         }
         const Coord__V1__ElectionListReply *reply = (const Coord__V1__ElectionListReply *)m;
         goes_on = reply->next[0] != '\0';
-        for (size_t i = 0; i < reply->n_candidates && reply->candidates[i]->entry != NULL; i++) {
+        for (size_t i = 0; i < reply->n_candidates && reply->candidates[i]->entry != NULL;
+             i++) {
             if (fn(context, reply->candidates[i])) {
                 goes_on = false;
                 break;
@@ -126,8 +126,7 @@ int ctl_elect_list(struct ctl *ctl)
         }
         return exit_code;
     }
-    printf("%-9s %-16s %-8s %-21s %s\n", "STATE", "NAME", "PRIORITY", "SINCE",
-           "ENTRY, VALUE");
+    printf("%-9s %-16s %-8s %-21s %s\n", "STATE", "NAME", "PRIORITY", "SINCE", "ENTRY, VALUE");
     return each_candidate(ctl, path, print_candidate, NULL);
 }
 
@@ -183,10 +182,9 @@ int ctl_elect_hand_over(struct ctl *ctl)
     int exit_code = locks_take(ctl, "/elections/");
     return exit_code != EXIT_DONE
                ? exit_code
-               : ctl_check(
-                     ctl,
-                     coord_election_hand_over(ctl->client, path, ctl->words[1], &error),
-                     &error);
+               : ctl_check(ctl,
+                           coord_election_hand_over(ctl->client, path, ctl->words[1], &error),
+                           &error);
 }
 
 /* ---- observe ----------------------------------------------------------------------------- */
@@ -205,8 +203,8 @@ static void print_leader(const struct observer *o, const Coord__V1__ElectionObse
 {
     const Coord__V1__ElectionLeader *l = r->leader;
     if (ctl_is_json(o->ctl)) {
-        json_t *line = json_pack("{s:s, s:I}", "election", o->path, "revision",
-                                 (json_int_t)r->revision);
+        json_t *line =
+            json_pack("{s:s, s:I}", "election", o->path, "revision", (json_int_t)r->revision);
         json_object_set_new(line, "leader",
                             l == NULL ? json_null()
                                       : json_pack("{s:o, s:o, s:I}", "name", text_json(l->name),

@@ -35,9 +35,8 @@ static void on_changed(void *context, struct coord_lock *lock,
         bool has_name = event->asked_by[0] != '\0';
         bool has_reason = event->asked_why[0] != '\0';
         fprintf(stderr, "coordctl: %s %s: %s asks for it%s%s\n", l->hold.ctl->command->name,
-                l->hold.ctl->subject,
-                has_name ? event->asked_by : "somebody", has_reason ? ": " : "",
-                event->asked_why);
+                l->hold.ctl->subject, has_name ? event->asked_by : "somebody",
+                has_reason ? ": " : "", event->asked_why);
     }
     if (event->state != COORD_LOCK_SAFE) {
         struct coord_error error = *event->why;
@@ -80,16 +79,15 @@ static enum coord_code begin_lock(struct locking *l, const struct ctl *ctl,
 static enum coord_code begin_campaign(struct locking *l, const struct ctl *ctl,
                                       struct coord_error *error)
 {
-    const struct coord_candidate candidate = {.path = l->paths[0],
-                                              .name = ctl->name,
-                                              .value = ctl->words[1],
-                                              .policy = ctl->priority != 0
-                                                            ? COORD_HIGHEST_PRIORITY
-                                                            : COORD_AS_IT_IS,
-                                              .priority = (uint32_t)ctl->priority,
-                                              .note = ctl->options.note,
-                                              .no_wait = ctl->try_only,
-                                              .wait_ms = ctl->wait_ms};
+    const struct coord_candidate candidate = {
+        .path = l->paths[0],
+        .name = ctl->name,
+        .value = ctl->words[1],
+        .policy = ctl->priority != 0 ? COORD_HIGHEST_PRIORITY : COORD_AS_IT_IS,
+        .priority = (uint32_t)ctl->priority,
+        .note = ctl->options.note,
+        .no_wait = ctl->try_only,
+        .wait_ms = ctl->wait_ms};
     return coord_election_campaign_async(ctl->client, &candidate, on_acquired, l, &l->call,
                                          error);
 }

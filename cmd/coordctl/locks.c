@@ -106,7 +106,8 @@ int ctl_lock_get(struct ctl *ctl)
     struct coord_error error;
     int exit_code = locks_take(ctl, "/locks/");
     if (exit_code == EXIT_DONE) {
-        exit_code = ctl_check(ctl, coord_lock_get(ctl->client, ctl->lock_path, &info, &error), &error);
+        exit_code =
+            ctl_check(ctl, coord_lock_get(ctl->client, ctl->lock_path, &info, &error), &error);
     }
     if (exit_code != EXIT_DONE) {
         return exit_code;
@@ -127,8 +128,9 @@ int ctl_lock_ask_release(struct ctl *ctl)
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
-    return ctl_check(ctl, coord_lock_ask_release(ctl->client, ctl->lock_path, ctl->owner, NULL, &error),
-                     &error);
+    return ctl_check(
+        ctl, coord_lock_ask_release(ctl->client, ctl->lock_path, ctl->owner, NULL, &error),
+        &error);
 }
 
 int ctl_lock_remove(struct ctl *ctl)

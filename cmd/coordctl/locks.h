@@ -5,8 +5,8 @@
 #include "cmd/coordctl/ctl.h"
 #include "cmd/coordctl/guards.h"
 
-/* NAME is a path if it begins with '/', else a child of `parent`: "/locks/", "/elections/". False: it
- * is too long. */
+/* NAME is a path if it begins with '/', else a child of `parent`: "/locks/", "/elections/".
+ * False: it is too long. */
 bool locks_path(const char *parent, const char *name, char path[CTL_PATH_BYTES]);
 /* The same of the first word, into ctl->lock_path, which messages are about from then on. Returns
  * the exit code. */

@@ -114,6 +114,26 @@ def test_critical_section(scratch):
     expect(ctl_ok(node, "get", "/count") == b"6", "nothing was lost")
 
 
+def test_worker_pool(scratch):
+    node = Node(scratch)
+    node.start()
+    program = built(scratch, "worker_pool")
+    anna = start(scratch, program, node.endpoint, "anna")
+    anna.lines(1, 30)
+    bob = start(scratch, program, node.endpoint, "bob")
+    until(lambda: ctl_ok(node, "elect", "list", "pool").count(b"waits") == 1, "bob stands by", 30)
+    until(lambda: ctl_ok(node, "get", "/pool/plan").startswith(b"anna"), "anna plans", 30)
+    anna.process.send_signal(signal.SIGSTOP)
+    bob.lines(1, 60)
+    until(lambda: ctl_ok(node, "get", "/pool/plan").startswith(b"bob"), "bob plans", 30)
+    anna.process.send_signal(signal.SIGCONT)
+    anna.wait(60)
+    expect(ctl_ok(node, "get", "/pool/plan").startswith(b"bob"), "and anna does no more: " + anna.complained())
+    bob.process.send_signal(signal.SIGTERM)
+    expect(bob.wait(30) == 0, bob.complained())
+    expect(ctl(node, "elect", "leader", "pool")[0] == 3, "nobody leads")
+
+
 def test_guarded_file(scratch):
     program = built(scratch, "guarded_file")
     resource = os.path.join(scratch, "resource")
