@@ -64,6 +64,8 @@ struct node_leases {
     struct env_job job;
     size_t reaps;     /* proposed, and not applied yet */
     uint64_t reap_ms; /* the next lot, not before */
+    size_t rollouts;     /* the same of steps of rollouts */
+    uint64_t rollout_ms;
 };
 
 struct node_ttls {

@@ -19,10 +19,14 @@
 #include "lease/table.h"
 #include "base/mutant.h"
 #include "raft/node_internal.h"
+#include "store/policy.h"
+#include "store/rollouts.h"
 
 #define EXPIRIES_IN_FLIGHT_MAX ((size_t)1000)
 #define EXPIRE_RETRY_MS        100 /* while nothing can be proposed */
 #define REAP_EVERY_MS          1000
+#define ROLLOUTS_EVERY_MS      1000
+#define ROLLOUTS_DUE_MAX       ((size_t)100)
 #define REAPS_MAX              ((size_t)1000) /* in one lot; the next when these are applied */
 
 /* The keeper's clock. */
@@ -69,6 +73,8 @@ void node_lease_lead(struct node *n)
     l->retry_ms = now;
     l->reap_ms = now;
     l->reaps = 0;
+    l->rollout_ms = now;
+    l->rollouts = 0;
     log_info(n->log, "lease.keeping", "term=%" PRIu64 " leases=%zu", n->leading_term,
              keeper_count(l->keeper));
 }
@@ -139,6 +145,9 @@ void node_lease_applied(struct node *n, const struct command *c, const struct re
     case COMMAND_REVOKE:
     case COMMAND_EXPIRE: lease_applied(n, c, reply); return;
     case COMMAND_REAP: l->reaps -= l->reaps > 0; return;
+    case COMMAND_ROLLOUT:
+        l->rollouts -= c->rollout.event == ROLLOUT_TICK && l->rollouts > 0;
+        return;
     default: return;
     }
 }
@@ -264,6 +273,39 @@ static void reap_turn(struct node *n, uint64_t now_ms)
     }
 }
 
+/* ---- rollouts ---------------------------------------------------------------------------- */
+
+static void rollouts_turn(struct node *n, uint64_t now_ms)
+{
+    struct node_leases *l = &n->leases;
+    if (store_policies(n->store)->root_count == 0 || l->rollouts > 0 ||
+        now_ms < l->rollout_ms) {
+        return;
+    }
+    l->rollout_ms = now_ms + ROLLOUTS_EVERY_MS;
+    if (!can_propose(n)) {
+        return;
+    }
+    struct arena arena = {0};
+    struct rollout_due due[ROLLOUTS_DUE_MAX];
+    l->rollouts = store_rollouts_due(n->store, node_cluster_ms_at(n, now_ms), due,
+                                     ROLLOUTS_DUE_MAX, &arena);
+    for (size_t i = 0; i < l->rollouts; i++) {
+        struct command c = {.type = COMMAND_ROLLOUT};
+        c.rollout = (struct command_rollout){
+            .event = ROLLOUT_TICK, .key = due[i].key, .revision = due[i].revision};
+        command_encode(&n->forwarded, &c);
+    }
+    arena_close(&arena);
+}
+
+static uint64_t rollouts_deadline_ms(const struct node *n)
+{
+    const struct node_leases *l = &n->leases;
+    bool has_any = store_policies(n->store)->root_count > 0;
+    return has_any && l->rollouts == 0 && n->phase == NODE_RUNNING ? l->rollout_ms : UINT64_MAX;
+}
+
 /* Cluster time runs on at the pace of our clock. */
 static uint64_t reap_deadline_ms(const struct node *n)
 {
@@ -286,6 +328,7 @@ void node_lease_turn(struct node *n, uint64_t now_ms)
     if (n->leases.is_running) {
         expire_turn(n, MUTANT_IS(MUTANT_EXPIRY_BY_WALL_CLOCK) ? lease_now_ms(n) : now_ms);
         reap_turn(n, now_ms);
+        rollouts_turn(n, now_ms);
     }
     metric_set(n->metrics.leases_kept, (int64_t)keeper_count(n->leases.keeper));
 }
@@ -308,5 +351,7 @@ uint64_t node_lease_deadline_ms(const struct node *n)
     }
     uint64_t expire = expire_deadline_ms(n);
     uint64_t reap = reap_deadline_ms(n);
-    return expire < reap ? expire : reap;
+    uint64_t rollouts = rollouts_deadline_ms(n);
+    uint64_t first = expire < reap ? expire : reap;
+    return first < rollouts ? first : rollouts;
 }

@@ -90,6 +90,7 @@ static void command_apply(struct store *s, const struct apply_context *context,
     case COMMAND_AUTH: apply_auth(s, context, c, reply); break;
     case COMMAND_QUOTA: apply_quota(s, context, c, reply); break;
     case COMMAND_RECIPE: apply_recipe(s, context, c, reply); break;
+    case COMMAND_ROLLOUT: apply_rollout(s, context, c, reply); break;
     case COMMAND_DISCOVERY: apply_discovery(s, context, c, reply); break;
     case COMMAND_SHARD: apply_shard(s, context, c, reply); break;
     case COMMAND_GRANT:

@@ -59,6 +59,10 @@ void apply_auth(struct store *s, const struct apply_context *context, const stru
 void apply_recipe(struct store *s, const struct apply_context *context, const struct command *c,
                   struct reply *reply);
 
+/* apply_rollout.c: a new value of a configuration key, step by step. */
+void apply_rollout(struct store *s, const struct apply_context *context, const struct command *c,
+                   struct reply *reply);
+
 /* apply_discovery.c: what instances of services say. */
 void apply_discovery(struct store *s, const struct apply_context *context,
                      const struct command *c, struct reply *reply);

@@ -214,6 +214,16 @@ static void recipe_encode(struct buf *b, const struct command_recipe *r)
     }
 }
 
+static void rollout_body_encode(struct buf *b, const struct command_rollout *r)
+{
+    pack_u8(b, r->event);
+    pack_u8(b, r->stays_planned);
+    pack_bytes(b, r->key);
+    pack_bytes(b, r->record);
+    pack_u64(b, r->root_revision);
+    pack_u64(b, r->revision);
+}
+
 static void discovery_encode(struct buf *b, const struct command_discovery *d)
 {
     pack_u8(b, d->action);
@@ -266,6 +276,7 @@ uint32_t command_level(uint8_t type)
     case COMMAND_QUOTA:
     case COMMAND_AUTH:
     case COMMAND_RECIPE:
+    case COMMAND_ROLLOUT:
     case COMMAND_DISCOVERY:
     case COMMAND_SHARD: return FEATURE_LEVEL >= 2 ? 2 : UINT32_MAX;
     default: return UINT32_MAX;
@@ -314,6 +325,7 @@ void command_encode(struct buf *b, const struct command *c)
     case COMMAND_AUTH: auth_encode(b, &c->auth); break;
     case COMMAND_QUOTA: quota_encode(b, &c->quota); break;
     case COMMAND_RECIPE: recipe_encode(b, &c->recipe); break;
+    case COMMAND_ROLLOUT: rollout_body_encode(b, &c->rollout); break;
     case COMMAND_DISCOVERY: discovery_encode(b, &c->discovery); break;
     case COMMAND_SHARD: shard_encode(b, &c->shard); break;
     case COMMAND_GRANT:
@@ -513,6 +525,18 @@ static void recipe_decode(struct unpack *u, struct command_recipe *r, struct are
     r->targets = targets;
 }
 
+static void rollout_body_decode(struct unpack *u, struct command_rollout *r)
+{
+    r->event = unpack_u8(u);
+    uint8_t flag = unpack_u8(u);
+    r->stays_planned = flag == 1;
+    u->failed = u->failed || flag > 1;
+    r->key = unpack_bytes(u);
+    r->record = unpack_bytes(u);
+    r->root_revision = unpack_u64(u);
+    r->revision = unpack_u64(u);
+}
+
 static void discovery_decode(struct unpack *u, struct command_discovery *d)
 {
     d->action = unpack_u8(u);
@@ -605,6 +629,7 @@ enum status command_decode(struct unpack *commands, struct command *out, struct 
     case COMMAND_AUTH: auth_decode(&u, &out->auth); break;
     case COMMAND_QUOTA: quota_decode(&u, &out->quota); break;
     case COMMAND_RECIPE: recipe_decode(&u, &out->recipe, arena); break;
+    case COMMAND_ROLLOUT: rollout_body_decode(&u, &out->rollout); break;
     case COMMAND_DISCOVERY: discovery_decode(&u, &out->discovery); break;
     case COMMAND_SHARD: shard_decode(&u, &out->shard, arena); break;
     case COMMAND_GRANT:

@@ -41,6 +41,7 @@ enum command_type {
     COMMAND_AUTH = 9, /* users, roles, and whether they are asked for (store/auth.h) */
     COMMAND_QUOTA = 10, /* what a subtree may hold (store/quota.h) */
     COMMAND_RECIPE = 11, /* locks and their like (recipes/) */
+    COMMAND_ROLLOUT = 12, /* a new value of a configuration key, step by step (recipes/rollout.h) */
     COMMAND_DISCOVERY = 13, /* what an instance of a service says (recipes/instance.h) */
     COMMAND_SHARD = 14, /* shard maps (recipes/shard_record.h) */
 };
@@ -310,6 +311,16 @@ struct command_shard {
     uint32_t step_count;
 };
 
+/* What an event does not name is empty, zero. */
+struct command_rollout {
+    uint8_t event; /* enum rollout_event; 0: start, with all but `revision` */
+    bool stays_planned;
+    struct slice key;       /* path */
+    struct slice record;    /* PLANNING (recipes/rollout.h), validated by the schema of the key */
+    uint64_t root_revision; /* when it was */
+    uint64_t revision;      /* TICK: of the record that was seen to be due */
+};
+
 struct command {
     uint8_t type; /* enum command_type */
     /* Who waits for the reply: the proposing node's boot id and its counter. */
@@ -335,6 +346,7 @@ struct command {
         struct slice unknown; /* the body of a type that only later builds know */
         struct command_auth auth;
         struct command_quota quota;
+        struct command_rollout rollout;
         struct command_recipe recipe;
         struct command_discovery discovery;
         struct command_shard shard;

@@ -5,6 +5,8 @@
 #include "base/utf8.h"
 #include "lease/lease.h"
 #include "recipes/instance.h"
+#include "recipes/record.h"
+#include "recipes/rollout.h"
 #include "store/acl.h"
 #include "store/auth.h"
 #include "store/policy.h"
@@ -320,6 +322,27 @@ static size_t guards_bytes(const struct guard *guards, uint32_t count)
     return bytes;
 }
 
+enum outcome rollout_command_check(const struct command_rollout *r, struct errmsg *err)
+{
+    struct rollout decoded;
+    struct arena arena = {0};
+    if (r->event > ROLLOUT_TICK) {
+        return refuse(err, "rollout", "unknown event");
+    }
+    enum outcome outcome = path_check(r->key, false, err);
+    if (outcome != OUTCOME_OK || r->event != 0) {
+        return outcome == OUTCOME_OK && r->record.size > 0
+                   ? refuse(err, "record", "belongs to the start")
+                   : outcome;
+    }
+    if (r->record.size > STORE_VALUE_BYTES_MAX) {
+        return too_large(err, "record", r->record.size, STORE_VALUE_BYTES_MAX);
+    }
+    bool ok = rollout_decode(r->record, &decoded, &arena);
+    arena_close(&arena);
+    return ok ? OUTCOME_OK : refuse(err, "record", "not one of a rollout");
+}
+
 enum outcome command_check_bytes(const struct command *c, struct errmsg *err)
 {
     if (c->identities.size > COMMAND_IDENTITIES_BYTES_MAX) {
@@ -435,6 +458,9 @@ enum outcome command_check(const struct command *c, struct errmsg *err)
     }
     if (outcome == OUTCOME_OK && c->type == COMMAND_QUOTA) {
         return quota_check(&c->quota, err);
+    }
+    if (outcome == OUTCOME_OK && c->type == COMMAND_ROLLOUT) {
+        return rollout_command_check(&c->rollout, err);
     }
     if (outcome == OUTCOME_OK && c->type == COMMAND_DISCOVERY) {
         return discovery_check(&c->discovery, err);

@@ -16,6 +16,7 @@ enum outcome op_acl_check(const struct op *op, struct errmsg *err);
 enum outcome guard_check(const struct guard *g, struct errmsg *err);
 
 /* The limits on the command as a whole, and who is said to have sent it. */
+enum outcome rollout_command_check(const struct command_rollout *r, struct errmsg *err);
 enum outcome command_check_bytes(const struct command *c, struct errmsg *err);
 
 /* The fields of an AUTH. */

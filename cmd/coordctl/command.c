@@ -197,6 +197,25 @@ const struct command commands[] = {
      "By a new revision, which prints what it changes. Schemas stay as they are, and must allow\n"
      "it.\n"
      "  coordctl config rollback /config/shop 1200 --recursive --dry-run\n"},
+    {"config rollout", ctl_config_rollout, 2, 3, BEHIND_DATA,
+     "strategy percents step labels ids gate plan",
+     "config rollout start|status|promote|rollback|pause|list KEY [...]",
+     "give instances a new value step by step",
+     "  start KEY VALUE    begin; --percents 10,50,100 are the steps of progressive, one of a\n"
+     "                     canary; --labels and --ids say which instances it is for\n"
+     "  status KEY         how far it is\n"
+     "  promote KEY        the next step; from the last one the key itself is set\n"
+     "  finish KEY         the same at once\n"
+     "  rollback KEY       nobody sees the value any more\n"
+     "  pause, resume KEY  no steps by time; the gate still counts\n"
+     "  list KEY           all rollouts of the configuration\n" DATA_HELP
+     "  coordctl config rollout start /config/shop/limits '{\"max\":20}' --percents 10,50,100 \\\n"
+     "      --step 10m --gate /health/shop=ok\n"
+     "  coordctl config rollout promote /config/shop/limits\n"},
+    {"config effective", ctl_config_effective, 2, 2, BEHIND_NOTHING, "labels",
+     "config effective KEY INSTANCE [--labels NAME=VALUE,...]",
+     "the value that is meant for an instance",
+     "  coordctl config effective /config/shop/limits web-1 --labels zone=a\n"},
     {"config schema", ctl_config_schema, 1, 3, BEHIND_DATA, "",
      "config schema set|get|check|list|remove PATH [DATA]", "what values may be",
      "  set PATH SCHEMA    attach a JSON schema to a node, for it and all below\n"

@@ -126,6 +126,13 @@ struct ctl {
                               * says, 0: not given */
     uint64_t versions; /* 0 = not given */
     bool open;
+    bool plan;
+    uint64_t step_ms;
+    const char *strategy; /* these: NULL if not given */
+    const char *percents;
+    const char *labels;
+    const char *ids;
+    const char *gate;
     struct coord_session session;
     /* locks */
     bool try_only;
@@ -345,6 +352,8 @@ int ctl_config_history(struct ctl *ctl);
 int ctl_config_diff(struct ctl *ctl);
 int ctl_config_rollback(struct ctl *ctl);
 int ctl_config_schema(struct ctl *ctl);
+int ctl_config_rollout(struct ctl *ctl);
+int ctl_config_effective(struct ctl *ctl);
 int ctl_policy_list(struct ctl *ctl);
 int ctl_policy_set(struct ctl *ctl);
 int ctl_policy_unset(struct ctl *ctl);

@@ -254,6 +254,43 @@ static bool take_leases(struct ctl *ctl, const char *value)
     return take_user_limit(ctl, value, 3, &number);
 }
 
+static bool take_labels(struct ctl *ctl, const char *value)
+{
+    ctl->labels = value;
+    return value[0] != '\0';
+}
+
+static bool take_ids(struct ctl *ctl, const char *value)
+{
+    ctl->ids = value;
+    return value[0] != '\0';
+}
+
+static bool take_gate(struct ctl *ctl, const char *value)
+{
+    ctl->gate = value;
+    return value[0] != '\0';
+}
+
+static bool take_percents(struct ctl *ctl, const char *value)
+{
+    ctl->percents = value;
+    return value[0] != '\0' && value[strspn(value, "0123456789,")] == '\0';
+}
+
+static bool take_step(struct ctl *ctl, const char *value)
+{
+    return value_parse_duration(value, 30 * DAY_MS, &ctl->step_ms);
+}
+
+static bool take_strategy(struct ctl *ctl, const char *value)
+{
+    static const char *const names[] = {"canary", "blue-green", "progressive"};
+    int number;
+    ctl->strategy = value;
+    return find_name(value, names, sizeof names / sizeof names[0], &number);
+}
+
 static bool take_versions(struct ctl *ctl, const char *value)
 {
     return value_parse_number(value, UINT32_MAX, &ctl->versions) && ctl->versions > 0;
@@ -639,6 +676,38 @@ const struct option options[] = {
      .help = "of each key that are kept, default 100",
      .expected = "a number from 1",
      .take = take_versions},
+    {.name = "plan", .help = "begin when it is promoted, not at once", FLAG(plan)},
+    {.name = "strategy",
+     .value = "NAME",
+     .help = "canary, blue-green or progressive (default)",
+     .expected = "canary, blue-green or progressive",
+     .choices = "canary blue-green progressive",
+     .take = take_strategy},
+    {.name = "percents",
+     .value = "N,...",
+     .help = "of instances that see the value, step by step: 10,50,100",
+     .expected = "percentages, separated by commas",
+     .take = take_percents},
+    {.name = "step",
+     .value = "TIME",
+     .help = "from one step to the next; without it by hand",
+     .expected = "a time such as 30s, 10m or 1h",
+     .take = take_step},
+    {.name = "labels",
+     .value = "NAME=VALUE,...",
+     .help = "of instances",
+     .expected = "labels, separated by commas",
+     .take = take_labels},
+    {.name = "ids",
+     .value = "ID,...",
+     .help = "instances that are there from the first step on",
+     .expected = "ids of instances, separated by commas",
+     .take = take_ids},
+    {.name = "gate",
+     .value = "PATH=VALUE",
+     .help = "roll back when this node has another value",
+     .expected = "a path and a value: /health/shop=ok",
+     .take = take_gate},
     {.name = "open", .help = "let plain writes in, unvalidated", FLAG(open)},
     {.name = "session",
      .value = "ID:SECRET",

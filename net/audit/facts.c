@@ -252,6 +252,15 @@ static void note_quota(struct buf *facts, const struct command_quota *quota)
     }
 }
 
+static void note_rollout(struct buf *facts, const struct command_rollout *r)
+{
+    static const char *const events[] = {"start",     "promote", "finish",
+                                         "roll_back", "pause",   "resume"};
+    bool is_known = r->event < sizeof events / sizeof events[0];
+    audit_note_text(facts, AUDIT_ACTION, slice_str(is_known ? events[r->event] : "tick"));
+    audit_note_text(facts, AUDIT_PATH, r->key);
+}
+
 void audit_note_command(struct buf *facts, const struct command *c)
 {
     audit_note_text(facts, AUDIT_NOTE, c->note);
@@ -261,6 +270,7 @@ void audit_note_command(struct buf *facts, const struct command *c)
     case COMMAND_RESUME:
     case COMMAND_REVOKE: note_lease(facts, &c->lease); break;
     case COMMAND_AUTH: note_auth(facts, &c->auth); break;
+    case COMMAND_ROLLOUT: note_rollout(facts, &c->rollout); break;
     case COMMAND_QUOTA: note_quota(facts, &c->quota); break;
     case COMMAND_RECIPE: note_recipe(facts, &c->recipe); break;
     case COMMAND_LEVEL: audit_note_number(facts, AUDIT_FEATURE_LEVEL, c->level); break;

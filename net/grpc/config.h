@@ -4,6 +4,7 @@
  *   config_write.c   writes: validated here, proposed with a guard on the root's revision
  *   config_schema.c  schemas as they are, and checks by them
  *   config_past.c    states of the past: Get at a revision, Diff, what Rollback has to do
+ *   config_rollout.c  rollouts, and Effective
  *   config_watch.c   Watch
  *
  * A key is a node with a value, at a root or below it, no name of it beginning with a dot. */
@@ -93,6 +94,12 @@ void config_write_closed(struct grpc_call *call);
 void config_get_schema_call(struct grpc_call *call, const ProtobufCMessage *message);
 void config_list_schemas_call(struct grpc_call *call, const ProtobufCMessage *message);
 void config_check_call(struct grpc_call *call, const ProtobufCMessage *message);
+
+void config_start_rollout_call(struct grpc_call *call, const ProtobufCMessage *message);
+void config_change_rollout_call(struct grpc_call *call, const ProtobufCMessage *message);
+void config_get_rollout_call(struct grpc_call *call, const ProtobufCMessage *message);
+void config_list_rollouts_call(struct grpc_call *call, const ProtobufCMessage *message);
+void config_effective_call(struct grpc_call *call, const ProtobufCMessage *message);
 
 void config_watch_call(struct grpc_call *call, const ProtobufCMessage *message);
 void config_watch_drained(struct grpc_call *call);

@@ -1,0 +1,275 @@
+/* config rollout: start, status, promote, finish, rollback, pause, resume, list; config effective. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/coordctl/config.h"
+
+#define PARTS_MAX 64
+
+/* "a,b,c" cut into its parts, in memory of its own behind the pointers. */
+struct parts {
+    char *texts[PARTS_MAX];
+    size_t count;
+    char *copy;
+};
+
+static bool parts_read(struct parts *p, const char *list)
+{
+    char *at;
+    *p = (struct parts){.count = 0};
+    if (list == NULL) {
+        return true;
+    }
+    p->copy = strdup(list);
+    for (at = p->copy; at != NULL && p->count < PARTS_MAX;) {
+        char *comma = strchr(at, ',');
+        p->texts[p->count++] = at;
+        at = comma == NULL ? NULL : comma + 1;
+        if (comma != NULL) {
+            *comma = '\0';
+        }
+    }
+    return p->copy != NULL && at == NULL;
+}
+
+/* ---- output ----------------------------------------------------------------------------- */
+
+static const char *state_name(Coord__V1__RolloutState state)
+{
+    static const char *const names[] = {"none", "planning", "in progress", "completed",
+                                        "rolled back"};
+    int number = (int)state;
+    return number >= 0 && number < 5 ? names[number] : "unknown";
+}
+
+static const char *strategy_name(Coord__V1__RolloutStrategy strategy)
+{
+    static const char *const names[] = {"none", "canary", "blue-green", "progressive"};
+    int number = (int)strategy;
+    return number >= 0 && number < 4 ? names[number] : "unknown";
+}
+
+static json_t *rollout_json(const Coord__V1__ConfigRollout *r)
+{
+    json_t *percents = json_array();
+    for (size_t i = 0; i < r->n_percents; i++) {
+        json_array_append_new(percents, json_integer(r->percents[i]));
+    }
+    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:b, s:I, s:s, s:s, s:I}", "key", r->path,
+                     "strategy", strategy_name(r->strategy), "state", state_name(r->state),
+                     "percents", percents, "step", (json_int_t)r->step, "percent",
+                     (json_int_t)r->percent, "paused", r->paused != 0, "left_ms",
+                     (json_int_t)r->left_ms, "gate", r->gate, "why", r->why, "revision",
+                     (json_int_t)r->revision);
+}
+
+static void print_rollout(const Coord__V1__ConfigRollout *r)
+{
+    printf("%s  %s  %s", r->path, strategy_name(r->strategy), state_name(r->state));
+    if (r->state == COORD__V1__ROLLOUT_STATE__IN_PROGRESS) {
+        printf(" %" PRIu32 "%%, step %" PRIu32 " of %zu", r->percent, r->step + 1,
+               r->n_percents);
+    }
+    printf("%s%s%s\n", r->paused ? ", paused" : "", r->why[0] != '\0' ? ": " : "", r->why);
+}
+
+static int show(struct ctl *ctl, ProtobufCMessage *m)
+{
+    const Coord__V1__ConfigRollout *r = ((const Coord__V1__ConfigRolloutReply *)m)->rollout;
+    if (ctl_is_json(ctl)) {
+        ctl_print_json(ctl, rollout_json(r));
+    } else {
+        print_rollout(r);
+    }
+    client_reply_free(m);
+    return EXIT_DONE;
+}
+
+/* ---- the verbs -------------------------------------------------------------------------- */
+
+static int send_start(struct ctl *ctl, Coord__V1__ConfigStartRolloutRequest *request)
+{
+    uint32_t percents[PARTS_MAX];
+    struct parts steps;
+    struct parts labels;
+    struct parts ids;
+    ProtobufCMessage *m = NULL;
+    bool ok = parts_read(&steps, ctl->percents);
+    ok = parts_read(&labels, ctl->labels) && ok;
+    ok = parts_read(&ids, ctl->ids) && ok;
+    for (size_t i = 0; i < steps.count; i++) {
+        percents[i] = (uint32_t)strtoul(steps.texts[i], NULL, 10);
+    }
+    request->percents = percents;
+    request->n_percents = steps.count;
+    request->labels = labels.texts;
+    request->n_labels = labels.count;
+    request->ids = ids.texts;
+    request->n_ids = ids.count;
+    int exit_code =
+        ok ? ctl_call(ctl, CLIENT_CONFIG_START_ROLLOUT, &request->base, request->header, &m)
+           : ctl_usage("config rollout start: at most %d parts in a list", PARTS_MAX);
+    free(steps.copy);
+    free(labels.copy);
+    free(ids.copy);
+    return exit_code == EXIT_DONE ? show(ctl, m) : exit_code;
+}
+
+static int rollout_start(struct ctl *ctl)
+{
+    struct buf value = {0};
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__ConfigStartRolloutRequest request = COORD__V1__CONFIG_START_ROLLOUT_REQUEST__INIT;
+    const char *strategy = ctl->strategy != NULL ? ctl->strategy : "progressive";
+    const char *gate_value = ctl->gate == NULL ? NULL : strrchr(ctl->gate, '=');
+    char gate[4097] = "";
+    if (ctl->word_count != 3) {
+        return ctl_usage("config rollout: usage: coordctl config rollout start KEY VALUE");
+    }
+    if (ctl->gate != NULL && (gate_value == NULL || (size_t)(gate_value - ctl->gate) > 4096)) {
+        return ctl_usage("config rollout start: --gate takes PATH=VALUE");
+    }
+    int exit_code = ctl_read_data(ctl, ctl->words[2], &value);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
+    }
+    if (gate_value != NULL) {
+        memcpy(gate, ctl->gate, (size_t)(gate_value - ctl->gate));
+        request.gate = gate;
+        request.gate_value.data = (uint8_t *)ctl_text(gate_value + 1);
+        request.gate_value.len = strlen(gate_value + 1);
+    }
+    request.header = &header;
+    request.path = ctl_text(ctl->words[1]);
+    request.value = (ProtobufCBinaryData){.data = value.data, .len = value.size};
+    request.strategy = strcmp(strategy, "canary") == 0 ? COORD__V1__ROLLOUT_STRATEGY__CANARY
+                       : strcmp(strategy, "blue-green") == 0
+                           ? COORD__V1__ROLLOUT_STRATEGY__BLUE_GREEN
+                           : COORD__V1__ROLLOUT_STRATEGY__PROGRESSIVE;
+    request.step_ms = ctl->step_ms;
+    request.plan = ctl->plan;
+    exit_code = send_start(ctl, &request);
+    buf_close(&value);
+    return exit_code;
+}
+
+static int rollout_change(struct ctl *ctl, Coord__V1__RolloutAction action)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__ConfigChangeRolloutRequest request =
+        COORD__V1__CONFIG_CHANGE_ROLLOUT_REQUEST__INIT;
+    ProtobufCMessage *m;
+    request.header = &header;
+    request.path = ctl_text(ctl->words[1]);
+    request.action = action;
+    int exit_code = ctl_call(ctl, CLIENT_CONFIG_CHANGE_ROLLOUT, &request.base, &header, &m);
+    return exit_code == EXIT_DONE ? show(ctl, m) : exit_code;
+}
+
+static int rollout_status(struct ctl *ctl)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__ConfigGetRolloutRequest request = COORD__V1__CONFIG_GET_ROLLOUT_REQUEST__INIT;
+    ProtobufCMessage *m;
+    request.header = &header;
+    request.path = ctl_text(ctl->words[1]);
+    int exit_code = ctl_call(ctl, CLIENT_CONFIG_GET_ROLLOUT, &request.base, &header, &m);
+    return exit_code == EXIT_DONE ? show(ctl, m) : exit_code;
+}
+
+static int rollout_list(struct ctl *ctl)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__ConfigListRolloutsRequest request = COORD__V1__CONFIG_LIST_ROLLOUTS_REQUEST__INIT;
+    ProtobufCMessage *m;
+    request.header = &header;
+    request.path = ctl_text(ctl->words[1]);
+    int exit_code = ctl_call(ctl, CLIENT_CONFIG_LIST_ROLLOUTS, &request.base, &header, &m);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
+    }
+    const Coord__V1__ConfigListRolloutsReply *reply = (const Coord__V1__ConfigListRolloutsReply *)m;
+    json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
+    for (size_t i = 0; i < reply->n_rollouts; i++) {
+        if (array != NULL) {
+            json_array_append_new(array, rollout_json(reply->rollouts[i]));
+        } else {
+            print_rollout(reply->rollouts[i]);
+        }
+    }
+    if (array != NULL) {
+        ctl_print_json(ctl, array);
+    }
+    client_reply_free(m);
+    return EXIT_DONE;
+}
+
+int ctl_config_rollout(struct ctl *ctl)
+{
+    static const struct {
+        const char *name;
+        Coord__V1__RolloutAction action;
+    } actions[] = {
+        {"promote", COORD__V1__ROLLOUT_ACTION__PROMOTE},
+        {"finish", COORD__V1__ROLLOUT_ACTION__FINISH},
+        {"rollback", COORD__V1__ROLLOUT_ACTION__ROLL_BACK},
+        {"pause", COORD__V1__ROLLOUT_ACTION__PAUSE},
+        {"resume", COORD__V1__ROLLOUT_ACTION__RESUME},
+    };
+    const char *verb = ctl->words[0];
+    ctl->subject = ctl->words[1];
+    if (strcmp(verb, "start") == 0) {
+        return rollout_start(ctl);
+    }
+    if (ctl->word_count == 2 && strcmp(verb, "status") == 0) {
+        return rollout_status(ctl);
+    }
+    if (ctl->word_count == 2 && strcmp(verb, "list") == 0) {
+        return rollout_list(ctl);
+    }
+    for (size_t i = 0; ctl->word_count == 2 && i < sizeof actions / sizeof actions[0]; i++) {
+        if (strcmp(verb, actions[i].name) == 0) {
+            return rollout_change(ctl, actions[i].action);
+        }
+    }
+    return ctl_usage("config rollout: start KEY VALUE; or status, promote, finish, rollback, "
+                     "pause, resume, list, and a KEY");
+}
+
+/* ---- effective -------------------------------------------------------------------------- */
+
+int ctl_config_effective(struct ctl *ctl)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__ConfigEffectiveRequest request = COORD__V1__CONFIG_EFFECTIVE_REQUEST__INIT;
+    struct parts labels;
+    ProtobufCMessage *m = NULL;
+    request.header = &header;
+    request.path = ctl_text(ctl->words[0]);
+    request.instance = ctl_text(ctl->words[1]);
+    bool ok = parts_read(&labels, ctl->labels);
+    request.labels = labels.texts;
+    request.n_labels = labels.count;
+    int exit_code = ok ? ctl_call(ctl, CLIENT_CONFIG_EFFECTIVE, &request.base, &header, &m)
+                       : ctl_usage("config effective: at most %d labels", PARTS_MAX);
+    free(labels.copy);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
+    }
+    const Coord__V1__ConfigEffectiveReply *reply = (const Coord__V1__ConfigEffectiveReply *)m;
+    if (ctl_is_json(ctl)) {
+        ctl_print_json(ctl, json_pack("{s:s, s:o, s:b}", "key", reply->entry->path, "value",
+                                      ctl_json_bytes(reply->entry->value.data,
+                                                     reply->entry->value.len),
+                                      "rollout", reply->rollout != 0));
+    } else {
+        fwrite(reply->entry->value.data, 1, reply->entry->value.len, stdout);
+        if (ctl->output != OUTPUT_RAW) {
+            putchar('\n');
+        }
+    }
+    client_reply_free(m);
+    return EXIT_DONE;
+}

@@ -1,0 +1,258 @@
+/* COMMAND_ROLLOUT: finds the record and the key, asks whether the caller may, has recipes/rollout.c
+ * decide, and writes what that says.
+ *
+ * To start one takes write on the key, and create of the record's node; to change one write on the
+ * key. Ticks are the leader's, and nobody else's: they move only what is due by the facts that all
+ * members see. */
+#include "store/apply.h"
+#include "store/config.h"
+#include "store/rollouts.h"
+#include "store/state.h"
+#include "store/validate.h"
+
+/* ---- where it is --------------------------------------------------------------------------- */
+
+struct slice rollout_path(const struct store *s, struct slice key,
+                          uint8_t bytes[ROLLOUT_PATH_BYTES_MAX])
+{
+    const struct policy *root = policies_root(&s->policies, key);
+    size_t size = 0;
+    if (root == NULL || key.size > STORE_PATH_BYTES_MAX) {
+        return slice_make(NULL, 0);
+    }
+    memcpy(bytes, root->path.data, root->path.size);
+    size = root->path.size;
+    memcpy(bytes + size, "/" CONFIG_ROLLOUTS_NAME "/", sizeof CONFIG_ROLLOUTS_NAME + 1);
+    size += sizeof CONFIG_ROLLOUTS_NAME + 1;
+    if (key.size == root->path.size) {
+        memcpy(bytes + size, "%2F", 3);
+        size += 3;
+    }
+    for (size_t i = root->path.size + 1; i < key.size; i++) {
+        if (key.data[i] == '/' || key.data[i] == '%') {
+            memcpy(bytes + size, key.data[i] == '/' ? "%2F" : "%25", 3);
+            size += 3;
+        } else {
+            bytes[size++] = key.data[i];
+        }
+    }
+    return slice_make(bytes, size > STORE_PATH_BYTES_MAX ? 0 : size);
+}
+
+bool store_rollout_find(const struct store *s, struct slice key, struct rollout *out,
+                        uint64_t *revision, struct arena *arena)
+{
+    uint8_t bytes[ROLLOUT_PATH_BYTES_MAX];
+    struct slice path = rollout_path(s, key, bytes);
+    uint32_t slot = path.size == 0 ? TREE_NONE : tree_find(&s->tree, SPACE_NODES, path);
+    if (slot == TREE_NONE) {
+        return false;
+    }
+    const struct node *n = tree_node(&s->tree, slot);
+    if (revision != NULL) {
+        *revision = n->modify_revision;
+    }
+    return rollout_decode(value_slice(n->value), out, arena) && slice_equal(out->key, key);
+}
+
+static struct rollout_facts facts_of(const struct store *s, const struct rollout *r,
+                                     uint64_t cluster_ms)
+{
+    struct rollout_facts facts = {.cluster_ms = cluster_ms, .gate = GATE_NONE};
+    uint32_t slot = tree_find(&s->tree, SPACE_NODES, r->key);
+    facts.key_revision = slot == TREE_NONE ? 0 : tree_node(&s->tree, slot)->modify_revision;
+    if (r->gate.size > 0) {
+        uint32_t gate = tree_find(&s->tree, SPACE_NODES, r->gate);
+        bool is_good = gate != TREE_NONE && slice_equal(value_slice(tree_node(&s->tree, gate)->value),
+                                                        r->gate_value);
+        facts.gate = gate == TREE_NONE ? GATE_MISSING : is_good ? GATE_GOOD : GATE_BAD;
+    }
+    return facts;
+}
+
+/* ---- what is due --------------------------------------------------------------------------- */
+
+static bool is_due(const struct store *s, uint32_t slot, uint64_t cluster_ms,
+                   struct rollout_due *due, struct arena *arena)
+{
+    struct rollout r;
+    const struct node *n = tree_node(&s->tree, slot);
+    if (!rollout_decode(value_slice(n->value), &r, arena) || !rollout_is_open(&r)) {
+        return false;
+    }
+    struct rollout_facts facts = facts_of(s, &r, cluster_ms);
+    *due = (struct rollout_due){.key = r.key, .revision = n->modify_revision};
+    return rollout_step(&r, ROLLOUT_TICK, &facts) > ROLLOUT_UNCHANGED;
+}
+
+size_t store_rollouts_due(const struct store *s, uint64_t cluster_ms, struct rollout_due *due,
+                          size_t max, struct arena *arena)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; s->policies.root_count > 0 && i < s->policies.count; i++) {
+        uint8_t path[STORE_PATH_BYTES_MAX + sizeof CONFIG_ROLLOUTS_NAME + 1];
+        struct slice root = s->policies.items[i].path;
+        memcpy(path, root.data, root.size);
+        memcpy(path + root.size, "/" CONFIG_ROLLOUTS_NAME, sizeof CONFIG_ROLLOUTS_NAME);
+        uint32_t slot = s->policies.items[i].root_revision == 0
+                            ? TREE_NONE
+                            : tree_find(&s->tree, SPACE_NODES,
+                                        slice_make(path, root.size + sizeof CONFIG_ROLLOUTS_NAME));
+        const struct dir *dir = slot == TREE_NONE ? NULL : node_dir(tree_node(&s->tree, slot));
+        struct children_position at = {0, 0};
+        uint32_t child = dir == NULL ? TREE_NONE : children_next(&dir->children, &at);
+        for (; child != TREE_NONE && count < max; child = children_next(&dir->children, &at)) {
+            count += is_due(s, child, cluster_ms, &due[count], arena);
+        }
+    }
+    return count;
+}
+
+/* ---- the command --------------------------------------------------------------------------- */
+
+static bool may_write(const struct store *s, struct slice key, uint32_t slot)
+{
+    return access_path(&s->access, ACL_WRITE, SPACE_NODES, key) &&
+           access_node(&s->access, slot, ACL_WRITE);
+}
+
+static void record_write(struct store *s, uint32_t slot, const struct rollout *r)
+{
+    struct buf text = {0};
+    rollout_encode(&text, r);
+    edit_set(s, slot, value_new(buf_slice(&text)));
+    buf_close(&text);
+}
+
+/* The key is there: it has a revision that the record names. */
+static void key_write(struct store *s, const struct rollout *r, struct slice value)
+{
+    edit_set(s, tree_find(&s->tree, SPACE_NODES, r->key), value_new(value));
+}
+
+static enum outcome step(struct store *s, struct rollout *r, uint32_t slot,
+                         enum rollout_event event)
+{
+    struct rollout_facts facts = facts_of(s, r, s->cluster_ms);
+    switch (rollout_step(r, event, &facts)) {
+    case ROLLOUT_REFUSED: return OUTCOME_NOT_DUE;
+    case ROLLOUT_UNCHANGED: return OUTCOME_OK;
+    case ROLLOUT_SET_VALUE:
+        r->done_revision = s->edit.revision;
+        key_write(s, r, r->value);
+        break;
+    case ROLLOUT_SET_BASE: key_write(s, r, r->base); break;
+    case ROLLOUT_CHANGED: break;
+    }
+    record_write(s, slot, r);
+    return OUTCOME_OK;
+}
+
+/* The record's node, with what there is to write; the old one of the key, if that has ended. */
+static enum outcome record_make(struct store *s, struct slice path, uint32_t *slot)
+{
+    struct op op = {
+        .type = OP_CREATE,
+        .flags = OP_CONFIG | OP_MAKE_PARENTS,
+        .space = SPACE_NODES,
+        .path = path,
+        .version = VERSION_ANY,
+    };
+    struct op_result result;
+    *slot = tree_find(&s->tree, SPACE_NODES, path);
+    if (*slot != TREE_NONE) {
+        return OUTCOME_OK;
+    }
+    uint32_t all = tree_find(&s->tree, SPACE_NODES, path_parent(SPACE_NODES, path));
+    const struct dir *dir = all == TREE_NONE ? NULL : node_dir(tree_node(&s->tree, all));
+    if (dir != NULL && dir->children.count >= ROLLOUTS_MAX) {
+        return OUTCOME_LIMIT;
+    }
+    enum outcome outcome = apply_create(s, &op, &result);
+    *slot = tree_find(&s->tree, SPACE_NODES, path);
+    return outcome;
+}
+
+static enum outcome start(struct store *s, const struct command_rollout *asked)
+{
+    uint8_t bytes[ROLLOUT_PATH_BYTES_MAX];
+    struct rollout r;
+    struct rollout before;
+    uint32_t slot;
+    const struct policy *root = policies_root(&s->policies, asked->key);
+    struct slice path = rollout_path(s, asked->key, bytes);
+    uint32_t key = tree_find(&s->tree, SPACE_NODES, asked->key);
+    if (!may_write(s, asked->key, key)) {
+        return OUTCOME_NO_AUTH;
+    }
+    if (root == NULL || key == TREE_NONE || tree_node(&s->tree, key)->value == NULL) {
+        return OUTCOME_NO_NODE;
+    }
+    bool is_record = rollout_decode(asked->record, &r, &s->arena) &&
+                     slice_equal(r.key, asked->key) && r.state == ROLLOUT_PLANNING;
+    if (!is_record || path.size == 0) {
+        return OUTCOME_BAD_ARGUMENTS;
+    }
+    if (root->root_revision != asked->root_revision ||
+        tree_node(&s->tree, key)->modify_revision != r.base_revision) {
+        return OUTCOME_GUARD_REFUSED;
+    }
+    if (store_rollout_find(s, asked->key, &before, NULL, &s->arena) &&
+        rollout_is_open(&before)) {
+        return OUTCOME_NODE_EXISTS;
+    }
+    enum outcome outcome = record_make(s, path, &slot);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
+    }
+    if (asked->stays_planned) {
+        record_write(s, slot, &r);
+        return OUTCOME_OK;
+    }
+    return step(s, &r, slot, ROLLOUT_PROMOTE);
+}
+
+static enum outcome change(struct store *s, const struct command_rollout *asked)
+{
+    uint8_t bytes[ROLLOUT_PATH_BYTES_MAX];
+    struct rollout r;
+    uint64_t revision;
+    bool is_tick = asked->event == ROLLOUT_TICK;
+    uint32_t key = tree_find(&s->tree, SPACE_NODES, asked->key);
+    if (!is_tick && !may_write(s, asked->key, key)) {
+        return OUTCOME_NO_AUTH;
+    }
+    if (!store_rollout_find(s, asked->key, &r, &revision, &s->arena)) {
+        return OUTCOME_NO_NODE;
+    }
+    if (is_tick && revision != asked->revision) {
+        return OUTCOME_NOT_DUE;
+    }
+    struct slice path = rollout_path(s, asked->key, bytes);
+    /* The record is written over: what is read of it must outlive that. */
+    struct slice copy = arena_copy(
+        &s->arena, value_slice(tree_node(&s->tree, tree_find(&s->tree, SPACE_NODES, path))->value));
+    bool ok = rollout_decode(copy, &r, &s->arena);
+    return ok ? step(s, &r, tree_find(&s->tree, SPACE_NODES, path),
+                     (enum rollout_event)asked->event)
+              : OUTCOME_BAD_ARGUMENTS;
+}
+
+void apply_rollout(struct store *s, const struct apply_context *context, const struct command *c,
+                   struct reply *reply)
+{
+    enum outcome outcome = command_check_bytes(c, NULL);
+    if (outcome == OUTCOME_OK) {
+        outcome = rollout_command_check(&c->rollout, NULL);
+    }
+    if (outcome == OUTCOME_OK) {
+        edit_begin(s, context, c);
+        outcome = c->rollout.event == 0 ? start(s, &c->rollout) : change(s, &c->rollout);
+        if (outcome == OUTCOME_OK) {
+            edit_commit(s);
+        } else {
+            edit_rollback(s);
+        }
+    }
+    reply->outcome = (uint8_t)outcome;
+}

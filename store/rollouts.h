@@ -1,0 +1,30 @@
+/* Rollouts in the tree: a record is a node below CONFIG_ROLLOUTS_NAME of its root, named after the
+ * key, with slashes as "%2F". */
+#ifndef STORE_ROLLOUTS_H
+#define STORE_ROLLOUTS_H
+
+#include "recipes/rollout.h"
+#include "store/types.h"
+
+struct store;
+
+#define ROLLOUT_PATH_BYTES_MAX (4 * STORE_PATH_BYTES_MAX)
+/* Open and ended ones of one root; what is beyond is not looked at, and no more can be started. */
+#define ROLLOUTS_MAX ((uint32_t)1000)
+
+/* The path of the record of a key; empty if it is no path: too long, or the key is below no root. */
+struct slice rollout_path(const struct store *s, struct slice key,
+                          uint8_t bytes[ROLLOUT_PATH_BYTES_MAX]);
+/* The record of a key; false: there is none. `revision` (may be NULL) is its modify revision. */
+bool store_rollout_find(const struct store *s, struct slice key, struct rollout *out,
+                        uint64_t *revision, struct arena *arena);
+
+/* Rollouts that a tick would move now; the keys are made in `arena`. */
+struct rollout_due {
+    struct slice key;
+    uint64_t revision; /* of the record */
+};
+size_t store_rollouts_due(const struct store *s, uint64_t cluster_ms, struct rollout_due *due,
+                          size_t max, struct arena *arena);
+
+#endif
