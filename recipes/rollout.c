@@ -27,6 +27,7 @@ static const struct field {
     {"why", FIELD_TEXT, offsetof(struct rollout, why)},
     {"base_revision", FIELD_NUMBER, offsetof(struct rollout, base_revision)},
     {"done_revision", FIELD_NUMBER, offsetof(struct rollout, done_revision)},
+    {"schema_revision", FIELD_NUMBER, offsetof(struct rollout, schema_revision)},
     {"base", FIELD_TEXT, offsetof(struct rollout, base)},
     {"value", FIELD_TEXT, offsetof(struct rollout, value)},
 };
@@ -358,6 +359,9 @@ enum rollout_effect rollout_step(struct rollout *r, enum rollout_event event,
     }
     if (facts->key_revision != r->base_revision) {
         return roll_back(r, facts, "the key was changed meanwhile");
+    }
+    if (facts->schema_revision != r->schema_revision) {
+        return roll_back(r, facts, "a schema was changed meanwhile");
     }
     switch (event) {
     case ROLLOUT_PROMOTE: return promote(r, facts);

@@ -4,7 +4,7 @@
  *      |                     |  ^   each step shows the value to more instances        |
  *      |                     +--+ pause, resume                                        |
  *      +-----roll back-------+-----------------------roll back-------------------------+
- *                            |  by hand; the gate says no; the key was changed         |
+ *                            |  by hand; the gate says no; key or schema was changed   |
  *                            +------------------------> ROLLED_BACK <------------------+
  *
  * The key keeps its value until COMPLETED, when it is set to the new one; rolled back from there it
@@ -45,6 +45,7 @@ struct rollout {
     uint64_t next_ms;       /* cluster_ms of the next step; 0: none is due by itself */
     uint64_t base_revision; /* of the key when it began */
     uint64_t done_revision; /* COMPLETED: of the key then */
+    uint64_t schema_revision; /* of the configuration, by whose schemas the value was validated */
     struct slice key;
     struct slice percents; /* of the steps: "10,50,100" */
     struct slice labels;   /* targets: instances that have all of these, "a=b,c=d" */
@@ -85,6 +86,7 @@ enum rollout_gate { GATE_NONE, GATE_GOOD, GATE_BAD, GATE_MISSING };
 struct rollout_facts {
     uint64_t cluster_ms;
     uint64_t key_revision; /* modify revision of the key; 0: it is gone */
+    uint64_t schema_revision; /* of the configuration now */
     uint8_t gate;          /* enum rollout_gate */
 };
 

@@ -59,6 +59,8 @@ static struct rollout_facts facts_of(const struct store *s, const struct rollout
                                      uint64_t cluster_ms)
 {
     struct rollout_facts facts = {.cluster_ms = cluster_ms, .gate = GATE_NONE};
+    const struct policy *root = policies_root(&s->policies, r->key);
+    facts.schema_revision = root == NULL ? 0 : root->root_revision;
     uint32_t slot = tree_find(&s->tree, SPACE_NODES, r->key);
     facts.key_revision = slot == TREE_NONE ? 0 : tree_node(&s->tree, slot)->modify_revision;
     if (r->gate.size > 0) {
@@ -193,7 +195,7 @@ static enum outcome start(struct store *s, const struct command_rollout *asked)
     if (!is_record || path.size == 0) {
         return OUTCOME_BAD_ARGUMENTS;
     }
-    if (root->root_revision != asked->root_revision ||
+    if (root->root_revision != r.schema_revision ||
         tree_node(&s->tree, key)->modify_revision != r.base_revision) {
         return OUTCOME_GUARD_REFUSED;
     }

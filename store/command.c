@@ -220,7 +220,6 @@ static void rollout_body_encode(struct buf *b, const struct command_rollout *r)
     pack_u8(b, r->stays_planned);
     pack_bytes(b, r->key);
     pack_bytes(b, r->record);
-    pack_u64(b, r->root_revision);
     pack_u64(b, r->revision);
 }
 
@@ -533,7 +532,6 @@ static void rollout_body_decode(struct unpack *u, struct command_rollout *r)
     u->failed = u->failed || flag > 1;
     r->key = unpack_bytes(u);
     r->record = unpack_bytes(u);
-    r->root_revision = unpack_u64(u);
     r->revision = unpack_u64(u);
 }
 

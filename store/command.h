@@ -317,7 +317,6 @@ struct command_rollout {
     bool stays_planned;
     struct slice key;       /* path */
     struct slice record;    /* PLANNING (recipes/rollout.h), validated by the schema of the key */
-    uint64_t root_revision; /* when it was */
     uint64_t revision;      /* TICK: of the record that was seen to be due */
 };
 

@@ -68,7 +68,7 @@ static json_t *rollout_json(const Coord__V1__ConfigRollout *r)
 static void print_rollout(const Coord__V1__ConfigRollout *r)
 {
     printf("%s  %s  %s", r->path, strategy_name(r->strategy), state_name(r->state));
-    if (r->state == COORD__V1__ROLLOUT_STATE__IN_PROGRESS) {
+    if (r->state == COORD__V1__ROLLOUT_STATE__ROLLOUT_IN_PROGRESS) {
         printf(" %" PRIu32 "%%, step %" PRIu32 " of %zu", r->percent, r->step + 1,
                r->n_percents);
     }
@@ -144,10 +144,10 @@ static int rollout_start(struct ctl *ctl)
     request.header = &header;
     request.path = ctl_text(ctl->words[1]);
     request.value = (ProtobufCBinaryData){.data = value.data, .len = value.size};
-    request.strategy = strcmp(strategy, "canary") == 0 ? COORD__V1__ROLLOUT_STRATEGY__CANARY
+    request.strategy = strcmp(strategy, "canary") == 0 ? COORD__V1__ROLLOUT_STRATEGY__ROLLOUT_CANARY
                        : strcmp(strategy, "blue-green") == 0
-                           ? COORD__V1__ROLLOUT_STRATEGY__BLUE_GREEN
-                           : COORD__V1__ROLLOUT_STRATEGY__PROGRESSIVE;
+                           ? COORD__V1__ROLLOUT_STRATEGY__ROLLOUT_BLUE_GREEN
+                           : COORD__V1__ROLLOUT_STRATEGY__ROLLOUT_PROGRESSIVE;
     request.step_ms = ctl->step_ms;
     request.plan = ctl->plan;
     exit_code = send_start(ctl, &request);
@@ -212,11 +212,11 @@ int ctl_config_rollout(struct ctl *ctl)
         const char *name;
         Coord__V1__RolloutAction action;
     } actions[] = {
-        {"promote", COORD__V1__ROLLOUT_ACTION__PROMOTE},
-        {"finish", COORD__V1__ROLLOUT_ACTION__FINISH},
-        {"rollback", COORD__V1__ROLLOUT_ACTION__ROLL_BACK},
-        {"pause", COORD__V1__ROLLOUT_ACTION__PAUSE},
-        {"resume", COORD__V1__ROLLOUT_ACTION__RESUME},
+        {"promote", COORD__V1__ROLLOUT_ACTION__ROLLOUT_PROMOTE},
+        {"finish", COORD__V1__ROLLOUT_ACTION__ROLLOUT_FINISH},
+        {"rollback", COORD__V1__ROLLOUT_ACTION__ROLLOUT_ROLL_BACK},
+        {"pause", COORD__V1__ROLLOUT_ACTION__ROLLOUT_PAUSE},
+        {"resume", COORD__V1__ROLLOUT_ACTION__ROLLOUT_RESUME},
     };
     const char *verb = ctl->words[0];
     ctl->subject = ctl->words[1];

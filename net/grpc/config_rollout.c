@@ -84,7 +84,7 @@ static void rollout_fill(struct grpc_call *call, const struct rollout *r, uint64
     message->revision = revision;
     percents_fill(call, r, message);
     if (with_values) {
-        message->base = answer_bytes(r->base);
+        message->old_value = answer_bytes(r->base);
         message->value = answer_bytes(r->value);
     }
 }
@@ -161,7 +161,7 @@ static bool list_join(struct grpc_call *call, char *const *parts, size_t count,
 static struct slice percents_join(struct grpc_call *call,
                                   const Coord__V1__ConfigStartRolloutRequest *r)
 {
-    if (r->strategy == COORD__V1__ROLLOUT_STRATEGY__BLUE_GREEN && r->n_percents == 0) {
+    if (r->strategy == COORD__V1__ROLLOUT_STRATEGY__ROLLOUT_BLUE_GREEN && r->n_percents == 0) {
         return slice_str("100");
     }
     struct buf text = {0};
@@ -185,6 +185,7 @@ static bool record_fill(struct grpc_call *call, const Coord__V1__ConfigStartRoll
         answer_refuse(call, q.path, result.outcome, result.revision);
         return false;
     }
+    const struct policy *root = policies_root(store_policies(store_of(call)), q.path);
     *record = (struct rollout){
         .strategy = (uint64_t)r->strategy,
         .state = ROLLOUT_PLANNING,
@@ -195,6 +196,7 @@ static bool record_fill(struct grpc_call *call, const Coord__V1__ConfigStartRoll
         .gate_value = tree_bytes(r->gate_value),
         .base = result.data,
         .base_revision = result.stat.modify_revision,
+        .schema_revision = root->root_revision,
         .value = tree_bytes(r->value),
     };
     if (!list_join(call, r->labels, r->n_labels, &record->labels) ||
@@ -237,7 +239,6 @@ void config_start_rollout_call(struct grpc_call *call, const ProtobufCMessage *m
         .stays_planned = r->plan != 0,
         .key = record.key,
         .record = buf_slice(&text),
-        .root_revision = root->root_revision,
     };
     answer_propose(call, &c, changed);
     buf_close(&text);
@@ -368,6 +369,7 @@ static void effective_got(struct grpc_call *call, const struct query_result *res
     message.rollout =
         store_rollout_find(store_of(call), q->path, &r, NULL, scratch_of(call)) &&
         r.base_revision == result->stat.modify_revision &&
+        r.schema_revision == root->root_revision &&
         rollout_covers(&r, id, slice_str(labels));
     config_entry_fill(call, q->path, &result->stat, message.rollout ? r.value : result->data,
                       &entry);

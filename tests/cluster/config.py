@@ -154,6 +154,69 @@ def test_roots_and_history_outlive_snapshots_and_restarts(scratch):
     ctl_ok(at, "set", "/config/shop/a", "plain")
 
 
+def rollout(at, *arguments):
+    return json.loads(ctl_ok(at, "config", "rollout", *arguments, "-o", "json"))
+
+
+def seen(at, instance, *arguments):
+    return ctl_ok(at, "config", "effective", "/config/shop/a", instance, *arguments).decode().strip()
+
+
+def test_instances_are_given_a_value_step_by_step_and_the_key_at_the_end(scratch):
+    cluster, at = configured(scratch)
+    ctl_ok(at, "config", "set", "/config/shop/a", "old")
+    started = rollout(at, "start", "/config/shop/a", "new", "--percents", "20,60,100")
+    expect((started["state"], started["percent"]) == ("in progress", 20), started)
+    refused(at, 5, "has not ended", "config", "rollout", "start", "/config/shop/a", "x", "--percents", "1")
+    names = ["i%d" % i for i in range(60)]
+    first = {name for name in names if seen(at, name) == "new"}
+    expect(0 < len(first) < 60, "some see it: %d" % len(first))
+    for node in cluster.nodes:
+        expect({name for name in names[:10] if seen(node.endpoint, name) == "new"} == first & set(names[:10]), node.name)
+    rollout(at, "promote", "/config/shop/a")
+    second = {name for name in names if seen(at, name) == "new"}
+    expect(first <= second and len(first) < len(second), "those keep it")
+    expect(values(at)["/config/shop/a"] == "old", "the key is as it was")
+    rollout(at, "finish", "/config/shop/a")
+    expect(values(at)["/config/shop/a"] == "new" and seen(at, "i0") == "new", "everybody")
+    refused(at, 1, "has ended", "config", "rollout", "promote", "/config/shop/a")
+    expect(rollout(at, "rollback", "/config/shop/a")["state"] == "rolled back", "back from there")
+    expect(values(at)["/config/shop/a"] == "old", "as it was")
+    expect(rollout(at, "rollback", "/config/shop/a")["state"] == "rolled back", "again")
+    expect([r["state"] for r in rollout(at, "list", "/config/shop")] == ["rolled back"], "listed")
+
+
+def test_a_rollout_goes_on_by_itself_over_a_new_leader_and_back_when_the_gate_says_no(scratch):
+    cluster, at = configured(scratch)
+    ctl_ok(at, "create", "/health", "ok")
+    ctl_ok(at, "config", "set", "/config/shop/a", "old")
+    rollout(at, "start", "/config/shop/a", "new", "--percents", "10,50", "--step", "1s", "--gate", "/health=ok")
+    cluster.leader().kill()
+    until(lambda: rollout(at, "status", "/config/shop/a")["state"] == "completed", "it is completed by time", 60)
+    expect(values(at)["/config/shop/a"] == "new", "the key has it")
+    rollout(at, "start", "/config/shop/a", "worse", "--percents", "10,50", "--step", "1h", "--gate", "/health=ok")
+    ctl_ok(at, "set", "/health", "bad")
+    back = until(lambda: (lambda r: r if r["state"] == "rolled back" else None)(rollout(at, "status", "/config/shop/a")),
+                 "the gate rolls it back", 60)
+    expect(back["why"] == "the gate said no" and values(at)["/config/shop/a"] == "new", back)
+
+
+def test_labels_say_who_is_green_and_a_set_of_the_key_ends_a_rollout(scratch):
+    _, at = configured(scratch)
+    ctl_ok(at, "config", "set", "/config/shop/a", "old")
+    refused(at, 1, "who is green", "config", "rollout", "start", "/config/shop/a", "new", "--strategy", "blue-green")
+    planned = rollout(at, "start", "/config/shop/a", "new", "--strategy", "blue-green", "--labels", "color=green", "--plan")
+    expect(planned["state"] == "planning" and seen(at, "i", "--labels", "color=green") == "old", planned)
+    rollout(at, "promote", "/config/shop/a")
+    expect(seen(at, "i", "--labels", "color=green,zone=a") == "new" and seen(at, "i") == "old", "the green ones")
+    ctl_ok(at, "config", "set", "/config/shop/a", "other")
+    expect(seen(at, "i", "--labels", "color=green") == "other", "at once")
+    until(lambda: rollout(at, "status", "/config/shop/a")["why"] == "the key was changed meanwhile", "it ends", 60)
+    ctl_ok(at, "config", "schema", "set", "/config/shop", SCHEMA)
+    refused(at, 1, "must be object", "config", "rollout", "start", "/config/shop/a", "7", "--percents", "1")
+    refused(at, 3, "there is no rollout", "config", "rollout", "status", "/config/shop/b")
+
+
 def test_an_open_root_lets_plain_writers_in(scratch):
     _, at = configured(scratch)
     ctl_ok(at, "config", "init", "/open", "--open")

@@ -302,6 +302,11 @@ static const struct method_row {
     {"coord.v1.Config/GetSchema", READERS},
     {"coord.v1.Config/ListSchemas", READERS},
     {"coord.v1.Config/Check", READERS},
+    {"coord.v1.Config/StartRollout", MANAGERS}, /* reads, writes and creates */
+    {"coord.v1.Config/ChangeRollout", WRITERS},
+    {"coord.v1.Config/GetRollout", READERS},
+    {"coord.v1.Config/ListRollouts", READERS},
+    {"coord.v1.Config/Effective", READERS},
     {"coord.v1.Auth/Enable", ROOT_ONLY},
     {"coord.v1.Auth/Disable", ROOT_ONLY},
     {"coord.v1.Auth/Status", ANYBODY},
@@ -595,6 +600,15 @@ static bool config_fill(ProtobufCMessage *m, struct parts *p)
         ((Coord__V1__ConfigRollbackRequest *)m)->revision = 2; /* as "/t/a" was not there */
     } else if (m->descriptor == &coord__v1__config_set_schema_request__descriptor) {
         ((Coord__V1__ConfigSetSchemaRequest *)m)->schema = (ProtobufCBinaryData){2, schema};
+    } else if (m->descriptor == &coord__v1__config_change_rollout_request__descriptor) {
+        ((Coord__V1__ConfigChangeRolloutRequest *)m)->action =
+            COORD__V1__ROLLOUT_ACTION__ROLLOUT_PAUSE;
+    } else if (m->descriptor == &coord__v1__config_start_rollout_request__descriptor) {
+        static uint32_t percent = 10;
+        ((Coord__V1__ConfigStartRolloutRequest *)m)->strategy =
+            COORD__V1__ROLLOUT_STRATEGY__ROLLOUT_CANARY;
+        ((Coord__V1__ConfigStartRolloutRequest *)m)->percents = &percent;
+        ((Coord__V1__ConfigStartRolloutRequest *)m)->n_percents = 1;
     } else if (m->descriptor == &coord__v1__config_update_request__descriptor) {
         coord__v1__config_update__init(&p->update);
         p->update.path = path;
