@@ -93,7 +93,7 @@ static unsigned char use_offers(EditLine *el, const char *line, const struct wor
     return CC_REDISPLAY;
 }
 
-static unsigned char complete_word(EditLine *el, int key)
+static unsigned char complete_word(EditLine *el, wint_t key)
 {
     struct line_editor *e = NULL;
     struct arena arena = {0};
@@ -164,7 +164,8 @@ struct line_editor *line_editor_new(const char *history_file, line_complete_fn c
     (void)el_set(e->el, EL_SIGNAL, 1);
     (void)el_wset(e->el, EL_HIST, history_w, e->history);
     (void)el_set(e->el, EL_EDITOR, "emacs");
-    (void)el_set(e->el, EL_ADDFN, "coord-complete", "complete the word", complete_word);
+    /* By its wide name: libedit never frees the copies that it makes of others. */
+    (void)el_wset(e->el, EL_ADDFN, L"coord-complete", L"complete the word", complete_word);
     (void)el_set(e->el, EL_BIND, "^I", "coord-complete", NULL);
     (void)el_set(e->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
     (void)el_source(e->el, NULL); /* ~/.editrc */
