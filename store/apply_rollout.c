@@ -65,8 +65,8 @@ static struct rollout_facts facts_of(const struct store *s, const struct rollout
     facts.key_revision = slot == TREE_NONE ? 0 : tree_node(&s->tree, slot)->modify_revision;
     if (r->gate.size > 0) {
         uint32_t gate = tree_find(&s->tree, SPACE_NODES, r->gate);
-        bool is_good = gate != TREE_NONE && slice_equal(value_slice(tree_node(&s->tree, gate)->value),
-                                                        r->gate_value);
+        bool is_good = gate != TREE_NONE &&
+                       slice_equal(value_slice(tree_node(&s->tree, gate)->value), r->gate_value);
         facts.gate = gate == TREE_NONE ? GATE_MISSING : is_good ? GATE_GOOD : GATE_BAD;
     }
     return facts;

@@ -12,7 +12,7 @@ struct store;
 /* Open and ended ones of one root; what is beyond is not looked at, and no more can be started. */
 #define ROLLOUTS_MAX ((uint32_t)1000)
 
-/* The path of the record of a key; empty if it is no path: too long, or the key is below no root. */
+/* The path of the record of a key; empty: it would be too long, or the key is below no root. */
 struct slice rollout_path(const struct store *s, struct slice key,
                           uint8_t bytes[ROLLOUT_PATH_BYTES_MAX]);
 /* The record of a key; false: there is none. `revision` (may be NULL) is its modify revision. */

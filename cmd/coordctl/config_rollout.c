@@ -1,4 +1,4 @@
-/* config rollout: start, status, promote, finish, rollback, pause, resume, list; config effective. */
+/* config rollout: start, status, promote, finish, rollback, pause, resume, list; and effective. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
