@@ -4,8 +4,8 @@
  * Who may: to acquire takes what it takes to create a child of the lock's node (and that node, if
  * there is none), and the use of the lease; to release, cancel or extend the use of the entry's
  * lease; to ask for a release write on the lock; to remove somebody else's entry admin. Elections
- * alike: to campaign as to acquire; to set one up that is there write on it; to hand over the use of
- * the leader's lease, or admin. */
+ * alike: to campaign as to acquire; to set one up that is there write on it; to hand over the use
+ * of the leader's lease, or admin. */
 #include "base/assert.h"
 #include "recipes/election.h"
 #include "recipes/lock.h"
