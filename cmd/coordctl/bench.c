@@ -294,14 +294,15 @@ static void take_options(struct bench *b)
     o->work = work_of(ctl->command);
     o->protocol = (enum load_protocol)ctl->protocol;
     o->endpoints = b->endpoints;
-    o->connections = or_else(ctl->connections, 16);
+    /* Shared with `user limit`, for which 0 is a number as well; load_check refuses it here. */
+    o->connections = ctl->user_limits[1] != 0 ? ctl->connections : 16;
     bool one = o->work == LOAD_WATCH ||
                (o->work == LOAD_SESSION && o->protocol == LOAD_ZOOKEEPER);
     o->in_flight = or_else(ctl->in_flight, one ? 1 : 16);
     o->keys = or_else(ctl->keys, 10000);
     o->value_bytes = ctl->has_value_bytes ? ctl->value_bytes : 100;
     o->write_percent = (unsigned)or_else(ctl->write_percent, 10);
-    o->watches = or_else(ctl->watches, o->connections);
+    o->watches = ctl->user_limits[2] != 0 ? ctl->watches : o->connections;
     o->duration_ms = or_else(ctl->duration_ms, 5000);
     o->warm_up_ms = ctl->has_warm_up ? ctl->warm_up_ms : 1000;
     o->session_ttl_ms = or_else(ctl->ttl_ms, 30000);
