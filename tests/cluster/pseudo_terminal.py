@@ -69,10 +69,15 @@ class Terminal:
     def send(self, text):
         os.write(self.fd, text.encode())
 
-    def finish(self, what, seconds=30):
-        """Waits for its end; its exit code, negative for a signal."""
+    def finish(self, what, seconds=30, key=None):
+        """Waits for its end; its exit code, negative for a signal. `key` is pressed until then, every other
+        second: what is typed while a program changes the terminal's mode may be lost."""
         end = time.monotonic() + seconds * PATIENCE
+        press = time.monotonic()
         while self.code is None:
+            if key is not None and time.monotonic() >= press:
+                self.send(key)
+                press += 2
             alive = self._pump(0.05)
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid != 0:

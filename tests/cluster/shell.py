@@ -99,8 +99,7 @@ def test_ctrl_c_ends_the_command_and_not_the_shell(scratch):
         terminal.send("watch /app/config --from-revision 1 --once --keys-only\n")
         terminal.wait_for("created /app/config", "and commands still run")
         terminal.wait_for(PROMPT % "/", "the prompt")
-        terminal.send("\x04")
-        expect(terminal.finish("Ctrl-D ends it") == 0, "with the code of the last command")
+        expect(terminal.finish("Ctrl-D ends it", key="\x04") == 0, "with the code of the last command")
 
 
 def test_history_is_there_the_next_time(scratch):
