@@ -24,7 +24,8 @@ struct target {
     uint64_t revision;
     bool is_there; /* the scan has seen it */
     bool draining;
-    uint8_t said; /* as its node says */
+    uint8_t said;   /* as its node says */
+    uint8_t saying; /* is_writing: and will say */
     uint8_t type;
     uint16_t port;
     uint32_t every_ms;
@@ -190,9 +191,10 @@ static uint8_t health_of(struct target *t, uint64_t now_ms)
 static void on_written(struct node_write *write, enum status rc, const struct reply *reply)
 {
     struct target *t = write->owner;
-    (void)rc; /* if it failed, the next check says so again */
-    (void)reply;
     t->is_writing = false;
+    if (rc == RC_OK && reply->outcome == OUTCOME_OK) { /* else the next check says so again */
+        t->said = t->saying;
+    }
 }
 
 static void say(struct target *t, uint8_t health, uint64_t now_ms)
@@ -206,6 +208,7 @@ static void say(struct target *t, uint8_t health, uint64_t now_ms)
                       .revision = t->revision},
     };
     t->write = (struct node_write){.done = on_written, .owner = t};
+    t->saying = health;
     t->is_writing = node_write(node, &t->write, &c, now_ms + WRITE_MS) == RC_OK;
     log_info(t->checker->o.log, "checks.health", "path=%.*s health=%s", (int)t->path.size,
              (const char *)t->path.data, instance_health_name(health));

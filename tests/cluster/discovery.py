@@ -283,15 +283,19 @@ def test_nobody_is_called_down_when_nobody_else_is_left(scratch):
     own = lease(at)
     servers = {name: Server() for name in ("a", "b")}
     for name, server in servers.items():
-        ctl_ok(at, "svc", "register", "web", server.address, "--id", name, "--lease", own, "--check", "tcp",
+        ctl_ok(at, "svc", "register", "web", server.address, "--id", name, "--lease", own, "--check", "/health",
                "--check-interval", "100ms")
-        server.close()
+    until(lambda: all(server.asked > 3 for server in servers.values()), "both are checked", PATIENT)
+    for server in servers.values():
+        server.status = 500
     until(lambda: node.metric("coord_checks_protected") == 2, "both would be down", PATIENT)
     expect([health(at, "web", name) for name in servers] == ["suspected_down"] * 2, "and are not called so")
     expect(found(at, "web") == ["a", "b"], "they are still found")
     ctl_ok(at, "svc", "register", "web", "127.0.0.1:9", "--id", "c", "--lease", own)
     until(lambda: found(at, "web") == ["c"], "as soon as there is another one, they are down", PATIENT)
     expect(node.metric("coord_checks_protected") == 0, "nobody is protected any more")
+    for server in servers.values():
+        server.close()
 
 
 class Picker:
