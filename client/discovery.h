@@ -12,6 +12,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default) /* what the shared library shows */
+#endif
 
 struct coord_metadata {
     const char *name;
@@ -165,6 +168,9 @@ void coord_picker_done(struct coord_picker *picker, const char *id, uint64_t lat
                        bool failed);
 void coord_picker_close(struct coord_picker *picker); /* NULL is fine */
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

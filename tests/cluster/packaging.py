@@ -78,7 +78,8 @@ def build(root, scratch):
     expect("libcoord.so.0" in needed, "it loads the shared library: %r" % needed)
     shown = [line.split()[-1] for line in run("nm", "-D", "--defined-only", root + "/usr/lib/libcoord.so.0").splitlines()]
     expect(shown and all(name.startswith("coord_") and "__" not in name for name in shown),
-           "it shows more than its header: %r" % shown)
+           "it shows more than its headers: %r" % shown)
+    expect({"coord_open", "coord_subscribe", "coord_picker_pick"} <= set(shown), "and all of them: %r" % shown)
     return program
 
 
