@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "net/grpc/audit.h"
+#include "net/grpc/wire.h"
 #include "store/access.h"
 #include "store/store.h"
 
@@ -377,4 +378,30 @@ bool answer_fits(struct grpc_call *call, const struct reply *reply, bool fits)
                          "header: this number or request id was that of another write");
     }
     return fits;
+}
+
+void answer_page(struct grpc_call *call, const struct query_result *result,
+                 const ProtobufCMessage *head, uint32_t next_field,
+                 void (*append)(struct grpc_call *call, struct buf *out,
+                                const struct query_entry *e, const void *context),
+                 const void *context)
+{
+    size_t begin;
+    uint32_t count = 0;
+    struct buf *out = grpc_call_begin(call, &begin);
+    size_t bytes = protobuf_c_message_get_packed_size(head);
+    (void)protobuf_c_message_pack(head, buf_extend(out, bytes));
+    for (; count < result->entry_count; count++) {
+        size_t page_end = out->size;
+        append(call, out, &result->entries[count], context);
+        if (count > 0 && out->size - begin > QUERY_PAGE_BYTES_MAX) {
+            out->size = page_end;
+            break;
+        }
+    }
+    if (count > 0 && (count < result->entry_count || result->more)) {
+        wire_append_bytes(out, next_field, result->entries[count - 1].path);
+    }
+    grpc_call_end(call, begin);
+    grpc_call_finish(call);
 }

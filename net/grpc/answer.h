@@ -63,6 +63,16 @@ void answer_refuse_revision(struct grpc_call *call, struct slice path, uint64_t 
 /* The same for what was refused here, before the node was asked. */
 void answer_refuse_early(struct grpc_call *call, enum outcome outcome,
                          const struct errmsg *err);
+/* A page of what was found, as the reply: `head`, which has no entries yet, then each entry as
+ * `append` puts it, and behind them, if there are more, the last one's path in the field
+ * `next_field`. A page ends before the entry that would make it larger than QUERY_PAGE_BYTES_MAX,
+ * unless that is its only one. Finishes the call. */
+void answer_page(struct grpc_call *call, const struct query_result *result,
+                 const ProtobufCMessage *head, uint32_t next_field,
+                 void (*append)(struct grpc_call *call, struct buf *out,
+                                const struct query_entry *e, const void *context),
+                 const void *context);
+
 /* Whether a reply that says OK has the parts that this kind of write is answered with. If not, it
  * is what another kind of write has left under this number or request id: the call is refused. */
 bool answer_fits(struct grpc_call *call, const struct reply *reply, bool fits);

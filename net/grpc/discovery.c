@@ -375,8 +375,9 @@ static void discover_ended(struct grpc_call *call)
 }
 
 static void discover_append(struct grpc_call *call, struct buf *out,
-                            const struct query_entry *e)
+                            const struct query_entry *e, const void *context)
 {
+    (void)context;
     const struct discover *d = call->data;
     Coord__V1__ServiceInstance instance;
     struct service_instance in;
@@ -390,8 +391,9 @@ static void discover_append(struct grpc_call *call, struct buf *out,
 }
 
 static void services_append(struct grpc_call *call, struct buf *out,
-                            const struct query_entry *e)
+                            const struct query_entry *e, const void *context)
 {
+    (void)context;
     const size_t root = sizeof SERVICE_ROOT;
     struct slice name = slice_make(e->path.data + root, e->path.size - root);
     Coord__V1__ServiceSummary summary;
@@ -404,32 +406,6 @@ static void services_append(struct grpc_call *call, struct buf *out,
     wire_append_message(out, SERVICES_REPLY_SERVICES, &summary.base);
 }
 
-/* A page ends before the entry that would make it too large, unless that is its only one. */
-static void page_send(struct grpc_call *call, const struct query_result *result,
-                      const ProtobufCMessage *head, uint32_t next_field,
-                      void (*append)(struct grpc_call *call, struct buf *out,
-                                     const struct query_entry *e))
-{
-    size_t begin;
-    uint32_t count = 0;
-    struct buf *out = grpc_call_begin(call, &begin);
-    size_t bytes = protobuf_c_message_get_packed_size(head);
-    (void)protobuf_c_message_pack(head, buf_extend(out, bytes));
-    for (; count < result->entry_count; count++) {
-        size_t page_end = out->size;
-        append(call, out, &result->entries[count]);
-        if (count > 0 && out->size - begin > QUERY_PAGE_BYTES_MAX) {
-            out->size = page_end;
-            break;
-        }
-    }
-    if (count > 0 && (count < result->entry_count || result->more)) {
-        wire_append_bytes(out, next_field, result->entries[count - 1].path);
-    }
-    grpc_call_end(call, begin);
-    grpc_call_finish(call);
-}
-
 static void discover_got(struct grpc_call *call, const struct query_result *result)
 {
     if (result->outcome != OUTCOME_OK) {
@@ -440,7 +416,7 @@ static void discover_got(struct grpc_call *call, const struct query_result *resu
     Coord__V1__DiscoveryDiscoverReply message;
     coord__v1__discovery_discover_reply__init(&message);
     message.header = &header;
-    page_send(call, result, &message.base, DISCOVER_REPLY_NEXT, discover_append);
+    answer_page(call, result, &message.base, DISCOVER_REPLY_NEXT, discover_append, NULL);
 }
 
 /* There are none before the first has been registered. */
@@ -454,7 +430,7 @@ static void services_got(struct grpc_call *call, const struct query_result *resu
     Coord__V1__DiscoveryServicesReply message;
     coord__v1__discovery_services_reply__init(&message);
     message.header = &header;
-    page_send(call, result, &message.base, SERVICES_REPLY_NEXT, services_append);
+    answer_page(call, result, &message.base, SERVICES_REPLY_NEXT, services_append, NULL);
 }
 
 /* call->path is what is listed; `after` may be empty. */

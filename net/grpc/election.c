@@ -340,8 +340,9 @@ static void leader_call(struct grpc_call *call, const ProtobufCMessage *message)
 enum { LIST_REPLY_CANDIDATES = 4, LIST_REPLY_NEXT = 5 };
 
 static void append_candidate(struct grpc_call *call, struct buf *out,
-                             const struct recipe_head *head, const struct query_entry *e)
+                             const struct query_entry *e, const void *context)
 {
+    const struct recipe_head *head = context;
     struct recipe_record record;
     struct arena *scratch = &call->connection->shared->scratch;
     if (e->unreadable || !recipe_record_decode(e->data, &record, scratch)) {
@@ -382,24 +383,7 @@ static void list_got(struct grpc_call *call, const struct query_result *result)
     message.header = &header;
     message.policy = (Coord__V1__ElectionPolicy)head.policy; /* the same numbers */
     message.eligible = answer_copy(call, head.eligible);
-    size_t begin;
-    struct buf *out = grpc_call_begin(call, &begin);
-    size_t bytes = protobuf_c_message_get_packed_size(&message.base);
-    (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
-    uint32_t count = 0;
-    for (; count < result->entry_count; count++) {
-        size_t page_end = out->size;
-        append_candidate(call, out, &head, &result->entries[count]);
-        if (count > 0 && out->size - begin > QUERY_PAGE_BYTES_MAX) {
-            out->size = page_end;
-            break;
-        }
-    }
-    if (count > 0 && (count < result->entry_count || result->more)) {
-        wire_append_bytes(out, LIST_REPLY_NEXT, result->entries[count - 1].path);
-    }
-    grpc_call_end(call, begin);
-    grpc_call_finish(call);
+    answer_page(call, result, &message.base, LIST_REPLY_NEXT, append_candidate, &head);
 }
 
 static void list_call(struct grpc_call *call, const ProtobufCMessage *message)

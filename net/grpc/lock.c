@@ -112,8 +112,10 @@ Coord__V1__LockMode lock_mode_to(uint8_t mode)
                                   : COORD__V1__LOCK_MODE__WRITE_LOCK;
 }
 
-static void append_entry(struct grpc_call *call, struct buf *out, const struct query_entry *e)
+static void append_entry(struct grpc_call *call, struct buf *out, const struct query_entry *e,
+                         const void *context)
 {
+    (void)context;
     struct recipe_record record;
     struct arena *scratch = &call->connection->shared->scratch;
     if (e->unreadable || !recipe_record_decode(e->data, &record, scratch)) {
@@ -175,24 +177,7 @@ static void get_got(struct grpc_call *call, const struct query_result *result)
     coord__v1__lock_get_reply__init(&message);
     message.header = &header;
     message.permits = permits_of(call);
-    size_t begin;
-    struct buf *out = grpc_call_begin(call, &begin);
-    size_t bytes = protobuf_c_message_get_packed_size(&message.base);
-    (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
-    uint32_t count = 0;
-    for (; count < result->entry_count; count++) {
-        size_t page_end = out->size;
-        append_entry(call, out, &result->entries[count]);
-        if (count > 0 && out->size - begin > QUERY_PAGE_BYTES_MAX) {
-            out->size = page_end;
-            break;
-        }
-    }
-    if (count > 0 && (count < result->entry_count || result->more)) {
-        wire_append_bytes(out, GET_REPLY_NEXT, result->entries[count - 1].path);
-    }
-    grpc_call_end(call, begin);
-    grpc_call_finish(call);
+    answer_page(call, result, &message.base, GET_REPLY_NEXT, append_entry, NULL);
 }
 
 static void get_call(struct grpc_call *call, const ProtobufCMessage *message)

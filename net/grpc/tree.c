@@ -381,8 +381,9 @@ enum { LIST_REPLY_ENTRIES = 2, LIST_REPLY_NEXT = 3 };
 
 /* Appends the entry; its strings live until the handler returns. */
 static void list_append(struct grpc_call *call, struct buf *out,
-                        const struct query_entry *entry)
+                        const struct query_entry *entry, const void *context)
 {
+    (void)context;
     const struct query *query = &call->read.query;
     Coord__V1__Stat stat = answer_stat(&entry->stat);
     Coord__V1__ListEntry message;
@@ -409,30 +410,7 @@ static void list_got(struct grpc_call *call, const struct query_result *result)
     coord__v1__list_reply__init(&message);
     message.header = &header;
     message.stat = &stat;
-
-    size_t begin;
-    struct buf *out = grpc_call_begin(call, &begin);
-    size_t bytes = protobuf_c_message_get_packed_size(&message.base);
-    (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
-
-    /* A page ends before the entry that would make it too large, unless that is its only
-     * one. */
-    uint32_t count = 0;
-    size_t page_end = begin;
-    while (count < result->entry_count) {
-        page_end = out->size;
-        list_append(call, out, &result->entries[count]);
-        if (count > 0 && out->size - begin > QUERY_PAGE_BYTES_MAX) {
-            out->size = page_end;
-            break;
-        }
-        count++;
-    }
-    if (count > 0 && (count < result->entry_count || result->more)) {
-        wire_append_bytes(out, LIST_REPLY_NEXT, result->entries[count - 1].path);
-    }
-    grpc_call_end(call, begin);
-    grpc_call_finish(call);
+    answer_page(call, result, &message.base, LIST_REPLY_NEXT, list_append, NULL);
 }
 
 static void list_call(struct grpc_call *call, const ProtobufCMessage *message)
