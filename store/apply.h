@@ -29,6 +29,9 @@ bool guards_hold(const struct store *s, const struct guard *guards, uint32_t cou
                  uint32_t *failed, enum outcome *outcome);
 /* What a command without another branch answers then. */
 enum outcome guard_refusal(const struct store *s, const struct guard *g);
+/* Both: OUTCOME_OK if all hold, else what is wrong with, or refused for, number *failed. */
+enum outcome guards_demand(const struct store *s, const struct guard *guards, uint32_t count,
+                           uint32_t *failed);
 
 /* apply_txn.c */
 void apply_txn(struct store *s, const struct apply_context *context, const struct command *c,

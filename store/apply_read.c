@@ -202,3 +202,13 @@ enum outcome guard_refusal(const struct store *s, const struct guard *g)
     bool is_stale = g->target == GUARD_GRANT && s->level >= 2;
     return is_stale ? OUTCOME_GUARD_STALE : OUTCOME_GUARD_REFUSED;
 }
+
+enum outcome guards_demand(const struct store *s, const struct guard *guards, uint32_t count,
+                           uint32_t *failed)
+{
+    enum outcome outcome = OUTCOME_OK;
+    if (guards_hold(s, guards, count, failed, &outcome)) {
+        return OUTCOME_OK;
+    }
+    return outcome == OUTCOME_OK ? guard_refusal(s, &guards[*failed]) : outcome;
+}

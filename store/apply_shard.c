@@ -287,10 +287,8 @@ void apply_shard(struct store *s, const struct apply_context *context, const str
     if (outcome == OUTCOME_OK) {
         outcome = shard_check(asked, NULL);
     }
-    if (outcome == OUTCOME_OK &&
-        !guards_hold(s, asked->guards, asked->guard_count, &reply->failed_op, &outcome) &&
-        outcome == OUTCOME_OK) {
-        outcome = guard_refusal(s, &asked->guards[reply->failed_op]);
+    if (outcome == OUTCOME_OK) {
+        outcome = guards_demand(s, asked->guards, asked->guard_count, &reply->failed_op);
     }
     if (outcome == OUTCOME_OK) {
         edit_begin(s, context, c);
