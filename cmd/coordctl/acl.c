@@ -69,7 +69,6 @@ int ctl_acl_set(struct ctl *ctl)
     Coord__V1__Expect expect = COORD__V1__EXPECT__INIT;
     Coord__V1__Acl entries[CTL_WORDS_MAX];
     Coord__V1__Acl *list[CTL_WORDS_MAX];
-    ProtobufCMessage *m;
     size_t count = ctl->word_count - 1;
     for (size_t i = 0; i < count; i++) {
         if (!entry_parse(ctl->words[i + 1], texts[i], &entries[i])) {
@@ -87,9 +86,5 @@ int ctl_acl_set(struct ctl *ctl)
         expect.version = (uint32_t)ctl->version;
         request.expect = &expect;
     }
-    int exit_code = ctl_call(ctl, CLIENT_SET_ACL, &request.base, &header, &m);
-    if (exit_code == EXIT_DONE) {
-        client_reply_free(m);
-    }
-    return exit_code;
+    return ctl_change(ctl, CLIENT_SET_ACL, &request.base, &header);
 }

@@ -8,18 +8,6 @@
 #include "cmd/coordctl/values.h"
 #include "coord/v1/auth.pb-c.h"
 
-/* A call whose reply says no more than that it was done. */
-static int change(const struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
-                  Coord__V1__RequestHeader *header)
-{
-    ProtobufCMessage *m;
-    int exit_code = ctl_call(ctl, method, request, header, &m);
-    if (exit_code == EXIT_DONE) {
-        client_reply_free(m);
-    }
-    return exit_code;
-}
-
 /* ---- auth --------------------------------------------------------------------------------- */
 
 int ctl_auth_enable(struct ctl *ctl)
@@ -28,7 +16,7 @@ int ctl_auth_enable(struct ctl *ctl)
     Coord__V1__AuthEnableRequest request = COORD__V1__AUTH_ENABLE_REQUEST__INIT;
     request.header = &header;
     request.token_ttl_ms = ctl->ttl_ms;
-    return change(ctl, CLIENT_AUTH_ENABLE, &request.base, &header);
+    return ctl_change(ctl, CLIENT_AUTH_ENABLE, &request.base, &header);
 }
 
 int ctl_auth_disable(struct ctl *ctl)
@@ -36,7 +24,7 @@ int ctl_auth_disable(struct ctl *ctl)
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__AuthDisableRequest request = COORD__V1__AUTH_DISABLE_REQUEST__INIT;
     request.header = &header;
-    return change(ctl, CLIENT_AUTH_DISABLE, &request.base, &header);
+    return ctl_change(ctl, CLIENT_AUTH_DISABLE, &request.base, &header);
 }
 
 int ctl_auth_status(struct ctl *ctl)
@@ -144,14 +132,14 @@ static int set_password(struct ctl *ctl, bool is_new)
         request.header = &header;
         request.user = ctl_text(ctl->words[0]);
         request.password = password;
-        return change(ctl, CLIENT_USER_ADD, &request.base, &header);
+        return ctl_change(ctl, CLIENT_USER_ADD, &request.base, &header);
     }
     Coord__V1__UserChangePasswordRequest request =
         COORD__V1__USER_CHANGE_PASSWORD_REQUEST__INIT;
     request.header = &header;
     request.user = ctl_text(ctl->words[0]);
     request.password = password;
-    return change(ctl, CLIENT_USER_PASSWORD, &request.base, &header);
+    return ctl_change(ctl, CLIENT_USER_PASSWORD, &request.base, &header);
 }
 
 int ctl_user_add(struct ctl *ctl)
@@ -170,7 +158,7 @@ int ctl_user_delete(struct ctl *ctl)
     Coord__V1__UserDeleteRequest request = COORD__V1__USER_DELETE_REQUEST__INIT;
     request.header = &header;
     request.user = ctl_text(ctl->words[0]);
-    return change(ctl, CLIENT_USER_DELETE, &request.base, &header);
+    return ctl_change(ctl, CLIENT_USER_DELETE, &request.base, &header);
 }
 
 static int set_disabled(struct ctl *ctl, bool enable)
@@ -180,7 +168,7 @@ static int set_disabled(struct ctl *ctl, bool enable)
     request.header = &header;
     request.user = ctl_text(ctl->words[0]);
     request.enable = enable;
-    return change(ctl, CLIENT_USER_DISABLE, &request.base, &header);
+    return ctl_change(ctl, CLIENT_USER_DISABLE, &request.base, &header);
 }
 
 int ctl_user_disable(struct ctl *ctl)
@@ -200,7 +188,7 @@ int ctl_user_grant_role(struct ctl *ctl)
     request.header = &header;
     request.user = ctl_text(ctl->words[0]);
     request.role = ctl_text(ctl->words[1]);
-    return change(ctl, CLIENT_USER_GRANT, &request.base, &header);
+    return ctl_change(ctl, CLIENT_USER_GRANT, &request.base, &header);
 }
 
 int ctl_user_revoke_role(struct ctl *ctl)
@@ -210,7 +198,7 @@ int ctl_user_revoke_role(struct ctl *ctl)
     request.header = &header;
     request.user = ctl_text(ctl->words[0]);
     request.role = ctl_text(ctl->words[1]);
-    return change(ctl, CLIENT_USER_REVOKE, &request.base, &header);
+    return ctl_change(ctl, CLIENT_USER_REVOKE, &request.base, &header);
 }
 
 static json_t *limits_json(const Coord__V1__UserLimits *l)
@@ -345,7 +333,7 @@ int ctl_user_limit(struct ctl *ctl)
     request.header = &header;
     request.user = ctl_text(ctl->words[0]);
     request.limits = &limits;
-    return change(ctl, CLIENT_USER_LIMIT, &request.base, &header);
+    return ctl_change(ctl, CLIENT_USER_LIMIT, &request.base, &header);
 }
 
 /* ---- roles -------------------------------------------------------------------------------- */
@@ -356,7 +344,7 @@ int ctl_role_add(struct ctl *ctl)
     Coord__V1__RoleAddRequest request = COORD__V1__ROLE_ADD_REQUEST__INIT;
     request.header = &header;
     request.role = ctl_text(ctl->words[0]);
-    return change(ctl, CLIENT_ROLE_ADD, &request.base, &header);
+    return ctl_change(ctl, CLIENT_ROLE_ADD, &request.base, &header);
 }
 
 int ctl_role_delete(struct ctl *ctl)
@@ -365,7 +353,7 @@ int ctl_role_delete(struct ctl *ctl)
     Coord__V1__RoleDeleteRequest request = COORD__V1__ROLE_DELETE_REQUEST__INIT;
     request.header = &header;
     request.role = ctl_text(ctl->words[0]);
-    return change(ctl, CLIENT_ROLE_DELETE, &request.base, &header);
+    return ctl_change(ctl, CLIENT_ROLE_DELETE, &request.base, &header);
 }
 
 /* Both requests are the same on the wire. */
@@ -383,7 +371,7 @@ static int set_grant(struct ctl *ctl, enum client_method method)
     request.grant = &grant;
     grant.path = ctl_text(ctl->words[1]);
     grant.deny = ctl->deny;
-    return change(ctl, method, &request.base, &header);
+    return ctl_change(ctl, method, &request.base, &header);
 }
 
 int ctl_role_grant(struct ctl *ctl)

@@ -104,30 +104,20 @@ int ctl_config_init(struct ctl *ctl)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ConfigCreateRootRequest request = COORD__V1__CONFIG_CREATE_ROOT_REQUEST__INIT;
-    ProtobufCMessage *m;
     request.header = &header;
     request.path = ctl_text(ctl->words[0]);
     request.versions = (uint32_t)ctl->versions;
     request.open = ctl->open;
-    int exit_code = ctl_call(ctl, CLIENT_CONFIG_CREATE_ROOT, &request.base, &header, &m);
-    if (exit_code == EXIT_DONE) {
-        client_reply_free(m);
-    }
-    return exit_code;
+    return ctl_change(ctl, CLIENT_CONFIG_CREATE_ROOT, &request.base, &header);
 }
 
 int ctl_config_drop(struct ctl *ctl)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ConfigDeleteRootRequest request = COORD__V1__CONFIG_DELETE_ROOT_REQUEST__INIT;
-    ProtobufCMessage *m;
     request.header = &header;
     request.path = ctl_text(ctl->words[0]);
-    int exit_code = ctl_call(ctl, CLIENT_CONFIG_DELETE_ROOT, &request.base, &header, &m);
-    if (exit_code == EXIT_DONE) {
-        client_reply_free(m);
-    }
-    return exit_code;
+    return ctl_change(ctl, CLIENT_CONFIG_DELETE_ROOT, &request.base, &header);
 }
 
 int ctl_config_list(struct ctl *ctl)

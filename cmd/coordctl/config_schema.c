@@ -13,15 +13,10 @@ static int send_schema(struct ctl *ctl, const struct buf *schema)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ConfigSetSchemaRequest request = COORD__V1__CONFIG_SET_SCHEMA_REQUEST__INIT;
-    ProtobufCMessage *m;
     request.header = &header;
     request.path = ctl_text(ctl->words[1]);
     request.schema = (ProtobufCBinaryData){.data = schema->data, .len = schema->size};
-    int exit_code = ctl_call(ctl, CLIENT_CONFIG_SET_SCHEMA, &request.base, &header, &m);
-    if (exit_code == EXIT_DONE) {
-        client_reply_free(m);
-    }
-    return exit_code;
+    return ctl_change(ctl, CLIENT_CONFIG_SET_SCHEMA, &request.base, &header);
 }
 
 static int schema_set(struct ctl *ctl)

@@ -242,6 +242,10 @@ int ctl_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int ctl_call(const struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
              Coord__V1__RequestHeader *header, ProtobufCMessage **reply);
 
+/* The same for a call whose reply says no more than that it was done. */
+int ctl_change(const struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
+               Coord__V1__RequestHeader *header);
+
 /* DATA of the command line: the argument itself, "-" = standard input, "@FILE" = that file.
  * Reports what goes wrong and returns its exit code. */
 int ctl_read_data(const struct ctl *ctl, const char *word, struct buf *out);

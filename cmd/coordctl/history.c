@@ -118,14 +118,11 @@ static int set_policy(struct ctl *ctl, uint32_t versions)
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__SetPolicyRequest request = COORD__V1__SET_POLICY_REQUEST__INIT;
     Coord__V1__HistoryPolicy policy = COORD__V1__HISTORY_POLICY__INIT;
-    ProtobufCMessage *m;
     request.header = &header;
     request.policy = &policy;
     policy.path = ctl_text(ctl->words[0]);
     policy.versions = versions;
-    int exit_code = ctl_call(ctl, CLIENT_SET_POLICY, &request.base, &header, &m);
-    client_reply_free(m);
-    return exit_code;
+    return ctl_change(ctl, CLIENT_SET_POLICY, &request.base, &header);
 }
 
 int ctl_policy_set(struct ctl *ctl)
@@ -162,15 +159,12 @@ static int set_retention(struct ctl *ctl, Coord__V1__Retention *r)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__SetRetentionRequest request = COORD__V1__SET_RETENTION_REQUEST__INIT;
-    ProtobufCMessage *m;
     r->bytes = ctl->bytes != 0 ? ctl->bytes : r->bytes;
     r->age_ms = ctl->age_ms != 0 ? ctl->age_ms : r->age_ms;
     r->revisions = ctl->revisions != 0 ? ctl->revisions : r->revisions;
     request.header = &header;
     request.retention = r;
-    int exit_code = ctl_call(ctl, CLIENT_SET_RETENTION, &request.base, &header, &m);
-    client_reply_free(m);
-    return exit_code;
+    return ctl_change(ctl, CLIENT_SET_RETENTION, &request.base, &header);
 }
 
 int ctl_policy_retention(struct ctl *ctl)

@@ -4,42 +4,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/coordctl/ctl.h"
+#include "cmd/coordctl/list.h"
 #include "cmd/coordctl/values.h"
-#include "coord/v1/tree.pb-c.h"
-
-typedef void (*print_fn)(struct ctl *ctl, const Coord__V1__ListEntry *entry, void *context);
 
 static const char *root_path(const struct ctl *ctl)
 {
     return ctl->word_count > 0 ? ctl->words[0] : "/";
 }
 
-/* Calls `print` for every entry of all pages. */
-static int each_entry(struct ctl *ctl, bool recursive, bool with_stat, print_fn print,
-                      void *context)
+int list_each(const struct ctl *ctl, Coord__V1__ListRequest *request, list_entry_fn take,
+              void *context)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__ListRequest request = COORD__V1__LIST_REQUEST__INIT;
     ProtobufCMessage *page = NULL;
-    request.header = &header;
-    request.path = ctl_text(root_path(ctl));
-    request.recursive = recursive;
-    request.with_stat = with_stat;
+    request->header = &header;
     do {
         ProtobufCMessage *next;
-        int exit_code = ctl_call(ctl, CLIENT_LIST, &request.base, &header, &next);
-        client_reply_free(page); /* request.after pointed into it */
+        int exit_code = ctl_call(ctl, CLIENT_LIST, &request->base, &header, &next);
+        client_reply_free(page); /* request->after pointed into it */
         page = next;
         if (exit_code != EXIT_DONE) {
             return exit_code;
         }
         const Coord__V1__ListReply *reply = (const Coord__V1__ListReply *)page;
         for (size_t i = 0; i < reply->n_entries; i++) {
-            print(ctl, reply->entries[i], context);
+            take(ctl, reply->entries[i], context);
         }
-        request.after = reply->next;
-    } while (request.after[0] != '\0');
+        request->after = reply->next;
+    } while (request->after[0] != '\0');
     client_reply_free(page);
     return EXIT_DONE;
 }
@@ -62,7 +54,8 @@ static void print_life(const Coord__V1__Stat *s)
     }
 }
 
-static void print_entry(struct ctl *ctl, const Coord__V1__ListEntry *entry, void *context)
+static void print_entry(const struct ctl *ctl, const Coord__V1__ListEntry *entry,
+                        void *context)
 {
     if (context != NULL) {
         json_t *o =
@@ -87,9 +80,13 @@ static void print_entry(struct ctl *ctl, const Coord__V1__ListEntry *entry, void
 
 int ctl_ls(struct ctl *ctl)
 {
+    Coord__V1__ListRequest request = COORD__V1__LIST_REQUEST__INIT;
     json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
     ctl->long_format = ctl->long_format || ctl->output == OUTPUT_WIDE;
-    int exit_code = each_entry(ctl, ctl->recursive, ctl->long_format, print_entry, array);
+    request.path = ctl_text(root_path(ctl));
+    request.recursive = ctl->recursive;
+    request.with_stat = ctl->long_format;
+    int exit_code = list_each(ctl, &request, print_entry, array);
     if (array != NULL && exit_code == EXIT_DONE) {
         ctl_print_json(ctl, array);
     } else {
@@ -112,7 +109,8 @@ static size_t depth_of(const char *path)
     return depth;
 }
 
-static void draw_entry(struct ctl *ctl, const Coord__V1__ListEntry *entry, void *context)
+static void draw_entry(const struct ctl *ctl, const Coord__V1__ListEntry *entry,
+                       void *context)
 {
     struct drawing *d = context;
     (void)ctl;
@@ -127,13 +125,16 @@ static void draw_entry(struct ctl *ctl, const Coord__V1__ListEntry *entry, void 
 
 int ctl_tree(struct ctl *ctl)
 {
+    Coord__V1__ListRequest request = COORD__V1__LIST_REQUEST__INIT;
     const char *root = root_path(ctl);
     struct drawing d = {.base_depth = depth_of(root),
                         .array = ctl_is_json(ctl) ? json_array() : NULL};
     if (d.array == NULL) {
         puts(root);
     }
-    int exit_code = each_entry(ctl, true, false, draw_entry, &d);
+    request.path = ctl_text(root);
+    request.recursive = true;
+    int exit_code = list_each(ctl, &request, draw_entry, &d);
     if (d.array != NULL && exit_code == EXIT_DONE) {
         ctl_print_json(ctl, d.array);
     } else {

@@ -142,6 +142,17 @@ int ctl_call(const struct ctl *ctl, enum client_method method, ProtobufCMessage 
     return code == COORD_OK ? EXIT_DONE : ctl_failed(ctl, &error);
 }
 
+int ctl_change(const struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
+               Coord__V1__RequestHeader *header)
+{
+    ProtobufCMessage *reply;
+    int exit_code = ctl_call(ctl, method, request, header, &reply);
+    if (exit_code == EXIT_DONE) {
+        client_reply_free(reply);
+    }
+    return exit_code;
+}
+
 int ctl_check(const struct ctl *ctl, enum coord_code code, const struct coord_error *error)
 {
     return code == COORD_OK ? EXIT_DONE : ctl_failed(ctl, error);

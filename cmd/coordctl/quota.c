@@ -111,18 +111,13 @@ static int set_bounds(struct ctl *ctl, Coord__V1__QuotaBounds *bounds)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__QuotaSetRequest request = COORD__V1__QUOTA_SET_REQUEST__INIT;
-    ProtobufCMessage *m;
     bounds->path = ctl_text(ctl->words[0]);
     bounds->bytes = ctl->bytes != 0 ? ctl->bytes : bounds->bytes;
     bounds->nodes = ctl->nodes != 0 ? ctl->nodes : bounds->nodes;
     bounds->soft_percent = ctl->soft != 0 ? ctl->soft : bounds->soft_percent;
     request.header = &header;
     request.bounds = bounds;
-    int exit_code = ctl_call(ctl, CLIENT_QUOTA_SET, &request.base, &header, &m);
-    if (exit_code == EXIT_DONE) {
-        client_reply_free(m);
-    }
-    return exit_code;
+    return ctl_change(ctl, CLIENT_QUOTA_SET, &request.base, &header);
 }
 
 /* What is not given stays as it is. */
@@ -152,12 +147,7 @@ int ctl_quota_remove(struct ctl *ctl)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__QuotaRemoveRequest request = COORD__V1__QUOTA_REMOVE_REQUEST__INIT;
-    ProtobufCMessage *m;
     request.header = &header;
     request.path = ctl_text(ctl->words[0]);
-    int exit_code = ctl_call(ctl, CLIENT_QUOTA_REMOVE, &request.base, &header, &m);
-    if (exit_code == EXIT_DONE) {
-        client_reply_free(m);
-    }
-    return exit_code;
+    return ctl_change(ctl, CLIENT_QUOTA_REMOVE, &request.base, &header);
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "coord/v1/tree.pb-c.h"
+#include "cmd/coordctl/list.h"
 
 static void add(struct existing *e, const char *path)
 {
@@ -21,30 +21,18 @@ static int order(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+static void take_entry(const struct ctl *ctl, const Coord__V1__ListEntry *entry, void *context)
+{
+    (void)ctl;
+    add(context, entry->path);
+}
+
 static int load_descendants(struct existing *e, const struct ctl *ctl, const char *path)
 {
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ListRequest request = COORD__V1__LIST_REQUEST__INIT;
-    ProtobufCMessage *page = NULL;
-    request.header = &header;
     request.path = ctl_text(path);
     request.recursive = true;
-    do {
-        ProtobufCMessage *next;
-        int exit_code = ctl_call(ctl, CLIENT_LIST, &request.base, &header, &next);
-        client_reply_free(page); /* request.after pointed into it */
-        page = next;
-        if (exit_code != EXIT_DONE) {
-            return exit_code;
-        }
-        const Coord__V1__ListReply *reply = (const Coord__V1__ListReply *)page;
-        for (size_t i = 0; i < reply->n_entries; i++) {
-            add(e, reply->entries[i]->path);
-        }
-        request.after = reply->next;
-    } while (request.after[0] != '\0');
-    client_reply_free(page);
-    return EXIT_DONE;
+    return list_each(ctl, &request, take_entry, e);
 }
 
 int existing_load(struct existing *e, const struct ctl *ctl, const char *path)
