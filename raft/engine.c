@@ -73,6 +73,7 @@ static void refresh_configuration(struct engine *e)
         &e->raft.configuration, uncommitted != 0 ? uncommitted : committed, &e->configuration);
     if (memcmp(before.members, e->configuration.members, sizeof before.members) != 0) {
         memset(e->told_commit, 0, sizeof e->told_commit);
+        memset(e->sent, 0, sizeof e->sent);
     }
     e->events->configuration(e->context, &e->configuration);
 }
@@ -320,6 +321,11 @@ enum status engine_transfer(struct engine *e, uint64_t target)
     }
     engine_advance(e);
     return RC_OK;
+}
+
+void engine_connection_lost(struct engine *e, uint64_t member)
+{
+    engine_forget_sent(e, member);
 }
 
 void engine_suspect_leader(struct engine *e)

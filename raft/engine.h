@@ -137,6 +137,9 @@ bool engine_offer_is_useful(const struct engine *e,
 bool engine_install(struct engine *e, uint64_t from,
                     const struct message_install_snapshot *offer);
 
+/* What was on its way to this member is lost. */
+void engine_connection_lost(struct engine *e, uint64_t member);
+
 /* The connection to the leader broke in a way that a dead process would break it: do not
  * wait for the whole election timeout. */
 void engine_suspect_leader(struct engine *e);

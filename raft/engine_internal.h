@@ -72,6 +72,14 @@ struct engine {
     /* How far each member knows the commit index, by what we sent it (commit notices). */
     uint64_t told_commit[ENGINE_MEMBERS_MAX];
 
+    /* The entries of many bytes that each member was sent last: so as not to repeat them. */
+    struct engine_sent {
+        uint64_t term; /* 0 = nothing that counts */
+        uint64_t last_index;
+        uint64_t ms;
+        uint64_t pause_ms;
+    } sent[ENGINE_MEMBERS_MAX];
+
     /* When each member last answered, in this leadership. */
     struct {
         uint64_t id; /* 0 = free */
@@ -101,6 +109,8 @@ void engine_send_all(struct engine *e, const struct raft_message *messages, unsi
 void engine_release_held(struct engine *e);
 void engine_send_commit_notices(struct engine *e);
 void engine_drop_held(struct engine *e);
+/* The member may lack what it was sent. */
+void engine_forget_sent(struct engine *e, uint64_t to);
 
 /* engine_receive.c */
 bool engine_message_is_sane(const struct engine *e, uint64_t from, const struct message *m,

@@ -343,6 +343,9 @@ void engine_receive(struct engine *e, uint64_t from, const struct message *m)
         return;
     case MESSAGE_APPEND_ENTRIES_RESULT:
         engine_note_heard(e, from);
+        if (m->append_entries_result.rejected != 0) {
+            engine_forget_sent(e, from);
+        }
         rm.type = RAFT_APPEND_ENTRIES_RESULT;
         rm.append_entries_result = (struct raft_append_entries_result){
             .version = VERSION_APPEND_ENTRIES_RESULT,

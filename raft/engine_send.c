@@ -11,6 +11,9 @@
 /* One AppendEntries message carries about so much; the core does not look at bytes. */
 #define APPEND_BYTES_MAX       ((size_t)1 << 20)
 #define APPEND_ENTRIES_AT_ONCE 512
+/* Less than this is repeated with each heartbeat, as the core has it. */
+#define REPEAT_FREE_BYTES   ((size_t)64 << 10)
+#define REPEAT_PAUSE_MS_MAX ((uint64_t)1600)
 
 struct held_message {
     struct list link;
@@ -86,6 +89,55 @@ static void note_told(struct engine *e, uint64_t to, uint64_t commit)
     }
 }
 
+/* ---- entries ------------------------------------------------------------------------------ */
+
+void engine_forget_sent(struct engine *e, uint64_t to)
+{
+    size_t i = member_position(e, to);
+    if (i < ENGINE_MEMBERS_MAX) {
+        e->sent[i] = (struct engine_sent){.term = 0};
+    }
+}
+
+static size_t payload_bytes(const struct engine *e, const struct raft_append_entries *args)
+{
+    size_t bytes = 0;
+    for (unsigned i = 1; i <= args->n_entries && bytes < REPEAT_FREE_BYTES; i++) {
+        const struct engine_entry *entry = engine_log_find(&e->entries, args->prev_log_index + i);
+        INVARIANT(11, entry != NULL);
+        bytes += entry->payload.size;
+    }
+    return bytes;
+}
+
+/* Has the member been sent all of these a short while ago? The core repeats, with each heartbeat,
+ * whatever a member has not answered within an election timeout: it may be gone. But what was sent
+ * arrives as long as the connection stands (rule FIFO), and a member that is merely slow must not
+ * get the same megabytes again and again, which makes it slower still. So they are repeated after a
+ * pause that doubles, and at once when the connection was lost or the member refuses what it got;
+ * meanwhile the heartbeat alone goes out. */
+static bool is_repetition(struct engine *e, uint64_t to, const struct raft_append_entries *args)
+{
+    size_t i = member_position(e, to);
+    if (i == ENGINE_MEMBERS_MAX || payload_bytes(e, args) < REPEAT_FREE_BYTES) {
+        return false;
+    }
+    struct engine_sent *sent = &e->sent[i];
+    uint64_t last = args->prev_log_index + args->n_entries;
+    bool again = sent->term == args->term && last <= sent->last_index;
+    if (again && e->now_ms < sent->ms + sent->pause_ms) {
+        return true;
+    }
+    uint64_t pause_ms = again ? 2 * sent->pause_ms : e->raft.election_timeout;
+    *sent = (struct engine_sent){
+        .term = args->term,
+        .last_index = again ? sent->last_index : last,
+        .ms = e->now_ms,
+        .pause_ms = pause_ms < REPEAT_PAUSE_MS_MAX ? pause_ms : REPEAT_PAUSE_MS_MAX,
+    };
+    return false;
+}
+
 /* Sends the entries behind args->prev_log_index as one message or, beyond APPEND_BYTES_MAX, as
  * several, each of which is a complete and legal request of its own. */
 static void send_append(struct engine *e, uint64_t to, const struct raft_append_entries *args)
@@ -94,7 +146,7 @@ static void send_append(struct engine *e, uint64_t to, const struct raft_append_
     struct message m = {.type = MESSAGE_APPEND_ENTRIES};
     uint64_t prev_index = args->prev_log_index;
     uint64_t prev_term = args->prev_log_term;
-    unsigned left = args->n_entries;
+    unsigned left = is_repetition(e, to, args) ? 0 : args->n_entries;
     do {
         uint32_t count = 0;
         size_t bytes = 0;

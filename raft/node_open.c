@@ -87,6 +87,7 @@ static void on_down(void *context, uint64_t peer)
     if (n->engine == NULL || n->phase == NODE_REFUSED) {
         return;
     }
+    engine_connection_lost(n->engine, peer);
     node_on_sent_to_lost(n, peer);
     node_ttl_peer_lost(n, peer);
     if (engine_leader(n->engine) == peer) {

@@ -2,6 +2,82 @@
 #include "tests/support/check_main.h"
 #include "tests/support/engine_kit.h"
 
+/* ---- what is repeated ---------------------------------------------------------------------- */
+
+/* How many messages with entries went to member 3; counts those without. Forgets them. */
+static size_t count_sent(struct engine_kit *x, size_t *heartbeats)
+{
+    size_t with_entries = 0;
+    for (size_t k = 0; k < x->sent_count; k++) {
+        bool is_append = x->sent[k].type == MESSAGE_APPEND_ENTRIES && x->sent_to[k] == 3;
+        with_entries += is_append && x->sent[k].append_entries.entry_count > 0;
+        *heartbeats += is_append && x->sent[k].append_entries.entry_count == 0;
+    }
+    x->sent_count = 0;
+    return with_entries;
+}
+
+/* Goes on for `ms` with a member 3 that answers nothing, while member 2 is up to date. */
+static size_t repeats(struct engine_kit *x, uint64_t ms, size_t *heartbeats)
+{
+    size_t with_entries = 0;
+    for (uint64_t i = 0; i < ms; i += 5) {
+        fake_env_advance(&x->fake, 5);
+        engine_tick(x->engine, x->fake.env.now_ms(&x->fake.env));
+        engine_kit_receive(x, 2,
+                           engine_kit_append_result(2, 0, engine_last_index(x->engine)));
+        with_entries += count_sent(x, heartbeats);
+    }
+    return with_entries;
+}
+
+static void submit_bytes(struct engine_kit *x, size_t bytes)
+{
+    uint64_t index;
+    uint64_t term;
+    struct buf command = {0};
+    memset(buf_extend(&command, bytes), 'x', bytes);
+    ck_assert_int_eq(engine_submit(x->engine, buf_slice(&command), &index, &term), RC_OK);
+    engine_kit_run(x);
+    buf_close(&command);
+}
+
+START_TEST(a_silent_member_is_not_sent_the_same_megabytes_with_each_heartbeat)
+{
+    struct engine_kit x;
+    size_t heartbeats = 0;
+    engine_kit_init(&x, 3, 1);
+    engine_kit_open(&x);
+    engine_kit_lead(&x);
+    submit_bytes(&x, 300000);
+    size_t with_entries = repeats(&x, 10000, &heartbeats);
+    ck_assert_uint_ge(with_entries, 3); /* but never given up */
+    ck_assert_uint_le(with_entries, 12);
+    ck_assert_uint_ge(heartbeats, 10000 / ENGINE_HEARTBEAT_MS / 2);
+    /* Whoever lost what was sent, or has no use for it, is not kept waiting. */
+    engine_connection_lost(x.engine, 3);
+    ck_assert_uint_eq(repeats(&x, 2 * ENGINE_HEARTBEAT_MS, &heartbeats), 1);
+    engine_kit_receive(&x, 3, engine_kit_append_result(2, 1, 1));
+    with_entries = count_sent(&x, &heartbeats);
+    with_entries += repeats(&x, 2 * ENGINE_HEARTBEAT_MS, &heartbeats);
+    ck_assert_uint_eq(with_entries, 1);
+    engine_kit_close(&x);
+}
+END_TEST
+
+START_TEST(few_bytes_are_repeated_with_each_heartbeat)
+{
+    struct engine_kit x;
+    size_t heartbeats = 0;
+    engine_kit_init(&x, 3, 1);
+    engine_kit_open(&x);
+    engine_kit_lead(&x);
+    submit_bytes(&x, 3000);
+    ck_assert_uint_ge(repeats(&x, 10000, &heartbeats), 10000 / ENGINE_HEARTBEAT_MS / 2);
+    engine_kit_close(&x);
+}
+END_TEST
+
 /* ---- a single voter ------------------------------------------------------------------------ */
 
 START_TEST(a_single_voter_leads_at_once_and_commits_what_is_durable)
@@ -255,6 +331,8 @@ static Suite *engine_suite(void)
     Suite *suite = suite_create("engine");
     TCase *tcase = tcase_create("engine");
     tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, a_silent_member_is_not_sent_the_same_megabytes_with_each_heartbeat);
+    tcase_add_test(tcase, few_bytes_are_repeated_with_each_heartbeat);
     tcase_add_test(tcase, a_single_voter_leads_at_once_and_commits_what_is_durable);
     tcase_add_test(tcase, a_restart_finds_everything_again);
     tcase_add_test(tcase, a_member_whose_log_is_gone_does_not_start);
