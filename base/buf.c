@@ -19,6 +19,18 @@ void buf_clear(struct buf *b)
     b->size = 0;
 }
 
+void buf_recycle(struct buf *b, size_t kept, unsigned *calm)
+{
+    bool is_calm = b->capacity > kept && b->size < b->capacity / 4;
+    *calm = is_calm ? *calm + 1 : 0;
+    if (*calm < BUF_CALM_USES) {
+        buf_clear(b);
+    } else {
+        *calm = 0;
+        buf_close(b);
+    }
+}
+
 void buf_reserve(struct buf *b, size_t more)
 {
     PRE(more <= SIZE_MAX / 2 - b->size);

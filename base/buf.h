@@ -12,6 +12,11 @@ struct buf {
 
 void buf_close(struct buf *b);                     /* frees and leaves an empty buf */
 void buf_clear(struct buf *b);                     /* size 0, keeps the memory */
+/* Empties a buffer that is filled again and again. Memory beyond `kept` goes back only when it was
+ * not needed for a while, less than a quarter of it in BUF_CALM_USES fillings in a row, as taking
+ * large memory anew each time costs more than filling it. `calm` counts these, from 0. */
+#define BUF_CALM_USES 64
+void buf_recycle(struct buf *b, size_t kept, unsigned *calm);
 void buf_reserve(struct buf *b, size_t more);      /* room for `more` bytes behind size */
 uint8_t *buf_extend(struct buf *b, size_t bytes);  /* grows size, returns the new region */
 void buf_append(struct buf *b, const void *data, size_t bytes);

@@ -33,16 +33,6 @@ static enum status part_extend(struct frame_reader *r, struct slice *bytes, stru
     }
 }
 
-/* A rare large frame must not hold its memory for the life of the connection. */
-static void part_clear(struct frame_reader *r)
-{
-    if (r->part.capacity > FRAME_READER_KEPT_BYTES) {
-        buf_close(&r->part);
-    } else {
-        buf_clear(&r->part);
-    }
-}
-
 enum status frame_reader_feed(struct frame_reader *r, struct slice bytes, frame_fn fn,
                               void *context, struct errmsg *err)
 {
@@ -74,9 +64,8 @@ enum status frame_reader_feed(struct frame_reader *r, struct slice bytes, frame_
             bytes = slice_make(bytes.data + frame_bytes, bytes.size - frame_bytes);
         }
         bool goes_on = fn(context, slice_make(source.data, frame_bytes));
-        if (is_part) {
-            part_clear(r);
-        }
+        /* A rare large frame must not hold its memory for the life of the connection. */
+        buf_recycle(&r->part, FRAME_READER_KEPT_BYTES, &r->calm);
         if (!goes_on) {
             return RC_OK;
         }

@@ -1,8 +1,8 @@
 /* Cuts a byte stream into frames of raft/message.h.
  *
  * Frames that are whole in the bytes at hand are looked at where they lie. Only the frame that
- * spans two reads is put together here, so a reader holds one frame at most, and nothing between
- * frames beyond FRAME_READER_KEPT_BYTES of spare memory. Zeroed, with `frame_bytes_max` set, it is
+ * spans two reads is put together here, so a reader holds one frame at most; what it keeps between
+ * frames beyond FRAME_READER_KEPT_BYTES goes back when frames stay small for a while. Zeroed, with `frame_bytes_max` set, it is
  * ready. No I/O. */
 #ifndef RAFT_FRAME_READER_H
 #define RAFT_FRAME_READER_H
@@ -13,6 +13,7 @@
 
 struct frame_reader {
     struct buf part;        /* private */
+    unsigned calm;          /* private */
     size_t frame_bytes_max; /* a longer announcement is refused before anything is reserved */
 };
 

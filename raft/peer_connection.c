@@ -18,7 +18,7 @@
 
 /* A refused peer comes back twice a second: the same reason is told once in this time. */
 #define REFUSAL_REPEAT_MS 10000
-/* Spare memory that an empty queue keeps. */
+/* Spare memory that an empty queue keeps for good. */
 #define QUEUE_KEPT_BYTES ((size_t)1 << 20)
 
 static_assert(PEER_NAME_BYTES_MAX == MESSAGE_NAME_BYTES_MAX, "a name fits HELLO");
@@ -37,11 +37,7 @@ static void queue_reset(struct peer *m)
 {
     m->queue_taken = 0;
     m->is_blocked = false;
-    if (m->queue.capacity > QUEUE_KEPT_BYTES) {
-        buf_close(&m->queue);
-    } else {
-        buf_clear(&m->queue);
-    }
+    buf_recycle(&m->queue, QUEUE_KEPT_BYTES, &m->queue_calm);
 }
 
 /* Hands the queue to the stream, in pieces of what a stream holds, so that the memory of a stalled
@@ -84,6 +80,7 @@ static void peer_lost(struct peers *p, struct peer *m)
 {
     m->connection = NULL;
     queue_reset(m);
+    buf_close(&m->queue);
     m->retry_at_ms = peers_now(p) + m->retry_ms;
     m->retry_ms =
         m->retry_ms > PEER_RECONNECT_MS_MAX / 2 ? PEER_RECONNECT_MS_MAX : m->retry_ms * 2;

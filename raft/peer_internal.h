@@ -33,6 +33,7 @@ struct peer {
     struct peer_connection *connection; /* dialling or up, else NULL */
     struct buf queue; /* whole frames; bytes before queue_taken are the stream's */
     size_t queue_taken;
+    unsigned queue_calm; /* buf_recycle */
     bool is_blocked; /* the stream asked to wait for drain */
     uint64_t sent_ms;
     uint64_t retry_at_ms;
