@@ -47,26 +47,6 @@ void buf_reserve(struct buf *b, size_t more)
     b->capacity = capacity;
 }
 
-uint8_t *buf_extend(struct buf *b, size_t bytes)
-{
-    buf_reserve(b, bytes > 0 ? bytes : 1); /* never NULL, even for nothing */
-    uint8_t *region = b->data + b->size;
-    b->size += bytes;
-    return region;
-}
-
-void buf_append(struct buf *b, const void *data, size_t bytes)
-{
-    if (bytes > 0) {
-        memcpy(buf_extend(b, bytes), data, bytes);
-    }
-}
-
-void buf_append_slice(struct buf *b, struct slice s)
-{
-    buf_append(b, s.data, s.size);
-}
-
 void buf_append_str(struct buf *b, const char *text)
 {
     buf_append(b, text, strlen(text));

@@ -89,6 +89,31 @@ START_TEST(clear_keeps_the_memory_and_extend_never_gives_null)
 }
 END_TEST
 
+START_TEST(a_recycled_buf_keeps_much_memory_while_much_of_it_is_used)
+{
+    struct buf b = {0};
+    unsigned calm = 0;
+    for (int i = 0; i < 3 * BUF_CALM_USES; i++) { /* small fillings between large ones */
+        buf_clear(&b);
+        (void)buf_extend(&b, i % 10 == 0 ? 1000 : 10);
+        buf_recycle(&b, 100, &calm);
+        ck_assert_uint_eq(b.size, 0);
+        ck_assert_uint_ge(b.capacity, 1000);
+    }
+    for (int i = 0; i < BUF_CALM_USES; i++) {
+        (void)buf_extend(&b, 10);
+        buf_recycle(&b, 100, &calm);
+    }
+    ck_assert_uint_lt(b.capacity, 100);
+    for (int i = 0; i < 2 * BUF_CALM_USES; i++) { /* what may be kept is kept */
+        (void)buf_extend(&b, i == 0 ? 80 : 1);
+        buf_recycle(&b, 100, &calm);
+        ck_assert_uint_ge(b.capacity, 80);
+    }
+    buf_close(&b);
+}
+END_TEST
+
 START_TEST(arena_pieces_are_aligned_apart_and_reusable)
 {
     struct arena a = {0};
@@ -129,6 +154,7 @@ static Suite *buf_suite(void)
     tcase_add_test_raise_signal(tc, consuming_more_than_there_is_is_a_programmer_error, SIGABRT);
     tcase_add_test(tc, take_hands_the_memory_over);
     tcase_add_test(tc, clear_keeps_the_memory_and_extend_never_gives_null);
+    tcase_add_test(tc, a_recycled_buf_keeps_much_memory_while_much_of_it_is_used);
     tcase_add_test(tc, arena_pieces_are_aligned_apart_and_reusable);
     suite_add_tcase(suite, tc);
     return suite;
