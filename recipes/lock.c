@@ -101,6 +101,8 @@ void lock_settle(struct recipes *r, const struct recipe_ops *ops, struct recipe_
         }
         bool is_last = q->held_count == 0 && q->waiting_count == 1;
         if (recipe_entry_is_due(e, ops->cluster_ms) && !MUTANT_IS(MUTANT_LOCK_LATE_GRANT)) {
+            /* For a reason of its own, not that of what was in its way: its lease lives. */
+            ops->begin_grants(ops->context);
             group_go(r, ops, e);
             if (is_last) {
                 return; /* the queue has gone with it */

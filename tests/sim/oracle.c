@@ -10,8 +10,8 @@
 #include "lease/table.h"
 #include "store/store.h"
 
-static const char *const reason_names[] = {"requested", "expired", "revoked",
-                                           "closed",    "emptied", "aged"};
+static const char *const reason_names[] = {"requested", "expired", "revoked", "closed",
+                                           "emptied",   "aged",    "granted", "timed out"};
 
 static void *grow(void *array, size_t count, size_t size)
 {
@@ -205,6 +205,10 @@ static void lease_change(struct oracle *o, const struct oracle_change *c)
     l->attached--;
     if (reason_is_of_lease(c->reason)) {
         check_lease_end(o, l, c);
+    } else if (c->reason == REASON_GRANTED || c->reason == REASON_TIMED_OUT) {
+        if (l->end_revision != 0) {
+            world_fail(w, "an entry of lease %" PRIx64 " outlived it", l->id);
+        }
     } else if (l->kind == LEASE_SESSION && c->session != l->id && !is_shared(c->path)) {
         world_fail(w, "a node of session %" PRIx64 " went, but nobody asked for it", l->id);
     } else if (l->end_revision != 0) {
@@ -272,7 +276,8 @@ static void check_reaped(struct oracle *o, const struct oracle_change *c)
         return;
     }
     if (c->reason == REASON_EMPTIED) {
-        is_due = n->kind == NODE_CONTAINER && n->had_child && n->children == 0;
+        is_due = (n->kind == NODE_CONTAINER || n->kind == NODE_RECIPE) && n->had_child &&
+                 n->children == 0;
         o->reaped++;
     } else if (c->reason == REASON_AGED) {
         is_due = n->kind == NODE_TTL && n->children == 0 &&
@@ -321,6 +326,9 @@ static void take_change(struct oracle *o, const struct change *from)
     }
     check_reaped(o, c);
     lease_change(o, c);
+    if (o->changed != NULL) {
+        o->changed(o->changed_context, from);
+    }
     struct replay t = {.nodes = o->nodes, .count = o->node_count};
     if (!replay_change(&t, c)) {
         world_fail(&o->cluster->world, "change %" PRIu64 ".%u does not fit the tree before it",
@@ -421,7 +429,8 @@ size_t oracle_due_count(const struct oracle *o)
     size_t count = 0;
     for (size_t i = 0; i < o->node_count; i++) {
         const struct oracle_node *n = &o->nodes[i];
-        bool is_container = n->kind == NODE_CONTAINER && n->had_child;
+        bool is_container =
+            (n->kind == NODE_CONTAINER || n->kind == NODE_RECIPE) && n->had_child;
         count += n->children == 0 && (is_container || n->kind == NODE_TTL);
     }
     return count;

@@ -9,7 +9,7 @@
  *   - at every index looked at, a lease has just the ephemeral nodes that the changes gave it,
  *     and ephemeral nodes whose lease is gone do not exist
  *   - what is attached to a lease goes in one revision, with one reason, and only with it
- *   - a container goes only once it is emptied, a TTL node only childless and past its time
+ *   - a container or a recipe's node goes only once it is emptied, a TTL node only childless and past its time
  */
 #ifndef TESTS_SIM_ORACLE_H
 #define TESTS_SIM_ORACLE_H
@@ -18,7 +18,7 @@
 #include "store/history.h"
 #include "tests/sim/cluster.h"
 
-#define ORACLE_LISTENERS_MAX 2
+#define ORACLE_LISTENERS_MAX 3
 
 struct oracle_value {
     uint64_t hash;
@@ -88,6 +88,9 @@ struct oracle {
         void *context;
     } listeners[ORACLE_LISTENERS_MAX];
     size_t listener_count;
+    /* Each change in order, with its values. May be NULL. */
+    void (*changed)(void *context, const struct change *change);
+    void *changed_context;
 };
 
 /* Listens to the cluster from now on. */

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "store/store.h"
 #include "tests/sim/journal.h"
+#include "tests/sim/locker.h"
 #include "tests/sim/members.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/watcher.h"
@@ -25,6 +26,7 @@ const char *const count_names[COUNT_KINDS] = {
     "reaped",      "recalled",   "events",     "listings",   "watch-resumes", "progress",
     "compacted",   "zk-replies", "zk-writes",  "zk-resumed", "zk-expired",    "zk-events",
     "zk-restored", "zk-refused", "zk-cut-off",
+    "locks-held",  "elections-won", "handed-over", "guarded-writes", "fenced", "stale",
     "joined", "removed", "replaced", "promoted", "transferred", "changes-refused",
 };
 
@@ -38,9 +40,11 @@ struct run {
     struct watchers watchers;
     struct members members;
     struct zk_clients zookeeper;
+    struct lockers lockers;
     uint64_t phase_end_us;
     uint64_t acked_before[CLIENTS_MAX];
     uint64_t moved_before[ZK_CLIENTS_MAX];
+    uint64_t cycled_before[LOCKERS_MAX];
 };
 
 /* The seed decides everything about a run, its shape too. */
@@ -80,7 +84,7 @@ static struct cluster_options run_options(uint64_t seed, bool trace)
 }
 
 /* On each station clients; and on each but the first a holder, whose session the clients
- * use, and a watcher. */
+ * use, and a watcher. Those with locks have stations of their own. */
 static void run_clients(struct run *r)
 {
     struct cluster *c = &r->cluster;
@@ -100,6 +104,11 @@ static void run_clients(struct run *r)
         }
         (void)watchers_add(&r->watchers, &l->stations[i]);
         (void)zk_clients_add(&r->zookeeper, &l->stations[i]);
+    }
+    lockers_init(&r->lockers, c, &r->oracle);
+    uint64_t lockers = world_random(&c->world, 2, LOCKERS_MAX);
+    for (uint64_t i = 0; i < lockers; i++) {
+        (void)lockers_add(&r->lockers);
     }
 }
 
@@ -157,6 +166,11 @@ static bool clients_have_moved(struct cluster *c, void *context)
             return false;
         }
     }
+    for (uint32_t i = 0; i < r->lockers.count; i++) {
+        if (r->lockers.items[i].cycles == r->cycled_before[i]) {
+            return false;
+        }
+    }
     return true;
 }
 
@@ -189,6 +203,12 @@ static bool holders_are_done(struct cluster *c, void *context)
 {
     (void)c;
     return holders_are_idle(&((struct run *)context)->holders);
+}
+
+static bool lockers_are_done(struct cluster *c, void *context)
+{
+    (void)c;
+    return lockers_are_idle(&((struct run *)context)->lockers);
 }
 
 static bool nothing_is_left(struct cluster *c, void *context)
@@ -258,15 +278,20 @@ static void run_heal(struct run *r)
     for (uint32_t i = 0; i < r->zookeeper.count; i++) {
         r->moved_before[i] = r->zookeeper.items[i].moved;
     }
+    for (uint32_t i = 0; i < r->lockers.count; i++) {
+        r->cycled_before[i] = r->lockers.items[i].cycles;
+    }
     must_come(r, FINISH_LIMIT_US, clients_have_moved, "a client is stuck after healing");
     zk_clients_calm(&r->zookeeper);
     members_end(&r->members);
     must_come(r, FINISH_LIMIT_US, changes_have_ended, "a change of the members does not end");
     workload_end(&r->workload);
     holders_end(&r->holders);
+    lockers_end(&r->lockers);
     watchers_end(&r->watchers);
     must_come(r, FINISH_LIMIT_US, clients_are_done, "an operation does not end after healing");
     must_come(r, FINISH_LIMIT_US, holders_are_done, "a session's owner is stuck after healing");
+    must_come(r, FINISH_LIMIT_US, lockers_are_done, "a client with locks is stuck");
     must_come(r, FINISH_LIMIT_US, zookeeper_is_settled,
               "a zookeeper client has no session after healing");
     cluster_run(c, CALM_US);
@@ -292,6 +317,7 @@ static void run_judge(struct run *r)
         journal_see_store(&r->journal, i);
     }
     if (!c->world.failed) {
+        lock_judge_settle(&r->lockers.judge);
         journal_check(&r->journal);
         zk_judge_log(&r->zookeeper);
     }
@@ -335,6 +361,12 @@ static void run_report(struct run *r, struct run_result *out)
         [COUNT_PROMOTED] = r->members.counts[MEMBER_COUNT_PROMOTED],
         [COUNT_TRANSFERRED] = r->members.counts[MEMBER_COUNT_TRANSFERRED],
         [COUNT_CHANGES_REFUSED] = r->members.counts[MEMBER_COUNT_REFUSED],
+        [COUNT_HELD] = r->lockers.held,
+        [COUNT_LED] = r->lockers.led,
+        [COUNT_HANDED_OVER] = r->lockers.judge.handed_over,
+        [COUNT_GUARDED] = r->lockers.written,
+        [COUNT_FENCED] = r->lockers.fenced,
+        [COUNT_STALE] = r->lockers.stale - r->lockers.fenced,
         [COUNT_ZK_REPLIES] = r->zookeeper.replies,
         [COUNT_ZK_WRITES] = r->zookeeper.acked,
         [COUNT_ZK_RESUMED] = r->zookeeper.resumed,
@@ -361,6 +393,9 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
     for (uint32_t i = 0; i < r->workload.station_count; i++) {
         faults_add_station(&r->faults, &r->workload.stations[i]);
     }
+    for (uint32_t i = 0; i < r->lockers.count; i++) {
+        faults_add_station(&r->faults, &r->lockers.items[i].station);
+    }
     cluster_start_all(c);
     if (!c->world.failed && run_set_up(r)) {
         must_come(r, 5 * SECOND, nodes_are_equal,
@@ -369,6 +404,7 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
         holders_start(&r->holders);
         watchers_start(&r->watchers);
         zk_clients_start(&r->zookeeper);
+        lockers_start(&r->lockers);
         members_start(&r->members);
         faults_start(&r->faults);
         r->phase_end_us = c->world.now_us + PHASE_US;
@@ -383,6 +419,7 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
     run_report(r, result);
     members_close(&r->members);
     zk_clients_close(&r->zookeeper);
+    lockers_close(&r->lockers);
     workload_close(&r->workload);
     holders_close(&r->holders);
     watchers_close(&r->watchers);

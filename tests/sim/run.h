@@ -31,7 +31,13 @@ enum run_count {
     COUNT_ZK_RESTORED, /* setWatches */
     COUNT_ZK_REFUSED,  /* wrong passwords */
     COUNT_ZK_CUTS,     /* connections lost at a certain byte */
-    COUNT_JOINED, /* members */
+    COUNT_HELD, /* locks and elections that clients were told of */
+    COUNT_LED,
+    COUNT_HANDED_OVER,
+    COUNT_GUARDED, /* writes acknowledged */
+    COUNT_FENCED,  /* refused, begun after the expiry of the holder's session */
+    COUNT_STALE,   /* refused otherwise */
+    COUNT_JOINED,  /* members */
     COUNT_REMOVED,
     COUNT_REPLACED,
     COUNT_PROMOTED,

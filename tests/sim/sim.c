@@ -323,7 +323,10 @@ static void print_sum(const struct options *o, struct totals *t, double seconds)
     for (size_t i = 0; i < COUNT_KINDS; i++) {
         printf(" %s=%" PRIu64, count_names[i], sum->counts[i]);
     }
-    printf("\n");
+    printf("\n%" PRIu64 " guarded writes of holders whose session had expired, %" PRIu64
+           " of holders who had lost or released their lock otherwise: all refused%s\n",
+           sum->counts[COUNT_FENCED], sum->counts[COUNT_STALE],
+           t->failed == 0 ? "" : " but for what is reported");
     for (size_t i = 0; i < FAULT_KINDS && o->seeds >= COVERAGE_SEEDS && t->failed == 0; i++) {
         if (sum->hits[i] == 0) {
             printf("FAILED: fault %s never hit\n", fault_names[i]);

@@ -177,7 +177,8 @@ static bool setup_ask(struct workload *l, const char *path, const ProtobufCMessa
 bool workload_set_up(struct workload *l)
 {
     static const char *const parents[] = {"/k", "/c", "/v", "/p", "/q",
-                                          "/e", "/b", "/t", "/z", "/z/q"};
+                                          "/e", "/b", "/t", "/z", "/z/q",
+                                          "/l", "/g", "/g/0", "/g/1", "/g/s", "/g/e"};
     enum { PARENTS = sizeof parents / sizeof parents[0] };
     Coord__V1__Operation ops[PARENTS + KEY_END];
     Coord__V1__CreateOp creates[PARENTS + KEY_END];
