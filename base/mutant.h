@@ -64,6 +64,10 @@ enum mutant {
     MUTANT_LOCK_COUNT_LOST,        /* recipes/lock.c: the first release is the last */
     MUTANT_LOCK_LATE_GRANT,        /* recipes/lock.c grants whose time to wait has run out */
     MUTANT_LOCK_GUARD_WAITING,     /* store/apply_read.c: who waits passes as a holder */
+    MUTANT_LOCK_GUARD_IGNORED,     /* store/apply_read.c: a guard holds whatever became of it */
+    MUTANT_LOCK_GUARD_ANY_ENTRY,   /* store/apply_read.c: as does an entry of the same name */
+    MUTANT_LOCK_GRANTED_EARLY,     /* store/apply_lease.c grants what is still there */
+    MUTANT_LOCK_EXPIRY_UNSETTLED,  /* store/apply_lease.c: what an expiry frees goes to nobody */
     MUTANT_ELECTION_TWO_LEADERS,   /* recipes/election.c: whoever comes leads */
     MUTANT_ELECTION_VACANT,        /* recipes/election.c: nobody follows a leader */
     MUTANT_ELECTION_EPOCH_STAYS,   /* recipes/election.c: who follows leads in one epoch */

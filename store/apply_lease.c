@@ -127,6 +127,15 @@ static void end(struct store *s, struct lease *l, const struct lease_end *how,
     if (MUTANT_IS(MUTANT_REASON_LOST)) {
         s->edit.reason = REASON_REQUEST;
     }
+    for (uint32_t i = 0; i < count && MUTANT_IS(MUTANT_LOCK_GRANTED_EARLY); i++) {
+        queues_forget(s, attached[i].slot);
+    }
+    if (MUTANT_IS(MUTANT_LOCK_GRANTED_EARLY)) {
+        queues_settle(s);
+        edit_commit(s);
+        edit_begin(s, how->context, how->command);
+        s->edit.reason = (uint8_t)how->reason;
+    }
     for (uint32_t i = 0; i < count; i++) {
         queues_forget(s, attached[i].slot);
         shards_forget(s, attached[i].slot, &lost);
@@ -138,7 +147,9 @@ static void end(struct store *s, struct lease *l, const struct lease_end *how,
         }
     }
     shards_lose(s, lost);
-    queues_settle(s);
+    if (!MUTANT_IS(MUTANT_LOCK_EXPIRY_UNSETTLED)) {
+        queues_settle(s);
+    }
     edit_commit(s);
     reply->has_lease = true;
     reply->lease = (struct lease_result){

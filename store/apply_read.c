@@ -142,6 +142,9 @@ static bool guard_holds(const struct store *s, const struct guard *g, uint32_t s
     if (g->target == GUARD_EXISTS) {
         return relation_holds(g->relation, compare_numbers(slot != TREE_NONE, g->number));
     }
+    if (g->target == GUARD_GRANT && MUTANT_IS(MUTANT_LOCK_GUARD_IGNORED)) {
+        return true;
+    }
     if (slot == TREE_NONE) {
         return g->relation == GUARD_NOT_EQUAL;
     }
@@ -151,6 +154,9 @@ static bool guard_holds(const struct store *s, const struct guard *g, uint32_t s
     }
     if (g->target == GUARD_GRANT && !grant_is_held(s, slot)) {
         return false;
+    }
+    if (g->target == GUARD_GRANT && MUTANT_IS(MUTANT_LOCK_GUARD_ANY_ENTRY)) {
+        return true;
     }
     uint64_t epoch;
     if (g->target == GUARD_GRANT && shards_epoch(s, slot, &epoch)) {

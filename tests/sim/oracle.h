@@ -9,7 +9,8 @@
  *   - at every index looked at, a lease has just the ephemeral nodes that the changes gave it,
  *     and ephemeral nodes whose lease is gone do not exist
  *   - what is attached to a lease goes in one revision, with one reason, and only with it
- *   - a container or a recipe's node goes only once it is emptied, a TTL node only childless and past its time
+ *   - a container or a recipe's node goes only once it is emptied, a TTL node only childless and
+ *     past its time
  */
 #ifndef TESTS_SIM_ORACLE_H
 #define TESTS_SIM_ORACLE_H

@@ -389,6 +389,26 @@ START_TEST(who_waited_too_long_is_not_granted_though_nobody_looked)
 }
 END_TEST
 
+/* The client is told by the reason: that of the lease that ended would say that its own did. */
+START_TEST(who_waited_too_long_goes_for_a_reason_of_its_own)
+{
+    struct recipe_target t = target_of("/l", LOCK_WRITE, 0, 0);
+    acquire(1, "/l", LOCK_WRITE);
+    struct command wait = lock_command(RECIPE_ACQUIRE, 2, "", &t, 1);
+    wait.recipe.wait_ms = 50;
+    kit_run(&k, &wait);
+    k.cluster_ms += 100;
+    struct command c = {.type = COMMAND_EXPIRE, .lease = {.id = 1}};
+    c.lease.generation = store_lease(k.store, 1)->generation;
+    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
+    ck_assert(!kit_exists(&k, "/l/q-0000000001"));
+    const struct history *h = store_history(k.store);
+    ck_assert_uint_eq(history_at(h, h->end - 2)->reason, REASON_EXPIRED);
+    ck_assert_uint_eq(history_at(h, h->end - 1)->type, CHANGE_DELETE);
+    ck_assert_uint_eq(history_at(h, h->end - 1)->reason, REASON_GRANTED);
+}
+END_TEST
+
 START_TEST(an_emptied_lock_goes_by_itself_and_may_be_deleted)
 {
     acquire(1, "/l", LOCK_WRITE);
@@ -741,6 +761,7 @@ static Suite *locks_suite(void)
     tcase_add_test(tcase, the_end_of_a_lease_hands_over_what_it_held_in_one_revision);
     tcase_add_test(tcase, waits_and_holds_end_when_their_time_has_run_out);
     tcase_add_test(tcase, who_waited_too_long_is_not_granted_though_nobody_looked);
+    tcase_add_test(tcase, who_waited_too_long_goes_for_a_reason_of_its_own);
     tcase_add_test(tcase, an_emptied_lock_goes_by_itself_and_may_be_deleted);
     tcase_add_test(tcase, holders_are_told_who_asks_them_to_release_and_why);
     tcase_add_test(tcase, two_that_would_wait_for_each_other_are_told_how);
