@@ -479,6 +479,14 @@ const struct command commands[] = {
      "Each session that is opened is closed next; both are counted. Over ZooKeeper's protocol\n"
      "each is a new connection.\n"
      "  coordctl bench session --in-flight 8\n"},
+    {"bench lock", ctl_bench, 0, 0, BEHIND_NOTHING, BENCH_OPTIONS "locks path ttl",
+     "bench lock [--locks N] [...]", "measure how locks are acquired, released and handed over",
+     "Each request under way is a client with a session of its own, that acquires a lock and\n"
+     "releases it; pairs are counted, and the latency is that of acquiring. With fewer locks than\n"
+     "clients these wait for each other: hand-over is from the request that releases to the\n"
+     "answer of the next who waited.\n"
+     "  coordctl bench lock --locks 1000\n"
+     "  coordctl bench lock --locks 1 --connections 4 --in-flight 25\n"},
     {"bench watch", ctl_bench, 0, 0, BEHIND_NOTHING,
      BENCH_OPTIONS "watches value-size path keep",
      "bench watch [--watches N] [...]", "measure how changes reach many watches",

@@ -2,7 +2,7 @@
 """What coord does on this machine: throughput, latency, watches, sessions, memory, failover. JSON
 lines.
 
-    tests/bench/run.py [disk|throughput|watch|session|memory|million|failover|handover|backup ...]
+    tests/bench/run.py [disk|throughput|watch|session|lock|memory|million|failover|handover|backup ...]
 
 Durability is the default one (a real fdatasync on every member of the majority). Numbers compare
 only within one run: the disk's own rate is the first line.
@@ -119,6 +119,44 @@ def session(scratch):
     cluster.converge()
     for n in cluster.nodes:
         n.kill()
+
+
+def locks(nodes, endpoint, label, *arguments):
+    """One run of coordctl bench lock: no pair is counted that the revision does not show."""
+    done = subprocess.run([harness.COORDCTL, "--endpoints", endpoint, "bench", "lock", "-o", "json",
+                           "--processes", ",".join(str(node.process.pid) for node in nodes),
+                           "--duration", SECONDS, *arguments],
+                          stdout=subprocess.PIPE, check=False, env=harness.clean_environment())
+    harness.expect(done.returncode == 0, "coordctl bench lock ends with %d" % done.returncode)
+    result = json.loads(done.stdout)
+    harness.expect(result["acknowledged"] > 0 and result["revision_rise"] >= result["writes"],
+                   "every acquire and release is in the log")
+    result["pairs_per_s"] = result.pop("ops_per_s")
+    show(bench=label, **result)
+    return result
+
+
+def lock(scratch):
+    """Pairs of acquire and release over 1,000 locks, and one lock that 100 clients wait for: what a
+    hand-over takes, beside a round trip (a local read) and a round trip with a commit (a write) of
+    a cluster that does nothing else."""
+    cluster = harness.Cluster(scratch).start()
+    leader = cluster.leader()
+    follower = [n for n in cluster.nodes if n is not leader][0]
+    alone = ("-c", "1", "--in-flight", "1")
+    trip = bench(cluster.nodes, leader.endpoint, "read", "one round trip", "--consistency", "local", *alone)
+    write = bench(cluster.nodes, leader.endpoint, "write", "one round trip and commit", *alone)
+    locks(cluster.nodes, leader.endpoint, "one client, 1,000 locks", "--locks", "1000", *alone)
+    many = locks(cluster.nodes, leader.endpoint, "1,000 locks", "--locks", "1000", "-c", "16", "--in-flight", "32")
+    for node, label in ((leader, "leader"), (follower, "follower")):
+        one = locks(cluster.nodes, node.endpoint, "one lock, 100 clients, at a " + label, "--locks", "1", "-c", "4",
+                    "--in-flight", "25")
+        show(bench="hand-over at a " + label, hand_over_p50_us=one["hand_over"]["p50_us"],
+             round_trip_p50_us=trip["latency"]["p50_us"], write_p50_us=write["latency"]["p50_us"],
+             two_trips_and_commit_us=trip["latency"]["p50_us"] + write["latency"]["p50_us"])
+    show(bench="lock pairs", pairs_per_s=round(many["pairs_per_s"]), goal_per_s=20000)
+    for node in cluster.nodes:
+        node.kill()
 
 
 def memory(scratch):
@@ -379,7 +417,7 @@ def restore_one(scratch, path, count):
 
 
 def main():
-    parts = {"disk": disk, "throughput": throughput, "watch": watch, "session": session,
+    parts = {"disk": disk, "throughput": throughput, "watch": watch, "session": session, "lock": lock,
              "memory": memory, "million": million, "failover": failover, "handover": handover, "backup": backup}
     show(machine=os.uname().machine, cores=os.cpu_count(), kernel=os.uname().release)
     for name in sys.argv[1:] or list(parts):

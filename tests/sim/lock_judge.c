@@ -131,7 +131,8 @@ static void write_change(struct lock_judge *j, const struct change *c)
     }
     struct lock_write *w = &j->writes[number - 1];
     e = lock_judge_entry(j, w->entry, w->entry_revision);
-    if (e == NULL || lock_paths[e->lock][3] != name || e->gone_revision != 0 || !e->is_held || e->epoch != epoch) {
+    if (e == NULL || lock_paths[e->lock][3] != name || e->gone_revision != 0 || !e->is_held ||
+        e->epoch != epoch) {
         world_fail(j->world,
                    "write %" PRIu64 " is in the log, but its grant of epoch %" PRIu64
                    " is not held: %s, gone in revision %" PRIu64,

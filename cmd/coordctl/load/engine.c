@@ -191,16 +191,17 @@ static void fill(struct load_connection *c)
 {
     struct load_engine *e = c->engine;
     uint64_t now = load_now_us();
-    while (c->free_count > 0 && !e->failed) {
-        struct load_slot *s = c->free[c->free_count - 1];
+    /* One with nothing to do holds up none that has: it may be all that others wait for. */
+    for (size_t left = c->free_count; left > 0 && !e->failed;) {
+        struct load_slot *s = c->free[--left];
         if (!e->user.next(e->user.owner, s)) {
-            break;
+            continue;
         }
         bool opens = e->owns_sessions && s->op == LOAD_OP_OPEN;
         if (c->state != LOAD_OPEN && !opens) {
             break;
         }
-        c->free_count--;
+        c->free[left] = c->free[--c->free_count];
         s->is_busy = true;
         s->began_us = now;
         e->busy++;

@@ -18,6 +18,8 @@ enum load_op {
     LOAD_OP_DELETE,
     LOAD_OP_OPEN,     /* a session */
     LOAD_OP_CLOSE,
+    LOAD_OP_ACQUIRE,  /* a lock, in the slot's session */
+    LOAD_OP_RELEASE,
     LOAD_OP_REVISION, /* asks for the server's revision */
     LOAD_OP_WATCH,    /* never answered: events come */
     LOAD_OPS,
@@ -39,6 +41,9 @@ struct load_slot {
     /* a session, between LOAD_OP_OPEN and LOAD_OP_CLOSE */
     uint64_t session;
     uint8_t secret[COORD_SECRET_BYTES];
+    /* a lock, from LOAD_OP_ACQUIRE on */
+    uint64_t lock;      /* its number */
+    uint64_t grant;     /* the revision that created the entry at `path`; 0: it is not held */
     /* the dialect's */
     uint32_t stream;
     int32_t code;

@@ -20,6 +20,7 @@
 #define LOAD_IN_FLIGHT_MAX   ((size_t)10000)
 #define LOAD_VALUE_BYTES_MAX ((size_t)1 << 20)
 #define LOAD_KEYS_MAX        ((uint64_t)100000000)
+#define LOAD_LOCKS_MAX       ((uint64_t)1000000)
 #define LOAD_WATCHES_MAX     ((size_t)1000000)
 
 enum load_protocol { LOAD_GRPC, LOAD_ZOOKEEPER, LOAD_ETCD, LOAD_PROTOCOLS };
@@ -31,6 +32,8 @@ enum load_work {
     LOAD_CREATE,  /* each slot creates a node and deletes it again; each is counted */
     LOAD_FILL,    /* creates `keys` nodes, once each, and keeps them */
     LOAD_SESSION, /* each slot opens a session and closes it again; each is counted */
+    LOAD_LOCK,    /* each slot, in a session of its own, acquires a lock and releases it again;
+                     pairs are counted; with fewer locks than slots these wait for each other */
     LOAD_WATCH,   /* one write after the other to a watched node; events are counted */
     LOAD_WORKS,
 };
@@ -80,7 +83,7 @@ struct load_options {
 
 struct load_result {
     double seconds;
-    uint64_t acknowledged; /* requests; LOAD_WATCH: events */
+    uint64_t acknowledged; /* requests; LOAD_WATCH: events; LOAD_LOCK: pairs */
     uint64_t writes;       /* acknowledged ones that raise the revision by one each */
     uint64_t refused;      /* answered with an error */
     uint64_t lost;         /* with their connection */
@@ -89,7 +92,8 @@ struct load_result {
     uint64_t longest_gap_us; /* between two acknowledgements that follow each other */
     bool was_ended;        /* by the progress hook */
     struct latency latency;
-    struct latency last;   /* LOAD_WATCH: of each round's last event */
+    struct latency last;   /* LOAD_WATCH: of each round's last event; LOAD_LOCK: from the request
+                              that released a lock to the answer of the next who had waited */
     char error[160];       /* the first refusal; "" if there was none */
 };
 

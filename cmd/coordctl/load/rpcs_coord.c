@@ -1,4 +1,5 @@
-/* coord's calls: tree.proto, session.proto, watch.proto. Numbers of fields as there. */
+/* coord's calls: tree.proto, session.proto, watch.proto, lock.proto. Numbers of fields as there. */
+#include <stdio.h>
 #include <string.h>
 
 #include "cmd/coordctl/load/grpc.h"
@@ -38,6 +39,31 @@ static void put_watches(const struct load_slot *s, struct buf *out)
     }
 }
 
+/* RequestHeader in the name of the slot's session. */
+static void put_session(const struct load_slot *s, struct buf *out)
+{
+    uint8_t room[16];
+    uint8_t header_room[32];
+    struct buf session = {.data = room, .capacity = sizeof room};
+    struct buf header = {.data = header_room, .capacity = sizeof header_room};
+    proto_put_number(&session, 1, s->session);
+    proto_put_bytes(&header, 6, buf_slice(&session));
+    proto_put_bytes(out, 1, buf_slice(&header));
+}
+
+/* A LockTarget, which is to be held alone; or, with a revision, a LockGrant. */
+static void put_lock(const struct load_slot *s, struct buf *out)
+{
+    uint8_t room[128];
+    struct buf lock = {.data = room, .capacity = sizeof room};
+    put_session(s, out);
+    proto_put_bytes(&lock, 1, s->path);
+    if (s->op == LOAD_OP_RELEASE) {
+        proto_put_number(&lock, 2, s->grant);
+    }
+    proto_put_bytes(out, 2, buf_slice(&lock));
+}
+
 static void write_request(const struct load_slot *s, struct buf *out)
 {
     const struct load_engine *e = s->connection->engine;
@@ -60,6 +86,8 @@ static void write_request(const struct load_slot *s, struct buf *out)
         proto_put_number(out, 2, s->session);
         proto_put_bytes(out, 3, slice_make(s->secret, sizeof s->secret));
         break;
+    case LOAD_OP_ACQUIRE:
+    case LOAD_OP_RELEASE: put_lock(s, out); break;
     case LOAD_OP_WATCH: put_watches(s, out); break;
     case LOAD_OP_REVISION:
     case LOAD_OPS: break;
@@ -70,7 +98,7 @@ static bool looks_at(const struct load_slot *s)
 {
     const struct load_options *options = s->connection->engine->options;
     return s->op == LOAD_OP_REVISION || s->op == LOAD_OP_OPEN || s->op == LOAD_OP_WATCH ||
-           options->consistency == COORD_SESSION;
+           s->op == LOAD_OP_ACQUIRE || options->consistency == COORD_SESSION;
 }
 
 static void read_header(struct load_slot *s, struct slice header)
@@ -112,6 +140,24 @@ static void read_watch(struct load_slot *s, struct slice message)
     }
 }
 
+/* LockHeld: the entry that is to be released. */
+static void read_held(struct load_slot *s, struct slice held)
+{
+    struct proto_field f;
+    struct proto_field in;
+    while (proto_next(&held, &f)) {
+        while (f.field == 1 && proto_next(&f.bytes, &in)) {
+            if (in.field == 1 && in.bytes.size < sizeof s->path_text) {
+                int size = snprintf(s->path_text, sizeof s->path_text, "%.*s",
+                                    (int)in.bytes.size, (const char *)in.bytes.data);
+                s->path = slice_make(s->path_text, (size_t)size);
+            } else if (in.field == 2) {
+                s->grant = in.number;
+            }
+        }
+    }
+}
+
 static void read_reply(struct load_slot *s, struct slice message)
 {
     struct proto_field f;
@@ -122,6 +168,8 @@ static void read_reply(struct load_slot *s, struct slice message)
     while (proto_next(&message, &f)) {
         if (f.field == 1) {
             read_header(s, f.bytes);
+        } else if (s->op == LOAD_OP_ACQUIRE && f.field == 2) {
+            read_held(s, f.bytes);
         } else if (s->op == LOAD_OP_OPEN && f.field == 2) {
             s->session = f.number;
         } else if (s->op == LOAD_OP_OPEN && f.field == 3 && f.bytes.size == sizeof s->secret) {
@@ -137,6 +185,8 @@ const struct load_rpcs load_rpcs_coord = {
               [LOAD_OP_DELETE] = "/coord.v1.Tree/Delete",
               [LOAD_OP_OPEN] = "/coord.v1.Session/Open",
               [LOAD_OP_CLOSE] = "/coord.v1.Session/Close",
+              [LOAD_OP_ACQUIRE] = "/coord.v1.Lock/Acquire",
+              [LOAD_OP_RELEASE] = "/coord.v1.Lock/Release",
               [LOAD_OP_REVISION] = "/coord.v1.Tree/Sync",
               [LOAD_OP_WATCH] = "/coord.v1.Watch/Watch"},
     .write = write_request,

@@ -12,6 +12,7 @@
 
 #define DRAIN_US     ((uint64_t)15000000)
 #define PROGRESS_US  ((uint64_t)250000)
+#define LOAD_NO_LOCK UINT64_MAX
 #define PATH_BYTES   64 /* what LOAD_PATH may take, beside the key */
 
 enum phase_kind {
@@ -19,6 +20,7 @@ enum phase_kind {
     PHASE_RESET,  /* sets every key once: some were there before, with other values */
     PHASE_WORK,   /* the workload, for a time */
     PHASE_EMPTY,  /* deletes every key once */
+    PHASE_CLOSE,  /* closes the sessions that slots have */
     PHASE_ONE,    /* a single request */
 };
 
@@ -51,6 +53,7 @@ struct run {
     /* watches */
     size_t watches_made;
     uint64_t *seen; /* by watch: the revision of its last event */
+    uint64_t *released_us; /* by lock: when somebody asked to release it last */
     size_t events;  /* of this round */
     size_t events_wanted;
     size_t first_watches; /* those of a connection with one more than the others */
@@ -72,7 +75,7 @@ const char *load_work_name(enum load_work work)
     static const char *const names[LOAD_WORKS] = {
         [LOAD_WRITE] = "write",     [LOAD_READ] = "read", [LOAD_MIXED] = "mixed",
         [LOAD_CREATE] = "create",   [LOAD_FILL] = "fill", [LOAD_SESSION] = "session",
-        [LOAD_WATCH] = "watch"};
+        [LOAD_LOCK] = "lock",       [LOAD_WATCH] = "watch"};
     return names[work];
 }
 
@@ -105,6 +108,12 @@ const char *load_check(const struct load_options *o)
         o->watches != o->connections) {
         return "watches: over ZooKeeper's protocol one for each connection";
     }
+    if (o->work == LOAD_LOCK && o->protocol != LOAD_GRPC) {
+        return "locks are coord's own: only over gRPC";
+    }
+    if (o->work == LOAD_LOCK && o->keys > LOAD_LOCKS_MAX) {
+        return "locks: 1 to 1000000";
+    }
     if ((o->work == LOAD_WATCH || o->work == LOAD_SESSION) && o->protocol == LOAD_ETCD) {
         return "etcd's protocol: only reads and writes";
     }
@@ -136,6 +145,31 @@ static bool is_writer(const struct run *r, const struct load_slot *s)
     return s->connection == &e->connections[r->options->connections] && s->number == 0;
 }
 
+/* Locks go around among the slots, so that none has the same one twice at once as long as there are
+ * as many locks as slots. */
+static bool next_of_lock(struct run *r, struct load_slot *s)
+{
+    if (s->session == 0) {
+        s->op = LOAD_OP_OPEN;
+        return !r->is_over;
+    }
+    if (s->grant != 0) {
+        s->op = LOAD_OP_RELEASE;
+        r->released_us[s->lock] = load_now_us();
+        return true;
+    }
+    const struct load_options *o = r->options;
+    size_t slots = o->connections * o->in_flight;
+    size_t own = (size_t)(s->connection - r->engine.connections) * o->in_flight + s->number;
+    uint64_t step = slots < o->keys ? slots : 0;
+    bool is_first = s->lock == LOAD_NO_LOCK || s->lock + step >= o->keys;
+    if (!r->is_over) {
+        s->lock = is_first ? own % o->keys : s->lock + step;
+        choose(r, s, LOAD_OP_ACQUIRE, s->lock);
+    }
+    return !r->is_over;
+}
+
 /* A slot that has made something removes it first, also when the time is over. */
 static bool next_of_work(struct run *r, struct load_slot *s)
 {
@@ -164,6 +198,7 @@ static bool next_of_work(struct run *r, struct load_slot *s)
     case LOAD_SESSION:
         s->op = s->session == 0 ? LOAD_OP_OPEN : LOAD_OP_CLOSE;
         return s->session != 0 || !r->is_over;
+    case LOAD_LOCK: return next_of_lock(r, s);
     case LOAD_WATCH:
         if (!is_writer(r, s) || r->round_is_written || r->is_over) {
             return false;
@@ -195,6 +230,9 @@ static bool next_request(void *owner, struct load_slot *s)
         choose(r, s, once_ops[r->kind], r->next_key++);
         return true;
     case PHASE_WORK: return next_of_work(r, s);
+    case PHASE_CLOSE:
+        s->op = LOAD_OP_CLOSE;
+        return s->session != 0;
     case PHASE_ONE:
         if (r->is_over || (r->options->work == LOAD_WATCH && !is_writer(r, s))) {
             return false;
@@ -211,7 +249,8 @@ static bool next_request(void *owner, struct load_slot *s)
 
 static bool raises_revision(enum load_op op)
 {
-    return op == LOAD_OP_SET || op == LOAD_OP_CREATE || op == LOAD_OP_DELETE;
+    return op == LOAD_OP_SET || op == LOAD_OP_CREATE || op == LOAD_OP_DELETE ||
+           op == LOAD_OP_ACQUIRE || op == LOAD_OP_RELEASE;
 }
 
 static void count_gap(struct run *r, uint64_t now)
@@ -219,6 +258,24 @@ static void count_gap(struct run *r, uint64_t now)
     uint64_t gap = now - r->last_ack_us;
     r->longest_gap_us = gap > r->longest_gap_us ? gap : r->longest_gap_us;
     r->last_ack_us = now;
+}
+
+static bool measures(const struct run *r)
+{
+    return r->phase_name[0] == 'm';
+}
+
+/* A pair is counted when it is complete; its latency is that of the acquire. */
+static void lock_answered(struct run *r, const struct load_slot *s, uint64_t now)
+{
+    if (s->op == LOAD_OP_ACQUIRE) {
+        uint64_t released_us = r->released_us[s->lock];
+        latency_add(&r->latency, now - s->began_us);
+        if (measures(r) && released_us > s->began_us) {
+            latency_add(&r->result->last, now - released_us);
+        }
+    }
+    r->acknowledged += s->op == LOAD_OP_RELEASE;
 }
 
 static void on_answered(void *owner, struct load_slot *s, bool ok, bool lost)
@@ -240,12 +297,21 @@ static void on_answered(void *owner, struct load_slot *s, bool ok, bool lost)
         if (s->op == LOAD_OP_OPEN || s->op == LOAD_OP_CREATE) {
             s->session = 0;
         }
+        if (s->op == LOAD_OP_RELEASE) {
+            s->grant = 0;
+        }
         return;
     }
     count_gap(r, now);
     r->writes += raises_revision(s->op);
     if (s->op == LOAD_OP_CLOSE) {
         s->session = 0;
+    } else if (s->op == LOAD_OP_RELEASE) {
+        s->grant = 0;
+    }
+    if (r->options->work == LOAD_LOCK) {
+        lock_answered(r, s, now);
+        return;
     }
     if (r->options->work != LOAD_WATCH || r->kind != PHASE_WORK) {
         r->acknowledged++;
@@ -274,11 +340,6 @@ static void on_event(void *owner, struct load_connection *c, uint64_t watch, uin
     uint64_t now = r->engine.now_us;
     r->last_event_us = now;
     latency_add(&r->latency, now - r->round_us);
-}
-
-static bool measures(const struct run *r)
-{
-    return r->phase_name[0] == 'm';
 }
 
 static void end_round(struct run *r)
@@ -319,7 +380,7 @@ static void on_turn(void *owner)
 static bool has_rest(const struct run *r)
 {
     bool of_watch = r->kind == PHASE_WORK && r->options->work == LOAD_WATCH;
-    bool of_list = r->kind != PHASE_WORK && r->kind != PHASE_ONE &&
+    bool of_list = r->kind != PHASE_WORK && r->kind != PHASE_ONE && r->kind != PHASE_CLOSE &&
                    r->next_key < r->options->keys;
     return r->engine.busy > 0 || (of_watch && r->round_is_written) ||
            (!r->is_over && (r->kind == PHASE_WORK || r->kind == PHASE_ONE || of_list));
@@ -430,10 +491,23 @@ static bool make_watches(struct run *r, char *why, size_t why_bytes)
     return true;
 }
 
+static void prepare_locks(struct run *r)
+{
+    r->released_us = mem_zalloc(r->options->keys * sizeof r->released_us[0]);
+    for (size_t i = 0; i < r->engine.connection_count; i++) {
+        for (size_t k = 0; k < r->engine.slots_each; k++) {
+            r->engine.connections[i].slots[k].lock = LOAD_NO_LOCK;
+        }
+    }
+}
+
 static bool prepare(struct run *r, char *why, size_t why_bytes)
 {
     if (r->options->work == LOAD_SESSION) {
         return true;
+    }
+    if (r->options->work == LOAD_LOCK) {
+        prepare_locks(r);
     }
     if (!make_parent(r, why, why_bytes)) {
         return false;
@@ -490,12 +564,15 @@ static void measure(struct run *r)
 
 static void tidy_up(struct run *r)
 {
+    if (r->options->work == LOAD_LOCK && !r->engine.failed) {
+        run_phase(r, PHASE_CLOSE, "tidying up", 10000);
+    }
     if (!r->made_parent || r->options->keep || r->engine.failed ||
         r->options->work == LOAD_FILL) {
         return;
     }
-    if (needs_keys(r->options->work)) {
-        r->next_key = 0;
+    if (needs_keys(r->options->work) || r->options->work == LOAD_LOCK) {
+        r->next_key = 0; /* emptied locks may have gone by themselves */
         run_phase(r, PHASE_EMPTY, "tidying up", HOURS_MS);
     }
     (void)ask_one(r, LOAD_OP_DELETE, slice_str(r->options->path));
@@ -531,6 +608,7 @@ bool load_run(const struct load_options *options, struct load_result *result, ch
     }
     load_engine_close(&r->engine);
     mem_free(r->seen);
+    mem_free(r->released_us);
     mem_free(r);
     return fine;
 }
