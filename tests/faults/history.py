@@ -106,11 +106,24 @@ class Grant:
                                                              self.begin, self.end)
 
 
+class Held:
+    """`client` was granted `lock` with `epoch`, by the cluster."""
+
+    def __init__(self, client, words):
+        self.client = client
+        self.lock, self.node = words[0], words[1]
+        self.created, self.epoch, self.begin, self.end = map(int, words[2:6])
+
+    def __repr__(self):
+        return "%s held %s by %s (created at %d, epoch %d) [%d..%d]" % (
+            self.client, self.lock, self.node, self.created, self.epoch, self.begin, self.end)
+
+
 class History:
     """All that was recorded in a round."""
 
     def __init__(self):
-        self.ops, self.txns, self.watches, self.grants = [], [], [], []
+        self.ops, self.txns, self.watches, self.grants, self.held = [], [], [], [], []
         self.trusts = []    # (session, sent, until)
         self.endings = []   # (session, when)
         self.changes = []
@@ -138,6 +151,8 @@ class History:
             self.watches[-1].lost = words[1]
         elif word == "grant":
             self.grants.append(Grant(client, words))
+        elif word == "held":
+            self.held.append(Held(client, words))
         elif word == "trust":
             self.trusts.append((int(words[0]), int(words[1]), int(words[2])))
         elif word == "session":

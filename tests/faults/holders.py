@@ -1,13 +1,13 @@
 """Checker 3: what clients build on the tree. One holder of a lock at a time, in the order in which their grants were
-made; counters that count each increment once; money that neither comes nor goes; sessions that live as long as
+made, also as the log tells it of locks that the cluster grants; counters that count each increment once; money that neither comes nor goes; sessions that live as long as
 their owners may rely on, and whose nodes do not outlive them."""
-from replay import LEASE_EXPIRED
+from replay import LEASE_EXPIRED, LOCKS, is_held
 
 TOTAL = 500  # of all accounts
 
 
 def check(history, replay):
-    return _locks(history) + _counters(history) + _bank(history) + _sessions(history, replay)
+    return _locks(history) + _grants(history) + _held(history) + _counters(history) + _bank(history) + _sessions(history, replay)
 
 
 def _locks(history):
@@ -25,6 +25,61 @@ def _locks(history):
                 found.append("a lock was granted to an older place in the queue\n      %r\n      %r" % (last, grant))
             if last is None or grant.end > last.end:
                 last = grant
+    return found
+
+
+def _epoch(value):
+    return next((int(field[6:]) for field in value.split(",") if field.startswith("epoch=")), 0)
+
+
+def _grants(history):
+    """What the log says: one holder behind each revision, and epochs that are the revision of the grant."""
+    found = []
+    holding = {}  # lock: {entry: epoch}
+    last = {}     # lock: epoch
+    touched = set()
+    revision = 0
+    for change in history.changes + [None]:
+        if change is None or change.revision != revision:
+            for lock in sorted(touched):
+                if len(holding[lock]) > 1:
+                    found.append("revision %d has several holders of %s: %r" % (revision, lock, sorted(holding[lock])))
+            touched.clear()
+        if change is None:
+            break
+        revision = change.revision
+        lock = change.path.rpartition("/")[0]
+        if not lock.startswith(LOCKS):
+            continue
+        held = holding.setdefault(lock, {})
+        touched.add(lock)
+        if change.type == "delete":
+            held.pop(change.path, None)
+        elif is_held(change.value) and change.path not in held:
+            epoch = held[change.path] = _epoch(change.value)
+            if epoch != revision or epoch <= last.get(lock, 0):
+                found.append("a grant with epoch %d behind one with %d\n      %r" % (epoch, last.get(lock, 0), change))
+            last[lock] = epoch
+    return found
+
+
+def _held(history):
+    """What clients were told: the grants of the log, and each after the end of the one before it."""
+    found = []
+    granted = {(change.path, change.created, _epoch(change.value)) for change in history.changes
+               if change.path.startswith(LOCKS) and is_held(change.value)}
+    locks = {}
+    for grant in history.held:
+        locks.setdefault(grant.lock, []).append(grant)
+        if (grant.node, grant.created, grant.epoch) not in granted:
+            found.append("a client was told of a grant that the log does not have\n      %r" % grant)
+    for grants in locks.values():
+        grants.sort(key=lambda grant: grant.epoch)
+        for before, grant in zip(grants, grants[1:]):
+            if grant.epoch == before.epoch:
+                found.append("two grants with one epoch\n      %r\n      %r" % (before, grant))
+            elif grant.begin < before.end:
+                found.append("two holders of a granted lock at a time\n      %r\n      %r" % (before, grant))
     return found
 
 

@@ -6,6 +6,7 @@ import history as records
 import replay
 
 LOCK, COUNTER = "/lock/l0", "/count/l0"
+GRANTED, GRANTED_COUNTER = "/held/g0", "/count/g0"
 ACCOUNTS = 5
 
 
@@ -20,16 +21,18 @@ class Story:
         self.nodes = {}      # path: [value, version, created, modified]
         self.written = 0
         self.unknown = unknown
-        for path in ("/kv", "/bank", "/lock", "/count", "/eph", LOCK):
+        for path in ("/kv", "/bank", "/lock", "/count", "/eph", "/held", LOCK):
             self.set_up(path, "-")
         for account in range(ACCOUNTS):
             self.set_up("/bank/a%d" % account, "100:setup.%d" % account)
         self.set_up(COUNTER, "0:setup.count")
+        self.set_up(GRANTED_COUNTER, "0:setup.granted")
         self.free_at = {"kv-%d" % number: 1000 for number in range(clients)}
         for _ in range(calls):
             client = min(self.free_at, key=lambda name: (self.free_at[name], name))
             self.call(client, "/kv/k%d" % self.random.randrange(keys))
         self.hold_locks()
+        self.hold_granted_locks()
         self.watch()
 
     # ---- the store -------------------------------------------------------------------------------
@@ -126,6 +129,30 @@ class Story:
             self.change("delete", node, "-", client)
             self.op(client, "delete", node, "-", -1, begin + 7, begin + 8, "ok")
             self.free_at[client] = begin + 9
+
+    def hold_granted_locks(self):
+        """As above, but the cluster says who holds it: the second one waits for the first."""
+        begin = max(self.free_at.values()) + 1
+        self.change("create", GRANTED, "recipe=lock,", "held-0")
+        entries = ["%s/q-%010d" % (GRANTED, number) for number in (0, 1)]
+        created = [self.revision]
+        self.change("create", entries[0], "state=held,mode=write,epoch=%d," % self.revision, "held-0", same=True)
+        self.change("create", entries[1], "state=waiting,mode=write,", "held-1")
+        created.append(self.revision)
+        for number, client in enumerate(("held-0", "held-1")):
+            epoch = created[0] if number == 0 else self.revision
+            value = "%d:%s.count" % (number + 1, client)
+            self.change("set", GRANTED_COUNTER, value, client)
+            self.lines.append((client, "txn %d %d ok %d set %s -1 %s fence %s %d" % (
+                begin + 1, begin + 3, self.revision, GRANTED_COUNTER, value, entries[number], created[number])))
+            self.lines.append((client, "held %s %s %d %d %d %d" % (
+                GRANTED, entries[number], created[number], epoch, begin, begin + 4)))
+            self.change("delete", entries[number], "-", client)
+            if number == 0:
+                granted = "state=held,mode=write,epoch=%d," % self.revision
+                self.change("set", entries[1], granted, client, same=True)
+            self.free_at[client] = begin + 5
+            begin += 6
 
     def watch(self):
         begin = max(self.free_at.values()) + 1

@@ -11,7 +11,7 @@ import linear  # noqa: E402
 import watches  # noqa: E402
 from harness import expect, main  # noqa: E402
 from history import Op  # noqa: E402
-from story import COUNTER, LOCK, Story  # noqa: E402
+from story import COUNTER, GRANTED, GRANTED_COUNTER, LOCK, Story  # noqa: E402
 
 SEEDS = range(1, 13)
 
@@ -273,6 +273,79 @@ def test_grant_of_an_older_place_is_found(_scratch):
     words[3] = "3"
     story.lines[second] = (story.lines[second][0], " ".join(words))
     expect_finding(all_findings(story), "older place in the queue")
+
+
+def edit_log(story, path, kind, old, new):
+    """In the first change of that kind that has it."""
+    for at, line in enumerate(story.log):
+        words = line.split()
+        if words[3] == kind and words[4] == path and old in words[5]:
+            story.log[at] = line.replace(old, new)
+            return
+    raise ValueError("nothing to edit")
+
+
+def second_holder(story):
+    """The place of its line, and its words."""
+    at = story.find("held", GRANTED)[1]
+    return at, story.lines[at][1].split()
+
+
+def test_double_grant_by_the_cluster_is_found_in_the_log(_scratch):
+    story = Story(1)
+    entry = GRANTED + "/q-0000000001"
+    created = [line.split()[1] for line in story.log if line.split()[3:5] == ["create", entry]][0]
+    edit_log(story, entry, "create", "state=waiting,mode=write,", "state=held,mode=write,epoch=%s," % created)
+    expect_finding(all_findings(story), "several holders of " + GRANTED)
+
+
+def test_grant_with_an_epoch_that_does_not_grow_is_found(_scratch):
+    story = Story(2)
+    first = story.lines[story.find("held", GRANTED)[0]][1].split()[4]
+    second = second_holder(story)[1][4]
+    edit_log(story, GRANTED + "/q-0000000001", "set", "epoch=" + second, "epoch=" + first)
+    expect_finding(all_findings(story), "a grant with epoch %s behind one with %s" % (first, first))
+
+
+def test_overlapping_holders_of_granted_locks_are_found(_scratch):
+    story = Story(3)
+    at, words = second_holder(story)
+    words[5] = str(int(story.lines[story.find("held", GRANTED)[0]][1].split()[6]) - 1)
+    story.lines[at] = (story.lines[at][0], " ".join(words))
+    expect_finding(all_findings(story), "two holders of a granted lock at a time")
+
+
+def test_grant_that_the_log_does_not_have_is_found(_scratch):
+    story = Story(4)
+    at, words = second_holder(story)
+    words[4] = str(int(words[4]) + 1)
+    story.lines[at] = (story.lines[at][0], " ".join(words))
+    expect_finding(all_findings(story), "a grant that the log does not have")
+
+
+def test_one_epoch_for_two_holders_is_found(_scratch):
+    story = Story(5)
+    at, words = second_holder(story)
+    words[4] = story.lines[story.find("held", GRANTED)[0]][1].split()[4]
+    story.lines[at] = (story.lines[at][0], " ".join(words))
+    expect_finding(all_findings(story), "two grants with one epoch")
+
+
+def test_guarded_write_of_who_only_waits_is_found(_scratch):
+    story = Story(6)
+    for at in story.find("txn"):
+        client, line = story.lines[at]
+        if client == "held-0":
+            words = second_holder(story)[1]
+            story.lines[at] = (client, line[:line.index("fence")] + "fence %s %s" % (words[2], words[3]))
+    expect_finding(all_findings(story), "a holder whose grant had ended")
+
+
+def test_lost_increment_of_a_granted_lock_is_found(_scratch):
+    story = Story(7)
+    edit_log(story, GRANTED_COUNTER, "set", "2:held-1", "1:held-1")
+    story.lines = [(client, line.replace("2:held-1", "1:held-1")) for client, line in story.lines]
+    expect_finding(all_findings(story), "a counter went from 1 to 1")
 
 
 def test_write_by_a_former_holder_is_found(_scratch):

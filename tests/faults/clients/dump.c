@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "client/client.h"
+#include "tests/faults/clients/worker.h"
 
 #define TIMEOUT_MS 20000
 
@@ -19,11 +20,11 @@ static const char *type_word(enum coord_event_type type)
 
 static void print_change(const struct coord_event *e)
 {
-    const char *value = e->bytes > 0 ? (const char *)e->data : "-";
-    printf("change %" PRIu64 " %" PRIu32 " %s %s %.*s %" PRIu64 " %" PRIu32 " %" PRIu64
-           " %" PRIu64 " %d %" PRIu64 " %s\n",
-           e->revision, e->sub, type_word(e->type), e->path, e->bytes > 0 ? (int)e->bytes : 1,
-           value, e->stat.modify_revision, e->stat.version, e->stat.create_revision,
+    printf("change %" PRIu64 " %" PRIu32 " %s %s ", e->revision, e->sub, type_word(e->type),
+           e->path);
+    worker_put_value(stdout, e->data, e->bytes);
+    printf(" %" PRIu64 " %" PRIu32 " %" PRIu64 " %" PRIu64 " %d %" PRIu64 " %s\n",
+           e->stat.modify_revision, e->stat.version, e->stat.create_revision,
            e->stat.lease, (int)e->reason, e->session, e->note[0] != '\0' ? e->note : "-");
 }
 

@@ -1,4 +1,4 @@
-/* A lock as clients make it: everybody queues with an ephemeral sequential node, the first one
+/* A lock as clients make it, of plain nodes: everybody queues with an ephemeral sequential node, the first one
  * holds it. Who holds it counts on: what it reads plus one, guarded by its grant. Lines besides:
  *
  *     grant LOCK NODE CREATED FROM UNTIL     it took itself for the holder from then until then,
@@ -14,7 +14,6 @@
 #define LOCKS      2
 #define POLL_MS    20
 #define COUNTS_MAX 6
-#define MARGIN_MS  50
 
 struct place {
     char lock[WORKER_PATH_BYTES];
@@ -22,29 +21,6 @@ struct place {
     char *node; /* NULL: not in the queue */
     uint64_t created;
 };
-
-static bool is_trusted(struct worker *w)
-{
-    return coord_session_trusted_ms(w->client) > MARGIN_MS;
-}
-
-/* True: the session is good for a while. */
-static bool stay_alive(struct worker *w)
-{
-    struct coord_error error;
-    struct coord_session info;
-    if (!coord_session_info(w->client, &info)) {
-        return coord_session_open(w->client, TTL_MS, w->name, &error) == COORD_OK;
-    }
-    if (coord_session_due_ms(w->client) == 0) {
-        enum coord_code code = coord_session_keepalive(w->client, &error);
-        if (code == COORD_SESSION_ENDED) {
-            coord_session_detach(w->client);
-            return false;
-        }
-    }
-    return is_trusted(w);
-}
 
 static bool enter(struct worker *w, struct place *p)
 {
@@ -96,7 +72,7 @@ static bool count_on(struct worker *w, const struct place *p)
 {
     char value[WORKER_VALUE_BYTES];
     struct result seen = worker_get(w, p->counter);
-    if (seen.code != COORD_OK || !is_trusted(w)) {
+    if (seen.code != COORD_OK || !worker_is_trusted(w)) {
         return false;
     }
     snprintf(value, sizeof value, "%ld:%s.%" PRIu64, strtol(seen.data, NULL, 10) + 1, w->name,
@@ -109,11 +85,11 @@ static void hold(struct worker *w, const struct place *p)
 {
     uint64_t from_us = worker_now_us();
     uint64_t until_us = from_us;
-    for (int i = 0; i < COUNTS_MAX && !worker_should_stop(w) && stay_alive(w); i++) {
+    for (int i = 0; i < COUNTS_MAX && !worker_should_stop(w) && worker_stay_alive(w, TTL_MS); i++) {
         if (!count_on(w, p)) {
             break;
         }
-        if (is_trusted(w)) {
+        if (worker_is_trusted(w)) {
             until_us = worker_now_us();
         }
     }
@@ -133,9 +109,9 @@ static void leave(struct worker *w, struct place *p)
 
 static void compete(struct worker *w, struct place *p)
 {
-    while (!worker_should_stop(w) && stay_alive(w)) {
+    while (!worker_should_stop(w) && worker_stay_alive(w, TTL_MS)) {
         enum turn turn = look(w, p);
-        if (turn == TURN_MINE && is_trusted(w)) {
+        if (turn == TURN_MINE && worker_is_trusted(w)) {
             hold(w, p);
             return;
         }
@@ -154,7 +130,7 @@ void worker_run_lock(struct worker *w)
         unsigned lock = worker_random(w, LOCKS);
         snprintf(p.lock, sizeof p.lock, "/lock/l%u", lock);
         snprintf(p.counter, sizeof p.counter, "/count/l%u", lock);
-        if (stay_alive(w) && enter(w, &p)) {
+        if (worker_stay_alive(w, TTL_MS) && enter(w, &p)) {
             compete(w, &p);
             leave(w, &p);
         }

@@ -20,7 +20,8 @@ static struct result call(struct worker *w, Coord__V1__TxnRequest *request,
     if (r.code == COORD_OK) {
         const Coord__V1__TxnReply *t = (const Coord__V1__TxnReply *)*reply;
         r.revision = t->header->revision;
-        if (t->outcome == COORD__V1__OUTCOME__GUARD_REFUSED) {
+        if (t->outcome == COORD__V1__OUTCOME__GUARD_REFUSED ||
+            t->outcome == COORD__V1__OUTCOME__GUARD_STALE) {
             r.code = COORD_REFUSED;
         } else if (t->outcome == COORD__V1__OUTCOME__NO_NODE) {
             r.code = COORD_NOT_FOUND;

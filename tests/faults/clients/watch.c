@@ -27,6 +27,7 @@ static const struct view views[] = {
     {COORD_WATCH_SUBTREE, "subtree", "/"},     {COORD_WATCH_CHILDREN, "children", "/kv"},
     {COORD_WATCH_PREFIX, "prefix", "/kv/s1"},  {COORD_WATCH_NODE, "node", "/bank/a0"},
     {COORD_WATCH_SUBTREE, "subtree", "/lock"},
+    {COORD_WATCH_SUBTREE, "subtree", "/held"},
 };
 
 static const char *type_word(enum coord_event_type type)
@@ -42,10 +43,11 @@ static const char *type_word(enum coord_event_type type)
 static void write_event(struct worker *w, uint64_t number, const struct coord_event *e)
 {
     fprintf(w->history,
-            "event %" PRIu64 " %s %s %" PRIu64 " %" PRIu32 " %.*s %" PRIu64 " %" PRIu32 " %d\n",
-            number, type_word(e->type), e->path, e->revision, e->sub,
-            e->bytes > 0 ? (int)e->bytes : 1, e->bytes > 0 ? (const char *)e->data : "-",
-            e->stat.modify_revision, e->stat.version, (int)e->reason);
+            "event %" PRIu64 " %s %s %" PRIu64 " %" PRIu32 " ", number, type_word(e->type), e->path,
+            e->revision, e->sub);
+    worker_put_value(w->history, e->data, e->bytes);
+    fprintf(w->history, " %" PRIu64 " %" PRIu32 " %d\n", e->stat.modify_revision,
+            e->stat.version, (int)e->reason);
 }
 
 /* NULL: it could not be opened, which happens while nobody answers. */

@@ -7,6 +7,8 @@
 
 #include "client/client_internal.h"
 
+#define MARGIN_MS 50 /* of trust in a session */
+
 uint64_t worker_now_us(void)
 {
     struct timespec t;
@@ -135,4 +137,39 @@ struct result worker_delete(struct worker *w, const char *path, int64_t expect)
     end(w, &r, coord_delete(w->client, path, expect, false, NULL, &r.error));
     worker_write_op(w, "delete", path, "-", expect, &r);
     return r;
+}
+
+/* ---- sessions and values ------------------------------------------------------------------ */
+
+bool worker_is_trusted(const struct worker *w)
+{
+    return coord_session_trusted_ms(w->client) > MARGIN_MS;
+}
+
+bool worker_stay_alive(struct worker *w, uint64_t ttl_ms)
+{
+    struct coord_error error;
+    struct coord_session info;
+    if (!coord_session_info(w->client, &info)) {
+        return coord_session_open(w->client, ttl_ms, w->name, &error) == COORD_OK;
+    }
+    if (coord_session_due_ms(w->client) == 0) {
+        enum coord_code code = coord_session_keepalive(w->client, &error);
+        if (code == COORD_SESSION_ENDED) {
+            coord_session_detach(w->client);
+            return false;
+        }
+    }
+    return worker_is_trusted(w);
+}
+
+void worker_put_value(FILE *file, const void *data, size_t bytes)
+{
+    const unsigned char *text = data;
+    for (size_t i = 0; i < bytes; i++) {
+        (void)fputc(text[i] <= ' ' ? ',' : text[i], file);
+    }
+    if (bytes == 0) {
+        (void)fputc('-', file);
+    }
 }

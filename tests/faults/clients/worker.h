@@ -77,11 +77,19 @@ struct result worker_set(struct worker *w, const char *path, const char *value, 
 struct result worker_create(struct worker *w, const char *path, const char *value);
 struct result worker_delete(struct worker *w, const char *path, int64_t expect);
 
+/* Keeps its session alive, or opens one. True: it is good for a while. */
+bool worker_stay_alive(struct worker *w, uint64_t ttl_ms);
+/* Now, with a margin. */
+bool worker_is_trusted(const struct worker *w);
+/* A value as one word: what would end that is told as a comma. "-": there is none. */
+void worker_put_value(FILE *file, const void *data, size_t bytes);
+
 /* What there is to do; each returns when it should stop. */
 void worker_run_kv(struct worker *w);
 void worker_run_read(struct worker *w);
 void worker_run_bank(struct worker *w);
 void worker_run_lock(struct worker *w);
+void worker_run_held(struct worker *w);
 void worker_run_session(struct worker *w);
 void worker_run_watch(struct worker *w);
 void worker_run_late_watch(struct worker *w);
