@@ -178,7 +178,7 @@ enum member_verdict {
     MEMBER_DONE = 1,
     MEMBER_UNDER_WAY = 2, /* ask again; `text` says what it waits for */
     MEMBER_REFUSED = 3,   /* `text` says why */
-    MEMBER_UNKNOWN = 4,   /* nobody has that name */
+    MEMBER_UNKNOWN = 4,   /* nobody has that name; JOIN: the one that was asked cannot tell */
     MEMBER_ELSEWHERE = 5, /* this is not the leader: that may be at `address` */
     MEMBER_GONE = 6,      /* the one that asks was removed; its id does not come back */
     MEMBER_AWAITED = 7,   /* a single node grows with the one that asks: it shall fetch the state */

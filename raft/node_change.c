@@ -196,6 +196,7 @@ void node_guest(struct node *n, const struct message_member_ask *question,
         return;
     }
     if (n->engine == NULL || n->phase != NODE_RUNNING) {
+        tell->verdict = MEMBER_UNKNOWN; /* somebody else may know: it is not to be asked again */
         tell->text = slice_str("the member that was asked does not serve");
         return;
     }
@@ -213,6 +214,7 @@ void node_guest(struct node *n, const struct message_member_ask *question,
     const struct engine_member *leader =
         node_find_member(engine_configuration(n->engine), engine_leader(n->engine));
     struct node_member m;
+    tell->verdict = MEMBER_UNKNOWN;
     tell->text = slice_str("no leader is known");
     if (leader != NULL && leader->id != n->identity.node_id &&
         node_parse_member(leader->address, &m)) {

@@ -142,8 +142,8 @@ static void take_answer(struct node *n, const struct message_member_tell *m)
         }
         node_refuse(n, node_removed_reason);
         return;
-    case MEMBER_REFUSED:
-    case MEMBER_UNKNOWN: ask_again_in(n, REFUSED_AGAIN_MS); return;
+    case MEMBER_REFUSED: ask_again_in(n, REFUSED_AGAIN_MS); return;
+    case MEMBER_UNKNOWN: ask_again_in(n, ASK_AGAIN_MS); return; /* the next one */
     }
 }
 

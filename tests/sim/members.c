@@ -22,10 +22,11 @@ static void changed_cb(struct node_change *change, enum status rc, uint8_t verdi
     struct members *m = change->owner;
     static const enum member_count counts[] = {[MEMBER_REMOVE] = MEMBER_COUNT_REMOVED,
                                                [MEMBER_PROMOTE] = MEMBER_COUNT_PROMOTED,
-                                               [MEMBER_TRANSFER] = MEMBER_COUNT_TRANSFERRED};
+                                               [MEMBER_TRANSFER] = MEMBER_COUNT_TRANSFERRED,
+                                               [MEMBER_GROW] = MEMBER_COUNT_GROWN};
     m->is_open = false;
     bool is_done = rc == RC_OK && verdict == MEMBER_DONE && !already;
-    if (is_done && change->kind != MEMBER_REPLACE) {
+    if (is_done && change->kind != MEMBER_REPLACE && change->kind != MEMBER_GROW) {
         m->counts[counts[change->kind]]++;
     }
     m->counts[MEMBER_COUNT_REFUSED] += rc == RC_OK && verdict == MEMBER_REFUSED;
@@ -58,7 +59,8 @@ static bool ask(struct members *m, uint8_t kind, uint32_t target)
         return false;
     }
     m->change = (struct node_change){.done = changed_cb, .owner = m, .kind = kind};
-    (void)snprintf(m->change.name, sizeof m->change.name, "%s", c->nodes[target].name);
+    (void)snprintf(m->change.name, sizeof m->change.name, "%s",
+                   kind == MEMBER_GROW ? "" : c->nodes[target].name);
     struct env *env = &c->nodes[through].process->env;
     uint64_t deadline = env->now_ms(env) + world_random(&c->world, 200, 4000);
     m->is_open = node_change(c->nodes[through].node, &m->change, deadline) == RC_OK;
@@ -219,6 +221,30 @@ static void promote_learner(struct members *m, const struct node_status *s)
     }
 }
 
+/* Until there are three, both others being started at some time. Whatever ends an attempt, the next
+ * one begins anew. */
+static void grow(struct members *m)
+{
+    struct cluster *c = m->cluster;
+    struct node_status s;
+    for (uint32_t i = 0; i < c->options.nodes; i++) {
+        struct cluster_node *n = &c->nodes[i];
+        if (n->is_out && n->node == NULL) {
+            cluster_lose_disk(c, i);
+            n->is_out = false;
+            world_trace(&c->world, "members: %s waits for the single node to grow", n->name);
+            (void)cluster_start(c, i);
+            return;
+        }
+    }
+    if (look(m, &s) && s.member_count == c->options.nodes) {
+        m->is_single = false;
+        m->counts[MEMBER_COUNT_GROWN]++;
+    } else if (cluster_is_up(c, 0)) {
+        (void)ask(m, MEMBER_GROW, 0);
+    }
+}
+
 static void tick(void *context)
 {
     struct members *m = context;
@@ -230,6 +256,10 @@ static void tick(void *context)
     }
     if (m->lost >= 0) {
         replace(m);
+        return;
+    }
+    if (m->is_single) {
+        grow(m);
         return;
     }
     if (m->is_ending || !look(m, &s)) {
@@ -265,6 +295,7 @@ void members_start(struct members *m)
 {
     if (m->cluster->options.nodes > m->cluster->options.first) {
         m->is_running = true;
+        m->is_single = m->cluster->options.first == 1;
         tick_in(m, MS, 300 * MS);
     }
 }

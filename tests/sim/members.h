@@ -1,6 +1,7 @@
 /* Members that come and go while everything else goes wrong: hosts beyond the first members join,
  * members are removed, lose their disks and are replaced, learners are promoted, leadership is
- * handed over. One thing at a time, as operators would, each asked of some member that is up.
+ * handed over. One that begins as a single node becomes three. One thing at a time, as operators
+ * would, each asked of some member that is up.
  *
  * Checked besides what the cluster checks: nobody is told that it was removed unless its removal
  * was asked for; when all is healed every change has come to its end, who is out knows it, and who
@@ -17,6 +18,7 @@ enum member_count {
     MEMBER_COUNT_REPLACED,
     MEMBER_COUNT_PROMOTED, /* learners */
     MEMBER_COUNT_TRANSFERRED,
+    MEMBER_COUNT_GROWN, /* single nodes that became three */
     MEMBER_COUNT_REFUSED,
     MEMBER_COUNTS
 };
@@ -28,6 +30,7 @@ struct members {
     bool is_open; /* `change` is with a node */
     bool is_ending;
     bool is_running;
+    bool is_single; /* it has not grown yet */
     uint32_t target;
     int lost; /* the host whose disk was lost, until its successor is a voter; -1 = none */
     uint64_t lost_id;

@@ -27,7 +27,7 @@ const char *const count_names[COUNT_KINDS] = {
     "compacted",   "zk-replies", "zk-writes",  "zk-resumed", "zk-expired",    "zk-events",
     "zk-restored", "zk-refused", "zk-cut-off",
     "locks-held",  "elections-won", "handed-over", "guarded-writes", "fenced", "stale",
-    "joined", "removed", "replaced", "promoted", "transferred", "changes-refused",
+    "joined", "removed", "replaced", "promoted", "transferred", "grown", "changes-refused",
 };
 
 struct run {
@@ -72,13 +72,17 @@ static struct cluster_options run_shape(uint64_t seed, bool trace)
     };
 }
 
-/* In every third cluster of some members these change; two more hosts are there for that. */
+/* In every third cluster of some members these change; two more hosts are there for that. Every
+ * second single node becomes three. */
 static struct cluster_options run_options(uint64_t seed, bool trace)
 {
     struct cluster_options o = run_shape(seed, trace);
     if (o.nodes > 1 && seed % 3 == 0) {
         o.first = o.nodes;
         o.nodes += 2;
+    } else if (o.nodes == 1 && seed % 2 == 0) {
+        o.first = 1;
+        o.nodes = 3;
     }
     return o;
 }
@@ -360,6 +364,7 @@ static void run_report(struct run *r, struct run_result *out)
         [COUNT_REPLACED] = r->members.counts[MEMBER_COUNT_REPLACED],
         [COUNT_PROMOTED] = r->members.counts[MEMBER_COUNT_PROMOTED],
         [COUNT_TRANSFERRED] = r->members.counts[MEMBER_COUNT_TRANSFERRED],
+        [COUNT_GROWN] = r->members.counts[MEMBER_COUNT_GROWN],
         [COUNT_CHANGES_REFUSED] = r->members.counts[MEMBER_COUNT_REFUSED],
         [COUNT_HELD] = r->lockers.held,
         [COUNT_LED] = r->lockers.led,

@@ -30,6 +30,7 @@ struct scenario {
     void (*run)(struct story *s);
     uint32_t nodes;            /* 0: the story needs no cluster */
     size_t snapshot_log_bytes; /* 0: no snapshots */
+    uint32_t first;            /* of these begin as members; 0: all */
 };
 
 extern const struct scenario scenarios[];
@@ -91,6 +92,7 @@ void scenario_reads_alone(struct story *s);
 void scenario_reap_looks_again(struct story *s);
 void scenario_slow_watcher(struct story *s);
 void scenario_bounded_read_waits(struct story *s);
+void scenario_grow_finds_who_serves(struct story *s);
 void scenario_zk_every_byte(struct story *s);
 void scenario_zk_cut_off(struct story *s);
 void scenario_zk_guess(struct story *s);

@@ -1,5 +1,6 @@
-/* A lock as clients make it, of plain nodes: everybody queues with an ephemeral sequential node, the first one
- * holds it. Who holds it counts on: what it reads plus one, guarded by its grant. Lines besides:
+/* A lock as clients make it, of plain nodes: everybody queues with an ephemeral sequential node,
+ * the first one holds it. Who holds it counts on: what it reads plus one, guarded by its grant.
+ * Lines besides:
  *
  *     grant LOCK NODE CREATED FROM UNTIL     it took itself for the holder from then until then,
  *                                            which it did not beyond the trust in its session */

@@ -5,7 +5,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "client/call.h"
 #include "client/client_internal.h"
+#include "client/convert.h"
+#include "coord/v1/tree.pb-c.h"
 
 #define MARGIN_MS 50 /* of trust in a session */
 
@@ -85,15 +88,25 @@ static void end(struct worker *w, struct result *r, enum coord_code code)
     r->revision = coord_revision(w->client);
 }
 
+/* By the reply's own revision: coord_revision() is the highest that any reply told, and the client
+ * may have asked something else by itself. */
 static struct result get(struct worker *w, const char *path, const char *kind)
 {
     struct result r;
-    void *data = NULL;
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__GetRequest request = COORD__V1__GET_REQUEST__INIT;
+    ProtobufCMessage *m = NULL;
+    request.header = &header;
+    request.path = convert_text(path);
     begin(&r);
-    end(w, &r, coord_get(w->client, path, &data, NULL, &r.stat, &r.error));
+    end(w, &r, client_call(w->client, CLIENT_GET, &request.base, &header, &m, &r.error));
     if (r.code == COORD_OK) {
-        snprintf(r.data, sizeof r.data, "%s", (const char *)data);
-        free(data);
+        const Coord__V1__GetReply *reply = (const Coord__V1__GetReply *)m;
+        r.revision = reply->header->revision;
+        snprintf(r.data, sizeof r.data, "%.*s", (int)reply->data.len,
+                 (const char *)reply->data.data);
+        convert_stat(reply->stat, &r.stat);
+        client_reply_free(m);
     }
     worker_write_op(w, kind, path, "-", -1, &r);
     return r;
