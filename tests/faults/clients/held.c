@@ -35,11 +35,13 @@ static bool count_on(struct worker *w, const struct hold *h, bool sleeps)
     }
     if (sleeps) {
         worker_think(w, SLEEP_MS);
+        coord_session_detach(w->client); /* so that its guard alone says whether it may */
     }
     (void)snprintf(value, sizeof value, "%ld:%s.%" PRIu64, strtol(seen.data, NULL, 10) + 1,
                    w->name, ++w->written);
     const struct txn_set set = {h->counter, COORD_ANY_VERSION, value};
-    return txn_write(w, &set, 1, h->grant->path, h->grant->revision).code == COORD_OK;
+    struct result done = txn_write(w, &set, 1, h->grant->path, h->grant->revision);
+    return done.code == COORD_OK && !sleeps; /* what it may rely on went with its session */
 }
 
 static void hold(struct worker *w, const struct hold *h)
