@@ -108,11 +108,11 @@ static void visit_held(struct recipe_entry *e, waits_visit_fn visit, void *conte
     }
 }
 
-void waits_obstacles(uint64_t mark, struct recipe_entry *e, waits_visit_fn visit, void *context)
+void waits_obstacles_behind(struct recipe_entry *e, struct recipe_entry *write,
+                            waits_visit_fn visit, void *context)
 {
     struct recipe_queue *q = e->queue;
     if (e->mode == LOCK_READ) {
-        struct recipe_entry *write = write_before(mark, e);
         if (write != NULL) {
             (void)visit(context, e, write);
         } else if (another_writes(e)) {
@@ -130,6 +130,13 @@ void waits_obstacles(uint64_t mark, struct recipe_entry *e, waits_visit_fn visit
         }
     }
     visit_held(e, visit, context);
+}
+
+static void waits_obstacles(uint64_t mark, struct recipe_entry *e, waits_visit_fn visit,
+                            void *context)
+{
+    struct recipe_entry *write = e->mode == LOCK_READ ? write_before(mark, e) : NULL;
+    waits_obstacles_behind(e, write, visit, context);
 }
 
 /* ---- the part of the graph that the new wait reaches -------------------------------------- */

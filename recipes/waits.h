@@ -53,9 +53,11 @@ bool waits_is_grantable(const struct recipe_entry *e);
 bool waits_request_is_grantable(const struct recipe_owner *o);
 
 /* Calls `visit` for each obstacle of a waiting entry in its queue: the next ones, not those that
- * these stand for. Stops when it returns false. */
+ * these stand for. Stops when it returns false. `write` is the nearest write that waits ahead of a
+ * read, or NULL; others do not look at it. Changes nothing. */
 typedef bool (*waits_visit_fn)(void *context, struct recipe_entry *e,
                                struct recipe_entry *blocker);
-void waits_obstacles(uint64_t mark, struct recipe_entry *e, waits_visit_fn visit, void *context);
+void waits_obstacles_behind(struct recipe_entry *e, struct recipe_entry *write,
+                            waits_visit_fn visit, void *context);
 
 #endif

@@ -4,104 +4,13 @@
 
 #include "store/query_history.h"
 #include "store/query_lease.h"
+#include "store/query_recipe.h"
+#include "store/query_walk.h"
 #include "store/stat.h"
 #include "store/state.h"
 
 /* What an entry costs of a page besides its bytes. */
 #define ENTRY_COST_BYTES ((size_t)24)
-
-/* ---- walking ------------------------------------------------------------------------------ */
-
-/* Depth first below `top`, or its children only: `parent` and `position` say where the next sibling
- * is, `last` whose children come before it. */
-struct walk {
-    const struct tree *tree;
-    const struct access *access; /* who may read what: other nodes are not descended into */
-    bool asks_roles;             /* they may say of a node what they do not say of the top */
-    uint32_t top;
-    bool recursive;
-    uint32_t depth; /* how many levels down; 0: all */
-    uint32_t level; /* how far `parent` is below the top */
-    uint32_t parent;
-    struct children_position position;
-    uint32_t last; /* TREE_NONE: nothing to descend into */
-};
-
-static const struct children *children_of(const struct tree *t, uint32_t slot)
-{
-    static const struct children none = {0};
-    const struct dir *dir = node_dir(tree_node(t, slot));
-    return dir == NULL ? &none : &dir->children;
-}
-
-static bool walk_may_read(const struct walk *w, uint32_t slot)
-{
-    return access_node(w->access, slot, ACL_READ) &&
-           (!w->asks_roles || access_rules_of_slot(w->access, ACL_READ, slot));
-}
-
-static uint32_t walk_next(struct walk *w)
-{
-    bool descends = w->recursive && (w->depth == 0 || w->level + 1 < w->depth);
-    if (descends && w->last != TREE_NONE && children_of(w->tree, w->last)->count > 0 &&
-        walk_may_read(w, w->last)) {
-        w->parent = w->last;
-        w->level++;
-        w->position = (struct children_position){0, 0};
-    }
-    for (;;) {
-        w->last = children_next(children_of(w->tree, w->parent), &w->position);
-        if (w->last != TREE_NONE || w->parent == w->top) {
-            return w->last;
-        }
-        const struct node *done = tree_node(w->tree, w->parent);
-        w->parent = done->parent;
-        w->level--;
-        w->position =
-            children_seek(children_of(w->tree, w->parent), w->tree, node_name(done), true);
-    }
-}
-
-/* Moves behind a path below the top, whether or not there still is such a node. */
-static void walk_seek(struct walk *w, struct slice below)
-{
-    for (;;) {
-        const uint8_t *slash = below.size == 0 ? NULL : memchr(below.data, '/', below.size);
-        size_t size = slash == NULL ? below.size : (size_t)(slash - below.data);
-        struct slice name = slice_make(below.data, size);
-        const struct children *children = children_of(w->tree, w->parent);
-        w->position = children_seek(children, w->tree, name, false);
-        struct children_position behind = w->position;
-        uint32_t child = children_next(children, &behind);
-        if (child == TREE_NONE || !slice_equal(node_name(tree_node(w->tree, child)), name)) {
-            return; /* what follows the missing one */
-        }
-        w->position = behind;
-        if (slash == NULL) {
-            w->last = child;
-            return;
-        }
-        if (children_of(w->tree, child)->count == 0 || !walk_may_read(w, child)) {
-            return; /* whatever was below it has gone, or may no longer be read */
-        }
-        w->parent = child;
-        w->level++;
-        w->position = (struct children_position){0, 0};
-        below = slice_make(slash + 1, below.size - size - 1);
-    }
-}
-
-/* The part of a cursor below the listed path; false if it is not below it. */
-static bool cursor_below(const struct query *q, struct slice *below)
-{
-    size_t head = q->path.size == 1 ? 0 : q->path.size; /* "/" ends with the separator itself */
-    if (q->after.size <= head + 1 || q->after.data[head] != '/' ||
-        !slice_equal(slice_make(q->after.data, head), slice_make(q->path.data, head))) {
-        return false;
-    }
-    *below = slice_make(q->after.data + head + 1, q->after.size - head - 1);
-    return q->recursive || memchr(below->data, '/', below->size) == NULL;
-}
 
 /* ---- a page ------------------------------------------------------------------------------- */
 
@@ -127,12 +36,12 @@ static void page_grow(struct page *p)
 }
 
 /* False: the page is full. The first entry always fits. */
-static bool page_add(struct page *p, const struct walk *w, uint32_t slot)
+static bool page_add(struct page *p, const struct query_walk *w, uint32_t slot)
 {
     const struct query *q = p->query;
     const struct tree *t = w->tree;
     const struct node *n = tree_node(t, slot);
-    bool readable = walk_may_read(w, slot);
+    bool readable = query_may_read(w, slot);
     bool with_data = q->with_data && readable;
     size_t path_bytes = tree_path_bytes(t, slot);
     size_t bytes = path_bytes + ENTRY_COST_BYTES + (q->with_stat ? STAT_PACKED_BYTES : 0) +
@@ -143,18 +52,7 @@ static bool page_add(struct page *p, const struct walk *w, uint32_t slot)
     if (p->count == p->capacity) {
         page_grow(p);
     }
-    uint8_t *path = arena_alloc(p->arena, path_bytes);
-    tree_path_write(t, slot, path);
-    struct query_entry *e = &p->entries[p->count++];
-    *e = (struct query_entry){.path = slice_make(path, path_bytes), .unreadable = !readable};
-    if (with_data) {
-        e->data = value_slice(n->value);
-        e->null_data = n->value == NULL;
-        e->value = n->value;
-    }
-    if (readable) {
-        tree_stat(t, slot, &e->stat);
-    }
+    query_walk_entry(w, slot, q->with_data, p->arena, &p->entries[p->count++]);
     p->bytes += bytes;
     return true;
 }
@@ -166,28 +64,21 @@ static bool name_has_prefix(const struct tree *t, uint32_t slot, struct slice pr
 }
 
 /* A flat space: the keys that begin with `path`, in order. */
-static enum outcome seek_keys(struct walk *w, const struct query *q)
+static enum outcome seek_keys(struct query_walk *w, const struct query *q)
 {
     struct slice from = q->after.size > 0 ? q->after : q->path;
     if (from.size < q->path.size ||
         !slice_equal(slice_make(from.data, q->path.size), q->path)) {
         return OUTCOME_BAD_CURSOR;
     }
-    w->position = children_seek(children_of(w->tree, w->top), w->tree, from, q->after.size > 0);
+    w->position = children_seek(query_children(w->tree, w->top), w->tree, from, q->after.size > 0);
     return OUTCOME_OK;
 }
 
-static enum outcome seek_nodes(struct walk *w, const struct query *q)
+static enum outcome seek_nodes(struct query_walk *w, const struct query *q)
 {
-    struct slice below;
-    if (q->after.size == 0) {
-        return OUTCOME_OK;
-    }
-    if (!cursor_below(q, &below)) {
-        return OUTCOME_BAD_CURSOR;
-    }
-    walk_seek(w, below);
-    return OUTCOME_OK;
+    bool is_below = q->after.size == 0 || query_walk_seek(w, q->path, q->after);
+    return is_below ? OUTCOME_OK : OUTCOME_BAD_CURSOR;
 }
 
 static void query_list(const struct access *access, uint32_t top, const struct query *q,
@@ -195,7 +86,7 @@ static void query_list(const struct access *access, uint32_t top, const struct q
 {
     bool flat = space_is_flat(q->space);
     const struct tree *t = &access->store->tree;
-    struct walk w = {.tree = t,
+    struct query_walk w = {.tree = t,
                      .access = access,
                      .asks_roles = !flat && !access_is_uniform(access, q->path),
                      .top = top,
@@ -211,7 +102,7 @@ static void query_list(const struct access *access, uint32_t top, const struct q
         page.limit = q->limit;
     }
     for (;;) {
-        uint32_t slot = walk_next(&w);
+        uint32_t slot = query_walk_next(&w);
         if (slot == TREE_NONE || (flat && !name_has_prefix(t, slot, q->path))) {
             break;
         }
@@ -225,7 +116,7 @@ static void query_list(const struct access *access, uint32_t top, const struct q
 }
 
 /* False: the page is full. */
-static bool page_add_entries(struct page *p, const struct walk *w, const struct list *head,
+static bool page_add_entries(struct page *p, const struct query_walk *w, const struct list *head,
                              struct list *from)
 {
     for (struct list *at = from; at != head; at = at->next) {
@@ -257,7 +148,7 @@ static void query_queue(const struct access *access, uint32_t top, const struct 
     if (queue == NULL) {
         return;
     }
-    struct walk w = {.tree = &s->tree,
+    struct query_walk w = {.tree = &s->tree,
                      .access = access,
                      .asks_roles = !access_is_uniform(access, q->path)};
     struct page page = {.query = q, .arena = arena, .limit = QUERY_PAGE_ENTRIES_MAX};
@@ -315,7 +206,23 @@ static void query_node(const struct access *access, uint32_t slot, const struct 
         query_list(access, slot, q, result, arena);
     } else if (q->type == QUERY_ACL) {
         query_acl(access, slot, q, result, arena);
+    } else if (q->type == QUERY_LOCKS) {
+        query_locks(access, slot, q, result, arena);
+    } else if (q->type == QUERY_WAITS) {
+        query_waits(access, slot, q, result, arena);
     }
+}
+
+static bool query_is_of_node(uint8_t type)
+{
+    return (type >= QUERY_GET && type <= QUERY_LIST) ||
+           (type >= QUERY_ACL && type <= QUERY_WAITS);
+}
+
+/* What is asked of the present only. */
+static bool query_is_of_now(uint8_t type)
+{
+    return type == QUERY_LIST || (type >= QUERY_QUEUE && type <= QUERY_WAITS);
 }
 
 void store_query(const struct store *s, const struct query *q, struct query_result *result,
@@ -342,14 +249,13 @@ void store_query(const struct store *s, const struct query *q, struct query_resu
         query_history(&access, q, result, arena);
         return;
     }
-    bool is_known = (q->type >= QUERY_GET && q->type <= QUERY_LIST) || q->type == QUERY_ACL ||
-                    q->type == QUERY_QUEUE;
-    if (!space_is_valid(q->space) || !is_known) {
+    bool is_flat_lock = q->type >= QUERY_LOCKS && q->space != SPACE_NODES;
+    if (!space_is_valid(q->space) || !query_is_of_node(q->type) || is_flat_lock) {
         result->outcome = OUTCOME_BAD_ARGUMENTS;
         return;
     }
     if (q->revision != 0) {
-        if (q->type == QUERY_LIST || q->type == QUERY_QUEUE) {
+        if (query_is_of_now(q->type)) {
             result->outcome = OUTCOME_BAD_ARGUMENTS;
         } else {
             query_get_at(&access, q, result);
@@ -362,7 +268,7 @@ void store_query(const struct store *s, const struct query *q, struct query_resu
     }
     uint32_t slot = tree_find(t, q->space, q->path);
     if (slot == TREE_NONE) {
-        result->outcome = OUTCOME_NO_NODE;
+        result->outcome = q->type == QUERY_LOCKS ? OUTCOME_OK : OUTCOME_NO_NODE;
         return;
     }
     query_node(&access, slot, q, result, arena);

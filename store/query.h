@@ -19,17 +19,22 @@ enum query_type {
     QUERY_ACL = 7,     /* a node's access control list */
     QUERY_QUEUE = 8,   /* of a recipe: who holds, then who waits, in the order in which they come;
                         * and the node's own value. A cursor that has gone is BAD_CURSOR */
+    QUERY_LOCKS = 9,   /* locks at or below a path, in path order, a page of them; of a path that
+                        * is not there: none */
+    QUERY_WAITS = 10,  /* who waits because of whom, from a lock on (recipes/explain.h) */
 };
 
 #define QUERY_PAGE_BYTES_MAX ((size_t)2 << 20)
 #define QUERY_PAGE_ENTRIES_MAX ((uint32_t)100000)
+/* locks: how many nodes are looked at for one page. */
+#define QUERY_PAGE_NODES_MAX ((uint32_t)100000)
 
 struct query {
     uint8_t type;  /* enum query_type */
     uint8_t space; /* enum space */
     struct slice path;
-    /* Who asks (store/acl.h, store/access.h). get, exists, list, queue and history take
-     * ACL_READ on the node, or the outcome is NO_AUTH; acl takes ACL_READ or ACL_ADMIN. The
+    /* Who asks (store/acl.h, store/access.h). get, exists, list, queue, locks, waits and history
+     * take ACL_READ on the node, or the outcome is NO_AUTH; acl takes ACL_READ or ACL_ADMIN. The
      * past is for those who may read the node now, if it is still there, and by the list that
      * the change had; history leaves out what they may not see. A lease is shown to its user
      * and to administrators. */
@@ -39,7 +44,7 @@ struct query {
     bool with_data;
     bool with_stat;
     struct slice after; /* exclusive: continue behind this full path, empty = from the start */
-    uint32_t limit;     /* entries, 0 = as many as fit a page of QUERY_PAGE_BYTES_MAX */
+    uint32_t limit;     /* entries, locks or waits, 0 = as many as fit QUERY_PAGE_BYTES_MAX */
     uint32_t depth;     /* recursive: levels below the path, 0 = all */
     /* get, exists: the node as of this revision, behind all its changes; 0 = now. COMPACTED when
      * it cannot be known any more: neither the change log nor a version chain reaches back so far,
@@ -86,6 +91,16 @@ struct query_lease {
     struct slice user; /* whose it is by authentication; empty: nobody's */
 };
 
+struct query_lock {
+    struct slice path;
+    uint32_t permits; /* of a semaphore, else 0 */
+    uint32_t held;    /* entries */
+    uint32_t waiting;
+    const struct query_entry *first; /* of those who hold, with data; NULL: nobody, or unreadable */
+};
+
+struct recipe_wait; /* recipes/answer.h */
+
 struct query_result {
     uint8_t outcome; /* enum outcome */
     uint64_t revision;
@@ -110,6 +125,14 @@ struct query_result {
      * last. */
     uint64_t next_revision;
     uint32_t next_sub;
+    /* locks: those that the caller may read. What a page looks at is bounded, so it may have few
+     * locks or none and yet not be the last: if there is `more`, `next` is for `after`. */
+    const struct query_lock *locks;
+    uint32_t lock_count;
+    struct slice next;
+    /* waits: between entries that the caller may read */
+    const struct recipe_wait *waits;
+    uint32_t wait_count;
     /* acl: the list (store/acl.h), in the arena. Who may not administer it is not shown the hashes
      * of digests in it. */
     struct slice acl;

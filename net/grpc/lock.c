@@ -1,4 +1,5 @@
-/* coord.v1.Lock, but for Acquire: net/grpc/lock_acquire.c. Each call is one command of the state
+/* coord.v1.Lock, but for Acquire (net/grpc/lock_acquire.c), List and Explain
+ * (net/grpc/lock_list.c). Each call is one command of the state
  * machine (COMMAND_RECIPE), or reads what its nodes say (recipes/record.h). */
 #include "net/grpc/lock.h"
 
@@ -112,36 +113,43 @@ Coord__V1__LockMode lock_mode_to(uint8_t mode)
                                   : COORD__V1__LOCK_MODE__WRITE_LOCK;
 }
 
+bool lock_entry_fill(struct grpc_call *call, const struct query_entry *e,
+                     struct lock_entry *out)
+{
+    struct recipe_record record;
+    struct arena *scratch = &call->connection->shared->scratch;
+    if (e->unreadable || !recipe_record_decode(e->data, &record, scratch)) {
+        return false; /* the caller may know that it is there, and nothing more */
+    }
+    coord__v1__lock_grant__init(&out->grant);
+    coord__v1__lock_entry__init(&out->entry);
+    out->grant.path = answer_copy(call, e->path);
+    out->grant.revision = e->stat.create_revision;
+    out->entry.grant = &out->grant;
+    out->entry.held = record.state == ENTRY_HELD;
+    out->entry.mode = lock_mode_to(record.mode);
+    out->entry.permits = record.permits;
+    out->entry.count = record.count;
+    out->entry.epoch = record.epoch;
+    out->entry.lease = e->stat.lease;
+    out->entry.owner = answer_copy(call, record.owner);
+    out->entry.note = answer_copy(call, record.note);
+    out->entry.since_ms = record.since_ms;
+    out->entry.deadline_ms = record.deadline_ms;
+    out->entry.group = record.group;
+    out->entry.asked_by = answer_copy(call, record.asked_by);
+    out->entry.asked_why = answer_copy(call, record.asked_why);
+    return true;
+}
+
 static void append_entry(struct grpc_call *call, struct buf *out, const struct query_entry *e,
                          const void *context)
 {
     (void)context;
-    struct recipe_record record;
-    struct arena *scratch = &call->connection->shared->scratch;
-    if (e->unreadable || !recipe_record_decode(e->data, &record, scratch)) {
-        return; /* the caller may know that it is there, and nothing more */
+    struct lock_entry entry;
+    if (lock_entry_fill(call, e, &entry)) {
+        wire_append_message(out, GET_REPLY_ENTRIES, &entry.entry.base);
     }
-    Coord__V1__LockGrant grant;
-    Coord__V1__LockEntry entry;
-    coord__v1__lock_grant__init(&grant);
-    coord__v1__lock_entry__init(&entry);
-    grant.path = answer_copy(call, e->path);
-    grant.revision = e->stat.create_revision;
-    entry.grant = &grant;
-    entry.held = record.state == ENTRY_HELD;
-    entry.mode = lock_mode_to(record.mode);
-    entry.permits = record.permits;
-    entry.count = record.count;
-    entry.epoch = record.epoch;
-    entry.lease = e->stat.lease;
-    entry.owner = answer_copy(call, record.owner);
-    entry.note = answer_copy(call, record.note);
-    entry.since_ms = record.since_ms;
-    entry.deadline_ms = record.deadline_ms;
-    entry.group = record.group;
-    entry.asked_by = answer_copy(call, record.asked_by);
-    entry.asked_why = answer_copy(call, record.asked_why);
-    wire_append_message(out, GET_REPLY_ENTRIES, &entry.base);
 }
 
 /* The lock's own node has just been found readable. */
@@ -180,14 +188,15 @@ static void get_got(struct grpc_call *call, const struct query_result *result)
     answer_page(call, result, &message.base, GET_REPLY_NEXT, append_entry, NULL);
 }
 
-static void get_call(struct grpc_call *call, const ProtobufCMessage *message)
+bool lock_ask(struct grpc_call *call, const Coord__V1__RequestHeader *header,
+              const struct query *query,
+              void (*got)(struct grpc_call *call, const struct query_result *result))
 {
-    const Coord__V1__LockGetRequest *r = (const Coord__V1__LockGetRequest *)message;
-    struct slice path = slice_str(r->path);
-    struct slice after = slice_str(r->after);
+    struct slice path = query->path;
+    struct slice after = query->after;
     struct errmsg err;
-    if (!answer_read_prepare(call, r->header)) {
-        return;
+    if (!answer_read_prepare(call, header)) {
+        return false;
     }
     enum outcome outcome = path_check(path, false, &err);
     if (outcome == OUTCOME_OK && after.size > 0) {
@@ -195,7 +204,7 @@ static void get_call(struct grpc_call *call, const ProtobufCMessage *message)
     }
     if (outcome != OUTCOME_OK) {
         answer_refuse_early(call, outcome, &err);
-        return;
+        return false;
     }
     buf_clear(&call->path);
     buf_reserve(&call->path, path.size + after.size); /* it does not move below */
@@ -203,16 +212,26 @@ static void get_call(struct grpc_call *call, const ProtobufCMessage *message)
     buf_append_slice(&call->path, after);
     struct slice kept = slice_make(call->path.data + path.size, after.size);
     call->path.size = path.size;
-    call->read.query = (struct query){
+    call->read.query = *query;
+    call->read.query.space = SPACE_NODES;
+    call->read.query.path = buf_slice(&call->path);
+    call->read.query.after = kept;
+    grpc_call_read(call, got);
+    return true;
+}
+
+static void get_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__LockGetRequest *r = (const Coord__V1__LockGetRequest *)message;
+    struct query query = {
         .type = QUERY_LIST,
-        .space = SPACE_NODES,
-        .path = buf_slice(&call->path),
-        .after = kept,
+        .path = slice_str(r->path),
+        .after = slice_str(r->after),
         .with_data = true,
         .with_stat = true,
         .limit = r->limit,
     };
-    grpc_call_read(call, get_got);
+    (void)lock_ask(call, r->header, &query, get_got);
 }
 
 /* ---- the service -------------------------------------------------------------------------- */
@@ -253,6 +272,18 @@ static const struct grpc_method methods[] = {
      .right = ACL_READ,
      .request = &coord__v1__lock_get_request__descriptor,
      .message = get_call},
+    {.name = "List",
+     .audit = AUDIT_READ,
+     .needs = GRPC_NEEDS_USER,
+     .right = ACL_READ,
+     .request = &coord__v1__lock_list_request__descriptor,
+     .message = lock_list_call},
+    {.name = "Explain",
+     .audit = AUDIT_READ,
+     .needs = GRPC_NEEDS_USER,
+     .right = ACL_READ,
+     .request = &coord__v1__lock_explain_request__descriptor,
+     .message = lock_explain_call},
 };
 
 const struct grpc_service grpc_lock_service = {

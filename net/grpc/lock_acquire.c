@@ -11,6 +11,20 @@
 
 /* ---- answering ---------------------------------------------------------------------------- */
 
+void lock_wait_fill(struct grpc_call *call, const struct recipe_wait *from,
+                    Coord__V1__LockWait *out)
+{
+    coord__v1__lock_wait__init(out);
+    out->lease = from->lease;
+    out->owner = answer_copy(call, from->owner);
+    out->path = answer_copy(call, from->path);
+    out->mode = lock_mode_to(from->mode);
+    out->blocker_lease = from->blocker_lease;
+    out->blocker_owner = answer_copy(call, from->blocker_owner);
+    out->blocker_holds = from->blocker_holds;
+    out->blocker_mode = lock_mode_to(from->blocker_mode);
+}
+
 void lock_tell_cycle(struct grpc_call *call, const struct recipe_result *result)
 {
     Coord__V1__LockDeadlock message;
@@ -21,16 +35,7 @@ void lock_tell_cycle(struct grpc_call *call, const struct recipe_result *result)
     message.cycle = list;
     message.length = result->cycle_length;
     for (uint32_t i = 0; i < result->cycle_count; i++) {
-        const struct recipe_wait *from = &result->cycle[i];
-        coord__v1__lock_wait__init(&waits[i]);
-        waits[i].lease = from->lease;
-        waits[i].owner = answer_copy(call, from->owner);
-        waits[i].path = answer_copy(call, from->path);
-        waits[i].mode = lock_mode_to(from->mode);
-        waits[i].blocker_lease = from->blocker_lease;
-        waits[i].blocker_owner = answer_copy(call, from->blocker_owner);
-        waits[i].blocker_holds = from->blocker_holds;
-        waits[i].blocker_mode = lock_mode_to(from->blocker_mode);
+        lock_wait_fill(call, &result->cycle[i], &waits[i]);
         bytes += protobuf_c_message_get_packed_size(&waits[i].base);
         if (bytes > DEADLOCK_BYTES_MAX) {
             break;

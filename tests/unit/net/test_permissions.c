@@ -233,6 +233,8 @@ static const struct method_row {
     {"coord.v1.Lock/AskRelease", WRITERS},
     {"coord.v1.Lock/Remove", MANAGERS},
     {"coord.v1.Lock/Get", READERS},
+    {"coord.v1.Lock/List", READERS},
+    {"coord.v1.Lock/Explain", READERS},
     {"coord.v1.Discovery/Register", ROOT_ONLY}, /* outside of what the others may see */
     {"coord.v1.Discovery/Deregister", ROOT_ONLY},
     {"coord.v1.Discovery/Drain", ROOT_ONLY},
