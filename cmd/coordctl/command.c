@@ -252,6 +252,17 @@ const struct command commands[] = {
      "  coordctl lock cpu --permits 2 --limit 8 -- make -j2\n"},
     {"lock get", ctl_lock_get, 1, 1, BEHIND_NOTHING, "", "lock get NAME",
      "who holds a lock, and who waits, in order", "  coordctl lock get db\n"},
+    {"lock list", ctl_lock_list, 0, 1, BEHIND_NOTHING, "limit", "lock list [PATH] [--limit N]",
+     "the locks at or below a path",
+     "Without PATH all; a name is below /locks. Those that nobody holds are not there.\n"
+     "  coordctl lock list\n"
+     "  coordctl lock list /locks/shop -o json\n"},
+    {"lock explain", ctl_lock_explain, 1, 1, BEHIND_NOTHING, "limit",
+     "lock explain NAME [--limit N] [-o dot]", "who holds a lock, and who waits because of whom",
+     "The waits begin with those for this lock, and go on with what those wait for that are in\n"
+     "the way. With -o dot they are a graph for Graphviz. --limit: so many waits at most.\n"
+     "  coordctl lock explain db\n"
+     "  coordctl lock explain db -o dot | dot -Tsvg >db.svg\n"},
     {"lock ask-release", ctl_lock_ask_release, 1, 1, BEHIND_NOTHING, "owner",
      "lock ask-release NAME [--note TEXT] [--owner TEXT]", "tell its holders that it is wanted",
      "They are told who asks (--owner, unless the cluster knows) and why (--note), and decide.\n"

@@ -36,6 +36,7 @@ enum ctl_output {
     OUTPUT_YAML,
     OUTPUT_RAW,
     OUTPUT_NAME,
+    OUTPUT_DOT, /* a graph, of lock explain */
 };
 
 /* What an import does with nodes that are there already. */
@@ -372,6 +373,8 @@ int ctl_export(struct ctl *ctl);
 int ctl_import(struct ctl *ctl);
 int ctl_lock(struct ctl *ctl);
 int ctl_lock_get(struct ctl *ctl);
+int ctl_lock_list(struct ctl *ctl);
+int ctl_lock_explain(struct ctl *ctl);
 int ctl_lock_ask_release(struct ctl *ctl);
 int ctl_lock_remove(struct ctl *ctl);
 int ctl_elect(struct ctl *ctl);

@@ -330,6 +330,9 @@ static int check(const struct parser *p)
                              options[i].name, c->usage);
         }
     }
+    if (ctl->output == OUTPUT_DOT && c->run != ctl_lock_explain) {
+        return ctl_usage("%s does not take --output dot", c->name);
+    }
     if (ctl->word_count > c->words_max) {
         return ctl_usage("\"%s\" is one word too many; usage: coordctl %s",
                          ctl->words[c->words_max], c->usage);

@@ -132,6 +132,46 @@ def test_a_deadlock_is_refused(scratch):
     waits.lines(1, 30)
 
 
+def test_locks_are_listed_and_explained(scratch):
+    node = one(scratch)
+    session = ctl_ok(node, "session", "open", "--ttl", "5m").decode().strip()
+    other = ctl_ok(node, "session", "open", "--ttl", "5m").decode().strip()
+    expect(ctl_ok(node, "lock", "list", "-o", "json").split() == [b"[]"], "no locks")
+    a = Ctl(scratch, node, "lock", "a", "--session", session, "--note", 'the "why"')
+    a.lines(1, 60)
+    b = Ctl(scratch, node, "lock", "b", "--session", other)
+    b.lines(1, 60)
+    deep = Ctl(scratch, node, "lock", "/x/deep", "--session", other)
+    deep.lines(1, 60)
+    waits = Ctl(scratch, node, "lock", "b", "--session", session)
+    until(lambda: queue(node, "/locks/b") == 2, "the first waits for b", 60)
+    reader = Ctl(scratch, node, "lock", "a", "--read")
+    until(lambda: queue(node, "/locks/a") == 2, "a reader waits for a", 60)
+    told = json.loads(ctl_ok(node, "lock", "list", "-o", "json"))
+    expect([(t["path"], t["held"], t["waiting"]) for t in told] ==
+           [("/locks/a", 1, 1), ("/locks/b", 1, 1), ("/x/deep", 1, 0)], told)
+    expect(told[0]["first"]["note"] == 'the "why"' and told[0]["first"]["lease"] == session.split(":")[0], told)
+    for words, locks in [(["/locks"], 2), (["a"], 1), (["--limit", "1"], 1), (["/nowhere"], 0)]:
+        lines = ctl_ok(node, "lock", "list", *words).decode().splitlines()
+        expect(len(lines) == 1 + locks and lines[0].startswith("LOCK"), "%r: %r" % (words, lines))
+    why = json.loads(ctl_ok(node, "lock", "explain", "a", "-o", "json"))
+    expect([w["lock"] for w in why["waits"]] == ["/locks/a", "/locks/b"] and not why["more"], why)
+    expect(why["waits"][0]["blocker"]["lease"] == why["waits"][1]["lease"] == session.split(":")[0], why)
+    expect(why["waits"][1]["blocker"] == {"lease": other.split(":")[0], "owner": "", "holds": True, "mode": "write"}, why)
+    lines = ctl_ok(node, "lock", "explain", "a").decode().splitlines()
+    expect(lines[0].startswith("STATE") and "waits for /locks/b (write), held by " in lines[-1], lines)
+    graph = ctl_ok(node, "lock", "explain", "a", "-o", "dot").decode()
+    expect(graph.startswith('digraph "/locks/a" {\n') and graph.count(" -> ") == 2, graph)
+    check(node, [
+        (["lock", "explain", "nothing"], 3, b"", complaint("lock explain /locks/nothing: .*")),
+        (["lock", "get", "a", "-o", "dot"], 2, b"", complaint("lock get does not take --output dot")),
+    ])
+    for process in (reader, waits, deep, b, a):
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    until(lambda: ctl_ok(node, "lock", "list").count(b"\n") == 1, "none is left", 60)
+
+
 def test_signals_reach_the_program_and_its_group(scratch):
     node = one(scratch)
     held = Ctl(scratch, node, "lock", "a", "--", PYTHON, "-c", STUBBORN)

@@ -94,6 +94,31 @@ def test_a_wait_survives_another_leader(scratch):
     expect(held(waiting)[1] > epoch, "a later epoch")
 
 
+def test_locks_are_listed_by_pages_and_explained_on_any_member(scratch):
+    nodes = Cluster(scratch).start().nodes
+    one, two = lease(nodes[0]), lease(nodes[1])
+    for path in ("/l/a", "/l/b", "/l/c/d", "/m"):
+        held(acquire(nodes[0], one, path))
+    waiting = acquire(nodes[1], two, "/l/b /m", 'owner: "w 2"')
+    until(lambda: queue(nodes[2], "/m") == 2, "it waits", 60)
+    seen, after = [], ""
+    while True:
+        status, _, text = Call(nodes[2], "Lock/List", "LockListRequest", 'path: "/l" limit: 1 after: "%s"' % after,
+                               "LockListReply").end()
+        expect(status == 0, text)
+        seen.append(field(text, "path") if "locks {" in text else None)
+        if "next:" not in text:
+            break
+        after = field(text, "next")
+    expect([s for s in seen if s] == ["/l/a", "/l/b", "/l/c/d"], seen)
+    status, _, text = Call(nodes[2], "Lock/Explain", "LockExplainRequest", 'path: "/m"', "LockExplainReply").end()
+    expect(status == 0 and text.count("waits {") == 2 and 'owner: "w 2"' in text and "blocker_holds: true" in text, text)
+    expect(text.index('path: "/m"') < text.index('path: "/l/b"'), "the lock itself comes first: " + text)
+    status, outcome, _ = Call(nodes[2], "Lock/Explain", "LockExplainRequest", 'path: "/l"', "LockExplainReply").end()
+    expect(outcome == "NO_RECIPE", (status, outcome))
+    waiting.kill()
+
+
 def guarded(node, method, request, guard):
     text = '%s guards { path: "%s" revision: %d }' % (request, *guard)
     status, outcome, text = Call(node, "Tree/" + method, method + "Request", text, method + "Reply").end()
