@@ -74,6 +74,13 @@ enum mutant {
     MUTANT_ELECTION_HAND_OVER_LOST, /* recipes/election.c hands over to who is next */
     MUTANT_ELECTION_RANK_IGNORED,  /* recipes/index.c: first come, whatever the policy */
     MUTANT_ELECTION_LABEL_IGNORED, /* recipes/index.c: everybody may lead */
+    MUTANT_BARRIER_EARLY,          /* recipes/barrier.c lets them in when one is missing */
+    MUTANT_BARRIER_LEAVES_ALONE,   /* recipes/barrier.c: who leaves waits for nobody */
+    MUTANT_BARRIER_JOINS_ROUND,    /* recipes/barrier.c: who comes late joins those inside */
+    MUTANT_BARRIER_LATE_GRANT,     /* recipes/barrier.c counts whose time has run out */
+    MUTANT_COUNTER_UNBOUNDED,      /* recipes/counter.c adds beyond the bounds */
+    MUTANT_IDS_TWICE,              /* recipes/counter.c gives the last id of a block out again */
+    MUTANT_LATCH_REOPENS,          /* recipes/latch.c counts on below zero, and round */
 };
 
 #ifdef MUTANT

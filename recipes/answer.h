@@ -15,7 +15,7 @@ enum recipe_verdict {
     RECIPE_WAITS,           /* the owner waits already */
     RECIPE_MISMATCH,        /* the lock is used in another way */
     RECIPE_NOT_HELD,        /* there is no such entry */
-    RECIPE_LIMIT,
+    RECIPE_LIMIT,           /* a bound would be passed */
     RECIPE_FAILED, /* one of the operations lent refused; whoever lent them knows why */
 };
 
@@ -47,6 +47,8 @@ struct recipe_answer {
     const struct recipe_wait *cycle;
     uint32_t cycle_count;
     uint32_t cycle_length; /* `cycle` has at most RECIPE_CYCLE_MAX of them */
+    uint64_t number;       /* of a counter, a latch or ids: the value, now and before */
+    uint64_t before;
 };
 
 #endif

@@ -1,9 +1,9 @@
 /* Who waits because of whom: the wait-for graph from one lock on, for people to look at.
  *
  * It is the graph of recipes/waits.h, seen from a read: nothing is marked in the index, which the
- * state machine works with; what was passed is kept beside it. An edge goes from an entry that waits
- * to one that is in its way. Where one entry stands for others, those ahead of it are not told
- * again: behind a write that waits there is only that, and of permits the one directly ahead.
+ * state machine works with; what was passed is kept beside it. An edge goes from an entry that
+ * waits to one that is in its way. Where one entry stands for others, those ahead of it are not
+ * told again: behind a write that waits there is only that, and of permits the one directly ahead.
  * Pure. */
 #ifndef RECIPES_EXPLAIN_H
 #define RECIPES_EXPLAIN_H

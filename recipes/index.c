@@ -133,6 +133,7 @@ struct recipe_queue *recipe_queue_add(struct recipes *r, uint32_t node,
     q->recipe = head->recipe;
     q->permits = head->permits;
     q->policy = head->policy;
+    q->parties = head->parties;
     q->eligible = slice_keep(head->eligible);
     list_init(&q->held);
     list_init(&q->waiting);
@@ -200,6 +201,7 @@ static void entry_link(struct recipe_entry *e)
         q->held_count++;
         q->held_writes += e->mode == LOCK_WRITE;
         q->held_permits += e->permits;
+        q->leaving_count += e->is_leaving;
     } else {
         link_by_order(&q->waiting, e);
         link_by_part(&e->owner->waits, e);
@@ -220,6 +222,7 @@ static void entry_unlink(struct recipe_entry *e)
         q->held_count--;
         q->held_writes -= e->mode == LOCK_WRITE;
         q->held_permits -= e->permits;
+        q->leaving_count -= e->is_leaving;
     } else {
         q->waiting_count--;
     }
@@ -294,6 +297,7 @@ struct recipe_entry *recipe_entry_add(struct recipes *r, struct recipe_queue *q,
         .group = record->group,
         .epoch = record->epoch,
         .hold_ms = record->hold_ms,
+        .is_leaving = record->leaving != 0,
         .order = ++r->order,
         .queue = q,
         .owner = owner_make(r, q->recipe, lease, record->owner),
@@ -346,6 +350,13 @@ void recipe_entry_hold(struct recipes *r, struct recipe_entry *e, uint64_t epoch
     e->state = ENTRY_HELD;
     e->epoch = epoch;
     entry_link(e);
+}
+
+void recipe_entry_leave(struct recipe_entry *e)
+{
+    PRE(e->state == ENTRY_HELD && !e->is_leaving);
+    e->is_leaving = true;
+    e->queue->leaving_count++;
 }
 
 void recipe_entry_due(struct recipes *r, struct recipe_entry *e, uint64_t deadline_ms)

@@ -8,11 +8,12 @@
  *
  *   queue   one recipe node that has entries: those who hold, those who wait, each in order
  *   owner   (lease, owner id): a line of execution, with what it holds and what it waits for; of
- *           each recipe one of its own: who waits to lead may take locks meanwhile
+ *           each recipe one of its own: who waits to lead may take locks meanwhile. Counters, ids
+ *           and latches have no queue: their node says it all
  *   entry   one node of a queue; names the queue and the owner
  *
  * Invariants: an owner of locks has at most one wait, which is one entry or all of one multi-lock;
- * in one queue an owner waits at most once, and has at most one candidate; queues and owners live
+ * in one queue an owner waits at most once, and has at most one candidate or party; queues and owners live
  * as long as they have entries.
  *
  * Nodes are named by an opaque number, not 0, of whoever keeps them. Pure; not thread safe. */
@@ -32,6 +33,8 @@ struct recipe_queue {
     uint32_t permits;           /* of a semaphore, else 0 */
     uint8_t policy;             /* of an election: these two */
     struct slice eligible;      /* owned */
+    uint32_t parties;           /* of a barrier, else 0 */
+    uint32_t leaving_count;     /* of those held: parties that wait for the others to leave */
     struct list held;           /* entries, by order */
     struct list waiting;        /* entries, by who comes next */
     struct list waiting_writes; /* of those, the ones in mode LOCK_WRITE */
@@ -78,6 +81,7 @@ struct recipe_entry {
     uint64_t order; /* grows along a queue; compared within it only */
     uint64_t rank;  /* of a candidate: the highest comes next */
     bool is_eligible; /* those who are not come last */
+    bool is_leaving;  /* of a party */
     struct recipe_queue *queue;
     struct recipe_owner *owner;
     struct list in_queue;
@@ -138,6 +142,8 @@ void recipe_entry_bind(struct recipes *r, struct recipe_entry *e, uint32_t queue
 void recipe_entry_remove(struct recipes *r, struct recipe_entry *e);
 /* It waited, and holds now. */
 void recipe_entry_hold(struct recipes *r, struct recipe_entry *e, uint64_t epoch);
+/* A party that is held waits for the others to leave. */
+void recipe_entry_leave(struct recipe_entry *e);
 /* A candidate says something else of itself; one that waits must be moved to its place then. */
 void recipe_entry_rank(struct recipe_entry *e, const struct recipe_record *record);
 void recipe_entry_move(struct recipe_entry *e);

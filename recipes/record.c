@@ -6,10 +6,11 @@ enum field_type {
     FIELD_WORD,  /* uint8_t, one of `words`, from 1 on */
     FIELD_SMALL, /* uint32_t */
     FIELD_LARGE, /* uint64_t */
+    FIELD_SIGNED, /* int64_t */
     FIELD_TEXT,  /* struct slice, escaped */
 };
 
-#define FIELD_WORDS_MAX 5
+#define FIELD_WORDS_MAX 6
 
 struct field {
     const char *name;
@@ -23,16 +24,22 @@ struct field {
 
 /* A field that is zero or empty has no line. */
 static const struct field head_fields[] = {
-    {"recipe", HEAD(recipe), FIELD_WORD, {"lock", "election"}},
+    {"recipe",
+     HEAD(recipe),
+     FIELD_WORD,
+     {"lock", "election", "counter", "ids", "latch", "barrier"}},
     {.name = "permits", .offset = HEAD(permits), .type = FIELD_SMALL},
     {"policy", HEAD(policy), FIELD_WORD, {"first", "priority", "number"}},
     {.name = "keep", .offset = HEAD(keep), .type = FIELD_SMALL},
     {.name = "eligible", .offset = HEAD(eligible), .type = FIELD_TEXT},
+    {.name = "parties", .offset = HEAD(parties), .type = FIELD_SMALL},
+    {.name = "count", .offset = HEAD(count), .type = FIELD_SMALL},
+    {.name = "value", .offset = HEAD(value), .type = FIELD_SIGNED},
 };
 
 static const struct field record_fields[] = {
     {"state", RECORD(state), FIELD_WORD, {"waiting", "held"}},
-    {"mode", RECORD(mode), FIELD_WORD, {"write", "read", "permits", "candidate"}},
+    {"mode", RECORD(mode), FIELD_WORD, {"write", "read", "permits", "candidate", "party"}},
     {.name = "permits", .offset = RECORD(permits), .type = FIELD_SMALL},
     {.name = "count", .offset = RECORD(count), .type = FIELD_SMALL},
     {.name = "epoch", .offset = RECORD(epoch), .type = FIELD_LARGE},
@@ -49,6 +56,7 @@ static const struct field record_fields[] = {
     {.name = "note", .offset = RECORD(note), .type = FIELD_TEXT},
     {.name = "asked_by", .offset = RECORD(asked_by), .type = FIELD_TEXT},
     {.name = "asked_why", .offset = RECORD(asked_why), .type = FIELD_TEXT},
+    {.name = "leaving", .offset = RECORD(leaving), .type = FIELD_SMALL},
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
@@ -136,6 +144,12 @@ static void field_encode(struct buf *b, const struct field *f, const uint8_t *fr
         if (word != 0) {
             buf_printf(b, "%s=%s\n", f->name, f->words[word - 1]);
         }
+    } else if (f->type == FIELD_SIGNED) {
+        int64_t number;
+        memcpy(&number, from + f->offset, sizeof number);
+        if (number != 0) {
+            buf_printf(b, "%s=%" PRId64 "\n", f->name, number);
+        }
     } else if (f->type == FIELD_TEXT) {
         struct slice text;
         memcpy(&text, from + f->offset, sizeof text);
@@ -170,11 +184,28 @@ static bool word_decode(const struct field *f, struct slice value, uint8_t *to)
     return false;
 }
 
+static bool signed_decode(struct slice value, uint8_t *to)
+{
+    bool is_negative = value.size > 0 && value.data[0] == '-';
+    struct slice digits = slice_make(value.data + is_negative, value.size - is_negative);
+    uint64_t number;
+    if (!slice_number(digits, &number) || number == 0 ||
+        number > (uint64_t)INT64_MAX + is_negative) {
+        return false;
+    }
+    uint64_t twos = is_negative ? ~number + 1 : number;
+    memcpy(to, &twos, sizeof twos);
+    return true;
+}
+
 static bool field_decode(const struct field *f, struct slice value, uint8_t *to,
                          struct arena *arena)
 {
     if (f->type == FIELD_WORD) {
         return word_decode(f, value, to + f->offset);
+    }
+    if (f->type == FIELD_SIGNED) {
+        return signed_decode(value, to + f->offset);
     }
     if (f->type == FIELD_TEXT) {
         struct slice text;
@@ -233,12 +264,18 @@ void recipe_head_encode(struct buf *b, const struct recipe_head *h)
     }
 }
 
+/* What one recipe says, no other does. */
 static bool head_is_sound(const struct recipe_head *h)
 {
     bool is_election = h->recipe == RECIPE_ELECTION;
+    bool is_number = h->recipe == RECIPE_COUNTER || h->recipe == RECIPE_IDS;
     return h->recipe != 0 && is_election == (h->policy != 0) && h->keep <= 1 &&
-           (is_election ? h->permits == 0 : h->keep == 0 && h->eligible.size == 0) &&
-           h->eligible.size <= RECIPE_LABEL_BYTES_MAX;
+           (is_election || (h->keep == 0 && h->eligible.size == 0)) &&
+           h->eligible.size <= RECIPE_LABEL_BYTES_MAX &&
+           (h->recipe == RECIPE_LOCK || h->permits == 0) &&
+           (h->recipe == RECIPE_BARRIER) == (h->parties != 0) &&
+           (h->recipe == RECIPE_LATCH || h->count == 0) && (is_number || h->value == 0) &&
+           (h->recipe != RECIPE_IDS || h->value >= 0);
 }
 
 bool recipe_head_decode(struct slice text, struct recipe_head *h, struct arena *arena)
@@ -270,13 +307,18 @@ void recipe_record_encode(struct buf *b, const struct recipe_record *r)
     }
 }
 
-/* What only candidates say, and what they do not say. */
-static bool candidate_is_sound(const struct recipe_record *r)
+/* What only candidates and parties say, and what they do not say. */
+static bool mode_is_sound(const struct recipe_record *r)
 {
-    return r->mode == MODE_CANDIDATE
-               ? r->group == 0 && r->count == 1 && r->hold_ms == 0 &&
-                     (r->state == ENTRY_WAITING || r->deadline_ms == 0)
-               : r->priority == 0 && r->number == 0 && r->value.size + r->label.size == 0;
+    bool is_lock = r->mode < MODE_CANDIDATE;
+    bool is_leaving = r->leaving == 1 && r->mode == MODE_PARTY && r->state == ENTRY_HELD;
+    if (!is_lock && (r->group != 0 || r->count != 1 || r->hold_ms != 0 ||
+                     (r->state == ENTRY_HELD && r->deadline_ms != 0))) {
+        return false;
+    }
+    return (r->leaving == 0 || is_leaving) &&
+           (r->mode == MODE_CANDIDATE ||
+            (r->priority == 0 && r->number == 0 && r->value.size + r->label.size == 0));
 }
 
 static bool record_is_sound(const struct recipe_record *r)
@@ -287,7 +329,7 @@ static bool record_is_sound(const struct recipe_record *r)
            (r->epoch != 0) == held && (r->group != 0) == (r->part != 0) &&
            (held || (r->count == 1 && !asked)) && r->owner.size <= RECIPE_OWNER_BYTES_MAX &&
            r->note.size <= RECIPE_NOTE_BYTES_MAX && r->value.size <= RECIPE_VALUE_BYTES_MAX &&
-           r->label.size <= RECIPE_LABEL_BYTES_MAX && candidate_is_sound(r);
+           r->label.size <= RECIPE_LABEL_BYTES_MAX && mode_is_sound(r);
 }
 
 bool recipe_record_decode(struct slice text, struct recipe_record *r, struct arena *arena)

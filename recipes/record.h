@@ -4,6 +4,7 @@
  *
  *   head    of the recipe's own node       recipe=lock, permits=3 (a semaphore)
  *                                          recipe=election, policy=priority
+ *                                          recipe=counter, value=-17
  *   record  of an entry, one of its children, which are its queue
  *
  * There is one text for each content: what decodes encodes to the same bytes. Control characters
@@ -24,7 +25,11 @@
 enum recipe_type {
     RECIPE_LOCK = 1,
     RECIPE_ELECTION = 2,
-    RECIPE_TYPE_MAX = RECIPE_ELECTION,
+    RECIPE_COUNTER = 3, /* these three have no queue */
+    RECIPE_IDS = 4,
+    RECIPE_LATCH = 5,
+    RECIPE_BARRIER = 6,
+    RECIPE_TYPE_MAX = RECIPE_BARRIER,
 };
 
 enum entry_state { ENTRY_WAITING = 1, ENTRY_HELD = 2 };
@@ -34,6 +39,7 @@ enum lock_mode {
     LOCK_READ = 2,    /* nobody who writes */
     LOCK_PERMITS = 3, /* so many of the lock's permits: a semaphore */
     MODE_CANDIDATE = 4, /* of an election, and no lock */
+    MODE_PARTY = 5,     /* of a barrier */
 };
 
 /* Who is next: of those alike the one that came first. */
@@ -54,6 +60,9 @@ struct recipe_head {
     uint8_t policy;   /* of an election: enum election_policy, else 0 */
     uint32_t keep;    /* 1: stays when its queue is empty, as it was set up on purpose */
     struct slice eligible; /* of an election: who has this label may lead; empty: all */
+    uint32_t parties;      /* of a barrier: so many go in at once, else 0 */
+    uint32_t count;        /* of a latch: how often it is still to be counted down */
+    int64_t value;         /* of a counter; of ids the last one given out */
 };
 
 struct recipe_record {
@@ -75,6 +84,7 @@ struct recipe_record {
     struct slice note;    /* why */
     struct slice asked_by;  /* held: somebody asked to release it: who, why */
     struct slice asked_why;
+    uint32_t leaving; /* of a party, held: 1, it waits for the others to leave */
 };
 
 void recipe_head_encode(struct buf *b, const struct recipe_head *h);

@@ -1,6 +1,7 @@
 #include "recipes/settle.h"
 
 #include "base/mutant.h"
+#include "recipes/barrier.h"
 #include "recipes/election.h"
 #include "recipes/lock.h"
 #include "recipes/waits.h"
@@ -12,6 +13,8 @@ void recipes_settle(struct recipes *r, const struct recipe_ops *ops)
         struct recipe_queue *q = LIST_OF(at, struct recipe_queue, dirty);
         if (q->recipe == RECIPE_ELECTION) {
             election_settle(r, ops, q);
+        } else if (q->recipe == RECIPE_BARRIER) {
+            barrier_settle(r, ops, q);
         } else if (!MUTANT_IS(MUTANT_LOCK_NOT_HANDED_OVER)) {
             lock_settle(r, ops, q);
         }
@@ -20,6 +23,9 @@ void recipes_settle(struct recipes *r, const struct recipe_ops *ops)
 
 bool recipe_entry_is_unsettled(const struct recipe_entry *e)
 {
+    if (e->queue->recipe == RECIPE_BARRIER) {
+        return barrier_is_unsettled(e->queue);
+    }
     if (e->state != ENTRY_WAITING) {
         return false;
     }

@@ -1,20 +1,24 @@
 /* COMMAND_RECIPE: finds the nodes that it is about, asks whether the caller may, and has recipes/
- * do it. All checks come before all changes; only what making nodes refuses is taken back.
+ * do it; what has no queue is in store/apply_counter.c. All checks come before all changes; only what making nodes refuses is taken back.
  *
  * Who may: to acquire takes what it takes to create a child of the lock's node (and that node, if
  * there is none), and the use of the lease; to release, cancel or extend the use of the entry's
  * lease; to ask for a release write on the lock; to remove somebody else's entry admin. Elections
  * alike: to campaign as to acquire; to set one up that is there write on it; to hand over the use
- * of the leader's lease, or admin. */
+ * of the leader's lease, or admin. Barriers: to enter as to acquire, to leave the use of the lease.
+ */
 #include "base/assert.h"
+#include "recipes/barrier.h"
 #include "recipes/election.h"
+#include "recipes/entry.h"
 #include "recipes/lock.h"
 #include "store/apply.h"
+#include "store/apply_recipe.h"
 #include "store/queues.h"
 #include "store/state.h"
 #include "store/validate.h"
 
-static enum outcome outcome_of(enum recipe_verdict verdict, const struct queues_lent *lent)
+enum outcome recipe_outcome(enum recipe_verdict verdict, const struct queues_lent *lent)
 {
     switch (verdict) {
     case RECIPE_OK: return OUTCOME_OK;
@@ -42,9 +46,7 @@ static bool head_allowed(const struct store *s, struct slice path, uint8_t right
     return may && (slot == TREE_NONE || access_node(&s->access, slot, right));
 }
 
-/* The recipe's node at a path, which takes `right`. One that is not there yet is checked when it is
- * made: RECIPE_NO_NODE. */
-static enum outcome head_find(struct store *s, uint8_t recipe, struct slice path, uint8_t right,
+enum outcome recipe_head_find(struct store *s, uint8_t recipe, struct slice path, uint8_t right,
                               uint32_t *queue, struct recipe_head *head)
 {
     uint32_t slot = tree_find(&s->tree, SPACE_NODES, path);
@@ -89,6 +91,8 @@ static void result_fill(const struct store *s, const struct recipe_ops *ops,
         .cycle = answer->cycle,
         .cycle_count = answer->cycle_count,
         .cycle_length = answer->cycle_length,
+        .number = answer->number,
+        .before = answer->before,
     };
 }
 
@@ -107,7 +111,7 @@ static enum outcome acquire(struct store *s, const struct command *c,
             .permits = from->permits,
             .limit = from->limit,
         };
-        outcome = head_find(s, RECIPE_LOCK, from->path, ACL_CREATE, &targets[i].queue,
+        outcome = recipe_head_find(s, RECIPE_LOCK, from->path, ACL_CREATE, &targets[i].queue,
                             &targets[i].head);
     }
     if (outcome != OUTCOME_OK) {
@@ -123,7 +127,7 @@ static enum outcome acquire(struct store *s, const struct command *c,
         .wait_ms = asked->wait_ms,
         .hold_ms = asked->hold_ms,
     };
-    return outcome_of(lock_acquire(&s->recipes, ops, &a, answer), lent);
+    return recipe_outcome(lock_acquire(&s->recipes, ops, &a, answer), lent);
 }
 
 /* ---- elections ---------------------------------------------------------------------------- */
@@ -148,12 +152,12 @@ static enum outcome campaign(struct store *s, const struct command *c,
     };
     enum outcome outcome = lease_usable(s, asked->lease);
     if (outcome == OUTCOME_OK) {
-        outcome = head_find(s, RECIPE_ELECTION, campaign.path, ACL_CREATE, &campaign.queue,
+        outcome = recipe_head_find(s, RECIPE_ELECTION, campaign.path, ACL_CREATE, &campaign.queue,
                             &campaign.head);
     }
     return outcome != OUTCOME_OK
                ? outcome
-               : outcome_of(election_campaign(&s->recipes, ops, &campaign, answer), lent);
+               : recipe_outcome(election_campaign(&s->recipes, ops, &campaign, answer), lent);
 }
 
 static enum outcome configure(struct store *s, const struct command *c,
@@ -164,7 +168,7 @@ static enum outcome configure(struct store *s, const struct command *c,
     struct recipe_head head = {.policy = ELECTION_FIRST};
     uint32_t queue;
     enum outcome outcome =
-        head_find(s, RECIPE_ELECTION, path, ACL_WRITE, &queue, &head);
+        recipe_head_find(s, RECIPE_ELECTION, path, ACL_WRITE, &queue, &head);
     if (outcome != OUTCOME_OK) {
         return outcome;
     }
@@ -174,7 +178,7 @@ static enum outcome configure(struct store *s, const struct command *c,
         .keep = 1,
         .eligible = asked->label,
     };
-    return outcome_of(election_configure(&s->recipes, ops, path, queue, &head), lent);
+    return recipe_outcome(election_configure(&s->recipes, ops, path, queue, &head), lent);
 }
 
 /* By the leader, or by an administrator of the election. */
@@ -223,7 +227,31 @@ static enum outcome hand_over(struct store *s, const struct command *c,
     }
     struct recipe_entry *to = candidate_find(s, asked, q);
     return to == NULL ? OUTCOME_NOT_HELD
-                      : outcome_of(election_hand_over(&s->recipes, ops, to, answer), lent);
+                      : recipe_outcome(election_hand_over(&s->recipes, ops, to, answer), lent);
+}
+
+/* ---- barriers ----------------------------------------------------------------------------- */
+
+static enum outcome enter(struct store *s, const struct command *c, const struct recipe_ops *ops,
+                          struct queues_lent *lent, struct recipe_answer *answer)
+{
+    const struct command_recipe *asked = &c->recipe;
+    struct barrier_enter e = {
+        .path = asked->targets[0].path,
+        .parties = (uint32_t)asked->number,
+        .lease = asked->lease,
+        .name = asked->owner,
+        .note = c->note,
+        .is_try = (asked->flags & RECIPE_TRY) != 0,
+        .wait_ms = asked->wait_ms,
+    };
+    enum outcome outcome = lease_usable(s, asked->lease);
+    if (outcome == OUTCOME_OK) {
+        outcome =
+            recipe_head_find(s, RECIPE_BARRIER, e.path, ACL_CREATE, &e.queue, &e.head);
+    }
+    return outcome != OUTCOME_OK ? outcome
+                                 : recipe_outcome(barrier_enter(&s->recipes, ops, &e, answer), lent);
 }
 
 /* ---- what is about entries ---------------------------------------------------------------- */
@@ -279,8 +307,18 @@ static enum recipe_verdict entry_change(struct store *s, const struct command_re
     case RECIPE_PROCLAIM: return election_proclaim(ops, e, asked->value);
     case RECIPE_RELEASE: return lock_release(&s->recipes, ops, e, &how);
     case RECIPE_EXTEND: return lock_extend(&s->recipes, ops, e, asked->hold_ms);
+    case RECIPE_LEAVE: barrier_leave(&s->recipes, ops, e); return RECIPE_OK;
     default: lock_cancel(&s->recipes, ops, e); return RECIPE_OK;
     }
+}
+
+/* What leaves is there until all do: its place is told, to be waited at. */
+static void leave_fill(struct store *s, const struct recipe_ops *ops,
+                       const struct recipe_entry *e, struct reply *reply)
+{
+    struct recipe_answer answer = {.place_count = 1};
+    entry_place(e, &answer.places[0]);
+    result_fill(s, ops, &answer, reply);
 }
 
 static enum outcome change_entries(struct store *s, const struct command_recipe *asked,
@@ -303,6 +341,9 @@ static enum outcome change_entries(struct store *s, const struct command_recipe 
         struct recipe_entry *e = slots[i] == RECIPE_NO_NODE
                                      ? NULL
                                      : recipe_entry_find(&s->recipes, slots[i]);
+        if (e != NULL && asked->action == RECIPE_LEAVE) {
+            leave_fill(s, ops, e, reply);
+        }
         if (e != NULL) { /* else it went with its multi-lock */
             enum recipe_verdict verdict = entry_change(s, asked, ops, e);
             POST(verdict == RECIPE_OK);
@@ -343,15 +384,27 @@ static enum outcome run(struct store *s, const struct command *c, struct reply *
     queues_lend(s, &lent, &ops);
     switch (c->recipe.action) {
     case RECIPE_ACQUIRE:
-        outcome = c->recipe.recipe == RECIPE_ELECTION ? campaign(s, c, &ops, &lent, &answer)
-                                                      : acquire(s, c, &ops, &lent, &answer);
+        outcome = c->recipe.recipe == RECIPE_ELECTION  ? campaign(s, c, &ops, &lent, &answer)
+                  : c->recipe.recipe == RECIPE_BARRIER ? enter(s, c, &ops, &lent, &answer)
+                                                       : acquire(s, c, &ops, &lent, &answer);
+        result_fill(s, &ops, &answer, reply);
+        return outcome;
+    case RECIPE_ADD:
+    case RECIPE_COUNT_DOWN:
+        outcome = apply_counter(s, &c->recipe, &ops, &lent, &answer);
         result_fill(s, &ops, &answer, reply);
         return outcome;
     case RECIPE_HAND_OVER:
         outcome = hand_over(s, c, &ops, &lent, &answer);
         result_fill(s, &ops, &answer, reply);
         return outcome;
-    case RECIPE_CONFIGURE: return configure(s, c, &ops, &lent);
+    case RECIPE_CONFIGURE:
+        if (c->recipe.recipe == RECIPE_ELECTION) {
+            return configure(s, c, &ops, &lent);
+        }
+        outcome = apply_counter(s, &c->recipe, &ops, &lent, &answer);
+        result_fill(s, &ops, &answer, reply);
+        return outcome;
     case RECIPE_ASK_RELEASE: return ask_release(s, c, &ops);
     default: return change_entries(s, &c->recipe, &ops, reply);
     }

@@ -199,7 +199,10 @@ enum recipe_action {
     RECIPE_PROCLAIM = 7,    /* the leader's value */
     RECIPE_HAND_OVER = 8,   /* targets: an election, and the entry of the candidate, or its name as
                              * owner */
-    RECIPE_CONFIGURE = 9,   /* an election: policy, and as label who may lead */
+    RECIPE_CONFIGURE = 9,   /* an election: policy, and as label who may lead; a latch: number */
+    RECIPE_ADD = 10,        /* number to a counter; so many ids */
+    RECIPE_COUNT_DOWN = 11, /* a latch, by number */
+    RECIPE_LEAVE = 12,      /* a barrier, with all others that are inside */
 };
 
 enum recipe_flags {
@@ -211,6 +214,8 @@ enum recipe_flags {
 #define RECIPE_TARGETS_MAX 64
 #define RECIPE_PERMITS_MAX ((uint32_t)1000000)
 #define RECIPE_MS_MAX      (((uint64_t)1 << 40) - 1)
+#define RECIPE_PARTIES_MAX ((uint64_t)10000)
+#define RECIPE_COUNT_MAX   ((uint64_t)1000000000) /* of a latch */
 /* Encoded without its path. */
 #define COMMAND_TARGET_BYTES_MIN ((size_t)21)
 
@@ -234,8 +239,9 @@ struct command_recipe {
     struct slice value; /* ASK_RELEASE: who asks, unless users are asked for; of a candidate */
     struct slice label; /* of a candidate; CONFIGURE: that of those who may lead */
     uint32_t priority;  /* of a candidate */
-    uint64_t number;    /* likewise; how much is added to a counter */
-    uint64_t low;       /* bounds of a counter */
+    uint64_t number;    /* likewise; what is added to a counter, an int64_t; how many ids; the
+                         * count of a latch; the parties of a barrier, 0: as it is */
+    uint64_t low;       /* bounds of a counter, int64_t; of ids the last one */
     uint64_t high;
     uint64_t wait_ms; /* ACQUIRE: how long to wait at most; 0 = as long as it takes */
     uint64_t hold_ms; /* ACQUIRE, EXTEND: how long to hold at most; 0 = as long as the lease */

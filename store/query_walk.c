@@ -88,8 +88,8 @@ bool query_walk_seek(struct query_walk *w, struct slice top, struct slice after)
     return true;
 }
 
-void query_walk_entry(const struct query_walk *w, uint32_t slot, bool with_data, struct arena *arena,
-                struct query_entry *e)
+void query_walk_entry(const struct query_walk *w, uint32_t slot, bool with_data,
+                      struct arena *arena, struct query_entry *e)
 {
     const struct tree *t = w->tree;
     const struct node *n = tree_node(t, slot);

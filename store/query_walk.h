@@ -25,11 +25,11 @@ const struct children *query_children(const struct tree *t, uint32_t slot);
 bool query_may_read(const struct query_walk *w, uint32_t slot);
 /* TREE_NONE: that was all. */
 uint32_t query_walk_next(struct query_walk *w);
-/* Moves behind a path below the top, whose path is `top`, whether or not there still is such a node.
- * False, and nothing is moved: it is not below. */
+/* Moves behind a path below the top, whose path is `top`, whether or not there still is such a
+ * node. False, and nothing is moved: it is not below. */
 bool query_walk_seek(struct query_walk *w, struct slice top, struct slice after);
 /* What a read tells of a node; its path is made in the arena. */
-void query_walk_entry(const struct query_walk *w, uint32_t slot, bool with_data, struct arena *arena,
-                struct query_entry *e);
+void query_walk_entry(const struct query_walk *w, uint32_t slot, bool with_data,
+                      struct arena *arena, struct query_entry *e);
 
 #endif

@@ -201,16 +201,26 @@ static bool entry_number(struct slice name, uint64_t *number)
            slice_number(slice_make(name.data + name.size - digits, digits), number);
 }
 
+/* Entries of one recipe have modes of their own; what has no queue has no entries. */
+static bool mode_fits(const struct recipe_queue *q, uint8_t mode)
+{
+    switch (q->recipe) {
+    case RECIPE_LOCK: return mode < MODE_CANDIDATE && (mode == LOCK_PERMITS) == (q->permits > 0);
+    case RECIPE_ELECTION: return mode == MODE_CANDIDATE;
+    case RECIPE_BARRIER: return mode == MODE_PARTY;
+    default: return false;
+    }
+}
+
 /* What does not fit what was loaded before it. */
 static bool entry_fits(const struct recipes *r, const struct recipe_queue *q, uint64_t lease,
                        const struct recipe_record *record)
 {
-    if ((record->mode == LOCK_PERMITS) != (q->permits > 0) || record->permits > q->permits ||
-        (record->mode == MODE_CANDIDATE) != (q->recipe == RECIPE_ELECTION)) {
+    if (!mode_fits(q, record->mode) || record->permits > q->permits) {
         return false;
     }
     struct recipe_owner *o = recipe_owner_find(r, q->recipe, lease, record->owner);
-    if (o != NULL && q->recipe == RECIPE_ELECTION) { /* one candidate in each */
+    if (o != NULL && q->recipe != RECIPE_LOCK) { /* one candidate or party in each */
         return recipe_owner_holds(o, q) == NULL && recipe_owner_waits(o, q) == NULL;
     }
     if (o == NULL || record->state == ENTRY_HELD) {
@@ -227,10 +237,24 @@ static bool entry_fits(const struct recipes *r, const struct recipe_queue *q, ui
     return true;
 }
 
+/* Who is inside went in together. */
+static bool round_is_sound(const struct recipe_queue *q)
+{
+    for (struct list *at = q->held.next; at != &q->held; at = at->next) {
+        if (ENTRY_IN_QUEUE(at)->epoch != ENTRY_IN_QUEUE(q->held.next)->epoch) {
+            return false;
+        }
+    }
+    return q->held_count <= q->parties;
+}
+
 static bool queue_is_sound(const struct recipe_queue *q)
 {
     if (q->recipe == RECIPE_ELECTION) {
         return q->held_count <= 1;
+    }
+    if (q->recipe == RECIPE_BARRIER) {
+        return round_is_sound(q);
     }
     if (q->permits > 0) {
         return q->held_permits <= q->permits;
@@ -338,6 +362,7 @@ static void entry_check(const struct store *s, const struct recipe_entry *e, uin
     INVARIANT(27, e->permits == record.permits && e->count == record.count);
     INVARIANT(27, e->group == record.group && e->part == record.part);
     INVARIANT(27, e->epoch == record.epoch && e->hold_ms == record.hold_ms);
+    INVARIANT(27, e->is_leaving == (record.leaving != 0));
     INVARIANT(27, (heap_contains(&e->due) ? e->due.key : 0) == record.deadline_ms);
     INVARIANT(27, recipe_entry_is_ranked(e, &record));
 }
@@ -367,6 +392,7 @@ static uint32_t queue_check(const struct store *s, uint32_t slot, struct arena *
         return 0;
     }
     INVARIANT(27, q->permits == head.permits && q->recipe == head.recipe);
+    INVARIANT(27, q->parties == head.parties);
     INVARIANT(27, q->policy == head.policy && slice_equal(q->eligible, head.eligible));
     waiting_check(q);
     INVARIANT(27, list_empty(&q->dirty) && queue_is_sound(q));

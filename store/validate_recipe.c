@@ -81,6 +81,8 @@ enum recipe_takes {
     TAKES_WAIT = 64,
     TAKES_HOLD = 128,
     TAKES_MANY = 256, /* targets */
+    TAKES_NUMBER = 512,
+    TAKES_BOUNDS = 1024,
 };
 
 struct recipe_rule {
@@ -106,6 +108,15 @@ static const struct recipe_rule recipe_rules[] = {
     {RECIPE_ELECTION, RECIPE_PROCLAIM, 0, TAKES_OWNER | TAKES_VALUE},
     {RECIPE_ELECTION, RECIPE_HAND_OVER, 0, TAKES_OWNER | TAKES_MANY},
     {RECIPE_ELECTION, RECIPE_CONFIGURE, 0, TAKES_LABEL | TAKES_POLICY},
+    {RECIPE_COUNTER, RECIPE_ADD, 0, TAKES_NUMBER | TAKES_BOUNDS},
+    {RECIPE_IDS, RECIPE_ADD, 0, TAKES_NUMBER | TAKES_BOUNDS},
+    {RECIPE_LATCH, RECIPE_CONFIGURE, 0, TAKES_NUMBER},
+    {RECIPE_LATCH, RECIPE_COUNT_DOWN, 0, TAKES_NUMBER},
+    {RECIPE_BARRIER, RECIPE_ACQUIRE, RECIPE_TRY,
+     TAKES_LEASE | TAKES_OWNER | TAKES_NUMBER | TAKES_WAIT},
+    {RECIPE_BARRIER, RECIPE_LEAVE, 0, TAKES_OWNER},
+    {RECIPE_BARRIER, RECIPE_CANCEL, 0, TAKES_OWNER | TAKES_MANY},
+    {RECIPE_BARRIER, RECIPE_REMOVE, 0, TAKES_OWNER | TAKES_MANY},
 };
 
 static const struct recipe_rule *recipe_rule_find(const struct command_recipe *r)
@@ -166,8 +177,8 @@ static const char *recipe_field_too_many(const struct command_recipe *r, uint16_
         {TAKES_VALUE, r->value.size > 0, "value"},
         {TAKES_LABEL, r->label.size > 0, "label"},
         {TAKES_NUMBERS, r->priority != 0, "priority"},
-        {TAKES_NUMBERS, r->number != 0, "number"},
-        {0, (r->low | r->high) != 0, "bounds"},
+        {TAKES_NUMBERS | TAKES_NUMBER, r->number != 0, "number"},
+        {TAKES_BOUNDS, (r->low | r->high) != 0, "bounds"},
         {TAKES_POLICY, r->policy != 0, "policy"},
         {TAKES_WAIT, r->wait_ms != 0, "wait_ms"},
         {TAKES_HOLD, r->hold_ms != 0, "hold_ms"},
@@ -179,6 +190,42 @@ static const char *recipe_field_too_many(const struct command_recipe *r, uint16_
         }
     }
     return NULL;
+}
+
+static enum outcome number_check(uint64_t number, uint64_t least, uint64_t most,
+                                 const char *field, struct errmsg *err)
+{
+    if (number >= least && number <= most) {
+        return OUTCOME_OK;
+    }
+    (void)errmsg_set(err, RC_INVALID, "%s: %" PRIu64 ", from %" PRIu64 " to %" PRIu64, field,
+                     number, least, most);
+    return OUTCOME_BAD_ARGUMENTS;
+}
+
+/* What counts: how much, and how far. */
+static enum outcome recipe_numbers_check(const struct command_recipe *r, struct errmsg *err)
+{
+    int64_t low = (int64_t)r->low;
+    int64_t high = (int64_t)r->high;
+    switch (r->recipe) {
+    case RECIPE_COUNTER:
+        if (low > high) {
+            (void)errmsg_set(err, RC_INVALID, "bounds: %" PRId64 " to %" PRId64, low, high);
+            return OUTCOME_BAD_ARGUMENTS;
+        }
+        return OUTCOME_OK;
+    case RECIPE_IDS:
+        if (low != 0 || high < 0) {
+            return refuse(err, "bounds", "of ids the last one, from 0 on");
+        }
+        return number_check(r->number, 1, INT64_MAX, "count", err);
+    case RECIPE_LATCH:
+        return number_check(r->number, r->action == RECIPE_COUNT_DOWN, RECIPE_COUNT_MAX, "count",
+                            err);
+    case RECIPE_BARRIER: return number_check(r->number, 0, RECIPE_PARTIES_MAX, "parties", err);
+    default: return OUTCOME_OK;
+    }
 }
 
 enum outcome recipe_check(const struct command_recipe *r, struct errmsg *err)
@@ -206,6 +253,9 @@ enum outcome recipe_check(const struct command_recipe *r, struct errmsg *err)
     enum outcome outcome = recipe_texts_check(r, err);
     if (outcome == OUTCOME_OK) {
         outcome = recipe_times_check(r, err);
+    }
+    if (outcome == OUTCOME_OK) {
+        outcome = recipe_numbers_check(r, err);
     }
     return outcome == OUTCOME_OK ? recipe_targets_check(r, err) : outcome;
 }

@@ -252,6 +252,9 @@ static const char *recipe_name(uint8_t action)
     case RECIPE_PROCLAIM: return "proclaim";
     case RECIPE_HAND_OVER: return "hand_over";
     case RECIPE_CONFIGURE: return "configure";
+    case RECIPE_ADD: return "add";
+    case RECIPE_COUNT_DOWN: return "count_down";
+    case RECIPE_LEAVE: return "leave";
     }
     return "unknown";
 }
@@ -650,6 +653,8 @@ static bool explain_recipe(const struct audit_event *e, struct denial *d)
     uint8_t action = (uint8_t)(op.type - AUDIT_OP_RECIPE);
     uint8_t right = action == RECIPE_ACQUIRE       ? ACL_CREATE
                     : action == RECIPE_ASK_RELEASE ? ACL_WRITE
+                    : action == RECIPE_ADD         ? ACL_WRITE
+                    : action == RECIPE_COUNT_DOWN  ? ACL_WRITE
                     : action == RECIPE_REMOVE      ? ACL_ADMIN
                                                    : 0;
     *d = (struct denial){.right = right != 0 ? right_name(right) : "own", .path = op.path};

@@ -338,6 +338,17 @@ void answer_refuse_reply(struct grpc_call *call, struct slice path, const struct
                      (const char *)path.data, (size_t)bytes < path.size ? "..." : "", why);
 }
 
+void answer_refuse_recipe(struct grpc_call *call, const struct reply *reply)
+{
+    struct slice text = reply->has_recipe ? reply->recipe.text : slice_make(NULL, 0);
+    if (text.size == 0) {
+        answer_refuse_reply(call, buf_slice(&call->path), reply);
+    } else {
+        grpc_call_refuse(call, reply->outcome, reply->revision, "%s: %.*s",
+                         outcome_text(reply->outcome), (int)text.size, (const char *)text.data);
+    }
+}
+
 void answer_refuse_revision(struct grpc_call *call, struct slice path, uint64_t revision,
                             const struct query_result *result)
 {
@@ -404,4 +415,36 @@ void answer_page(struct grpc_call *call, const struct query_result *result,
     }
     grpc_call_end(call, begin);
     grpc_call_finish(call);
+}
+
+bool answer_ask(struct grpc_call *call, const Coord__V1__RequestHeader *header,
+                const struct query *query,
+                void (*got)(struct grpc_call *call, const struct query_result *result))
+{
+    struct slice path = query->path;
+    struct slice after = query->after;
+    struct errmsg err;
+    if (!answer_read_prepare(call, header)) {
+        return false;
+    }
+    enum outcome outcome = path_check(path, false, &err);
+    if (outcome == OUTCOME_OK && after.size > 0) {
+        outcome = path_check(after, false, &err);
+    }
+    if (outcome != OUTCOME_OK) {
+        answer_refuse_early(call, outcome, &err);
+        return false;
+    }
+    buf_clear(&call->path);
+    buf_reserve(&call->path, path.size + after.size); /* it does not move below */
+    buf_append_slice(&call->path, path);
+    buf_append_slice(&call->path, after);
+    struct slice kept = slice_make(call->path.data + path.size, after.size);
+    call->path.size = path.size;
+    call->read.query = *query;
+    call->read.query.space = SPACE_NODES;
+    call->read.query.path = buf_slice(&call->path);
+    call->read.query.after = kept;
+    grpc_call_read(call, got);
+    return true;
 }

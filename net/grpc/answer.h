@@ -33,6 +33,11 @@ Coord__V1__Stat answer_stat(const struct node_stat *stat);
 
 /* Takes the request's wish for freshness into call->read, which is zeroed first. */
 bool answer_read_prepare(struct grpc_call *call, const Coord__V1__RequestHeader *header);
+/* Asks a query about nodes: its path and cursor are looked at, and kept in call->path. False: the
+ * call was refused. */
+bool answer_ask(struct grpc_call *call, const Coord__V1__RequestHeader *header,
+                const struct query *query,
+                void (*got)(struct grpc_call *call, const struct query_result *result));
 /* Takes session, request id and note into the command, and who the caller is. */
 bool answer_write_prepare(struct grpc_call *call, const Coord__V1__RequestHeader *header,
                           struct command *c);
@@ -53,6 +58,8 @@ void answer_refuse(struct grpc_call *call, struct slice path, enum outcome outco
                    uint64_t revision);
 /* The same of a write; if a quota or a limit was in the way, it is named. */
 void answer_refuse_reply(struct grpc_call *call, struct slice path, const struct reply *reply);
+/* The same of a COMMAND_RECIPE: what the recipe says, else with call->path. */
+void answer_refuse_recipe(struct grpc_call *call, const struct reply *reply);
 /* The same with a lease or session for a path: "session 00000000000012ab: credentials do not
  * match". */
 void answer_refuse_lease(struct grpc_call *call, enum lease_kind kind, uint64_t id,

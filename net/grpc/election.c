@@ -64,21 +64,10 @@ static void campaign_call(struct grpc_call *call, const ProtobufCMessage *messag
 
 /* ---- other writes ------------------------------------------------------------------------- */
 
-static void refuse(struct grpc_call *call, const struct reply *reply)
-{
-    struct slice text = reply->has_recipe ? reply->recipe.text : slice_make(NULL, 0);
-    if (text.size == 0) {
-        answer_refuse_reply(call, buf_slice(&call->path), reply);
-    } else {
-        grpc_call_refuse(call, reply->outcome, reply->revision, "%s: %.*s",
-                         outcome_text(reply->outcome), (int)text.size, (const char *)text.data);
-    }
-}
-
 static void changed(struct grpc_call *call, const struct reply *reply)
 {
     if (reply->outcome != OUTCOME_OK) {
-        refuse(call, reply);
+        answer_refuse_recipe(call, reply);
         return;
     }
     if (!answer_fits(call, reply, !reply->has_lease && reply->result_count == 0)) {
@@ -176,7 +165,7 @@ static void configure_call(struct grpc_call *call, const ProtobufCMessage *messa
 static void handed_over(struct grpc_call *call, const struct reply *reply)
 {
     if (reply->outcome != OUTCOME_OK) {
-        refuse(call, reply);
+        answer_refuse_recipe(call, reply);
         return;
     }
     if (!answer_fits(call, reply, reply->has_recipe && reply->recipe.place_count == 1)) {

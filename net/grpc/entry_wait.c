@@ -1,4 +1,5 @@
-/* From the command that asks for entries to their grant: what Acquire and Campaign have in common.
+/* From the command that asks for entries to their grant: what Acquire, Campaign and Enter have in
+ * common. Of a barrier also from the command that says that one leaves to the end of its entry.
  *
  *   PROPOSED --(refused, held)------------------------------> answered
  *       |                                                        ^
@@ -36,6 +37,7 @@ struct entry_wait {
     uint8_t stage;  /* enum wait_stage */
     bool is_repeatable;
     bool is_try;
+    bool until_gone; /* what it waits for: the end of its entry, else that it is held */
     uint64_t session;
     struct buf identities;
     struct buf paths; /* of the lock for error texts, then of the entries */
@@ -143,6 +145,13 @@ static void answer_held(struct entry_wait *w, Coord__V1__ReplyHeader *header, ui
 static void answer_ended(struct entry_wait *w, enum outcome outcome, uint64_t revision)
 {
     struct grpc_call *call = w->call;
+    if (outcome == OUTCOME_OK) {
+        const struct store *store = node_store(w->node);
+        Coord__V1__ReplyHeader header =
+            answer_header(call, revision, store_applied_index(store));
+        answer_held(w, &header, 0);
+        return;
+    }
     call->data = NULL;
     w->call = NULL;
     answer_refuse(call, w->places[0].path, outcome, revision);
@@ -151,11 +160,12 @@ static void answer_ended(struct entry_wait *w, enum outcome outcome, uint64_t re
 
 /* ---- waiting ------------------------------------------------------------------------------ */
 
-static enum outcome outcome_of(uint8_t reason)
+static enum outcome outcome_of(const struct entry_wait *w, uint8_t reason)
 {
     switch (reason) {
-    case REASON_TIMED_OUT:
-    case REASON_GRANTED: return OUTCOME_WAIT_TIMEOUT; /* it was its turn, but too late */
+    case REASON_GRANTED: /* all leave; or it was its turn, but too late */
+        return w->until_gone ? OUTCOME_OK : OUTCOME_WAIT_TIMEOUT;
+    case REASON_TIMED_OUT: return OUTCOME_WAIT_TIMEOUT;
     case REASON_EXPIRED:
     case REASON_REVOKED:
     case REASON_CLOSED: return OUTCOME_NO_LEASE;
@@ -174,10 +184,10 @@ static bool judge_change(struct entry_wait *w, const struct change *c)
     struct recipe_record record;
     struct grpc_call *call = w->call;
     if (c->type == CHANGE_DELETE) {
-        answer_ended(w, outcome_of(c->reason), c->revision);
+        answer_ended(w, outcome_of(w, c->reason), c->revision);
         return true;
     }
-    if (!value_is_held(value_slice(c->data), &record, &call->connection->shared->scratch)) {
+    if (w->until_gone || !value_is_held(value_slice(c->data), &record, &call->connection->shared->scratch)) {
         return false;
     }
     const struct store *store = node_store(w->node);
@@ -223,7 +233,9 @@ static void look_now(struct entry_wait *w)
     bool is_there = result.outcome == OUTCOME_OK &&
                     result.stat.create_revision == w->places[0].revision;
     if (!is_there) {
-        answer_ended(w, OUTCOME_WAIT_ENDED, store_revision(store));
+        answer_ended(w, w->until_gone ? OUTCOME_OK : OUTCOME_WAIT_ENDED, store_revision(store));
+    } else if (w->until_gone) {
+        wait_begin(w, 0);
     } else if (value_is_held(result.data, &record, scratch)) {
         Coord__V1__ReplyHeader header =
             answer_header(call, store_revision(store), store_applied_index(store));
@@ -296,6 +308,8 @@ static void acquired(struct entry_wait *w, const struct reply *reply)
     places_take(w, result);
     if (reply->repeated) { /* much may have happened since */
         look_now(w);
+    } else if (w->until_gone) { /* it may have gone in the same revision */
+        wait_begin(w, reply->revision);
     } else if (result->places[0].held) {
         Coord__V1__ReplyHeader header = answer_header_of_write(w->call, reply);
         answer_held(w, &header, 0);
@@ -308,7 +322,7 @@ static void acquired_cb(struct node_write *write, enum status rc, const struct r
 {
     struct entry_wait *w = write->owner;
     struct grpc_call *call = w->call;
-    bool is_ours = rc == RC_OK && reply->outcome == OUTCOME_OK && reply->has_recipe &&
+    bool is_ours = !w->until_gone && rc == RC_OK && reply->outcome == OUTCOME_OK && reply->has_recipe &&
                    !w->is_repeatable;
     if (call == NULL && is_ours && reply->recipe.place_count > 0) {
         places_take(w, &reply->recipe);
@@ -336,7 +350,7 @@ void entry_wait_ended(struct grpc_call *call)
     }
     call->data = NULL;
     w->call = NULL;
-    if (w->stage == WAIT_WAITING && w->is_repeatable) {
+    if (w->stage == WAIT_WAITING && (w->is_repeatable || w->until_gone)) {
         wait_free(w);
     } else if (w->stage == WAIT_WAITING) {
         watch_stop(node_watches(w->node), &w->watch);
@@ -361,6 +375,7 @@ void entry_wait_start(struct grpc_call *call, const struct command *c, entry_wai
     w->held = held;
     w->recipe = c->recipe.recipe;
     w->is_try = (c->recipe.flags & RECIPE_TRY) != 0;
+    w->until_gone = c->recipe.action == RECIPE_LEAVE;
     w->session = c->session;
     w->is_repeatable = c->sequence != 0 || request_id_is_set(&c->request);
     buf_append_slice(&w->identities, c->identities);

@@ -1,4 +1,5 @@
-/* Calls that are answered once an entry of a recipe's queue is held: Acquire and Campaign. */
+/* Calls that are answered once an entry of a recipe's queue is held: Acquire, Campaign and Enter; or
+ * gone: Leave. */
 #ifndef NET_GRPC_ENTRY_WAIT_H
 #define NET_GRPC_ENTRY_WAIT_H
 
@@ -12,11 +13,11 @@ struct entry_wait_place {
     uint32_t count; /* how often its owner has it */
 };
 
-/* All are held: replies to the call. */
+/* All are held, or gone: replies to the call. */
 typedef void (*entry_wait_fn)(struct grpc_call *call, Coord__V1__ReplyHeader *header,
                               const struct entry_wait_place *places, uint32_t count);
 
-/* Proposes a COMMAND_RECIPE that acquires. The call is answered by `held`, or refused; its method
+/* Proposes a COMMAND_RECIPE that acquires, or leaves. The call is answered by `held`, or refused; its method
  * has `is_long`, and entry_wait_ended for `ended`. Uses call->data. */
 void entry_wait_start(struct grpc_call *call, const struct command *c, entry_wait_fn held);
 void entry_wait_ended(struct grpc_call *call);

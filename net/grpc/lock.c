@@ -188,38 +188,6 @@ static void get_got(struct grpc_call *call, const struct query_result *result)
     answer_page(call, result, &message.base, GET_REPLY_NEXT, append_entry, NULL);
 }
 
-bool lock_ask(struct grpc_call *call, const Coord__V1__RequestHeader *header,
-              const struct query *query,
-              void (*got)(struct grpc_call *call, const struct query_result *result))
-{
-    struct slice path = query->path;
-    struct slice after = query->after;
-    struct errmsg err;
-    if (!answer_read_prepare(call, header)) {
-        return false;
-    }
-    enum outcome outcome = path_check(path, false, &err);
-    if (outcome == OUTCOME_OK && after.size > 0) {
-        outcome = path_check(after, false, &err);
-    }
-    if (outcome != OUTCOME_OK) {
-        answer_refuse_early(call, outcome, &err);
-        return false;
-    }
-    buf_clear(&call->path);
-    buf_reserve(&call->path, path.size + after.size); /* it does not move below */
-    buf_append_slice(&call->path, path);
-    buf_append_slice(&call->path, after);
-    struct slice kept = slice_make(call->path.data + path.size, after.size);
-    call->path.size = path.size;
-    call->read.query = *query;
-    call->read.query.space = SPACE_NODES;
-    call->read.query.path = buf_slice(&call->path);
-    call->read.query.after = kept;
-    grpc_call_read(call, got);
-    return true;
-}
-
 static void get_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
     const Coord__V1__LockGetRequest *r = (const Coord__V1__LockGetRequest *)message;
@@ -231,7 +199,7 @@ static void get_call(struct grpc_call *call, const ProtobufCMessage *message)
         .with_stat = true,
         .limit = r->limit,
     };
-    (void)lock_ask(call, r->header, &query, get_got);
+    (void)answer_ask(call, r->header, &query, get_got);
 }
 
 /* ---- the service -------------------------------------------------------------------------- */

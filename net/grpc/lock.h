@@ -15,10 +15,6 @@ struct lock_entry {
 };
 bool lock_entry_fill(struct grpc_call *call, const struct query_entry *e,
                      struct lock_entry *out);
-/* Asks a query about nodes; its path and cursor are looked at, and kept. False: refused. */
-bool lock_ask(struct grpc_call *call, const Coord__V1__RequestHeader *header,
-              const struct query *query,
-              void (*got)(struct grpc_call *call, const struct query_result *result));
 /* A step of a cycle or an edge of the graph. */
 void lock_wait_fill(struct grpc_call *call, const struct recipe_wait *from,
                     Coord__V1__LockWait *out);

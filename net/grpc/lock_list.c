@@ -68,7 +68,7 @@ void lock_list_call(struct grpc_call *call, const ProtobufCMessage *message)
         .after = slice_str(r->after),
         .limit = r->limit,
     };
-    (void)lock_ask(call, r->header, &query, list_got);
+    (void)answer_ask(call, r->header, &query, list_got);
 }
 
 static void explain_got(struct grpc_call *call, const struct query_result *result)
@@ -101,5 +101,5 @@ void lock_explain_call(struct grpc_call *call, const ProtobufCMessage *message)
         .path = slice_str(r->path),
         .limit = r->limit,
     };
-    (void)lock_ask(call, r->header, &query, explain_got);
+    (void)answer_ask(call, r->header, &query, explain_got);
 }

@@ -11,6 +11,8 @@ const struct grpc_service *const grpc_services[] = {
     &grpc_lock_service,
     &grpc_discovery_service,
     &grpc_election_service,
+    &grpc_barrier_service,
+    &grpc_counter_service,
     &grpc_shard_map_service,
     &grpc_session_service,
     &grpc_watch_service,

@@ -76,6 +76,8 @@ extern const struct grpc_service grpc_lease_service;
 extern const struct grpc_service grpc_lock_service;
 extern const struct grpc_service grpc_discovery_service;
 extern const struct grpc_service grpc_election_service;
+extern const struct grpc_service grpc_barrier_service;
+extern const struct grpc_service grpc_counter_service;
 extern const struct grpc_service grpc_shard_map_service;
 extern const struct grpc_service grpc_session_service;
 extern const struct grpc_service grpc_watch_service;

@@ -54,6 +54,13 @@ declare -A unit_tests=(
     [MUTANT_ELECTION_HAND_OVER_LOST]=store/test_election_model
     [MUTANT_ELECTION_RANK_IGNORED]=store/test_election_model
     [MUTANT_ELECTION_LABEL_IGNORED]=store/test_election_model
+    [MUTANT_BARRIER_EARLY]=store/test_barrier_model
+    [MUTANT_BARRIER_LEAVES_ALONE]=store/test_barrier_model
+    [MUTANT_BARRIER_JOINS_ROUND]=store/test_barrier_model
+    [MUTANT_BARRIER_LATE_GRANT]=store/test_barrier_model
+    [MUTANT_COUNTER_UNBOUNDED]=store/test_counter_model
+    [MUTANT_IDS_TWICE]=store/test_counter_model
+    [MUTANT_LATCH_REOPENS]=store/test_counter_model
 )
 
 # Usage: caught NUMBER NAME    prints how; fails if it is not
