@@ -5,7 +5,9 @@
 #include <stdio.h>
 
 #include "coord/v1/auth.pb-c.h"
+#include "coord/v1/barrier.pb-c.h"
 #include "coord/v1/config.pb-c.h"
+#include "coord/v1/counter.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
 #include "coord/v1/lock.pb-c.h"
 #include "coord/v1/discovery.pb-c.h"
@@ -184,6 +186,15 @@ static void furnish(struct node *n)
                                       .lease = LEASE,
                                       .targets = &election,
                                       .target_count = 1}});
+    struct recipe_target barrier = {.path = slice_str("/t/a/barrier")};
+    apply(n, "admin",
+          (struct command){.type = COMMAND_RECIPE,
+                           .recipe = {.recipe = RECIPE_BARRIER,
+                                      .action = RECIPE_ACQUIRE,
+                                      .lease = LEASE,
+                                      .number = 1,
+                                      .targets = &barrier,
+                                      .target_count = 1}});
 }
 
 /* ---- gRPC --------------------------------------------------------------------------------- */
@@ -250,6 +261,17 @@ static const struct method_row {
     {"coord.v1.Election/Remove", MANAGERS},
     {"coord.v1.Election/List", READERS},
     {"coord.v1.Election/Configure", WRITERS},
+    {"coord.v1.Barrier/Enter", ROOT_ONLY}, /* with a lease of somebody else's */
+    {"coord.v1.Barrier/Leave", ROOT_ONLY},
+    {"coord.v1.Barrier/Withdraw", ROOT_ONLY},
+    {"coord.v1.Barrier/Remove", MANAGERS},
+    {"coord.v1.Barrier/Get", READERS},
+    {"coord.v1.Barrier/SetLatch", WRITERS},
+    {"coord.v1.Barrier/CountDown", WRITERS},
+    {"coord.v1.Barrier/AwaitLatch", READERS},
+    {"coord.v1.Counter/Add", WRITERS},
+    {"coord.v1.Counter/Get", READERS},
+    {"coord.v1.Counter/AllocateIds", WRITERS},
     {"coord.v1.ShardMap/Create", CREATORS},
     {"coord.v1.ShardMap/Configure", WRITERS},
     {"coord.v1.ShardMap/Drop", DELETERS},
@@ -623,6 +645,28 @@ static bool config_fill(ProtobufCMessage *m, struct parts *p)
     return true;
 }
 
+/* True: it is one of coord.v1.Barrier or coord.v1.Counter that says more than a path. */
+static bool barriers_fill(ProtobufCMessage *m, struct parts *p)
+{
+    static char entry[] = "/t/a/barrier/q-0000000000";
+    static char barrier[] = "/t/a/barrier";
+    if (m->descriptor == &coord__v1__barrier_enter_request__descriptor) {
+        ((Coord__V1__BarrierEnterRequest *)m)->path = barrier;
+        ((Coord__V1__BarrierEnterRequest *)m)->lease = LEASE;
+    } else if (m->descriptor == &coord__v1__barrier_leave_request__descriptor) {
+        coord__v1__lock_grant__init(&p->lock);
+        p->lock.path = entry;
+        ((Coord__V1__BarrierLeaveRequest *)m)->entry = &p->lock;
+    } else if (m->descriptor == &coord__v1__counter_allocate_ids_request__descriptor) {
+        static char ids[] = "/t/a/lock"; /* none, but who may is told so */
+        ((Coord__V1__CounterAllocateIdsRequest *)m)->path = ids;
+        ((Coord__V1__CounterAllocateIdsRequest *)m)->count = 1;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* True: it is a message of coord.v1.Election that is about an entry, or makes one. */
 static bool elections_fill(ProtobufCMessage *m, struct parts *p)
 {
@@ -667,7 +711,8 @@ static void parts_fill(ProtobufCMessage *m, const char *method, struct parts *p)
         p->bounds.path = path;
         p->bounds.nodes = 1000;
         ((Coord__V1__QuotaSetRequest *)m)->bounds = &p->bounds;
-    } else if (locks_fill(m, p) || elections_fill(m, p) || maps_fill(m) || config_fill(m, p)) {
+    } else if (locks_fill(m, p) || elections_fill(m, p) || barriers_fill(m, p) ||
+               maps_fill(m) || config_fill(m, p)) {
         return;
     } else if (m->descriptor == &coord__v1__discovery_register_request__descriptor) {
         Coord__V1__DiscoveryRegisterRequest *request = (Coord__V1__DiscoveryRegisterRequest *)m;
