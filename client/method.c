@@ -3,8 +3,10 @@
 #include <stdlib.h>
 
 #include "coord/v1/auth.pb-c.h"
+#include "coord/v1/barrier.pb-c.h"
 #include "coord/v1/cluster.pb-c.h"
 #include "coord/v1/config.pb-c.h"
+#include "coord/v1/counter.pb-c.h"
 #include "coord/v1/discovery.pb-c.h"
 #include "coord/v1/election.pb-c.h"
 #include "coord/v1/history.pb-c.h"
@@ -185,6 +187,22 @@ static const struct method methods[] = {
                           METHOD_READ},
     [CLIENT_LOCK_EXPLAIN] = {"/coord.v1.Lock/Explain",
                              &coord__v1__lock_explain_reply__descriptor, METHOD_READ},
+    [CLIENT_BARRIER_GET] = {"/coord.v1.Barrier/Get",
+                            &coord__v1__barrier_get_reply__descriptor, METHOD_READ},
+    [CLIENT_BARRIER_REMOVE] = {"/coord.v1.Barrier/Remove",
+                               &coord__v1__barrier_reply__descriptor, METHOD_WRITE},
+    [CLIENT_LATCH_SET] = {"/coord.v1.Barrier/SetLatch", &coord__v1__latch_reply__descriptor,
+                          METHOD_WRITE},
+    [CLIENT_LATCH_COUNT_DOWN] = {"/coord.v1.Barrier/CountDown",
+                                 &coord__v1__latch_reply__descriptor, METHOD_WRITE},
+    [CLIENT_LATCH_AWAIT] = {"/coord.v1.Barrier/AwaitLatch",
+                            &coord__v1__latch_reply__descriptor, METHOD_READ, .no_wait = 3},
+    [CLIENT_COUNTER_ADD] = {"/coord.v1.Counter/Add", &coord__v1__counter_add_reply__descriptor,
+                            METHOD_WRITE},
+    [CLIENT_COUNTER_GET] = {"/coord.v1.Counter/Get", &coord__v1__counter_get_reply__descriptor,
+                            METHOD_READ},
+    [CLIENT_COUNTER_IDS] = {"/coord.v1.Counter/AllocateIds",
+                            &coord__v1__counter_allocate_ids_reply__descriptor, METHOD_WRITE},
     [CLIENT_ELECTION_CAMPAIGN] = {"/coord.v1.Election/Campaign",
                                   &coord__v1__election_campaign_reply__descriptor,
                                   METHOD_WRITE, .no_wait = 10},

@@ -13,8 +13,8 @@
  *   entry   one node of a queue; names the queue and the owner
  *
  * Invariants: an owner of locks has at most one wait, which is one entry or all of one multi-lock;
- * in one queue an owner waits at most once, and has at most one candidate or party; queues and owners live
- * as long as they have entries.
+ * in one queue an owner waits at most once, and has at most one candidate or party; queues and
+ * owners live as long as they have entries.
  *
  * Nodes are named by an opaque number, not 0, of whoever keeps them. Pure; not thread safe. */
 #ifndef RECIPES_INDEX_H

@@ -7,14 +7,14 @@
  *                  ^                  |
  *                  +------- set ------+           gone: deleted, as plain nodes are
  *
- * A latch of one is a gate: set to 1 it is shut, counted down it is open. Awaiting takes no place in
- * the state machine: it is a read and a watch (net/grpc/latch.c), so that it costs nothing here, and
- * no session.
+ * A latch of one is a gate: set to 1 it is shut, counted down it is open. Awaiting takes no place
+ * in the state machine: it is a read and a watch (net/grpc/latch.c), so that it costs nothing here,
+ * and no session.
  *
  * Invariants:
  *   - the count never goes below zero;
- *   - only setting it anew closes it again. Who awaits it may miss that it was open meanwhile, as it
- *     is told of each change, in order, but not who else was.
+ *   - only setting it anew closes it again. Who awaits it sees each change, and so goes on even if
+ *     it was open for one revision only.
  *
  * Pure. */
 #ifndef RECIPES_LATCH_H

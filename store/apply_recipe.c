@@ -1,5 +1,6 @@
 /* COMMAND_RECIPE: finds the nodes that it is about, asks whether the caller may, and has recipes/
- * do it; what has no queue is in store/apply_counter.c. All checks come before all changes; only what making nodes refuses is taken back.
+ * do it; what has no queue is in store/apply_counter.c. All checks come before all changes; only
+ * what making nodes refuses is taken back.
  *
  * Who may: to acquire takes what it takes to create a child of the lock's node (and that node, if
  * there is none), and the use of the lease; to release, cancel or extend the use of the entry's
@@ -250,8 +251,9 @@ static enum outcome enter(struct store *s, const struct command *c, const struct
         outcome =
             recipe_head_find(s, RECIPE_BARRIER, e.path, ACL_CREATE, &e.queue, &e.head);
     }
-    return outcome != OUTCOME_OK ? outcome
-                                 : recipe_outcome(barrier_enter(&s->recipes, ops, &e, answer), lent);
+    return outcome != OUTCOME_OK
+               ? outcome
+               : recipe_outcome(barrier_enter(&s->recipes, ops, &e, answer), lent);
 }
 
 /* ---- what is about entries ---------------------------------------------------------------- */

@@ -272,6 +272,40 @@ const struct command commands[] = {
      "ENTRY is what lock get shows. Takes the right admin. The next one is granted the lock at\n"
      "once; writes that the former holder guards with its grant are refused.\n"
      "  coordctl lock remove /locks/db/q-0000000007\n"},
+    {"counter add", ctl_counter_add, 1, 2, BEHIND_NOTHING, "min max",
+     "counter add NAME [N] [--min N] [--max N]", "add to a counter, and print its value",
+     "NAME is a path, or a name below /counters; N is 1 unless given, and may be negative. What\n"
+     "would go beyond --max, or below --min, is refused, and nothing is changed.\n"
+     "  coordctl counter add jobs\n"
+     "  coordctl counter add seats -2 --min 0\n"},
+    {"counter get", ctl_counter_get, 1, 1, BEHIND_NOTHING, "", "counter get NAME",
+     "print the value of a counter", "  coordctl counter get jobs\n"},
+    {"counter ids", ctl_counter_ids, 2, 2, BEHIND_NOTHING, "max",
+     "counter ids NAME COUNT [--max N]", "take a block of ids that nobody else is given",
+     "NAME is a path, or a name below /ids. Prints the first one and the last one.\n"
+     "  coordctl counter ids orders 100\n"},
+    {"latch set", ctl_latch_set, 2, 2, BEHIND_NOTHING, "", "latch set NAME COUNT",
+     "make a latch, or set it anew",
+     "NAME is a path, or a name below /latches. Set to 1 it is a gate that is shut.\n"
+     "  coordctl latch set start 3\n"},
+    {"latch count-down", ctl_latch_count_down, 1, 2, BEHIND_NOTHING, "",
+     "latch count-down NAME [N]", "count it down, to 0 at last",
+     "Prints what is left.\n"
+     "  coordctl latch count-down start\n"},
+    {"latch get", ctl_latch_get, 1, 1, BEHIND_NOTHING, "", "latch get NAME",
+     "print the count of a latch", "  coordctl latch get start\n"},
+    {"latch await", ctl_latch_await, 1, 1, BEHIND_NOTHING, "", "latch await NAME",
+     "end once the count is 0",
+     "However long it takes, unless --timeout is given.\n"
+     "  coordctl latch await start && ./go.sh\n"},
+    {"barrier get", ctl_barrier_get, 1, 1, BEHIND_NOTHING, "", "barrier get NAME",
+     "who is inside a barrier, and who waits, in order",
+     "NAME is a path, or a name below /barriers.\n"
+     "  coordctl barrier get import\n"},
+    {"barrier remove", ctl_barrier_remove, 1, 1, BEHIND_NOTHING, "",
+     "barrier remove ENTRY[@REVISION]", "take a party out of a barrier",
+     "ENTRY is what barrier get shows. Takes the right admin.\n"
+     "  coordctl barrier remove /barriers/import/q-0000000007\n"},
     {"elect", ctl_elect, 2, 2, BEHIND_PROGRAM,
      "name priority try wait session session-ttl",
      "elect ELECTION VALUE [--name NAME] [--priority N] [-- CMD ...]",

@@ -140,6 +140,10 @@ struct ctl {
     bool read_only;
     bool write_only;
     uint64_t permits;
+    int64_t low; /* bounds of a counter, if there are any */
+    int64_t high;
+    bool has_low;
+    bool has_high;
     char lock_path[CTL_PATH_BYTES]; /* of the lock or election that the command is about */
     const char *name;               /* of a candidate */
     uint64_t priority;
@@ -377,6 +381,15 @@ int ctl_lock_list(struct ctl *ctl);
 int ctl_lock_explain(struct ctl *ctl);
 int ctl_lock_ask_release(struct ctl *ctl);
 int ctl_lock_remove(struct ctl *ctl);
+int ctl_counter_add(struct ctl *ctl);
+int ctl_counter_get(struct ctl *ctl);
+int ctl_counter_ids(struct ctl *ctl);
+int ctl_latch_set(struct ctl *ctl);
+int ctl_latch_count_down(struct ctl *ctl);
+int ctl_latch_get(struct ctl *ctl);
+int ctl_latch_await(struct ctl *ctl);
+int ctl_barrier_get(struct ctl *ctl);
+int ctl_barrier_remove(struct ctl *ctl);
 int ctl_elect(struct ctl *ctl);
 int ctl_elect_leader(struct ctl *ctl);
 int ctl_elect_list(struct ctl *ctl);

@@ -441,6 +441,18 @@ static bool take_priority(struct ctl *ctl, const char *value)
     return take_number(value, UINT32_MAX, &ctl->priority);
 }
 
+static bool take_low(struct ctl *ctl, const char *value)
+{
+    ctl->has_low = value_parse_signed(value, &ctl->low);
+    return ctl->has_low;
+}
+
+static bool take_high(struct ctl *ctl, const char *value)
+{
+    ctl->has_high = value_parse_signed(value, &ctl->high);
+    return ctl->has_high;
+}
+
 static bool take_wait(struct ctl *ctl, const char *value)
 {
     return value_parse_duration(value, 365 * DAY_MS, &ctl->wait_ms);
@@ -745,6 +757,16 @@ const struct option options[] = {
      .help = "so many of the permits of a semaphore; --limit says of how many",
      .expected = "a number from 1",
      .take = take_permits},
+    {.name = "min",
+     .value = "N",
+     .help = "of what is left of a counter at least",
+     .expected = "a number, such as 0 or -5",
+     .take = take_low},
+    {.name = "max",
+     .value = "N",
+     .help = "of a counter, or of ids the last one, at most",
+     .expected = "a number, such as 100 or -5",
+     .take = take_high},
     {.name = "owner", .value = "TEXT", .help = "who it is for, for people", .take = take_owner},
     {.name = "glob",
      .value = "PATTERN",

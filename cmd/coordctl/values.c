@@ -47,6 +47,17 @@ void value_format_duration(uint64_t ms, char *text, size_t bytes)
     }
 }
 
+bool value_parse_signed(const char *text, int64_t *out)
+{
+    bool is_negative = text[0] == '-';
+    uint64_t number;
+    if (!value_parse_number(text + is_negative, (uint64_t)INT64_MAX + is_negative, &number)) {
+        return false;
+    }
+    *out = is_negative ? -(int64_t)(number - (number > 0)) - (number > 0) : (int64_t)number;
+    return true;
+}
+
 bool value_parse_number(const char *text, uint64_t max, uint64_t *out)
 {
     size_t size = strlen(text);

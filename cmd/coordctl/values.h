@@ -15,6 +15,8 @@ bool value_parse_duration(const char *text, uint64_t max_ms, uint64_t *out_ms);
 /* The same the other way round: "500ms", "10s", "1.5s", "90s", "2m", "1h". */
 void value_format_duration(uint64_t ms, char *text, size_t bytes);
 
+/* Decimal, with a sign or without. */
+bool value_parse_signed(const char *text, int64_t *out);
 bool value_parse_number(const char *text, uint64_t max, uint64_t *out);
 /* "1048576", "64K", "64M", "1G": powers of 1024. */
 bool value_parse_size(const char *text, uint64_t *out);

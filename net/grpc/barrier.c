@@ -1,5 +1,5 @@
-/* coord.v1.Barrier, but for latches: net/grpc/latch.c. Each call is one command of the state machine
- * (COMMAND_RECIPE), or reads what its nodes say (recipes/record.h). */
+/* coord.v1.Barrier, but for latches: net/grpc/latch.c. Each call is one command of the state
+ * machine (COMMAND_RECIPE), or reads what its nodes say (recipes/record.h). */
 #include "coord/v1/barrier.pb-c.h"
 #include "net/grpc/answer.h"
 #include "net/grpc/entry_wait.h"

@@ -187,7 +187,8 @@ static bool judge_change(struct entry_wait *w, const struct change *c)
         answer_ended(w, outcome_of(w, c->reason), c->revision);
         return true;
     }
-    if (w->until_gone || !value_is_held(value_slice(c->data), &record, &call->connection->shared->scratch)) {
+    struct arena *scratch = &call->connection->shared->scratch;
+    if (w->until_gone || !value_is_held(value_slice(c->data), &record, scratch)) {
         return false;
     }
     const struct store *store = node_store(w->node);
@@ -322,8 +323,8 @@ static void acquired_cb(struct node_write *write, enum status rc, const struct r
 {
     struct entry_wait *w = write->owner;
     struct grpc_call *call = w->call;
-    bool is_ours = !w->until_gone && rc == RC_OK && reply->outcome == OUTCOME_OK && reply->has_recipe &&
-                   !w->is_repeatable;
+    bool is_ours = !w->until_gone && rc == RC_OK && reply->outcome == OUTCOME_OK &&
+                   reply->has_recipe && !w->is_repeatable;
     if (call == NULL && is_ours && reply->recipe.place_count > 0) {
         places_take(w, &reply->recipe);
         bool is_once = w->recipe == RECIPE_LOCK && reply->recipe.places[0].held;

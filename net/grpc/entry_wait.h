@@ -1,5 +1,5 @@
-/* Calls that are answered once an entry of a recipe's queue is held: Acquire, Campaign and Enter; or
- * gone: Leave. */
+/* Calls that are answered once an entry of a recipe's queue is held: Acquire, Campaign and Enter;
+ * or gone: Leave. */
 #ifndef NET_GRPC_ENTRY_WAIT_H
 #define NET_GRPC_ENTRY_WAIT_H
 
@@ -17,8 +17,8 @@ struct entry_wait_place {
 typedef void (*entry_wait_fn)(struct grpc_call *call, Coord__V1__ReplyHeader *header,
                               const struct entry_wait_place *places, uint32_t count);
 
-/* Proposes a COMMAND_RECIPE that acquires, or leaves. The call is answered by `held`, or refused; its method
- * has `is_long`, and entry_wait_ended for `ended`. Uses call->data. */
+/* Proposes a COMMAND_RECIPE that acquires, or leaves. The call is answered by `held`, or refused;
+ * its method has `is_long`, and entry_wait_ended for `ended`. Uses call->data. */
 void entry_wait_start(struct grpc_call *call, const struct command *c, entry_wait_fn held);
 void entry_wait_ended(struct grpc_call *call);
 

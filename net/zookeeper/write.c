@@ -30,8 +30,7 @@ bool zk_is_write(int32_t type)
     }
 }
 
-/* ZooKeeper's clients know no others. Outcomes that none of its requests has are here too, so that a
- * new one is thought of: docs/protocols/zookeeper.md has the table. */
+/* Outcomes that none of ZooKeeper's requests has are here too, so that a new one is thought of. */
 enum zk_error zk_error_of(enum outcome outcome)
 {
     switch (outcome) {

@@ -172,6 +172,31 @@ def test_locks_are_listed_and_explained(scratch):
     until(lambda: ctl_ok(node, "lock", "list").count(b"\n") == 1, "none is left", 60)
 
 
+def test_counters_and_latches(scratch):
+    node = one(scratch)
+    check(node, [
+        (["counter", "get", "jobs"], 3, b"", complaint("counter get /counters/jobs: .*")),
+        (["counter", "add", "jobs"], 0, b"1\n"),
+        (["counter", "add", "jobs", "-5"], 0, b"-4\n"),
+        (["counter", "add", "jobs", "10", "--max", "5"], 9, b"", complaint("counter add /counters/jobs: .*at most 5.*")),
+        (["counter", "add", "jobs", "-1", "--min", "-4"], 9, b"", complaint("counter add /counters/jobs: .*at least -4.*")),
+        (["counter", "get", "jobs", "-o", "jsonl"], 0, b'{"counter":"/counters/jobs","value":-4}\n'),
+        (["counter", "add", "jobs", "x"], 2, b"", complaint('counter add: "x" is not a number')),
+        (["counter", "ids", "orders", "10"], 0, b"1 10\n"),
+        (["counter", "ids", "orders", "10"], 0, b"11 20\n"),
+        (["counter", "ids", "orders", "2", "--max", "21"], 9, b"", complaint("counter ids /ids/orders: .*")),
+        (["counter", "add", "/ids/orders", "-1"], 4, b"", complaint("counter add /ids/orders: .*")),
+        (["latch", "count-down", "start"], 3, b"", complaint("latch count-down /latches/start: .*")),
+        (["latch", "set", "start", "2"], 0, b""),
+        (["latch", "get", "start"], 0, b"2\n"),
+        (["latch", "count-down", "start"], 0, b"1\n"),
+        (["barrier", "get", "nothing"], 3, b"", complaint("barrier get /barriers/nothing: .*")),
+    ])
+    waits = Ctl(scratch, node, "latch", "await", "start")
+    expect(ctl_ok(node, "latch", "count-down", "start", "5") == b"0\n", "it is open")
+    expect(waits.wait() == 0, waits.complained())
+
+
 def test_signals_reach_the_program_and_its_group(scratch):
     node = one(scratch)
     held = Ctl(scratch, node, "lock", "a", "--", PYTHON, "-c", STUBBORN)
