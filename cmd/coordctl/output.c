@@ -37,10 +37,14 @@ static int exit_code_of(enum coord_code code)
     }
 }
 
-/* Bounds that somebody has set, told apart from those that always are. */
-static bool is_set_bound(const char *outcome)
+/* Bounds that somebody has set, told apart from those that always are: of a counter the request
+ * itself has. */
+static bool is_set_bound(const struct ctl *ctl, const char *outcome)
 {
-    return strcmp(outcome, "QUOTA") == 0 || strcmp(outcome, "USER_LIMIT") == 0;
+    bool counts = ctl->command != NULL && (ctl->command->run == ctl_counter_add ||
+                                           ctl->command->run == ctl_counter_ids);
+    return strcmp(outcome, "QUOTA") == 0 || strcmp(outcome, "USER_LIMIT") == 0 ||
+           (counts && strcmp(outcome, "LIMIT") == 0);
 }
 
 /* Servers begin a message with the path that it is about; it is shown before it already. */
@@ -102,7 +106,7 @@ int ctl_failed(const struct ctl *ctl, const struct coord_error *error)
 {
     const char *code = coord_code_text(error->code);
     say(ctl, error->message[0] != '\0' ? error->message : code, code, error->outcome);
-    return is_set_bound(error->outcome) ? EXIT_LIMITED : exit_code_of(error->code);
+    return is_set_bound(ctl, error->outcome) ? EXIT_LIMITED : exit_code_of(error->code);
 }
 
 int ctl_general(const struct ctl *ctl, const char *format, ...)
