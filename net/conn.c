@@ -264,6 +264,7 @@ void conn_new(struct server *s, struct env_stream *stream)
                                       .logins = s->logins,
                                       .audit = s->options.audit,
                                       .allowances = s->allowances,
+                                      .vitals = s->options.vitals,
                                       .limits = &s->options.limits,
                                       .sink = {.conn = c,
                                                .write = sink_write,

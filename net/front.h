@@ -45,6 +45,7 @@ struct allowances;
 struct audit;
 struct logins;
 struct node;
+struct vitals;
 
 #define FRONT_PEER_BYTES_MAX 64
 
@@ -85,6 +86,7 @@ struct front_env {
     struct logins *logins; /* names and passwords (net/login.h) */
     struct audit *audit;   /* is told of every answer (net/audit/audit.h); NULL: off */
     struct allowances *allowances; /* what users may take (net/allowance.h); may be NULL */
+    struct vitals *vitals; /* of instances (net/checks/vitals.h); NULL: heartbeats are not taken */
     const void *settings; /* of this front, as its header says; NULL = its defaults */
     void *shared;         /* made by shared_new, or NULL */
     struct front_sink sink;

@@ -188,6 +188,7 @@ static void server_open_fronts(struct server *s)
                             .logins = s->logins,
                             .audit = s->options.audit,
                             .allowances = s->allowances,
+                            .vitals = s->options.vitals,
                             .rejected = s->refused_limit};
     for (int i = 0; i < SERVER_PROTOCOLS; i++) {
         const struct front *front = s->options.fronts[i];

@@ -473,6 +473,7 @@ static void put_body(struct buf *out, const struct message *m)
     case MESSAGE_MEMBER_ASK: put_member_ask(out, &m->member_ask); return;
     case MESSAGE_MEMBER_TELL: put_member_tell(out, &m->member_tell); return;
     case MESSAGE_REMOVED: pack_u64(out, m->removed.id); return;
+    case MESSAGE_NOTE: put_bytes(out, m->note.bytes, MESSAGE_NOTE_BYTES_MAX); return;
     case MESSAGE_PING: return;
     }
     UNREACHABLE();
@@ -511,6 +512,7 @@ static void take_body(struct unpack *in, struct message *m, struct arena *arena)
     case MESSAGE_MEMBER_ASK: take_member_ask(in, &m->member_ask); return;
     case MESSAGE_MEMBER_TELL: take_member_tell(in, &m->member_tell); return;
     case MESSAGE_REMOVED: m->removed.id = unpack_u64(in); return;
+    case MESSAGE_NOTE: m->note.bytes = take_bytes(in, MESSAGE_NOTE_BYTES_MAX); return;
     case MESSAGE_PING: return;
     }
     in->failed = true; /* not a type of ours */

@@ -26,6 +26,7 @@
 #define MESSAGE_NAME_BYTES_MAX 64
 #define MESSAGE_ADDRESS_BYTES_MAX 280
 #define MESSAGE_TEXT_BYTES_MAX 512
+#define MESSAGE_NOTE_BYTES_MAX ((size_t)256 << 10)
 
 enum message_type {
     MESSAGE_HELLO = 1,
@@ -52,6 +53,7 @@ enum message_type {
     MESSAGE_MEMBER_ASK = 22, /* to the leader: change the members, or how far is that? */
     MESSAGE_MEMBER_TELL = 23,
     MESSAGE_REMOVED = 24, /* to one that was a member, and is not any more */
+    MESSAGE_NOTE = 25, /* what the daemons tell each other; to those that know it only */
 };
 
 enum entry_type { ENTRY_COMMAND = 1, ENTRY_BARRIER = 2, ENTRY_CHANGE = 3 };
@@ -214,6 +216,10 @@ struct message_removed {
     uint64_t id;
 };
 
+struct message_note {
+    struct slice bytes;
+};
+
 struct message_boot {
     uint64_t last_index; /* result */
     bool has_state;      /* result: past the bootstrap entry */
@@ -242,6 +248,7 @@ struct message {
         struct message_member_ask member_ask;
         struct message_member_tell member_tell;
         struct message_removed removed;
+        struct message_note note;
     };
 };
 

@@ -197,6 +197,22 @@ void node_ttl_cancel(struct node *n, struct node_ttl *t);
 /* The watches of this node (watch/watch.h): changes are dispatched as entries are applied. */
 struct watch_hub *node_watches(struct node *n);
 
+/* ---- notes ------------------------------------------------------------------------------- */
+
+#define NODE_NOTE_BYTES_MAX ((size_t)256 << 10)
+
+/* A note of another member; borrowed until return. May send notes. */
+typedef void (*node_note_fn)(void *context, uint64_t from, struct slice note);
+
+/* Who is told of notes that arrive; one, or NULL. */
+void node_on_notes(struct node *n, node_note_fn got, void *context);
+/* Sends a note to a member, besides the log: not kept, not repeated, in no order with anything.
+ * False: it cannot be sent, as the member is not connected or its build knows no notes. True: it
+ * may be lost even so. */
+bool node_send_note(struct node *n, uint64_t to, struct slice note);
+/* 0: not known. */
+uint64_t node_leader_id(const struct node *n);
+
 /* ---- copies of the state ----------------------------------------------------------------- */
 
 struct node_export;

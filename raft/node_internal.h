@@ -7,6 +7,7 @@
  *   node_export.c     copies of the state for others: which snapshot, and when it is taken
  *   node_lease.c      the leader's keeper: leases that end, nodes that are reaped
  *   node_ttl.c        questions for the time that a lease has left
+ *   node_note.c       what members tell each other besides the log
  *   node_leader.c     the state changes: cluster time, hand-over, digests compared
  *   node_member.c     the leader's part in changes of the members: what is asked, what follows
  *   node_registry.c   what is known of members: by the configuration, by keys, by connections
@@ -188,6 +189,10 @@ struct node {
     struct read_index reads;
     struct node_leases leases;
     struct node_ttls ttls;
+    struct {
+        node_note_fn got; /* NULL: nobody listens */
+        void *context;
+    } notes;
     struct node_membership membership;
     struct node_join join;
     struct node_grow grow;
@@ -355,6 +360,9 @@ uint64_t node_ttl_deadline_ms(const struct node *n);
 void node_on_lease_ask(struct node *n, uint64_t from, const struct message_lease_ask *m);
 void node_on_lease_tell(struct node *n, uint64_t from, const struct message_lease_tell *m);
 void node_ttl_peer_lost(struct node *n, uint64_t peer);
+
+/* node_note.c */
+void node_on_note(struct node *n, uint64_t from, const struct message_note *m);
 
 /* node_registry.c */
 extern const char node_removed_reason[];

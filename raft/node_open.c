@@ -71,6 +71,7 @@ static void on_message(void *context, uint64_t from, const struct message *m)
     case MESSAGE_FORWARD_RESULT: node_on_forward_result(n, from, &m->forward_result); return;
     case MESSAGE_LEASE_ASK: node_on_lease_ask(n, from, &m->lease_ask); return;
     case MESSAGE_LEASE_TELL: node_on_lease_tell(n, from, &m->lease_tell); return;
+    case MESSAGE_NOTE: node_on_note(n, from, &m->note); return;
     case MESSAGE_DIGEST: node_on_digest(n, from, m->digest.index, m->digest.digest); return;
     default: engine_receive(n->engine, from, m); return;
     }

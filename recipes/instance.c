@@ -136,8 +136,8 @@ static enum status check_check(const struct instance_check *c, struct errmsg *er
     bool has_path = c->path.size > 0 && c->path.data[0] == '/' &&
                     text_is_valid(c->path, CHECK_PATH_BYTES_MAX) &&
                     memchr(c->path.data, ' ', c->path.size) == NULL;
-    if (c->type > CHECK_HTTP || has_path != (c->type == CHECK_HTTP) ||
-        (c->type == CHECK_TCP && c->path.size > 0)) {
+    if (c->type > CHECK_HEARTBEAT || has_path != (c->type == CHECK_HTTP) ||
+        (c->type != CHECK_HTTP && c->path.size > 0)) {
         return refuse(err, "check.path", c->path,
                       "is no path: of an HTTP check one that begins with /, of others none");
     }
@@ -211,7 +211,7 @@ bool instance_has_tag(const struct service_instance *in, struct slice tag)
 
 /* ---- words -------------------------------------------------------------------------------- */
 
-static const char *const check_names[] = {"none", "tcp", "http"};
+static const char *const check_names[] = {"none", "tcp", "http", "heartbeat"};
 static const char *const health_names[] = {"passing", "slow", "unstable", "suspected_down",
                                            "down"};
 
@@ -357,7 +357,7 @@ static uint8_t take_word(struct reader *r, const char *name, const char *const *
 
 static void take_check(struct reader *r, struct instance_check *c)
 {
-    c->type = take_word(r, "check=", check_names, CHECK_HTTP);
+    c->type = take_word(r, "check=", check_names, CHECK_HEARTBEAT);
     if (c->type != CHECK_NONE) {
         (void)take_text(r, "check_path=", &c->path);
         c->every_ms = (uint32_t)take_number(r, "check_interval_ms=", CHECK_EVERY_MS_MAX);

@@ -46,18 +46,23 @@ enum instance_health {
     HEALTH_DOWN = 4,
 };
 
-enum instance_check_type { CHECK_NONE = 0, CHECK_TCP = 1, CHECK_HTTP = 2 };
+enum instance_check_type {
+    CHECK_NONE = 0,
+    CHECK_TCP = 1,
+    CHECK_HTTP = 2,
+    CHECK_HEARTBEAT = 3, /* the leader does not look: it is told, or else it is a miss */
+};
 
 #define CHECK_EVERY_MS_MIN   ((uint32_t)100)
 #define CHECK_EVERY_MS_MAX   ((uint32_t)3600000)
 #define CHECK_PATH_BYTES_MAX ((size_t)1024)
 
-/* How the leader looks whether it is well, at its own address and port. */
+/* How the leader knows whether it is well: it looks, at its own address and port, or is told. */
 struct instance_check {
     uint8_t type;      /* enum instance_check_type; without one the rest is zero */
     struct slice path; /* HTTP: begins with '/' */
     uint32_t every_ms;
-    uint32_t timeout_ms;
+    uint32_t timeout_ms; /* HEARTBEAT: so late may one be */
     uint32_t slow_ms; /* longer on average is SLOW */
 };
 

@@ -25,8 +25,9 @@
 #include "cmd/coordd/dns.h"
 #include "cmd/coordd/loop.h"
 #include "cmd/coordd/tls.h"
-#include "net/checks/checker.h"
 #include "net/audit/audit.h"
+#include "net/checks/checker.h"
+#include "net/checks/vitals.h"
 #include "net/grpc/front.h"
 #include "net/guest.h"
 #include "net/http/http.h"
@@ -53,6 +54,7 @@ struct daemon {
     struct audit *audit; /* NULL: off */
     struct server *server;
     struct dns *dns; /* NULL: there is none */
+    struct vitals *vitals;
     struct checker *checker; /* NULL: nothing is checked */
     struct zk_settings zookeeper;
     bool is_stopping;
@@ -91,6 +93,7 @@ static void on_turn(void *context)
     copies_turn(d->copies, d->env->now_ms(d->env));
     audit_turn(d->audit, d->env->now_ms(d->env));
     dns_turn(d->dns, d->env->now_ms(d->env));
+    vitals_turn(d->vitals, d->env->now_ms(d->env));
     checker_turn(d->checker, d->env->now_ms(d->env));
 }
 
@@ -109,6 +112,8 @@ static uint64_t next_deadline_ms(void *context)
     second = dns < second ? dns : second;
     uint64_t checker = checker_next_deadline_ms(d->checker);
     second = checker < second ? checker : second;
+    uint64_t vitals = vitals_next_deadline_ms(d->vitals);
+    second = vitals < second ? vitals : second;
     return first < second ? first : second;
 }
 
@@ -253,6 +258,7 @@ static enum status open_server(struct daemon *d, struct errmsg *err)
         .port = c->listen.port,
         .super_digest = c->super_digest,
         .audit = d->audit,
+        .vitals = d->vitals,
         .fronts = {[SERVER_HTTP1] = &http_front,
                    [SERVER_HTTP2] = &grpc_front,
                    [SERVER_GUEST] = &guest_front,
@@ -319,6 +325,7 @@ static void close_all(struct daemon *d)
     if (d->server != NULL) {
         server_close(d->server);
     }
+    vitals_free(d->vitals);
     audit_free(d->audit);
     copies_free(d->copies);
     if (d->node != NULL) {
@@ -349,6 +356,8 @@ int wire_run(const struct config *config, const char *program)
     }
     if (opened == RC_OK) {
         open_audit(&d);
+        d.vitals = vitals_new(&(struct vitals_options){
+            .env = d.env, .node = d.node, .metrics = d.metrics});
         opened = open_server(&d, &err);
     }
     if (opened == RC_OK && config->dns_listen.host[0] != '\0') {
@@ -363,7 +372,11 @@ int wire_run(const struct config *config, const char *program)
                                                        .config = config});
         if (!config->no_health_checks) {
             d.checker = checker_new(&(struct checker_options){
-                .env = d.env, .node = d.node, .log = &d.log, .metrics = d.metrics});
+                .env = d.env,
+                .node = d.node,
+                .log = &d.log,
+                .metrics = d.metrics,
+                .vitals = d.vitals});
         }
         env_uv_on_turn(d.env, on_turn, next_deadline_ms, &d);
         env_uv_measure_turns(d.env, d.metrics);

@@ -7,6 +7,7 @@
 #include "base/heap.h"
 #include "base/mem.h"
 #include "net/checks/state.h"
+#include "net/checks/vitals.h"
 #include "raft/node.h"
 #include "store/acl.h"
 #include "store/store.h"
@@ -28,12 +29,11 @@ struct target {
     uint8_t saying; /* is_writing: and will say */
     uint8_t type;
     uint16_t port;
-    uint32_t every_ms;
-    uint32_t timeout_ms;
-    uint32_t slow_ms;
+    struct check_rules rules;
     char host[INSTANCE_ADDRESS_BYTES_MAX + 1];
     char page[CHECK_PATH_BYTES_MAX + 1];
-    struct check_state state;
+    struct beat_state state; /* its time: of heartbeats only */
+    uint32_t latency_ms;     /* as it said last */
     uint64_t protected_ms; /* since then it would have been DOWN; 0: it would not */
     struct heap_node due;  /* to begin, or to have ended */
     struct env_stream *stream; /* of the check that runs */
@@ -108,12 +108,12 @@ static void target_update(struct target *t, const struct service_instance *in,
                           uint64_t revision, uint64_t now_ms)
 {
     bool is_same = t->revision == revision && t->type == in->check.type &&
-                   t->port == in->port && t->every_ms == in->check.every_ms &&
+                   t->port == in->port && t->rules.every_ms == in->check.every_ms &&
                    slice_is(in->address, t->host) && slice_is(in->check.path, t->page);
     t->draining = in->draining;
     t->said = in->health;
-    t->timeout_ms = in->check.timeout_ms;
-    t->slow_ms = in->check.slow_ms;
+    t->rules.timeout_ms = in->check.timeout_ms;
+    t->rules.slow_ms = in->check.slow_ms;
     if (is_same) {
         return;
     }
@@ -122,18 +122,20 @@ static void target_update(struct target *t, const struct service_instance *in,
     t->revision = revision;
     t->type = in->check.type;
     t->port = in->port;
-    t->every_ms = in->check.every_ms;
+    t->rules.every_ms = in->check.every_ms;
     memcpy(t->host, in->address.data, in->address.size);
     t->host[in->address.size] = '\0';
     if (in->check.path.size > 0) {
         memcpy(t->page, in->check.path.data, in->check.path.size);
     }
     t->page[in->check.path.size] = '\0';
-    t->state = (struct check_state){.health = in->health};
+    beat_begin(&t->state, &t->rules, in->health, now_ms);
     if (t->type == CHECK_NONE) {
         heap_remove(&t->checker->due, &t->due);
+    } else if (t->type == CHECK_HEARTBEAT) {
+        heap_update(&t->checker->due, &t->due, t->state.until_ms + 1);
     } else { /* spread, so that a new leader does not begin with all at once */
-        uint64_t first_ms = env_random_u64(t->checker->o.env) % t->every_ms;
+        uint64_t first_ms = env_random_u64(t->checker->o.env) % t->rules.every_ms;
         heap_update(&t->checker->due, &t->due, now_ms + (first_ms < 1000 ? first_ms : 1000));
     }
 }
@@ -162,7 +164,7 @@ static bool has_better_sibling(const struct checker *c, const struct target *t)
         const struct target *o = c->targets[i];
         if (o != t && o->service_bytes == t->service_bytes && !o->draining &&
             memcmp(o->path.data, t->path.data, t->service_bytes) == 0 &&
-            o->state.health < HEALTH_SUSPECTED_DOWN) {
+            o->state.checks.health < HEALTH_SUSPECTED_DOWN) {
             return true;
         }
     }
@@ -172,10 +174,11 @@ static bool has_better_sibling(const struct checker *c, const struct target *t)
 /* What is to be said of it. */
 static uint8_t health_of(struct target *t, uint64_t now_ms)
 {
-    if (t->state.health != HEALTH_DOWN || t->said == HEALTH_DOWN ||
+    uint8_t health = t->state.checks.health;
+    if (health != HEALTH_DOWN || t->said == HEALTH_DOWN ||
         has_better_sibling(t->checker, t)) {
         protect(t, 0);
-        return t->state.health;
+        return health;
     }
     if (t->protected_ms == 0) {
         log_warn(t->checker->o.log, "checks.protected", "path=%.*s", (int)t->path.size,
@@ -214,17 +217,51 @@ static void say(struct target *t, uint8_t health, uint64_t now_ms)
              (const char *)t->path.data, instance_health_name(health));
 }
 
+static void say_if_changed(struct target *t, uint64_t now_ms)
+{
+    uint8_t health = health_of(t, now_ms);
+    if (health != t->said && !t->is_writing) {
+        say(t, health, now_ms);
+    }
+}
+
 static void judge(struct target *t, bool passed, uint64_t now_ms)
 {
     uint64_t took_ms = now_ms - t->began_ms;
     stream_end(t);
     metric_add(passed ? t->checker->passed : t->checker->missed, 1);
-    (void)check_judge(&t->state, passed, (uint32_t)took_ms, t->slow_ms);
-    heap_update(&t->checker->due, &t->due, now_ms + t->every_ms);
-    uint8_t health = health_of(t, now_ms);
-    if (health != t->said && !t->is_writing) {
-        say(t, health, now_ms);
+    if (passed) {
+        vitals_passed(t->checker->o.vitals, t->path, t->revision);
     }
+    (void)check_judge(&t->state.checks, passed, (uint32_t)took_ms, t->rules.slow_ms);
+    heap_update(&t->checker->due, &t->due, now_ms + t->rules.every_ms);
+    say_if_changed(t, now_ms);
+}
+
+/* ---- heartbeats --------------------------------------------------------------------------- */
+
+static void on_beat(void *context, struct slice path, uint64_t revision,
+                    const struct service_load *load, uint64_t now_ms)
+{
+    struct checker *c = context;
+    struct target *t = target_find(c, path);
+    if (t == NULL || t->type != CHECK_HEARTBEAT || t->revision != revision) {
+        return; /* a new one is seen by the next scan, and given its whole time then */
+    }
+    if (load != NULL) {
+        t->latency_ms = (uint32_t)load->avg_latency_ms;
+    }
+    metric_add(c->passed, 1);
+    beat_come(&t->state, &t->rules, t->latency_ms, now_ms);
+    heap_update(&c->due, &t->due, t->state.until_ms + 1);
+    say_if_changed(t, now_ms);
+}
+
+static void beat_missed(struct target *t, uint64_t now_ms)
+{
+    metric_add(t->checker->missed, beat_pass_time(&t->state, &t->rules, now_ms));
+    heap_update(&t->checker->due, &t->due, t->state.until_ms + 1);
+    say_if_changed(t, now_ms);
 }
 
 /* ---- one check ---------------------------------------------------------------------------- */
@@ -285,7 +322,7 @@ static void begin(struct target *t, uint64_t now_ms)
     }
     t->began_ms = now_ms;
     c->running++;
-    heap_update(&c->due, &t->due, now_ms + t->timeout_ms);
+    heap_update(&c->due, &t->due, now_ms + t->rules.timeout_ms);
     t->stream = c->o.env->net->connect(c->o.env, t->host, t->port, &check_events, t);
 }
 
@@ -386,7 +423,9 @@ void checker_turn(struct checker *c, uint64_t now_ms)
     struct heap_node *first = heap_peek(&c->due);
     while (first != NULL && first->key <= now_ms) {
         struct target *t = HEAP_OF(first, struct target, due);
-        if (t->stream != NULL) {
+        if (t->type == CHECK_HEARTBEAT) {
+            beat_missed(t, now_ms);
+        } else if (t->stream != NULL) {
             judge(t, false, now_ms);
         } else {
             begin(t, now_ms);
@@ -412,18 +451,20 @@ struct checker *checker_new(const struct checker_options *options)
     c->o = *options;
     if (options->metrics != NULL) {
         c->passed = metrics_counter(options->metrics, "coord_checks_total", "result=\"passed\"",
-                                    "Active checks of instances, while leading.");
+                                    "Checks of instances, and heartbeats awaited, while leading.");
         c->missed = metrics_counter(options->metrics, "coord_checks_total", "result=\"missed\"",
-                                    "Active checks of instances, while leading.");
+                                    "Checks of instances, and heartbeats awaited, while leading.");
         c->protecting = metrics_gauge(options->metrics, "coord_checks_protected", NULL,
                                       "Instances not called down, as nobody else is left.");
     }
+    vitals_listen(c->o.vitals, on_beat, c);
     return c;
 }
 
 void checker_free(struct checker *c)
 {
     if (c != NULL) {
+        vitals_listen(c->o.vitals, NULL, NULL);
         drop_all(c);
         mem_free(c->targets);
         heap_close(&c->due);

@@ -1,5 +1,6 @@
-/* Active checks of instances: while this node leads, it connects to each instance that wants to be
- * checked, at its own address and port, and logs what that changes of its health.
+/* Checks of instances: while this node leads, it connects to each instance that wants to be checked,
+ * at its own address and port, or awaits the heartbeats that an instance promised
+ * (net/checks/vitals.h), and logs what that changes of its health.
  *
  *   every turn      those that are due begin; those that took too long have missed
  *   once a second   the instances are looked at, if anything has changed: who came, went, or is
@@ -22,12 +23,14 @@
 
 struct checker;
 struct node;
+struct vitals;
 
 struct checker_options {
     struct env *env;
     struct node *node;
     struct log *log;         /* may be NULL */
     struct metrics *metrics; /* may be NULL */
+    struct vitals *vitals;   /* listened to until checker_free */
 };
 
 struct checker *checker_new(const struct checker_options *options);

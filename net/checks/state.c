@@ -38,3 +38,36 @@ uint8_t check_judge(struct check_state *s, bool passed, uint32_t took_ms, uint32
     }
     return s->health;
 }
+
+/* ---- heartbeats --------------------------------------------------------------------------- */
+
+static void await(struct beat_state *s, const struct check_rules *rules, uint64_t now_ms)
+{
+    s->until_ms = now_ms + rules->every_ms + rules->timeout_ms;
+}
+
+void beat_begin(struct beat_state *s, const struct check_rules *rules, uint8_t health,
+                uint64_t now_ms)
+{
+    *s = (struct beat_state){.checks = {.health = health}};
+    await(s, rules, now_ms);
+}
+
+uint32_t beat_pass_time(struct beat_state *s, const struct check_rules *rules, uint64_t now_ms)
+{
+    uint32_t misses = 0;
+    while (s->until_ms < now_ms) {
+        (void)check_judge(&s->checks, false, 0, rules->slow_ms);
+        s->until_ms += rules->every_ms;
+        misses++;
+    }
+    return misses;
+}
+
+void beat_come(struct beat_state *s, const struct check_rules *rules, uint32_t latency_ms,
+               uint64_t now_ms)
+{
+    (void)beat_pass_time(s, rules, now_ms);
+    (void)check_judge(&s->checks, true, latency_ms, rules->slow_ms);
+    await(s, rules, now_ms);
+}

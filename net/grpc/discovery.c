@@ -1,4 +1,4 @@
-/* coord.v1.Discovery, but for Subscribe: net/grpc/discovery_subscribe.c. To register is a create of
+/* coord.v1.Discovery, but for Subscribe and Heartbeat (files of their own). To register is a create of
  * the instance's node, to deregister its delete; what instances say is read from their nodes
  * (recipes/instance.h). */
 #include "net/grpc/discovery.h"
@@ -44,8 +44,7 @@ bool discovery_fill(struct grpc_call *call, struct slice path, struct slice data
     if (in->check.type != CHECK_NONE) {
         out->check = grpc_call_scratch(call, sizeof *out->check);
         coord__v1__service_check__init(out->check);
-        out->check->type = in->check.type == CHECK_HTTP ? COORD__V1__SERVICE_CHECK__TYPE__HTTP
-                                                        : COORD__V1__SERVICE_CHECK__TYPE__TCP;
+        out->check->type = (Coord__V1__ServiceCheck__Type)(in->check.type - CHECK_TCP);
         out->check->path = answer_copy(call, in->check.path);
         out->check->interval_ms = in->check.every_ms;
         out->check->timeout_ms = in->check.timeout_ms;
@@ -58,6 +57,7 @@ bool discovery_fill(struct grpc_call *call, struct slice path, struct slice data
     out->revision = stat->create_revision;
     out->modify_revision = stat->modify_revision;
     out->path = answer_copy(call, path);
+    out->vitals = discovery_vitals(call, path, stat->create_revision);
     return true;
 }
 
@@ -69,21 +69,33 @@ static void refuse_field(struct grpc_call *call, const struct errmsg *err)
 #define CHECK_MS_DEFAULT      10000
 #define CHECK_SLOW_MS_DEFAULT 5000
 
+/* The numbers of the message begin with TCP. */
+_Static_assert((int)COORD__V1__SERVICE_CHECK__TYPE__TCP == CHECK_TCP - CHECK_TCP &&
+                   (int)COORD__V1__SERVICE_CHECK__TYPE__HTTP == CHECK_HTTP - CHECK_TCP &&
+                   (int)COORD__V1__SERVICE_CHECK__TYPE__HEARTBEAT == CHECK_HEARTBEAT - CHECK_TCP,
+               "one more than the message says");
+
+static uint32_t timeout_default_ms(const struct instance_check *c)
+{
+    uint32_t half_ms = c->every_ms / 2 > CHECK_EVERY_MS_MIN ? c->every_ms / 2 : CHECK_EVERY_MS_MIN;
+    return c->type == CHECK_HEARTBEAT ? half_ms : CHECK_MS_DEFAULT;
+}
+
 static struct instance_check take_check(const Coord__V1__ServiceCheck *from)
 {
     struct instance_check c = {.type = CHECK_NONE};
     if (from == NULL) {
         return c;
     }
-    bool is_http = from->type == COORD__V1__SERVICE_CHECK__TYPE__HTTP;
-    bool is_tcp = from->type == COORD__V1__SERVICE_CHECK__TYPE__TCP;
-    c.type = is_http ? CHECK_HTTP : is_tcp ? CHECK_TCP : UINT8_MAX; /* which is refused */
+    int type = (int)from->type;
+    bool is_one = type >= 0 && type <= CHECK_HEARTBEAT - CHECK_TCP;
+    c.type = is_one ? (uint8_t)(type + CHECK_TCP) : UINT8_MAX; /* which is refused */
     c.path = slice_str(from->path);
-    if (is_http && c.path.size == 0) {
+    if (c.type == CHECK_HTTP && c.path.size == 0) {
         c.path = slice_str("/");
     }
     c.every_ms = from->interval_ms != 0 ? from->interval_ms : CHECK_MS_DEFAULT;
-    c.timeout_ms = from->timeout_ms != 0 ? from->timeout_ms : CHECK_MS_DEFAULT;
+    c.timeout_ms = from->timeout_ms != 0 ? from->timeout_ms : timeout_default_ms(&c);
     c.slow_ms = from->slow_ms != 0 ? from->slow_ms : CHECK_SLOW_MS_DEFAULT;
     return c;
 }
@@ -154,8 +166,7 @@ bool discovery_take_service(struct grpc_call *call, const char *service)
     return true;
 }
 
-/* The same with an instance. */
-static bool take_path(struct grpc_call *call, const char *service, const char *id)
+bool discovery_take_path(struct grpc_call *call, const char *service, const char *id)
 {
     char path[INSTANCE_PATH_BYTES_MAX];
     struct errmsg err;
@@ -187,6 +198,16 @@ bool discovery_filter_take(struct grpc_call *call, const Coord__V1__ServiceFilte
         refuse_field(call, &err);
         return false;
     }
+    for (size_t i = 0; i < from->n_health; i++) {
+        int health = (int)from->health[i];
+        if (health < 0 || health > HEALTH_DOWN) {
+            (void)errmsg_set(&err, RC_INVALID, "filter.health: %d, from 0 to %d", health,
+                             HEALTH_DOWN);
+            refuse_field(call, &err);
+            return false;
+        }
+        to->healths |= UINT32_C(1) << health;
+    }
     to->tag_count = from->n_tags;
     buf_append(&to->words, from->zone, strlen(from->zone) + 1);
     for (size_t i = 0; i < from->n_tags; i++) {
@@ -199,6 +220,9 @@ bool discovery_filter_passes(const struct discovery_filter *f,
                              const struct service_instance *in)
 {
     const char *word = (const char *)f->words.data;
+    if (f->healths != 0 && (f->healths >> in->health & 1) == 0) {
+        return false;
+    }
     if (f->words.size == 0) {
         return true;
     }
@@ -275,7 +299,7 @@ static void register_call(struct grpc_call *call, const ProtobufCMessage *messag
         grpc_call_fail(call, GRPC_INVALID_ARGUMENT, "instance: is missing");
         return;
     }
-    if (!take_path(call, from->service, from->id) || !take_instance(call, from, &in)) {
+    if (!discovery_take_path(call, from->service, from->id) || !take_instance(call, from, &in)) {
         return;
     }
     call->word = request->lease != 0 ? request->lease : call->session;
@@ -323,7 +347,7 @@ static void deregister_call(struct grpc_call *call, const ProtobufCMessage *mess
         (const Coord__V1__DiscoveryDeregisterRequest *)message;
     struct command c = {.type = COMMAND_TXN};
     if (!answer_write_prepare(call, request->header, &c) ||
-        !take_path(call, request->service, request->id)) {
+        !discovery_take_path(call, request->service, request->id)) {
         return;
     }
     const struct op op = {.type = OP_DELETE,
@@ -340,7 +364,7 @@ static void drain_call(struct grpc_call *call, const ProtobufCMessage *message)
         (const Coord__V1__DiscoveryDrainRequest *)message;
     struct command c = {.type = COMMAND_DISCOVERY};
     if (!answer_write_prepare(call, request->header, &c) ||
-        !take_path(call, request->service, request->id)) {
+        !discovery_take_path(call, request->service, request->id)) {
         return;
     }
     c.discovery = (struct command_discovery){
@@ -383,9 +407,9 @@ static void discover_append(struct grpc_call *call, struct buf *out,
     struct service_instance in;
     bool is_one = !e->unreadable &&
                   discovery_fill(call, e->path, e->data, &e->stat, &instance, &in);
-    bool is_wanted = is_one && (d->all || (!in.draining && in.health != HEALTH_DOWN));
-    if (is_wanted &&
-        discovery_filter_passes(&d->filter, &in)) {
+    bool is_up = is_one && (in.health != HEALTH_DOWN || d->filter.healths != 0);
+    bool is_wanted = is_one && (d->all || (!in.draining && is_up));
+    if (is_wanted && discovery_filter_passes(&d->filter, &in)) {
         wire_append_message(out, DISCOVER_REPLY_INSTANCES, &instance.base);
     }
 }
@@ -518,6 +542,13 @@ static const struct grpc_method methods[] = {
      .right = ACL_READ,
      .request = &coord__v1__discovery_services_request__descriptor,
      .message = services_call},
+    {.name = "Heartbeat",
+     .audit = AUDIT_NEVER,
+     .needs = GRPC_NEEDS_USER,
+     .right = ACL_WRITE,
+     .request = &coord__v1__discovery_heartbeat_request__descriptor,
+     .message = heartbeat_call,
+     .ended = heartbeat_ended},
     {.name = "Subscribe",
      .audit = AUDIT_READ,
      .needs = GRPC_NEEDS_USER,

@@ -3,6 +3,7 @@
 #define NET_GRPC_DISCOVERY_H
 
 #include "coord/v1/discovery.pb-c.h"
+#include "net/checks/load.h"
 #include "net/grpc/call.h"
 #include "recipes/instance.h"
 
@@ -12,10 +13,17 @@ bool discovery_fill(struct grpc_call *call, struct slice path, struct slice data
                     const struct node_stat *stat, Coord__V1__ServiceInstance *out,
                     struct service_instance *in);
 
-/* Tags and zone that are asked for: words, checked. */
+/* The load of a message, and what is known as one; the latter is gone when the handler or completion
+ * returns, NULL if nothing is. */
+struct service_load discovery_load(const Coord__V1__ServiceLoad *from);
+Coord__V1__ServiceVitals *discovery_vitals(struct grpc_call *call, struct slice path,
+                                           uint64_t revision);
+
+/* What is asked for, checked. */
 struct discovery_filter {
     struct buf words; /* zone, then tags, a zero behind each */
     size_t tag_count;
+    uint32_t healths; /* a bit for each; 0: whichever */
 };
 /* False: the call is refused. */
 bool discovery_filter_take(struct grpc_call *call, const Coord__V1__ServiceFilter *from,
@@ -25,6 +33,13 @@ bool discovery_filter_passes(const struct discovery_filter *f,
 
 /* The service of a request, checked, as a path in call->path. False: the call is refused. */
 bool discovery_take_service(struct grpc_call *call, const char *service);
+
+/* discovery_heartbeat.c */
+void heartbeat_call(struct grpc_call *call, const ProtobufCMessage *message);
+void heartbeat_ended(struct grpc_call *call);
+
+/* Service and id of a request, checked, as a path in call->path. False: the call is refused. */
+bool discovery_take_path(struct grpc_call *call, const char *service, const char *id);
 
 /* discovery_subscribe.c */
 void subscribe_call(struct grpc_call *call, const ProtobufCMessage *message);

@@ -3,8 +3,10 @@
  *   BARRIER --(as fresh as asked for)--> listed, or resumed --> RUNNING --(compacted)--> listed
  *
  * A list is made and framed in one go, so that it is of one revision; the watch (watch/watch.h)
- * begins behind it. While the client does not read, the watch waits at its cursor. */
+ * begins behind it. While the client does not read, the watch waits at its cursor. New vitals, for who
+ * asked for them, go out every so often between whole revisions. */
 #include "base/mem.h"
+#include "net/checks/vitals.h"
 #include "net/grpc/answer.h"
 #include "net/grpc/discovery.h"
 #include "net/grpc/watch.h"
@@ -31,6 +33,9 @@ struct subscription {
     uint64_t from_revision; /* until it begins */
     uint64_t progress_ms;
     uint64_t sent_ms;
+    uint64_t report_ms;      /* 0: no reports */
+    uint64_t reported_ms;
+    uint64_t reported;       /* all changes of vitals up to here */
     bool is_waiting; /* for room: the watch is to be resumed */
     bool must_list;  /* as soon as there is room */
     char path[INSTANCE_PATH_BYTES_MAX];
@@ -205,6 +210,9 @@ static void list_and_go_on(struct subscription *s)
 {
     s->must_list = false;
     uint64_t revision = store_revision(store_of(s));
+    if (s->report_ms > 0) {
+        s->reported = vitals_change(s->call->connection->env->vitals);
+    }
     enum outcome outcome = list_frame(s);
     if (outcome == OUTCOME_OK) {
         outcome = watch_begin(s, revision + 1);
@@ -291,6 +299,9 @@ static void wake_later(struct subscription *s)
     struct env *env = s->call->connection->env->env;
     uint64_t now_ms = env->now_ms(env);
     uint64_t next_ms = s->sent_ms + s->progress_ms;
+    if (s->report_ms > 0 && s->reported_ms + s->report_ms < next_ms) {
+        next_ms = s->reported_ms + s->report_ms;
+    }
     next_ms = next_ms > now_ms ? next_ms : now_ms + PROGRESS_MS_MIN;
     grpc_call_wake_at(s->call, next_ms < now_ms + SERVING_CHECK_MS ? next_ms
                                                                    : now_ms + SERVING_CHECK_MS);
@@ -304,6 +315,81 @@ static void sign_send(struct subscription *s, uint64_t revision)
     piece_end(s, out, begin, false);
 }
 
+/* ---- reports ------------------------------------------------------------------------------ */
+
+/* What reports are framed into; begun with the first. */
+struct reporting {
+    struct subscription *s;
+    struct buf *out;
+    size_t begin;
+    bool is_full;
+};
+
+static bool is_asked_for(struct subscription *s, struct slice path, uint64_t *revision)
+{
+    struct arena *scratch = &s->call->connection->shared->scratch;
+    struct query_result result;
+    struct service_instance in;
+    const struct query query = {.type = QUERY_GET,
+                                .space = SPACE_NODES,
+                                .path = path,
+                                .identities = grpc_call_identities(s->call)};
+    store_query(store_of(s), &query, &result, scratch);
+    *revision = result.stat.create_revision;
+    return result.outcome == OUTCOME_OK && instance_decode(result.data, &in, scratch) &&
+           discovery_filter_passes(&s->filter, &in);
+}
+
+static void report_append(struct reporting *r, struct slice path, uint64_t revision)
+{
+    Coord__V1__ServiceReport report;
+    Coord__V1__ServiceUpdate update;
+    struct slice service;
+    struct slice id;
+    coord__v1__service_report__init(&report);
+    report.vitals = discovery_vitals(r->s->call, path, revision);
+    if (report.vitals == NULL || !instance_path_split(path, &service, &id)) {
+        return;
+    }
+    report.id = answer_copy(r->s->call, id);
+    report.revision = revision;
+    coord__v1__service_update__init(&update);
+    update.update_case = COORD__V1__SERVICE_UPDATE__UPDATE_REPORT;
+    update.report = &report;
+    if (r->out == NULL) {
+        uint64_t known = watch_delivered(hub_of(r->s), &r->s->watch);
+        r->out = piece_begin(r->s, known, false, &r->begin);
+    }
+    wire_append_message(r->out, SUBSCRIBE_REPLY_UPDATES, &update.base);
+}
+
+static bool report_one(void *context, struct slice path, uint64_t change)
+{
+    struct reporting *r = context;
+    uint64_t revision;
+    if (is_asked_for(r->s, path, &revision)) {
+        report_append(r, path, revision);
+    }
+    r->s->reported = change;
+    r->is_full = r->out != NULL && r->out->size - r->begin >= PIECE_BYTES_MAX;
+    return !r->is_full;
+}
+
+static void report(struct subscription *s, uint64_t now_ms)
+{
+    const struct vitals *vitals = s->call->connection->env->vitals;
+    struct reporting r = {.s = s};
+    vitals_changed(vitals, slice_str(s->path), s->reported, report_one, &r);
+    if (r.out != NULL) {
+        piece_end(s, r.out, r.begin, false);
+    }
+    if (!r.is_full) { /* else the rest comes soon */
+        s->reported = vitals_change(vitals);
+        s->reported_ms = now_ms;
+    }
+    arena_clear(&s->call->connection->shared->scratch);
+}
+
 void subscribe_woken(struct grpc_call *call)
 {
     struct subscription *s = call->data;
@@ -315,9 +401,13 @@ void subscribe_woken(struct grpc_call *call)
         return;
     }
     struct env *env = call->connection->env->env;
-    bool is_quiet = env->now_ms(env) >= s->sent_ms + s->progress_ms;
-    bool is_current = s->watch.state != WATCH_STOPPED && !s->is_waiting && !s->must_list;
-    if (is_quiet && is_current && !grpc_call_is_full(call)) {
+    uint64_t now_ms = env->now_ms(env);
+    bool is_current = s->watch.state != WATCH_STOPPED && !s->is_waiting && !s->must_list &&
+                      !grpc_call_is_full(call);
+    if (is_current && s->report_ms > 0 && now_ms >= s->reported_ms + s->report_ms) {
+        report(s, now_ms);
+    }
+    if (is_current && now_ms >= s->sent_ms + s->progress_ms) {
         sign_send(s, watch_delivered(hub_of(s), &s->watch));
     }
     wake_later(s);
@@ -338,6 +428,7 @@ static void subscribe_ready(struct grpc_call *call, const struct query_result *r
     struct env *env = call->connection->env->env;
     (void)result; /* a barrier has none */
     s->sent_ms = env->now_ms(env);
+    s->reported_ms = s->sent_ms;
     if (!may_subscribe(s)) {
         answer_refuse(call, slice_str(s->path), OUTCOME_NO_AUTH, store_revision(store_of(s)));
         return;
@@ -364,6 +455,11 @@ void subscribe_call(struct grpc_call *call, const ProtobufCMessage *message)
                        request->progress_ms, PROGRESS_MS_MIN);
         return;
     }
+    if (request->report_ms != 0 && request->report_ms < PROGRESS_MS_MIN) {
+        grpc_call_fail(call, GRPC_INVALID_ARGUMENT, "report_ms: %u, at least %u",
+                       request->report_ms, PROGRESS_MS_MIN);
+        return;
+    }
     if (!discovery_filter_take(call, request->filter, &filter)) {
         return;
     }
@@ -372,6 +468,7 @@ void subscribe_call(struct grpc_call *call, const ProtobufCMessage *message)
     s->filter = filter;
     s->from_revision = request->from_revision;
     s->progress_ms = request->progress_ms != 0 ? request->progress_ms : PROGRESS_MS;
+    s->report_ms = call->connection->env->vitals != NULL ? request->report_ms : 0;
     memcpy(s->path, call->path.data, call->path.size);
     call->data = s;
     call->read.is_barrier = true;

@@ -42,6 +42,11 @@ struct node {
     bool has_ttl;           /* the keeper knows every lease, and this is what is left */
     uint64_t ttl_ms;
     struct node_change *change; /* asked for last; the test completes it */
+    bool is_leading;        /* what node_is_leading says; node_leader_id: it, or member 12 */
+    node_note_fn note;      /* who is told of notes */
+    void *note_context;
+    bool loses_notes;       /* none can be sent */
+    struct buf notes;       /* the last that was sent to 12 */
 };
 
 static inline struct node *fake_node_new(void)
@@ -68,6 +73,7 @@ static inline void fake_node_free(struct node *n)
     store_free(n->store);
     arena_close(&n->arena);
     buf_close(&n->batch);
+    buf_close(&n->notes);
     mem_free(n);
 }
 
@@ -414,6 +420,32 @@ const char *node_leader_address(const struct node *n)
 {
     (void)n;
     return "";
+}
+
+bool node_is_leading(const struct node *n)
+{
+    return n->is_leading;
+}
+
+uint64_t node_leader_id(const struct node *n)
+{
+    return n->is_leading ? 11 : 12;
+}
+
+void node_on_notes(struct node *n, node_note_fn got, void *context)
+{
+    n->note = got;
+    n->note_context = context;
+}
+
+bool node_send_note(struct node *n, uint64_t to, struct slice note)
+{
+    if (to != 12 || n->loses_notes) {
+        return false;
+    }
+    buf_clear(&n->notes);
+    buf_append_slice(&n->notes, note);
+    return true;
 }
 
 const struct store *node_store(const struct node *n)

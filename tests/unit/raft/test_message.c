@@ -11,7 +11,7 @@
 #include "tests/support/check_main.h"
 
 #define TYPE_LOW  MESSAGE_HELLO
-#define TYPE_HIGH MESSAGE_REMOVED
+#define TYPE_HIGH MESSAGE_NOTE
 
 /* Random numbers of every length: the ends of the ranges come up as often as the middle. */
 static uint64_t any_u64(struct rng *r)
@@ -154,6 +154,7 @@ static struct message any_message(struct rng *r, struct arena *a, uint8_t type)
             any_u64(r), any_u64(r), any_u64(r)};
         break;
     case MESSAGE_REMOVED: m.removed.id = any_u64(r); break;
+    case MESSAGE_NOTE: m.note.bytes = any_bytes(r, a, 300); break;
     case MESSAGE_PING: break;
     }
     return m;
