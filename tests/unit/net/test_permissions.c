@@ -251,6 +251,7 @@ static const struct method_row {
     {"coord.v1.Discovery/Drain", ROOT_ONLY},
     {"coord.v1.Discovery/Discover", ROOT_ONLY},
     {"coord.v1.Discovery/Services", ROOT_ONLY},
+    {"coord.v1.Discovery/Heartbeat", ROOT_ONLY},
     {"coord.v1.Discovery/Subscribe", ROOT_ONLY},
     {"coord.v1.Election/Campaign", ROOT_ONLY}, /* with a lease of somebody else's */
     {"coord.v1.Election/Observe", READERS},
