@@ -29,16 +29,40 @@ enum coord_health {
     COORD_HEALTH_DOWN = 4,
 };
 
-enum coord_check_type { COORD_CHECK_NONE = 0, COORD_CHECK_TCP = 1, COORD_CHECK_HTTP = 2 };
+enum coord_check_type {
+    COORD_CHECK_NONE = 0,
+    COORD_CHECK_TCP = 1,
+    COORD_CHECK_HTTP = 2,
+    COORD_CHECK_HEARTBEAT = 3, /* the instance calls coord_heartbeat, at least each interval */
+};
 
-/* How the cluster looks whether an instance is well, at its address and port. Registering: a zero
- * is the default. */
+/* How the cluster knows whether an instance is well: it looks, at its address and port, or is told.
+ * Registering: a zero is the default. */
 struct coord_check {
     enum coord_check_type type;
     const char *path; /* HTTP; NULL or "" = "/" */
     unsigned interval_ms;
-    unsigned timeout_ms;
+    unsigned timeout_ms; /* HEARTBEAT: so late may one be */
     unsigned slow_ms;
+};
+
+/* What an instance says of how much it has to do. */
+struct coord_load {
+    double cpu; /* of what it has, 0 to 1; mem too */
+    double mem;
+    double qps;            /* pieces of work in a second */
+    double avg_latency_ms; /* of one; at most an hour */
+    uint64_t queue_length; /* pieces that wait or are under way */
+};
+
+/* What is known of an instance besides what is stored; ages as of when it was handed out. */
+struct coord_vitals {
+    bool is_known; /* else nothing is, and the rest is zero */
+    bool has_load; /* it has said something */
+    struct coord_load load;
+    uint64_t load_age_ms;
+    uint64_t silence_ms; /* since its last heartbeat, or check that passed */
+    double phi; /* how suspicious that is: 1 is wrong once in 10 times, 3 once in 1000 */
 };
 
 /* Strings that are not known are "", never NULL, in what libcoord fills in. */
@@ -62,6 +86,7 @@ struct coord_instance {
     const char *path;         /* of its node */
     enum coord_health health;
     uint64_t health_since_ms; /* wall clock; 0 while PASSING */
+    struct coord_vitals vitals;
 };
 
 /* Under `lease` (0: the client's session). It takes the place of an instance with the same id,
@@ -75,6 +100,13 @@ enum coord_code coord_deregister(struct coord_client *client, const char *servic
 enum coord_code coord_drain(struct coord_client *client, const char *service, const char *id,
                             bool drains, struct coord_error *error);
 
+/* A sign of life of an instance, with what it has to do (`load` may be NULL). `revision`: of its
+ * registration, if it must be that one; else 0. `health` (may be NULL) gets what it was found to be
+ * until now. COORD_NO_NODE: it is not registered (any more). Does not keep its lease alive. */
+enum coord_code coord_heartbeat(struct coord_client *client, const char *service, const char *id,
+                                uint64_t revision, const struct coord_load *load,
+                                enum coord_health *health, struct coord_error *error);
+
 /* ---- subscriptions ---------------------------------------------------------------------- */
 
 struct coord_subscription;
@@ -83,12 +115,13 @@ enum coord_service_event_type {
     COORD_SERVICE_PUT = 1,     /* new, or changed */
     COORD_SERVICE_REMOVED = 2, /* gone, or not asked for any more */
     COORD_SERVICE_SYNCED = 3,  /* all is known up to a revision */
+    COORD_SERVICE_REPORT = 4,  /* new vitals of one; only with report_ms */
 };
 
 struct coord_service_event {
     enum coord_service_event_type type;
     uint64_t revision;                      /* SYNCED */
-    const struct coord_instance *instance; /* PUT; REMOVED: as it was. Else NULL */
+    const struct coord_instance *instance; /* PUT, REPORT; REMOVED: as it was. Else NULL */
 };
 
 /* Zero everywhere is the default. */
@@ -101,6 +134,9 @@ struct coord_subscription_options {
      * subscription. NULL = not told. */
     void (*ready)(void *context, struct coord_subscription *subscription);
     void *context;
+    const enum coord_health *healths; /* only those that are one of these; none = whichever */
+    size_t health_count;              /* at most 5 */
+    uint32_t report_ms; /* is told of new vitals too, so often at most; >= 100; 0 = not */
 };
 
 /* Waits for the first full list, at most for the client's timeout. `options` may be NULL. The
@@ -140,9 +176,12 @@ void coord_subscription_close(struct coord_subscription *subscription); /* NULL 
 /* Which instance gets the next piece of work. */
 enum coord_pick_policy {
     COORD_PICK_ROUND_ROBIN = 1, /* in turn, each as often as its weight says */
-    COORD_PICK_LEAST_LOADED = 2, /* the fewest pieces of this picker's work under way, by weight */
-    /* The shortest time to be expected: the mean of what it took lately, times what is under way,
-     * by weight. Who was slow or failed is tried again after some seconds. */
+    /* The fewest pieces of this picker's work under way, and of those that the instance says are
+     * queued, by weight and by the cpu that it says it has left. */
+    COORD_PICK_LEAST_LOADED = 2,
+    /* The shortest time to be expected: the mean of what it took lately, or what it says itself if
+     * that is more, times what is under way, by weight. Who was slow or failed is tried again after
+     * some seconds. */
     COORD_PICK_RESPONSE_TIME = 3,
     /* By a key: the same instance for the same key, in all processes that know the same instances.
      * Who comes or goes moves its own share of the keys and no other. Weights above 1000 count as
@@ -152,7 +191,8 @@ enum coord_pick_policy {
 
 struct coord_picker;
 
-/* Over what the subscription knows, which must outlive it and may have several. */
+/* Over what the subscription knows, which must outlive it and may have several. What instances say
+ * of their load is used if the subscription has report_ms, for 30 s. */
 enum coord_code coord_picker_open(struct coord_subscription *subscription,
                                   enum coord_pick_policy policy, struct coord_picker **picker,
                                   struct coord_error *error);

@@ -14,12 +14,31 @@ static struct coord_check check_of(const Coord__V1__ServiceCheck *m)
     if (m == NULL) {
         return (struct coord_check){.type = COORD_CHECK_NONE, .path = ""};
     }
-    bool is_http = m->type == COORD__V1__SERVICE_CHECK__TYPE__HTTP;
-    return (struct coord_check){.type = is_http ? COORD_CHECK_HTTP : COORD_CHECK_TCP,
+    int type = (int)m->type + COORD_CHECK_TCP; /* the numbers of the message begin there */
+    return (struct coord_check){.type = (enum coord_check_type)type,
                                 .path = m->path,
                                 .interval_ms = m->interval_ms,
                                 .timeout_ms = m->timeout_ms,
                                 .slow_ms = m->slow_ms};
+}
+
+struct coord_vitals vitals_of(const Coord__V1__ServiceVitals *m)
+{
+    struct coord_vitals v = {.is_known = m != NULL};
+    if (m != NULL) {
+        v.load_age_ms = m->load_age_ms;
+        v.silence_ms = m->silence_ms;
+        v.phi = m->phi;
+        v.has_load = m->load != NULL;
+    }
+    if (v.has_load) {
+        v.load = (struct coord_load){.cpu = m->load->cpu,
+                                     .mem = m->load->mem,
+                                     .qps = m->load->qps,
+                                     .avg_latency_ms = m->load->avg_latency_ms,
+                                     .queue_length = m->load->queue_length};
+    }
+    return v;
 }
 
 bool instance_copy_take(struct instance_copy *copy, Coord__V1__ServiceInstance **from)
@@ -52,7 +71,8 @@ bool instance_copy_take(struct instance_copy *copy, Coord__V1__ServiceInstance *
                      .modify_revision = m->modify_revision,
                      .path = m->path,
                      .health = (enum coord_health)m->health,
-                     .health_since_ms = m->health_since_ms},
+                     .health_since_ms = m->health_since_ms,
+                     .vitals = vitals_of(m->vitals)},
         .message = m,
         .metadata = metadata,
     };
@@ -68,14 +88,16 @@ void instance_copy_free(struct instance_copy *copy)
     *copy = (struct instance_copy){.message = NULL};
 }
 
-bool filter_copy_make(struct filter_copy *copy, const char *zone, const char *const *tags,
-                      size_t tag_count)
+bool filter_copy_make(struct filter_copy *copy, const struct coord_subscription_options *options)
 {
-    copy->zone = strdup(zone != NULL ? zone : "");
-    copy->tags = calloc(tag_count + 1, sizeof *copy->tags);
+    copy->zone = strdup(options->zone != NULL ? options->zone : "");
+    copy->tags = calloc(options->tag_count + 1, sizeof *copy->tags);
     bool ok = copy->zone != NULL && copy->tags != NULL;
-    for (size_t i = 0; i < tag_count && ok; i++) {
-        copy->tags[i] = strdup(tags[i]);
+    for (size_t i = 0; i < options->health_count; i++) {
+        copy->healths[copy->health_count++] = (Coord__V1__ServiceHealth)options->healths[i];
+    }
+    for (size_t i = 0; i < options->tag_count && ok; i++) {
+        copy->tags[i] = strdup(options->tags[i]);
         ok = copy->tags[i] != NULL;
         copy->tag_count += ok;
     }
@@ -97,6 +119,9 @@ void filter_fill(const struct filter_copy *copy, Coord__V1__ServiceFilter *filte
     filter->zone = copy->zone;
     filter->tags = copy->tags;
     filter->n_tags = copy->tag_count;
+    memcpy(&filter->health, &(const Coord__V1__ServiceHealth *){copy->healths},
+           sizeof filter->health); /* which it only reads */
+    filter->n_health = copy->health_count;
 }
 
 /* ---- registering ------------------------------------------------------------------------ */
@@ -135,8 +160,7 @@ static enum coord_code send_register(struct coord_client *client,
     instance.n_metadata = from->metadata_count;
     instance.draining = from->draining;
     if (from->check.type != COORD_CHECK_NONE) {
-        check.type = from->check.type == COORD_CHECK_HTTP ? COORD__V1__SERVICE_CHECK__TYPE__HTTP
-                                                          : COORD__V1__SERVICE_CHECK__TYPE__TCP;
+        check.type = (Coord__V1__ServiceCheck__Type)(from->check.type - COORD_CHECK_TCP);
         check.path = text_or_none(from->check.path);
         check.interval_ms = from->check.interval_ms;
         check.timeout_ms = from->check.timeout_ms;
@@ -202,6 +226,37 @@ enum coord_code coord_drain(struct coord_client *client, const char *service, co
     request.undo = !drains;
     enum coord_code code =
         client_call(client, CLIENT_SVC_DRAIN, &request.base, &header, &m, error);
+    client_reply_free(m);
+    return code;
+}
+
+/* ---- heartbeats ------------------------------------------------------------------------- */
+
+enum coord_code coord_heartbeat(struct coord_client *client, const char *service, const char *id,
+                                uint64_t revision, const struct coord_load *load,
+                                enum coord_health *health, struct coord_error *error)
+{
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__DiscoveryHeartbeatRequest request = COORD__V1__DISCOVERY_HEARTBEAT_REQUEST__INIT;
+    Coord__V1__ServiceLoad said = COORD__V1__SERVICE_LOAD__INIT;
+    ProtobufCMessage *m;
+    request.header = &header;
+    request.service = convert_text(service);
+    request.id = convert_text(id);
+    request.revision = revision;
+    if (load != NULL) {
+        said.cpu = load->cpu;
+        said.mem = load->mem;
+        said.qps = load->qps;
+        said.avg_latency_ms = load->avg_latency_ms;
+        said.queue_length = load->queue_length;
+        request.load = &said;
+    }
+    enum coord_code code =
+        client_call(client, CLIENT_SVC_HEARTBEAT, &request.base, &header, &m, error);
+    if (code == COORD_OK && health != NULL) {
+        *health = (enum coord_health)((const Coord__V1__DiscoveryHeartbeatReply *)m)->health;
+    }
     client_reply_free(m);
     return code;
 }

@@ -20,11 +20,16 @@ struct filter_copy {
     char *zone;
     char **tags;
     size_t tag_count;
+    Coord__V1__ServiceHealth healths[5];
+    size_t health_count;
 };
 
+/* `m` may be NULL. */
+struct coord_vitals vitals_of(const Coord__V1__ServiceVitals *m);
+
 /* False: no memory; free it nevertheless. */
-bool filter_copy_make(struct filter_copy *copy, const char *zone, const char *const *tags,
-                      size_t tag_count);
+bool filter_copy_make(struct filter_copy *copy,
+                      const struct coord_subscription_options *options);
 void filter_copy_free(struct filter_copy *copy);
 /* Borrows from the copy. */
 void filter_fill(const struct filter_copy *copy, Coord__V1__ServiceFilter *filter);

@@ -136,6 +136,8 @@ static const struct method methods[] = {
                                &coord__v1__discovery_reply__descriptor, METHOD_WRITE},
     [CLIENT_SVC_DRAIN] = {"/coord.v1.Discovery/Drain", &coord__v1__discovery_reply__descriptor,
                           METHOD_WRITE},
+    [CLIENT_SVC_HEARTBEAT] = {"/coord.v1.Discovery/Heartbeat",
+                              &coord__v1__discovery_heartbeat_reply__descriptor, METHOD_READ},
     [CLIENT_SVC_DISCOVER] = {"/coord.v1.Discovery/Discover",
                              &coord__v1__discovery_discover_reply__descriptor, METHOD_READ},
     [CLIENT_SVC_LIST] = {"/coord.v1.Discovery/Services",

@@ -143,15 +143,38 @@ static bool waited_longer(const struct pick_candidate *a, const struct pick_cand
     return a->picked_last < b->picked_last;
 }
 
-static size_t next_least_loaded(const struct pick *p)
+/* NULL: nothing that is new enough. */
+static const struct pick_load *load_now(const struct pick_candidate *c, uint64_t now_ms)
+{
+    bool is_new = c->has_load && (now_ms <= c->load.at_ms || now_ms - c->load.at_ms < PICK_LOAD_MS);
+    return is_new ? &c->load : NULL;
+}
+
+/* What it has to do, and how much of it it can do. Whole numbers without a report, so that those
+ * who are equal compare equal. */
+static double work_of(const struct pick_candidate *c, uint64_t now_ms)
+{
+    const struct pick_load *load = load_now(c, now_ms);
+    return (double)c->under_way + 1 + (load != NULL ? (double)load->queue_length : 0);
+}
+
+static double power_of(const struct pick_candidate *c, uint64_t now_ms)
+{
+    const struct pick_load *load = load_now(c, now_ms);
+    double busy = load == NULL ? 0 : load->cpu < PICK_BUSY_MAX ? load->cpu : PICK_BUSY_MAX;
+    return c->weight * (1 - busy);
+}
+
+static size_t next_least_loaded(const struct pick *p, uint64_t now_ms)
 {
     size_t best = 0;
     for (size_t i = 1; i < p->count; i++) {
         const struct pick_candidate *c = &p->candidates[i];
         const struct pick_candidate *b = &p->candidates[best];
-        uint64_t own = (uint64_t)(c->under_way + 1) * b->weight;
-        uint64_t others = (uint64_t)(b->under_way + 1) * c->weight;
-        best = own < others || (own == others && waited_longer(c, b)) ? i : best;
+        double own = work_of(c, now_ms) * power_of(b, now_ms);
+        double others = work_of(b, now_ms) * power_of(c, now_ms);
+        bool is_better = own < others || (own <= others && waited_longer(c, b));
+        best = is_better ? i : best;
     }
     return best;
 }
@@ -169,13 +192,21 @@ static double latency_now(const struct pick_candidate *c, uint64_t now_ms)
     return latency * (1 - 0.5 * (double)age_ms / PICK_HALF_LIFE_MS);
 }
 
+/* Others may know by experience what this client has forgotten. */
+static double expected_ms(const struct pick_candidate *c, uint64_t now_ms)
+{
+    const struct pick_load *load = load_now(c, now_ms);
+    double own_ms = latency_now(c, now_ms);
+    return load != NULL && load->latency_ms > own_ms ? load->latency_ms : own_ms;
+}
+
 static size_t next_fastest(const struct pick *p, uint64_t now_ms)
 {
     size_t best = 0;
     double best_score = 0;
     for (size_t i = 0; i < p->count; i++) {
         const struct pick_candidate *c = &p->candidates[i];
-        double expected = (latency_now(c, now_ms) + 0.01) * (c->under_way + 1.0) / c->weight;
+        double expected = (expected_ms(c, now_ms) + 0.01) * (c->under_way + 1.0) / c->weight;
         bool is_better = i == 0 || expected < best_score;
         /* Equal but for rounding: in turn. */
         if (i > 0 && expected <= best_score * 1.000001 && expected >= best_score * 0.999999) {
@@ -197,7 +228,7 @@ size_t pick_next(struct pick *p, const void *key, size_t key_bytes, uint64_t now
     }
     switch (p->policy) {
     case PICK_ROUND_ROBIN: at = next_in_turn(p); break;
-    case PICK_LEAST_LOADED: at = next_least_loaded(p); break;
+    case PICK_LEAST_LOADED: at = next_least_loaded(p, now_ms); break;
     case PICK_RESPONSE_TIME: at = next_fastest(p, now_ms); break;
     case PICK_HASH: at = next_point(p, hash_bytes(1, key, key_bytes)); break;
     }
@@ -225,6 +256,15 @@ static struct pick_candidate *find(const struct pick *p, const char *id)
         }
     }
     return NULL;
+}
+
+void pick_report(struct pick *p, const char *id, const struct pick_load *load)
+{
+    struct pick_candidate *c = find(p, id);
+    if (c != NULL) {
+        c->has_load = true;
+        c->load = *load;
+    }
 }
 
 void pick_done(struct pick *p, const char *id, uint64_t latency_ms, bool failed,

@@ -18,6 +18,7 @@ struct coord_picker {
     struct coord_subscription *subscription;
     struct pick pick;
     uint64_t changes;        /* of the subscription, that `pick` knows of */
+    uint64_t reports;        /* the same */
     struct pick_member *members;
     size_t capacity;
 };
@@ -69,12 +70,35 @@ static size_t gather(struct coord_picker *p, int tier)
     return count;
 }
 
+static void take_loads(struct coord_picker *p)
+{
+    bool is_used =
+        p->pick.policy == PICK_LEAST_LOADED || p->pick.policy == PICK_RESPONSE_TIME;
+    size_t count = is_used ? coord_subscription_count(p->subscription) : 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct coord_instance *in = coord_subscription_instance(p->subscription, i);
+        uint64_t heard_ms = subscription_heard_ms(p->subscription, i);
+        uint64_t age_ms = in->vitals.load_age_ms;
+        if (in->vitals.has_load) {
+            pick_report(&p->pick, in->id,
+                        &(struct pick_load){.cpu = in->vitals.load.cpu,
+                                            .latency_ms = in->vitals.load.avg_latency_ms,
+                                            .queue_length = in->vitals.load.queue_length,
+                                            .at_ms = heard_ms > age_ms ? heard_ms - age_ms : 0});
+        }
+    }
+    p->reports = subscription_reports(p->subscription);
+}
+
 /* Without memory it goes on with those that it knows. */
 static void refresh(struct coord_picker *p)
 {
     (void)coord_subscription_update(p->subscription);
     uint64_t changes = subscription_changes(p->subscription);
     if (changes == p->changes) {
+        if (subscription_reports(p->subscription) != p->reports) {
+            take_loads(p);
+        }
         return;
     }
     size_t count = coord_subscription_count(p->subscription);
@@ -92,6 +116,7 @@ static void refresh(struct coord_picker *p)
     }
     if (pick_set(&p->pick, p->members, wanted)) {
         p->changes = changes;
+        take_loads(p);
     }
 }
 

@@ -37,6 +37,7 @@ enum subscription_state {
 
 struct entry {
     struct instance_copy copy;
+    uint64_t heard_ms; /* its vitals */
     bool is_named; /* by the full list that is coming in */
 };
 
@@ -45,6 +46,7 @@ struct coord_subscription {
     char *service;
     struct filter_copy filter;
     uint32_t progress_ms;
+    uint32_t report_ms;
     void (*ready)(void *context, struct coord_subscription *subscription);
     void *context;
     enum subscription_state state;
@@ -63,6 +65,7 @@ struct coord_subscription {
     size_t count;
     size_t capacity;
     uint64_t changes; /* of entries */
+    uint64_t reports; /* of their vitals */
     uint64_t next_revision; /* 0: nothing is known yet, or not whole */
     bool was_synced;
     bool is_listing;  /* a full list is coming in */
@@ -72,6 +75,7 @@ struct coord_subscription {
     /* the reply that is being handed out */
     Coord__V1__DiscoverySubscribeReply *reply;
     size_t at;
+    bool has_changes; /* not just reports */
 };
 
 static void on_changed(struct stream *s);
@@ -116,6 +120,7 @@ static void open_stream(struct coord_subscription *s)
     request.filter = &filter;
     request.from_revision = s->next_revision;
     request.progress_ms = s->progress_ms;
+    request.report_ms = s->report_ms;
     s->state = SUBSCRIPTION_OPENING;
     s->opened_ms = socket_now_ms();
     stream_open(s->client, &s->stream,
@@ -185,6 +190,16 @@ static void fail_stream(struct coord_subscription *s, enum stream_result result)
     }
 }
 
+static bool has_changes(const Coord__V1__DiscoverySubscribeReply *reply)
+{
+    for (size_t i = 0; i < reply->n_updates; i++) {
+        if (reply->updates[i]->update_case != COORD__V1__SERVICE_UPDATE__UPDATE_REPORT) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void take_reply(struct coord_subscription *s, Coord__V1__DiscoverySubscribeReply *reply)
 {
     if (reply->header != NULL) {
@@ -195,6 +210,7 @@ static void take_reply(struct coord_subscription *s, Coord__V1__DiscoverySubscri
     s->failures = 0;
     s->reply = reply;
     s->at = 0;
+    s->has_changes = has_changes(reply);
     if (reply->full) {
         s->is_listing = true;
         s->is_sweeping = false;
@@ -274,6 +290,7 @@ static enum taken take_put(struct coord_subscription *s, Coord__V1__ServiceInsta
         return TAKEN_NO_MEMORY;
     }
     e->is_named = true;
+    e->heard_ms = socket_now_ms();
     s->changes++;
     if (found) {
         entry_free(s->entries[at]);
@@ -296,12 +313,34 @@ static void hand_out_gone(struct coord_subscription *s, size_t at,
                                           .instance = &s->gone->copy.instance};
 }
 
+/* Of the registration that is known: what is said of another one says nothing of this one. */
+static enum taken take_report(struct coord_subscription *s,
+                              const Coord__V1__ServiceReport *report,
+                              struct coord_service_event *event)
+{
+    bool found;
+    size_t at = seek(s, report->id, &found);
+    if (!found || s->entries[at]->copy.instance.revision != report->revision) {
+        return TAKEN_NOTHING;
+    }
+    struct entry *e = s->entries[at];
+    e->copy.instance.vitals = vitals_of(report->vitals);
+    e->heard_ms = socket_now_ms();
+    s->reports++;
+    *event = (struct coord_service_event){.type = COORD_SERVICE_REPORT,
+                                          .instance = &e->copy.instance};
+    return TAKEN_EVENT;
+}
+
 static enum taken take_update(struct coord_subscription *s, Coord__V1__ServiceUpdate *u,
                               struct coord_service_event *event)
 {
     bool found = false;
     if (u->update_case == COORD__V1__SERVICE_UPDATE__UPDATE_PUT && u->put != NULL) {
         return take_put(s, &u->put, event);
+    }
+    if (u->update_case == COORD__V1__SERVICE_UPDATE__UPDATE_REPORT && u->report != NULL) {
+        return take_report(s, u->report, event);
     }
     if (u->update_case == COORD__V1__SERVICE_UPDATE__UPDATE_REMOVED) {
         size_t at = seek(s, u->removed, &found);
@@ -328,7 +367,7 @@ static bool sweep(struct coord_subscription *s, struct coord_service_event *even
 /* All of a reply has been handed out: the position moves. True: that is to be told. */
 static bool finish_reply(struct coord_subscription *s, struct coord_service_event *event)
 {
-    bool is_news = s->reply->n_updates > 0 || s->is_listing || !s->was_synced;
+    bool is_news = s->has_changes || s->is_listing || !s->was_synced;
     bool is_whole = !s->reply->more;
     if (is_whole) {
         s->next_revision = s->reply->revision + 1;
@@ -515,6 +554,16 @@ uint64_t subscription_changes(const struct coord_subscription *s)
     return s->changes;
 }
 
+uint64_t subscription_reports(const struct coord_subscription *s)
+{
+    return s->reports;
+}
+
+uint64_t subscription_heard_ms(const struct coord_subscription *s, size_t at)
+{
+    return s->entries[at]->heard_ms;
+}
+
 const struct coord_instance *subscription_find(const struct coord_subscription *s,
                                                const char *id)
 {
@@ -567,6 +616,12 @@ enum coord_code coord_subscribe_start(struct coord_client *client, const char *s
         return client_fail(error, COORD_INVALID, "progress_ms %u: at least 100",
                            o->progress_ms);
     }
+    if ((o->report_ms > 0 && o->report_ms < 100) || o->health_count > COORD_HEALTH_DOWN + 1) {
+        return o->health_count > COORD_HEALTH_DOWN + 1
+                   ? client_fail(error, COORD_INVALID, "health_count %zu: at most 5",
+                                 o->health_count)
+                   : client_fail(error, COORD_INVALID, "report_ms %u: at least 100", o->report_ms);
+    }
     struct coord_subscription *s = calloc(1, sizeof *s);
     if (s == NULL) {
         return client_fail(error, COORD_NO_MEMORY, "out of memory for a subscription");
@@ -574,11 +629,12 @@ enum coord_code coord_subscribe_start(struct coord_client *client, const char *s
     s->client = client;
     s->service = strdup(service);
     s->progress_ms = o->progress_ms != 0 ? o->progress_ms : PROGRESS_MS;
+    s->report_ms = o->report_ms;
     s->ready = o->ready;
     s->context = o->context;
     s->endpoint = client->current;
     s->timer.fire = on_timer;
-    if (s->service == NULL || !filter_copy_make(&s->filter, o->zone, o->tags, o->tag_count)) {
+    if (s->service == NULL || !filter_copy_make(&s->filter, o)) {
         coord_subscription_close(s);
         return client_fail(error, COORD_NO_MEMORY, "out of memory for a subscription");
     }

@@ -136,20 +136,34 @@ const struct command commands[] = {
      "it returns at once. Behind -- a program is run meanwhile: signals are handed on to it,\n"
      "and when it ends the instance is gone and its exit code is returned. Asked to end, the\n"
      "instance drains at once, so that it gets no new work while the program finishes.\n"
+     "With --check heartbeat it is expected to say by svc heartbeat that it lives.\n"
      "  coordctl svc register web 10.0.0.7:8080 --zone a --tag canary --check /health\n"
      "  coordctl svc register web 10.0.0.7:8080 --id web-1 -- ./server --port 8080\n"},
     {"svc deregister", ctl_svc_deregister, 2, 2, BEHIND_NOTHING, "", "svc deregister SERVICE ID",
      "take an instance away", "  coordctl svc deregister web web-1\n"},
     {"svc drain", ctl_svc_drain, 2, 2, BEHIND_NOTHING, "undo", "svc drain SERVICE ID [--undo]",
      "give an instance no new work", "  coordctl svc drain web web-1\n"},
-    {"svc list", ctl_svc_list, 0, 0, BEHIND_NOTHING, "", "svc list",
-     "list the services, with how many instances", "  coordctl svc list\n"},
-    {"svc get", ctl_svc_get, 1, 1, BEHIND_NOTHING, "tag zone all",
-     "svc get SERVICE [--tag TAG] [--zone ZONE] [--all]", "list the instances of a service",
-     "Those that are draining or down are left out, unless --all is given.\n"
-     "  coordctl svc get web --zone a -o json\n"},
-    {"svc watch", ctl_svc_watch, 1, 1, BEHIND_NOTHING, "tag zone once",
-     "svc watch SERVICE [--tag TAG] [--zone ZONE] [--once]",
+    {"svc heartbeat", ctl_svc_heartbeat, 2, 2, BEHIND_NOTHING,
+     "cpu mem qps latency queue interval",
+     "svc heartbeat SERVICE ID [--cpu PART] [...] [--interval TIME]", "say that an instance lives",
+     "With what it has to do, for those who look for the least loaded one. Prints its health. With\n"
+     "--interval it goes on until it is stopped, and prints the health when that has changed.\n"
+     "  coordctl svc heartbeat web web-1 --cpu 0.35 --qps 120 --latency 12ms --queue 4\n"
+     "  coordctl svc heartbeat web web-1 --interval 5s\n"},
+    {"svc list", ctl_svc_list, 0, 0, BEHIND_NOTHING, "long", "svc list [--long]",
+     "list the services, with how many instances",
+     "With --long: how many are in which health, their load (cpu on average, the rest in sum) and\n"
+     "the highest suspicion.\n"
+     "  coordctl svc list --long\n"},
+    {"svc get", ctl_svc_get, 1, 1, BEHIND_NOTHING, "tag zone health all",
+     "svc get SERVICE [--tag TAG] [--zone ZONE] [--health STATE] [--all]",
+     "list the instances of a service",
+     "With their load and suspicion (phi), where there are heartbeats or checks. Those that are\n"
+     "draining or down are left out, unless --all is given or --health says which are wanted.\n"
+     "  coordctl svc get web --zone a -o json\n"
+     "  coordctl svc get web --health slow --health unstable\n"},
+    {"svc watch", ctl_svc_watch, 1, 1, BEHIND_NOTHING, "tag zone health reports once",
+     "svc watch SERVICE [--tag TAG] [--zone ZONE] [--health STATE] [--reports] [--once]",
      "print its instances, then their changes as they come",
      "A line for each instance that is there, is new, changes or goes; \"synced\" when all is\n"
      "known up to a revision. Goes on at another endpoint when one fails. With --once it ends\n"

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "client/call.h"
 #include "client/client.h"
+#include "client/discovery.h"
 
 enum ctl_exit {
     EXIT_DONE = 0,
@@ -50,6 +51,7 @@ struct command;
 #define CREDENTIALS_BYTES_MAX 512
 #define CTL_TAGS_MAX          32
 #define CTL_META_MAX          32
+#define CTL_HEALTHS_MAX       5
 
 struct signals;
 
@@ -173,11 +175,16 @@ struct ctl {
     const char *meta[CTL_META_MAX]; /* NAME=VALUE */
     size_t meta_count;
     uint64_t weight;
-    const char *check; /* "tcp", or the path of an HTTP check; NULL: none */
+    const char *check; /* "tcp", "heartbeat", or the path of an HTTP check; NULL: none */
     uint64_t check_interval_ms;
     bool only_new;
     bool undo;
     bool all;
+    bool has_load;
+    struct coord_load load;
+    enum coord_health healths[CTL_HEALTHS_MAX];
+    size_t health_count;
+    bool reports;
     struct signals *signals; /* while a session is held in the foreground */
 };
 
@@ -347,6 +354,7 @@ int ctl_quota_remove(struct ctl *ctl);
 int ctl_svc_register(struct ctl *ctl);
 int ctl_svc_deregister(struct ctl *ctl);
 int ctl_svc_drain(struct ctl *ctl);
+int ctl_svc_heartbeat(struct ctl *ctl);
 int ctl_svc_list(struct ctl *ctl);
 int ctl_svc_get(struct ctl *ctl);
 int ctl_svc_watch(struct ctl *ctl);

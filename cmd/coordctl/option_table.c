@@ -470,7 +470,60 @@ static bool take_guard(struct ctl *ctl, const char *value)
 static bool take_check(struct ctl *ctl, const char *value)
 {
     ctl->check = value;
-    return strcmp(value, "tcp") == 0 || value[0] == '/';
+    return strcmp(value, "tcp") == 0 || strcmp(value, "heartbeat") == 0 || value[0] == '/';
+}
+
+/* A decimal number, not negative. */
+static bool take_decimal(struct ctl *ctl, const char *value, double max, double *out)
+{
+    char *end;
+    bool has_digits = value[strspn(value, "0123456789.")] == '\0' && value[0] != '\0';
+    double number = strtod(value, &end);
+    *out = number;
+    ctl->has_load = true;
+    return has_digits && *end == '\0' && number <= max;
+}
+
+static bool take_cpu(struct ctl *ctl, const char *value)
+{
+    return take_decimal(ctl, value, 1, &ctl->load.cpu);
+}
+
+static bool take_mem(struct ctl *ctl, const char *value)
+{
+    return take_decimal(ctl, value, 1, &ctl->load.mem);
+}
+
+static bool take_qps(struct ctl *ctl, const char *value)
+{
+    return take_decimal(ctl, value, 1e12, &ctl->load.qps);
+}
+
+static bool take_latency(struct ctl *ctl, const char *value)
+{
+    uint64_t ms = 0;
+    bool ok = value_parse_duration(value, 3600000, &ms);
+    ctl->load.avg_latency_ms = (double)ms;
+    ctl->has_load = true;
+    return ok;
+}
+
+static bool take_queue(struct ctl *ctl, const char *value)
+{
+    ctl->has_load = true;
+    return value_parse_number(value, UINT64_MAX, &ctl->load.queue_length);
+}
+
+static bool take_health(struct ctl *ctl, const char *value)
+{
+    static const char *const names[] = {"passing", "slow", "unstable", "suspected_down", "down"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(value, names[i]) == 0 && ctl->health_count < CTL_HEALTHS_MAX) {
+            ctl->healths[ctl->health_count++] = (enum coord_health)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool take_check_interval(struct ctl *ctl, const char *value)
@@ -582,7 +635,7 @@ const struct option options[] = {
     {.name = "dry-run", .letter = 'n', .help = "only count", FLAG(dry_run)},
     {.name = "long",
      .letter = 'l',
-     .help = "with kind, version, size, children and time of change",
+     .help = "with more about each: kind, version, size, children; or health and load",
      FLAG(long_format)},
     {.name = "version",
      .value = "N",
@@ -869,15 +922,47 @@ const struct option options[] = {
      .take = take_meta},
     {.name = "check",
      .value = "WHAT",
-     .help = "how it is looked whether it is well: tcp, or the path of an HTTP page",
-     .expected = "tcp, or a path that begins with /",
-     .choices = "tcp",
+     .help = "how it is known whether it is well: tcp, the path of an HTTP page, or heartbeat",
+     .expected = "tcp, heartbeat, or a path that begins with /",
+     .choices = "tcp heartbeat",
      .take = take_check},
     {.name = "check-interval",
      .value = "TIME",
-     .help = "from one check to the next, default 10s",
+     .help = "from one check, or heartbeat, to the next, default 10s",
      .expected = "a time such as 500ms, 10s or 1m",
      .take = take_check_interval},
+    {.name = "cpu",
+     .value = "PART",
+     .help = "of its processors is busy",
+     .expected = "a number from 0 to 1",
+     .take = take_cpu},
+    {.name = "mem",
+     .value = "PART",
+     .help = "of its memory is taken",
+     .expected = "a number from 0 to 1",
+     .take = take_mem},
+    {.name = "qps",
+     .value = "N",
+     .help = "pieces of work that it does in a second",
+     .expected = "a number from 0 to 1e12",
+     .take = take_qps},
+    {.name = "latency",
+     .value = "TIME",
+     .help = "that one takes on average",
+     .expected = "a time such as 12ms or 1.5s",
+     .take = take_latency},
+    {.name = "queue",
+     .value = "N",
+     .help = "pieces of work that wait or are under way",
+     .expected = "a number from 0",
+     .take = take_queue},
+    {.name = "health",
+     .value = "STATE",
+     .help = "only those that are so; may be given more than once",
+     .expected = "passing, slow, unstable, suspected_down or down",
+     .choices = "passing slow unstable suspected_down down",
+     .take = take_health},
+    {.name = "reports", .help = "new load and suspicion too, at most once a second", FLAG(reports)},
     {.name = "only-new", .help = "not if there is one with this id", FLAG(only_new)},
     {.name = "undo", .help = "it shall get work again", FLAG(undo)},
     {.name = "all", .help = "those too that shall get no work", FLAG(all)},
@@ -901,7 +986,7 @@ const struct option options[] = {
      .take = take_exec},
     {.name = "interval",
      .value = "TIME",
-     .help = "between two rounds, default 1s",
+     .help = "between two rounds; of top 1s if it is not given",
      .expected = "a time from 100ms on, such as 500ms or 5s",
      .take = take_interval},
 };

@@ -68,9 +68,10 @@ static int register_instance(struct ctl *ctl)
         .tag_count = ctl->tag_count,
         .metadata = metadata,
         .metadata_count = take_metadata(ctl, &names, metadata),
-        .check = {.type = ctl->check == NULL           ? COORD_CHECK_NONE
-                          : strcmp(ctl->check, "tcp") == 0 ? COORD_CHECK_TCP
-                                                           : COORD_CHECK_HTTP,
+        .check = {.type = ctl->check == NULL                 ? COORD_CHECK_NONE
+                          : strcmp(ctl->check, "tcp") == 0       ? COORD_CHECK_TCP
+                          : strcmp(ctl->check, "heartbeat") == 0 ? COORD_CHECK_HEARTBEAT
+                                                                 : COORD_CHECK_HTTP,
                   .path = ctl->check != NULL && ctl->check[0] == '/' ? ctl->check : NULL,
                   .interval_ms = (unsigned)ctl->check_interval_ms},
     };

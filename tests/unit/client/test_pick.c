@@ -151,6 +151,77 @@ static size_t owner_of(struct pick *p, int key)
     return at;
 }
 
+/* How often each is picked, with each piece of work done at once. */
+static void pick_many(struct pick *p, uint64_t now_ms, size_t *counts, size_t count, size_t picks)
+{
+    memset(counts, 0, count * sizeof *counts);
+    for (size_t i = 0; i < picks; i++) {
+        size_t at = pick_next(p, NULL, 0, now_ms);
+        counts[at]++;
+        pick_done(p, ids[at], 10, false, now_ms);
+    }
+}
+
+START_TEST(what_candidates_say_is_queued_counts_as_their_load_while_it_is_new)
+{
+    const uint32_t weights[] = {100, 100, 100};
+    struct pick p = make(PICK_LEAST_LOADED, weights, 3);
+    size_t counts[3];
+    pick_report(&p, ids[0], &(struct pick_load){.queue_length = 5, .at_ms = 1000});
+    pick_report(&p, ids[2], &(struct pick_load){.queue_length = 9, .at_ms = 1000});
+    pick_report(&p, "nobody", &(struct pick_load){.queue_length = 9, .at_ms = 1000});
+    pick_many(&p, 2000, counts, 3, 30);
+    ck_assert(counts[0] == 0 && counts[1] == 30 && counts[2] == 0);
+    for (int i = 0; i < 5; i++) { /* work of this client's own counts too */
+        ck_assert_uint_eq(pick_next(&p, NULL, 0, 2000), 1);
+    }
+    size_t first = pick_next(&p, NULL, 0, 2000);
+    size_t second = pick_next(&p, NULL, 0, 2000);
+    ck_assert(first + second == 1); /* five and five: in turn */
+    for (int i = 0; i < 6; i++) {
+        pick_done(&p, ids[1], 10, false, 2000);
+    }
+    pick_done(&p, ids[0], 10, false, 2000);
+    pick_many(&p, 1000 + PICK_LOAD_MS, counts, 3, 30);
+    ck_assert(counts[0] == 10 && counts[1] == 10 && counts[2] == 10);
+    pick_close(&p);
+}
+END_TEST
+
+START_TEST(who_has_little_cpu_left_gets_little)
+{
+    const uint32_t weights[] = {100, 100};
+    struct pick p = make(PICK_LEAST_LOADED, weights, 2);
+    size_t counts[2] = {0};
+    pick_report(&p, ids[0], &(struct pick_load){.cpu = 0.75, .at_ms = 1000});
+    for (int i = 0; i < 50; i++) { /* and nothing is done */
+        counts[pick_next(&p, NULL, 0, 1000)]++;
+    }
+    ck_assert(counts[0] == 10 && counts[1] == 40);
+    pick_report(&p, ids[0], &(struct pick_load){.cpu = 1, .at_ms = 1000});
+    for (int i = 0; i < 30; i++) {
+        counts[pick_next(&p, NULL, 0, 1000)]++;
+    }
+    ck_assert(counts[0] == 10 && counts[1] == 70);
+    pick_close(&p);
+}
+END_TEST
+
+START_TEST(who_says_that_it_is_slow_is_taken_at_its_word_before_it_is_tried)
+{
+    const uint32_t weights[] = {100, 100};
+    struct pick p = make(PICK_RESPONSE_TIME, weights, 2);
+    size_t counts[2];
+    pick_report(&p, ids[0], &(struct pick_load){.latency_ms = 500, .at_ms = 1000});
+    pick_many(&p, 1000, counts, 2, 20);
+    ck_assert(counts[0] == 0 && counts[1] == 20);
+    pick_report(&p, ids[0], &(struct pick_load){.latency_ms = 1, .at_ms = 1000});
+    pick_many(&p, 1000, counts, 2, 20);
+    ck_assert_uint_gt(counts[0], 0);
+    pick_close(&p);
+}
+END_TEST
+
 START_TEST(keys_are_shared_out_by_weight)
 {
     const uint32_t weights[] = {100, 200, 100, 100, 500};
@@ -244,6 +315,10 @@ static Suite *pick_suite(void)
     tcase_add_test(tcase, the_least_loaded_has_the_fewest_under_way_for_its_weight);
     tcase_add_test(tcase, without_load_the_least_loaded_go_in_turn);
     tcase_add_test(tcase, the_fastest_get_the_work_and_who_was_slow_is_tried_again);
+    tcase_add_test(tcase,
+                   what_candidates_say_is_queued_counts_as_their_load_while_it_is_new);
+    tcase_add_test(tcase, who_has_little_cpu_left_gets_little);
+    tcase_add_test(tcase, who_says_that_it_is_slow_is_taken_at_its_word_before_it_is_tried);
     tcase_add_test(tcase, keys_are_shared_out_by_weight);
     tcase_add_test(tcase, only_keys_of_those_that_come_or_go_move);
     tcase_add_test(tcase, what_is_known_of_those_that_stay_is_kept);
