@@ -2,12 +2,12 @@
  * candidate is told; client/picker.c brings it together with a subscription.
  *
  *   PICK_ROUND_ROBIN     in turn, each as often as its weight says, evenly mixed
- *   PICK_LEAST_LOADED    fewest pieces of work under way, and queued by its own word, for its weight
- *                        and for the cpu that it says is left; else who waited longest
- *   PICK_RESPONSE_TIME   the least to be expected: its mean latency (or what it says itself, if that
- *                        is more) times what is under way, for
- *                        its weight; a mean that is not fed halves every PICK_HALF_LIFE_MS, so that
- *                        who was slow is tried again
+ *   PICK_LEAST_LOADED    fewest pieces of work under way, and queued by its own word, for its
+ *                        weight and for the cpu that it says is left; else who waited longest
+ *   PICK_RESPONSE_TIME   the least to be expected: its mean latency (or what it says itself, if
+ *                        that is more) times what is under way, for its weight; a mean that is
+ *                        not fed halves every PICK_HALF_LIFE_MS, so that who was slow is tried
+ *                        again
  *   PICK_HASH            by a key: the next of its points on a ring, of which each candidate has as
  *                        many as its weight says. Where a candidate's points are depends on its id
  *                        alone: who comes takes keys from others, who goes leaves his to others,

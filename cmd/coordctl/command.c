@@ -146,20 +146,20 @@ const struct command commands[] = {
     {"svc heartbeat", ctl_svc_heartbeat, 2, 2, BEHIND_NOTHING,
      "cpu mem qps latency queue interval",
      "svc heartbeat SERVICE ID [--cpu PART] [...] [--interval TIME]", "say that an instance lives",
-     "With what it has to do, for those who look for the least loaded one. Prints its health. With\n"
-     "--interval it goes on until it is stopped, and prints the health when that has changed.\n"
+     "With what it has to do, for those who look for the least loaded one. Prints its health.\n"
+     "With --interval it goes on until it is stopped, and prints the health when that changes.\n"
      "  coordctl svc heartbeat web web-1 --cpu 0.35 --qps 120 --latency 12ms --queue 4\n"
      "  coordctl svc heartbeat web web-1 --interval 5s\n"},
     {"svc list", ctl_svc_list, 0, 0, BEHIND_NOTHING, "long", "svc list [--long]",
      "list the services, with how many instances",
-     "With --long: how many are in which health, their load (cpu on average, the rest in sum) and\n"
-     "the highest suspicion.\n"
+     "With --long: how many are in which health, their load (cpu on average, the rest in sum)\n"
+     "and the highest suspicion.\n"
      "  coordctl svc list --long\n"},
     {"svc get", ctl_svc_get, 1, 1, BEHIND_NOTHING, "tag zone health all",
      "svc get SERVICE [--tag TAG] [--zone ZONE] [--health STATE] [--all]",
      "list the instances of a service",
-     "With their load and suspicion (phi), where there are heartbeats or checks. Those that are\n"
-     "draining or down are left out, unless --all is given or --health says which are wanted.\n"
+     "With their load and suspicion (phi), where there are heartbeats or checks. Those that\n"
+     "are draining or down are left out, unless --all is given or --health says what is wanted.\n"
      "  coordctl svc get web --zone a -o json\n"
      "  coordctl svc get web --health slow --health unstable\n"},
     {"svc watch", ctl_svc_watch, 1, 1, BEHIND_NOTHING, "tag zone health reports once",

@@ -209,9 +209,12 @@ bool ctl_is_table(const struct ctl *ctl)
     return ctl->output == OUTPUT_TABLE || ctl->output == OUTPUT_WIDE;
 }
 
+/* Numbers with a fraction as they were said, not with the last bit of their doubles. */
+#define DIGITS JSON_REAL_PRECISION(12)
+
 static void print_line(const json_t *value)
 {
-    json_dumpf(value, stdout, JSON_ENCODE_ANY);
+    json_dumpf(value, stdout, JSON_ENCODE_ANY | DIGITS);
     putchar('\n');
 }
 
@@ -243,7 +246,7 @@ void ctl_print_json(const struct ctl *ctl, json_t *value)
     size_t i;
     json_t *element;
     if (ctl->output == OUTPUT_JSON) {
-        json_dumpf(value, stdout, JSON_INDENT(2));
+        json_dumpf(value, stdout, JSON_INDENT(2) | DIGITS);
         putchar('\n');
     } else if (ctl->output == OUTPUT_YAML) {
         print_yaml(value);

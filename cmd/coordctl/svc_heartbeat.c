@@ -21,7 +21,7 @@ static void print_health(const struct ctl *ctl, enum coord_health health)
     (void)fflush(stdout);
 }
 
-/* Goes on over what may be well again the next time; what it says is the health, when it changes. */
+/* Goes on over what may be well again the next time; says the health, and when it changes. */
 static int beat_on(struct ctl *ctl, struct signals *signals)
 {
     int number = signals_take(signals);

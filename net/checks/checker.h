@@ -1,5 +1,5 @@
-/* Checks of instances: while this node leads, it connects to each instance that wants to be checked,
- * at its own address and port, or awaits the heartbeats that an instance promised
+/* Checks of instances: while this node leads, it connects to each instance that wants to be
+ * checked, at its own address and port, or awaits the heartbeats that an instance promised
  * (net/checks/vitals.h), and logs what that changes of its health.
  *
  *   every turn      those that are due begin; those that took too long have missed

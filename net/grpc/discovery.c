@@ -1,6 +1,6 @@
-/* coord.v1.Discovery, but for Subscribe and Heartbeat (files of their own). To register is a create of
- * the instance's node, to deregister its delete; what instances say is read from their nodes
- * (recipes/instance.h). */
+/* coord.v1.Discovery, but for Subscribe and Heartbeat, which have files of their own. To register
+ * is a create of the instance's node, to deregister its delete; what instances say is read from
+ * their nodes (recipes/instance.h). */
 #include "net/grpc/discovery.h"
 
 #include <inttypes.h>

@@ -298,6 +298,78 @@ def test_nobody_is_called_down_when_nobody_else_is_left(scratch):
         server.close()
 
 
+def vitals(at, service, name, *options):
+    """what is known of an instance besides the log, or None"""
+    shown = json.loads(ctl_ok(at, "svc", "get", service, "--all", "-o", "json", *options))
+    return next(instance["vitals"] for instance in shown if instance["id"] == name)
+
+
+def queue(at, service, name):
+    known = vitals(at, service, name)
+    return known["load"]["queue_length"] if known and known["load"] else None
+
+
+def beating(scratch, at, name, *load):
+    return Ctl(scratch, at, "svc", "heartbeat", "web", name, "--interval", "100ms", *load)
+
+
+def test_heartbeats_tell_who_lives_and_what_it_has_to_do_at_any_member(scratch):
+    cluster = start_three(scratch)
+    at = cluster.endpoints
+    own = lease(at)
+    follower = next(node for node in cluster.nodes if node is not cluster.leader())
+    for name in "a", "b":
+        ctl_ok(at, "svc", "register", "web", "10.0.0.1:80", "--id", name, "--lease", own, "--check", "heartbeat",
+               "--check-interval", "1s")
+    a = beating(scratch, follower.endpoint, "a", "--queue", "7", "--cpu", "0.5", "--latency", "12ms")
+    b = beating(scratch, cluster.leader().endpoint, "b")
+    for node in cluster.nodes:
+        until(lambda where=node.endpoint: queue(where, "web", "a") == 7, "the load is known everywhere", PATIENT)
+        until(lambda where=node.endpoint: vitals(where, "web", "b") is not None, "who says no more is known", PATIENT)
+    until(lambda: (health(at, "web", "a"), health(at, "web", "b")) == ("passing", "passing"), "both live", PATIENT)
+    watcher = Ctl(scratch, at, "svc", "watch", "web", "--reports", "-o", "jsonl")
+    until(lambda: '"report"' in watcher.printed(), "a subscriber is told of reports", PATIENT)
+    revision = json.loads(ctl_ok(at, "status", "-o", "json"))["revision"]
+    until(lambda: cluster.leader().metric("coord_heartbeats_total") > 50, "many heartbeats", PATIENT)
+    expect(json.loads(ctl_ok(at, "status", "-o", "json"))["revision"] == revision, "none of them was logged")
+    a.send_signal(signal.SIGKILL)
+    until(lambda: health(at, "web", "a") == "down", "who is silent is down", PATIENT)
+    expect(found(at, "web") == ["b"] and found(at, "web", "--health", "down") == ["a"], "and left out, unless asked for")
+    until(lambda: vitals(at, "web", "a")["phi"] > 3, "its silence is suspicious", PATIENT)
+    until(lambda: '"suspected_down"' in watcher.printed(), "a subscriber was told of the suspicion", PATIENT)
+    shown = json.loads(ctl_ok(at, "svc", "list", "--long", "-o", "json"))[0]
+    expect(shown["health"]["down"] == 1 and shown["load"]["queue_length"] == 7, shown)
+    a = beating(scratch, at, "a", "--queue", "3")
+    until(lambda: health(at, "web", "a") == "passing", "it is back", PATIENT)
+    cluster.leader().kill()
+    until(lambda: queue(at, "web", "a") == 3, "another leader knows", PATIENT)
+    until(lambda: (health(at, "web", "a"), health(at, "web", "b")) == ("passing", "passing"), "both live on", PATIENT)
+    ctl_ok(at, "svc", "deregister", "web", "a")
+    expect(a.wait(PATIENT) == 3, "who is not registered is told so")
+    code, _, error = ctl(at, "svc", "heartbeat", "web", "b", "--cpu", "1.5")
+    expect(code == 2 and b"from 0 to 1" in error, error)
+    b.send_signal(signal.SIGTERM)
+
+
+def test_the_least_loaded_by_its_own_word_gets_the_work(scratch):
+    node = start_one(scratch)
+    at = node.endpoint
+    own = lease(at)
+    for name in "a", "b", "c":
+        ctl_ok(at, "svc", "register", "web", "10.0.0.1:80", "--id", name, "--lease", own)
+        ctl_ok(at, "svc", "heartbeat", "web", name, "--queue", "5")
+    least, fast = Picker(at, "web", "load"), Picker(at, "web", "fast")
+    expect(set(least.picks(12)) == {"a", "b", "c"}, "equals go in turn")
+    ctl_ok(at, "svc", "heartbeat", "web", "b", "--queue", "1")
+    until(lambda: set(least.picks(6)) == {"b"}, "the shortest queue", PATIENT)
+    ctl_ok(at, "svc", "heartbeat", "web", "a", "--latency", "1m")
+    ctl_ok(at, "svc", "heartbeat", "web", "c", "--latency", "1m")
+    until(lambda: set(fast.picks(6)) == {"b"}, "who says that it is slow is taken at its word", PATIENT)
+    ctl_ok(at, "lease", "revoke", own)
+    least.end()
+    fast.end()
+
+
 class Picker:
     """A client with a subscription and a picker; a key a line."""
 

@@ -23,6 +23,7 @@ static enum coord_pick_policy policy_of(const char *name)
 int main(int argc, char **argv)
 {
     struct coord_options options = {.timeout_ms = 30000};
+    const struct coord_subscription_options wanted = {.report_ms = 100};
     struct coord_client *client;
     struct coord_subscription *subscription;
     struct coord_picker *picker;
@@ -34,7 +35,7 @@ int main(int argc, char **argv)
     }
     options.endpoints = argv[1];
     if (coord_open(&options, &client, &error) != COORD_OK ||
-        coord_subscribe(client, argv[2], NULL, &subscription, &error) != COORD_OK ||
+        coord_subscribe(client, argv[2], &wanted, &subscription, &error) != COORD_OK ||
         coord_picker_open(subscription, policy_of(argv[3]), &picker, &error) != COORD_OK) {
         return fail(&error);
     }

@@ -122,12 +122,14 @@ START_TEST(who_falls_silent_is_suspected_then_down_and_comes_back)
     ck_assert_str_eq(health("a"), "down");
     ck_assert_str_eq(health("b"), "passing");
     ck_assert_uint_eq(node->index, index + 2); /* changes are logged, and nothing else */
+    index = node->index;
     beat("a", a, 1);
     beats("b", b, 1, 1);
     ck_assert_str_eq(health("a"), "down");
     beat("a", a, 1);
     pass(1000);
     ck_assert_str_eq(health("a"), "unstable"); /* six of the last ten were missing */
+    ck_assert_uint_eq(node->index, index + 1);
     beats("a", a, 1, 6);
     ck_assert_str_eq(health("a"), "passing");
 }
