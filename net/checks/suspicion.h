@@ -1,8 +1,8 @@
 /* How suspicious it is that somebody is silent, by how regular his signs of life were: phi accrual
  * (Hayashibara, Defago, Yared, Katayama: "The phi accrual failure detector", 2004). Phi is -log10
  * of the probability that a sign comes later than now, taken for normally distributed: phi 1 is
- * wrong once in ten times, phi 8 once in a hundred million. Mean and variance are those of the signs so
- * far, of which the last SUSPICION_WINDOW weigh most. A zeroed one is valid. Pure. */
+ * wrong once in ten times, phi 8 once in a hundred million. Mean and variance are those of the
+ * signs so far, of which the last SUSPICION_WINDOW weigh most. A zeroed one is valid. Pure. */
 #ifndef NET_CHECKS_SUSPICION_H
 #define NET_CHECKS_SUSPICION_H
 

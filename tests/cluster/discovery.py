@@ -331,7 +331,8 @@ def test_heartbeats_tell_who_lives_and_what_it_has_to_do_at_any_member(scratch):
     until(lambda: '"report"' in watcher.printed(), "a subscriber is told of reports", PATIENT)
     revision = json.loads(ctl_ok(at, "status", "-o", "json"))["revision"]
     until(lambda: cluster.leader().metric("coord_heartbeats_total") > 50, "many heartbeats", PATIENT)
-    expect(json.loads(ctl_ok(at, "status", "-o", "json"))["revision"] == revision, "none of them was logged")
+    grown = json.loads(ctl_ok(at, "status", "-o", "json"))["revision"] - revision
+    expect(grown < 10, "only changes of health are logged, and those are few: %d" % grown)
     a.send_signal(signal.SIGKILL)
     until(lambda: health(at, "web", "a") == "down", "who is silent is down", PATIENT)
     expect(found(at, "web") == ["b"] and found(at, "web", "--health", "down") == ["a"], "and left out, unless asked for")
@@ -347,7 +348,7 @@ def test_heartbeats_tell_who_lives_and_what_it_has_to_do_at_any_member(scratch):
     ctl_ok(at, "svc", "deregister", "web", "a")
     expect(a.wait(PATIENT) == 3, "who is not registered is told so")
     code, _, error = ctl(at, "svc", "heartbeat", "web", "b", "--cpu", "1.5")
-    expect(code == 2 and b"from 0 to 1" in error, error)
+    expect(code == 2 and "from 0 to 1" in error, error)
     b.send_signal(signal.SIGTERM)
 
 
