@@ -61,6 +61,9 @@ enum holder_job {
     JOB_DELETE, /* an ephemeral of its own */
     JOB_PAST,   /* not a write: a node as it was */
     JOB_ORPHAN, /* a container, a TTL node, or a child of one */
+    JOB_REGISTER, /* an instance of a service, in the place of one of its own */
+    JOB_DRAIN,
+    JOB_DISCOVER, /* not a write: the instances of all */
 };
 
 struct holder {
@@ -115,6 +118,8 @@ struct holders {
     uint64_t closed;
     uint64_t repeated;
     uint64_t recalled; /* nodes as they were */
+    uint64_t registered;
+    uint64_t discovered; /* instances, in lists */
     uint64_t refused;  /* wrong credentials, spent numbers */
 };
 

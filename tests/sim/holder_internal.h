@@ -3,11 +3,13 @@
  *   holder.c        what to do next, and numbers of writes
  *   holder_calls.c  Open, Resume, Close, keepalives
  *   holder_work.c   writes in the name of the session or lease
+ *   holder_instance.c  instances of a service that belong to it
  *   holder_judge.c  what must hold
  */
 #ifndef TESTS_SIM_HOLDER_INTERNAL_H
 #define TESTS_SIM_HOLDER_INTERNAL_H
 
+#include "coord/v1/types.pb-c.h"
 #include "tests/sim/holder.h"
 
 static inline struct world *holder_world(const struct holder *h)
@@ -44,6 +46,26 @@ void holder_check_failure(struct holder *h, const struct remote_answer *a);
 /* Begins a write, or goes on with the one that has no answer yet. */
 void holder_work(struct holder *h);
 void holder_worked(struct remote_call *call, const struct remote_answer *a);
+
+/* What the header of a request points to. */
+struct holder_words {
+    Coord__V1__RequestHeader header;
+    Coord__V1__SessionRef session;
+    Coord__V1__RequestId id;
+};
+/* In the name of the session, with a number; of a lease, with a request id. */
+void holder_words_fill(struct holder *h, struct holder_words *w, uint64_t sequence);
+/* The request of the next job, sent until it is answered. */
+void holder_pack(struct holder *h, const char *path, const ProtobufCMessage *message);
+void holder_take_number(struct holder *h);
+
+/* ---- holder_instance.c ---- */
+
+/* Registers, drains or looks. */
+void holder_begin_instance(struct holder *h);
+/* Whether this may be the answer; what it says is judged. */
+bool holder_instance_is_refused(struct holder *h, enum outcome outcome);
+void holder_instance_told(struct holder *h, struct remote_call *call);
 
 /* ---- holder_judge.c ---- */
 

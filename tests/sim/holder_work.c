@@ -14,14 +14,7 @@
 
 /* ---- requests ---------------------------------------------------------------------------- */
 
-struct words {
-    Coord__V1__RequestHeader header;
-    Coord__V1__SessionRef session;
-    Coord__V1__RequestId id;
-};
-
-/* In the name of the session, with a number; of a lease, with a request id. */
-static void words_fill(struct holder *h, struct words *w, uint64_t sequence)
+void holder_words_fill(struct holder *h, struct holder_words *w, uint64_t sequence)
 {
     coord__v1__request_header__init(&w->header);
     coord__v1__session_ref__init(&w->session);
@@ -39,7 +32,7 @@ static void words_fill(struct holder *h, struct words *w, uint64_t sequence)
     }
 }
 
-static void pack(struct holder *h, const char *path, const ProtobufCMessage *message)
+void holder_pack(struct holder *h, const char *path, const ProtobufCMessage *message)
 {
     h->work_path = path;
     buf_clear(&h->request);
@@ -47,7 +40,7 @@ static void pack(struct holder *h, const char *path, const ProtobufCMessage *mes
     (void)protobuf_c_message_pack(message, buf_extend(&h->request, bytes));
 }
 
-static void pack_create(struct holder *h, struct words *w, Coord__V1__Kind kind,
+static void pack_create(struct holder *h, struct holder_words *w, Coord__V1__Kind kind,
                         uint64_t ttl_ms)
 {
     const struct tenancy *t = holder_tenancy(h);
@@ -62,30 +55,30 @@ static void pack_create(struct holder *h, struct words *w, Coord__V1__Kind kind,
         /* Named, or left to be that of the header. */
         m.lease = t->is_lease || world_chance(holder_world(h), 500) ? t->id : 0;
     }
-    pack(h, "/coord.v1.Tree/Create", &m.base);
+    holder_pack(h, "/coord.v1.Tree/Create", &m.base);
 }
 
-static void pack_delete(struct holder *h, struct words *w)
+static void pack_delete(struct holder *h, struct holder_words *w)
 {
     Coord__V1__DeleteRequest m;
     coord__v1__delete_request__init(&m);
     m.header = &w->header;
     m.path = h->path;
-    pack(h, "/coord.v1.Tree/Delete", &m.base);
+    holder_pack(h, "/coord.v1.Tree/Delete", &m.base);
 }
 
-static void pack_set(struct holder *h, struct words *w)
+static void pack_set(struct holder *h, struct holder_words *w)
 {
     Coord__V1__SetRequest m;
     coord__v1__set_request__init(&m);
     m.header = &w->header;
     m.path = h->path;
-    pack(h, "/coord.v1.Tree/Set", &m.base);
+    holder_pack(h, "/coord.v1.Tree/Set", &m.base);
 }
 
 /* ---- what to do -------------------------------------------------------------------------- */
 
-static void take_number(struct holder *h)
+void holder_take_number(struct holder *h)
 {
     uint64_t session;
     h->sequence = 0;
@@ -97,10 +90,10 @@ static void take_number(struct holder *h)
 
 static void begin_ephemeral(struct holder *h)
 {
-    struct words w;
+    struct holder_words w;
     const char *tail = world_chance(holder_world(h), 300) ? "s-" : "";
-    take_number(h);
-    words_fill(h, &w, h->sequence);
+    holder_take_number(h);
+    holder_words_fill(h, &w, h->sequence);
     (void)snprintf(h->path, sizeof h->path, "/e/h%u-%u%s", h->number, h->made_count++, tail);
     pack_create(h, &w, COORD__V1__KIND__EPHEMERAL, 0);
     h->job = JOB_EPHEMERAL;
@@ -108,9 +101,9 @@ static void begin_ephemeral(struct holder *h)
 
 static void begin_delete(struct holder *h)
 {
-    struct words w;
-    take_number(h);
-    words_fill(h, &w, h->sequence);
+    struct holder_words w;
+    holder_take_number(h);
+    holder_words_fill(h, &w, h->sequence);
     (void)snprintf(h->path, sizeof h->path, "%.39s", h->made);
     pack_delete(h, &w);
     h->job = JOB_DELETE;
@@ -119,11 +112,11 @@ static void begin_delete(struct holder *h)
 /* A number that the client has said to have the answer of: whatever it names must not run. */
 static void begin_probe(struct holder *h)
 {
-    struct words w;
+    struct holder_words w;
     uint64_t spent = world_random(holder_world(h), 1, h->acked_floor);
     h->sequence = 0;
     h->job_answered_to = spent - 1;
-    words_fill(h, &w, spent);
+    holder_words_fill(h, &w, spent);
     (void)snprintf(h->path, sizeof h->path, "/e/never-%u", h->number);
     pack_create(h, &w, COORD__V1__KIND__PERSISTENT, 0);
     h->job = JOB_PROBE;
@@ -142,14 +135,14 @@ static void begin_past(struct holder *h)
     coord__v1__get_request__init(&m);
     m.path = h->path;
     m.revision = h->past_revision;
-    pack(h, "/coord.v1.Tree/Get", &m.base);
+    holder_pack(h, "/coord.v1.Tree/Get", &m.base);
     h->job = JOB_PAST;
 }
 
 /* Nodes that go by themselves, and what keeps them. */
 static void begin_orphan(struct holder *h)
 {
-    struct words w;
+    struct holder_words w;
     uint32_t n = (uint32_t)world_random(holder_world(h), 0, ORPHANS - 1);
     bool is_container = world_chance(holder_world(h), 600);
     uint64_t what = world_random(holder_world(h), 0, 2);
@@ -198,8 +191,10 @@ void holder_work(struct holder *h)
     if (h->job == JOB_NONE) {
         h->job_tenancy = holder_tenancy(h)->id;
         uint64_t dice = world_random(w, 0, 99);
-        if (dice < 45) {
+        if (dice < 35) {
             begin_ephemeral(h);
+        } else if (dice < 45) {
+            holder_begin_instance(h);
         } else if (dice < 55 && h->made[0] != '\0') {
             begin_delete(h);
         } else if (dice < 62 && h->acked_floor > 0) {
@@ -281,6 +276,9 @@ static bool refusal_is_expected(struct holder *h, enum outcome outcome)
     if (h->job == JOB_PAST) {
         return past_is_refused(h, outcome);
     }
+    if (h->job == JOB_REGISTER || h->job == JOB_DRAIN || h->job == JOB_DISCOVER) {
+        return holder_instance_is_refused(h, outcome);
+    }
     switch (outcome) {
     case OUTCOME_SEQUENCE_EXPIRED: return h->job == JOB_PROBE;
     case OUTCOME_NO_NODE: return h->job == JOB_DELETE || h->job == JOB_ORPHAN;
@@ -334,6 +332,9 @@ void holder_worked(struct remote_call *call, const struct remote_answer *a)
             remote_call_reply(call, &coord__v1__create_reply__descriptor);
         created(h, m);
         coord__v1__create_reply__free_unpacked(m, NULL);
+    } else if (h->job == JOB_REGISTER || h->job == JOB_DISCOVER) {
+        holder_instance_told(h, call);
+        end_work(h);
     } else {
         if (h->job == JOB_DELETE) {
             h->made[0] = '\0';

@@ -23,7 +23,8 @@
 
 const char *const count_names[COUNT_KINDS] = {
     "kept-alive",  "resumed",    "closed",     "expired",    "repeated",      "refused",
-    "reaped",      "recalled",   "events",     "listings",   "watch-resumes", "progress",
+    "reaped",      "recalled",   "registered", "discovered",
+    "events",      "listings",   "watch-resumes", "progress",
     "compacted",   "zk-replies", "zk-writes",  "zk-resumed", "zk-expired",    "zk-events",
     "zk-restored", "zk-refused", "zk-cut-off",
     "locks-held",  "elections-won", "handed-over", "guarded-writes", "fenced", "stale",
@@ -354,6 +355,8 @@ static void run_report(struct run *r, struct run_result *out)
         [COUNT_REFUSED] = r->holders.refused,
         [COUNT_REAPED] = r->oracle.reaped,
         [COUNT_RECALLED] = r->holders.recalled,
+        [COUNT_REGISTERED] = r->holders.registered,
+        [COUNT_DISCOVERED] = r->holders.discovered,
         [COUNT_EVENTS] = r->watchers.events,
         [COUNT_LISTINGS] = r->watchers.listings,
         [COUNT_WATCH_RESUMES] = r->watchers.resumes,

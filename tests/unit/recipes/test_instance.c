@@ -128,7 +128,9 @@ static struct service_instance draw(struct rng *rng)
     if (rng_chance(rng, 500)) {
         bool is_http = rng_chance(rng, 500);
         in.check = (struct instance_check){
-            .type = is_http ? CHECK_HTTP : CHECK_TCP,
+            .type = is_http                ? CHECK_HTTP
+                    : rng_chance(rng, 500) ? CHECK_TCP
+                                           : CHECK_HEARTBEAT,
             .path = is_http ? slice_str("/health?x=%20") : slice_make(NULL, 0),
             .every_ms = (uint32_t)rng_range(rng, 99, 5000),
             .timeout_ms = (uint32_t)rng_range(rng, 100, 5000),
