@@ -81,6 +81,7 @@ static void on_turn(void *context)
         return;
     }
     tls_ports_turn(&d->tls);
+    vitals_turn(d->vitals, d->env->now_ms(d->env)); /* what it sends goes with the node's turn */
     node_turn(d->node);
     if (!d->has_sent_away && !d->has_failed && node_has_refused(d->node)) {
         d->has_sent_away = true;
@@ -93,7 +94,6 @@ static void on_turn(void *context)
     copies_turn(d->copies, d->env->now_ms(d->env));
     audit_turn(d->audit, d->env->now_ms(d->env));
     dns_turn(d->dns, d->env->now_ms(d->env));
-    vitals_turn(d->vitals, d->env->now_ms(d->env));
     checker_turn(d->checker, d->env->now_ms(d->env));
 }
 

@@ -129,6 +129,7 @@ static void target_update(struct target *t, const struct service_instance *in,
         memcpy(t->page, in->check.path.data, in->check.path.size);
     }
     t->page[in->check.path.size] = '\0';
+    t->latency_ms = 0;
     beat_begin(&t->state, &t->rules, in->health, now_ms);
     if (t->type == CHECK_NONE) {
         heap_remove(&t->checker->due, &t->due);
