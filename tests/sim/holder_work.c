@@ -191,13 +191,13 @@ void holder_work(struct holder *h)
     if (h->job == JOB_NONE) {
         h->job_tenancy = holder_tenancy(h)->id;
         uint64_t dice = world_random(w, 0, 99);
-        if (dice < 35) {
+        if (dice < 30) {
             begin_ephemeral(h);
-        } else if (dice < 45) {
+        } else if (dice < 50) {
             holder_begin_instance(h);
-        } else if (dice < 55 && h->made[0] != '\0') {
+        } else if (dice < 57 && h->made[0] != '\0') {
             begin_delete(h);
-        } else if (dice < 62 && h->acked_floor > 0) {
+        } else if (dice < 63 && h->acked_floor > 0) {
             begin_probe(h);
         } else if (dice < 85) {
             begin_orphan(h);

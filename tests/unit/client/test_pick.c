@@ -309,6 +309,7 @@ static Suite *pick_suite(void)
 {
     Suite *suite = suite_create("pick");
     TCase *tcase = tcase_create("pick");
+    tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, setup, NULL);
     tcase_add_test(tcase, in_turn_each_is_picked_as_often_as_its_weight_says);
     tcase_add_test(tcase, with_random_weights_no_window_is_off_by_more_than_one);
