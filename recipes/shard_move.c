@@ -30,6 +30,8 @@ struct slice shard_candidate(const struct shard_world *w, const struct shard_rec
 void shard_assign(const struct shard_world *w, struct shard_record *r, struct slice leader,
                   struct slice replicas)
 {
+    struct slice last = r->leader.size > 0 ? r->leader : r->awaits;
+    r->awaits = leader.size == 0 && names_have(replicas, last) ? last : nobody;
     r->leader = leader;
     r->replicas = replicas;
     r->epoch = w->revision;
@@ -60,12 +62,15 @@ static void take_out(const struct shard_world *w, struct shard_record *r, struct
                      struct slice instead)
 {
     struct slice leader = r->leader;
-    if (slice_equal(leader, node)) {
-        bool can_be = is_here(w, instead) && names_have(r->replicas, instead) &&
-                      !slice_equal(instead, node);
-        leader = can_be ? instead : shard_candidate(w, r, node);
+    bool has_led = slice_equal(leader, node);
+    bool has_it = names_have(r->replicas, instead) && !slice_equal(instead, node);
+    if (has_led) {
+        leader = has_it && is_here(w, instead) ? instead : shard_candidate(w, r, node);
     }
     shard_assign(w, r, leader, names_without(r->replicas, node, w->arena));
+    if (has_led && leader.size == 0 && has_it) {
+        r->awaits = instead;
+    }
 }
 
 /* ---- forward ------------------------------------------------------------------------------ */
@@ -228,5 +233,18 @@ bool shard_lost(const struct shard_world *w, struct shard_record *r, struct slic
         return false;
     }
     shard_assign(w, r, shard_candidate(w, r, node), r->replicas);
+    return true;
+}
+
+bool shard_back(const struct shard_world *w, struct shard_record *r)
+{
+    bool is_whole = is_here(w, r->awaits);
+    struct slice leader = is_whole                ? r->awaits
+                          : w->spec->unclean != 0 ? shard_candidate(w, r, nobody)
+                                                  : nobody;
+    if (r->leader.size > 0 || leader.size == 0) {
+        return false;
+    }
+    shard_assign(w, r, leader, r->replicas);
     return true;
 }

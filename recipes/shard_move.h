@@ -21,6 +21,8 @@
  *     revision in which it moves;
  *   - the leader is one of its replicas, and its node was not lost: at the end of the session of
  *     its node another one leads in the same revision, or nobody does;
+ *   - when all were lost nobody leads until who led last is back, unless somebody says so: the map
+ *     (`unclean`), or a LEAD;
  *   - a replica that was not switched to leads nothing; one move at a time is not queued;
  *   - nothing is switched to while no replica is here: there was nothing to be copied from.
  *
@@ -64,6 +66,10 @@ void shard_move_lost(const struct shard_world *w, struct shard_record *r, struct
                      struct slice node);
 /* and then its shard. True: the record has changed. */
 bool shard_lost(const struct shard_world *w, struct shard_record *r, struct slice node);
+/* Of one that nobody leads, since all who have it were away: who led it last leads again if he is
+ * here; anybody else, who may lack what was written since he went, only if the map says so
+ * (`unclean`). True: the record has changed. */
+bool shard_back(const struct shard_world *w, struct shard_record *r);
 
 /* The best of the replicas that are here, by the policy; the first of equals. Empty: none. */
 struct slice shard_candidate(const struct shard_world *w, const struct shard_record *r,

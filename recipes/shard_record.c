@@ -47,6 +47,7 @@ static const struct field spec_fields[] = {
     {"lost_after_ms", SPEC(lost_after_ms), FIELD_NUMBER, TIME_MS_MAX, {0}},
     {"hours_begin", SPEC(hours_begin), FIELD_NUMBER, DAY_MINUTES, {0}},
     {"hours_end", SPEC(hours_end), FIELD_NUMBER, DAY_MINUTES, {0}},
+    {"unclean", SPEC(unclean), FIELD_NUMBER, 1, {0}},
 };
 
 static const struct field member_fields[] = {
@@ -71,6 +72,7 @@ static const struct field record_fields[] = {
     {"wanted", RECORD(wanted), FIELD_NUMBER, SHARD_REPLICAS_MAX, {0}},
     {"tags", RECORD(tags), FIELD_NAMES, 0, {0}},
     {"pin", RECORD(pin), FIELD_NAME, 0, {0}},
+    {"awaits", RECORD(awaits), FIELD_NAME, 0, {0}},
 };
 
 static const struct field move_fields[] = {
@@ -361,7 +363,8 @@ bool shard_record_decode(struct slice text, struct shard_record *r)
     *r = (struct shard_record){0};
     return decode(text, record_fields, COUNT_OF(record_fields), r) && r->low <= r->high &&
            names_count(r->replicas) <= SHARD_REPLICAS_MAX &&
-           (r->leader.size == 0 || names_have(r->replicas, r->leader));
+           (r->leader.size == 0 || names_have(r->replicas, r->leader)) &&
+           (r->awaits.size == 0 || (r->leader.size == 0 && names_have(r->replicas, r->awaits)));
 }
 
 void shard_move_encode(struct buf *b, const struct shard_move *m)

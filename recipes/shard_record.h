@@ -63,6 +63,7 @@ struct shard_spec {
     uint64_t lost_after_ms;      /* a node away for so long is lost, when planning by itself */
     uint64_t hours_begin;        /* minutes of the day, UTC, between which moves begin */
     uint64_t hours_end;          /* equal: at any time */
+    uint64_t unclean;            /* 1: whoever is back first leads a shard that all have lost */
 };
 
 struct shard_member {
@@ -87,6 +88,7 @@ struct shard_record {
     uint64_t wanted;       /* replicas; 0: as many as the map says */
     struct slice tags;     /* beside those of the map */
     struct slice pin;      /* a node that must have a replica */
+    struct slice awaits;   /* nobody leads: who led last, and so has all that was written */
 };
 
 enum shard_move_kind { SHARD_MOVE = 1, SHARD_ADD, SHARD_DROP, SHARD_LEAD };

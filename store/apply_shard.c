@@ -118,7 +118,7 @@ static enum outcome configure(struct shard_map *map, const struct command_shard 
     }
     edit_set(map->store, map->root, value_new(asked->text));
     map->spec = spec;
-    shard_map_settle(map);
+    shard_map_welcome(map);
     return OUTCOME_OK;
 }
 
@@ -178,7 +178,7 @@ static enum outcome join(struct shard_map *map, const struct command_shard *aske
         return OUTCOME_LIMIT;
     }
     (void)shard_map_make(s, map->nodes, asked->node, NODE_EPHEMERAL, asked->lease, asked->text);
-    shard_map_welcome(map, asked->node);
+    shard_map_welcome(map);
     return OUTCOME_OK;
 }
 

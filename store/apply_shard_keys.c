@@ -119,7 +119,8 @@ enum outcome shard_merge_apply(struct shard_map *map, const struct command_shard
         return OUTCOME_NO_NODE;
     }
     if (!are_neighbours(map, &r, &behind) || !same_names(r.replicas, behind.replicas) ||
-        !slice_equal(r.leader, behind.leader) || has_move(map, number) ||
+        !slice_equal(r.leader, behind.leader) || !slice_equal(r.awaits, behind.awaits) ||
+        has_move(map, number) ||
         has_move(map, asked->base)) {
         return OUTCOME_MISMATCH;
     }

@@ -385,8 +385,8 @@ void shard_map_lose(struct shard_map *map, struct slice node)
     shard_map_settle(map);
 }
 
-/* Shards that nobody led, since all who have them were away, are led again. */
-void shard_map_welcome(struct shard_map *map, struct slice node)
+/* Shards that nobody led, since all who have them were away, are led again if they may be. */
+void shard_map_welcome(struct shard_map *map)
 {
     struct store *s = map->store;
     uint32_t count;
@@ -394,11 +394,12 @@ void shard_map_welcome(struct shard_map *map, struct slice node)
     for (uint32_t i = 0; i < count; i++) {
         struct shard_record r;
         struct slice text = value_slice(tree_node(&s->tree, slots[i])->value);
-        if (shard_record_decode(text, &r) && r.leader.size == 0 &&
-            names_have(r.replicas, node) && shard_read(s, slots[i], &r)) {
+        if (shard_record_decode(text, &r) && r.leader.size == 0 && r.replicas.size > 0 &&
+            shard_read(s, slots[i], &r)) {
             struct shard_world w = shard_map_world(map, shard_map_number(s, slots[i]));
-            shard_assign(&w, &r, node, r.replicas);
-            shard_write(s, slots[i], &r);
+            if (shard_back(&w, &r)) {
+                shard_write(s, slots[i], &r);
+            }
         }
     }
     shard_map_settle(map);

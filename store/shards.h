@@ -55,9 +55,9 @@ void shard_move_write(struct store *s, uint32_t slot, const struct shard_move *m
 bool shard_map_is_moving(struct shard_map *map, uint64_t shard);
 /* Begins moves of the queue, as many as may be under way. */
 void shard_map_settle(struct shard_map *map);
-/* Nodes of the map have gone, or one has come. */
+/* A node of the map has gone; one has come, or the policy is another one. */
 void shard_map_lose(struct shard_map *map, struct slice node);
-void shard_map_welcome(struct shard_map *map, struct slice node);
+void shard_map_welcome(struct shard_map *map);
 
 /* A lease ends: an ephemeral is about to be deleted; and then all that went. */
 struct shards_lost;

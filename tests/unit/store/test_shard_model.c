@@ -35,6 +35,8 @@ struct seen {
     bool exists;
     uint64_t epoch;
     char leader[8];
+    char last[8]; /* who led last; "" = not known, as of a shard that was split off */
+    bool led_by_hand;
     char replicas[64];
     bool has_data[NODES]; /* whose copy is whole */
 };
@@ -61,6 +63,7 @@ static uint32_t refused;
 static uint32_t switched;
 static uint64_t lease_of[NODES]; /* 0: away */
 static uint64_t last_lease;
+static bool is_unclean; /* whoever is back leads */
 
 static uint32_t below(uint32_t bound)
 {
@@ -117,8 +120,10 @@ static void check_data(const struct shard_record *r, const struct seen *s)
     }
     struct slice rest = r->replicas;
     struct slice name;
-    while (names_next(&rest, &name)) {
-        must(!is_here(name) || r->epoch == 0); /* nobody leads though somebody could */
+    must(r->awaits.size == 0 || names_have(r->replicas, r->awaits));
+    must(!is_here(r->awaits)); /* nobody leads though who led last could */
+    while (is_unclean && names_next(&rest, &name)) {
+        must(!is_here(name) || r->epoch == 0); /* or though anybody could */
     }
 }
 
@@ -154,6 +159,15 @@ static void check_shard(uint32_t shard)
         }
     } else {
         must(r.epoch == s->epoch || r.epoch == store_revision(k.store));
+    }
+    /* All were lost: only who led last has all that was written. */
+    if (s->leader[0] == '\0' && leader[0] != '\0' && s->last[0] != '\0' && !is_unclean &&
+        names_have(r.replicas, slice_str(s->last))) {
+        must(strcmp(leader, s->last) == 0 || s->led_by_hand);
+    }
+    s->led_by_hand = false;
+    if (leader[0] != '\0') {
+        memcpy(s->last, leader, sizeof leader);
     }
     s->epoch = r.epoch;
     memcpy(s->leader, leader, sizeof leader);
@@ -217,8 +231,11 @@ static enum outcome run(struct command_shard what)
 static void create_map(void)
 {
     struct shard_step count = {.number = 8};
-    static const char spec[] = "strategy=hash\nslots=64\nreplicas=2\npromote=fresh\n"
-                               "balance=replicas\nconcurrent=3\n";
+    static const char clean[] = "strategy=hash\nslots=64\nreplicas=2\npromote=fresh\n"
+                                "balance=replicas\nconcurrent=3\n";
+    static const char unclean[] = "strategy=hash\nslots=64\nreplicas=2\npromote=fresh\n"
+                                  "balance=replicas\nconcurrent=3\nunclean=1\n";
+    const char *spec = is_unclean ? unclean : clean;
     ck_assert_int_eq(
         run((struct command_shard){
             .action = SHARD_CREATE, .text = slice_str(spec), .steps = &count, .step_count = 1}),
@@ -321,6 +338,7 @@ static void reported(const struct shard_move *m, uint64_t state, int who)
     struct seen *s = &shards[m->shard];
     if (state == MOVE_SWITCHING && m->state == MOVE_CATCHING_UP) {
         s->has_data[who] = true;
+        s->led_by_hand = m->kind == SHARD_LEAD;
         switched++;
     }
     if (state == MOVE_DONE && m->state == MOVE_CLEANING_UP) {
@@ -541,6 +559,7 @@ static void run_seed(uint64_t seed)
     memset(lease_of, 0, sizeof lease_of);
     write_count = let_through = refused = switched = 0;
     last_lease = 0;
+    is_unclean = seed % 2 == 0;
     rng_init(&rng, seed);
     kit_open(&k);
     ck_assert_int_eq(kit_create(&k, "/written", "-"), OUTCOME_OK);
