@@ -265,6 +265,7 @@ void conn_new(struct server *s, struct env_stream *stream)
                                       .audit = s->options.audit,
                                       .allowances = s->allowances,
                                       .vitals = s->options.vitals,
+                                      .planner = s->options.planner,
                                       .limits = &s->options.limits,
                                       .sink = {.conn = c,
                                                .write = sink_write,

@@ -42,6 +42,7 @@
 #include "base/tls.h"
 
 struct allowances;
+struct planner;
 struct audit;
 struct logins;
 struct node;
@@ -87,6 +88,7 @@ struct front_env {
     struct audit *audit;   /* is told of every answer (net/audit/audit.h); NULL: off */
     struct allowances *allowances; /* what users may take (net/allowance.h); may be NULL */
     struct vitals *vitals; /* of instances (net/checks/vitals.h); NULL: heartbeats are not taken */
+    struct planner *planner; /* of shard maps (net/shards/planner.h); NULL: none is there */
     const void *settings; /* of this front, as its header says; NULL = its defaults */
     void *shared;         /* made by shared_new, or NULL */
     struct front_sink sink;

@@ -189,6 +189,7 @@ static void server_open_fronts(struct server *s)
                             .audit = s->options.audit,
                             .allowances = s->allowances,
                             .vitals = s->options.vitals,
+                            .planner = s->options.planner,
                             .rejected = s->refused_limit};
     for (int i = 0; i < SERVER_PROTOCOLS; i++) {
         const struct front *front = s->options.fronts[i];

@@ -56,6 +56,7 @@ struct server_options {
     const char *super_digest; /* who may do everything (net/identity.h); NULL or "": nobody */
     struct audit *audit;      /* NULL: nothing is audited; must outlive the server */
     struct vitals *vitals;    /* may be NULL; must outlive the server */
+    struct planner *planner;  /* of shard maps; may be NULL; must outlive the server */
     const void
         *settings[SERVER_PROTOCOLS]; /* front_env.settings of each; borrowed until close */
     bool speaks_tls;                 /* the env is one of base/tls_net.h */

@@ -13,6 +13,19 @@ struct held {
     uint32_t *begin; /* per node, and the end of the last */
 };
 
+/* What came by this plan stays, and where one has left by it none comes: its steps are not over
+ * when it is begun. */
+static bool was_there(const struct place *p, uint32_t shard, uint32_t node)
+{
+    const struct plan_shard *s = &p->cluster->shards[shard];
+    for (uint32_t at = 0; at < s->replica_count; at++) {
+        if (s->replicas[at] == node) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void held_add(struct held *h, const struct place *p, uint32_t *next, bool leads)
 {
     for (uint32_t i = 0; i < p->cluster->shard_count; i++) {
@@ -20,7 +33,7 @@ static void held_add(struct held *h, const struct place *p, uint32_t *next, bool
         for (uint32_t at = 0; at < s->replica_count && !s->is_moving; at++) {
             uint32_t node = s->replicas[at];
             if (node != PLAN_NONE && !p->is_repaired[i] && s->pin != node &&
-                (s->leader == node) == leads) {
+                (s->leader == node) == leads && was_there(p, i, node)) {
                 h->shards[next[node]++] = i;
             }
         }
@@ -64,7 +77,7 @@ static uint32_t replica_at(const struct plan_shard *s, uint32_t node)
 static uint32_t movable(const struct place *p, uint32_t shard, uint32_t from, uint32_t to)
 {
     uint32_t at = shard == PLAN_NONE ? PLAN_NONE : replica_at(&p->shards[shard], from);
-    if (at == PLAN_NONE || !place_may(p, shard, to, at, NULL)) {
+    if (at == PLAN_NONE || was_there(p, shard, to) || !place_may(p, shard, to, at, NULL)) {
         return PLAN_NONE;
     }
     uint64_t units = place_units(p, shard);

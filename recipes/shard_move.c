@@ -62,13 +62,16 @@ static void take_out(const struct shard_world *w, struct shard_record *r, struct
                      struct slice instead)
 {
     struct slice leader = r->leader;
-    bool has_led = slice_equal(leader, node);
+    bool leads = slice_equal(leader, node);
+    bool is_awaited = leader.size == 0 && slice_equal(r->awaits, node);
     bool has_it = names_have(r->replicas, instead) && !slice_equal(instead, node);
-    if (has_led) {
-        leader = has_it && is_here(w, instead) ? instead : shard_candidate(w, r, node);
+    if ((leads || is_awaited) && has_it && is_here(w, instead)) {
+        leader = instead;
+    } else if (leads) {
+        leader = shard_candidate(w, r, node);
     }
     shard_assign(w, r, leader, names_without(r->replicas, node, w->arena));
-    if (has_led && leader.size == 0 && has_it) {
+    if ((leads || is_awaited) && leader.size == 0 && has_it) {
         r->awaits = instead;
     }
 }
@@ -88,13 +91,19 @@ static bool is_possible(const struct shard_record *r, const struct shard_move *m
     }
 }
 
+/* All who had it were lost: what others have may be old, and is copied nowhere. */
+static bool waits_for_leader(const struct shard_record *r, const struct shard_move *m)
+{
+    return r->leader.size == 0 && r->replicas.size > 0 && m->kind != SHARD_LEAD;
+}
+
 bool shard_move_begin(const struct shard_world *w, struct shard_record *r, struct shard_move *m)
 {
     if (!is_possible(r, m)) {
         enter(w, m, MOVE_DONE);
         return true;
     }
-    if (m->kind != SHARD_DROP && !is_here(w, m->to)) {
+    if ((m->kind != SHARD_DROP && !is_here(w, m->to)) || waits_for_leader(r, m)) {
         return false;
     }
     m->begun_ms = w->cluster_ms;
@@ -155,7 +164,8 @@ bool shard_move_report(const struct shard_world *w, struct shard_record *r,
         (state != m->state && state != m->state + 1)) {
         return false;
     }
-    if (state == MOVE_SWITCHING && m->state != state && shard_candidate(w, r, nobody).size == 0) {
+    if (state == MOVE_SWITCHING && m->state != state &&
+        (waits_for_leader(r, m) || shard_candidate(w, r, nobody).size == 0)) {
         return false; /* nobody is there who could have been copied from */
     }
     if (state != m->state) {

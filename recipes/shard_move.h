@@ -24,7 +24,7 @@
  *   - when all were lost nobody leads until who led last is back, unless somebody says so: the map
  *     (`unclean`), or a LEAD;
  *   - a replica that was not switched to leads nothing; one move at a time is not queued;
- *   - nothing is switched to while no replica is here: there was nothing to be copied from.
+ *   - nothing is switched to while nobody leads: there was nothing to be copied from.
  *
  * Pure: decides over copies of what nodes say; store/shards.c reads and writes them. */
 #ifndef RECIPES_SHARD_MOVE_H

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "store/digest.h"
+#include "store/map_roots.h"
 #include "store/reap.h"
 #include "store/scan.h"
 #include "store/stat.h"
@@ -263,6 +264,7 @@ uint32_t edit_create(struct store *s, const struct tree_key *key, struct value *
         own->touched_ms = s->cluster_ms;
     }
     reap_note(s, slot);
+    map_roots_note(s, slot);
     dir->sequence_next++;
     dir->children_revision = e->revision;
     parent_after(s, key->parent);
@@ -383,6 +385,7 @@ void edit_delete(struct store *s, uint32_t slot)
     if (s->quotas.count > 0) {
         quotas_remove(&s->quotas, t, slot);
     }
+    map_roots_forget(s, slot);
     tree_unlink(t, slot);
     reap_forget(s, slot);
     dir->children_revision = e->revision;
@@ -425,6 +428,7 @@ static void undo_one(struct store *s, const struct undo *u)
         if (s->quotas.count > 0) {
             quotas_remove(&s->quotas, t, u->slot);
         }
+        map_roots_forget(s, u->slot);
         tree_unlink(t, u->slot);
         reap_forget(s, u->slot);
         tree_release(t, u->slot);
@@ -432,6 +436,7 @@ static void undo_one(struct store *s, const struct undo *u)
         tree_relink(t, u->slot);
         acl_table_attach(&s->acls, n->acl);
         reap_note(s, u->slot);
+        map_roots_note(s, u->slot);
         owner_attach(s, u->slot);
         if (s->quotas.count > 0) {
             quotas_add(&s->quotas, t, u->slot);

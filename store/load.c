@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "store/digest.h"
 #include "store/load.h"
+#include "store/map_roots.h"
 #include "store/queues.h"
 #include "store/reap.h"
 #include "store/stat.h"
@@ -424,6 +425,7 @@ enum status store_load_seal(struct store *s, const struct snapshot_meta *meta,
     seal_share(s);
     share_acls(s);
     reap_rebuild(s);
+    map_roots_rebuild(s);
     if (store_digest(s) != meta->digest) {
         return errmsg_set(err, RC_CORRUPT,
                           "the digest of the rows is %016" PRIx64 " instead of %016" PRIx64,

@@ -10,6 +10,7 @@
 #include "store/auth.h"
 #include "store/edit.h"
 #include "store/history.h"
+#include "store/map_roots.h"
 #include "store/policy.h"
 #include "store/quota.h"
 #include "store/replies.h"
@@ -46,6 +47,7 @@ struct store {
     uint64_t node_sum; /* of the digest items of all nodes */
     struct recipes recipes; /* who holds and who waits, by what nodes of recipes say */
     struct heap reap; /* nodes to be removed, by the cluster_ms at which they are due */
+    struct map_roots map_roots; /* where shard maps are */
     struct policies policies; /* what keys of SPACE_META mean */
     struct auth auth;         /* the same of users and roles */
     struct quotas quotas;     /* and of quotas, with what is used of them */

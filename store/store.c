@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "store/digest.h"
 #include "store/load.h"
+#include "store/map_roots.h"
 #include "store/queues.h"
 #include "store/reap.h"
 #include "store/state.h"
@@ -118,6 +119,7 @@ void store_free(struct store *s)
     quotas_close(&s->quotas);
     replies_close(&s->replies);
     heap_close(&s->reap);
+    map_roots_close(&s->map_roots);
     recipes_close(&s->recipes);
     lease_table_free(&s->leases);
     acl_table_close(&s->acls);
@@ -324,6 +326,7 @@ void store_check(const struct store *s)
     POST(s->load == NULL);
     tree_check(&s->tree);
     reap_check(s);
+    map_roots_check(s);
     replies_check(&s->replies);
     lease_table_check(&s->leases);
     check_attached(s);

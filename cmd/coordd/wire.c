@@ -32,6 +32,7 @@
 #include "net/guest.h"
 #include "net/http/http.h"
 #include "net/server.h"
+#include "net/shards/warden.h"
 #include "net/zookeeper/front.h"
 #include "raft/node.h"
 
@@ -56,6 +57,8 @@ struct daemon {
     struct dns *dns; /* NULL: there is none */
     struct vitals *vitals;
     struct checker *checker; /* NULL: nothing is checked */
+    struct planner *planner; /* of shard maps */
+    struct warden *warden;
     struct zk_settings zookeeper;
     bool is_stopping;
     bool server_stopped;
@@ -95,6 +98,7 @@ static void on_turn(void *context)
     audit_turn(d->audit, d->env->now_ms(d->env));
     dns_turn(d->dns, d->env->now_ms(d->env));
     checker_turn(d->checker, d->env->now_ms(d->env));
+    warden_turn(d->warden, d->env->now_ms(d->env));
 }
 
 static uint64_t next_deadline_ms(void *context)
@@ -114,6 +118,8 @@ static uint64_t next_deadline_ms(void *context)
     second = checker < second ? checker : second;
     uint64_t vitals = vitals_next_deadline_ms(d->vitals);
     second = vitals < second ? vitals : second;
+    uint64_t warden = warden_next_deadline_ms(d->warden);
+    second = warden < second ? warden : second;
     return first < second ? first : second;
 }
 
@@ -259,6 +265,7 @@ static enum status open_server(struct daemon *d, struct errmsg *err)
         .super_digest = c->super_digest,
         .audit = d->audit,
         .vitals = d->vitals,
+        .planner = d->planner,
         .fronts = {[SERVER_HTTP1] = &http_front,
                    [SERVER_HTTP2] = &grpc_front,
                    [SERVER_GUEST] = &guest_front,
@@ -326,6 +333,8 @@ static void close_all(struct daemon *d)
         server_close(d->server);
     }
     vitals_free(d->vitals);
+    warden_free(d->warden);
+    planner_free(d->planner);
     audit_free(d->audit);
     copies_free(d->copies);
     if (d->node != NULL) {
@@ -358,6 +367,13 @@ int wire_run(const struct config *config, const char *program)
         open_audit(&d);
         d.vitals = vitals_new(&(struct vitals_options){
             .env = d.env, .node = d.node, .metrics = d.metrics});
+        d.planner = planner_new(&(struct planner_options){
+            .env = d.env, .node = d.node, .metrics = d.metrics});
+        d.warden = warden_new(&(struct warden_options){.env = d.env,
+                                                       .node = d.node,
+                                                       .planner = d.planner,
+                                                       .log = &d.log,
+                                                       .metrics = d.metrics});
         opened = open_server(&d, &err);
     }
     if (opened == RC_OK && config->dns_listen.host[0] != '\0') {

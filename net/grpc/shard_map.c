@@ -1,9 +1,10 @@
-/* coord.v1.ShardMap: each call is one command of the state machine (COMMAND_SHARD). What maps say
+/* coord.v1.ShardMap, but for Plan (shard_plan.c): each call is one command of the state machine (COMMAND_SHARD). What maps say
  * is read and watched as nodes; their texts are recipes/shard_record.h. */
 #include <stdio.h>
 
 #include "coord/v1/shard_map.pb-c.h"
 #include "net/grpc/answer.h"
+#include "net/grpc/shard_map.h"
 #include "recipes/shard_record.h"
 #include "store/acl.h"
 
@@ -104,6 +105,7 @@ static struct slice spec_text(struct grpc_call *call, Coord__V1__ShardStrategy s
         .tags = join_names(call, p->tags, p->n_tags),
         .promote = (uint64_t)p->promote + 1,
         .balance = (uint64_t)p->balance + 1,
+        .automatic = (uint64_t)p->automatic,
         .imbalance_permille = or_default(p->imbalance_permille, 200),
         .target_permille = or_default(p->target_permille, 100),
         .concurrent = or_default(p->concurrent_moves, 2),
@@ -112,10 +114,11 @@ static struct slice spec_text(struct grpc_call *call, Coord__V1__ShardStrategy s
         .lost_after_ms = or_default(p->lost_after_ms, 30000),
         .hours_begin = p->hours_begin,
         .hours_end = p->hours_end,
+        .unclean = p->unclean ? 1 : 0,
     };
     /* Words that this build does not know have no text. */
     bool is_known = spec.strategy <= SHARD_RING && spec.promote <= SHARD_PROMOTE_PRIORITY &&
-                    spec.balance <= SHARD_BY_QPS;
+                    spec.balance <= SHARD_BY_QPS && spec.automatic <= SHARD_AUTO_BALANCE;
     if (is_known) {
         shard_spec_encode(&text, &spec);
     }
@@ -365,6 +368,12 @@ static const struct grpc_method methods[] = {
     METHOD("Leave", 0, leave, leave_call),
     METHOD("Stats", 0, stats, stats_call),
     METHOD("Report", 0, report, report_call),
+    {.name = "Plan",
+     .needs = GRPC_NEEDS_USER,
+     .right = ACL_READ,
+     .request = &coord__v1__shard_map_plan_request__descriptor,
+     .message = shard_plan_call,
+     .ended = shard_plan_ended},
     METHOD("Apply", ACL_WRITE, apply, apply_call),
     METHOD("Abort", ACL_WRITE, moves, abort_call),
     METHOD("Hold", ACL_WRITE, moves, hold_call),

@@ -280,6 +280,7 @@ static const struct method_row {
     {"coord.v1.ShardMap/Leave", SOMEBODY}, /* of members that are not there */
     {"coord.v1.ShardMap/Stats", SOMEBODY},
     {"coord.v1.ShardMap/Report", SOMEBODY},
+    {"coord.v1.ShardMap/Plan", READERS},
     {"coord.v1.ShardMap/Apply", WRITERS},
     {"coord.v1.ShardMap/Abort", WRITERS},
     {"coord.v1.ShardMap/Hold", WRITERS},

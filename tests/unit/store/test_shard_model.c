@@ -388,7 +388,7 @@ static void do_report(void)
     if (state == MOVE_SWITCHING && m.state == MOVE_CATCHING_UP) {
         struct shard_record r;
         must(read_shard((uint32_t)m.shard, &r));
-        is_fine = is_fine && somebody_is_here(&r); /* or what was it copied from? */
+        is_fine = is_fine && (r.leader.size > 0 || (m.kind == SHARD_LEAD && somebody_is_here(&r)));
     }
     if (is_fine) {
         reported(&m, state, who);
