@@ -348,7 +348,7 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	install -m 644 $(LIBCOORD) $(DESTDIR)$(PREFIX)/lib
 	$(if $(SHARED),install -m 755 $(SHARED) $(DESTDIR)$(PREFIX)/lib)
 	$(if $(SHARED),ln -sfn $(SONAME) $(DESTDIR)$(PREFIX)/lib/libcoord.so)
-	install -m 644 client/client.h client/discovery.h client/uv.h $(DESTDIR)$(PREFIX)/include/coord
+	install -m 644 client/client.h client/discovery.h client/shards.h client/uv.h $(DESTDIR)$(PREFIX)/include/coord
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: coord' 'Description: C client of coord' \
 	    'Version: $(VERSION)' '$(if $(SHARED),Requires.private,Requires): libnghttp2 libprotobuf-c libssl libcrypto' \
 	    'Libs: -L$${prefix}/lib -lcoord' 'Cflags: -I$${prefix}/include' \

@@ -15,10 +15,45 @@
 #include "coord/v1/maintenance.pb-c.h"
 #include "coord/v1/quota.pb-c.h"
 #include "coord/v1/session.pb-c.h"
+#include "coord/v1/shard_map.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "coord/v1/watch.pb-c.h"
 
 static const struct method methods[] = {
+    [CLIENT_SHARD_CREATE] = {"/coord.v1.ShardMap/Create",
+                             &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SHARD_CONFIGURE] = {"/coord.v1.ShardMap/Configure",
+                                &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SHARD_DROP] = {"/coord.v1.ShardMap/Drop",
+                           &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SHARD_JOIN] = {"/coord.v1.ShardMap/Join",
+                           &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SHARD_LEAVE] = {"/coord.v1.ShardMap/Leave",
+                            &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SHARD_STATS] = {"/coord.v1.ShardMap/Stats",
+                            &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SHARD_REPORT] = {"/coord.v1.ShardMap/Report",
+                             &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SHARD_PLAN] = {"/coord.v1.ShardMap/Plan",
+                           &coord__v1__shard_map_plan_reply__descriptor, METHOD_READ},
+    [CLIENT_SHARD_APPLY] = {"/coord.v1.ShardMap/Apply",
+                            &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SHARD_ABORT] = {"/coord.v1.ShardMap/Abort",
+                            &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SHARD_HOLD] = {"/coord.v1.ShardMap/Hold",
+                           &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SHARD_RESUME] = {"/coord.v1.ShardMap/Resume",
+                             &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SHARD_SPLIT] = {"/coord.v1.ShardMap/Split",
+                            &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SHARD_MERGE] = {"/coord.v1.ShardMap/Merge",
+                            &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SHARD_SET] = {"/coord.v1.ShardMap/SetShard",
+                          &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SHARD_SET_KEY] = {"/coord.v1.ShardMap/SetKey",
+                              &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
+    [CLIENT_SHARD_REMOVE_KEY] = {"/coord.v1.ShardMap/RemoveKey",
+                                 &coord__v1__shard_map_reply__descriptor, METHOD_WRITE},
     [CLIENT_CREATE] = {"/coord.v1.Tree/Create", &coord__v1__create_reply__descriptor,
                        METHOD_WRITE},
     [CLIENT_GET] = {"/coord.v1.Tree/Get", &coord__v1__get_reply__descriptor, METHOD_READ},
