@@ -54,9 +54,8 @@ enum coord_code coord_shard_leave(struct coord_client *client, const char *path,
 }
 
 enum coord_code coord_shard_report(struct coord_client *client, const char *path,
-                                   const char *node, uint64_t move,
-                                   enum coord_move_state state, uint32_t progress_permille,
-                                   struct coord_error *error)
+                                   const char *node, uint64_t move, enum coord_move_state state,
+                                   uint32_t progress_permille, struct coord_error *error)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ShardMapReportRequest request = COORD__V1__SHARD_MAP_REPORT_REQUEST__INIT;
@@ -104,7 +103,8 @@ enum coord_code coord_shard_tell(struct coord_client *client, const char *path,
     if (lines != NULL && shards != NULL) {
         code = client_call(client, CLIENT_SHARD_STATS, &request.base, &header, &m, error);
     } else {
-        (void)client_fail(error, COORD_NO_MEMORY, "out of memory for what %zu shards say", count);
+        (void)client_fail(error, COORD_NO_MEMORY, "out of memory for what %zu shards say",
+                          count);
     }
     free(lines);
     free(shards);

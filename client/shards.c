@@ -1,5 +1,5 @@
 /* Shard maps that follow what changes: a watch for each directory of the map, each taken up again by
- * itself (client/watch.c), over one table (client/shard_map.h). Strategy and slots never change, so
+ * itself (client/watch.c), over one table (client/known_shards.h). Strategy and slots never change, so
  * the map's own node is read once. */
 #include "client/shards.h"
 
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "client/client_internal.h"
-#include "client/shard_map.h"
+#include "client/known_shards.h"
 #include "client/socket.h"
 
 #define PATH_BYTES 4200
@@ -24,7 +24,7 @@ struct follower {
 struct coord_shards {
     struct coord_client *client;
     struct coord_shards_options options;
-    struct shard_map map;
+    struct known_shards map;
     struct follower followers[SHARD_KINDS];
     bool has_lost; /* no memory for a change: all is listed again */
     char path[PATH_BYTES];
@@ -69,14 +69,14 @@ static void take_event(struct coord_shards *s, enum shard_kind kind,
                        const struct coord_event *e)
 {
     switch (e->type) {
-    case COORD_EVENT_LISTING: shard_map_clear(&s->map, kind); break;
+    case COORD_EVENT_LISTING: known_shards_clear(&s->map, kind); break;
     case COORD_EVENT_LISTED: s->followers[kind].is_whole = true; break;
     case COORD_EVENT_ENTRY:
     case COORD_EVENT_CREATED:
     case COORD_EVENT_SET:
-        s->has_lost |= !shard_map_put(&s->map, kind, e->path, e->data, e->bytes);
+        s->has_lost |= !known_shards_put(&s->map, kind, e->path, e->data, e->bytes);
         break;
-    case COORD_EVENT_DELETED: shard_map_remove(&s->map, kind, e->path); break;
+    case COORD_EVENT_DELETED: known_shards_remove(&s->map, kind, e->path); break;
     default: break;
     }
 }
@@ -190,7 +190,7 @@ static enum coord_code read_spec(struct coord_shards *s, struct coord_error *err
     if (code != COORD_OK) {
         return code;
     }
-    bool is_map = shard_map_spec(&s->map, data, bytes);
+    bool is_map = known_shards_spec(&s->map, data, bytes);
     free(data);
     return is_map ? COORD_OK
                   : client_fail(error, COORD_INVALID, "%.200s: is no shard map", s->path);
@@ -255,7 +255,7 @@ void coord_shards_close(struct coord_shards *s)
     for (int kind = 0; kind < SHARD_KINDS; kind++) {
         coord_watch_close(s->followers[kind].watch);
     }
-    shard_map_close(&s->map);
+    known_shards_close(&s->map);
     free(s);
 }
 
@@ -264,14 +264,15 @@ enum coord_code coord_shards_await(struct coord_shards *s, uint32_t shard, uint6
 {
     uint64_t end_ms = socket_now_ms() + timeout_ms;
     for (;;) {
-        const struct coord_shard *known = shard_map_shard(&s->map, shard);
+        const struct coord_shard *known = known_shards_shard(&s->map, shard);
         uint64_t now_ms = socket_now_ms();
         if (known != NULL && known->epoch >= epoch) {
             return client_fail(error, COORD_OK, "%s", "");
         }
         if (now_ms >= end_ms) {
             return known == NULL
-                       ? client_fail(error, COORD_NOT_FOUND, "%.200s: no shard %u", s->path, shard)
+                       ? client_fail(error, COORD_NOT_FOUND, "%.200s: no shard %u", s->path,
+                                     shard)
                        : client_fail(error, COORD_TIMEOUT,
                                      "%.200s: shard %u is not known under a newer epoch yet",
                                      s->path, shard);
@@ -290,7 +291,7 @@ enum coord_shard_strategy coord_shards_strategy(const struct coord_shards *s)
 const struct coord_shard *coord_shards_locate(struct coord_shards *s, const void *key,
                                               size_t bytes)
 {
-    return shard_map_locate(&s->map, key, bytes);
+    return known_shards_locate(&s->map, key, bytes);
 }
 
 size_t coord_shards_count(const struct coord_shards *s)
@@ -305,7 +306,7 @@ const struct coord_shard *coord_shards_at(const struct coord_shards *s, size_t a
 
 const struct coord_shard *coord_shards_find(const struct coord_shards *s, uint32_t number)
 {
-    return shard_map_shard(&s->map, number);
+    return known_shards_shard(&s->map, number);
 }
 
 size_t coord_shards_node_count(const struct coord_shards *s)
@@ -318,10 +319,9 @@ const struct coord_shard_node *coord_shards_node_at(const struct coord_shards *s
     return &s->map.tables[SHARD_NODE].at[at]->node;
 }
 
-const struct coord_shard_node *coord_shards_node(const struct coord_shards *s,
-                                                 const char *name)
+const struct coord_shard_node *coord_shards_node(const struct coord_shards *s, const char *name)
 {
-    const struct shard_entry *e = shard_map_find(&s->map, SHARD_NODE, name);
+    const struct shard_entry *e = known_shards_find(&s->map, SHARD_NODE, name);
     return e != NULL ? &e->node : NULL;
 }
 

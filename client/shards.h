@@ -35,7 +35,7 @@ struct coord_shard {
     size_t replica_count;
     uint64_t low; /* HASH: its slots, both inclusive */
     uint64_t high;
-    const char *low_key; /* RANGE: in hexadecimal; "": from the begin */
+    const char *low_key;  /* RANGE: in hexadecimal; "": from the begin */
     const char *high_key; /* exclusive; "": to the end */
     uint64_t weight;      /* RING */
 };
@@ -47,8 +47,8 @@ struct coord_shard_node {
     const char *zone;    /* joining: may be NULL */
     const char *const *tags;
     size_t tag_count;
-    uint64_t weight; /* its share, relative to others'. Joining: 0 = 100 */
-    bool drains;     /* takes nothing new, and is to be left */
+    uint64_t weight;            /* its share, relative to others'. Joining: 0 = 100 */
+    bool drains;                /* takes nothing new, and is to be left */
     uint64_t capacity_bytes;    /* 0: not limited */
     uint64_t capacity_replicas; /* 0: not limited */
     uint64_t priority;
@@ -146,9 +146,8 @@ enum coord_code coord_shard_leave(struct coord_client *client, const char *path,
                                   const char *node, struct coord_error *error);
 /* How far a move is: the state that it has, or the next. COORD_REFUSED: it has not come to that. */
 enum coord_code coord_shard_report(struct coord_client *client, const char *path,
-                                   const char *node, uint64_t move,
-                                   enum coord_move_state state, uint32_t progress_permille,
-                                   struct coord_error *error);
+                                   const char *node, uint64_t move, enum coord_move_state state,
+                                   uint32_t progress_permille, struct coord_error *error);
 
 struct coord_shard_stats {
     uint32_t shard;

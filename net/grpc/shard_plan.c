@@ -124,8 +124,8 @@ static void caught_up(struct grpc_call *call, const struct query_result *result)
         answer_refuse(call, path, OUTCOME_NO_AUTH, store_revision(store_of(call)));
         return;
     }
-    enum status rc = planner_ask(call->connection->env->planner, path, &w->options, planned,
-                                 call, &w->ask);
+    enum status rc =
+        planner_ask(call->connection->env->planner, path, &w->options, planned, call, &w->ask);
     if (rc == RC_NOT_FOUND) {
         answer_refuse(call, path, OUTCOME_NO_NODE, store_revision(store_of(call)));
     } else if (rc == RC_STOPPED) {
@@ -156,7 +156,7 @@ static void take_options(struct waiting *w, const Coord__V1__ShardMapPlanRequest
     }
     w->options = (struct draft_options){
         .goal = r->goal == COORD__V1__SHARD_GOAL__GOAL_BY_HAND ? PLAN_REPAIR
-                                                              : (enum plan_goal)r->goal,
+                                                               : (enum plan_goal)r->goal,
         .target_permille = r->target_permille,
         .moves_max = r->moves_max,
         .keep = keep,

@@ -53,7 +53,7 @@ struct draft {
     uint64_t rate; /* bytes a second of one move; 0: not limited */
     uint32_t imbalance_permille;
     uint32_t result_permille;
-    bool is_balance; /* that was its goal in the end */
+    bool is_balance;     /* that was its goal in the end */
     const char *problem; /* no plan, and why; static memory. NULL: there is one */
 };
 

@@ -147,8 +147,8 @@ static void look_at_moves(const struct map_copy *map, const struct shard_spec *s
     }
 }
 
-bool upkeep_look(const struct map_copy *map, struct absences *a,
-                 const struct upkeep_time *time, struct arena *arena, struct upkeep *out)
+bool upkeep_look(const struct map_copy *map, struct absences *a, const struct upkeep_time *time,
+                 struct arena *arena, struct upkeep *out)
 {
     struct shard_spec spec;
     *out = (struct upkeep){.lost_ms = UINT64_MAX};

@@ -32,11 +32,11 @@ struct upkeep_time {
 struct upkeep {
     uint64_t *aborts; /* moves that are to be given up */
     uint32_t abort_count;
-    bool is_due;          /* a move of the queue could begin, and nothing will make it */
-    bool has_queue;       /* other than what is to be given up */
-    struct slice *keep;   /* nodes that are away, and not yet given up */
+    bool is_due;        /* a move of the queue could begin, and nothing will make it */
+    bool has_queue;     /* other than what is to be given up */
+    struct slice *keep; /* nodes that are away, and not yet given up */
     size_t keep_count;
-    uint64_t lost_ms;     /* when the next of these is given up; UINT64_MAX: none */
+    uint64_t lost_ms; /* when the next of these is given up; UINT64_MAX: none */
 };
 
 /* In the arena. False: the map cannot be read. */

@@ -268,7 +268,7 @@ bool view_make(struct view *v, const struct map_copy *map, const struct draft_op
         .shard_count = map->shards.count,
         .zone_max = clip(v->spec.zone_max),
         .target_permille = options->target_permille > 0 ? options->target_permille
-                                                         : clip(v->spec.target_permille),
+                                                        : clip(v->spec.target_permille),
         .moves_max = options->moves_max,
         .bandwidth_bytes_s = v->spec.bandwidth,
         .concurrent_max = clip(v->spec.concurrent),

@@ -151,7 +151,8 @@ static void look(struct ward *w, uint64_t now_ms)
         if (u.abort_count > 0) {
             give_up(w, &u, &arena);
         } else if (u.is_due) {
-            (void)propose(w, (struct command_shard){.action = SHARD_RESUME}, "the hours have come");
+            (void)propose(w, (struct command_shard){.action = SHARD_RESUME},
+                          "the hours have come");
         } else if (spec.automatic != 0 && is_due(w, &map, &u, now_ms)) {
             plan(w, &map, &spec, &u, now_ms);
         }
@@ -277,8 +278,8 @@ struct warden *warden_new(const struct warden_options *options)
     if (options->metrics != NULL) {
         w->steps = metrics_counter(options->metrics, "coord_shard_steps_total", NULL,
                                    "Steps of plans that were proposed here by themselves.");
-        w->given_up = metrics_counter(options->metrics, "coord_shard_moves_given_up_total", NULL,
-                                      "Moves of shards that took too long.");
+        w->given_up = metrics_counter(options->metrics, "coord_shard_moves_given_up_total",
+                                      NULL, "Moves of shards that took too long.");
     }
     return w;
 }

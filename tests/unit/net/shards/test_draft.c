@@ -56,8 +56,9 @@ static void make_map(const char *policy, uint64_t shards)
         OUTCOME_OK);
 }
 
-#define POLICY "replicas=2\npromote=fresh\nbalance=replicas\nimbalance_permille=200\n" \
-               "target_permille=100\nconcurrent=4\n"
+#define POLICY                                                              \
+    "replicas=2\npromote=fresh\nbalance=replicas\nimbalance_permille=200\n" \
+    "target_permille=100\nconcurrent=4\n"
 
 static void come(int node)
 {
@@ -119,9 +120,10 @@ static void apply(const struct draft *d)
                                                       .step_count = d->step_count});
     if (outcome != OUTCOME_OK) {
         const struct shard_step *s = &d->steps[k.reply.failed_op];
-        ck_abort_msg("%s: step %u, kind %u of shard %u from %.*s to %.*s", outcome_text(outcome),
-                     k.reply.failed_op, s->kind, (unsigned)s->number, (int)s->from.size,
-                     (const char *)s->from.data, (int)s->to.size, (const char *)s->to.data);
+        ck_abort_msg("%s: step %u, kind %u of shard %u from %.*s to %.*s",
+                     outcome_text(outcome), k.reply.failed_op, s->kind, (unsigned)s->number,
+                     (int)s->from.size, (const char *)s->from.data, (int)s->to.size,
+                     (const char *)s->to.data);
     }
 }
 
@@ -139,11 +141,11 @@ static void carry_out(void)
             }
             struct shard_step step = {.number = map.moves.at[i].number,
                                       .state = (uint8_t)(m.state + 1)};
-            enum outcome outcome =
-                run((struct command_shard){.action = SHARD_REPORT,
-                                           .node = m.state == MOVE_CLEANING_UP ? m.cleans : m.to,
-                                           .steps = &step,
-                                           .step_count = 1});
+            enum outcome outcome = run(
+                (struct command_shard){.action = SHARD_REPORT,
+                                       .node = m.state == MOVE_CLEANING_UP ? m.cleans : m.to,
+                                       .steps = &step,
+                                       .step_count = 1});
             /* Refused: nobody is there who could have been copied from. */
             ck_assert(outcome == OUTCOME_OK ||
                       (outcome == OUTCOME_MISMATCH && m.state == MOVE_CATCHING_UP));
@@ -252,9 +254,9 @@ START_TEST(somebody_may_say_that_who_is_back_leads)
     go(leader);
     come(1 - leader);
     static const char spec[] = "strategy=hash\nslots=1024\n" POLICY "unclean=1\n";
-    ck_assert_int_eq(run((struct command_shard){.action = SHARD_CONFIGURE,
-                                                .text = slice_str(spec)}),
-                     OUTCOME_OK);
+    ck_assert_int_eq(
+        run((struct command_shard){.action = SHARD_CONFIGURE, .text = slice_str(spec)}),
+        OUTCOME_OK);
     ck_assert(slice_equal(shard(0).leader, name_of(1 - leader)));
 }
 END_TEST
@@ -315,11 +317,10 @@ START_TEST(a_move_that_waits_for_a_node_that_stays_away_is_given_up)
     come(2);
     struct shard_step step = {
         .number = 0, .kind = SHARD_MOVE, .from = slice_str("n0"), .to = slice_str("n2")};
-    ck_assert_int_eq(run((struct command_shard){.action = SHARD_PLAN,
-                                                .base = k.store->revision,
-                                                .steps = &step,
-                                                .step_count = 1}),
-                     OUTCOME_OK);
+    ck_assert_int_eq(
+        run((struct command_shard){
+            .action = SHARD_PLAN, .base = k.store->revision, .steps = &step, .step_count = 1}),
+        OUTCOME_OK);
     struct upkeep_time time = {.now_ms = 1000, .cluster_ms = store_cluster_ms(k.store)};
     struct map_copy map = copy_map();
     ck_assert(upkeep_look(&map, &absences, &time, &arena, &u));
@@ -356,11 +357,10 @@ START_TEST(a_queue_begins_when_the_hours_have_come)
     come(2);
     struct shard_step step = {
         .number = 0, .kind = SHARD_MOVE, .from = slice_str("n0"), .to = slice_str("n2")};
-    ck_assert_int_eq(run((struct command_shard){.action = SHARD_PLAN,
-                                                .base = k.store->revision,
-                                                .steps = &step,
-                                                .step_count = 1}),
-                     OUTCOME_OK);
+    ck_assert_int_eq(
+        run((struct command_shard){
+            .action = SHARD_PLAN, .base = k.store->revision, .steps = &step, .step_count = 1}),
+        OUTCOME_OK);
     struct map_copy map = copy_map();
     struct shard_move m;
     ck_assert(shard_move_decode(map.moves.at[0].text, &m));

@@ -1,5 +1,5 @@
 /* Which shard a key belongs to, by what is known of a map. */
-#include "client/shard_map.h"
+#include "client/known_shards.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,35 +10,35 @@
 #define MAP  "/search/docs"
 #define KEYS 5000
 
-static struct shard_map m;
+static struct known_shards m;
 
 static void setup(void)
 {
-    m = (struct shard_map){0};
+    m = (struct known_shards){0};
 }
 
 static void teardown(void)
 {
-    shard_map_close(&m);
+    known_shards_close(&m);
 }
 
 static void spec(const char *text)
 {
-    ck_assert(shard_map_spec(&m, text, strlen(text)));
+    ck_assert(known_shards_spec(&m, text, strlen(text)));
 }
 
 static void put(uint32_t number, const char *text)
 {
     char path[64];
     (void)snprintf(path, sizeof path, MAP "/shards/s-%010u", number);
-    ck_assert(shard_map_put(&m, SHARD_OF_MAP, path, text, strlen(text)));
+    ck_assert(known_shards_put(&m, SHARD_OF_MAP, path, text, strlen(text)));
 }
 
 static void drop(uint32_t number)
 {
     char path[64];
     (void)snprintf(path, sizeof path, MAP "/shards/s-%010u", number);
-    shard_map_remove(&m, SHARD_OF_MAP, path);
+    known_shards_remove(&m, SHARD_OF_MAP, path);
 }
 
 static void put_key(const char *hex, uint32_t shard)
@@ -47,13 +47,13 @@ static void put_key(const char *hex, uint32_t shard)
     char text[32];
     (void)snprintf(path, sizeof path, MAP "/keys/%s", hex);
     (void)snprintf(text, sizeof text, "shard=%u\n", shard);
-    ck_assert(shard_map_put(&m, SHARD_KEY, path, text, strlen(text)));
+    ck_assert(known_shards_put(&m, SHARD_KEY, path, text, strlen(text)));
 }
 
 /* Its number, or -1. */
 static int locate(const char *key)
 {
-    const struct coord_shard *s = shard_map_locate(&m, key, strlen(key));
+    const struct coord_shard *s = known_shards_locate(&m, key, strlen(key));
     return s != NULL ? (int)s->number : -1;
 }
 
@@ -132,7 +132,7 @@ START_TEST(a_directory_knows_the_keys_that_it_was_told)
     ck_assert_int_eq(locate("abc"), 0);
     put_key("62", 9); /* of a shard that is not known yet */
     ck_assert_int_eq(locate("b"), -1);
-    shard_map_remove(&m, SHARD_KEY, MAP "/keys/61");
+    known_shards_remove(&m, SHARD_KEY, MAP "/keys/61");
     ck_assert_int_eq(locate("a"), -1);
 }
 END_TEST
@@ -156,7 +156,7 @@ START_TEST(a_random_directory_says_what_a_list_would)
         (void)snprintf(hex, sizeof hex, "%02x%02x%02x", key[0], key[1], key[2]);
         if (rng_below(&rng, 3) == 0) {
             (void)snprintf(path, sizeof path, MAP "/keys/%s", hex);
-            shard_map_remove(&m, SHARD_KEY, path);
+            known_shards_remove(&m, SHARD_KEY, path);
             expected[at] = -1;
         } else {
             expected[at] = (int)rng_below(&rng, 5);
@@ -214,7 +214,7 @@ START_TEST(who_comes_to_a_ring_takes_keys_and_nothing_else_moves)
         ck_assert(now == before[i] || now == 3);
     }
     put(3, "epoch=9\nleader=n1\nreplicas=n1,n2\nweight=150\n"); /* who has it does not matter */
-    const struct coord_shard *s = shard_map_shard(&m, 3);
+    const struct coord_shard *s = known_shards_shard(&m, 3);
     ck_assert_uint_eq(s->epoch, 9);
     ck_assert_str_eq(s->replicas[1], "n2");
 }
@@ -223,27 +223,29 @@ END_TEST
 START_TEST(what_nodes_and_moves_say_is_known)
 {
     static const char node[] = "address=10.0.0.7:1\nzone=a\ntags=ssd,big\nweight=100\n";
-    static const char move[] = "state=catching-up\nkind=move\nshard=4\nfrom=n1\nto=n2\nheld=1\n";
-    ck_assert(shard_map_put(&m, SHARD_NODE, MAP "/nodes/n1", node, strlen(node)));
-    const struct shard_entry *e = shard_map_find(&m, SHARD_NODE, "n1");
+    static const char move[] =
+        "state=catching-up\nkind=move\nshard=4\nfrom=n1\nto=n2\nheld=1\n";
+    ck_assert(known_shards_put(&m, SHARD_NODE, MAP "/nodes/n1", node, strlen(node)));
+    const struct shard_entry *e = known_shards_find(&m, SHARD_NODE, "n1");
     ck_assert_str_eq(e->node.address, "10.0.0.7:1");
     ck_assert_uint_eq(e->node.tag_count, 2);
     ck_assert_str_eq(e->node.tags[1], "big");
     ck_assert(!e->node.drains);
-    ck_assert(shard_map_put(&m, SHARD_MOVE_NODE, MAP "/moves/m-0000000012", move, strlen(move)));
-    e = shard_map_find(&m, SHARD_MOVE_NODE, "m-0000000012");
+    ck_assert(
+        known_shards_put(&m, SHARD_MOVE_NODE, MAP "/moves/m-0000000012", move, strlen(move)));
+    e = known_shards_find(&m, SHARD_MOVE_NODE, "m-0000000012");
     ck_assert_uint_eq(e->move.number, 12);
     ck_assert_int_eq(e->move.state, COORD_MOVE_CATCHING_UP);
     ck_assert_str_eq(e->move.to, "n2");
     ck_assert(e->move.held);
-    shard_map_clear(&m, SHARD_NODE);
-    ck_assert_ptr_null(shard_map_find(&m, SHARD_NODE, "n1"));
+    known_shards_clear(&m, SHARD_NODE);
+    ck_assert_ptr_null(known_shards_find(&m, SHARD_NODE, "n1"));
 }
 END_TEST
 
-static Suite *shard_map_suite(void)
+static Suite *known_shards_suite(void)
 {
-    Suite *s = suite_create("shard_map");
+    Suite *s = suite_create("known_shards");
     TCase *t = tcase_create("locate");
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -261,5 +263,5 @@ static Suite *shard_map_suite(void)
 
 int main(void)
 {
-    return check_main((check_suite_fn[]){shard_map_suite, NULL});
+    return check_main((check_suite_fn[]){known_shards_suite, NULL});
 }

@@ -1,4 +1,4 @@
-#include "client/shard_map.h"
+#include "client/known_shards.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,8 +7,8 @@
 
 #include "base/crc32c.h"
 
-#define NAMES_MAX      ((size_t)64)
-#define KEY_BYTES_MAX  ((size_t)256)
+#define NAMES_MAX       ((size_t)64)
+#define KEY_BYTES_MAX   ((size_t)256)
 #define SHARD_NAME_FORM "s-%010" PRIu32
 
 /* ---- texts -------------------------------------------------------------------------------- */
@@ -119,8 +119,8 @@ static void read_node(struct shard_entry *e, char *text, size_t bytes)
 static void read_move(struct shard_entry *e, char *text, size_t bytes)
 {
     static const char *const kinds[] = {"move", "add", "drop", "lead", NULL};
-    static const char *const states[] = {"queued",      "preparing", "copying",    "catching-up",
-                                         "switching",   "cleaning-up", NULL};
+    static const char *const states[] = {"queued",    "preparing",   "copying", "catching-up",
+                                         "switching", "cleaning-up", NULL};
     e->move = (struct coord_move){
         .number = strtoull(e->name + 2, NULL, 10),
         .shard = (uint32_t)number_of(text, bytes, "shard"),
@@ -216,8 +216,8 @@ static bool keys_differ(const struct coord_shard *a, const struct coord_shard *b
            strcmp(a->low_key, b->low_key) != 0 || strcmp(a->high_key, b->high_key) != 0;
 }
 
-bool shard_map_put(struct shard_map *m, enum shard_kind kind, const char *path, const char *text,
-                   size_t bytes)
+bool known_shards_put(struct known_shards *m, enum shard_kind kind, const char *path,
+                      const char *text, size_t bytes)
 {
     struct shard_table *t = &m->tables[kind];
     struct shard_entry *e = entry_new(kind, path, text, bytes);
@@ -227,8 +227,7 @@ bool shard_map_put(struct shard_map *m, enum shard_kind kind, const char *path, 
     }
     size_t place = place_of(t, e->name);
     bool is_known = is_at(t, place, e->name);
-    if (kind == SHARD_OF_MAP &&
-        (!is_known || keys_differ(&t->at[place]->shard, &e->shard))) {
+    if (kind == SHARD_OF_MAP && (!is_known || keys_differ(&t->at[place]->shard, &e->shard))) {
         m->is_settled = false;
     }
     if (is_known) {
@@ -246,7 +245,7 @@ bool shard_map_put(struct shard_map *m, enum shard_kind kind, const char *path, 
     return true;
 }
 
-void shard_map_remove(struct shard_map *m, enum shard_kind kind, const char *path)
+void known_shards_remove(struct known_shards *m, enum shard_kind kind, const char *path)
 {
     struct shard_table *t = &m->tables[kind];
     const char *slash = strrchr(path, '/');
@@ -260,7 +259,7 @@ void shard_map_remove(struct shard_map *m, enum shard_kind kind, const char *pat
     m->is_settled = m->is_settled && kind != SHARD_OF_MAP;
 }
 
-void shard_map_clear(struct shard_map *m, enum shard_kind kind)
+void known_shards_clear(struct known_shards *m, enum shard_kind kind)
 {
     struct shard_table *t = &m->tables[kind];
     while (t->count > 0) {
@@ -269,17 +268,17 @@ void shard_map_clear(struct shard_map *m, enum shard_kind kind)
     m->is_settled = m->is_settled && kind != SHARD_OF_MAP;
 }
 
-void shard_map_close(struct shard_map *m)
+void known_shards_close(struct known_shards *m)
 {
     for (int kind = 0; kind < SHARD_KINDS; kind++) {
-        shard_map_clear(m, (enum shard_kind)kind);
+        known_shards_clear(m, (enum shard_kind)kind);
         free(m->tables[kind].at);
     }
     free(m->order);
     pick_close(&m->ring);
 }
 
-bool shard_map_spec(struct shard_map *m, const char *text, size_t bytes)
+bool known_shards_spec(struct known_shards *m, const char *text, size_t bytes)
 {
     static const char *const strategies[] = {"hash", "range", "directory", "ring", NULL};
     char *copy = calloc(1, bytes + 1);
@@ -297,19 +296,19 @@ bool shard_map_spec(struct shard_map *m, const char *text, size_t bytes)
     return m->strategy != 0 && (m->strategy != COORD_SHARDS_HASH || m->slots > 0);
 }
 
-const struct shard_entry *shard_map_find(const struct shard_map *m, enum shard_kind kind,
-                                         const char *name)
+const struct shard_entry *known_shards_find(const struct known_shards *m, enum shard_kind kind,
+                                            const char *name)
 {
     const struct shard_table *t = &m->tables[kind];
     size_t place = place_of(t, name);
     return is_at(t, place, name) ? t->at[place] : NULL;
 }
 
-const struct coord_shard *shard_map_shard(const struct shard_map *m, uint32_t number)
+const struct coord_shard *known_shards_shard(const struct known_shards *m, uint32_t number)
 {
     char name[32];
     (void)snprintf(name, sizeof name, SHARD_NAME_FORM, number);
-    const struct shard_entry *e = shard_map_find(m, SHARD_OF_MAP, name);
+    const struct shard_entry *e = known_shards_find(m, SHARD_OF_MAP, name);
     return e != NULL ? &e->shard : NULL;
 }
 
@@ -346,7 +345,7 @@ static int by_low(const void *a, const void *b)
     return strcmp(x->low_key, y->low_key);
 }
 
-static bool settle_ring(struct shard_map *m)
+static bool settle_ring(struct known_shards *m)
 {
     const struct shard_table *t = &m->tables[SHARD_OF_MAP];
     struct pick_member *members = calloc(t->count + 1, sizeof *members);
@@ -354,7 +353,9 @@ static bool settle_ring(struct shard_map *m)
         uint64_t weight = t->at[i]->shard.weight;
         members[i] = (struct pick_member){
             .id = t->at[i]->name,
-            .weight = weight == 0 ? 1 : weight < PICK_POINTS_MAX ? (uint32_t)weight : PICK_POINTS_MAX,
+            .weight = weight == 0                ? 1
+                      : weight < PICK_POINTS_MAX ? (uint32_t)weight
+                                                 : PICK_POINTS_MAX,
         };
     }
     bool is_done = members != NULL && pick_set(&m->ring, members, t->count);
@@ -362,7 +363,7 @@ static bool settle_ring(struct shard_map *m)
     return is_done;
 }
 
-static bool settle_order(struct shard_map *m)
+static bool settle_order(struct known_shards *m)
 {
     const struct shard_table *t = &m->tables[SHARD_OF_MAP];
     struct shard_entry **order = realloc(m->order, (t->count + 1) * sizeof(void *));
@@ -379,7 +380,7 @@ static bool settle_order(struct shard_map *m)
     return true;
 }
 
-static bool settle(struct shard_map *m)
+static bool settle(struct known_shards *m)
 {
     if (!m->is_settled) {
         m->is_settled = m->strategy == COORD_SHARDS_RING ? settle_ring(m) : settle_order(m);
@@ -388,7 +389,7 @@ static bool settle(struct shard_map *m)
 }
 
 /* The last that begins at the slot or the key, or before it. */
-static const struct coord_shard *last_before(const struct shard_map *m, uint64_t slot,
+static const struct coord_shard *last_before(const struct known_shards *m, uint64_t slot,
                                              const char *hex)
 {
     size_t low = 0;
@@ -410,25 +411,27 @@ static const struct coord_shard *if_it_has(const struct coord_shard *s, uint64_t
     if (s == NULL) {
         return NULL;
     }
-    bool has = hex != NULL ? s->high_key[0] == '\0' || strcmp(hex, s->high_key) < 0
-                           : slot <= s->high;
+    bool has =
+        hex != NULL ? s->high_key[0] == '\0' || strcmp(hex, s->high_key) < 0 : slot <= s->high;
     return has ? s : NULL;
 }
 
-const struct coord_shard *shard_map_locate(struct shard_map *m, const void *key, size_t bytes)
+const struct coord_shard *known_shards_locate(struct known_shards *m, const void *key,
+                                              size_t bytes)
 {
     char hex[2 * KEY_BYTES_MAX + 1];
     const struct shard_entry *e;
     if (m->strategy == COORD_SHARDS_DIRECTORY) {
-        e = to_hex(key, bytes, hex) ? shard_map_find(m, SHARD_KEY, hex) : NULL;
-        return e != NULL ? shard_map_shard(m, e->key_shard) : NULL;
+        e = to_hex(key, bytes, hex) ? known_shards_find(m, SHARD_KEY, hex) : NULL;
+        return e != NULL ? known_shards_shard(m, e->key_shard) : NULL;
     }
     if (!settle(m)) {
         return NULL;
     }
     if (m->strategy == COORD_SHARDS_RING) {
         size_t at = pick_next(&m->ring, key, bytes, 0);
-        e = at != PICK_NONE ? shard_map_find(m, SHARD_OF_MAP, m->ring.candidates[at].id) : NULL;
+        e = at != PICK_NONE ? known_shards_find(m, SHARD_OF_MAP, m->ring.candidates[at].id)
+                            : NULL;
         return e != NULL ? &e->shard : NULL;
     }
     if (m->strategy == COORD_SHARDS_HASH) {
