@@ -43,7 +43,7 @@ endif
 # --- libraries ------------------------------------------------------------------------------
 # Targets that install what is missing, or need no library, skip the check. Those that install
 # first then call make again for the real work, and that call checks.
-SELF_SUFFICIENT := deps run test unit sim mutants cluster faults compat bench bench-locks bench-peers bench-growth fuzz cov lint format clean help
+SELF_SUFFICIENT := deps run test unit sim demo-search mutants cluster faults compat bench bench-locks bench-peers bench-growth fuzz cov lint format clean help
 ifneq ($(filter-out $(SELF_SUFFICIENT),$(or $(MAKECMDGOALS),all)),)
 $(if $(shell command -v $(PKG_CONFIG)),,$(error no $(PKG_CONFIG) -- run 'make deps', or see docs/building.md))
 MISSING := $(shell $(PKG_CONFIG) --print-errors --exists $(PKGS) $(CTL_PKGS) $(TEST_PKGS) 2>&1)
@@ -113,7 +113,7 @@ SIM       := $(if $(SIM_SRC),$(BUILD)/tests/sim/sim)
 BINS      := $(PROGRAMS:%=$(BUILD)/%)
 scripts    = $(shell find $(1) -maxdepth 1 -perm -u+x \( -name '*.sh' -o -name '*.py' \) 2>/dev/null | LC_ALL=C sort)
 
-.PHONY: all programs links deps run test unit sim mutants cluster faults compat bench bench-locks bench-peers bench-growth fuzz cov lint \
+.PHONY: all programs links deps run test unit sim demo-search mutants cluster faults compat bench bench-locks bench-peers bench-growth fuzz cov lint \
         format install deb clean help FORCE do-test do-unit do-sim do-cluster do-faults do-compat \
         do-bench do-bench-locks do-bench-peers do-bench-growth do-fuzz do-cov do-lint
 all: programs links $(SHARED) ## build the daemon, the command line client and libcoord
@@ -273,6 +273,9 @@ cluster: deps ## real processes, killed and cut off
 faults: ## ROUNDS rounds of SECONDS of real faults from SEED on, and what checkers say
 	$(Q)$(INSTALL_DEPS) --check --faults >/dev/null 2>&1 || $(INSTALL_DEPS) --faults
 	$(Q)$(SUBMAKE) do-faults
+demo-search: deps ## a search cluster on a shard map, of which members and nodes are killed
+	$(Q)$(SUBMAKE) all
+	$(Q)$(TEST_ENV) tests/cluster/demo_search.py
 mutants: deps ## planted bugs, each of which the simulator must catch
 	$(Q)tests/sim/mutants.sh
 compat: ## foreign gRPC and ZooKeeper clients; TARGET=zookeeper: the latter at ZooKeeper itself

@@ -138,24 +138,34 @@ static void read_move(struct shard_entry *e, char *text, size_t bytes)
     };
 }
 
+/* Each but the first has a comma before it. */
+static size_t names_at_most(const char *text, size_t bytes)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < bytes; i++) {
+        count += text[i] == ',';
+    }
+    return count;
+}
+
 static struct shard_entry *entry_new(enum shard_kind kind, const char *path, const char *text,
                                      size_t bytes)
 {
     const char *slash = strrchr(path, '/');
     struct shard_entry *e = calloc(1, sizeof *e + bytes + 1);
-    char *copy = (char *)(e + 1);
     if (e == NULL || slash == NULL) {
         free(e);
         return NULL;
     }
     e->path = malloc(strlen(path) + 1);
-    e->names = calloc(NAMES_MAX, sizeof *e->names);
+    e->names = calloc(names_at_most(text, bytes), sizeof *e->names);
     if (e->path == NULL || e->names == NULL) {
         entry_free(e);
         return NULL;
     }
     memcpy(e->path, path, strlen(path) + 1);
     e->name = e->path + (slash - path) + 1;
+    char *copy = (char *)(e + 1);
     if (bytes > 0) {
         memcpy(copy, text, bytes);
     }

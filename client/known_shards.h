@@ -1,6 +1,6 @@
-/* A shard map as it is known: what its nodes say, and which shard a key belongs to. Pure: it is told
- * what the nodes below the map's path are (client/shards.c). Without memory a call returns false and
- * all is as it was. */
+/* A shard map as it is known: what its nodes say, and which shard a key belongs to. Pure: it is
+ * told what the nodes below the map's path are (client/shards.c). Without memory a call returns
+ * false and all is as it was. */
 #ifndef CLIENT_KNOWN_SHARDS_H
 #define CLIENT_KNOWN_SHARDS_H
 

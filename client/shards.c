@@ -1,6 +1,6 @@
-/* Shard maps that follow what changes: a watch for each directory of the map, each taken up again by
- * itself (client/watch.c), over one table (client/known_shards.h). Strategy and slots never change, so
- * the map's own node is read once. */
+/* Shard maps that follow what changes: a watch for each directory of the map, each taken up
+ * again by itself (client/watch.c), over one table (client/known_shards.h). Strategy and slots
+ * never change, so the map's own node is read once. */
 #include "client/shards.h"
 
 #include <poll.h>

@@ -1,5 +1,5 @@
-/* Shard maps for clients of coord: where a key is, and what a node of such a map has to do. Part of
- * libcoord; see client.h for what holds for all of it, and docs/shards.md.
+/* Shard maps for clients of coord: where a key is, and what a node of such a map has to do. Part
+ * of libcoord; see client.h for what holds for all of it, and docs/shards.md.
  *
  * A map is held here whole: it is read once and then follows what changes, over failures of any
  * member; whatever fails, what it knew stays known. It may be behind what the cluster has decided.
@@ -108,15 +108,15 @@ void coord_shards_close(struct coord_shards *shards); /* NULL is fine */
 /* Takes in what has arrived, and waits at most so long for something. True: something has changed.
  * What was looked at before is not valid any more. */
 bool coord_shards_update(struct coord_shards *shards, uint32_t timeout_ms);
-/* Waits until an epoch of the shard as high as this is known: for who was told of one, or refused
- * with COORD_GUARD_STALE under a lower one. COORD_OK, COORD_TIMEOUT, COORD_NOT_FOUND: there is no such
- * shard (any more). */
+/* Waits until an epoch of the shard as high as this is known: for who was told of one, or
+ * refused with COORD_GUARD_STALE under a lower one. COORD_OK, COORD_TIMEOUT, COORD_NOT_FOUND:
+ * there is no such shard (any more). */
 enum coord_code coord_shards_await(struct coord_shards *shards, uint32_t shard, uint64_t epoch,
                                    uint32_t timeout_ms, struct coord_error *error);
 
 enum coord_shard_strategy coord_shards_strategy(const struct coord_shards *shards);
-/* The shard of a key, by what is known; NULL: a directory has no such key. Valid until the next call
- * that waits or updates, as all that follows. */
+/* The shard of a key, by what is known; NULL: a directory has no such key. Valid until the
+ * next call that waits or updates, as all that follows. */
 const struct coord_shard *coord_shards_locate(struct coord_shards *shards, const void *key,
                                               size_t bytes);
 /* What HASH makes of a key. */
@@ -144,7 +144,8 @@ enum coord_code coord_shard_join(struct coord_client *client, const char *path,
                                  struct coord_error *error);
 enum coord_code coord_shard_leave(struct coord_client *client, const char *path,
                                   const char *node, struct coord_error *error);
-/* How far a move is: the state that it has, or the next. COORD_REFUSED: it has not come to that. */
+/* How far a move is: the state that it has, or the next. COORD_REFUSED: it has not come to
+ * that. */
 enum coord_code coord_shard_report(struct coord_client *client, const char *path,
                                    const char *node, uint64_t move, enum coord_move_state state,
                                    uint32_t progress_permille, struct coord_error *error);

@@ -1,5 +1,6 @@
-/* Where the shard maps are: an index over nodes, for the leader, who looks after all of them. It is
- * kept as the changes of nodes go, forth and back. For store/ only; others ask store/maps.h. */
+/* Where the shard maps are: an index over nodes, for the leader, who looks after all of them.
+ * It is kept as the changes of nodes go, forth and back. For store/ only; others ask
+ * store/maps.h. */
 #ifndef STORE_MAP_ROOTS_H
 #define STORE_MAP_ROOTS_H
 

@@ -1,13 +1,13 @@
-/* Shard maps for those who look after them: which there are, and copies of what they say, so that a
- * plan can be made off the loop. */
+/* Shard maps for those who look after them: which there are, and copies of what they say, so
+ * that a plan can be made off the loop. */
 #ifndef STORE_MAPS_H
 #define STORE_MAPS_H
 
 #include "base/arena.h"
 #include "store/store.h"
 
-/* The path of the map number `at`, in the arena; their order changes as maps come and go. Empty: it
- * was the last. */
+/* The path of the map number `at`, in the arena; their order changes as maps come and go.
+ * Empty: it was the last. */
 struct slice store_map_path(const struct store *s, uint32_t at, struct arena *arena);
 
 /* What one node of a map says (recipes/shard_record.h). */

@@ -253,7 +253,8 @@ int ctl_shard_locate(struct ctl *ctl)
 
 /* ---- watch -------------------------------------------------------------------------------- */
 
-/* "/map/shards/s-0000000007" and its text as a line: "set shards/s-0000000007 epoch=9 leader=n1". */
+/* "/map/shards/s-0000000007" and its text as a line: "set shards/s-0000000007 epoch=9
+ * leader=n1". */
 static void print_event(const struct ctl *ctl, const struct coord_event *e)
 {
     static const char *const names[] = {[COORD_EVENT_CREATED] = "new",

@@ -1,5 +1,6 @@
-/* coord.v1.ShardMap, but for Plan (shard_plan.c): each call is one command of the state machine (COMMAND_SHARD). What maps say
- * is read and watched as nodes; their texts are recipes/shard_record.h. */
+/* coord.v1.ShardMap, but for Plan (shard_plan.c): each call is one command of the state
+ * machine (COMMAND_SHARD). What maps say is read and watched as nodes; their texts are
+ * recipes/shard_record.h. */
 #include <stdio.h>
 
 #include "coord/v1/shard_map.pb-c.h"

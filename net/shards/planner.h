@@ -1,6 +1,6 @@
-/* Plans of shard maps, made off the loop of copies, one after the other in the order they were asked
- * for. Whoever asks gets a plan of what this member has; it is refused where it is applied if the
- * map has changed since. On the loop. */
+/* Plans of shard maps, made off the loop of copies, one after the other in the order they were
+ * asked for. Whoever asks gets a plan of what this member has; it is refused where it is
+ * applied if the map has changed since. On the loop. */
 #ifndef NET_SHARDS_PLANNER_H
 #define NET_SHARDS_PLANNER_H
 
@@ -27,9 +27,10 @@ struct plan_ask;
 /* Valid until return. */
 typedef void (*plan_done_fn)(void *owner, const struct draft *draft);
 
-/* Begins a plan of the map as it is here now; what `options` points to is copied. RC_OK: `done` runs
- * once, not before this has returned, unless planner_forget comes first. RC_NOT_FOUND: there is no
- * map. RC_OVERLOADED: PLANNER_ASKS_MAX are under way. RC_STOPPED: `p` is NULL. */
+/* Begins a plan of the map as it is here now; what `options` points to is copied. RC_OK:
+ * `done` runs once, not before this has returned, unless planner_forget comes first.
+ * RC_NOT_FOUND: there is no map. RC_OVERLOADED: PLANNER_ASKS_MAX are under way. RC_STOPPED:
+ * `p` is NULL. */
 enum status planner_ask(struct planner *p, struct slice path,
                         const struct draft_options *options, plan_done_fn done, void *owner,
                         struct plan_ask **out) MUST_USE;

@@ -1,14 +1,12 @@
 #!/usr/bin/env python3
 """coordctl shard, on a real cluster."""
 import json
-import os
 import signal
 
-from harness import Cluster, Program, ctl, ctl_ok, expect, main, until
+from harness import COORDCTL, Cluster, Program, ctl, ctl_ok, expect, main, until
 from rpc import lease
 
 MAP = "/search/docs"
-COORDCTL = os.environ.get("COORDCTL", "build/coordctl")
 
 
 def shard(node, verb, *words):
