@@ -108,9 +108,9 @@ static void print_plan(const Coord__V1__ShardMapPlanReply *r)
                awaits[0] != '\0' ? awaits : "somebody to say who shall");
     }
     value_format_duration(r->duration_ms, time, sizeof time);
-    printf("%zu steps, %s, about %s; imbalance %.3f, then %.3f; revision %" PRIu64 "\n",
-           r->n_steps, value_format_size(r->bytes, bytes),
-           r->duration_ms > 0 ? time : "no time", r->imbalance_permille / 1000.0,
+    printf("%zu steps, %s, %s%s; imbalance %.3f, then %.3f; revision %" PRIu64 "\n", r->n_steps,
+           value_format_size(r->bytes, bytes), r->duration_ms > 0 ? "about " : "at once",
+           r->duration_ms > 0 ? time : "", r->imbalance_permille / 1000.0,
            r->result_permille / 1000.0, r->revision);
 }
 

@@ -171,9 +171,12 @@ static void write_steps(struct draft *out, const struct view *v, const struct pl
         drop_lost(&w, &v->of_shards[i]);
     }
     out->step_count = out->step_count < SHARD_STEPS_MAX ? out->step_count : SHARD_STEPS_MAX;
+    bool copies = false;
     for (uint32_t i = 0; i < out->step_count; i++) {
         out->bytes += out->steps[i].amount;
+        copies = copies || draft_step_ms(out, &out->steps[i]) > 0;
     }
+    out->duration_ms = copies ? plan->duration_ms : 0; /* to assign is no work */
 }
 
 void draft_make(const struct map_copy *map, const struct draft_options *options,
@@ -193,7 +196,6 @@ void draft_make(const struct map_copy *map, const struct draft_options *options,
     }
     plan_make(&v.cluster, goal, &plan);
     out->is_balance = goal == PLAN_BALANCE;
-    out->duration_ms = plan.duration_ms;
     out->rate = v.spec.bandwidth / v.spec.concurrent;
     out->imbalance_permille = plan.imbalance_permille;
     out->result_permille = plan.result_permille;
