@@ -1,9 +1,9 @@
 /* Cuts a byte stream into frames of raft/message.h.
  *
  * Frames that are whole in the bytes at hand are looked at where they lie. Only the frame that
- * spans two reads is put together here, so a reader holds one frame at most; what it keeps between
- * frames beyond FRAME_READER_KEPT_BYTES goes back when frames stay small for a while. Zeroed, with `frame_bytes_max` set, it is
- * ready. No I/O. */
+ * spans two reads is put together here, so a reader holds one frame at most; what it keeps
+ * between frames beyond FRAME_READER_KEPT_BYTES goes back when frames stay small for a while.
+ * Zeroed, with `frame_bytes_max` set, it is ready. No I/O. */
 #ifndef RAFT_FRAME_READER_H
 #define RAFT_FRAME_READER_H
 
