@@ -36,6 +36,7 @@ struct histogram {
 struct series {
     struct series *next;
     char *labels; /* never NULL */
+    size_t label_bytes;
     union {
         struct metric metric;
         struct histogram histogram;
@@ -46,6 +47,7 @@ struct family {
     struct family *next;
     enum metric_kind kind;
     char *name;
+    size_t name_bytes;
     char *help;
     struct series *series;
 };
@@ -99,6 +101,7 @@ static struct family *metrics_family(struct metrics *m, enum metric_kind kind, c
     struct family *f = mem_zalloc(sizeof *f);
     f->kind = kind;
     f->name = mem_strdup(name);
+    f->name_bytes = strlen(name);
     f->help = mem_strdup(help);
     f->next = *at;
     *at = f;
@@ -119,6 +122,7 @@ static struct series *metrics_series(struct metrics *m, enum metric_kind kind, c
     }
     struct series *s = mem_zalloc(sizeof *s);
     s->labels = mem_strdup(wanted);
+    s->label_bytes = strlen(wanted);
     *at = s;
     return s;
 }
@@ -198,40 +202,92 @@ static void metrics_print_help(const struct family *f, struct buf *out)
     buf_printf(out, "\n# TYPE %s %s\n", f->name, types[f->kind]);
 }
 
+/* A page has thousands of numbers, and is made on the loop: printf would take most of its time. */
+static void put_u64(struct buf *out, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    buf_append(out, digits + at, sizeof digits - at);
+}
+
+static void put_i64(struct buf *out, int64_t value)
+{
+    if (value < 0) {
+        buf_append(out, "-", 1);
+    }
+    put_u64(out, value < 0 ? -(uint64_t)value : (uint64_t)value);
+}
+
+/* Of literals. */
+#define PUT(out, text) buf_append((out), (text), sizeof(text) - 1)
+
+static void put_name(struct buf *out, const struct family *f)
+{
+    buf_append(out, f->name, f->name_bytes);
+}
+
+static void put_labels(struct buf *out, const struct series *s)
+{
+    if (s->label_bytes > 0) {
+        PUT(out, "{");
+        buf_append(out, s->labels, s->label_bytes);
+        PUT(out, "}");
+    }
+    PUT(out, " ");
+}
+
 static void metrics_print_value(const struct family *f, const struct series *s, struct buf *out)
 {
     int64_t value = s->of.metric.value;
-    if (s->labels[0] == '\0') {
-        buf_printf(out, "%s ", f->name);
-    } else {
-        buf_printf(out, "%s{%s} ", f->name, s->labels);
-    }
+    put_name(out, f);
+    put_labels(out, s);
     if (f->kind == METRIC_TIME) {
         buf_printf(out, "%" PRId64 ".%06" PRId64 "\n", value / 1000000, value % 1000000);
     } else {
-        buf_printf(out, "%" PRId64 "\n", value);
+        put_i64(out, value);
+        PUT(out, "\n");
     }
+}
+
+/* Up to its bound. */
+static void put_bucket(struct buf *out, const struct family *f, const struct series *s)
+{
+    put_name(out, f);
+    PUT(out, "_bucket{");
+    if (s->label_bytes > 0) {
+        buf_append(out, s->labels, s->label_bytes);
+        PUT(out, ",");
+    }
+    PUT(out, "le=\"");
 }
 
 static void metrics_print_histogram(const struct family *f, const struct series *s,
                                     struct buf *out)
 {
     const struct histogram *h = &s->of.histogram;
-    const char *comma = s->labels[0] == '\0' ? "" : ",";
     uint64_t count = 0;
-    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+    for (size_t i = 0; i <= HISTOGRAM_BUCKETS; i++) {
+        const char *bound = i < HISTOGRAM_BUCKETS ? buckets[i].seconds : "+Inf";
         count += h->counts[i];
-        buf_printf(out, "%s_bucket{%s%sle=\"%s\"} %" PRIu64 "\n", f->name, s->labels, comma,
-                   buckets[i].seconds, count);
+        put_bucket(out, f, s);
+        buf_append(out, bound, strlen(bound));
+        PUT(out, "\"} ");
+        put_u64(out, count);
+        PUT(out, "\n");
     }
-    count += h->counts[HISTOGRAM_BUCKETS];
-    buf_printf(out, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", f->name, s->labels, comma, count);
-
-    const char *open = s->labels[0] == '\0' ? "" : "{";
-    const char *close = s->labels[0] == '\0' ? "" : "}";
-    buf_printf(out, "%s_sum%s%s%s %" PRIu64 ".%06" PRIu64 "\n", f->name, open, s->labels, close,
-               h->sum_us / 1000000, h->sum_us % 1000000);
-    buf_printf(out, "%s_count%s%s%s %" PRIu64 "\n", f->name, open, s->labels, close, count);
+    put_name(out, f);
+    PUT(out, "_sum");
+    put_labels(out, s);
+    buf_printf(out, "%" PRIu64 ".%06" PRIu64 "\n", h->sum_us / 1000000, h->sum_us % 1000000);
+    put_name(out, f);
+    PUT(out, "_count");
+    put_labels(out, s);
+    put_u64(out, count);
+    PUT(out, "\n");
 }
 
 void metrics_print(const struct metrics *m, struct buf *out)

@@ -190,7 +190,7 @@ static void metrics_call(struct grpc_call *call, const ProtobufCMessage *request
     struct env *env = c->env->env;
     struct node *node = grpc_call_node(call);
     struct buf text = {0};
-    figures_print(c->shared->figures, node, &text);
+    buf_append_slice(&text, figures_text(c->shared->figures, node, env->now_ms(env)));
     buf_append(&text, "", 1);
 
     Coord__V1__ReplyHeader header = answer_header(call, store_revision(node_store(node)),

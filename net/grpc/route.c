@@ -36,21 +36,14 @@ struct grpc_routes {
 };
 
 static void route_init(struct grpc_route *route, const struct grpc_service *service,
-                       const struct grpc_method *method, struct metrics *metrics)
+                       const struct grpc_method *method)
 {
-    char labels[128];
     int bytes =
         snprintf(route->path, sizeof route->path, "/%s/%s", service->name, method->name);
     PRE(bytes > 0 && (size_t)bytes < sizeof route->path);
     route->path_bytes = (size_t)bytes;
     route->method = method;
     route->service = service;
-    (void)snprintf(labels, sizeof labels, "method=\"%s\"", route->path + 1);
-    /* How long a stream stays open says nothing about how fast it is served. */
-    if (metrics != NULL && !method->is_long) {
-        route->latency = metrics_histogram(metrics, "coord_grpc_request_seconds", labels,
-                                           "Time from a call's headers to its status.");
-    }
 }
 
 struct grpc_routes *grpc_routes_new(struct metrics *metrics)
@@ -64,8 +57,7 @@ struct grpc_routes *grpc_routes_new(struct metrics *metrics)
     size_t at = 0;
     for (size_t i = 0; grpc_services[i] != NULL; i++) {
         for (size_t k = 0; k < grpc_services[i]->method_count; k++) {
-            route_init(&routes->routes[at++], grpc_services[i], &grpc_services[i]->methods[k],
-                       metrics);
+            route_init(&routes->routes[at++], grpc_services[i], &grpc_services[i]->methods[k]);
         }
     }
     (void)snprintf(routes->unknown.path, sizeof routes->unknown.path, "/unknown");
@@ -112,11 +104,27 @@ void grpc_routes_explain(struct slice path, struct errmsg *err)
                      (const char *)name.data);
 }
 
+/* Metrics of a method are there once it was called: few of the methods are, on most members. */
+static void route_register(struct grpc_route *route, struct metrics *metrics)
+{
+    char labels[128];
+    route->is_registered = true;
+    /* How long a stream stays open says nothing about how fast it is served. */
+    if (metrics != NULL && route->method != NULL && !route->method->is_long) {
+        (void)snprintf(labels, sizeof labels, "method=\"%s\"", route->path + 1);
+        route->latency = metrics_histogram(metrics, "coord_grpc_request_seconds", labels,
+                                           "Time from a call's headers to its status.");
+    }
+}
+
 void grpc_routes_count(struct grpc_routes *routes, struct grpc_route *route,
                        enum grpc_code code, uint64_t took_us)
 {
     if (route == NULL) {
         route = &routes->unknown;
+    }
+    if (!route->is_registered) {
+        route_register(route, routes->metrics);
     }
     histogram_observe_us(route->latency, took_us);
     if (route->by_code[code] == NULL && routes->metrics != NULL) {

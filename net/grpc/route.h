@@ -100,7 +100,8 @@ struct grpc_route {
     const struct grpc_service *service;
     char path[96]; /* "/coord.v1.Tree/Create" */
     size_t path_bytes;
-    struct histogram *latency;
+    bool is_registered;        /* a call has ended: */
+    struct histogram *latency; /* NULL: of methods that go on for long there is none */
     struct metric *by_code[GRPC_CODE_COUNT]; /* registered when a code first occurs */
 };
 

@@ -135,7 +135,8 @@ static void answer_page(struct http_connection *c, const struct http_request *r,
     } else if (page != NULL && is_read) {
         uint64_t begin_us = c->env->env->now_us(c->env->env);
         a.code = page->print(&(struct page_context){.node = c->env->node,
-                                                    .figures = shared->figures},
+                                                    .figures = shared->figures,
+                                                    .now_ms = http_now(c)},
                              &body);
         a.type = page->type;
         if (shared->latency != NULL) {

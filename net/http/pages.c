@@ -55,7 +55,7 @@ static int print_version(const struct page_context *context, struct buf *out)
 
 static int print_metrics(const struct page_context *context, struct buf *out)
 {
-    figures_print(context->figures, context->node, out);
+    buf_append_slice(out, figures_text(context->figures, context->node, context->now_ms));
     return 200;
 }
 

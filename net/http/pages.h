@@ -9,7 +9,8 @@
 /* What a page looks at. */
 struct page_context {
     const struct node *node;
-    const struct figures *figures;
+    struct figures *figures;
+    uint64_t now_ms;
 };
 
 struct page {

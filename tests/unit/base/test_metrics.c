@@ -33,6 +33,29 @@ START_TEST(families_are_sorted_and_their_series_stay_together)
 }
 END_TEST
 
+START_TEST(numbers_are_shown_whole_at_both_ends)
+{
+    static const struct {
+        int64_t value;
+        const char *text;
+    } cases[] = {
+        {0, "\nx 0\n"},
+        {-1, "\nx -1\n"},
+        {INT64_MAX, "\nx 9223372036854775807\n"},
+        {INT64_MIN, "\nx -9223372036854775808\n"},
+    };
+    struct metrics *m = metrics_new();
+    struct metric *x = metrics_gauge(m, "x", NULL, "X.");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        metric_set(x, cases[i].value);
+        char *text = printed(m);
+        ck_assert_msg(strstr(text, cases[i].text) != NULL, "no %s in %s", cases[i].text, text);
+        free(text);
+    }
+    metrics_free(m);
+}
+END_TEST
+
 START_TEST(time_is_counted_in_microseconds_and_shown_in_seconds)
 {
     struct metrics *m = metrics_new();
@@ -117,6 +140,7 @@ static Suite *metrics_suite(void)
     Suite *suite = suite_create("metrics");
     TCase *tc = tcase_create("metrics");
     tcase_add_test(tc, families_are_sorted_and_their_series_stay_together);
+    tcase_add_test(tc, numbers_are_shown_whole_at_both_ends);
     tcase_add_test(tc, time_is_counted_in_microseconds_and_shown_in_seconds);
     tcase_add_test(tc, same_name_and_labels_give_the_same_handle);
     tcase_add_test(tc, histogram_buckets_are_cumulative_and_inclusive);

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "net/figures.h"
 #include "net/http/request.h"
 #include "tests/support/check_main.h"
 #include "tests/support/fake_status.h"
@@ -237,6 +238,24 @@ START_TEST(metrics_show_the_status_of_the_moment)
     answer = ask("GET /metrics HTTP/1.1\r\n" HOST "\r\n");
     ck_assert_ptr_nonnull(strstr(answer, "\ncoord_raft_term 4\n"));
     ck_assert_ptr_nonnull(strstr(answer, "\ncoord_raft_is_leader 0\n"));
+}
+END_TEST
+
+START_TEST(metrics_are_made_anew_for_a_few_readers_at_a_time)
+{
+    const char *answer = NULL;
+    for (int i = 0; i < FIGURES_MADE_MAX + 3; i++) {
+        fake_status.term = (uint64_t)(100 + i);
+        answer = ask("GET /metrics HTTP/1.1\r\n" HOST "\r\n");
+        ck_assert_int_eq(code_of(answer), 200);
+    }
+    char last[64];
+    (void)snprintf(last, sizeof last, "\ncoord_raft_term %d\n", 100 + FIGURES_MADE_MAX - 1);
+    ck_assert_ptr_nonnull(strstr(answer, last));
+    c.now_ms += FIGURES_MADE_MS;
+    (void)snprintf(last, sizeof last, "\ncoord_raft_term %d\n", 100 + FIGURES_MADE_MAX + 2);
+    answer = ask("GET /metrics HTTP/1.1\r\n" HOST "\r\n");
+    ck_assert_ptr_nonnull(strstr(answer, last));
 }
 END_TEST
 
@@ -583,6 +602,7 @@ static Suite *http_suite(void)
     tcase_add_test(t, head_has_the_same_header_and_no_body);
     tcase_add_test(t, ready_says_why_not);
     tcase_add_test(t, metrics_show_the_status_of_the_moment);
+    tcase_add_test(t, metrics_are_made_anew_for_a_few_readers_at_a_time);
     tcase_add_test(t, status_is_json);
     tcase_add_test(t, version_is_one_line);
     tcase_add_loop_test(t, each_request_gets_its_code_and_the_right_end, 0, count);

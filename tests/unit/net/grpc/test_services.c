@@ -1129,6 +1129,9 @@ START_TEST(calls_are_counted_by_method_and_code)
         strstr(page, "coord_grpc_request_seconds_count{method=\"coord.v1.Tree/Get\"} 3\n"));
     ck_assert_ptr_nonnull(strstr(page, "coord_grpc_connections 1\n"));
     ck_assert_ptr_nonnull(strstr(page, "coord_grpc_in_flight 0\n"));
+    /* Of what nobody asked for there is no line. */
+    ck_assert_ptr_null(strstr(page, "coord.v1.Tree/Delete"));
+    ck_assert_ptr_null(strstr(page, "code=\"ABORTED\""));
     buf_close(&out);
 }
 END_TEST
