@@ -3,7 +3,8 @@
  * the one place where each of them answers; it decides what is written.
  *
  *   facts.h   what a request is about, noted while it is at hand
- *   line.h    an event as a line
+ *   line.h    an event as a line, of the pieces in line_json.h
+ *   denial.h  why something was denied
  *   file.h    the file: appending, rotation
  *   audit.h   gathering and writing in batches, on a worker of its own
  *

@@ -1,0 +1,178 @@
+#include "net/audit/denial.h"
+
+#include "store/access.h"
+#include "store/store.h"
+
+static const char *right_name(uint8_t right)
+{
+    switch ((enum acl_permission)right) {
+    case ACL_READ: return "read";
+    case ACL_WRITE: return "write";
+    case ACL_CREATE: return "create";
+    case ACL_DELETE: return "delete";
+    case ACL_ADMIN: return "admin";
+    case ACL_ALL: break;
+    }
+    return NULL;
+}
+
+static uint8_t right_of_op(uint8_t type)
+{
+    switch ((enum op_type)type) {
+    case OP_CREATE: return ACL_CREATE;
+    case OP_SET: return ACL_WRITE;
+    case OP_DELETE: return ACL_DELETE;
+    case OP_SET_ACL: return ACL_ADMIN;
+    case OP_CHECK:
+    case OP_GET:
+    case OP_LIST: break;
+    }
+    return ACL_READ;
+}
+
+static struct slice parent_of(struct slice path)
+{
+    size_t size = path.size;
+    while (size > 1 && path.data[size - 1] != '/') {
+        size--;
+    }
+    return slice_make(path.data, size > 1 ? size - 1 : size);
+}
+
+/* Roles are asked about the path, the list of the parent about what is created or deleted below. */
+static struct audit_denial explain_op(const struct access *access, const struct audit_op *op,
+                                      bool is_guard)
+{
+    uint8_t right = is_guard ? ACL_READ : right_of_op(op->type);
+    struct audit_denial d = {.right = right_name(right), .path = op->path, .by = "roles"};
+    if (op->space != SPACE_NODES) { /* policies and the like */
+        return (struct audit_denial){.right = "admin", .path = slice_str("/"), .by = "roles"};
+    }
+    bool makes_parents =
+        !is_guard && op->type == OP_CREATE && (op->flags & OP_MAKE_PARENTS) != 0;
+    for (struct slice at = op->path; access != NULL; at = parent_of(at)) {
+        if (!access_path(access, right, SPACE_NODES, at)) {
+            d.path = at;
+            return d;
+        }
+        if (!makes_parents || at.size <= 1) {
+            break;
+        }
+    }
+    const struct lease *lease =
+        access != NULL && op->lease != 0 ? store_lease(access->store, op->lease) : NULL;
+    if (lease != NULL && !access_lease(access, lease, false)) {
+        return (struct audit_denial){.right = "own", .lease = op->lease};
+    }
+    d.by = "acl";
+    if (right == ACL_CREATE || right == ACL_DELETE) {
+        d.path = parent_of(op->path);
+    }
+    return d;
+}
+
+/* The operation with this number, of those that were noted. */
+static bool find_op(struct slice facts, enum audit_branch branch, uint32_t number,
+                    struct audit_op *out)
+{
+    struct unpack u = unpack_make(facts);
+    struct audit_fact fact;
+    uint32_t at = 0;
+    while (audit_facts_next(&u, &fact)) {
+        if (fact.type == AUDIT_FACT_OP && fact.op.branch == branch && at++ == number) {
+            *out = fact.op;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool find_text(struct slice facts, enum audit_key key, struct slice *out)
+{
+    struct unpack u = unpack_make(facts);
+    struct audit_fact fact;
+    while (audit_facts_next(&u, &fact)) {
+        if (fact.type == AUDIT_FACT_TEXT && fact.key == key) {
+            *out = fact.text;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool session_is_own(const struct audit_event *e, const struct access *access)
+{
+    const struct lease *lease =
+        access != NULL && e->session != 0 ? store_lease(access->store, e->session) : NULL;
+    return lease == NULL || access_lease(access, lease, false);
+}
+
+/* What a command without operations takes: users and roles take an administrator, a lease its
+ * owner. */
+static bool explain_facts(struct slice facts, struct audit_denial *d)
+{
+    struct unpack u = unpack_make(facts);
+    struct audit_fact fact;
+    while (audit_facts_next(&u, &fact)) {
+        if (fact.type == AUDIT_FACT_DENIED) {
+            *d = (struct audit_denial){.right = right_name(fact.key), .path = fact.text};
+            return true;
+        }
+        if (fact.type == AUDIT_FACT_NUMBER && fact.key == AUDIT_LEASE) {
+            *d = (struct audit_denial){.right = "own", .lease = fact.number};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of a recipe's actions some take a right on the path; the others, that the entry is one's own. */
+static bool explain_recipe(const struct audit_event *e, struct audit_denial *d)
+{
+    struct audit_op op;
+    if (!find_op(e->facts, AUDIT_THEN, e->failed_op, &op) || op.type < AUDIT_OP_RECIPE) {
+        return false;
+    }
+    uint8_t action = (uint8_t)(op.type - AUDIT_OP_RECIPE);
+    uint8_t right = action == RECIPE_ACQUIRE       ? ACL_CREATE
+                    : action == RECIPE_ASK_RELEASE ? ACL_WRITE
+                    : action == RECIPE_ADD         ? ACL_WRITE
+                    : action == RECIPE_COUNT_DOWN  ? ACL_WRITE
+                    : action == RECIPE_REMOVE      ? ACL_ADMIN
+                                                   : 0;
+    *d =
+        (struct audit_denial){.right = right != 0 ? right_name(right) : "own", .path = op.path};
+    return true;
+}
+
+bool audit_denial_explain(const struct audit_event *e, const struct access *access,
+                          struct audit_denial *d)
+{
+    struct audit_op op;
+    const struct reply *reply = e->reply;
+    if (reply == NULL || reply->outcome != OUTCOME_NO_AUTH) {
+        return explain_facts(e->facts, d);
+    }
+    if (reply->result_count > 0) {
+        enum audit_branch branch = reply->took_then ? AUDIT_THEN : AUDIT_ELSE;
+        bool found = find_op(e->facts, branch, e->failed_op, &op);
+        if (found) {
+            *d = explain_op(access, &op, false);
+        }
+        return found;
+    }
+    if (!session_is_own(e, access)) {
+        *d = (struct audit_denial){.right = "own", .lease = e->session};
+        return true;
+    }
+    if (find_op(e->facts, AUDIT_GUARD, reply->failed_op, &op)) {
+        *d = explain_op(access, &op, true);
+        return true;
+    }
+    if (explain_recipe(e, d) || explain_facts(e->facts, d)) {
+        return true;
+    }
+    *d = (struct audit_denial){.right = "admin", .path = slice_str("/")}; /* COMMAND_AUTH */
+    (void)find_text(e->facts, AUDIT_QUOTA, &d->path);
+    return true;
+}
