@@ -13,7 +13,8 @@
  * matched with. Patterns are POSIX extended regular expressions over bytes, without
  * back-references, found anywhere unless they begin with ^ and end with $.
  *
- * To add a rule: a row in the table of schema.c. Any thread: nothing is kept between calls. */
+ * To add a rule: a row in the table of schema_rules.c. Any thread: nothing is kept between
+ * calls. */
 #ifndef NET_CONFIG_SCHEMA_H
 #define NET_CONFIG_SCHEMA_H
 
