@@ -9,7 +9,9 @@
  *   node_ttl.c        questions for the time that a lease has left
  *   node_note.c       what members tell each other besides the log
  *   node_leader.c     the state changes: cluster time, hand-over, digests compared
- *   node_member.c     the leader's part in changes of the members: what is asked, what follows
+ *   node_member.c     the leader's part in changes of the members: what goes on by itself
+ *   node_judge.c      its answers to what is asked of the members
+ *   node_rules.c      who of the members is up, and which changes are safe
  *   node_registry.c   what is known of members: by the configuration, by keys, by connections
  *   node_change.c     questions for such changes, on any member
  *   node_join.c       an empty data dir asks a running cluster to be added
@@ -403,16 +405,21 @@ bool node_on_admit(void *context, const struct message_hello *hello, struct mess
 bool node_turns_away(struct node *n, uint64_t from);
 void node_on_removed(struct node *n, const struct message_removed *m);
 
-/* node_member.c */
+/* node_judge.c */
 /* This node leads: what it says to what is asked. Slices of `tell` are valid until the next. */
 void node_member_judge(struct node *n, const struct message_member_ask *ask,
                        struct message_member_tell *tell);
 /* Tells one that is in the applied configuration that it is a member. */
 void node_member_welcome(struct node *n, struct message_member_tell *tell);
+
+/* node_member.c */
 bool node_member_may_judge(const struct node *n);
 void node_member_turn(struct node *n, uint64_t now_ms);
 uint64_t node_member_deadline_ms(const struct node *n);
 const char *node_member_waits_for(const struct node *n, uint64_t id);
+
+/* node_rules.c; what else it has is in node_member.h */
+uint32_t node_election_timeout_ms(const struct node *n);
 
 /* node_change.c */
 void node_change_open(struct node *n);
@@ -465,7 +472,6 @@ void node_on_state(struct node *n);
 void node_note_applied(struct node *n, uint64_t index, uint64_t term);
 void node_on_digest(struct node *n, uint64_t from, uint64_t index, uint64_t digest);
 void node_stop_turn(struct node *n, uint64_t now_ms);
-uint32_t node_election_timeout_ms(const struct node *n);
 bool node_is_handing_over(const struct node *n);
 /* Lets nothing be proposed any more until voter `target` has everything, and lets it stand for
  * election then. Does nothing on a member that cannot propose. */
