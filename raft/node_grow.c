@@ -42,7 +42,6 @@
 #define FRESH_MS       3000  /* who asked to join within that time waits for it */
 #define FAILURE_MS     3000  /* who asks within that time is told why */
 #define CAMPAIGN_MS    10
-#define PATH_BYTES     4096
 
 enum grow_phase {
     GROW_IDLE = 0,
@@ -70,9 +69,9 @@ static uint64_t now_of(const struct node *n)
 
 /* ---- the directory beside ---------------------------------------------------------------- */
 
-static void grow_dir(const struct node *n, char path[PATH_BYTES])
+static void grow_dir(const struct node *n, char path[NODE_PATH_BYTES])
 {
-    (void)snprintf(path, PATH_BYTES, "%s/grow", n->data_dir);
+    (void)snprintf(path, NODE_PATH_BYTES, "%s/grow", n->data_dir);
 }
 
 struct leftovers {
@@ -82,8 +81,8 @@ struct leftovers {
 static void remove_one(void *context, const char *name, uint64_t bytes)
 {
     const struct leftovers *l = context;
-    char dir[PATH_BYTES];
-    char path[PATH_BYTES + 256];
+    char dir[NODE_PATH_BYTES];
+    char path[NODE_PATH_BYTES + 256];
     (void)bytes;
     grow_dir(l->node, dir);
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
@@ -93,7 +92,7 @@ static void remove_one(void *context, const char *name, uint64_t bytes)
 /* Nothing in there means anything once an attempt is over: what stays only takes space. */
 void node_grow_clean(struct node *n)
 {
-    char dir[PATH_BYTES];
+    char dir[NODE_PATH_BYTES];
     grow_dir(n, dir);
     (void)n->env->disk->list(n->env, dir, remove_one, &(struct leftovers){.node = n});
 }
@@ -316,7 +315,7 @@ static bool is_drained(const struct node *n)
 static void drain(struct node *n)
 {
     struct node_grow *g = &n->grow;
-    char dir[PATH_BYTES];
+    char dir[NODE_PATH_BYTES];
     struct errmsg err = {0};
     const struct snapshot_store_options so = {.env = n->env, .log = n->log};
     note_progress(n, "writes are paused, and the log is written out");
@@ -354,7 +353,7 @@ static bool holds(struct node *n, uint64_t id)
 static enum status begin_anew(struct node *n, struct errmsg *err)
 {
     struct node_grow *g = &n->grow;
-    char from[PATH_BYTES];
+    char from[NODE_PATH_BYTES];
     grow_dir(n, from);
     char *path = snapshot_store_path(from, &g->file);
     enum status rc = snapshot_store_adopt(n->snapshots, path, &g->file, err);

@@ -1,7 +1,10 @@
 /* What the files of the node share.
  *
  *   node.c            requests in, completions out; the turn; apply
- *   node_open.c       start: data dir, identity, bootstrap, recovery; close
+ *   node_open.c       open and close: the data dir and whose it is
+ *   node_bootstrap.c  the first start of a cluster: is everybody new?
+ *   node_recover.c    the newest snapshot and the log become a node that runs
+ *   node_peers.c      which message goes to which part, connections that come and go
  *   node_propose.c    batches into entries on the leader; forwarding to it elsewhere
  *   node_snapshot.c   taking snapshots, sending them, installing the leader's
  *   node_export.c     copies of the state for others: which snapshot, and when it is taken
@@ -37,6 +40,8 @@
 #include "raft/snapshot_store.h"
 #include "store/store.h"
 #include "watch/watch.h"
+
+#define NODE_PATH_BYTES 4096
 
 enum node_phase { NODE_WAITING = 1, NODE_RUNNING, NODE_STOPPING, NODE_REFUSED };
 
@@ -294,21 +299,32 @@ void node_refuse(struct node *n, const char *reason);
 void node_send(struct node *n, uint64_t to, const struct message *m);
 extern const struct engine_events node_engine_events;
 
-/* node_open.c */
-enum status node_start_engine(struct node *n, const struct engine_configuration *first,
-                              struct errmsg *err);
-void node_settle_identity(struct node *n);
+/* node_bootstrap.c */
+/* Asks the other first members whether they are new as well. */
+void node_bootstrap_begin(struct node *n);
 void node_bootstrap_turn(struct node *n, uint64_t now_ms);
+/* Everybody is new: the identity is fixed first (PENDING), then the log gets its first entry, and
+ * only then may this node vote (MEMBER). */
+enum status node_become_member(struct node *n, struct errmsg *err);
 void node_on_boot_query(struct node *n, uint64_t from);
 void node_on_boot_result(struct node *n, uint64_t from, const struct message_boot *m);
 void node_on_peer_up(struct node *n, uint64_t from, const struct message_hello *hello);
-/* Opens the peer port, and the engine with what the data dir holds. */
-enum status node_open_peers(struct node *n, struct errmsg *err);
+
+/* node_recover.c */
 enum status node_open_snapshots(struct node *n, struct errmsg *err);
+/* Opens the engine with what the data dir holds; `first` is the bootstrap entry, or NULL. */
+enum status node_start_engine(struct node *n, const struct engine_configuration *first,
+                              struct errmsg *err);
 /* Begins anew behind a snapshot that holds just the present state. */
 enum status node_restart_engine(struct node *n, const struct engine_snapshot *snapshot,
                                 struct errmsg *err);
+/* The cluster has taken this node in. */
 enum status node_open_joined(struct node *n, struct errmsg *err);
+void node_settle_identity(struct node *n);
+
+/* node_peers.c */
+/* Opens the peer port, where there is one. */
+enum status node_open_peers(struct node *n, struct errmsg *err);
 
 /* node_propose.c */
 void node_propose_turn(struct node *n);

@@ -1,277 +1,15 @@
-/* Start: the data dir and whose it is, the first start of a cluster, recovery; and the end.
- *
- * A lost disk is a lost identity. A member with an empty data dir may have voted and
- * acknowledged before it lost it, so it may take part under its name only if nobody can
- * remember it: when every first member has said, in this start, that it is new as well.
- * Otherwise it is REFUSED and says how to be replaced.
- */
+/* Open and close: the data dir and whose it is, the parts put together. What follows is the first
+ * start of a cluster (node_bootstrap.c), the way into a running one (node_join.c), or recovery
+ * (node_recover.c). */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/mutant.h"
 #include "raft/node_internal.h"
 
-#define BOOT_ASK_MS   100
 #define READ_RETRY_MS 60
-#define PATH_BYTES    4096
-
-static const char *const lost_reason =
-    "this data dir is empty, but the cluster has history with this member: its data was lost. "
-    "It must not vote again under its id: give its place to a new one by 'coordctl member "
-    "replace', and start it with --join";
-
-/* ---- messages of members ----------------------------------------------------------------- */
-
-static void on_message(void *context, uint64_t from, const struct message *m)
-{
-    struct node *n = context;
-    if (m->type == MESSAGE_BOOT_QUERY) {
-        node_on_boot_query(n, from);
-        return;
-    }
-    if (m->type == MESSAGE_BOOT_RESULT) {
-        node_on_boot_result(n, from, &m->boot);
-        return;
-    }
-    if (m->type == MESSAGE_SNAPSHOT_CHUNK && n->join.is_active && n->snapshots != NULL) {
-        node_on_chunk(n, from, &m->snapshot_chunk); /* the state that it fetches to join */
-        return;
-    }
-    if (m->type == MESSAGE_REMOVED) {
-        node_on_removed(n, &m->removed);
-        return;
-    }
-    if (n->engine == NULL || n->phase == NODE_REFUSED || node_turns_away(n, from)) {
-        return;
-    }
-    switch (m->type) {
-    case MESSAGE_MEMBER_ASK: node_on_member_ask(n, from, &m->member_ask); return;
-    case MESSAGE_MEMBER_TELL: node_on_member_tell(n, from, &m->member_tell); return;
-    case MESSAGE_INSTALL_SNAPSHOT: node_on_offer(n, from, &m->install_snapshot); return;
-    case MESSAGE_SNAPSHOT_PULL: node_on_pull(n, from, &m->snapshot_pull); return;
-    case MESSAGE_SNAPSHOT_CHUNK: node_on_chunk(n, from, &m->snapshot_chunk); return;
-    case MESSAGE_TERM_PROBE: {
-        struct message answer = {.type = MESSAGE_TERM_PROBE_RESULT};
-        answer.term_probe.round = m->term_probe.round;
-        answer.term_probe.term = engine_term(n->engine);
-        node_send(n, from, &answer);
-        return;
-    }
-    case MESSAGE_TERM_PROBE_RESULT:
-        read_index_on_probe_result(&n->reads, from, &m->term_probe);
-        return;
-    case MESSAGE_READ_INDEX: read_index_on_question(&n->reads, from, &m->read_index); return;
-    case MESSAGE_READ_INDEX_RESULT:
-        read_index_on_answer(&n->reads, from, &m->read_index);
-        return;
-    case MESSAGE_FORWARD: node_on_forward(n, from, &m->forward); return;
-    case MESSAGE_FORWARD_RESULT: node_on_forward_result(n, from, &m->forward_result); return;
-    case MESSAGE_LEASE_ASK: node_on_lease_ask(n, from, &m->lease_ask); return;
-    case MESSAGE_LEASE_TELL: node_on_lease_tell(n, from, &m->lease_tell); return;
-    case MESSAGE_NOTE: node_on_note(n, from, &m->note); return;
-    case MESSAGE_DIGEST: node_on_digest(n, from, m->digest.index, m->digest.digest); return;
-    default: engine_receive(n->engine, from, m); return;
-    }
-}
-
-static void on_up(void *context, uint64_t peer, const struct message_hello *hello)
-{
-    node_on_peer_up(context, peer, hello);
-}
-
-static void on_down(void *context, uint64_t peer)
-{
-    struct node *n = context;
-    if (n->engine == NULL || n->phase == NODE_REFUSED) {
-        return;
-    }
-    engine_connection_lost(n->engine, peer);
-    node_on_sent_to_lost(n, peer);
-    node_ttl_peer_lost(n, peer);
-    if (engine_leader(n->engine) == peer) {
-        engine_suspect_leader(n->engine);
-    }
-}
-
-static const struct peers_events peer_events = {.message = on_message,
-                                                .up = on_up,
-                                                .down = on_down,
-                                                .admit = node_on_admit,
-                                                .guest = node_on_guest};
-
-enum status node_open_peers(struct node *n, struct errmsg *err)
-{
-    if (n->peer_host == NULL) {
-        return RC_OK;
-    }
-    struct peers_options options = {
-        .env = node_peer_env(n),
-        .log = n->log,
-        .metrics = n->options.metrics,
-        .cluster_id = n->identity.cluster_id,
-        .node_id = n->identity.node_id,
-        .boot_id = n->boot_id,
-        .name = n->name,
-        .listen_host = n->peer_host,
-        .listen_port = n->options.peer_port,
-        .client_address = n->client_address,
-        .feature_level = FEATURE_LEVEL,
-    };
-    enum status rc = peers_open(&options, &peer_events, n, &n->peers, err);
-    return rc == RC_OK ? RC_OK : errmsg_wrap(err, "listen to peers");
-}
-
-/* ---- the first start of a cluster -------------------------------------------------------- */
-
-static struct boot_answer *answer_of(struct node *n, uint64_t id)
-{
-    for (size_t i = 0; i < n->boot_count; i++) {
-        if (n->boot[i].id == id) {
-            return &n->boot[i];
-        }
-    }
-    return NULL;
-}
-
-void node_on_peer_up(struct node *n, uint64_t from, const struct message_hello *hello)
-{
-    struct boot_answer *answer = answer_of(n, from);
-    if (answer != NULL) {
-        answer->present_boot_id = hello->boot_id;
-    }
-    n->boot_ask_ms = 0;
-}
-
-/* "Are you past the bootstrap entry?" The process that told us itself that it is new, in the
- * round in which this cluster began, is still in that same beginning. */
-void node_on_boot_query(struct node *n, uint64_t from)
-{
-    const struct boot_answer *answer = answer_of(n, from);
-    bool began_with_us =
-        answer != NULL && answer->boot_id != 0 && answer->boot_id == answer->present_boot_id;
-    struct message m = {.type = MESSAGE_BOOT_RESULT};
-    m.boot.last_index = n->engine != NULL ? engine_last_index(n->engine) : 0;
-    m.boot.has_state = m.boot.last_index > 1 && !began_with_us;
-    node_send(n, from, &m);
-}
-
-/* A single node is known to nobody else: its id is random, its peer address not used yet. */
-static struct engine_configuration configuration_of_one(const struct node *n)
-{
-    struct engine_configuration c = {.index = 1, .count = 1};
-    struct node_member self = {.port = 0};
-    memcpy(self.name, n->name, sizeof self.name);
-    snprintf(self.host, sizeof self.host, "localhost");
-    c.members[0] = (struct engine_member){.id = n->identity.node_id, .role = ENGINE_VOTER};
-    node_format_member(&self, NULL, c.members[0].address, sizeof c.members[0].address);
-    return c;
-}
-
-static struct engine_configuration first_configuration(const struct node *n)
-{
-    if (n->identity.initial == 0) {
-        return configuration_of_one(n);
-    }
-    struct engine_configuration c = {.index = 1};
-    for (size_t i = 0; i < n->options.member_count; i++) {
-        struct engine_member *m = &c.members[c.count++];
-        m->id = identity_of_member(n->identity.cluster_id, n->members[i].name);
-        m->role = ENGINE_VOTER;
-        node_format_member(&n->members[i], NULL, m->address, sizeof m->address);
-    }
-    /* The entry must be the same bytes everywhere, however the flag was ordered. */
-    for (size_t i = 1; i < c.count; i++) {
-        for (size_t j = i; j > 0 && c.members[j].id < c.members[j - 1].id; j--) {
-            struct engine_member swap = c.members[j];
-            c.members[j] = c.members[j - 1];
-            c.members[j - 1] = swap;
-        }
-    }
-    return c;
-}
-
-/* Everybody is new: the identity is fixed first (PENDING), then the log gets its first
- * entry, and only then may this node vote (MEMBER). */
-static enum status become_member(struct node *n, struct errmsg *err)
-{
-    n->identity.phase = IDENTITY_PENDING;
-    enum status rc = identity_save(n->env, n->data_dir, &n->identity, err);
-    if (rc != RC_OK) {
-        return rc;
-    }
-    struct engine_configuration first = first_configuration(n);
-    return node_start_engine(n, &first, err);
-}
-
-static void finish_bootstrap(struct node *n)
-{
-    struct errmsg err = {0};
-    enum status rc = become_member(n, &err);
-    if (rc != RC_OK) {
-        node_fatal(n, rc, err.text);
-        return;
-    }
-    log_info(n->log, "node.bootstrapped", "cluster=%016" PRIx64 " members=%zu",
-             n->identity.cluster_id, n->options.member_count);
-}
-
-void node_on_boot_result(struct node *n, uint64_t from, const struct message_boot *m)
-{
-    struct boot_answer *answer = answer_of(n, from);
-    if (n->phase != NODE_WAITING || answer == NULL) {
-        return;
-    }
-    if (m->has_state) {
-        node_refuse(n, lost_reason);
-        return;
-    }
-    answer->boot_id = answer->present_boot_id;
-}
-
-void node_bootstrap_turn(struct node *n, uint64_t now_ms)
-{
-    if (n->join.is_active) {
-        node_pending_turn(n, now_ms);
-        node_join_turn(n, now_ms);
-        return;
-    }
-    size_t answers = 0;
-    for (size_t i = 0; i < n->boot_count; i++) {
-        answers += n->boot[i].boot_id != 0;
-    }
-    if (answers == n->boot_count) {
-        finish_bootstrap(n);
-        return;
-    }
-    if (now_ms < n->boot_ask_ms) {
-        return;
-    }
-    n->boot_ask_ms = now_ms + BOOT_ASK_MS;
-    for (size_t i = 0; i < n->boot_count; i++) {
-        if (n->boot[i].boot_id == 0) {
-            struct message m = {.type = MESSAGE_BOOT_QUERY};
-            node_send(n, n->boot[i].id, &m);
-        }
-    }
-}
-
-static void begin_waiting(struct node *n)
-{
-    n->phase = NODE_WAITING;
-    for (size_t i = 0; i < n->options.member_count; i++) {
-        const struct node_member *m = &n->members[i];
-        uint64_t id = identity_of_member(n->identity.cluster_id, m->name);
-        if (id != n->identity.node_id) {
-            n->boot[n->boot_count++] = (struct boot_answer){.id = id};
-            peers_add(n->peers, id, m->name, m->host, m->port);
-        }
-    }
-    log_info(n->log, "node.waiting",
-             "reason=\"every first member must answer that it is new\"");
-}
 
 /* ---- identity ---------------------------------------------------------------------------- */
 
@@ -334,170 +72,6 @@ static void new_identity(struct node *n)
                               : (env_random_u64(n->env) & INT64_MAX) | 1;
 }
 
-/* ---- recovery ---------------------------------------------------------------------------- */
-
-enum status node_open_snapshots(struct node *n, struct errmsg *err)
-{
-    char dir[PATH_BYTES];
-    snprintf(dir, sizeof dir, "%s/snapshots", n->data_dir);
-    struct snapshot_store_options so = {
-        .env = n->env, .log = n->log, .metrics = n->options.metrics};
-    return snapshot_store_open(dir, &so, &n->snapshots, err);
-}
-
-/* The newest snapshot; a node that joins may have it in memory already. */
-static enum status load_newest(struct node *n, struct store **out, struct snapshot_meta *meta,
-                               struct errmsg *err)
-{
-    if (n->loaded == NULL) {
-        return snapshot_store_load(n->snapshots, out, meta, err);
-    }
-    *out = n->loaded;
-    *meta = n->join.held;
-    n->loaded = NULL;
-    n->join.held = (struct snapshot_meta){.index = 0};
-    return RC_OK;
-}
-
-static enum status recover_state(struct node *n, struct engine_options *o,
-                                 struct snapshot_meta *meta, struct errmsg *err)
-{
-    enum status rc = n->snapshots != NULL ? RC_OK : node_open_snapshots(n, err);
-    if (rc != RC_OK) {
-        return rc;
-    }
-    const struct snapshot_file *newest = snapshot_store_latest(n->snapshots);
-    if (newest == NULL) {
-        return RC_OK;
-    }
-    struct store *loaded = NULL;
-    rc = load_newest(n, &loaded, meta, err);
-    if (rc != RC_OK) {
-        return errmsg_wrap(err, "load the newest snapshot (to rejoin, replace this member)");
-    }
-    store_free(n->store);
-    n->store = loaded;
-    hub_rebind(n->watches, loaded);
-    if (meta->cluster_id != n->identity.cluster_id) {
-        return errmsg_set(err, RC_INVALID,
-                          "the newest snapshot in %s belongs to cluster %016" PRIx64,
-                          n->data_dir, meta->cluster_id);
-    }
-    o->snapshot = (struct engine_snapshot){.index = meta->index,
-                                           .term = meta->term,
-                                           .configuration_index = meta->configuration_index,
-                                           .configuration = buf_slice(&meta->configuration),
-                                           .file_bytes = newest->bytes};
-    return RC_OK;
-}
-
-static struct engine_options engine_options_of(struct node *n, const char *wal_dir)
-{
-    return (struct engine_options){
-        .env = n->env,
-        .log = n->log,
-        .metrics = n->options.metrics,
-        .wal_dir = wal_dir,
-        .cluster_id = n->identity.cluster_id,
-        .node_id = n->identity.node_id,
-        .election_timeout_ms = n->options.election_timeout_ms,
-        .heartbeat_ms = n->options.heartbeat_ms,
-        .seed = n->options.seed != 0 ? n->options.seed : (uint32_t)env_random_u64(n->env),
-        .wal_segment_bytes = n->options.wal_segment_bytes,
-        .trailing_bytes = n->options.trailing_log_bytes,
-    };
-}
-
-/* A crash may have come between what made this node one of several and its identity. */
-static enum status settle_growth(struct node *n, struct errmsg *err)
-{
-    if (n->identity.initial != 0 || n->membership.applied.count <= 1) {
-        return RC_OK;
-    }
-    if (n->peers == NULL) {
-        return errmsg_set(
-            err, RC_INVALID,
-            "%s belongs to a member of a cluster: the peer listen address is missing",
-            n->data_dir);
-    }
-    n->identity.initial = n->identity.cluster_id;
-    return identity_save(n->env, n->data_dir, &n->identity, err);
-}
-
-static enum status engine_is_open(struct node *n, struct errmsg *err)
-{
-    n->reads.engine = n->engine;
-    uint64_t index;
-    node_configuration_applied(n, engine_applied_configuration(n->engine, &index));
-    uint64_t applied = engine_applied_index(n->engine);
-    node_note_applied(n, applied, engine_term_of(n->engine, applied));
-    return settle_growth(n, err);
-}
-
-enum status node_start_engine(struct node *n, const struct engine_configuration *first,
-                              struct errmsg *err)
-{
-    char dir[PATH_BYTES];
-    snprintf(dir, sizeof dir, "%s/wal", n->data_dir);
-    struct snapshot_meta meta = {0};
-    struct engine_options o = engine_options_of(n, dir);
-    o.bootstrap = first;
-    o.joins = n->identity.phase == IDENTITY_JOINING;
-    enum status rc = n->env->disk->mkdir(n->env, dir);
-    if (rc != RC_OK) {
-        return errmsg_set(err, rc, "create %s: %s", dir, status_text(rc));
-    }
-    rc = recover_state(n, &o, &meta, err);
-    if (rc == RC_OK) {
-        node_anchor_time(n);
-        n->phase = NODE_RUNNING;
-        rc = engine_open(&o, &node_engine_events, n, &n->engine, err);
-        if (rc == RC_CORRUPT) {
-            rc = errmsg_wrap(err, "open the log (to rejoin, replace this member)");
-        }
-    }
-    snapshot_meta_close(&meta);
-    return rc == RC_OK ? engine_is_open(n, err) : rc;
-}
-
-enum status node_restart_engine(struct node *n, const struct engine_snapshot *snapshot,
-                                struct errmsg *err)
-{
-    char dir[PATH_BYTES];
-    snprintf(dir, sizeof dir, "%s/wal", n->data_dir);
-    struct engine_options o = engine_options_of(n, dir);
-    o.snapshot = *snapshot;
-    engine_close(n->engine);
-    n->engine = NULL;
-    n->reads.engine = NULL;
-    enum status rc = engine_open(&o, &node_engine_events, n, &n->engine, err);
-    return rc == RC_OK ? engine_is_open(n, err) : rc;
-}
-
-/* The first entry is durable: from now on a missing log is a lost one. Before the first vote or
- * acknowledgement leaves, since those go out at the end of a turn. */
-void node_settle_identity(struct node *n)
-{
-    bool has_begun =
-        n->identity.phase != IDENTITY_JOINING || engine_stored_index(n->engine) > 0;
-    if (n->identity.phase == IDENTITY_MEMBER || !engine_is_settled(n->engine) || !has_begun) {
-        return;
-    }
-    struct errmsg err = {0};
-    n->identity.phase = IDENTITY_MEMBER;
-    enum status rc = identity_save(n->env, n->data_dir, &n->identity, &err);
-    if (rc != RC_OK) {
-        node_fatal(n, rc, err.text);
-    }
-}
-
-/* The cluster has taken this node in. */
-enum status node_open_joined(struct node *n, struct errmsg *err)
-{
-    enum status rc = n->peers != NULL ? RC_OK : node_open_peers(n, err);
-    return rc == RC_OK ? node_start_engine(n, NULL, err) : rc;
-}
-
 /* ---- open and close ---------------------------------------------------------------------- */
 
 static void copy_options(struct node *n, const struct node_options *o)
@@ -554,8 +128,8 @@ static void register_metrics(struct node *n)
                                                "Renewals of leases by this node's keeper.");
     n->membership.metrics.voters =
         metrics_gauge(m, "coord_member_voters", NULL, "Voters, by the configuration in use.");
-    n->membership.metrics.standbys = metrics_gauge(
-        m, "coord_member_standbys", NULL, "Standbys, by the configuration in use.");
+    n->membership.metrics.standbys = metrics_gauge(m, "coord_member_standbys", NULL,
+                                                   "Standbys, by the configuration in use.");
     n->membership.metrics.changes =
         metrics_counter(m, "coord_member_changes_total", NULL,
                         "Changes of the members that were committed while this node ran.");
@@ -572,7 +146,7 @@ static void register_metrics(struct node *n)
  * that is in it. A directory that this user may not open is the operator's to have made. */
 static void sync_parent(struct node *n)
 {
-    char parent[PATH_BYTES];
+    char parent[NODE_PATH_BYTES];
     snprintf(parent, sizeof parent, "%s", n->data_dir);
     size_t length = strlen(parent);
     while (length > 1 && parent[length - 1] == '/') {
@@ -593,7 +167,7 @@ static void sync_parent(struct node *n)
 
 static enum status open_data_dir(struct node *n, struct errmsg *err)
 {
-    char lock[PATH_BYTES];
+    char lock[NODE_PATH_BYTES];
     enum status rc = n->env->disk->mkdir(n->env, n->data_dir);
     if (rc != RC_OK) {
         return errmsg_set(err, rc, "create data dir %s: %s", n->data_dir, status_text(rc));
@@ -626,8 +200,7 @@ static enum status start(struct node *n, struct errmsg *err)
         node_refuse(n, node_removed_reason);
         return RC_OK;
     }
-    if (found == IDENTITY_JOINING ||
-        (found == IDENTITY_NONE && n->options.join_count > 0)) {
+    if (found == IDENTITY_JOINING || (found == IDENTITY_NONE && n->options.join_count > 0)) {
         node_join_begin(n);
         return RC_OK;
     }
@@ -640,10 +213,10 @@ static enum status start(struct node *n, struct errmsg *err)
         return node_start_engine(n, NULL, err);
     }
     if (found == IDENTITY_NONE && n->options.member_count > 1) {
-        begin_waiting(n);
+        node_bootstrap_begin(n);
         return RC_OK;
     }
-    return become_member(n, err);
+    return node_become_member(n, err);
 }
 
 static void read_send(void *context, uint64_t to, const struct message *m)
@@ -687,8 +260,9 @@ static enum status check_members(const struct node_options *o, struct errmsg *er
                           o->join_count, NODE_MEMBERS_MAX);
     }
     if (o->join_count > 0 && o->member_count > 0) {
-        return errmsg_set(err, RC_INVALID, "a node joins a cluster, or is one of its first "
-                                           "members, not both");
+        return errmsg_set(err, RC_INVALID,
+                          "a node joins a cluster, or is one of its first "
+                          "members, not both");
     }
     if (o->join_count > 0 && o->peer_host == NULL) {
         return errmsg_set(err, RC_INVALID,

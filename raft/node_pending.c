@@ -12,8 +12,6 @@
 #include "base/mem.h"
 #include "raft/node_internal.h"
 
-#define PATH_BYTES 4096
-
 static void let_go(struct node *n)
 {
     if (n->loaded != NULL) {
@@ -76,7 +74,7 @@ static enum status open_held(struct node *n, struct errmsg *err)
 static void remove_one(void *context, const char *name, uint64_t bytes)
 {
     struct node *n = context;
-    char path[PATH_BYTES];
+    char path[NODE_PATH_BYTES];
     (void)bytes;
     (void)snprintf(path, sizeof path, "%s/snapshots/%s", n->data_dir, name);
     (void)n->env->disk->unlink(n->env, path);
@@ -84,7 +82,7 @@ static void remove_one(void *context, const char *name, uint64_t bytes)
 
 static enum status drop_files(struct node *n, struct errmsg *err)
 {
-    char dir[PATH_BYTES];
+    char dir[NODE_PATH_BYTES];
     n->install.active = false;
     snapshot_store_close(n->snapshots);
     n->snapshots = NULL;
@@ -105,7 +103,7 @@ static void count_one(void *context, const char *name, uint64_t bytes)
 /* An engine has run here, and the snapshots are its own: whoever fetches to grow has none. */
 static bool has_log(const struct node *n)
 {
-    char dir[PATH_BYTES];
+    char dir[NODE_PATH_BYTES];
     size_t files = 0;
     (void)snprintf(dir, sizeof dir, "%s/wal", n->data_dir);
     return n->env->disk->list(n->env, dir, count_one, &files) == RC_OK && files > 0;
