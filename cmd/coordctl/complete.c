@@ -40,13 +40,13 @@ static void offer(const struct completion *c, const char *begin, const char *wor
 /* An option with its value, or without one: then it awaits it. */
 static void take_option(struct completion *c, const struct option *o, const char *value)
 {
-    if (o == NULL || o->take == NULL) {
+    if (o == NULL || o->form == OPTION_FLAG) {
         return;
     }
     if (value == NULL) {
         c->awaiting = o;
     } else if (o->is_common) {
-        (void)o->take(&c->ctl, value);
+        (void)option_take(&c->ctl, o, value);
     }
 }
 

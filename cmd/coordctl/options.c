@@ -83,13 +83,13 @@ const char *option_environment(const struct option *o, char text[OPTION_ENVIRONM
 static int take_text(struct ctl *ctl, const struct option *o, const char *value,
                      const char *origin)
 {
-    if (o->take == NULL) {
-        bool *flag = (bool *)((char *)ctl + o->flag);
+    if (o->form == OPTION_FLAG) {
+        bool *flag = (bool *)((char *)ctl + o->field);
         *flag = strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
         if (!*flag && strcmp(value, "false") != 0 && strcmp(value, "0") != 0) {
             return ctl_usage("%s: \"%s\" is neither true nor false", origin, value);
         }
-    } else if (!o->take(ctl, value)) {
+    } else if (!option_take(ctl, o, value)) {
         return ctl_usage("%s: \"%s\" is not %s", origin, value, o->expected);
     }
     return EXIT_DONE;
@@ -202,8 +202,8 @@ static int take(struct parser *p, const struct option *o, const char *value)
 {
     settle(p->is_settled, o);
     p->ctl->given[o - options] = value != NULL ? value : "true";
-    if (o->take == NULL) {
-        *(bool *)((char *)p->ctl + o->flag) = true;
+    if (o->form == OPTION_FLAG) {
+        *(bool *)((char *)p->ctl + o->field) = true;
         return value == NULL ? EXIT_DONE : ctl_usage("--%s takes no value", o->name);
     }
     if (value == NULL && p->at == p->argc) {
@@ -215,7 +215,7 @@ static int take(struct parser *p, const struct option *o, const char *value)
     if (value[0] == '\0' && c != NULL && strcmp(c->name, "context set") == 0) {
         return EXIT_DONE; /* it is to be removed */
     }
-    return o->take(p->ctl, value)
+    return option_take(p->ctl, o, value)
                ? EXIT_DONE
                : ctl_usage("--%s \"%s\" is not %s", o->name, value, o->expected);
 }

@@ -9,6 +9,15 @@
 
 #include "cmd/coordctl/ctl.h"
 
+enum option_form {
+    OPTION_FLAG = 0, /* takes no value, sets a bool */
+    OPTION_TEXT,     /* that is not empty */
+    OPTION_ANY_TEXT,
+    OPTION_NUMBER, /* from 1 to `max` */
+    OPTION_TIME,   /* from 1 ms to `max` ms */
+    OPTION_OTHER,  /* `take` knows */
+};
+
 struct option {
     const char *name;
     char letter;             /* 0: none */
@@ -17,9 +26,11 @@ struct option {
     const char *help;
     const char *expected; /* completes "--timeout \"x\" is not ..." */
     const char *choices;  /* for the shell: what the value may be; "file" of all files; or NULL */
-    bool (*take)(struct ctl *ctl, const char *value); /* of one with a value */
-    size_t flag;    /* of one without: the bool in struct ctl that it sets */
-    bool is_common; /* all commands take it */
+    bool is_common;      /* all commands take it */
+    enum option_form form;
+    size_t field; /* where it goes in struct ctl: a bool, a const char *, a uint64_t, by its form */
+    uint64_t max;
+    bool (*take)(struct ctl *ctl, const char *value); /* of OPTION_OTHER (option_values.h) */
 };
 
 extern const struct option options[];
@@ -32,6 +43,8 @@ const char *option_environment(const struct option *o, char text[OPTION_ENVIRONM
 /* NULL if there is none. */
 const struct option *option_find_long(const char *name, size_t size);
 const struct option *option_find_letter(char letter);
+/* False: it expects something else. Of a flag `value` does not matter: it is set. */
+bool option_take(struct ctl *ctl, const struct option *o, const char *value);
 /* Whether a command takes it. */
 bool option_is_of(const struct option *o, const struct command *c);
 
