@@ -8,10 +8,10 @@
  *
  * Everything random or read from a clock is chosen by the proposer and carried here: apply looks at
  * nothing else. To add a command: a type here, its fields in `struct command`, its two halves in
- * command.c, its case in apply.c, a line in docs/formats.md, and with the first one since a release
- * a new FEATURE_LEVEL, which command_level gives for it: below that level every member, older
- * builds included, answers such a command with UNSUPPORTED. New operations, fields or rules of
- * commands that exist already ask for the level in apply.
+ * command_body.c, its case in apply.c, a line in docs/formats.md, and with the first one since a
+ * release a new FEATURE_LEVEL, which command_level gives for it: below that level every member,
+ * older builds included, answers such a command with UNSUPPORTED. New operations, fields or rules
+ * of commands that exist already ask for the level in apply.
  */
 #ifndef STORE_COMMAND_H
 #define STORE_COMMAND_H
