@@ -81,6 +81,10 @@ enum mutant {
     MUTANT_COUNTER_UNBOUNDED,      /* recipes/counter.c adds beyond the bounds */
     MUTANT_IDS_TWICE,              /* recipes/counter.c gives the last id of a block out again */
     MUTANT_LATCH_REOPENS,          /* recipes/latch.c counts on below zero, and round */
+    MUTANT_SHARD_EPOCH_STAYS,      /* recipes/shard_move.c: who follows leads in one epoch */
+    MUTANT_SHARD_GUARD_OLDER,      /* store/apply_read.c: epochs of shards that have passed hold */
+    MUTANT_SHARD_LOST_LEADS,       /* store/shards.c: who is lost goes on to lead */
+    MUTANT_SHARD_MOVE_UNLOST,      /* recipes/shard_move.c: moves go on without their target */
 };
 
 #ifdef MUTANT

@@ -1,5 +1,7 @@
 #include "recipes/shard_move.h"
 
+#include "base/mutant.h"
+
 static const struct slice nobody;
 
 static bool is_here(const struct shard_world *w, struct slice node)
@@ -34,7 +36,9 @@ void shard_assign(const struct shard_world *w, struct shard_record *r, struct sl
     r->awaits = leader.size == 0 && names_have(replicas, last) ? last : nobody;
     r->leader = leader;
     r->replicas = replicas;
-    r->epoch = w->revision;
+    if (!MUTANT_IS(MUTANT_SHARD_EPOCH_STAYS) || r->epoch == 0) {
+        r->epoch = w->revision;
+    }
 }
 
 static void enter(const struct shard_world *w, struct shard_move *m, uint64_t state)
@@ -128,7 +132,10 @@ static void switch_over(const struct shard_world *w, struct shard_record *r,
     struct slice replicas = m->kind == SHARD_LEAD ? r->replicas
                                                   : names_with(r->replicas, m->to, w->arena);
     m->led = leads;
-    shard_assign(w, r, leads ? m->to : r->leader, replicas);
+    /* He may lead already, since who did was lost meanwhile: then nothing changes. */
+    if (m->kind != SHARD_LEAD || !slice_equal(r->leader, m->to)) {
+        shard_assign(w, r, leads ? m->to : r->leader, replicas);
+    }
     enter(w, m, MOVE_SWITCHING);
 }
 
@@ -220,7 +227,8 @@ void shard_move_lost(const struct shard_world *w, struct shard_record *r, struct
         }
         return;
     }
-    if (m->state == MOVE_QUEUED || !slice_equal(m->to, node)) {
+    if (m->state == MOVE_QUEUED || !slice_equal(m->to, node) ||
+        MUTANT_IS(MUTANT_SHARD_MOVE_UNLOST)) {
         return;
     }
     if (m->state == MOVE_SWITCHING) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "store/apply.h"
 #include "store/state.h"
 
@@ -375,7 +376,7 @@ void shard_map_lose(struct shard_map *map, struct slice node)
         struct shard_record r;
         struct slice text = value_slice(tree_node(&s->tree, slots[i])->value);
         if (shard_record_decode(text, &r) && slice_equal(r.leader, node) &&
-            shard_read(s, slots[i], &r)) {
+            !MUTANT_IS(MUTANT_SHARD_LOST_LEADS) && shard_read(s, slots[i], &r)) {
             struct shard_world w = shard_map_world(map, shard_map_number(s, slots[i]));
             if (shard_lost(&w, &r, node)) {
                 shard_write(s, slots[i], &r);

@@ -255,6 +255,9 @@ static bool server_is_due(const struct cluster_node *n)
 static void node_and_server_turn(struct cluster_node *n)
 {
     node_turn(n->node);
+    if (!n->has_fatal) {
+        warden_turn(n->warden, n->process->env.now_ms(&n->process->env));
+    }
     for (int i = 0; i < TURN_ROUNDS_MAX && !n->has_fatal && server_is_due(n); i++) {
         server_turn(n->server);
         node_turn(n->node);
@@ -265,7 +268,9 @@ static uint64_t next_deadline_ms(const struct cluster_node *n)
 {
     uint64_t node = node_next_deadline_ms(n->node);
     uint64_t server = server_next_deadline_ms(n->server);
-    return node < server ? node : server;
+    uint64_t warden = warden_next_deadline_ms(n->warden);
+    uint64_t first = node < server ? node : server;
+    return first < warden ? first : warden;
 }
 
 static void node_turn_cb(void *context)
@@ -335,10 +340,15 @@ static void server_stopped(void *context)
 
 static enum status server_start(struct cluster_node *n, struct errmsg *err)
 {
+    n->planner =
+        planner_new(&(struct planner_options){.env = &n->process->env, .node = n->node});
+    n->warden = warden_new(&(struct warden_options){
+        .env = &n->process->env, .node = n->node, .planner = n->planner, .log = &n->log});
     const struct server_options options = {
         .env = &n->process->env,
         .node = n->node,
         .log = &n->log,
+        .planner = n->planner,
         .host = n->name,
         .port = CLUSTER_CLIENT_PORT,
         .fronts = {[SERVER_HTTP1] = &http_front,
@@ -458,7 +468,11 @@ static void node_release(struct cluster *c, struct cluster_node *n)
     world_cancel(&c->world, &n->deadline);
     reign_end(c, n);
     server_close(n->server);
+    warden_free(n->warden);
+    planner_free(n->planner);
     node_close(n->node);
+    n->warden = NULL;
+    n->planner = NULL;
     n->server = NULL;
     n->node = NULL;
     uint32_t held = sim_env_free(n->process);

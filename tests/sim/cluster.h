@@ -10,6 +10,7 @@
 #define TESTS_SIM_CLUSTER_H
 
 #include "net/server.h"
+#include "net/shards/warden.h"
 #include "net/zookeeper/front.h"
 #include "raft/node.h"
 #include "tests/sim/sim_env.h"
@@ -60,6 +61,8 @@ struct cluster_node {
     struct sim_env *process;
     struct node *node; /* NULL: down */
     struct server *server;
+    struct planner *planner;
+    struct warden *warden;
     struct log log;
     char name[8];
     uint32_t boots;

@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-
-#define FIELD_BYTES 32
+#include "tests/sim/field.h"
 
 const char *const lock_paths[LOCK_NAMES] = {"/l/0", "/l/1", "/l/s", "/l/e"};
 
@@ -18,33 +17,6 @@ static void *grow(void *array, size_t count, size_t size)
 }
 
 /* ---- what an entry says ------------------------------------------------------------------- */
-
-/* The value of a line `name=value`; empty: there is none. */
-static void field_get(const struct value *v, const char *name, char value[FIELD_BYTES])
-{
-    size_t begin = 0;
-    size_t length = strlen(name);
-    const char *text = v == NULL ? "" : (const char *)v->bytes;
-    size_t size = v == NULL ? 0 : v->size;
-    value[0] = '\0';
-    while (begin < size) {
-        const char *line = text + begin;
-        const char *end = memchr(line, '\n', size - begin);
-        size_t bytes = end == NULL ? size - begin : (size_t)(end - line);
-        if (bytes > length && memcmp(line, name, length) == 0 && line[length] == '=') {
-            (void)snprintf(value, FIELD_BYTES, "%.*s", (int)(bytes - length - 1),
-                           line + length + 1);
-        }
-        begin += bytes + 1;
-    }
-}
-
-static uint64_t field_number(const struct value *v, const char *name)
-{
-    char value[FIELD_BYTES];
-    field_get(v, name, value);
-    return strtoull(value, NULL, 10);
-}
 
 static void entry_fill(struct lock_entry *e, const struct change *c)
 {

@@ -179,8 +179,7 @@ void lockers_init(struct lockers *all, struct cluster *c, struct oracle *o)
     all->cluster = c;
     all->oracle = o;
     lock_judge_init(&all->judge, &c->world);
-    o->changed = changed_cb;
-    o->changed_context = all;
+    oracle_follow(o, changed_cb, all);
 }
 
 struct locker *lockers_add(struct lockers *all)

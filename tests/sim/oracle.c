@@ -284,7 +284,9 @@ static void check_reaped(struct oracle *o, const struct oracle_change *c)
                  c->cluster_ms >= n->modified_ms + n->ttl_ms;
         o->reaped++;
     } else if (reason_is_of_lease(c->reason)) {
-        is_due = n->kind == NODE_EPHEMERAL && n->lease == c->lease;
+        /* Moves of a shard map may be over with the session of who took part in them. */
+        is_due = (n->kind == NODE_EPHEMERAL && n->lease == c->lease) ||
+                 (n->kind == NODE_MAP && n->children == 0);
     }
     if (!is_due) {
         world_fail(
@@ -326,8 +328,8 @@ static void take_change(struct oracle *o, const struct change *from)
     }
     check_reaped(o, c);
     lease_change(o, c);
-    if (o->changed != NULL) {
-        o->changed(o->changed_context, from);
+    for (size_t i = 0; i < o->follower_count; i++) {
+        o->followers[i].changed(o->followers[i].context, from);
     }
     struct replay t = {.nodes = o->nodes, .count = o->node_count};
     if (!replay_change(&t, c)) {
@@ -413,6 +415,14 @@ void oracle_listen(struct oracle *o,
     PRE(o->listener_count < ORACLE_LISTENERS_MAX);
     o->listeners[o->listener_count].gone = gone;
     o->listeners[o->listener_count++].context = context;
+}
+
+void oracle_follow(struct oracle *o,
+                   void (*changed)(void *context, const struct change *change), void *context)
+{
+    PRE(o->follower_count < ORACLE_LISTENERS_MAX);
+    o->followers[o->follower_count].changed = changed;
+    o->followers[o->follower_count++].context = context;
 }
 
 void oracle_close(struct oracle *o)

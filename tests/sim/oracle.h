@@ -89,9 +89,11 @@ struct oracle {
         void *context;
     } listeners[ORACLE_LISTENERS_MAX];
     size_t listener_count;
-    /* Each change in order, with its values. May be NULL. */
-    void (*changed)(void *context, const struct change *change);
-    void *changed_context;
+    struct {
+        void (*changed)(void *context, const struct change *change);
+        void *context;
+    } followers[ORACLE_LISTENERS_MAX];
+    size_t follower_count;
 };
 
 /* Listens to the cluster from now on. */
@@ -101,6 +103,10 @@ void oracle_close(struct oracle *o);
 void oracle_listen(struct oracle *o,
                    void (*gone)(void *context, const struct oracle_lease *lease),
                    void *context);
+
+/* `changed` is told of each change in order, with its values. */
+void oracle_follow(struct oracle *o,
+                   void (*changed)(void *context, const struct change *change), void *context);
 
 /* NULL: never seen. */
 const struct oracle_lease *oracle_lease(const struct oracle *o, uint64_t id);

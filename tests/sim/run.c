@@ -10,6 +10,7 @@
 #include "tests/sim/locker.h"
 #include "tests/sim/members.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/sharder.h"
 #include "tests/sim/watcher.h"
 #include "tests/sim/workload.h"
 #include "tests/sim/zk_client.h"
@@ -28,6 +29,8 @@ const char *const count_names[COUNT_KINDS] = {
     "compacted",   "zk-replies", "zk-writes",  "zk-resumed", "zk-expired",    "zk-events",
     "zk-restored", "zk-refused", "zk-cut-off",
     "locks-held",  "elections-won", "handed-over", "guarded-writes", "fenced", "stale",
+    "shard-epochs", "shard-joined", "shard-switched", "shard-moved", "shard-aborted",
+    "shard-requeued", "shard-applied", "shard-written", "shard-fenced", "shard-stale",
     "joined", "removed", "replaced", "promoted", "transferred", "grown", "changes-refused",
 };
 
@@ -42,10 +45,12 @@ struct run {
     struct members members;
     struct zk_clients zookeeper;
     struct lockers lockers;
+    struct sharders sharders;
     uint64_t phase_end_us;
     uint64_t acked_before[CLIENTS_MAX];
     uint64_t moved_before[ZK_CLIENTS_MAX];
     uint64_t cycled_before[LOCKERS_MAX];
+    uint64_t served_before[SHARD_NODES_MAX];
 };
 
 /* The seed decides everything about a run, its shape too. */
@@ -115,12 +120,20 @@ static void run_clients(struct run *r)
     for (uint64_t i = 0; i < lockers; i++) {
         (void)lockers_add(&r->lockers);
     }
+    sharders_init(&r->sharders, c, &r->oracle);
+    uint64_t sharders = world_chance(&c->world, 600) ? world_random(&c->world, 3, 4) : 0;
+    for (uint64_t i = 0; i < sharders; i++) {
+        (void)sharders_add(&r->sharders);
+    }
 }
 
 static bool run_set_up(struct run *r)
 {
     struct world *w = &r->cluster.world;
-    if (!workload_set_up(&r->workload)) {
+    struct shard_words map;
+    sharders_map(&r->sharders, &map);
+    if (!workload_set_up(&r->workload) ||
+        (r->sharders.count > 0 && !workload_make_map(&r->workload, &map.request.base))) {
         return false;
     }
     return world_chance(w, 400) || workload_keep_little(&r->workload, world_random(w, 5, 60),
@@ -176,7 +189,24 @@ static bool clients_have_moved(struct cluster *c, void *context)
             return false;
         }
     }
+    for (uint32_t i = 0; i < r->sharders.count; i++) {
+        if (r->sharders.items[i].cycles == r->served_before[i]) {
+            return false;
+        }
+    }
     return true;
+}
+
+static bool shards_are_calm(struct cluster *c, void *context)
+{
+    (void)c;
+    return sharders_are_calm(&((struct run *)context)->sharders);
+}
+
+static bool sharders_are_done(struct cluster *c, void *context)
+{
+    (void)c;
+    return sharders_are_idle(&((struct run *)context)->sharders);
 }
 
 static bool zookeeper_is_settled(struct cluster *c, void *context)
@@ -286,17 +316,25 @@ static void run_heal(struct run *r)
     for (uint32_t i = 0; i < r->lockers.count; i++) {
         r->cycled_before[i] = r->lockers.items[i].cycles;
     }
+    for (uint32_t i = 0; i < r->sharders.count; i++) {
+        r->served_before[i] = r->sharders.items[i].cycles;
+    }
     must_come(r, FINISH_LIMIT_US, clients_have_moved, "a client is stuck after healing");
+    sharders_calm(&r->sharders);
+    must_come(r, FINISH_LIMIT_US, shards_are_calm,
+              "a move does not end, or a shard lacks a leader or a replica");
     zk_clients_calm(&r->zookeeper);
     members_end(&r->members);
     must_come(r, FINISH_LIMIT_US, changes_have_ended, "a change of the members does not end");
     workload_end(&r->workload);
     holders_end(&r->holders);
     lockers_end(&r->lockers);
+    sharders_end(&r->sharders);
     watchers_end(&r->watchers);
     must_come(r, FINISH_LIMIT_US, clients_are_done, "an operation does not end after healing");
     must_come(r, FINISH_LIMIT_US, holders_are_done, "a session's owner is stuck after healing");
     must_come(r, FINISH_LIMIT_US, lockers_are_done, "a client with locks is stuck");
+    must_come(r, FINISH_LIMIT_US, sharders_are_done, "a node of a shard map is stuck");
     must_come(r, FINISH_LIMIT_US, zookeeper_is_settled,
               "a zookeeper client has no session after healing");
     cluster_run(c, CALM_US);
@@ -323,6 +361,7 @@ static void run_judge(struct run *r)
     }
     if (!c->world.failed) {
         lock_judge_settle(&r->lockers.judge);
+        shard_judge_settle(&r->sharders.judge);
         journal_check(&r->journal);
         zk_judge_log(&r->zookeeper);
     }
@@ -375,6 +414,16 @@ static void run_report(struct run *r, struct run_result *out)
         [COUNT_GUARDED] = r->lockers.written,
         [COUNT_FENCED] = r->lockers.fenced,
         [COUNT_STALE] = r->lockers.stale - r->lockers.fenced,
+        [COUNT_SHARD_EPOCHS] = r->sharders.judge.epochs,
+        [COUNT_SHARD_JOINED] = r->sharders.joined,
+        [COUNT_SHARD_SWITCHED] = r->sharders.judge.switched,
+        [COUNT_SHARD_MOVED] = r->sharders.judge.ended,
+        [COUNT_SHARD_ABORTED] = r->sharders.judge.aborted,
+        [COUNT_SHARD_REQUEUED] = r->sharders.judge.requeued,
+        [COUNT_SHARD_APPLIED] = r->sharders.applied,
+        [COUNT_SHARD_WRITTEN] = r->sharders.written,
+        [COUNT_SHARD_FENCED] = r->sharders.fenced,
+        [COUNT_SHARD_STALE] = r->sharders.stale - r->sharders.fenced,
         [COUNT_ZK_REPLIES] = r->zookeeper.replies,
         [COUNT_ZK_WRITES] = r->zookeeper.acked,
         [COUNT_ZK_RESUMED] = r->zookeeper.resumed,
@@ -404,6 +453,12 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
     for (uint32_t i = 0; i < r->lockers.count; i++) {
         faults_add_station(&r->faults, &r->lockers.items[i].station);
     }
+    for (uint32_t i = 0; i < r->sharders.count; i++) {
+        faults_add_station(&r->faults, &r->sharders.items[i].station);
+    }
+    if (r->sharders.count > 0) {
+        faults_add_station(&r->faults, &r->sharders.operator.station);
+    }
     cluster_start_all(c);
     if (!c->world.failed && run_set_up(r)) {
         must_come(r, 5 * SECOND, nodes_are_equal,
@@ -413,6 +468,7 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
         watchers_start(&r->watchers);
         zk_clients_start(&r->zookeeper);
         lockers_start(&r->lockers);
+        sharders_start(&r->sharders);
         members_start(&r->members);
         faults_start(&r->faults);
         r->phase_end_us = c->world.now_us + PHASE_US;
@@ -428,6 +484,7 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
     members_close(&r->members);
     zk_clients_close(&r->zookeeper);
     lockers_close(&r->lockers);
+    sharders_close(&r->sharders);
     workload_close(&r->workload);
     holders_close(&r->holders);
     watchers_close(&r->watchers);

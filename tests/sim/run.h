@@ -39,6 +39,16 @@ enum run_count {
     COUNT_GUARDED, /* writes acknowledged */
     COUNT_FENCED,  /* refused, begun after the expiry of the holder's session */
     COUNT_STALE,   /* refused otherwise */
+    COUNT_SHARD_EPOCHS, /* assignments of shards */
+    COUNT_SHARD_JOINED, /* nodes of shard maps */
+    COUNT_SHARD_SWITCHED,
+    COUNT_SHARD_MOVED, /* moves that ended */
+    COUNT_SHARD_ABORTED,
+    COUNT_SHARD_REQUEUED, /* moves whose target was lost */
+    COUNT_SHARD_APPLIED,  /* plans begun by hand */
+    COUNT_SHARD_WRITTEN,  /* guarded writes acknowledged */
+    COUNT_SHARD_FENCED,   /* refused, begun when their epoch had passed */
+    COUNT_SHARD_STALE,    /* refused otherwise */
     COUNT_JOINED,  /* members */
     COUNT_REMOVED,
     COUNT_REPLACED,

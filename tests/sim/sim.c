@@ -327,6 +327,10 @@ static void print_sum(const struct options *o, struct totals *t, double seconds)
            " of holders who had lost or released their lock otherwise: all refused%s\n",
            sum->counts[COUNT_FENCED], sum->counts[COUNT_STALE],
            t->failed == 0 ? "" : " but for what is reported");
+    printf("%" PRIu64 " guarded writes of nodes whose epoch had passed when they began, %" PRIu64
+           " whose epoch passed on the way: all refused%s\n",
+           sum->counts[COUNT_SHARD_FENCED], sum->counts[COUNT_SHARD_STALE],
+           t->failed == 0 ? "" : " but for what is reported");
     for (size_t i = 0; i < FAULT_KINDS && o->seeds >= COVERAGE_SEEDS && t->failed == 0; i++) {
         if (sum->hits[i] == 0) {
             printf("FAILED: fault %s never hit\n", fault_names[i]);

@@ -80,6 +80,8 @@ enum status workload_write(struct workload *l, uint32_t node, enum op_kind kind,
 enum status workload_read(struct workload *l, uint32_t node, uint32_t key, uint64_t limit_us);
 /* Creates the parents and the keys that are never deleted. */
 bool workload_set_up(struct workload *l);
+/* A shard map, by a request of ShardMap.Create. */
+bool workload_make_map(struct workload *l, const ProtobufCMessage *request);
 /* The change log reaches back a second, or so many revisions; nodes below /k have a few versions
  * besides. So watchers meet the end of the log. */
 bool workload_keep_little(struct workload *l, uint64_t revisions, uint32_t versions);

@@ -131,8 +131,10 @@ static bool txn_is_done(const struct remote_call *call)
 static void setup_ended(struct remote_call *call, const struct remote_answer *answer)
 {
     struct setup *s = call->owner;
-    s->is_ok = answer->end == REMOTE_ANSWERED && answer->code == GRPC_OK &&
-               (strcmp(call->path, rpc_path(RPC_TXN)) != 0 || txn_is_done(call));
+    bool is_txn = strcmp(call->path, rpc_path(RPC_TXN)) == 0;
+    s->is_ok = answer->end == REMOTE_ANSWERED &&
+               (answer->code == GRPC_OK ? !is_txn || txn_is_done(call)
+                                        : answer->outcome == OUTCOME_NODE_EXISTS);
 }
 
 static bool setup_is_done(struct cluster *c, void *context)
@@ -178,7 +180,8 @@ bool workload_set_up(struct workload *l)
 {
     static const char *const parents[] = {"/k", "/c", "/v", "/p", "/q",
                                           "/e", "/b", "/t", "/z", "/z/q",
-                                          "/l", "/g", "/g/0", "/g/1", "/g/s", "/g/e"};
+                                          "/l", "/g", "/g/0", "/g/1", "/g/s", "/g/e",
+                                          "/h", "/h/0", "/h/1", "/h/2", "/h/3"};
     enum { PARENTS = sizeof parents / sizeof parents[0] };
     Coord__V1__Operation ops[PARENTS + KEY_END];
     Coord__V1__CreateOp creates[PARENTS + KEY_END];
@@ -201,6 +204,11 @@ bool workload_set_up(struct workload *l)
         all[m.n_then_ops++] = &ops[i];
     }
     return setup_ask(l, rpc_path(RPC_TXN), &m.base);
+}
+
+bool workload_make_map(struct workload *l, const ProtobufCMessage *request)
+{
+    return setup_ask(l, "/coord.v1.ShardMap/Create", request);
 }
 
 bool workload_keep_little(struct workload *l, uint64_t revisions, uint32_t versions)

@@ -398,12 +398,14 @@ static void do_report(void)
                                                       .steps = &step,
                                                       .step_count = 1});
     must(outcome == (is_fine ? OUTCOME_OK : OUTCOME_MISMATCH));
-    /* Switched: the assignment is another one, and so is the epoch, in this very revision. */
+    /* Switched: the assignment is another one, and so is the epoch, in this very revision; unless
+     * who was to lead had come to lead already, as a follower of who was lost. */
     if (is_fine && state == MOVE_SWITCHING && m.state == MOVE_CATCHING_UP) {
         struct shard_record r;
         must(read_shard((uint32_t)m.shard, &r));
-        must(r.epoch == store_revision(k.store));
-        must(r.epoch > before.epoch);
+        bool led_already = strcmp(before.leader, name_of(who)) == 0;
+        must(led_already ? r.epoch == before.epoch : r.epoch == store_revision(k.store));
+        must(led_already || r.epoch > before.epoch);
         must(names_have(r.replicas, slice_str(name_of(who))));
     }
 }
