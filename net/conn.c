@@ -55,6 +55,7 @@ static bool sink_write(void *conn, struct slice bytes)
         return true;
     }
     metric_add(c->server->bytes_out, (int64_t)bytes.size);
+    c->written_bytes += bytes.size;
     if (!c->server->env->net->write(c->stream, bytes)) {
         c->is_full = true;
         conn_read_or_not(c);
@@ -303,10 +304,29 @@ void conn_free(struct conn *c, bool flush)
     mem_free(c);
 }
 
+/* Notes whether the client takes what is queued. Returns when it will have taken nothing of it for
+ * too long. */
+static uint64_t conn_note_progress(struct conn *c)
+{
+    size_t queued = c->server->env->net->queued(c->stream);
+    uint64_t taken = c->written_bytes - queued;
+    if (queued == 0) {
+        c->stalled_ms = 0;
+        return UINT64_MAX;
+    }
+    if (c->stalled_ms == 0 || taken != c->taken_bytes) {
+        c->taken_bytes = taken;
+        c->stalled_ms = conn_now(c);
+    }
+    return c->stalled_ms + c->server->options.write_ms;
+}
+
 /* Asks the front for its next deadline. */
 static void conn_update_deadline(struct conn *c, uint64_t not_before_ms)
 {
     uint64_t due = c->front->next_deadline_ms(c->state);
+    uint64_t unread = conn_note_progress(c);
+    due = unread < due ? unread : due;
     if (due == UINT64_MAX) {
         heap_remove(&c->server->deadlines, &c->deadline);
     } else {
@@ -350,8 +370,17 @@ void conn_tick(struct conn *c, uint64_t now_ms)
         conn_free(c, false);
         return;
     }
+    if (c->stage == CONN_OPEN && conn_note_progress(c) <= now_ms) {
+        metric_add(c->server->unread, 1);
+        log_info(c->server->log, "client.unread", "peer=%s front=%s bytes=%zu",
+                 c->front_env.peer, c->front->name, sink_queued(c));
+        conn_free(c, false);
+        return;
+    }
     if (c->stage == CONN_OPEN) {
-        c->front->tick(c->state, now_ms);
+        if (c->front->next_deadline_ms(c->state) <= now_ms) {
+            c->front->tick(c->state, now_ms);
+        }
         conn_mark(c);
         /* A front that has nothing new to say must not be ticked for ever in one turn. */
         conn_update_deadline(c, now_ms + 1);

@@ -35,6 +35,9 @@ struct conn {
     struct list dirty;         /* server->dirty while something is to do */
     struct heap_node deadline; /* server->deadlines */
     struct metric *gauge;      /* of the front's connections */
+    uint64_t written_bytes;    /* to the stream */
+    uint64_t taken_bytes;      /* of these, by the other side, when this was last looked at */
+    uint64_t stalled_ms;       /* it has taken none of those in the queue since; 0 = none wait */
     uint8_t stage;             /* enum conn_state */
     bool flush;                /* CLOSING: let the queue go out */
     bool is_full;              /* the stream's queue is, until drain */
@@ -68,6 +71,7 @@ struct server {
     struct metric *refused_protocol;
     struct metric *refused_timeout;
     struct metric *refused_plain;
+    struct metric *unread;
     struct metric *bytes_in;
     struct metric *bytes_out;
     struct metric *gauges[SERVER_PROTOCOLS];

@@ -153,6 +153,8 @@ static void server_register_metrics(struct server *s)
         metrics_counter(m, "coord_connections_refused_total", "reason=\"timeout\"", refused);
     s->refused_plain =
         metrics_counter(m, "coord_connections_refused_total", "reason=\"plaintext\"", refused);
+    s->unread = metrics_counter(m, "coord_connections_unread_total", NULL,
+                                "Client connections closed since nothing was read for a minute.");
     s->bytes_in =
         metrics_counter(m, "coord_client_received_bytes_total", NULL, "Bytes from clients.");
     s->bytes_out =
@@ -172,6 +174,7 @@ static void server_set_defaults(struct server_options *o)
 {
     o->connections_max = o->connections_max != 0 ? o->connections_max : SERVER_CONNECTIONS_MAX;
     o->handshake_ms = o->handshake_ms != 0 ? o->handshake_ms : SERVER_HANDSHAKE_MS;
+    o->write_ms = o->write_ms != 0 ? o->write_ms : SERVER_WRITE_MS;
     o->stop_ms = o->stop_ms != 0 ? o->stop_ms : SERVER_STOP_MS;
     o->limits.requests_max =
         o->limits.requests_max != 0 ? o->limits.requests_max : SERVER_REQUESTS_MAX;

@@ -7,7 +7,8 @@
  *
  * Bounds. At most `connections_max` connections; one more is closed at once. A connection that has
  * not made its protocol known within `handshake_ms` is closed. Output that a client does not take
- * stops its own connection's input and turns, and nothing else. An idle connection costs its struct
+ * stops its own connection's input and turns, and nothing else; when it has taken nothing of it for
+ * `write_ms`, the connection is closed. An idle connection costs its struct
  * and its front's state, no buffers, and no work: only connections that something happened on are
  * looked at in a turn.
  *
@@ -25,6 +26,7 @@
 #define SERVER_CONNECTIONS_MAX 10000
 #define SERVER_HANDSHAKE_MS    10000
 #define SERVER_STOP_MS         5000
+#define SERVER_WRITE_MS        60000
 #define SERVER_REQUESTS_MAX    1024 /* in flight on one connection */
 
 /* Plain text, where the env of the server speaks TLS. Where it does not, all there is. */
@@ -64,6 +66,7 @@ struct server_options {
     /* 0 everywhere = the defaults above; no idle timeout. */
     uint32_t connections_max;
     uint64_t handshake_ms;
+    uint64_t write_ms;
     uint64_t stop_ms;
     struct front_limits limits;
 };

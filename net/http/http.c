@@ -15,11 +15,10 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "net/http/pages.h"
+#include "net/http/ration.h"
 #include "net/http/request.h"
 
-/* With so much output waiting, further pipelined requests wait too. */
-#define OUT_BYTES_MAX ((size_t)256 << 10)
-/* An unfinished head, or what one read brought while the output was full. */
+/* An unfinished head, or what one read brought while a request was answered. */
 #define REST_BYTES_MAX ((size_t)128 << 10)
 
 enum http_stage { HTTP_IDLE, HTTP_HEADING, HTTP_BODY, HTTP_CLOSING };
@@ -32,10 +31,12 @@ struct http_connection {
     size_t seen;         /* bytes of the head without its end */
     uint64_t body_bytes; /* still to skip */
     uint64_t since_ms;   /* of the stage */
-    struct buf out;
+    struct ration_place place;
+    struct buf out; /* one answer, until the turn */
 };
 
 struct http_shared {
+    struct ration ration;
     struct figures *figures;
     struct metrics *metrics;
     struct histogram *latency;
@@ -44,6 +45,16 @@ struct http_shared {
 static uint64_t http_now(const struct http_connection *c)
 {
     return c->env->env->now_ms(c->env->env);
+}
+
+static uint64_t http_now_us(const struct http_connection *c)
+{
+    return c->env->env->now_us(c->env->env);
+}
+
+static struct ration *ration_of(const struct http_connection *c)
+{
+    return &((struct http_shared *)c->env->shared)->ration;
 }
 
 static void stage_set(struct http_connection *c, enum http_stage stage)
@@ -133,14 +144,14 @@ static void answer_page(struct http_connection *c, const struct http_request *r,
         a.code = 204;
         a.allow = "GET, HEAD, OPTIONS";
     } else if (page != NULL && is_read) {
-        uint64_t begin_us = c->env->env->now_us(c->env->env);
+        uint64_t begin_us = http_now_us(c);
         a.code = page->print(&(struct page_context){.node = c->env->node,
                                                     .figures = shared->figures,
                                                     .now_ms = http_now(c)},
                              &body);
         a.type = page->type;
         if (shared->latency != NULL) {
-            histogram_observe_us(shared->latency, c->env->env->now_us(c->env->env) - begin_us);
+            histogram_observe_us(shared->latency, http_now_us(c) - begin_us);
         }
     } else {
         a.code = page != NULL ? 405 : 404;
@@ -158,6 +169,7 @@ static void answer_page(struct http_connection *c, const struct http_request *r,
 static void request_run(struct http_connection *c, struct slice head)
 {
     struct http_request r;
+    uint64_t begin_us = http_now_us(c);
     int code = http_request_parse(head, &r);
     if (code == 0 && r.content_bytes > HTTP_BODY_BYTES_MAX) {
         code = 413;
@@ -173,6 +185,7 @@ static void request_run(struct http_connection *c, struct slice head)
     bool waits = r.expects_continue && r.content_bytes > 0;
     c->closes = !r.keep_alive || c->is_stopping || waits;
     answer_page(c, &r, c->closes);
+    ration_spend(ration_of(c), http_now_us(c) - begin_us);
     c->body_bytes = waits ? 0 : r.content_bytes;
     stage_set(c, c->body_bytes > 0 ? HTTP_BODY : c->closes ? HTTP_CLOSING : HTTP_IDLE);
 }
@@ -224,15 +237,28 @@ static size_t http_step(struct http_connection *c, struct slice bytes)
     return bytes.size;
 }
 
+/* One request at a time: the next one waits until the answer is with the sink, which takes no
+ * more from a client that does not read, and until all connections together have time for it. */
+static bool may_go_on(struct http_connection *c)
+{
+    if (c->stage == HTTP_CLOSING) {
+        return true;
+    }
+    if (c->out.size > 0) {
+        c->env->sink.pause(c->env->sink.conn, true);
+        return false;
+    }
+    if (c->place.is_called) {
+        c->since_ms = http_now(c); /* it stood in line: that was not the client's fault */
+    }
+    return c->stage == HTTP_BODY || ration_admits(ration_of(c), &c->place, http_now_us(c));
+}
+
 static ptrdiff_t http_feed(void *state, struct slice bytes)
 {
     struct http_connection *c = state;
     size_t taken = 0;
-    while (taken < bytes.size) {
-        if (c->out.size > OUT_BYTES_MAX && c->stage != HTTP_CLOSING) {
-            c->env->sink.pause(c->env->sink.conn, true);
-            break;
-        }
+    while (taken < bytes.size && may_go_on(c)) {
         size_t step = http_step(c, slice_make(bytes.data + taken, bytes.size - taken));
         if (step == 0) {
             break;
@@ -250,6 +276,7 @@ static ptrdiff_t http_feed(void *state, struct slice bytes)
 static void *http_shared_new(const struct front_env *env)
 {
     struct http_shared *shared = mem_zalloc(sizeof *shared);
+    ration_init(&shared->ration);
     shared->figures = figures_new(env->metrics);
     shared->metrics = env->metrics;
     if (env->metrics != NULL) {
@@ -270,6 +297,7 @@ static enum status http_open(void *state, const struct front_env *env)
 {
     struct http_connection *c = state;
     c->env = env;
+    ration_place_init(&c->place, &env->sink);
     stage_set(c, HTTP_IDLE);
     return RC_OK;
 }
@@ -279,19 +307,21 @@ static void http_turn(void *state)
     struct http_connection *c = state;
     const struct front_sink *sink = &c->env->sink;
     if (c->out.size > 0) {
+        uint64_t begin_us = http_now_us(c);
         (void)sink->write(sink->conn, buf_slice(&c->out));
         buf_close(&c->out);
+        ration_spend(ration_of(c), http_now_us(c) - begin_us);
     }
     if (c->stage == HTTP_CLOSING || (c->is_stopping && c->stage == HTTP_IDLE)) {
         sink->close(sink->conn, true);
-    } else {
+    } else if (!ration_is_in_line(&c->place)) {
+        ration_done(ration_of(c), &c->place, http_now_us(c));
         sink->pause(sink->conn, false);
     }
 }
 
-static uint64_t http_next_deadline_ms(const void *state)
+static uint64_t stage_deadline_ms(const struct http_connection *c)
 {
-    const struct http_connection *c = state;
     uint64_t idle_ms = c->env->limits->idle_timeout_ms;
     switch ((enum http_stage)c->stage) {
     case HTTP_IDLE: return idle_ms == 0 ? UINT64_MAX : c->since_ms + idle_ms;
@@ -302,10 +332,22 @@ static uint64_t http_next_deadline_ms(const void *state)
     return UINT64_MAX;
 }
 
+/* One in line waits for us, not we for it. */
+static uint64_t http_next_deadline_ms(const void *state)
+{
+    const struct http_connection *c = state;
+    return ration_is_in_line(&c->place) ? ration_deadline_ms(ration_of(c), &c->place)
+                                        : stage_deadline_ms(c);
+}
+
 static void http_tick(void *state, uint64_t now_ms)
 {
     struct http_connection *c = state;
     if (now_ms < http_next_deadline_ms(c)) {
+        return;
+    }
+    if (ration_is_in_line(&c->place)) {
+        ration_tick(ration_of(c), http_now_us(c));
         return;
     }
     if (c->stage == HTTP_HEADING) {
@@ -326,6 +368,7 @@ static void http_stop(void *state)
 static void http_close(void *state)
 {
     struct http_connection *c = state;
+    ration_done(ration_of(c), &c->place, http_now_us(c));
     buf_close(&c->out);
 }
 

@@ -620,6 +620,37 @@ START_TEST(a_client_that_takes_nothing_stops_only_itself)
 }
 END_TEST
 
+START_TEST(a_client_that_takes_nothing_is_closed_after_a_while)
+{
+    setup_open();
+    told.turn = write_until_full;
+    fake_net_stall(client_env, true);
+    struct client *c = &clients[client_count++];
+    c->stream = client_env->net->connect(client_env, "server", PORT, &client_events, c);
+    settle();
+    client_send(c, PREFACE);
+    ck_assert_int_eq(told.turns, 1);
+    /* What it takes in time counts, however long it took nothing before. */
+    run_for(SERVER_WRITE_MS - 1);
+    told.turn = NULL;
+    fake_net_stall(client_env, false);
+    settle();
+    ck_assert_uint_eq(c->received, 5 * sizeof block);
+    told.turn = write_until_full;
+    fake_net_stall(client_env, true);
+    told.last->env->sink.wake(told.last->env->sink.conn);
+    settle();
+    run_for(SERVER_WRITE_MS - 1);
+    ck_assert_uint_eq(server_connections(server), 1);
+    run_for(1);
+    ck_assert_uint_eq(server_connections(server), 0);
+    ck_assert(was_logged("client.unread peer=client:"));
+    told.turn = NULL;
+    fake_net_stall(client_env, false);
+    settle();
+}
+END_TEST
+
 static void wake_self(struct toy *t)
 {
     t->env->sink.wake(t->env->sink.conn);
@@ -839,6 +870,7 @@ static Suite *server_suite(void)
     tcase_add_test(t, an_error_of_the_front_ends_the_connection_after_its_answer);
     tcase_add_test(t, a_paused_connection_reads_nothing_until_it_is_resumed);
     tcase_add_test(t, a_client_that_takes_nothing_stops_only_itself);
+    tcase_add_test(t, a_client_that_takes_nothing_is_closed_after_a_while);
     tcase_add_test(t, a_wake_inside_a_turn_asks_for_the_next_one);
     tcase_add_test(t, a_front_may_close_in_any_of_its_functions);
     tcase_add_test(t, a_client_that_leaves_closes_its_front_once);
