@@ -11,6 +11,13 @@
  * begins when it ends. On a follower a round is one question to the leader, which joins the
  * leader's next round.
  *
+ * Of two or three voters the asker and the leader are a majority, and then the question is as
+ * good as a round: when it was sent, after its reads had come, neither of the two had voted in a
+ * later term (the question names the asker's, and the leader's is still the same), so nobody had
+ * been elected in one. What was acknowledged before that is below the leader's commit index, and
+ * the answer needs no third. A question with touches joins a round nevertheless: there the
+ * renewal has to come before the confirmation.
+ *
  * The leader must have committed an entry of its own term first (rule NOOP), else its commit
  * index may lie behind. Leader leases by the clock are not used: libraft's contact times do not
  * make them safe.

@@ -369,10 +369,10 @@ START_TEST(the_leader_answers_a_question_with_the_round_that_begins_after_it)
 {
     struct fixture x;
     init(&x, SELF);
-    question(&x, 2, 77, 7);
+    question(&x, 4, 77, 7);
     turn(&x);
-    question(&x, 3, 88, 7); /* too late for this round */
-    question(&x, 2, 77, 7); /* asked again: answered once */
+    question(&x, 5, 88, 7); /* too late for this round */
+    question(&x, 4, 77, 7); /* asked again: answered once */
     x.engine.commit = 22;
     probe_result(&x, 3, x.ri.round, 7);
     ck_assert_uint_eq(sent(&x, MESSAGE_READ_INDEX_RESULT), 1);
@@ -387,12 +387,68 @@ START_TEST(the_leader_answers_a_question_with_the_round_that_begins_after_it)
 }
 END_TEST
 
+START_TEST(a_question_of_one_who_makes_a_majority_with_the_leader_is_answered_at_once)
+{
+    struct fixture x;
+    init(&x, SELF);
+    question(&x, 2, 77, 7);
+    ck_assert_uint_eq(x.sent_count, 1);
+    ck_assert_uint_eq(x.sent_to[0], 2);
+    ck_assert_uint_eq(newest(&x)->read_index.round, 77);
+    ck_assert_uint_eq(newest(&x)->read_index.term, 7);
+    ck_assert_uint_eq(newest(&x)->read_index.index, 20);
+    question(&x, 4, 78, 7); /* it has no vote: its word does not count */
+    ck_assert_uint_eq(x.sent_count, 1);
+    x.engine.configuration.members[3].role = ENGINE_VOTER;
+    question(&x, 2, 79, 7); /* two of four are none */
+    ck_assert_uint_eq(x.sent_count, 1);
+    turn(&x);
+    probe_result(&x, 2, x.ri.round, 7);
+    ck_assert_uint_eq(sent(&x, MESSAGE_READ_INDEX_RESULT), 1);
+    probe_result(&x, 3, x.ri.round, 7);
+    ck_assert_uint_eq(sent(&x, MESSAGE_READ_INDEX_RESULT), 3);
+    finish(&x);
+}
+END_TEST
+
+START_TEST(a_leader_without_an_entry_of_its_term_answers_no_question)
+{
+    struct fixture x;
+    init(&x, SELF);
+    x.engine.leads_safely = false;
+    question(&x, 2, 77, 7);
+    turn(&x);
+    ck_assert_uint_eq(x.sent_count, 0);
+    x.engine.leads_safely = true;
+    x.engine.commit = 21;
+    turn(&x);
+    probe_result(&x, 3, x.ri.round, 7);
+    ck_assert_uint_eq(newest(&x)->read_index.round, 77);
+    ck_assert_uint_eq(newest(&x)->read_index.index, 21);
+    finish(&x);
+}
+END_TEST
+
+START_TEST(a_question_with_touches_waits_for_a_round)
+{
+    struct fixture x;
+    uint64_t lease = 41;
+    init(&x, SELF);
+    question_touching(&x, 2, 77, &lease, 1);
+    ck_assert_uint_eq(x.sent_count, 0);
+    turn(&x);
+    probe_result(&x, 3, x.ri.round, 7);
+    ck_assert_uint_eq(sent(&x, MESSAGE_READ_INDEX_RESULT), 1);
+    finish(&x);
+}
+END_TEST
+
 START_TEST(a_member_s_newest_question_replaces_its_older_one)
 {
     struct fixture x;
     init(&x, SELF);
     for (uint64_t round = 1; round <= 200; round++) {
-        question(&x, 2, round, 7);
+        question(&x, 4, round, 7);
     }
     ck_assert_uint_eq(x.sent_count, 0);
     turn(&x);
@@ -421,9 +477,9 @@ START_TEST(questions_do_not_outlive_the_leader_they_were_for)
 {
     struct fixture x;
     init(&x, SELF);
-    question(&x, 2, 77, 7);
+    question(&x, 4, 77, 7);
     turn(&x);
-    question(&x, 3, 88, 7);
+    question(&x, 5, 88, 7);
     x.engine.term = 9;
     read_index_leader_changed(&x.ri);
     add(&x, 0);
@@ -890,6 +946,10 @@ static Suite *read_index_suite(void)
     tcase_add_test(tcase, a_follower_asks_the_leader_and_waits_for_its_index);
     tcase_add_test(tcase, a_lost_or_refused_question_is_asked_again);
     tcase_add_test(tcase, the_leader_answers_a_question_with_the_round_that_begins_after_it);
+    tcase_add_test(
+        tcase, a_question_of_one_who_makes_a_majority_with_the_leader_is_answered_at_once);
+    tcase_add_test(tcase, a_leader_without_an_entry_of_its_term_answers_no_question);
+    tcase_add_test(tcase, a_question_with_touches_waits_for_a_round);
     tcase_add_test(tcase, a_member_s_newest_question_replaces_its_older_one);
     tcase_add_test(tcase, questions_for_another_term_or_leader_are_refused);
     tcase_add_test(tcase, questions_do_not_outlive_the_leader_they_were_for);
