@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""Three nodes under varied load for hours: what grows that should not?
+
+    tests/bench/soak.py [--hours H] [--cycle SECONDS] [--out FILE]
+
+A cycle is a burst of each work (KINDS) with pauses between, so that the cluster sees load, idle times
+and the change between them. Each cycle makes its nodes anew and deletes them, so the tree has the same size
+after each. Then every member's memory, descriptors, threads and disk are noted, and all members must have the same
+digest.
+
+At the end: the slope of memory over the second half, in MiB an hour and in percent, as a straight line of least
+squares; descriptors and threads at the first and the last cycle; the largest disk of each half; p99 of each work,
+median of the first quarter of the cycles and of the last. Figures are reported and judge nothing, except what must
+not happen: a refused or lost request, a revision that does not count the writes, digests that differ.
+Writes all samples as JSON lines to FILE, build/soak.jsonl unless named.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster"))
+import harness  # noqa: E402
+
+CLIENTS = ["--connections", "12", "--in-flight", "4"]
+KINDS = {  # name: (work, its arguments, share of a cycle)
+    "mixed": ("mixed", ["--write-percent", "30", "--keys", "2000"], 0.1),
+    "mixed, ZooKeeper": ("mixed", ["--write-percent", "30", "--keys", "2000", "--protocol", "zookeeper"], 0.1),
+    "large values": ("write", ["--keys", "100", "--value-size", "20000"], 0.03),
+    "create and delete": ("create", [], 0.05),
+    "sessions": ("session", [], 0.05),
+    "locks": ("lock", ["--locks", "100"], 0.05),
+    "watches": ("watch", ["--watches", "600"], 0.05),
+}
+
+
+def process_figures(node):
+    figures = {}
+    with open("/proc/%d/status" % node.process.pid, encoding="ascii") as status:
+        for line in status:
+            key, _, value = line.partition(":")
+            if key in ("VmRSS", "Threads"):
+                figures[key] = int(value.split()[0])
+    return {"rss_kib": figures["VmRSS"], "threads": figures["Threads"],
+            "descriptors": len(os.listdir("/proc/%d/fd" % node.process.pid)),
+            "disk_kib": disk_kib(node.data_dir)}
+
+
+def disk_kib(folder):
+    """Files may be removed while they are counted."""
+    total = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(path, name)).st_blocks // 2
+            except FileNotFoundError:
+                pass
+    return total
+
+
+def burst(cluster, kind, cycle_s):
+    work, arguments, share = KINDS[kind]
+    command = [harness.COORDCTL, "--endpoints", cluster.endpoints, "bench", work, "-o", "json", "--warm-up", "0",
+               "--duration", "%dms" % (share * cycle_s * 1000), *CLIENTS, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False, env=harness.clean_environment())
+    harness.expect(done.returncode == 0, "%s: coordctl bench ended with %d" % (kind, done.returncode))
+    result = json.loads(done.stdout)
+    harness.expect(result["refused"] == 0 and result["lost"] == 0, "%s: %d refused, %d lost" %
+                   (kind, result["refused"], result["lost"]))
+    if work in ("mixed", "write", "create"):
+        harness.expect(result["revision_rise"] == result["writes"], "%s: %d writes, and the revision rose by %s" %
+                       (kind, result["writes"], result["revision_rise"]))
+    return {"ops": result["acknowledged"], "p50_us": result["latency"]["p50_us"],
+            "p99_us": result["latency"]["p99_us"]}
+
+
+def one_cycle(cluster, number, cycle_s):
+    begun = time.monotonic()
+    works = {}
+    pause_s = cycle_s * (1 - sum(share for _, _, share in KINDS.values())) / len(KINDS)
+    for kind in KINDS:
+        works[kind] = burst(cluster, kind, cycle_s)
+        time.sleep(max(0, min(pause_s, begun + cycle_s - time.monotonic())))
+    digest = cluster.converge(seconds=60)["digest"]
+    return {"cycle": number, "load_average": os.getloadavg()[0], "digest": digest, "works": works,
+            "members": {node.name: process_figures(node) for node in cluster.nodes}}
+
+
+def slope(samples):
+    """Of (hour, MiB): MiB an hour."""
+    hours = [hour for hour, _ in samples]
+    mean_h = statistics.mean(hours)
+    mean_v = statistics.mean(value for _, value in samples)
+    spread = sum((hour - mean_h) ** 2 for hour in hours)
+    return sum((hour - mean_h) * (value - mean_v) for hour, value in samples) / spread if spread else 0.0
+
+
+def report(samples):
+    half = samples[len(samples) // 2:]
+    quarter = max(1, len(samples) // 4)
+    print("\n| member | memory, second half | slope | descriptors | threads | largest disk, by halves |")
+    print("|---|---|---|---|---|---|")
+    for name in samples[0]["members"]:
+        rss = [(s["hour"], s["members"][name]["rss_kib"] / 1024) for s in half]
+        first, last = samples[0]["members"][name], samples[-1]["members"][name]
+        rise = slope(rss)
+        middle = statistics.median(value for _, value in rss)
+        print("| %s | %.0f to %.0f MiB | %+.1f MiB/h (%+.1f %%) | %d to %d | %d to %d | %.0f, %.0f MiB |" % (
+            name, min(rss, key=lambda s: s[1])[1], max(rss, key=lambda s: s[1])[1], rise, 100 * rise / middle,
+            first["descriptors"], last["descriptors"], first["threads"], last["threads"],
+            max(s["members"][name]["disk_kib"] for s in samples[:len(samples) // 2] or samples) / 1024,
+            max(s["members"][name]["disk_kib"] for s in half) / 1024))
+    print("\n| work | requests | p99, first quarter | p99, last quarter |\n|---|---|---|---|")
+    for kind in KINDS:
+        def p99_ms(part, kind=kind):
+            return statistics.median(s["works"][kind]["p99_us"] for s in part) / 1000
+        print("| %s | %s | %.1f ms | %.1f ms |" % (
+            kind, "{:,}".format(sum(s["works"][kind]["ops"] for s in samples)), p99_ms(samples[:quarter]),
+            p99_ms(samples[-quarter:])))
+    print("\n%d cycles in %.2f hours, load average %.1f to %.1f; nothing was refused or lost, digests agreed." % (
+        len(samples), samples[-1]["hour"], min(s["load_average"] for s in samples),
+        max(s["load_average"] for s in samples)))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--hours", type=float, default=1)
+    parser.add_argument("--cycle", type=float, default=60)
+    parser.add_argument("--out", default="build/soak.jsonl")
+    options = parser.parse_args()
+    samples = []
+    begun = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory(prefix="coord-soak-") as scratch, \
+                open(options.out, "w", encoding="utf-8") as out:
+            cluster = harness.Cluster(scratch).start()
+            while time.monotonic() < begun + options.hours * 3600:
+                sample = one_cycle(cluster, len(samples), options.cycle)
+                sample["hour"] = (time.monotonic() - begun) / 3600
+                samples.append(sample)
+                print(json.dumps(sample), file=out, flush=True)
+                member = sample["members"]["n1"]
+                print("cycle %d, hour %.2f: n1 %.1f MiB, %d descriptors, disk %.0f MiB" % (
+                    sample["cycle"], sample["hour"], member["rss_kib"] / 1024, member["descriptors"],
+                    member["disk_kib"] / 1024), flush=True)
+    finally:
+        harness._end_all()
+        if samples:
+            report(samples)
+
+
+if __name__ == "__main__":
+    main()
