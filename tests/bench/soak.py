@@ -10,8 +10,9 @@ digest.
 
 At the end: the slope of memory over the second half, in MiB an hour and in percent, as a straight line of least
 squares; descriptors and threads at the first and the last cycle; the largest disk of each half; p99 of each work,
-median of the first quarter of the cycles and of the last. Figures are reported and judge nothing, except what must
-not happen: a refused or lost request, a revision that does not count the writes, digests that differ.
+median of the first quarter of the cycles and of the last. Figures are reported and judge nothing; what ends the run
+is what must not happen: a revision that does not count the writes, digests that differ, or clients that do not get on.
+Requests that failed (a busy machine may change its leader) are counted.
 Writes all samples as JSON lines to FILE, build/soak.jsonl unless named.
 """
 import argparse
@@ -27,6 +28,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness  # noqa: E402
 
 CLIENTS = ["--connections", "12", "--in-flight", "4"]
+WITH_RETRIES = ("mixed", "write", "create")  # the others end at the first failure, and are begun once more
 KINDS = {  # name: (work, its arguments, share of a cycle)
     "mixed": ("mixed", ["--write-percent", "30", "--keys", "2000"], 0.1),
     "mixed, ZooKeeper": ("mixed", ["--write-percent", "30", "--keys", "2000", "--protocol", "zookeeper"], 0.1),
@@ -65,16 +67,23 @@ def disk_kib(folder):
 def burst(cluster, kind, cycle_s):
     work, arguments, share = KINDS[kind]
     command = [harness.COORDCTL, "--endpoints", cluster.endpoints, "bench", work, "-o", "json", "--warm-up", "0",
-               "--duration", "%dms" % (share * cycle_s * 1000), *CLIENTS, *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False, env=harness.clean_environment())
-    harness.expect(done.returncode == 0, "%s: coordctl bench ended with %d" % (kind, done.returncode))
+               "--duration", "%dms" % (share * cycle_s * 1000), "--timeout", "30s", *CLIENTS, *arguments]
+    if work in WITH_RETRIES:
+        command.append("--retry")
+    failures = -1
+    code = 1
+    while code != 0 and failures < 1:
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=False, env=harness.clean_environment())
+        code = done.returncode
+        failures += 1
+    harness.expect(code == 0, "%s: coordctl bench ended with %d" % (kind, code))
     result = json.loads(done.stdout)
-    harness.expect(result["refused"] == 0 and result["lost"] == 0, "%s: %d refused, %d lost" %
-                   (kind, result["refused"], result["lost"]))
+    failures += result["refused"] + result["lost"]
     if work in ("mixed", "write", "create"):
-        harness.expect(result["revision_rise"] == result["writes"], "%s: %d writes, and the revision rose by %s" %
-                       (kind, result["writes"], result["revision_rise"]))
-    return {"ops": result["acknowledged"], "p50_us": result["latency"]["p50_us"],
+        rise, writes = result["revision_rise"], result["writes"]
+        harness.expect(writes <= rise <= writes + failures, "%s: %d writes, %d requests failed, and the revision rose "
+                       "by %d" % (kind, writes, failures, rise))
+    return {"ops": result["acknowledged"], "failures": failures, "p50_us": result["latency"]["p50_us"],
             "p99_us": result["latency"]["p99_us"]}
 
 
@@ -114,14 +123,15 @@ def report(samples):
             first["descriptors"], last["descriptors"], first["threads"], last["threads"],
             max(s["members"][name]["disk_kib"] for s in samples[:len(samples) // 2] or samples) / 1024,
             max(s["members"][name]["disk_kib"] for s in half) / 1024))
-    print("\n| work | requests | p99, first quarter | p99, last quarter |\n|---|---|---|---|")
+    print("\n| work | requests | failed | p99, first quarter | p99, last quarter |\n|---|---|---|---|---|")
     for kind in KINDS:
         def p99_ms(part, kind=kind):
             return statistics.median(s["works"][kind]["p99_us"] for s in part) / 1000
-        print("| %s | %s | %.1f ms | %.1f ms |" % (
-            kind, "{:,}".format(sum(s["works"][kind]["ops"] for s in samples)), p99_ms(samples[:quarter]),
+        print("| %s | %s | %d | %.1f ms | %.1f ms |" % (
+            kind, "{:,}".format(sum(s["works"][kind]["ops"] for s in samples)),
+            sum(s["works"][kind]["failures"] for s in samples), p99_ms(samples[:quarter]),
             p99_ms(samples[-quarter:])))
-    print("\n%d cycles in %.2f hours, load average %.1f to %.1f; nothing was refused or lost, digests agreed." % (
+    print("\n%d cycles in %.2f hours, load average %.1f to %.1f, digests agreed." % (
         len(samples), samples[-1]["hour"], min(s["load_average"] for s in samples),
         max(s["load_average"] for s in samples)))
 
