@@ -96,6 +96,7 @@ PROTO_OBJ := $(PROTO:%.proto=$(GEN)/%.pb-c.o)
 DESC_OBJ  := $(if $(PROTO),$(GEN)/proto/descriptors.o)
 CORE      := $(BUILD)/core.a
 CORE_OBJ  := $(call objs,$(call src,$(MODULES))) $(PROTO_OBJ) $(DESC_OBJ)
+HEADERS   := client locks elections barriers counters discovery shards uv # as installed
 LIBCOORD  := $(BUILD)/libcoord.a
 LIB_OBJ   := $(call objs,$(call src,base client) $(wildcard net/http2.c net/grpc/frame.c)) $(PROTO_OBJ)
 # The number grows with whatever a program that was linked before cannot live with.
@@ -355,7 +356,7 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	install -m 644 $(LIBCOORD) $(DESTDIR)$(PREFIX)/lib
 	$(if $(SHARED),install -m 755 $(SHARED) $(DESTDIR)$(PREFIX)/lib)
 	$(if $(SHARED),ln -sfn $(SONAME) $(DESTDIR)$(PREFIX)/lib/libcoord.so)
-	install -m 644 client/client.h client/discovery.h client/shards.h client/uv.h $(DESTDIR)$(PREFIX)/include/coord
+	install -m 644 $(HEADERS:%=client/%.h) $(DESTDIR)$(PREFIX)/include/coord
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: coord' 'Description: C client of coord' \
 	    'Version: $(VERSION)' '$(if $(SHARED),Requires.private,Requires): libnghttp2 libprotobuf-c libssl libcrypto' \
 	    'Libs: -L$${prefix}/lib -lcoord' 'Cflags: -I$${prefix}/include' \

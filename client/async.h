@@ -4,6 +4,7 @@
 #define CLIENT_ASYNC_H
 
 #include "client/call.h"
+#include "client/counters.h"
 
 struct async;
 
@@ -40,6 +41,8 @@ struct async {
     struct coord_error error;
     void *memory;                /* that the result points to; freed afterwards */
     struct coord_txn_result txn; /* likewise */
+    struct coord_counter counter;
+    struct coord_ids ids;
 };
 
 enum coord_code async_start(struct coord_client *client, const struct async_options *options,

@@ -38,6 +38,7 @@
 #include "client/connections.h"
 #include "client/members.h"
 #include "client/socket.h"
+#include "coord/v1/barrier.pb-c.h"
 #include "coord/v1/election.pb-c.h"
 #include "coord/v1/lock.pb-c.h"
 
@@ -120,10 +121,10 @@ void call_finish(struct coord_call *call)
 {
     struct coord_client *client = call->client;
     enum coord_code code = call->error.code;
-    bool was_in_flight = call->state != CALL_QUEUED && call->method->no_wait == 0;
+    bool was_in_flight = call->state != CALL_QUEUED && !method_waits(call->method);
     if (code == COORD_OK) { /* without the story of tries that did not do it */
         call->error = (struct coord_error){.code = COORD_OK, .grpc_status = (int)GRPC_OK};
-    } else {
+    } else if (code != COORD_DEADLOCK) {
         forget_reply(call);
     }
     loop_timer_stop(&client->loop, &call->timer);
@@ -180,6 +181,16 @@ static void resign(struct coord_client *client, const Coord__V1__ElectionCampaig
                        &error);
 }
 
+/* The same of a party that is inside. */
+static void withdraw(struct coord_client *client, const Coord__V1__BarrierEnterReply *reply)
+{
+    Coord__V1__BarrierLeaveRequest request = COORD__V1__BARRIER_LEAVE_REQUEST__INIT;
+    struct coord_error error;
+    request.entry = reply->grant;
+    (void)client_start(client, CLIENT_BARRIER_WITHDRAW, &request.base, call_forget, NULL, NULL,
+                       &error);
+}
+
 static void on_left(void *context, enum coord_code code, ProtobufCMessage **reply,
                     const struct coord_error *error)
 {
@@ -187,6 +198,9 @@ static void on_left(void *context, enum coord_code code, ProtobufCMessage **repl
     if (code == COORD_OK &&
         (*reply)->descriptor == &coord__v1__election_campaign_reply__descriptor) {
         resign(context, (const Coord__V1__ElectionCampaignReply *)*reply);
+    } else if (code == COORD_OK &&
+               (*reply)->descriptor == &coord__v1__barrier_enter_reply__descriptor) {
+        withdraw(context, (const Coord__V1__BarrierEnterReply *)*reply);
     } else if (code == COORD_OK) {
         release(context, (const Coord__V1__LockAcquireReply *)*reply);
     }
@@ -210,8 +224,8 @@ void call_leave(struct coord_call *call)
     struct coord_client *client = call->client;
     bool may_be_known = call->state == CALL_TRYING || call->maybe_executed;
     bool may_repeat = call->sequence != 0 || call->has_id;
-    if (!call_waits(call) || !may_be_known || !may_repeat || client->is_closing ||
-        !set_no_wait(call)) {
+    if (!call_waits(call) || call->method->goes_on || !may_be_known || !may_repeat ||
+        client->is_closing || !set_no_wait(call)) {
         call_finish(call);
         return;
     }
@@ -335,6 +349,17 @@ static uint64_t share_of_time(const struct coord_call *call, uint64_t now, uint6
     return wanted_ms < share ? wanted_ms : share;
 }
 
+/* Which waits close the cycle, in place of a reply. */
+static void take_deadlock(struct coord_call *call)
+{
+    struct slice detail = exchange_detail(&call->exchange);
+    forget_reply(call);
+    if (detail.size > 0) {
+        call->reply = protobuf_c_message_unpack(&coord__v1__lock_deadlock__descriptor, NULL,
+                                                detail.size, detail.data);
+    }
+}
+
 /* True: this is the call's outcome. */
 static bool judge_answer(struct coord_call *call)
 {
@@ -365,6 +390,9 @@ static bool judge_answer(struct coord_call *call)
                       is_decided ? "" : ": ", text);
     call->error.grpc_status = (int)answer->code;
     memcpy(call->error.outcome, answer->outcome, sizeof answer->outcome);
+    if (code == COORD_DEADLOCK) {
+        take_deadlock(call);
+    }
     return is_decided;
 }
 

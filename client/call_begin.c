@@ -217,7 +217,7 @@ static bool is_window_full(const struct coord_call *call, bool waits)
     {
         const struct coord_call *other = LIST_OF(it, struct coord_call, link);
         if (other->session_id == call->session_id && other->sequence != 0 &&
-            (other->method->no_wait != 0) == waits &&
+            method_waits(other->method) == waits &&
             other->sequence + SEQUENCE_WINDOW <= s->sequence) {
             return true;
         }
@@ -228,7 +228,7 @@ static bool is_window_full(const struct coord_call *call, bool waits)
 /* Whether it may begin now. One that waits for a lock holds up none: they get request ids then. */
 static bool fits(const struct coord_call *call)
 {
-    return (call->method->no_wait != 0 ||
+    return (method_waits(call->method) ||
             call->client->calls_in_flight < CALLS_IN_FLIGHT_MAX) &&
            (!is_numbered(call) || !is_window_full(call, false));
 }
@@ -239,7 +239,7 @@ static void begin(struct coord_call *call)
     struct client_session *s = &client->session;
     list_remove(&call->link);
     list_push_back(&client->calls, &call->link);
-    client->calls_in_flight += call->method->no_wait == 0;
+    client->calls_in_flight += !method_waits(call->method);
     if (is_numbered(call) && !is_window_full(call, true)) {
         call->sequence = ++s->sequence;
     }
@@ -345,8 +345,10 @@ static void on_done(void *context, enum coord_code code, ProtobufCMessage **repl
     struct waited *w = context;
     w->is_done = true;
     w->code = code;
-    w->reply = *reply;
-    *reply = NULL;
+    if (code == COORD_OK) {
+        w->reply = *reply;
+        *reply = NULL;
+    }
     if (w->error != NULL) {
         *w->error = *error;
     }

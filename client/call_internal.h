@@ -74,7 +74,7 @@ static inline bool call_is_write(const struct coord_call *call)
 /* Its answer takes as long as it takes. */
 static inline bool call_waits(const struct coord_call *call)
 {
-    return call->method->no_wait != 0 && !call->is_left;
+    return method_waits(call->method) && !call->is_left;
 }
 
 /* ---- call.c */

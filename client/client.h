@@ -27,7 +27,8 @@
  * In this order: client, event loop, results, nodes, transactions, history, sessions, leases,
  * watches, locks, elections, epochs, backup.
  *
- * Installed as <coord/client.h>; docs/libcoord.md has a guide and examples.
+ * Installed as <coord/client.h>; docs/libcoord.md has a guide and examples. Beside it: locks.h,
+ * elections.h, barriers.h, counters.h, discovery.h and shards.h; uv.h for libuv.
  */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
@@ -214,27 +215,33 @@ struct coord_names {
 struct coord_call; /* one that does not wait, until its end has been told */
 struct coord_lock;
 struct coord_lock_info;
+struct coord_deadlock; /* <coord/locks.h> */
+struct coord_counter;  /* <coord/counters.h> */
+struct coord_ids;      /* likewise */
 
 /* What has come of a call that does not wait. What it points to is valid until the callback
  * returns; what is not said below is of no meaning for that call. */
 struct coord_result {
     enum coord_code code;
     const struct coord_error *error; /* never NULL */
-    /* the rest for COORD_OK alone */
+    /* the rest for COORD_OK alone, but for `deadlock` */
     const char *path; /* create: the real one */
     const void *data; /* get; a zero follows the value */
     size_t bytes;
     struct coord_stat stat;          /* create, get, exists, set */
     bool exists;                     /* exists */
-    uint64_t count;                  /* delete; session close, lease revoke: nodes that went */
+    uint64_t count; /* delete; session close, lease revoke: nodes that went; latch: what it says */
     uint64_t lease;                  /* lease grant, lease keepalive */
     uint64_t ttl_ms;                 /* likewise */
     const struct coord_names *names; /* list */
     const struct coord_txn_result *txn;         /* txn */
     const struct coord_change_list *changes;    /* changes */
     const struct coord_snapshot_file *snapshot; /* snapshot save */
-    struct coord_lock *lock; /* lock acquire, campaign: yours, coord_lock_free */
+    struct coord_lock *lock; /* lock acquire, campaign, barrier enter: yours, coord_lock_free */
     const struct coord_lock_info *lock_info;    /* lock get */
+    const struct coord_deadlock *deadlock; /* lock acquire, COORD_DEADLOCK; NULL: nothing known */
+    const struct coord_counter *counter;   /* counter add, get */
+    const struct coord_ids *ids;           /* ids allocate */
 };
 
 /* Called once for each call that was begun: that one returned COORD_OK. */
@@ -738,6 +745,9 @@ struct coord_lock_options {
     uint64_t hold_ms;  /* it ends by itself after so long; 0 = with its lease */
     const struct coord_guard *guards; /* of coord_guard_held: grants that must be held */
     size_t guard_count;
+    /* Filled on COORD_DEADLOCK by the call that waits: who waits for whom. To be freed by
+     * coord_deadlock_clear of <coord/locks.h>. NULL: not wanted. */
+    struct coord_deadlock *deadlock;
 };
 
 /* What is held: an entry of the lock's queue, that guards writes, and an epoch. */

@@ -55,7 +55,7 @@ static struct coord_lock *lead(const struct campaign *c,
         (void)client_fail(error, COORD_NO_MEMORY, "out of memory for what was granted");
         return NULL;
     }
-    lock->leads = true;
+    lock->use = LOCK_LEADS;
     return lock;
 }
 
@@ -164,7 +164,7 @@ enum coord_code coord_election_proclaim(struct coord_lock *leadership, const cha
     Coord__V1__ElectionProclaimRequest request = COORD__V1__ELECTION_PROCLAIM_REQUEST__INIT;
     Coord__V1__LockGrant grant = COORD__V1__LOCK_GRANT__INIT;
     ProtobufCMessage *m;
-    if (!leadership->leads) {
+    if (leadership->use != LOCK_LEADS) {
         return client_fail(error, COORD_INVALID, "it is a lock and no leadership");
     }
     grant.path = convert_text(leadership->grants[0].path);

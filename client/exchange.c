@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "client/connection_internal.h"
 #include "client/memory.h"
 #include "client/socket.h"
@@ -30,6 +31,21 @@ static void tell(struct exchange *x)
     list_push_back(&x->connection->news, &x->news);
 }
 
+/* gRPC lets senders leave out the padding of base64. What is none is as if it were not there. */
+static void take_detail(struct exchange *x, struct slice value)
+{
+    size_t padding = (4 - value.size % 4) % 4;
+    struct buf padded = {.size = 0};
+    buf_clear(&x->detail);
+    if (memory_reserve(&padded, value.size + padding) &&
+        memory_reserve(&x->detail, value.size)) {
+        buf_append_slice(&padded, value);
+        buf_append_slice(&padded, slice_make("==", padding < 3 ? padding : 0));
+        (void)base64_decode(&x->detail, buf_slice(&padded));
+    }
+    buf_close(&padded);
+}
+
 /* ---- events ------------------------------------------------------------------------------ */
 
 static void on_header(void *owner, struct http2_stream *s, struct slice name,
@@ -46,6 +62,8 @@ static void on_header(void *owner, struct http2_stream *s, struct slice name,
         set_text(x->answer.text, sizeof x->answer.text, buf_slice(&x->text));
     } else if (slice_is(name, "coord-outcome")) {
         set_text(x->answer.outcome, sizeof x->answer.outcome, value);
+    } else if (slice_is(name, "coord-deadlock-bin")) {
+        take_detail(x, value);
     } else if (slice_is(name, ":status")) {
         char text[8];
         set_text(text, sizeof text, value);
@@ -167,6 +185,7 @@ static void reset(struct connection *c, struct exchange *x, const struct exchang
 {
     buf_clear(&x->in);
     buf_clear(&x->text);
+    buf_clear(&x->detail);
     *x = (struct exchange){.connection = c,
                            .answer = {.code = GRPC_UNKNOWN},
                            .heard_ms = socket_now_ms(),
@@ -175,6 +194,7 @@ static void reset(struct connection *c, struct exchange *x, const struct exchang
                            .stream = x->stream,
                            .in = x->in,
                            .text = x->text,
+                           .detail = x->detail,
                            .http_status = HTTP_STATUS_OK};
     list_init(&x->link);
     list_init(&x->news);
@@ -264,6 +284,7 @@ void exchange_release(struct exchange *x)
     http2_stream_release(&x->stream);
     buf_close(&x->in);
     buf_close(&x->text);
+    buf_close(&x->detail);
 }
 
 static enum exchange_result ended(struct exchange *x)

@@ -43,6 +43,7 @@ struct exchange {
     struct buf in;
     size_t in_taken; /* of `in`: messages handed out before */
     struct buf text;
+    struct buf detail; /* trailer coord-deadlock-bin: what it says, decoded */
     long http_status;
     bool has_code;   /* a grpc-status has come */
     bool has_status; /* and the whole list that it was in */
@@ -51,6 +52,13 @@ struct exchange {
     bool is_too_large;
     bool has_no_memory;
 };
+
+/* Once it has ended: the bytes of the trailer that says more of a refusal; none: it has not come, or
+ * there was no memory for it. Valid until the exchange is released, or begun anew. */
+static inline struct slice exchange_detail(const struct exchange *x)
+{
+    return buf_slice(&x->detail);
+}
 
 struct exchange_request {
     const char *path;          /* borrowed, as all of this */

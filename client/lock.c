@@ -7,6 +7,9 @@
 #include "client/async.h"
 #include "client/client_internal.h"
 #include "client/convert.h"
+#include "client/guard_list.h"
+#include "client/locks.h"
+#include "coord/v1/barrier.pb-c.h"
 #include "coord/v1/election.pb-c.h"
 #include "coord/v1/lock.pb-c.h"
 
@@ -97,6 +100,7 @@ struct acquisition {
     uint64_t session; /* 0: for a lease */
     coord_done_fn done;
     void *context;
+    struct coord_deadlock *deadlock; /* where it goes; NULL: to `done` alone */
 };
 
 static bool is_sound(const Coord__V1__LockAcquireReply *reply)
@@ -171,17 +175,25 @@ static void on_acquired(void *context, enum coord_code code, ProtobufCMessage **
     struct acquisition *a = context;
     struct coord_error failure = *error;
     struct coord_result result = {.code = code, .error = &failure, .path = "", .data = ""};
+    struct coord_deadlock deadlock = {.count = 0};
     if (code == COORD_OK) {
         result.lock = hold(a, (const Coord__V1__LockAcquireReply *)*reply, &failure);
         result.code = failure.code;
     } else if (a->session != 0 && strcmp(error->outcome, "NO_LEASE") == 0) {
         result.code = failure.code = COORD_SESSION_ENDED; /* the lease is the session */
+    } else if (code == COORD_DEADLOCK && *reply != NULL) {
+        result.deadlock = deadlock_take(reply, &deadlock) ? &deadlock : NULL;
     }
     session_need_not(a->client, a->session);
     if (a->done != NULL) {
         a->done(a->context, &result);
     } else {
         coord_lock_free(result.lock);
+    }
+    if (a->deadlock != NULL) {
+        *a->deadlock = deadlock;
+    } else {
+        coord_deadlock_clear(&deadlock);
     }
     free(a);
 }
@@ -190,8 +202,7 @@ static void on_acquired(void *context, enum coord_code code, ProtobufCMessage **
 struct parts {
     Coord__V1__LockTarget targets[TARGETS_MAX];
     Coord__V1__LockTarget *target_places[TARGETS_MAX];
-    Coord__V1__LockGrant guards[TARGETS_MAX];
-    Coord__V1__LockGrant *guard_places[TARGETS_MAX];
+    struct guard_list guards;
 };
 
 static enum coord_code put_targets(struct parts *p, const struct coord_lock_target *targets,
@@ -216,34 +227,13 @@ static enum coord_code put_targets(struct parts *p, const struct coord_lock_targ
     return COORD_OK;
 }
 
-static enum coord_code put_guards(struct parts *p, const struct coord_guard *guards,
-                                  size_t count, struct coord_error *error)
-{
-    if (count > TARGETS_MAX) {
-        return client_fail(error, COORD_INVALID, "%zu guards: at most %d are possible", count,
-                           TARGETS_MAX);
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (guards[i].kind != coord_guard_held("", 0).kind) {
-            return client_fail(error, COORD_INVALID,
-                               "guard %zu is none of coord_guard_held or coord_lock_guard",
-                               i + 1);
-        }
-        coord__v1__lock_grant__init(&p->guards[i]);
-        p->guards[i].path = convert_text(guards[i].path);
-        p->guards[i].revision = guards[i].number;
-        p->guard_places[i] = &p->guards[i];
-    }
-    return COORD_OK;
-}
-
 static enum coord_code fill(Coord__V1__LockAcquireRequest *request, struct parts *p,
                             const struct coord_lock_target *targets, size_t count,
                             const struct coord_lock_options *o, struct coord_error *error)
 {
     enum coord_code code = put_targets(p, targets, count, error);
     if (code == COORD_OK) {
-        code = put_guards(p, o->guards, o->guard_count, error);
+        code = guard_list_fill(&p->guards, o->guards, o->guard_count, error);
     }
     request->n_targets = count;
     request->targets = p->target_places;
@@ -253,15 +243,16 @@ static enum coord_code fill(Coord__V1__LockAcquireRequest *request, struct parts
     request->wait_ms = o->wait_ms;
     request->hold_ms = o->hold_ms;
     request->n_guards = o->guard_count;
-    request->guards = p->guard_places;
+    request->guards = p->guards.places;
     return code;
 }
 
-enum coord_code coord_lock_acquire_async(struct coord_client *client,
-                                         const struct coord_lock_target *targets, size_t count,
-                                         const struct coord_lock_options *options,
-                                         coord_done_fn done, void *context,
-                                         struct coord_call **call, struct coord_error *error)
+/* `asked` says who is told. */
+static enum coord_code start_acquire(struct coord_client *client,
+                                     const struct coord_lock_target *targets, size_t count,
+                                     const struct coord_lock_options *options,
+                                     const struct acquisition *asked, struct coord_call **call,
+                                     struct coord_error *error)
 {
     static const struct coord_lock_options defaults = {.lease = 0};
     const struct coord_lock_options *o = options != NULL ? options : &defaults;
@@ -280,8 +271,9 @@ enum coord_code coord_lock_acquire_async(struct coord_client *client,
     if (a == NULL) {
         return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");
     }
-    *a = (struct acquisition){
-        .client = client, .session = session, .done = done, .context = context};
+    *a = *asked;
+    a->client = client;
+    a->session = session;
     client_enter(client);
     session_need(client, session);
     code = client_start_noted(client, CLIENT_LOCK_ACQUIRE, &request.base, o->note, on_acquired,
@@ -292,6 +284,16 @@ enum coord_code coord_lock_acquire_async(struct coord_client *client,
     }
     client_leave(client);
     return code == COORD_OK ? client_fail(error, COORD_OK, "%s", "") : code;
+}
+
+enum coord_code coord_lock_acquire_async(struct coord_client *client,
+                                         const struct coord_lock_target *targets, size_t count,
+                                         const struct coord_lock_options *options,
+                                         coord_done_fn done, void *context,
+                                         struct coord_call **call, struct coord_error *error)
+{
+    const struct acquisition asked = {.done = done, .context = context};
+    return start_acquire(client, targets, count, options, &asked, call, error);
 }
 
 struct waited {
@@ -312,10 +314,14 @@ enum coord_code coord_lock_acquire(struct coord_client *client,
                                    struct coord_lock **lock, struct coord_error *error)
 {
     struct waited w = {.wait.error = error};
+    struct acquisition asked = {.done = on_waited, .context = &w};
     enum coord_code code = async_may_wait(client, error);
+    if (options != NULL && options->deadlock != NULL) {
+        *options->deadlock = (struct coord_deadlock){.count = 0};
+        asked.deadlock = options->deadlock;
+    }
     if (code == COORD_OK) {
-        code = coord_lock_acquire_async(client, targets, count, options, on_waited, &w, NULL,
-                                        error);
+        code = start_acquire(client, targets, count, options, &asked, NULL, error);
     }
     if (code == COORD_OK) {
         code = async_wait(client, &w.wait);
@@ -346,8 +352,9 @@ enum coord_code coord_lock_extend_async(struct coord_lock *lock, uint64_t hold_m
     Coord__V1__LockExtendRequest request = COORD__V1__LOCK_EXTEND_REQUEST__INIT;
     Coord__V1__LockGrant grants[TARGETS_MAX];
     Coord__V1__LockGrant *places[TARGETS_MAX];
-    if (lock->leads) {
-        return client_fail(error, COORD_INVALID, "a leadership has no time limit");
+    if (lock->use != LOCK_HOLDS) {
+        return client_fail(error, COORD_INVALID, "a %s has no time limit",
+                           lock->use == LOCK_LEADS ? "leadership" : "party of a barrier");
     }
     put_grants(lock, grants, places);
     request.n_grants = lock->count;
@@ -363,18 +370,33 @@ static enum coord_code start_release(struct coord_lock *lock, coord_done_fn done
 {
     Coord__V1__LockReleaseRequest release = COORD__V1__LOCK_RELEASE_REQUEST__INIT;
     Coord__V1__ElectionResignRequest resign = COORD__V1__ELECTION_RESIGN_REQUEST__INIT;
+    Coord__V1__BarrierLeaveRequest withdraw = COORD__V1__BARRIER_LEAVE_REQUEST__INIT;
     Coord__V1__LockGrant grants[TARGETS_MAX];
     Coord__V1__LockGrant *places[TARGETS_MAX];
     put_grants(lock, grants, places);
     release.n_grants = lock->count;
     release.grants = places;
-    resign.entry = places[0];
-    const struct async_options options = {.method = lock->leads ? CLIENT_ELECTION_RESIGN
-                                                                : CLIENT_LOCK_RELEASE,
-                                          .done = done,
-                                          .context = context};
-    return async_start(lock->client, &options, lock->leads ? &resign.base : &release.base, call,
-                       error);
+    resign.entry = withdraw.entry = places[0];
+    const struct {
+        enum client_method method;
+        ProtobufCMessage *request;
+    } ways[] = {
+        [LOCK_HOLDS] = {CLIENT_LOCK_RELEASE, &release.base},
+        [LOCK_LEADS] = {CLIENT_ELECTION_RESIGN, &resign.base},
+        [LOCK_INSIDE] = {CLIENT_BARRIER_WITHDRAW, &withdraw.base},
+    };
+    const struct async_options options = {
+        .method = ways[lock->use].method, .done = done, .context = context};
+    return async_start(lock->client, &options, ways[lock->use].request, call, error);
+}
+
+/* Its owner knows, and is not told. */
+void lock_give_up(struct coord_lock *lock)
+{
+    client_enter(lock->client);
+    lock_unfollow(lock);
+    lock->state = COORD_LOCK_LOST;
+    client_leave(lock->client);
 }
 
 enum coord_code coord_lock_release_async(struct coord_lock *lock, coord_done_fn done,
@@ -382,11 +404,8 @@ enum coord_code coord_lock_release_async(struct coord_lock *lock, coord_done_fn 
                                          struct coord_error *error)
 {
     enum coord_code code = start_release(lock, done, context, call, error);
-    if (code == COORD_OK) { /* its owner knows, and is not told */
-        client_enter(lock->client);
-        lock_unfollow(lock);
-        lock->state = COORD_LOCK_LOST;
-        client_leave(lock->client);
+    if (code == COORD_OK) {
+        lock_give_up(lock);
     }
     return code;
 }

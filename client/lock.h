@@ -12,12 +12,20 @@
 #include "base/list.h"
 #include "client/client.h"
 #include "client/loop.h"
+#include "coord/v1/lock.pb-c.h"
+
+/* What its entry is. */
+enum lock_use {
+    LOCK_HOLDS = 0,
+    LOCK_LEADS,  /* a candidate */
+    LOCK_INSIDE, /* a party of a barrier */
+};
 
 struct coord_lock {
     struct list link; /* the client's */
     struct coord_client *client;
     uint64_t session; /* whose it is; 0: of a lease */
-    bool leads;       /* it is a leadership: its entry is a candidate */
+    enum lock_use use;
     struct coord_grant *grants;
     size_t count;
     enum coord_lock_state state;
@@ -41,6 +49,17 @@ void locks_session_changed(struct coord_client *client, uint64_t session,
 struct coord_lock *lock_new(struct coord_client *client, uint64_t session,
                             struct coord_grant *grants, size_t count);
 void lock_free_grants(struct coord_grant *grants, size_t count);
+/* LOST by its owner's will, who is not told. */
+void lock_give_up(struct coord_lock *lock);
+
+/* ---- lock_entries.c */
+/* Points into `from`. */
+struct coord_lock_entry lock_entry_of(const Coord__V1__LockEntry *from);
+
+/* ---- locks.c */
+/* Out of a LockDeadlock, which is taken over by setting `*m` to NULL. False: no memory. */
+struct coord_deadlock;
+bool deadlock_take(ProtobufCMessage **m, struct coord_deadlock *deadlock);
 
 /* ---- lock_follow.c */
 /* It has become so, and is told soon. Nothing comes after LOST. */

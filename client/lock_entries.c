@@ -6,15 +6,11 @@
 #include "client/async.h"
 #include "client/client_internal.h"
 #include "client/convert.h"
+#include "client/lock.h"
+#include "client/pages.h"
 #include "coord/v1/lock.pb-c.h"
 
 /* ---- the queue --------------------------------------------------------------------------- */
-
-/* What the entries point to: the pages, each one's memory begins with the one before. */
-struct pages {
-    ProtobufCMessage **replies;
-    size_t count;
-};
 
 /* One listing, over all its pages. */
 struct lookup {
@@ -28,19 +24,12 @@ struct lookup {
 
 void coord_lock_info_clear(struct coord_lock_info *info)
 {
-    struct pages *pages = info->memory;
-    for (size_t i = 0; pages != NULL && i < pages->count; i++) {
-        client_reply_free(pages->replies[i]);
-    }
-    if (pages != NULL) {
-        free(pages->replies);
-        free(pages);
-    }
+    pages_free(info->memory);
     free(info->entries);
     *info = (struct coord_lock_info){.count = 0};
 }
 
-static struct coord_lock_entry entry_of(const Coord__V1__LockEntry *from)
+struct coord_lock_entry lock_entry_of(const Coord__V1__LockEntry *from)
 {
     struct coord_lock_entry entry = {
         .grant = {.path = "", .epoch = from->epoch, .count = from->count},
@@ -68,30 +57,21 @@ static bool append_page(struct coord_lock_info *info, ProtobufCMessage **m)
 {
     const Coord__V1__LockGetReply *page = (const Coord__V1__LockGetReply *)*m;
     struct pages *pages = info->memory;
-    if (pages == NULL) {
-        pages = info->memory = calloc(1, sizeof *pages);
-    }
-    if (pages == NULL) {
-        return false;
-    }
-    ProtobufCMessage **replies =
-        realloc(pages->replies, (pages->count + 1) * sizeof *pages->replies);
-    if (replies == NULL) {
-        return false;
-    }
-    pages->replies = replies;
     struct coord_lock_entry *entries =
         realloc(info->entries, (info->count + page->n_entries + 1) * sizeof *info->entries);
     if (entries == NULL) {
         return false;
     }
     info->entries = entries;
+    bool was_kept = pages_keep(&pages, m);
+    info->memory = pages;
+    if (!was_kept) {
+        return false;
+    }
     info->permits = page->permits;
     for (size_t i = 0; i < page->n_entries; i++) {
-        entries[info->count++] = entry_of(page->entries[i]);
+        entries[info->count++] = lock_entry_of(page->entries[i]);
     }
-    replies[pages->count++] = *m;
-    *m = NULL;
     return true;
 }
 

@@ -91,6 +91,9 @@ enum client_method {
     CLIENT_LOCK_GET,
     CLIENT_LOCK_LIST,
     CLIENT_LOCK_EXPLAIN,
+    CLIENT_BARRIER_ENTER,
+    CLIENT_BARRIER_LEAVE,
+    CLIENT_BARRIER_WITHDRAW,
     CLIENT_BARRIER_GET,
     CLIENT_BARRIER_REMOVE,
     CLIENT_LATCH_SET,
@@ -106,6 +109,7 @@ enum client_method {
     CLIENT_ELECTION_REMOVE,
     CLIENT_ELECTION_HAND_OVER,
     CLIENT_ELECTION_LIST,
+    CLIENT_ELECTION_CONFIGURE,
     CLIENT_CONFIG_START_ROLLOUT,
     CLIENT_CONFIG_CHANGE_ROLLOUT,
     CLIENT_CONFIG_GET_ROLLOUT,
@@ -149,8 +153,16 @@ struct method {
     const ProtobufCMessageDescriptor *reply;
     enum method_kind kind;
     uint8_t no_wait; /* its answer takes as long as it takes, unless the bool of this number is set;
-                        0: it comes soon */
+                        0: there is none */
+    bool goes_on;    /* its answer takes as long as it takes, and what was asked for goes on if the
+                        call ends before */
 };
+
+/* Its answer takes as long as it takes; else it comes soon. */
+static inline bool method_waits(const struct method *method)
+{
+    return method->no_wait != 0 || method->goes_on;
+}
 
 const struct method *method_get(enum client_method method);
 

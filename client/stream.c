@@ -131,6 +131,7 @@ static enum connection_use use_of(enum client_method method)
 {
     return method == CLIENT_WATCH           ? CONNECTION_FOR_WATCHES
            : method == CLIENT_SVC_SUBSCRIBE ? CONNECTION_FOR_WATCHES
+           : method == CLIENT_ELECTION_OBSERVE ? CONNECTION_FOR_WATCHES
            : method == CLIENT_SNAPSHOT_SAVE ? CONNECTION_FOR_SNAPSHOTS
                                             : CONNECTION_FOR_KEEPALIVES;
 }

@@ -507,15 +507,16 @@ def test_the_header_and_the_example_program(scratch):
     node = one(scratch)
     include = os.path.join(scratch, "include", "coord")
     os.makedirs(include)
-    for header in "client.h", "discovery.h":
-        shutil.copy("client/" + header, include)
+    headers = ("client", "locks", "elections", "barriers", "counters", "discovery", "shards")
+    for header in headers:
+        shutil.copy("client/%s.h" % header, include)
     programs = []
     for text in blocks("libcoord.md", "c"):
         programs.append(os.path.join(scratch, "example-%d" % len(programs)))
         with open(programs[-1] + ".c", "w", encoding="utf-8") as out:
             out.write(text)
     with open(os.path.join(scratch, "alone.c"), "w", encoding="utf-8") as out:
-        out.write("#include <coord/client.h>\n#include <coord/discovery.h>\n#include <coord/client.h>\n"
+        out.write("".join("#include <coord/%s.h>\n" % header for header in headers[::-1] + headers) +
                   "enum coord_code f(void);\nenum coord_code f(void)\n{\n    return COORD_OK;\n}\n")
     flags = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror", "-I",
              os.path.join(scratch, "include")]

@@ -114,6 +114,24 @@ def test_critical_section(scratch):
     expect(ctl_ok(node, "get", "/count") == b"6", "nothing was lost")
 
 
+def test_batch_job(scratch):
+    node = Node(scratch)
+    node.start()
+    program = built(scratch, "batch_job")
+    first = [start(scratch, program, node.endpoint, name, "3") for name in ("anna", "bob")]
+    until(lambda: ctl(node, "ls", "/batch/barrier")[1].count(b"q-") == 2, "two wait", 60)
+    expect(all(worker.process.poll() is None for worker in first), "for the third")
+    workers = first + [start(scratch, program, node.endpoint, "carl", "3")]
+    lines = []
+    for worker in workers:
+        expect(worker.wait(60) == 0, worker.complained())
+        lines.append(worker.lines(2))
+    blocks = sorted(int(re.search(r"done (\d+) to", line[0]).group(1)) for line in lines)
+    expect(blocks == [1, 11, 21], "nobody has another's ids: %r" % lines)
+    expect(len({line[0].rsplit(" ", 1)[1] for line in lines}) == 1, "all went in together: %r" % lines)
+    expect({line[1] for line in lines} == {"all have left: 30 done"}, "and left when all was done: %r" % lines)
+
+
 def test_worker_pool(scratch):
     node = Node(scratch)
     node.start()

@@ -70,7 +70,8 @@ def build(root, scratch):
     source, program = os.path.join(scratch, "program.c"), os.path.join(scratch, "program")
     with open(source, "w", encoding="ascii") as to:
         to.write(PROGRAM)
-    expect(sorted(os.listdir(root + "/usr/include/coord")) == ["client.h", "discovery.h", "uv.h"], "the headers")
+    headers = ["barriers.h", "client.h", "counters.h", "discovery.h", "elections.h", "locks.h", "shards.h", "uv.h"]
+    expect(sorted(os.listdir(root + "/usr/include/coord")) == headers, "the headers")
     flags = run("pkg-config", "--define-prefix", "--cflags", "--libs", "coord",
                 environment={"PKG_CONFIG_PATH": root + "/usr/lib/pkgconfig"}).split()
     run("cc", "-Wall", "-Wextra", "-Werror", "-o", program, source, *flags)

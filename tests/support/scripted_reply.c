@@ -6,7 +6,10 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "coord/v1/barrier.pb-c.h"
 #include "coord/v1/cluster.pb-c.h"
+#include "coord/v1/counter.pb-c.h"
+#include "coord/v1/election.pb-c.h"
 #include "coord/v1/history.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
 #include "coord/v1/lock.pb-c.h"
@@ -176,6 +179,198 @@ static void reply_lock_get(struct buf *out, Coord__V1__ReplyHeader *header, bool
     scripted_append(out, &reply.base);
 }
 
+static Coord__V1__LockGrant grant_of_entry(void)
+{
+    Coord__V1__LockGrant grant = COORD__V1__LOCK_GRANT__INIT;
+    grant.path = entry_path;
+    grant.revision = 5;
+    return grant;
+}
+
+/* Two locks to a page, the second of which nobody may look at. */
+static void reply_lock_list(struct buf *out, Coord__V1__ReplyHeader *header, bool is_last)
+{
+    static char none[] = "";
+    Coord__V1__LockListReply reply = COORD__V1__LOCK_LIST_REPLY__INIT;
+    Coord__V1__LockSummary locks[2];
+    Coord__V1__LockSummary *list[] = {&locks[0], &locks[1]};
+    Coord__V1__LockEntry first = COORD__V1__LOCK_ENTRY__INIT;
+    Coord__V1__LockGrant grant = grant_of_entry();
+    first.grant = &grant;
+    first.held = true;
+    for (size_t i = 0; i < 2; i++) {
+        coord__v1__lock_summary__init(&locks[i]);
+        locks[i].path = path_of_entry;
+        locks[i].held = 1;
+        locks[i].waiting = 2;
+        locks[i].first = i == 0 ? &first : NULL;
+    }
+    reply.header = header;
+    reply.n_locks = 2;
+    reply.locks = list;
+    reply.next = is_last ? none : path_of_entry;
+    scripted_append(out, &reply.base);
+}
+
+static void reply_lock_explain(struct buf *out, Coord__V1__ReplyHeader *header)
+{
+    static char owner[] = "me";
+    Coord__V1__LockExplainReply reply = COORD__V1__LOCK_EXPLAIN_REPLY__INIT;
+    Coord__V1__LockWait wait = COORD__V1__LOCK_WAIT__INIT;
+    Coord__V1__LockWait *list[] = {&wait};
+    wait.lease = SCRIPTED_SESSION;
+    wait.owner = owner;
+    wait.path = path_of_entry;
+    wait.mode = COORD__V1__LOCK_MODE__READ_LOCK;
+    wait.blocker_lease = SCRIPTED_LEASE;
+    wait.blocker_holds = true;
+    reply.header = header;
+    reply.n_waits = 1;
+    reply.waits = list;
+    reply.more = true;
+    scripted_append(out, &reply.base);
+}
+
+static void reply_barrier_enter(struct buf *out, Coord__V1__ReplyHeader *header,
+                                bool is_hollow)
+{
+    Coord__V1__BarrierEnterReply reply = COORD__V1__BARRIER_ENTER_REPLY__INIT;
+    Coord__V1__LockGrant grant = grant_of_entry();
+    reply.header = header;
+    reply.grant = is_hollow ? NULL : &grant;
+    reply.epoch = 6;
+    scripted_append(out, &reply.base);
+}
+
+static void reply_barrier_get(struct buf *out, Coord__V1__ReplyHeader *header)
+{
+    Coord__V1__BarrierGetReply reply = COORD__V1__BARRIER_GET_REPLY__INIT;
+    Coord__V1__BarrierParty party = COORD__V1__BARRIER_PARTY__INIT;
+    Coord__V1__BarrierParty *list[] = {&party};
+    Coord__V1__LockGrant grant = grant_of_entry();
+    party.entry = &grant;
+    party.inside = true;
+    party.epoch = 6;
+    reply.header = header;
+    reply.parties = 3;
+    reply.n_entries = 1;
+    reply.entries = list;
+    scripted_append(out, &reply.base);
+}
+
+static void reply_latch(struct buf *out, Coord__V1__ReplyHeader *header)
+{
+    Coord__V1__LatchReply reply = COORD__V1__LATCH_REPLY__INIT;
+    reply.header = header;
+    reply.count = 4;
+    scripted_append(out, &reply.base);
+}
+
+static void reply_counter(struct buf *out, Coord__V1__ReplyHeader *header, const char *method)
+{
+    Coord__V1__CounterAddReply added = COORD__V1__COUNTER_ADD_REPLY__INIT;
+    Coord__V1__CounterGetReply got = COORD__V1__COUNTER_GET_REPLY__INIT;
+    Coord__V1__CounterAllocateIdsReply ids = COORD__V1__COUNTER_ALLOCATE_IDS_REPLY__INIT;
+    added.header = got.header = ids.header = header;
+    added.value = -3;
+    added.before = got.value = 7;
+    got.is_ids = true;
+    got.created = ids.created = 5;
+    ids.first = 101;
+    ids.count = 10;
+    scripted_append(out, strcmp(method, "Add") == 0   ? &added.base
+                         : strcmp(method, "Get") == 0 ? &got.base
+                                                      : &ids.base);
+}
+
+static Coord__V1__ElectionLeader leader_since(uint64_t epoch, Coord__V1__LockGrant *grant)
+{
+    static char name[] = "n";
+    static char text[] = "v";
+    Coord__V1__ElectionLeader leader = COORD__V1__ELECTION_LEADER__INIT;
+    *grant = grant_of_entry();
+    leader.grant = grant;
+    leader.epoch = epoch;
+    leader.name = name;
+    leader.value = text;
+    return leader;
+}
+
+static void reply_campaign(struct buf *out, Coord__V1__ReplyHeader *header, bool is_hollow)
+{
+    Coord__V1__ElectionCampaignReply reply = COORD__V1__ELECTION_CAMPAIGN_REPLY__INIT;
+    Coord__V1__LockGrant grant = grant_of_entry();
+    reply.header = header;
+    reply.grant = is_hollow ? NULL : &grant;
+    reply.epoch = 6;
+    scripted_append(out, &reply.base);
+}
+
+static void reply_leader(struct buf *out, Coord__V1__ReplyHeader *header, bool is_hollow)
+{
+    Coord__V1__ElectionLeaderReply reply = COORD__V1__ELECTION_LEADER_REPLY__INIT;
+    Coord__V1__LockGrant grant;
+    Coord__V1__ElectionLeader leader = leader_since(6, &grant);
+    reply.header = header;
+    reply.leader = is_hollow ? NULL : &leader;
+    scripted_append(out, &reply.base);
+}
+
+static void reply_candidates(struct buf *out, Coord__V1__ReplyHeader *header)
+{
+    static char label[] = "spare";
+    Coord__V1__ElectionListReply reply = COORD__V1__ELECTION_LIST_REPLY__INIT;
+    Coord__V1__ElectionCandidate candidates[2];
+    Coord__V1__ElectionCandidate *list[] = {&candidates[0], &candidates[1]};
+    Coord__V1__LockGrant grant = grant_of_entry();
+    for (size_t i = 0; i < 2; i++) {
+        coord__v1__election_candidate__init(&candidates[i]);
+        candidates[i].entry = &grant;
+        candidates[i].leads = i == 0;
+        candidates[i].epoch = i == 0 ? 6 : 0;
+        candidates[i].label = label;
+    }
+    reply.header = header;
+    reply.policy = COORD__V1__ELECTION_POLICY__HIGHEST_PRIORITY;
+    reply.eligible = label;
+    reply.n_candidates = 2;
+    reply.candidates = list;
+    scripted_append(out, &reply.base);
+}
+
+/* The recipes' replies that carry something. False: it is none of them. */
+static bool reply_recipe(struct buf *out, const char *path, Coord__V1__ReplyHeader *header,
+                         const struct scripted_cluster *cluster)
+{
+    bool is_hollow = cluster->grants_are_hollow;
+    if (strcmp(path, "/coord.v1.Lock/Acquire") == 0) {
+        reply_lock_acquire(out, header, is_hollow);
+    } else if (strcmp(path, "/coord.v1.Lock/Get") == 0) {
+        reply_lock_get(out, header, cluster->lock_pages % 2 == 0);
+    } else if (strcmp(path, "/coord.v1.Lock/List") == 0) {
+        reply_lock_list(out, header, cluster->lock_pages % 2 == 0);
+    } else if (strcmp(path, "/coord.v1.Lock/Explain") == 0) {
+        reply_lock_explain(out, header);
+    } else if (strcmp(path, "/coord.v1.Barrier/Enter") == 0) {
+        reply_barrier_enter(out, header, is_hollow);
+    } else if (strcmp(path, "/coord.v1.Barrier/Get") == 0) {
+        reply_barrier_get(out, header);
+    } else if (strstr(path, "Latch") != NULL || strstr(path, "/CountDown") != NULL) {
+        reply_latch(out, header);
+    } else if (strstr(path, ".Counter/") != NULL) {
+        reply_counter(out, header, strrchr(path, '/') + 1);
+    } else if (strcmp(path, "/coord.v1.Election/Campaign") == 0) {
+        reply_campaign(out, header, is_hollow);
+    } else if (strcmp(path, "/coord.v1.Election/Leader") == 0) {
+        reply_leader(out, header, is_hollow);
+    } else if (strcmp(path, "/coord.v1.Election/List") == 0) {
+        reply_candidates(out, header);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 void scripted_reply(struct buf *out, const char *path, const struct scripted_cluster *cluster)
 {
     Coord__V1__ReplyHeader header = COORD__V1__REPLY_HEADER__INIT;
@@ -200,11 +395,7 @@ void scripted_reply(struct buf *out, const char *path, const struct scripted_clu
         reply_lease_list(out, &header, ttl_ms);
     } else if (strcmp(path, "/coord.v1.History/Changes") == 0) {
         reply_changes(out, &header);
-    } else if (strcmp(path, "/coord.v1.Lock/Acquire") == 0) {
-        reply_lock_acquire(out, &header, cluster->grants_are_hollow);
-    } else if (strcmp(path, "/coord.v1.Lock/Get") == 0) {
-        reply_lock_get(out, &header, cluster->lock_pages % 2 == 0);
-    } else {
+    } else if (!reply_recipe(out, path, &header, cluster)) {
         Coord__V1__SyncReply reply = COORD__V1__SYNC_REPLY__INIT;
         reply.header = &header;
         scripted_append(out, &reply.base);
@@ -294,6 +485,19 @@ void scripted_watch_reply(struct buf *out, const struct scripted_message *m)
     reply.entries = entry_list;
     scripted_append(out, &reply.base);
     mem_free(data);
+}
+
+void scripted_observe_reply(struct buf *out, const struct scripted_message *m)
+{
+    Coord__V1__ElectionObserveReply reply = COORD__V1__ELECTION_OBSERVE_REPLY__INIT;
+    Coord__V1__ReplyHeader header = COORD__V1__REPLY_HEADER__INIT;
+    Coord__V1__LockGrant grant;
+    Coord__V1__ElectionLeader leader = leader_since(m->revision, &grant);
+    header.revision = m->revision;
+    reply.header = &header;
+    reply.revision = m->revision;
+    reply.leader = m->count != 0 ? &leader : NULL;
+    scripted_append(out, &reply.base);
 }
 
 void scripted_snapshot_reply(struct buf *out, const struct scripted_message *m)

@@ -20,6 +20,8 @@ void scripted_members(struct buf *out, const struct scripted_cluster *cluster);
 void scripted_keepalive(struct buf *out, const char *path, uint64_t ttl_ms, int outcome);
 /* Events "/w/REVISION-SUB", entries "/w/0", "/w/1", ... */
 void scripted_watch_reply(struct buf *out, const struct scripted_message *message);
+/* `count` other than 0: somebody leads since its revision, with a value "v". */
+void scripted_observe_reply(struct buf *out, const struct scripted_message *message);
 void scripted_snapshot_reply(struct buf *out, const struct scripted_message *message);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "coord/v1/election.pb-c.h"
 #include "coord/v1/cluster.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "coord/v1/watch.pb-c.h"
@@ -24,7 +25,7 @@ struct call {
     struct list link;
     char path[64];
     struct buf in;
-    struct http2_header trailers[3];
+    struct http2_header trailers[4];
     bool has_responded; /* of a stream */
 };
 
@@ -57,7 +58,8 @@ static const struct http2_header not_found_headers[] = {
 
 /* ---- answers ---------------------------------------------------------------------------- */
 
-static void finish(struct call *call, enum grpc_code code, const char *outcome)
+static void finish_with(struct call *call, enum grpc_code code, const char *outcome,
+                        const char *deadlock)
 {
     size_t count = 0;
     call->trailers[count++] =
@@ -70,7 +72,16 @@ static void finish(struct call *call, enum grpc_code code, const char *outcome)
         call->trailers[count++] = (struct http2_header){.name = HTTP2_TEXT("coord-outcome"),
                                                         .value = slice_str(outcome)};
     }
+    if (deadlock != NULL) {
+        call->trailers[count++] = (struct http2_header){
+            .name = HTTP2_TEXT("coord-deadlock-bin"), .value = slice_str(deadlock)};
+    }
     http2_stream_finish(&call->stream, call->trailers, count);
+}
+
+static void finish(struct call *call, enum grpc_code code, const char *outcome)
+{
+    finish_with(call, code, outcome, NULL);
 }
 
 /* `reply` may be NULL: a status alone. */
@@ -88,7 +99,8 @@ static void answer(struct call *call, const struct buf *reply, enum grpc_code co
 static void answer_ok(struct scripted_cluster *cluster, struct call *call)
 {
     struct buf reply = {0};
-    cluster->lock_pages += strcmp(call->path, "/coord.v1.Lock/Get") == 0;
+    cluster->lock_pages += strcmp(call->path, "/coord.v1.Lock/Get") == 0 ||
+                           strcmp(call->path, "/coord.v1.Lock/List") == 0;
     if (strcmp(call->path, "/coord.v1.Cluster/Members") == 0) {
         scripted_members(&reply, cluster);
     } else {
@@ -162,7 +174,10 @@ static void perform(struct connection *c, struct call *call, const struct script
         answer_ok(c->server->cluster, call);
         c->must_close = true;
         break;
-    case SCRIPT_STATUS: answer(call, NULL, step->code, step->outcome); break;
+    case SCRIPT_STATUS:
+        http2_respond(&call->stream, response_headers, 2, false);
+        finish_with(call, step->code, step->outcome, step->deadlock);
+        break;
     case SCRIPT_LOSE:
     case SCRIPT_DROP: c->must_close = true; break;
     case SCRIPT_UNKNOWN: answer(call, NULL, GRPC_UNKNOWN, NULL); break;
@@ -184,9 +199,14 @@ static bool is_snapshot(const struct call *call)
     return strstr(call->path, "/SnapshotSave") != NULL;
 }
 
+static bool is_observer(const struct call *call)
+{
+    return strstr(call->path, "/Observe") != NULL;
+}
+
 static bool is_stream(const struct call *call)
 {
-    return strstr(call->path, "/KeepAlive") != NULL || strstr(call->path, "/Watch") != NULL ||
+    return is_observer(call) || strstr(call->path, "/KeepAlive") != NULL || strstr(call->path, "/Watch") != NULL ||
            is_snapshot(call);
 }
 
@@ -204,6 +224,16 @@ static void note_watch(struct scripted_cluster *cluster, struct slice message)
     cluster->watches[cluster->watch_count++] = (struct scripted_watch){
         .from_revision = request->create->from_revision, .list = request->create->list};
     coord__v1__watch_request__free_unpacked(request, NULL);
+}
+
+static void note_observer(struct scripted_cluster *cluster, struct slice message)
+{
+    Coord__V1__ElectionObserveRequest *request =
+        coord__v1__election_observe_request__unpack(NULL, message.size, message.data);
+    PRE(request != NULL && cluster->watch_count < SCRIPTED_CALLS_MAX);
+    cluster->watches[cluster->watch_count++] =
+        (struct scripted_watch){.from_revision = request->after_revision};
+    coord__v1__election_observe_request__free_unpacked(request, NULL);
 }
 
 /* `cluster` is only read in fields that tests set before it runs. */
@@ -231,6 +261,8 @@ static void send_messages(const struct scripted_cluster *cluster, struct call *c
     for (size_t i = 0; i < count; i++) {
         if (is_watch(call)) {
             scripted_watch_reply(out, &messages[i]);
+        } else if (is_observer(call)) {
+            scripted_observe_reply(out, &messages[i]);
         } else if (is_snapshot(call)) {
             scripted_snapshot_reply(out, &messages[i]);
         } else {
@@ -285,6 +317,8 @@ static void on_message(struct connection *c, struct call *call, struct slice mes
     (void)pthread_mutex_lock(&cluster->lock);
     if (is_watch(call)) {
         note_watch(cluster, message);
+    } else if (is_observer(call)) {
+        note_observer(cluster, message);
     } else {
         cluster->keepalive_count++;
     }

@@ -41,7 +41,7 @@ struct scripted_message {
     int type;           /* of a watch: Coord__V1__WatchReply__Type; of a snapshot likewise */
     uint64_t revision;  /* of a snapshot's BEGIN: how large the file will be */
     uint32_t first_sub; /* of its events */
-    uint32_t count;     /* of events, or entries */
+    uint32_t count;     /* of events, or entries; of an election's: 0 is nobody leads */
     bool more;
     int outcome; /* Coord__V1__Outcome; of a snapshot's END: not 0, and its sum is wrong */
     size_t data_bytes; /* of each event's or entry's value; of a snapshot: so many zeros */
@@ -51,6 +51,7 @@ struct scripted_step {
     enum scripted_action action;
     enum grpc_code code;
     const char *outcome;
+    const char *deadlock; /* of SCRIPT_STATUS: the trailer coord-deadlock-bin; NULL: none */
     /* of a stream; none: CREATED for a watch, a confirmed keepalive */
     const struct scripted_message *messages;
     size_t message_count;
@@ -80,7 +81,8 @@ struct scripted_cluster {
     size_t members_count;
     /* what it names as its members' addresses for clients */
     const char *members[SCRIPTED_MEMBERS_MAX];
-    struct scripted_watch watches[SCRIPTED_CALLS_MAX]; /* as they were asked for */
+    /* as they were asked for; observers of elections too, with what they saw last */
+    struct scripted_watch watches[SCRIPTED_CALLS_MAX];
     size_t watch_count;
     size_t keepalive_count;
     /* what every watch is sent that no step of a script is for; none: CREATED */
