@@ -9,7 +9,8 @@
 #include "coord/v1/types.pb-c.h"
 
 /* What has come of a call. `*reply` is NULL but for COORD_OK, and COORD_DEADLOCK, where it may be a
- * LockDeadlock; freed afterwards unless it is taken, by setting it to NULL. `error` is never NULL. */
+ * LockDeadlock; freed afterwards unless it is taken, by setting it to NULL. `error` is never
+ * NULL. */
 typedef void (*call_done_fn)(void *context, enum coord_code code, ProtobufCMessage **reply,
                              const struct coord_error *error);
 

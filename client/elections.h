@@ -1,6 +1,6 @@
 /* What there is to know about elections besides one's own leadership: who leads, and every change
- * of it; the candidates; how it is decided. Part of libcoord; see client.h for what holds for all of
- * it, and docs/recipes.md. Strings are "" if they are not known, never NULL. */
+ * of it; the candidates; how it is decided. Part of libcoord; see client.h for what holds for all
+ * of it, and docs/recipes.md. Strings are "" if they are not known, never NULL. */
 #ifndef CLIENT_ELECTIONS_H
 #define CLIENT_ELECTIONS_H
 

@@ -53,8 +53,8 @@ struct exchange {
     bool has_no_memory;
 };
 
-/* Once it has ended: the bytes of the trailer that says more of a refusal; none: it has not come, or
- * there was no memory for it. Valid until the exchange is released, or begun anew. */
+/* Once it has ended: the bytes of the trailer that says more of a refusal; none: it has not come,
+ * or there was no memory for it. Valid until the exchange is released, or begun anew. */
 static inline struct slice exchange_detail(const struct exchange *x)
 {
     return buf_slice(&x->detail);

@@ -206,8 +206,8 @@ static bool is_observer(const struct call *call)
 
 static bool is_stream(const struct call *call)
 {
-    return is_observer(call) || strstr(call->path, "/KeepAlive") != NULL || strstr(call->path, "/Watch") != NULL ||
-           is_snapshot(call);
+    return is_observer(call) || strstr(call->path, "/KeepAlive") != NULL ||
+           strstr(call->path, "/Watch") != NULL || is_snapshot(call);
 }
 
 static bool is_watch(const struct call *call)

@@ -1,4 +1,4 @@
-/* Deadlocks, elections, barriers, latches, counters and ids, against servers that answer to order. */
+/* Deadlocks, elections, barriers, latches, counters, ids, against servers that answer to order. */
 #include <string.h>
 
 #include "base/base64.h"
