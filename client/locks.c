@@ -84,7 +84,7 @@ void coord_lock_graph_clear(struct coord_lock_graph *graph)
 
 /* ---- lists ------------------------------------------------------------------------------- */
 
-static void append_page(struct coord_lock_list *list, const Coord__V1__LockListReply *page)
+static void append_page(struct coord_locks *list, const Coord__V1__LockListReply *page)
 {
     for (size_t i = 0; i < page->n_locks; i++) {
         const Coord__V1__LockSummary *from = page->locks[i];
@@ -101,7 +101,7 @@ static void append_page(struct coord_lock_list *list, const Coord__V1__LockListR
 }
 
 enum coord_code coord_lock_list(struct coord_client *client, const char *path,
-                                struct coord_lock_list *list, struct coord_error *error)
+                                struct coord_locks *list, struct coord_error *error)
 {
     Coord__V1__LockListRequest request = COORD__V1__LOCK_LIST_REQUEST__INIT;
     struct pages *pages;
@@ -115,7 +115,7 @@ enum coord_code coord_lock_list(struct coord_client *client, const char *path,
     for (size_t i = 0; i < pages->count; i++) {
         count += ((const Coord__V1__LockListReply *)pages->replies[i])->n_locks;
     }
-    struct coord_lock_list found = {.locks = calloc(count + 1, sizeof *found.locks),
+    struct coord_locks found = {.locks = calloc(count + 1, sizeof *found.locks),
                                     .memory = pages};
     if (found.locks == NULL) {
         pages_free(pages);
@@ -128,9 +128,9 @@ enum coord_code coord_lock_list(struct coord_client *client, const char *path,
     return COORD_OK;
 }
 
-void coord_lock_list_clear(struct coord_lock_list *list)
+void coord_locks_clear(struct coord_locks *list)
 {
     pages_free(list->memory);
     free(list->locks);
-    *list = (struct coord_lock_list){.count = 0};
+    *list = (struct coord_locks){.count = 0};
 }

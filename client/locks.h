@@ -63,16 +63,16 @@ struct coord_lock_summary {
     bool has_first; /* somebody holds it, and the caller may read who; else `first` is zero */
     struct coord_lock_entry first;
 };
-struct coord_lock_list {
+struct coord_locks {
     struct coord_lock_summary *locks; /* in order of their paths */
     size_t count;
     void *memory; /* private */
 };
 /* Those at or below a path, "/" for all, that the caller may read. Pages are asked for one after
- * the other, as coord_list does. Free with coord_lock_list_clear. */
+ * the other, as coord_list does. Free with coord_locks_clear. */
 enum coord_code coord_lock_list(struct coord_client *client, const char *path,
-                                struct coord_lock_list *list, struct coord_error *error);
-void coord_lock_list_clear(struct coord_lock_list *list);
+                                struct coord_locks *list, struct coord_error *error);
+void coord_locks_clear(struct coord_locks *list);
 
 #ifdef __GNUC__
 #pragma GCC visibility pop

@@ -178,7 +178,7 @@ END_TEST
 
 START_TEST(locks_are_listed_and_explained)
 {
-    struct coord_lock_list list;
+    struct coord_locks list;
     struct coord_lock_graph graph;
     begin(NULL, 5000);
     ck_assert_int_eq(coord_lock_list(kit.client, "/", &list, &kit.error), COORD_OK);
@@ -188,7 +188,7 @@ START_TEST(locks_are_listed_and_explained)
     ck_assert(!list.locks[3].has_first);
     ck_assert(list.locks[2].has_first && list.locks[2].first.held);
     ck_assert_str_eq(list.locks[2].first.grant.path, SCRIPTED_ENTRY);
-    coord_lock_list_clear(&list);
+    coord_locks_clear(&list);
     ck_assert_int_eq(coord_lock_explain(kit.client, "/l", 0, &graph, &kit.error), COORD_OK);
     ck_assert_uint_eq(graph.count, 1);
     ck_assert(graph.more);
