@@ -221,6 +221,8 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(SUPPORT) $(CORE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) $(TEST_LIBS)
 $(BUILD)/tests/fuzz/fuzz_config: $(call objs,$(wildcard cmd/coordd/config*.c))
+# Nodes over the simulator's disk, network and clock.
+$(addprefix $(BUILD)/tests/fuzz/fuzz_,server peer): $(call objs,$(addprefix tests/sim/,cluster.c sim_disk.c sim_env.c sim_net.c world.c))
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(SUPPORT) $(CORE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) $(TEST_LIBS)

@@ -6,6 +6,7 @@
  * Whatever comes: replies are in request order, each request has one, zxids do not go back, events
  * are well-formed, and in the end nothing is in flight and the store's invariants hold. Seeds:
  * tests/fuzz/corpus/zookeeper_front. */
+#include "tests/fuzz/draw_zookeeper.h"
 #include "tests/support/zk_peer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -26,133 +27,17 @@ struct client {
     uint8_t password[ZK_PASSWORD_BYTES];
 };
 
-struct input {
-    const uint8_t *data;
-    size_t size;
-};
-
-static uint8_t draw(struct input *in)
-{
-    if (in->size == 0) {
-        return 0;
-    }
-    in->size--;
-    return *in->data++;
-}
-
-static const char *draw_path(struct input *in)
-{
-    static const char *const paths[] = {"/",     "/a",  "/a/b", "/a/b/c",
-                                        "/c",    "/s-", "/a/",  "//x",
-                                        "/./a",  "rel", "",     "/zookeeper/config",
-                                        "/a/s-", "/b",  "/c/e", "/\xff"};
-    return paths[draw(in) % (sizeof paths / sizeof paths[0])];
-}
-
-static void put_create(struct buf *b, struct input *in, int32_t type)
-{
-    zk_put_text(b, draw_path(in));
-    zk_put_text(b, "data");
-    zk_put_open_acl(b);
-    jute_put_int(b, draw(in) % 8);
-    if (type == ZK_CREATE_TTL) {
-        jute_put_long(b, draw(in));
-    }
-}
-
-static void put_body(struct buf *b, struct input *in, int32_t type);
-
-static void put_multi(struct buf *b, struct input *in, int32_t multi)
-{
-    static const int32_t writes[] = {
-        ZK_CREATE,  ZK_DELETE,     ZK_SET_DATA,         ZK_CHECK,
-        ZK_CREATE2, ZK_CREATE_TTL, ZK_CREATE_CONTAINER, ZK_GET_DATA};
-    static const int32_t reads[] = {ZK_GET_DATA, ZK_GET_CHILDREN, ZK_GET_DATA, ZK_EXISTS};
-    for (int count = draw(in) % 5; count > 0; count--) {
-        int32_t type = multi == ZK_MULTI ? writes[draw(in) % 8] : reads[draw(in) % 4];
-        zk_put_multi_head(b, type, (enum zk_error) - 1);
-        put_body(b, in, type);
-    }
-    zk_put_multi_end(b);
-}
-
-static void put_set_watches(struct buf *b, struct input *in, int lists)
-{
-    jute_put_long(b, draw(in) % 16);
-    for (int i = 0; i < lists; i++) {
-        int count = draw(in) % 3;
-        jute_put_int(b, count);
-        for (; count > 0; count--) {
-            zk_put_text(b, draw_path(in));
-        }
-    }
-}
-
-static void put_body(struct buf *b, struct input *in, int32_t type)
-{
-    switch (type) {
-    case ZK_CREATE:
-    case ZK_CREATE2:
-    case ZK_CREATE_CONTAINER:
-    case ZK_CREATE_TTL: put_create(b, in, type); break;
-    case ZK_SET_DATA:
-        zk_put_text(b, draw_path(in));
-        zk_put_text(b, "new");
-        jute_put_int(b, draw(in) % 4 - 1);
-        break;
-    case ZK_SET_ACL:
-        zk_put_text(b, draw_path(in));
-        zk_put_open_acl(b);
-        jute_put_int(b, -1);
-        break;
-    case ZK_MULTI:
-    case ZK_MULTI_READ: put_multi(b, in, type); break;
-    case ZK_SET_WATCHES: put_set_watches(b, in, 3); break;
-    case ZK_SET_WATCHES2: put_set_watches(b, in, 5); break;
-    case ZK_EXISTS:
-    case ZK_GET_DATA:
-    case ZK_GET_CHILDREN:
-    case ZK_GET_CHILDREN2:
-        zk_put_text(b, draw_path(in));
-        jute_put_bool(b, draw(in) % 2 == 1);
-        break;
-    case ZK_AUTH:
-        jute_put_int(b, 0);
-        zk_put_text(b, draw(in) % 8 != 0 ? "digest" : "nobody");
-        zk_put_text(b, "u:p");
-        break;
-    default:
-        zk_put_text(b, draw_path(in));
-        jute_put_int(b, draw(in) % 8 - 1);
-        break;
-    }
-}
-
 static void asked(struct client *c, int32_t xid)
 {
     PRE(c->asked_count < ASKED_MAX);
     c->asked[c->asked_count++] = xid;
 }
 
-static int32_t draw_type(struct input *in)
-{
-    static const int32_t types[] = {
-        ZK_CREATE,        ZK_CREATE,         ZK_DELETE,         ZK_EXISTS,
-        ZK_GET_DATA,      ZK_SET_DATA,       ZK_GET_ACL,        ZK_SET_ACL,
-        ZK_GET_CHILDREN,  ZK_SYNC,           ZK_PING,           ZK_MULTI,
-        ZK_GET_CHILDREN2, ZK_CREATE2,        ZK_CHECK_WATCHES,  ZK_MULTI_READ,
-        ZK_AUTH,          ZK_REMOVE_WATCHES, ZK_CREATE_TTL,     ZK_CREATE_CONTAINER,
-        ZK_ADD_WATCH,     ZK_SASL,           ZK_GET_EPHEMERALS, ZK_SET_WATCHES,
-        ZK_SET_WATCHES2,  ZK_WHO_AM_I,       ZK_CHECK,          ZK_CREATE_SESSION,
-        ZK_CLOSE_SESSION, ZK_RECONFIG,       ZK_ADD_WATCH,      ZK_GET_ALL_CHILDREN_NUMBER};
-    return types[draw(in) % (sizeof types / sizeof types[0])];
-}
-
 static void send_request(struct client *c, struct input *in)
 {
     struct buf body = {0};
     int32_t type = draw_type(in);
-    put_body(&body, in, type);
+    draw_body(&body, in, type);
     if (c->asked_count < ASKED_MAX && !c->peer->is_closed) {
         asked(c, zk_send(c->peer, type, &body));
     }
@@ -167,7 +52,7 @@ static void send_damaged(struct client *c, struct input *in)
     int32_t type = draw_type(in);
     jute_put_int(&b, ++c->peer->xid);
     jute_put_int(&b, type);
-    put_body(&b, in, type);
+    draw_body(&b, in, type);
     b.data[draw(in) % b.size] ^= draw(in);
     b.size -= draw(in) % 4 == 0 ? draw(in) % b.size : 0;
     c->is_wild = true;

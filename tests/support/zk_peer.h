@@ -14,6 +14,7 @@
 #include "net/zookeeper/front.h"
 #include "net/zookeeper/packet.h"
 #include "tests/support/fake_node.h"
+#include "tests/support/zk_put.h"
 
 struct zk_world {
     struct env env; /* first */
@@ -304,41 +305,11 @@ static inline void zk_peer_feed(struct zk_peer *p, struct slice bytes)
 
 /* ---- requests ----------------------------------------------------------------------------- */
 
-static inline void zk_put_packet(struct buf *out, struct slice packet)
-{
-    jute_put_buffer(out, packet);
-}
-
-static inline void zk_put_text(struct buf *out, const char *text)
-{
-    jute_put_buffer(out, slice_str(text));
-}
-
-struct zk_hello {
-    int64_t last_zxid_seen;
-    int32_t timeout_ms;
-    int64_t session;
-    struct slice password; /* NULL data: 16 zeros */
-    bool is_short;         /* without the byte for read-only */
-};
-
 static inline void zk_hello_send(struct zk_peer *p, const struct zk_hello *h)
 {
-    static const uint8_t zeros[ZK_PASSWORD_BYTES];
-    struct buf b = {0};
     struct buf framed = {0};
-    jute_put_int(&b, 0);
-    jute_put_long(&b, h->last_zxid_seen);
-    jute_put_int(&b, h->timeout_ms);
-    jute_put_long(&b, h->session);
-    jute_put_buffer(&b,
-                    h->password.data != NULL ? h->password : slice_make(zeros, sizeof zeros));
-    if (!h->is_short) {
-        jute_put_bool(&b, false);
-    }
-    zk_put_packet(&framed, buf_slice(&b));
+    zk_put_hello(&framed, h);
     zk_peer_feed(p, buf_slice(&framed));
-    buf_close(&b);
     buf_close(&framed);
 }
 
@@ -357,12 +328,6 @@ static inline int32_t zk_send(struct zk_peer *p, int32_t type, struct buf *body)
     zk_peer_feed(p, buf_slice(&framed));
     buf_close(&framed);
     return xid;
-}
-
-static inline void zk_put_open_acl(struct buf *out)
-{
-    const struct zk_acl open = {ZK_PERM_ALL, slice_str("world"), slice_str("anyone")};
-    zk_put_acl(out, &open, 1);
 }
 
 static inline struct buf zk_create_body(const char *path, const char *data, int32_t flags)
