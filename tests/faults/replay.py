@@ -12,6 +12,8 @@ from history import FOREVER, NEGATIVE, READS
 LEASE_EXPIRED, LEASE_REVOKED, SESSION_CLOSED = 1, 2, 3
 # Nodes that the cluster changes itself, as its clients ask for locks; holders.py judges these.
 LOCKS = "/held/"
+# Nodes by which kazoo makes its locks; who holds them is seen in what their holders write.
+KAZOO = "/kazoo/"
 LEASE_ENDS = (LEASE_EXPIRED, LEASE_REVOKED, SESSION_CLOSED)
 
 
@@ -82,7 +84,7 @@ class Replay:
         for txn in self.history.txns:
             self._judge_txn(txn)
         for change in self.history.changes:
-            if change.by is None and change.reason not in LEASE_ENDS and not change.path.startswith(LOCKS):
+            if change.by is None and change.reason not in LEASE_ENDS and not change.path.startswith((LOCKS, KAZOO)):
                 self.complain("nobody asked for this change", change)
         return self.violations
 
@@ -121,7 +123,7 @@ class Replay:
             self.deletes.setdefault(change.path, []).append(change)
         if change.type in ("create", "set"):
             if change.value != "-" and (change.path, change.value) in self.by_value and \
-                    not change.path.startswith(LOCKS):
+                    not change.path.startswith((LOCKS, KAZOO)):
                 self.complain("a value was written twice", self.by_value[change.path, change.value], change)
             self.by_value[change.path, change.value] = change
         self.tree.add(change.path, new)

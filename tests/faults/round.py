@@ -210,6 +210,7 @@ def judge(folder, log_lines, counts):
     counts["one-shot watches"] += sum(event[1] == "fired" for event in told.events)
     counts["grants"] += len(told.grants)
     counts["grants of the cluster"] += len(told.held)
+    counts["grants of kazoo"] += sum(grant.lock.startswith(replay.KAZOO) for grant in told.grants)
     counts["writes of former holders refused"] += sum(txn.result == "refused" and len(txn.fences) > 0 for txn in told.txns)
     counts["keys searched"] += result.keys
     return found

@@ -1,4 +1,4 @@
-"""The clients of a round: those of clients/ over libcoord, and zk_traffic.py."""
+"""The clients of a round: those of clients/ over libcoord, zk_traffic.py and kazoo_traffic.py."""
 import json
 import os
 import subprocess
@@ -8,17 +8,22 @@ import time
 from harness import BUILD, COORDCTL, Failure, clean_environment
 
 CLIENTS = BUILD + "/tests/faults/clients/clients"
-ZK_TRAFFIC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zk_traffic.py")
+ZK_TRAFFIC, KAZOO_TRAFFIC = (os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
+                             for name in ("zk_traffic.py", "kazoo_traffic.py"))
+# With the packages of the system, which another python3 of the PATH does not see.
+DEBIAN_PYTHON = "/usr/bin/python3"
 SLOTS, ROTATE_MS = 5, 1000
 OVER_GRPC = {"kv": 6, "read": 5, "bank": 2, "lock": 3, "held": 4, "session": 3, "watch": 2, "late": 4}
 OVER_ZOOKEEPER = {"kv": 3, "bank": 1, "lock": 2, "session": 2}
+KAZOO_LOCKS = 3
 ACCOUNTS = 5
 STOP_S = 90
 
-SETUP = ["create /kv -", "create /bank -", "create /lock -", "create /count -", "create /eph -", "create /held -"] + \
+SETUP = ["create /kv -", "create /bank -", "create /lock -", "create /count -", "create /eph -", "create /held -",
+         "create /kazoo -"] + \
     ["create /bank/a%d 100:setup.%d" % (i, i) for i in range(ACCOUNTS)] + \
     ["create /lock/%s -" % name for name in ("l0", "l1", "z0", "z1")] + \
-    ["create /count/%s 0:setup.%s" % (name, name) for name in ("l0", "l1", "z0", "z1", "g0", "g1")]
+    ["create /count/%s 0:setup.%s" % (name, name) for name in ("l0", "l1", "z0", "z1", "g0", "g1", "k0", "k1")]
 
 
 class Traffic:
@@ -53,6 +58,7 @@ class Traffic:
                   ["%s=%d@%s" % (kind, count, self.endpoints) for kind, count in OVER_GRPC.items()])
         self._run([sys.executable, ZK_TRAFFIC, *common, self.endpoints] +
                   ["%s=%d" % item for item in OVER_ZOOKEEPER.items()])
+        self._run([DEBIAN_PYTHON, KAZOO_TRAFFIC, self.folder, str(self.seed), self.endpoints, str(KAZOO_LOCKS)])
 
     def _run(self, command):
         self.processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, env={

@@ -1,13 +1,13 @@
-/* Several clients of one node, which is all there and real: engine, log, store, server and its fronts
- * over the simulator's disk, network and clock. What the clients do is read from the input, a few
- * bytes a step: connections of all protocols that come, break and stop reading; any call of any
- * gRPC service and any operation of ZooKeeper, their fields drawn from what makes sense and from what
- * does not; bytes changed under way, cut anywhere, late; calls given up; time, in which sessions
- * expire.
+/* Several clients of one node, which is all there and real: engine, log, store, server and its
+ * fronts over the simulator's disk, network and clock. What the clients do is read from the
+ * input, a few bytes a step: connections of all protocols that come, break and stop reading;
+ * any call of any gRPC service and any operation of ZooKeeper, their fields drawn from what
+ * makes sense and from what does not; bytes changed under way, cut anywhere, late; calls given
+ * up; time, in which sessions expire.
  *
- * After each step the store holds its invariants and the node has not stopped. In the end, when
- * all clients are gone, so is everything that the server held for them, and the log, replayed into a
- * new store, gives the digest that the node had. */
+ * After each step the store holds its invariants and the node has not stopped. In the end,
+ * when all clients are gone, so is everything that the server held for them, and the log,
+ * replayed into a new store, gives the digest that the node had. */
 #include <stdio.h>
 #include <string.h>
 

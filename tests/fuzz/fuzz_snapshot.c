@@ -1,11 +1,13 @@
-/* Loading a snapshot that anybody may have made: what a follower pulls, what a node starts from, and
- * what an operator hands to `coordd restore` or `coordctl snapshot inspect`. Bytes alone would pass
- * no seal, so the input tells how a file is made: rows of any content, written as format 2 or 1
- * with digest and checksums that fit them, then damaged, then perhaps sealed again as if it had been
- * written so. The last way is the input itself as the file, its pages sealed or not.
+/* Loading a snapshot that anybody may have made: what a follower pulls, what a node starts
+ * from, and what an operator hands to `coordd restore` or `coordctl snapshot inspect`. Bytes
+ * alone would pass no seal, so the input tells how a file is made: rows of any content,
+ * written as format 2 or 1 with digest and checksums that fit them, then damaged, then perhaps
+ * sealed again as if it had been written so. The last way is the input itself as the file, its
+ * pages sealed or not.
  *
- * Whatever comes: the file is refused with a reason, or gives a store that holds all invariants,
- * is the same after being written and loaded again, takes commands, and can be reborn.
+ * Whatever comes: the file is refused with a reason, or gives a store that holds all
+ * invariants, is the same after being written and loaded again, takes commands, and can be
+ * reborn.
  *
  *   u8 way | u8 revision | u8 edits | edits | rows
  *   edit: u16 place, from the end if its highest bit is set | u8 count | bytes */

@@ -30,7 +30,7 @@ packages_compat="python3-grpcio python3-protobuf
     nodejs golang-go golang-google-grpc-dev golang-github-golang-protobuf-1-5-dev
     protoc-gen-go-1-5 protoc-gen-go-grpc protobuf-compiler-grpc
     zookeeper zookeeper-bin libzookeeper-mt-dev python3-kazoo libcurator-recipes-java"
-packages_faults='iproute2 e2fsprogs mount util-linux'
+packages_faults='iproute2 e2fsprogs mount util-linux python3-kazoo'
 # Some packages of nodejs bring their own npm, which Debian's would not go along with.
 command -v npm >/dev/null 2>&1 || packages_compat="$packages_compat npm"
 command -v javac >/dev/null 2>&1 || packages_compat="$packages_compat default-jdk-headless"
