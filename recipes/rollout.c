@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stddef.h>
 
+#include "recipes/instance.h"
+
 /* ---- the record ---------------------------------------------------------------------------- */
 
 enum field_kind { FIELD_NUMBER, FIELD_TEXT };
@@ -24,6 +26,9 @@ static const struct field {
     {"ids", FIELD_TEXT, offsetof(struct rollout, ids)},
     {"gate", FIELD_TEXT, offsetof(struct rollout, gate)},
     {"gate_value", FIELD_TEXT, offsetof(struct rollout, gate_value)},
+    {"gate_service", FIELD_TEXT, offsetof(struct rollout, gate_service)},
+    {"gate_tag", FIELD_TEXT, offsetof(struct rollout, gate_tag)},
+    {"gate_percent", FIELD_NUMBER, offsetof(struct rollout, gate_percent)},
     {"why", FIELD_TEXT, offsetof(struct rollout, why)},
     {"base_revision", FIELD_NUMBER, offsetof(struct rollout, base_revision)},
     {"done_revision", FIELD_NUMBER, offsetof(struct rollout, done_revision)},
@@ -262,6 +267,22 @@ static const char *percents_check(const struct rollout *r)
                : NULL;
 }
 
+static const char *service_check(const struct rollout *r)
+{
+    if (r->gate_service.size == 0) {
+        return r->gate_tag.size > 0 || r->gate_percent != 0
+                   ? "gate_service: a tag and a percentage are of one"
+                   : NULL;
+    }
+    if (service_name_check(r->gate_service, NULL) != RC_OK) {
+        return "gate_service: no name of a service";
+    }
+    if (r->gate_percent == 0 || r->gate_percent > 100) {
+        return "gate_percent: from 1 to 100, of the instances";
+    }
+    return r->gate_tag.size > INSTANCE_WORD_BYTES_MAX ? "gate_tag: at most 63 bytes" : NULL;
+}
+
 const char *rollout_check(const struct rollout *r)
 {
     if (r->strategy < ROLLOUT_CANARY || r->strategy > ROLLOUT_PROGRESSIVE) {
@@ -286,7 +307,8 @@ const char *rollout_check(const struct rollout *r)
     if (r->step_ms > ROLLOUT_STEP_MS_MAX) {
         return "step_ms: at most 30 days";
     }
-    const char *wrong = percents_check(r);
+    const char *wrong = service_check(r);
+    wrong = wrong != NULL ? wrong : percents_check(r);
     return wrong != NULL                  ? wrong
            : r->step >= rollout_steps(r) ? "step: none that there is"
                                          : NULL;
@@ -333,6 +355,13 @@ static enum rollout_effect promote(struct rollout *r, const struct rollout_facts
     return ROLLOUT_CHANGED;
 }
 
+enum rollout_gate rollout_health(const struct rollout *r, uint64_t passing, uint64_t total)
+{
+    return total == 0                                   ? GATE_MISSING
+           : passing * 100 >= total * r->gate_percent ? GATE_GOOD
+                                                      : GATE_BAD;
+}
+
 static enum rollout_effect tick(struct rollout *r, const struct rollout_facts *facts)
 {
     if (r->state != ROLLOUT_IN_PROGRESS) {
@@ -341,8 +370,11 @@ static enum rollout_effect tick(struct rollout *r, const struct rollout_facts *f
     if (facts->gate == GATE_BAD) {
         return roll_back(r, facts, "the gate said no");
     }
+    if (facts->health == GATE_BAD) {
+        return roll_back(r, facts, "too few instances pass");
+    }
     bool is_due = !r->is_paused && r->next_ms != 0 && facts->cluster_ms >= r->next_ms &&
-                  facts->gate != GATE_MISSING;
+                  facts->gate != GATE_MISSING && facts->health != GATE_MISSING;
     return is_due ? promote(r, facts) : ROLLOUT_REFUSED;
 }
 

@@ -52,6 +52,9 @@ struct rollout {
     struct slice ids;      /* targets from the first step on: "web-1,web-2" */
     struct slice gate;     /* a node's path: */
     struct slice gate_value; /* anything else there rolls back */
+    struct slice gate_service; /* a service of discovery: */
+    struct slice gate_tag;     /* of its instances those that have it; empty: all */
+    uint64_t gate_percent;     /* so many of them pass their checks, or it rolls back */
     struct slice why;        /* it was rolled back */
     struct slice base;
     struct slice value;
@@ -83,11 +86,15 @@ enum rollout_event {
 
 enum rollout_gate { GATE_NONE, GATE_GOOD, GATE_BAD, GATE_MISSING };
 
+/* What `passing` of `total` instances say. Without any nobody says anything. */
+enum rollout_gate rollout_health(const struct rollout *r, uint64_t passing, uint64_t total);
+
 struct rollout_facts {
     uint64_t cluster_ms;
     uint64_t key_revision; /* modify revision of the key; 0: it is gone */
     uint64_t schema_revision; /* of the configuration now */
-    uint8_t gate;          /* enum rollout_gate */
+    uint8_t gate;          /* enum rollout_gate: the node */
+    uint8_t health;        /* likewise: the service */
 };
 
 enum rollout_effect {

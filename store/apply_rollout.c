@@ -2,8 +2,9 @@
  * decide, and writes what that says.
  *
  * To start one takes write on the key, and create of the record's node; to change one write on the
- * key. Ticks are the leader's, and nobody else's: they move only what is due by the facts that all
- * members see. */
+ * key. How well the service of a gate is, is what its instances' nodes say. Ticks are the leader's,
+ * and nobody else's: they move only what is due by the facts that all members see. */
+#include "recipes/instance.h"
 #include "store/apply.h"
 #include "store/config.h"
 #include "store/rollouts.h"
@@ -55,8 +56,31 @@ bool store_rollout_find(const struct store *s, struct slice key, struct rollout 
     return rollout_decode(value_slice(n->value), out, arena) && slice_equal(out->key, key);
 }
 
+/* Of the instances of the gate's service that do not drain. */
+static enum rollout_gate health_of(const struct store *s, const struct rollout *r,
+                                   struct arena *arena)
+{
+    char path[INSTANCE_PATH_BYTES_MAX];
+    uint32_t service = tree_find(&s->tree, SPACE_NODES,
+                                 instance_path(r->gate_service, slice_make(NULL, 0), path));
+    const struct dir *dir = service == TREE_NONE ? NULL : node_dir(tree_node(&s->tree, service));
+    struct children_position at = {0, 0};
+    uint64_t total = 0;
+    uint64_t passing = 0;
+    uint32_t child = dir == NULL ? TREE_NONE : children_next(&dir->children, &at);
+    for (; child != TREE_NONE; child = children_next(&dir->children, &at)) {
+        struct service_instance in;
+        if (instance_decode(value_slice(tree_node(&s->tree, child)->value), &in, arena) &&
+            !in.draining && (r->gate_tag.size == 0 || instance_has_tag(&in, r->gate_tag))) {
+            total++;
+            passing += in.health == HEALTH_PASSING;
+        }
+    }
+    return rollout_health(r, passing, total);
+}
+
 static struct rollout_facts facts_of(const struct store *s, const struct rollout *r,
-                                     uint64_t cluster_ms)
+                                     uint64_t cluster_ms, struct arena *arena)
 {
     struct rollout_facts facts = {.cluster_ms = cluster_ms, .gate = GATE_NONE};
     const struct policy *root = policies_root(&s->policies, r->key);
@@ -68,6 +92,9 @@ static struct rollout_facts facts_of(const struct store *s, const struct rollout
         bool is_good = gate != TREE_NONE &&
                        slice_equal(value_slice(tree_node(&s->tree, gate)->value), r->gate_value);
         facts.gate = gate == TREE_NONE ? GATE_MISSING : is_good ? GATE_GOOD : GATE_BAD;
+    }
+    if (r->gate_service.size > 0 && r->state == ROLLOUT_IN_PROGRESS) {
+        facts.health = (uint8_t)health_of(s, r, arena);
     }
     return facts;
 }
@@ -82,7 +109,7 @@ static bool is_due(const struct store *s, uint32_t slot, uint64_t cluster_ms,
     if (!rollout_decode(value_slice(n->value), &r, arena) || !rollout_is_open(&r)) {
         return false;
     }
-    struct rollout_facts facts = facts_of(s, &r, cluster_ms);
+    struct rollout_facts facts = facts_of(s, &r, cluster_ms, arena);
     *due = (struct rollout_due){.key = r.key, .revision = n->modify_revision};
     return rollout_step(&r, ROLLOUT_TICK, &facts) > ROLLOUT_UNCHANGED;
 }
@@ -135,7 +162,7 @@ static void key_write(struct store *s, const struct rollout *r, struct slice val
 static enum outcome step(struct store *s, struct rollout *r, uint32_t slot,
                          enum rollout_event event)
 {
-    struct rollout_facts facts = facts_of(s, r, s->cluster_ms);
+    struct rollout_facts facts = facts_of(s, r, s->cluster_ms, &s->arena);
     switch (rollout_step(r, event, &facts)) {
     case ROLLOUT_REFUSED: return OUTCOME_NOT_DUE;
     case ROLLOUT_UNCHANGED: return OUTCOME_OK;

@@ -296,7 +296,7 @@ const struct command commands[] = {
      "it.\n"
      "  coordctl config rollback /config/shop 1200 --recursive --dry-run\n"},
     {"config rollout", ctl_config_rollout, 2, 3, BEHIND_DATA,
-     "strategy percents step labels ids gate plan",
+     "strategy percents step labels ids gate gate-health plan",
      "config rollout start|status|promote|rollback|pause|list KEY [...]",
      "give instances a new value step by step",
      "  start KEY VALUE    begin; --percents 10,50,100 are the steps of progressive, one of a\n"
@@ -308,7 +308,7 @@ const struct command commands[] = {
      "  pause, resume KEY  no steps by time; the gate still counts\n"
      "  list KEY           all rollouts of the configuration\n" DATA_HELP
      "  coordctl config rollout start /config/shop/limits '{\"max\":20}' --percents 10,50,100 \\\n"
-     "      --step 10m --gate /health/shop=ok\n"
+     "      --step 10m --gate /health/shop=ok --gate-health shop=90\n"
      "  coordctl config rollout promote /config/shop/limits\n"},
     {"config effective", ctl_config_effective, 2, 2, BEHIND_NOTHING, "labels",
      "config effective KEY INSTANCE [--labels NAME=VALUE,...]",

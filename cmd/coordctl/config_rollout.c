@@ -6,7 +6,8 @@
 
 #include "cmd/coordctl/config.h"
 
-#define PARTS_MAX 64
+#define PARTS_MAX    64
+#define HEALTH_BYTES 256
 
 /* "a,b,c" cut into its parts, in memory of its own behind the pointers. */
 struct parts {
@@ -57,12 +58,14 @@ static json_t *rollout_json(const Coord__V1__ConfigRollout *r)
     for (size_t i = 0; i < r->n_percents; i++) {
         json_array_append_new(percents, json_integer(r->percents[i]));
     }
-    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:b, s:I, s:s, s:s, s:I}", "key", r->path,
+    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:b, s:I, s:s, s:s, s:s, s:I, s:s, s:I}",
+                     "key", r->path,
                      "strategy", strategy_name(r->strategy), "state", state_name(r->state),
                      "percents", percents, "step", (json_int_t)r->step, "percent",
                      (json_int_t)r->percent, "paused", r->paused != 0, "left_ms",
-                     (json_int_t)r->left_ms, "gate", r->gate, "why", r->why, "revision",
-                     (json_int_t)r->revision);
+                     (json_int_t)r->left_ms, "gate", r->gate, "gate_service", r->gate_service,
+                     "gate_tag", r->gate_tag, "gate_percent", (json_int_t)r->gate_percent, "why",
+                     r->why, "revision", (json_int_t)r->revision);
 }
 
 static void print_rollout(const Coord__V1__ConfigRollout *r)
@@ -117,6 +120,28 @@ static int send_start(struct ctl *ctl, Coord__V1__ConfigStartRolloutRequest *req
     return exit_code == EXIT_DONE ? show(ctl, m) : exit_code;
 }
 
+/* "SERVICE[/TAG]=PERCENT", cut in `text`, which the request points into. False: it is not that. */
+static bool health_read(const char *health, char text[HEALTH_BYTES],
+                        Coord__V1__ConfigStartRolloutRequest *request)
+{
+    char *end;
+    (void)snprintf(text, HEALTH_BYTES, "%s", health);
+    char *percent = strchr(text, '=');
+    char *tag = strchr(text, '/');
+    if (strlen(health) >= HEALTH_BYTES || percent == NULL || (tag != NULL && tag > percent)) {
+        return false;
+    }
+    *percent++ = '\0';
+    unsigned long number = strtoul(percent, &end, 10);
+    if (tag != NULL) {
+        *tag++ = '\0';
+        request->gate_tag = tag;
+    }
+    request->gate_service = text;
+    request->gate_percent = (uint32_t)number;
+    return *end == '\0' && number >= 1 && number <= 100 && text[0] != '\0';
+}
+
 static int rollout_start(struct ctl *ctl)
 {
     struct buf value = {0};
@@ -125,11 +150,16 @@ static int rollout_start(struct ctl *ctl)
     const char *strategy = ctl->strategy != NULL ? ctl->strategy : "progressive";
     const char *gate_value = ctl->gate == NULL ? NULL : strrchr(ctl->gate, '=');
     char gate[4097] = "";
+    char health[HEALTH_BYTES];
     if (ctl->word_count != 3) {
         return ctl_usage("config rollout: usage: coordctl config rollout start KEY VALUE");
     }
     if (ctl->gate != NULL && (gate_value == NULL || (size_t)(gate_value - ctl->gate) > 4096)) {
         return ctl_usage("config rollout start: --gate takes PATH=VALUE");
+    }
+    if (ctl->gate_health != NULL && !health_read(ctl->gate_health, health, &request)) {
+        return ctl_usage("config rollout start: --gate-health takes SERVICE[/TAG]=N, N from 1 to "
+                         "100");
     }
     int exit_code = ctl_read_data(ctl, ctl->words[2], &value);
     if (exit_code != EXIT_DONE) {

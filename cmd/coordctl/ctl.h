@@ -136,6 +136,7 @@ struct ctl {
     const char *labels;
     const char *ids;
     const char *gate;
+    const char *gate_health;
     struct coord_session session;
     /* locks */
     bool try_only;

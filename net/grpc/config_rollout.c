@@ -80,6 +80,9 @@ static void rollout_fill(struct grpc_call *call, const struct rollout *r, uint64
     message->n_ids = parts_fill(call, r->ids, &message->ids);
     message->gate = answer_copy(call, r->gate);
     message->gate_value = answer_bytes(r->gate_value);
+    message->gate_service = answer_copy(call, r->gate_service);
+    message->gate_tag = answer_copy(call, r->gate_tag);
+    message->gate_percent = (uint32_t)r->gate_percent;
     message->why = answer_copy(call, r->why);
     message->revision = revision;
     percents_fill(call, r, message);
@@ -194,6 +197,9 @@ static bool record_fill(struct grpc_call *call, const Coord__V1__ConfigStartRoll
         .percents = percents_join(call, r),
         .gate = slice_str(r->gate),
         .gate_value = tree_bytes(r->gate_value),
+        .gate_service = slice_str(r->gate_service),
+        .gate_tag = slice_str(r->gate_tag),
+        .gate_percent = r->gate_percent,
         .base = result.data,
         .base_revision = result.stat.modify_revision,
         .schema_revision = root->root_revision,

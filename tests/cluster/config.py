@@ -201,6 +201,25 @@ def test_a_rollout_goes_on_by_itself_over_a_new_leader_and_back_when_the_gate_sa
     expect(back["why"] == "the gate said no" and values(at)["/config/shop/a"] == "new", back)
 
 
+def test_a_rollout_goes_back_when_too_few_instances_of_a_service_pass(scratch):
+    _, at = configured(scratch)
+    ctl_ok(at, "config", "set", "/config/shop/a", "old")
+    refused(at, 2, "SERVICE[/TAG]=N", "config", "rollout", "start", "/config/shop/a", "x", "--gate-health", "shop=101")
+    lease = ctl_ok(at, "lease", "grant", "1h").decode().strip()
+    ctl_ok(at, "svc", "register", "shop", "10.0.0.7:80", "--id", "shop-1", "--lease", lease, "--tag", "canary")
+    begun = rollout(at, "start", "/config/shop/a", "new", "--percents", "10,50", "--step", "1h", "--gate-health", "shop=60")
+    expect((begun["gate_service"], begun["gate_percent"]) == ("shop", 60), begun)
+    # It promises heartbeats, and sends none: half of them pass.
+    ctl_ok(at, "svc", "register", "shop", "10.0.0.8:80", "--id", "shop-2", "--lease", lease, "--check", "heartbeat",
+           "--check-interval", "100ms")
+    back = until(lambda: (lambda r: r if r["state"] == "rolled back" else None)(rollout(at, "status", "/config/shop/a")),
+                 "it is rolled back", 60)
+    expect(back["why"] == "too few instances pass", back)
+    # Of those with the tag all pass.
+    rollout(at, "start", "/config/shop/a", "newer", "--percents", "10,50", "--step", "1s", "--gate-health", "shop/canary=100")
+    until(lambda: rollout(at, "status", "/config/shop/a")["state"] == "completed", "it is completed by time", 60)
+
+
 def test_labels_say_who_is_green_and_a_set_of_the_key_ends_a_rollout(scratch):
     _, at = configured(scratch)
     ctl_ok(at, "config", "set", "/config/shop/a", "old")

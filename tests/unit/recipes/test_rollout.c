@@ -67,6 +67,10 @@ static const char *const unfit[] = {
     "key=/a\nstrategy=progressive\nstate=planning\npercents=50,10\n",
     "key=/a\nstrategy=blue_green\nstate=planning\npercents=100\n",
     "key=/a\nstrategy=canary\nstate=planning\npercents=10\ngate=/g\n",
+    "key=/a\nstrategy=canary\nstate=planning\npercents=10\ngate_service=web\n",
+    "key=/a\nstrategy=canary\nstate=planning\npercents=10\ngate_percent=90\n",
+    "key=/a\nstrategy=canary\nstate=planning\npercents=10\ngate_service=web\ngate_percent=101\n",
+    "key=/a\nstrategy=canary\nstate=planning\npercents=10\ngate_service=a/b\ngate_percent=9\n",
 };
 
 START_TEST(what_is_no_record_is_refused)
@@ -165,6 +169,30 @@ START_TEST(a_value_that_was_validated_by_other_schemas_goes_no_further)
 }
 END_TEST
 
+START_TEST(a_service_says_by_the_share_of_its_instances_that_pass)
+{
+    struct rollout r = plan(ROLLOUT_PROGRESSIVE, "10,100");
+    r.gate_service = slice_str("web");
+    r.gate_percent = 90;
+    r.step_ms = 10;
+    ck_assert_int_eq(rollout_health(&r, 0, 0), GATE_MISSING);
+    ck_assert_int_eq(rollout_health(&r, 9, 10), GATE_GOOD);
+    ck_assert_int_eq(rollout_health(&r, 8, 9), GATE_BAD);
+    (void)rollout_step(&r, ROLLOUT_PROMOTE, &facts);
+    struct rollout_facts later = facts;
+    later.cluster_ms = 5000;
+    later.health = GATE_MISSING;
+    ck_assert_int_eq(rollout_step(&r, ROLLOUT_TICK, &later), ROLLOUT_REFUSED);
+    later.health = GATE_GOOD;
+    ck_assert_int_eq(rollout_step(&r, ROLLOUT_TICK, &later), ROLLOUT_CHANGED);
+    ck_assert_uint_eq(r.step, 1);
+    later.health = GATE_BAD;
+    ck_assert_int_eq(rollout_step(&r, ROLLOUT_TICK, &later), ROLLOUT_CHANGED);
+    ck_assert_uint_eq(r.state, ROLLOUT_ROLLED_BACK);
+    ck_assert(slice_is(r.why, "too few instances pass"));
+}
+END_TEST
+
 /* The same rules, told differently: a place on a line of places. -1 planned, 0 .. n-1 the steps, n
  * completed, n + 1 rolled back. */
 struct model {
@@ -201,6 +229,14 @@ static void model_forward(struct model *m, bool to_the_end, uint64_t now_ms)
         m->done = m->key;
         m->value = "new";
     }
+}
+
+/* Two gates: either is enough to say no, or to have it wait. */
+static uint8_t worse_of(uint8_t a, uint8_t b)
+{
+    return a == GATE_BAD || b == GATE_BAD           ? GATE_BAD
+           : a == GATE_MISSING || b == GATE_MISSING ? GATE_MISSING
+                                                    : GATE_GOOD;
 }
 
 static void model_move(struct model *m, enum rollout_event event, uint8_t gate, uint64_t now_ms)
@@ -292,6 +328,9 @@ START_TEST(all_moves_are_those_of_the_model_over_random_events)
             bool is_rare = event == ROLLOUT_FINISH || event == ROLLOUT_ROLL_BACK;
             uint8_t gate = (uint8_t)(rng_below(&rng, 40) == 0 ? GATE_BAD : rng_below(&rng, 3));
             gate = gate == GATE_BAD && rng_below(&rng, 8) != 0 ? GATE_MISSING : gate;
+            uint8_t health = (uint8_t)(rng_below(&rng, 400) == 0 ? GATE_BAD
+                                       : rng_below(&rng, 4) == 0 ? GATE_MISSING
+                                                                 : rng_below(&rng, 2));
             event = is_rare && rng_below(&rng, 8) != 0 ? ROLLOUT_TICK : event;
             now_ms += rng_below(&rng, 40);
             if (rng_below(&rng, 60) == 0) { /* somebody sets the key */
@@ -299,14 +338,15 @@ START_TEST(all_moves_are_those_of_the_model_over_random_events)
                 m.key += 1;
                 value = m.value = "other";
             }
-            struct rollout_facts at = {.cluster_ms = now_ms, .key_revision = key, .gate = gate};
+            struct rollout_facts at = {.cluster_ms = now_ms, .key_revision = key, .gate = gate,
+                                       .health = health};
             struct rollout before = r;
             enum rollout_effect effect = rollout_step(&r, event, &at);
             if (effect <= ROLLOUT_UNCHANGED) {
                 ck_assert_mem_eq(&before, &r, sizeof r);
             }
             carry_out(&r, effect, &key, &value);
-            model_move(&m, event, gate, now_ms);
+            model_move(&m, event, worse_of(gate, health), now_ms);
             assert_same(&m, &r, key, value);
             through_text(&r, &arena);
         }
@@ -327,6 +367,7 @@ static Suite *rollout_suite(void)
     tcase_add_test(tcase, a_canary_goes_from_its_percentage_to_the_key_and_back);
     tcase_add_test(tcase, a_key_that_somebody_has_set_since_is_left_alone);
     tcase_add_test(tcase, a_value_that_was_validated_by_other_schemas_goes_no_further);
+    tcase_add_test(tcase, a_service_says_by_the_share_of_its_instances_that_pass);
     tcase_add_test(tcase, all_moves_are_those_of_the_model_over_random_events);
     suite_add_tcase(suite, tcase);
     return suite;
