@@ -4,6 +4,7 @@
 
 #include "net/grpc/audit.h"
 #include "net/grpc/wire.h"
+#include "recipes/record.h"
 #include "store/access.h"
 #include "store/store.h"
 
@@ -428,8 +429,9 @@ bool answer_ask(struct grpc_call *call, const Coord__V1__RequestHeader *header,
         return false;
     }
     enum outcome outcome = path_check(path, false, &err);
-    if (outcome == OUTCOME_OK && after.size > 0) {
-        outcome = path_check(after, false, &err);
+    if (outcome == OUTCOME_OK && after.size > 0 &&
+        path_check(after, false, &err) != OUTCOME_OK) {
+        outcome = OUTCOME_BAD_CURSOR;
     }
     if (outcome != OUTCOME_OK) {
         answer_refuse_early(call, outcome, &err);
@@ -447,4 +449,32 @@ bool answer_ask(struct grpc_call *call, const Coord__V1__RequestHeader *header,
     call->read.query.after = kept;
     grpc_call_read(call, got);
     return true;
+}
+
+bool answer_recipe(struct grpc_call *call, const struct query_result *result, uint32_t kinds,
+                   struct recipe_head *head)
+{
+    enum outcome outcome = result->outcome;
+    if (outcome == OUTCOME_OK &&
+        (result->stat.kind != NODE_RECIPE ||
+         !recipe_head_decode(result->data, head, &call->connection->shared->scratch) ||
+         (kinds & RECIPE_KIND(head->recipe)) == 0)) {
+        outcome = OUTCOME_NO_RECIPE;
+    }
+    if (outcome != OUTCOME_OK) {
+        answer_refuse(call, buf_slice(&call->path), outcome, result->revision);
+    }
+    return outcome == OUTCOME_OK;
+}
+
+void answer_look(struct grpc_call *call, struct query_result *result)
+{
+    const struct query query = {
+        .type = QUERY_GET,
+        .space = SPACE_NODES,
+        .path = buf_slice(&call->path),
+        .identities = grpc_call_identities(call),
+    };
+    store_query(node_store(grpc_call_node(call)), &query, result,
+                &call->connection->shared->scratch);
 }

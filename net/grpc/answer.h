@@ -6,6 +6,8 @@
 #include "lease/lease.h"
 #include "net/grpc/call.h"
 
+struct recipe_head;
+
 /* Generated structs hold strings and bytes without const, although they only read them. */
 char *answer_text(const char *text);
 ProtobufCBinaryData answer_bytes(struct slice bytes);
@@ -33,8 +35,8 @@ Coord__V1__Stat answer_stat(const struct node_stat *stat);
 
 /* Takes the request's wish for freshness into call->read, which is zeroed first. */
 bool answer_read_prepare(struct grpc_call *call, const Coord__V1__RequestHeader *header);
-/* Asks a query about nodes: its path and cursor are looked at, and kept in call->path. False: the
- * call was refused. */
+/* Asks a query about nodes: its path and cursor are looked at, and kept with the call, the path in
+ * call->path. False: the call was refused. */
 bool answer_ask(struct grpc_call *call, const Coord__V1__RequestHeader *header,
                 const struct query *query,
                 void (*got)(struct grpc_call *call, const struct query_result *result));
@@ -79,6 +81,14 @@ void answer_page(struct grpc_call *call, const struct query_result *result,
                  void (*append)(struct grpc_call *call, struct buf *out,
                                 const struct query_entry *e, const void *context),
                  const void *context);
+
+/* What the node of a recipe says, as it was found: one of `kinds`, a set of RECIPE_KIND. False:
+ * there is none there, and the call is refused. */
+#define RECIPE_KIND(recipe) ((uint32_t)1 << (recipe)) /* enum recipe_type */
+bool answer_recipe(struct grpc_call *call, const struct query_result *result, uint32_t kinds,
+                   struct recipe_head *head);
+/* The node at call->path once more, as this member has it now. */
+void answer_look(struct grpc_call *call, struct query_result *result);
 
 /* Whether a reply that says OK has the parts that this kind of write is answered with. If not, it
  * is what another kind of write has left under this number or request id: the call is refused. */

@@ -133,8 +133,10 @@ static void remove_call(struct grpc_call *call, const ProtobufCMessage *message)
 /* Field numbers of the reply that is written piece by piece. */
 enum { GET_REPLY_ENTRIES = 3, GET_REPLY_NEXT = 4 };
 
-static void append_party(struct grpc_call *call, struct buf *out, const struct query_entry *e)
+static void append_party(struct grpc_call *call, struct buf *out, const struct query_entry *e,
+                         const void *context)
 {
+    (void)context;
     struct recipe_record record;
     struct arena *scratch = &call->connection->shared->scratch;
     if (e->unreadable || !recipe_record_decode(e->data, &record, scratch)) {
@@ -161,14 +163,7 @@ static void append_party(struct grpc_call *call, struct buf *out, const struct q
 static void get_got(struct grpc_call *call, const struct query_result *result)
 {
     struct recipe_head head;
-    enum outcome outcome = result->outcome;
-    if (outcome == OUTCOME_OK &&
-        (!recipe_head_decode(result->data, &head, &call->connection->shared->scratch) ||
-         head.recipe != RECIPE_BARRIER)) {
-        outcome = OUTCOME_NO_RECIPE;
-    }
-    if (outcome != OUTCOME_OK) {
-        answer_refuse(call, buf_slice(&call->path), outcome, result->revision);
+    if (!answer_recipe(call, result, RECIPE_KIND(RECIPE_BARRIER), &head)) {
         return;
     }
     Coord__V1__ReplyHeader header = answer_header_of_read(call, result);
@@ -176,24 +171,7 @@ static void get_got(struct grpc_call *call, const struct query_result *result)
     coord__v1__barrier_get_reply__init(&message);
     message.header = &header;
     message.parties = head.parties;
-    size_t begin;
-    struct buf *out = grpc_call_begin(call, &begin);
-    size_t bytes = protobuf_c_message_get_packed_size(&message.base);
-    (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
-    uint32_t count = 0;
-    for (; count < result->entry_count; count++) {
-        size_t page_end = out->size;
-        append_party(call, out, &result->entries[count]);
-        if (count > 0 && out->size - begin > QUERY_PAGE_BYTES_MAX) {
-            out->size = page_end;
-            break;
-        }
-    }
-    if (count > 0 && (count < result->entry_count || result->more)) {
-        wire_append_bytes(out, GET_REPLY_NEXT, result->entries[count - 1].path);
-    }
-    grpc_call_end(call, begin);
-    grpc_call_finish(call);
+    answer_page(call, result, &message.base, GET_REPLY_NEXT, append_party, NULL);
 }
 
 static void get_call(struct grpc_call *call, const ProtobufCMessage *message)

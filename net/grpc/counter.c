@@ -100,15 +100,8 @@ static void allocate_ids_call(struct grpc_call *call, const ProtobufCMessage *me
 static void got(struct grpc_call *call, const struct query_result *result)
 {
     struct recipe_head head;
-    enum outcome outcome = result->outcome;
-    if (outcome == OUTCOME_OK &&
-        (result->stat.kind != NODE_RECIPE ||
-         !recipe_head_decode(result->data, &head, &call->connection->shared->scratch) ||
-         (head.recipe != RECIPE_COUNTER && head.recipe != RECIPE_IDS))) {
-        outcome = OUTCOME_NO_RECIPE;
-    }
-    if (outcome != OUTCOME_OK) {
-        answer_refuse(call, buf_slice(&call->path), outcome, result->revision);
+    if (!answer_recipe(call, result, RECIPE_KIND(RECIPE_COUNTER) | RECIPE_KIND(RECIPE_IDS),
+                       &head)) {
         return;
     }
     Coord__V1__ReplyHeader header = answer_header_of_read(call, result);

@@ -242,36 +242,15 @@ bool election_ask(struct grpc_call *call, const Coord__V1__RequestHeader *header
                   struct slice path, struct slice after, uint32_t limit,
                   void (*got)(struct grpc_call *call, const struct query_result *result))
 {
-    struct errmsg err;
-    if (!answer_read_prepare(call, header)) {
-        return false;
-    }
-    enum outcome outcome = path_check(path, false, &err);
-    if (outcome == OUTCOME_OK && after.size > 0 &&
-        path_check(after, false, &err) != OUTCOME_OK) {
-        outcome = OUTCOME_BAD_CURSOR;
-    }
-    if (outcome != OUTCOME_OK) {
-        answer_refuse_early(call, outcome, &err);
-        return false;
-    }
-    buf_clear(&call->path);
-    buf_reserve(&call->path, path.size + after.size); /* it does not move below */
-    buf_append_slice(&call->path, path);
-    buf_append_slice(&call->path, after);
-    struct slice kept = slice_make(call->path.data + path.size, after.size);
-    call->path.size = path.size;
-    call->read.query = (struct query){
+    const struct query query = {
         .type = QUERY_QUEUE,
-        .space = SPACE_NODES,
-        .path = buf_slice(&call->path),
-        .after = kept,
+        .path = path,
+        .after = after,
         .with_data = true,
         .with_stat = true,
         .limit = limit,
     };
-    grpc_call_read(call, got);
-    return true;
+    return answer_ask(call, header, &query, got);
 }
 
 bool election_is_vacant(const struct query_result *result)
@@ -279,28 +258,12 @@ bool election_is_vacant(const struct query_result *result)
     return result->outcome == OUTCOME_NO_NODE;
 }
 
-/* The election's own node says that it is one; else the call is refused. */
-static bool has_election(struct grpc_call *call, const struct query_result *result,
-                         struct recipe_head *head)
-{
-    enum outcome outcome = result->outcome;
-    if (outcome == OUTCOME_OK &&
-        (!recipe_head_decode(result->data, head, &call->connection->shared->scratch) ||
-         head->recipe != RECIPE_ELECTION)) {
-        outcome = OUTCOME_NO_RECIPE;
-    }
-    if (outcome != OUTCOME_OK) {
-        answer_refuse(call, buf_slice(&call->path), outcome, result->revision);
-    }
-    return outcome == OUTCOME_OK;
-}
-
 static void leader_got(struct grpc_call *call, const struct query_result *result)
 {
     struct recipe_head head;
     struct election_leader leader;
     bool is_vacant = election_is_vacant(result);
-    if (!is_vacant && !has_election(call, result, &head)) {
+    if (!is_vacant && !answer_recipe(call, result, RECIPE_KIND(RECIPE_ELECTION), &head)) {
         return;
     }
     const struct query_entry *first = result->entry_count > 0 ? &result->entries[0] : NULL;
@@ -363,7 +326,7 @@ static void append_candidate(struct grpc_call *call, struct buf *out,
 static void list_got(struct grpc_call *call, const struct query_result *result)
 {
     struct recipe_head head;
-    if (!has_election(call, result, &head)) {
+    if (!answer_recipe(call, result, RECIPE_KIND(RECIPE_ELECTION), &head)) {
         return;
     }
     Coord__V1__ReplyHeader header = answer_header_of_read(call, result);

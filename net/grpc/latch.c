@@ -155,14 +155,7 @@ static void got(struct grpc_call *call, const struct query_result *result);
 static void look_again(struct grpc_call *call)
 {
     struct query_result result;
-    struct query query = {
-        .type = QUERY_GET,
-        .space = SPACE_NODES,
-        .path = buf_slice(&call->path),
-        .identities = grpc_call_identities(call),
-    };
-    store_query(node_store(grpc_call_node(call)), &query, &result,
-                &call->connection->shared->scratch);
+    answer_look(call, &result);
     got(call, &result);
 }
 
@@ -181,19 +174,13 @@ static const struct watch_ops await_ops = {
 static void got(struct grpc_call *call, const struct query_result *result)
 {
     struct await *a = call->data;
-    uint32_t count = 0;
-    enum outcome outcome = result->outcome;
-    if (outcome == OUTCOME_OK && (result->stat.kind != NODE_RECIPE ||
-                                  !count_of(call, result->data, &count))) {
-        outcome = OUTCOME_NO_RECIPE;
-    }
-    if (outcome != OUTCOME_OK) {
-        answer_refuse(call, buf_slice(&call->path), outcome, result->revision);
+    struct recipe_head head;
+    if (!answer_recipe(call, result, RECIPE_KIND(RECIPE_LATCH), &head)) {
         return;
     }
-    if (count == 0 || a->no_wait) {
+    if (head.count == 0 || a->no_wait) {
         Coord__V1__ReplyHeader header = answer_header_of_read(call, result);
-        answer_count(call, &header, count);
+        answer_count(call, &header, head.count);
         return;
     }
     struct watch_filter filter = {

@@ -157,14 +157,7 @@ static uint32_t permits_of(struct grpc_call *call)
 {
     struct recipe_head head;
     struct query_result result;
-    struct query query = {
-        .type = QUERY_GET,
-        .space = SPACE_NODES,
-        .path = buf_slice(&call->path),
-        .identities = grpc_call_identities(call),
-    };
-    store_query(node_store(grpc_call_node(call)), &query, &result,
-                &call->connection->shared->scratch);
+    answer_look(call, &result);
     bool is_known = result.outcome == OUTCOME_OK && recipe_head_decode(result.data, &head,
                                        &call->connection->shared->scratch);
     return is_known ? head.permits : 0;

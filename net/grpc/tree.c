@@ -248,35 +248,6 @@ static void delete_call(struct grpc_call *call, const ProtobufCMessage *message)
 
 /* ---- reads ------------------------------------------------------------------------------- */
 
-/* Asks the node for `query`, whose path is kept with the call. */
-static void query_ask(struct grpc_call *call, const Coord__V1__RequestHeader *header,
-                      const struct query *query,
-                      void (*got)(struct grpc_call *call, const struct query_result *result))
-{
-    struct errmsg err;
-    if (!answer_read_prepare(call, header)) {
-        return;
-    }
-    enum outcome outcome = path_check(query->path, false, &err);
-    if (outcome == OUTCOME_OK && query->after.size > 0 &&
-        path_check(query->after, false, &err) != OUTCOME_OK) {
-        outcome = OUTCOME_BAD_CURSOR;
-    }
-    if (outcome != OUTCOME_OK) {
-        answer_refuse_early(call, outcome, &err);
-        return;
-    }
-    buf_clear(&call->path);
-    buf_append_slice(&call->path, query->path);
-    buf_append_slice(&call->path, query->after);
-    const uint8_t *kept = call->path.data;
-    call->read.query = *query;
-    call->read.query.space = SPACE_NODES;
-    call->read.query.path = slice_make(kept, query->path.size);
-    call->read.query.after = slice_make(kept + query->path.size, query->after.size);
-    grpc_call_read(call, got);
-}
-
 static bool query_has_node(struct grpc_call *call, const struct query_result *result)
 {
     if (result->outcome != OUTCOME_OK) {
@@ -309,7 +280,7 @@ static void get_call(struct grpc_call *call, const ProtobufCMessage *message)
         .path = slice_str(request->path),
         .revision = request->revision,
     };
-    query_ask(call, request->header, &query, get_got);
+    (void)answer_ask(call, request->header, &query, get_got);
 }
 
 static void exists_got(struct grpc_call *call, const struct query_result *result)
@@ -333,7 +304,7 @@ static void exists_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
     const Coord__V1__ExistsRequest *request = (const Coord__V1__ExistsRequest *)message;
     struct query query = {.type = QUERY_EXISTS, .path = slice_str(request->path)};
-    query_ask(call, request->header, &query, exists_got);
+    (void)answer_ask(call, request->header, &query, exists_got);
 }
 
 static void get_acl_got(struct grpc_call *call, const struct query_result *result)
@@ -372,7 +343,7 @@ static void get_acl_call(struct grpc_call *call, const ProtobufCMessage *message
 {
     const Coord__V1__GetAclRequest *request = (const Coord__V1__GetAclRequest *)message;
     struct query query = {.type = QUERY_ACL, .path = slice_str(request->path)};
-    query_ask(call, request->header, &query, get_acl_got);
+    (void)answer_ask(call, request->header, &query, get_acl_got);
 }
 
 /* Field numbers of ListReply, which is written piece by piece: a page may have 100,000
@@ -425,7 +396,7 @@ static void list_call(struct grpc_call *call, const ProtobufCMessage *message)
         .after = slice_str(request->after),
         .limit = request->limit,
     };
-    query_ask(call, request->header, &query, list_got);
+    (void)answer_ask(call, request->header, &query, list_got);
 }
 
 static void sync_got(struct grpc_call *call, const struct query_result *result)
