@@ -184,24 +184,15 @@ static bool nodes_make(struct recipes *r, const struct recipe_ops *ops,
                        const struct barrier_enter *asked, struct recipe_entry *e,
                        const struct recipe_record *record)
 {
-    struct buf text = {0};
-    struct recipe_head head = {.recipe = RECIPE_BARRIER, .parties = e->queue->parties};
-    uint32_t queue = asked->queue;
-    uint32_t node = RECIPE_NO_NODE;
-    if (queue == RECIPE_NO_NODE || asked->head.parties != head.parties) {
-        recipe_head_encode(&text, &head);
-        queue = ops->make_queue(ops->context, asked->path, buf_slice(&text));
+    const struct recipe_head head = {.recipe = RECIPE_BARRIER, .parties = e->queue->parties};
+    struct entry_site site = {
+        .path = asked->path, .lease = asked->lease, .queue = asked->queue};
+    bool says_anew = asked->queue == RECIPE_NO_NODE || asked->head.parties != head.parties;
+    bool made = entry_make(ops, &site, says_anew ? &head : NULL, record);
+    if (made) {
+        recipe_entry_bind(r, e, site.queue, site.node);
     }
-    if (queue != RECIPE_NO_NODE) {
-        buf_clear(&text);
-        recipe_record_encode(&text, record);
-        node = ops->make_entry(ops->context, asked->path, asked->lease, buf_slice(&text));
-    }
-    buf_close(&text);
-    if (node != RECIPE_NO_NODE) {
-        recipe_entry_bind(r, e, queue, node);
-    }
-    return node != RECIPE_NO_NODE;
+    return made;
 }
 
 static enum recipe_verdict enter_new(struct recipes *r, const struct recipe_ops *ops,

@@ -21,6 +21,24 @@ void entry_write(const struct recipe_ops *ops, const struct recipe_entry *e,
     buf_close(&text);
 }
 
+bool entry_make(const struct recipe_ops *ops, struct entry_site *site,
+                const struct recipe_head *head, const struct recipe_record *record)
+{
+    struct buf text = {0};
+    site->node = RECIPE_NO_NODE;
+    if (head != NULL) {
+        recipe_head_encode(&text, head);
+        site->queue = ops->make_queue(ops->context, site->path, buf_slice(&text));
+    }
+    if (site->queue != RECIPE_NO_NODE) {
+        buf_clear(&text);
+        recipe_record_encode(&text, record);
+        site->node = ops->make_entry(ops->context, site->path, site->lease, buf_slice(&text));
+    }
+    buf_close(&text);
+    return site->node != RECIPE_NO_NODE;
+}
+
 void entry_go(struct recipes *r, const struct recipe_ops *ops, struct recipe_entry *e)
 {
     ops->remove(ops->context, e->node);

@@ -10,6 +10,17 @@ void entry_read(const struct recipe_ops *ops, const struct recipe_entry *e,
                 struct recipe_record *record);
 void entry_write(const struct recipe_ops *ops, const struct recipe_entry *e,
                  const struct recipe_record *record);
+/* Where a new entry goes. */
+struct entry_site {
+    struct slice path; /* of the queue */
+    uint64_t lease;
+    uint32_t queue; /* its node; RECIPE_NO_NODE: it is to be made, and comes out here */
+    uint32_t node;  /* comes out: that of the entry */
+};
+/* Makes the node of an entry, and before it that of its queue: if there is none, or `head` says
+ * something else than it (NULL: it does not). False: there is no room for one of them. */
+bool entry_make(const struct recipe_ops *ops, struct entry_site *site,
+                const struct recipe_head *head, const struct recipe_record *record);
 /* Removes both; somebody else may come. */
 void entry_go(struct recipes *r, const struct recipe_ops *ops, struct recipe_entry *e);
 /* So long from now on, in cluster_ms; 0 stays 0. */

@@ -329,35 +329,24 @@ static bool nodes_make(struct recipes *r, const struct recipe_ops *ops,
                        const struct lock_acquire *asked, struct recipe_entry **parts,
                        struct recipe_record *record)
 {
-    struct buf text = {0};
-    uint32_t queues[LOCK_TARGETS_MAX];
-    uint32_t nodes[LOCK_TARGETS_MAX];
+    struct entry_site sites[LOCK_TARGETS_MAX];
     bool made = true;
     for (uint32_t i = 0; i < asked->target_count && made; i++) {
         const struct lock_target *t = &asked->targets[i];
         const struct recipe_entry *e = parts[i];
         struct recipe_head head = {.recipe = RECIPE_LOCK, .permits = e->queue->permits};
-        queues[i] = t->queue;
-        if (t->queue == RECIPE_NO_NODE || t->head.permits != head.permits) {
-            buf_clear(&text);
-            recipe_head_encode(&text, &head);
-            queues[i] = ops->make_queue(ops->context, t->path, buf_slice(&text));
-        }
+        bool says_anew = t->queue == RECIPE_NO_NODE || t->head.permits != head.permits;
         record->state = e->state;
         record->mode = e->mode;
         record->permits = e->permits;
         record->part = e->part;
         record->epoch = e->epoch;
-        buf_clear(&text);
-        recipe_record_encode(&text, record);
-        nodes[i] = queues[i] == RECIPE_NO_NODE
-                       ? RECIPE_NO_NODE
-                       : ops->make_entry(ops->context, t->path, asked->lease, buf_slice(&text));
-        made = nodes[i] != RECIPE_NO_NODE;
+        sites[i] = (struct entry_site){
+            .path = t->path, .lease = asked->lease, .queue = t->queue};
+        made = entry_make(ops, &sites[i], says_anew ? &head : NULL, record);
     }
-    buf_close(&text);
     for (uint32_t i = 0; i < asked->target_count && made; i++) {
-        recipe_entry_bind(r, parts[i], queues[i], nodes[i]);
+        recipe_entry_bind(r, parts[i], sites[i].queue, sites[i].node);
     }
     return made;
 }
