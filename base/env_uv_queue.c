@@ -4,7 +4,8 @@
  *
  * `waiting`, `finished`, `yields` and `closing` are guarded by the mutex, the rest belongs to the
  * loop. The loop is woken after each job, not after a batch: a sync that is done is a write that
- * can be answered. libuv folds wake-ups that come faster than the loop turns.
+ * can be answered. libuv folds wake-ups that come faster than the loop turns. Either side is woken
+ * after the mutex is free: else it would run into it, and sleep once more.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -101,7 +102,9 @@ static void queue_thread(void *arg)
         job->run(job);
         uv_mutex_lock(&q->mutex);
         job_push(&q->finished, job);
+        uv_mutex_unlock(&q->mutex);
         uv_async_send(&q->async);
+        uv_mutex_lock(&q->mutex);
     }
     uv_mutex_unlock(&q->mutex);
 }
@@ -154,8 +157,8 @@ void env_uv_queue_submit(struct env_queue *q, struct env_job *job)
     PRE(!q->closed);
     uv_mutex_lock(&q->mutex);
     job_push(&q->waiting, job);
-    uv_cond_signal(&q->wake);
     uv_mutex_unlock(&q->mutex);
+    uv_cond_signal(&q->wake);
 }
 
 static void queue_closed_cb(uv_handle_t *handle)
