@@ -10,6 +10,10 @@
 #include "raft/engine_internal.h"
 
 #define SUSPECT_JITTER_MS 20
+/* Of committed entries that one turn applies: some milliseconds. A member that has started again
+ * may have a long log before it, and must answer its leader meanwhile, or vote. */
+#define APPLY_TURN_BYTES  ((size_t)256 << 10)
+#define APPLY_ENTRY_BYTES ((size_t)512) /* what an entry counts beside its payload */
 
 /* ---- steps and their updates ------------------------------------------------------------- */
 
@@ -156,14 +160,21 @@ static uint64_t commit_index(const struct engine *e)
     return commit;
 }
 
+static bool has_to_apply(const struct engine *e)
+{
+    return !e->install.running && !e->failed && e->applied < commit_index(e);
+}
+
 static bool apply_one(struct engine *e)
 {
-    if (e->install.running || e->failed || e->applied >= commit_index(e)) {
+    if (e->apply_left == 0 || !has_to_apply(e)) {
         return false;
     }
     struct engine_entry *entry = engine_log_find(&e->entries, e->applied + 1);
     INVARIANT(11, entry != NULL);
     struct engine_entry copy = *entry; /* the ring may move while we are away */
+    size_t bytes = copy.payload.size + APPLY_ENTRY_BYTES;
+    e->apply_left -= bytes < e->apply_left ? bytes : e->apply_left;
     e->applied++;
     if (copy.type == ENTRY_CHANGE) {
         step_configuration(e, e->applied, copy.payload);
@@ -222,6 +233,15 @@ void engine_advance(struct engine *e)
         report_state(e);
         moved = begin_term(e);
         moved = apply_one(e) || moved;
+    }
+}
+
+void engine_advance_fully(struct engine *e)
+{
+    engine_advance(e);
+    while (has_to_apply(e)) {
+        e->apply_left = APPLY_TURN_BYTES;
+        engine_advance(e);
     }
 }
 
@@ -369,6 +389,9 @@ uint64_t engine_next_deadline_ms(const struct engine *e)
     }
     uint64_t core = raft_timeout(&e->raft);
     core = core > e->now_ms ? core : e->now_ms + 1; /* a spare's timeout may lie in the past */
+    if (has_to_apply(e)) {
+        core = e->now_ms;
+    }
     uint64_t wal = wal_next_deadline_ms(e->wal);
     return core < wal ? core : wal;
 }
@@ -379,6 +402,10 @@ void engine_tick(struct engine *e, uint64_t now_ms)
         return;
     }
     wal_tick(e->wal, now_ms);
+    e->apply_left = APPLY_TURN_BYTES;
+    if (has_to_apply(e)) {
+        engine_advance(e);
+    }
     if (now_ms >= raft_timeout(&e->raft) && now_ms > e->now_ms) {
         struct raft_event event = {.type = RAFT_TIMEOUT};
         if (engine_step(e, &event) != 0) {

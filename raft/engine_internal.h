@@ -21,7 +21,8 @@ struct engine {
     struct wal *wal;
     struct engine_log entries; /* mirrors raft.trail */
     uint64_t applied;
-    uint64_t now_ms; /* time of the last step; never goes back */
+    size_t apply_left; /* bytes that may still be applied in this turn */
+    uint64_t now_ms;   /* time of the last step; never goes back */
     uint64_t trailing_bytes;
     bool failed; /* a durable write failed, or the core refused to go on: nothing leaves */
 
@@ -92,8 +93,11 @@ struct engine {
 /* engine.c */
 int engine_step(struct engine *e, struct raft_event *event);
 void engine_fail(struct engine *e, enum status rc, const char *why);
-/* Applies, elects the first entry of a term, reports changes: until nothing moves any more. */
+/* Applies, elects the first entry of a term, reports changes: until nothing moves any more, or as
+ * much is applied as one turn may. The next turn goes on. */
 void engine_advance(struct engine *e);
+/* Likewise, and all that is committed is applied, however long it takes. */
+void engine_advance_fully(struct engine *e);
 
 extern const struct wal_events engine_wal_events;
 

@@ -260,7 +260,7 @@ enum status engine_open(const struct engine_options *options,
         goto free_engine;
     }
     *out = e;
-    engine_advance(e);
+    engine_advance_fully(e); /* a single voter's log; nobody waits for an answer yet */
     return RC_OK;
 
 free_engine:

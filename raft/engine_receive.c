@@ -225,7 +225,7 @@ static void settle_change(struct engine *e, struct raft_message *rm,
     uint64_t pending = e->raft.configuration_uncommitted_index;
     if (pending != 0 && pending <= prev_index && m->leader_commit >= pending) {
         step_append(e, rm, m, from, 0, prev_index, prev_term);
-        engine_advance(e);
+        engine_advance_fully(e);
     }
 }
 

@@ -104,7 +104,10 @@ struct node_membership {
     uint64_t look_ms;    /* the leader looks after changes that go on by themselves */
     uint64_t propose_ms; /* keys are not written again before */
     struct {
-        uint64_t target; /* nothing is proposed until it has everything; 0 = no hand-over */
+        uint64_t target;  /* 0 = no hand-over */
+        bool is_to_any;   /* voter that has everything first; `target` was the furthest */
+        bool holds;       /* nothing is proposed until it has everything */
+        uint64_t hold_ms; /* holds at the latest then */
         uint64_t until_ms;
     } hand_over;
     /* They were members, are told so, and disconnected then. */
@@ -488,10 +491,12 @@ void node_on_state(struct node *n);
 void node_note_applied(struct node *n, uint64_t index, uint64_t term);
 void node_on_digest(struct node *n, uint64_t from, uint64_t index, uint64_t digest);
 void node_stop_turn(struct node *n, uint64_t now_ms);
+/* Nothing is to be proposed: somebody else is about to lead. */
 bool node_is_handing_over(const struct node *n);
-/* Lets nothing be proposed any more until voter `target` has everything, and lets it stand for
- * election then. Does nothing on a member that cannot propose. */
-void node_hand_over_begin(struct node *n, uint64_t target);
+/* Goes on until voter `target` is near the end of the log, lets nothing be proposed then until it
+ * has everything, and lets it stand for election. With `is_to_any` another voter will do that is
+ * there earlier. Does nothing on a member that cannot propose. */
+void node_hand_over_begin(struct node *n, uint64_t target, bool is_to_any);
 void node_hand_over_turn(struct node *n, uint64_t now_ms);
 uint64_t node_leader_deadline_ms(const struct node *n); /* of hand-over and stop */
 void node_anchor_time(struct node *n);

@@ -269,7 +269,7 @@ static void judge_transfer(struct judge *j)
     } else if (!member_can_take_over(n, target, &err)) {
         say(j, MEMBER_REFUSED, "%s cannot lead now: %s", member_name(m, &scratch), err.text);
     } else {
-        node_hand_over_begin(n, target);
+        node_hand_over_begin(n, target, j->member == NULL);
         say(j, MEMBER_UNDER_WAY, "leadership goes to %s", member_name(m, &scratch));
     }
 }

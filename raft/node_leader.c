@@ -8,6 +8,11 @@
 #define CHECK_EVERY_ENTRIES 1024
 #define STOP_TIMEOUT_MS     3000
 #define HAND_OVER_MS        500
+/* Writes wait for whoever is to lead next only when it is about to have everything: one entry that
+ * it writes, one behind it. Where it never comes so near, because they do not stop, they wait for
+ * the second half of the time. */
+#define HAND_OVER_NEAR    4
+#define HAND_OVER_HOLD_MS 250
 
 /* Followers set their clock by every command of the leader; who comes to lead goes on from there,
  * so that time passes at its pace also while there is no leader and nothing to log. */
@@ -136,47 +141,62 @@ void node_note_applied(struct node *n, uint64_t index, uint64_t term)
 
 /* ---- handing over ------------------------------------------------------------------------ */
 
+struct candidate {
+    uint64_t id;
+    uint64_t match;
+    uint64_t silence_ms;
+    bool answers;
+};
+
+static bool is_better(const struct candidate *a, const struct candidate *b)
+{
+    if (a->answers != b->answers) {
+        return a->answers;
+    }
+    return a->match != b->match ? a->match > b->match : a->silence_ms < b->silence_ms;
+}
+
 /* The voter that is furthest, to whom leadership goes; of those that answer, if one does: who hangs
- * would be waited for. */
+ * would be waited for. Of two that are equally far the one that was heard of last, likewise. */
 uint64_t node_successor(const struct node *n)
 {
     const struct engine_configuration *c = engine_configuration(n->engine);
-    uint64_t best = 0;
-    uint64_t best_match = 0;
-    bool best_answers = false;
+    struct candidate best = {0};
     for (size_t i = 0; i < c->count; i++) {
-        uint64_t id = c->members[i].id;
-        if (id == n->identity.node_id || c->members[i].role != ENGINE_VOTER ||
-            !peers_is_up(n->peers, id)) {
+        struct candidate m = {.id = c->members[i].id};
+        if (m.id == n->identity.node_id || c->members[i].role != ENGINE_VOTER ||
+            !peers_is_up(n->peers, m.id)) {
             continue;
         }
-        bool answers = engine_silence_ms(n->engine, id) < node_election_timeout_ms(n);
-        uint64_t match = engine_match(n->engine, id);
-        if (best == 0 || answers > best_answers ||
-            (answers == best_answers && match > best_match)) {
-            best = id;
-            best_match = match;
-            best_answers = answers;
+        m.match = engine_match(n->engine, m.id);
+        m.silence_ms = engine_silence_ms(n->engine, m.id);
+        m.answers = m.silence_ms < node_election_timeout_ms(n);
+        if (best.id == 0 || is_better(&m, &best)) {
+            best = m;
         }
     }
-    return best;
+    return best.id;
 }
 
 bool node_is_handing_over(const struct node *n)
 {
-    return n->membership.hand_over.target != 0;
+    return n->membership.hand_over.target != 0 && n->membership.hand_over.holds;
 }
 
-static void begin(struct node *n, uint64_t target)
+static void begin(struct node *n, uint64_t target, bool is_to_any)
 {
+    uint64_t now_ms = n->env->now_ms(n->env);
     n->membership.hand_over.target = target;
-    n->membership.hand_over.until_ms = n->env->now_ms(n->env) + HAND_OVER_MS;
+    n->membership.hand_over.is_to_any = is_to_any;
+    n->membership.hand_over.holds = false;
+    n->membership.hand_over.hold_ms = now_ms + HAND_OVER_HOLD_MS;
+    n->membership.hand_over.until_ms = now_ms + HAND_OVER_MS;
 }
 
-void node_hand_over_begin(struct node *n, uint64_t target)
+void node_hand_over_begin(struct node *n, uint64_t target, bool is_to_any)
 {
-    if (!node_is_handing_over(n) && engine_may_submit(n->engine) == RC_OK) {
-        begin(n, target);
+    if (n->membership.hand_over.target == 0 && engine_may_submit(n->engine) == RC_OK) {
+        begin(n, target, is_to_any);
     }
 }
 
@@ -185,13 +205,23 @@ void node_hand_over_begin(struct node *n, uint64_t target)
  * attempt fails the next turn begins another one. */
 static void begin_as_last_duty(struct node *n, uint64_t now_ms)
 {
-    if (n->phase == NODE_STOPPING && !node_is_handing_over(n) && n->peers != NULL &&
+    if (n->phase == NODE_STOPPING && n->membership.hand_over.target == 0 && n->peers != NULL &&
         engine_state(n->engine) == ENGINE_LEADER && now_ms < n->stop_deadline_ms) {
         uint64_t target = node_successor(n);
         if (target != 0) {
-            begin(n, target);
+            begin(n, target, true);
         }
     }
+}
+
+/* Who is furthest changes while one waits: a disk may stall just now. */
+static uint64_t next_leader(struct node *n)
+{
+    uint64_t best = n->membership.hand_over.is_to_any ? node_successor(n) : 0;
+    if (best != 0) {
+        n->membership.hand_over.target = best;
+    }
+    return n->membership.hand_over.target;
 }
 
 /* Entries and their answers make the turns in which this looks again. The core says no as long as
@@ -199,26 +229,37 @@ static void begin_as_last_duty(struct node *n, uint64_t now_ms)
 void node_hand_over_turn(struct node *n, uint64_t now_ms)
 {
     begin_as_last_duty(n, now_ms);
-    uint64_t target = n->membership.hand_over.target;
-    if (target == 0) {
+    if (n->membership.hand_over.target == 0) {
         return;
     }
+    uint64_t target = next_leader(n);
+    uint64_t lag = engine_last_index(n->engine) - engine_match(n->engine, target);
     if (now_ms >= n->membership.hand_over.until_ms) {
         log_warn(n->log, "raft.hand_over_failed", "to=%016" PRIx64 " reason=\"it lags\"", target);
         n->membership.hand_over.target = 0;
-    } else if (engine_match(n->engine, target) == engine_last_index(n->engine)) {
+    } else if (lag == 0) {
         n->membership.hand_over.target = 0;
         if (engine_transfer(n->engine, target) == RC_OK) {
             log_info(n->log, "raft.hand_over", "to=%016" PRIx64, target);
             n->has_handed_over = true;
         }
+    } else if (lag <= HAND_OVER_NEAR || now_ms >= n->membership.hand_over.hold_ms) {
+        n->membership.hand_over.holds = true;
     }
+}
+
+static uint64_t hand_over_deadline_ms(const struct node *n)
+{
+    if (n->membership.hand_over.target == 0) {
+        return UINT64_MAX;
+    }
+    return n->membership.hand_over.holds ? n->membership.hand_over.until_ms
+                                         : n->membership.hand_over.hold_ms;
 }
 
 uint64_t node_leader_deadline_ms(const struct node *n)
 {
-    uint64_t hand_over =
-        node_is_handing_over(n) ? n->membership.hand_over.until_ms : UINT64_MAX;
+    uint64_t hand_over = hand_over_deadline_ms(n);
     bool stops = n->phase == NODE_STOPPING && n->stopped != NULL;
     uint64_t stop = stops ? n->stop_deadline_ms : UINT64_MAX;
     return hand_over < stop ? hand_over : stop;

@@ -148,7 +148,7 @@ static bool look_after_leaving(struct node *n, const struct engine_member *m)
     if (m->id == n->identity.node_id) {
         uint64_t target = node_successor(n);
         if (target != 0 && member_can_take_over(n, target, &err)) {
-            node_hand_over_begin(n, target);
+            node_hand_over_begin(n, target, true);
         }
         return true;
     }

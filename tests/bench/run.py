@@ -313,7 +313,7 @@ def quiet(nodes):
 def handover(scratch):
     """Planned changes of the leader: by command, and by SIGTERM, seen by a client of another member and by
     one of the leader that ends. First the same without any, which is the noise of this machine."""
-    rounds = int(os.environ.get("BENCH_HANDOVERS", "50"))
+    rounds = int(os.environ.get("BENCH_HANDOVERS", "20"))
     cluster = harness.Cluster(scratch).start()
 
     def transfer(leader, rest):

@@ -2,6 +2,40 @@
 #include "tests/support/check_main.h"
 #include "tests/support/engine_kit.h"
 
+/* ---- what is applied ----------------------------------------------------------------------- */
+
+#define MANY 2000
+
+START_TEST(many_committed_entries_are_applied_in_several_turns)
+{
+    struct engine_kit x;
+    static struct message_entry entries[MANY];
+    engine_kit_init(&x, 3, 1);
+    engine_kit_open(&x);
+    for (size_t i = 0; i < MANY; i++) {
+        entries[i] = (struct message_entry){
+            .term = 2, .type = ENTRY_COMMAND, .payload = slice_str("command")};
+    }
+    struct message m = engine_kit_append(2, 1, 1, entries, MANY);
+    m.append_entries.leader_commit = MANY + 1;
+    engine_kit_receive(&x, 2, m);
+    int turns = 0;
+    while (x.applied < MANY + 1) {
+        uint64_t before = x.applied;
+        uint64_t now_ms = x.fake.env.now_ms(&x.fake.env);
+        ck_assert_uint_eq(engine_applied_index(x.engine), x.applied);
+        ck_assert_uint_le(engine_next_deadline_ms(x.engine), now_ms); /* nobody has to wake it */
+        engine_tick(x.engine, now_ms);
+        ck_assert_uint_gt(x.applied, before);
+        ck_assert_uint_lt(x.applied - before, MANY / 2);
+        turns++;
+    }
+    ck_assert_int_ge(turns, 2);
+    ck_assert_uint_gt(engine_next_deadline_ms(x.engine), x.fake.env.now_ms(&x.fake.env));
+    engine_kit_close(&x);
+}
+END_TEST
+
 /* ---- what is repeated ---------------------------------------------------------------------- */
 
 /* How many messages with entries went to member 3; counts those without. Forgets them. */
@@ -331,6 +365,7 @@ static Suite *engine_suite(void)
     Suite *suite = suite_create("engine");
     TCase *tcase = tcase_create("engine");
     tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, many_committed_entries_are_applied_in_several_turns);
     tcase_add_test(tcase, a_silent_member_is_not_sent_the_same_megabytes_with_each_heartbeat);
     tcase_add_test(tcase, few_bytes_are_repeated_with_each_heartbeat);
     tcase_add_test(tcase, a_single_voter_leads_at_once_and_commits_what_is_durable);

@@ -414,6 +414,74 @@ START_TEST(leadership_goes_to_whom_it_is_given)
 }
 END_TEST
 
+/* One write after the other through each member, and the longest that one took. */
+struct writers {
+    struct fake_cluster *cluster;
+    struct wrote wrote[3];
+    uint64_t began_ms[3];
+    uint64_t longest_ms;
+    size_t done;
+};
+
+static void writers_turn(struct writers *w)
+{
+    struct op op = {.type = OP_SET,
+                    .space = SPACE_NODES,
+                    .path = slice_str("/key"),
+                    .version = VERSION_ANY};
+    struct command command = {.type = COMMAND_TXN, .txn = {.then_ops = &op, .then_count = 1}};
+    uint64_t now_ms = fake_cluster_now(w->cluster);
+    for (size_t i = 0; i < 3; i++) {
+        if (w->began_ms[i] != 0 && !w->wrote[i].is_done) {
+            continue;
+        }
+        if (w->began_ms[i] != 0) {
+            uint64_t took_ms = now_ms - w->began_ms[i];
+            ck_assert_int_eq(w->wrote[i].rc, RC_OK);
+            w->longest_ms = took_ms > w->longest_ms ? took_ms : w->longest_ms;
+            w->done++;
+        }
+        w->wrote[i] = (struct wrote){.write = {.done = on_write}};
+        w->began_ms[i] = now_ms;
+        ck_assert_int_eq(node_write(w->cluster->members[i].node, &w->wrote[i].write, &command,
+                                    now_ms + 5000),
+                         RC_OK);
+    }
+    fake_cluster_run(w->cluster, 1);
+}
+
+/* Neither messages nor disks take time here: what a write takes beyond the turns that it needs,
+ * which are three in a millisecond, somebody has waited for a timer. */
+START_TEST(no_write_waits_for_a_timer_while_leadership_goes_over)
+{
+    struct fake_cluster c;
+    fake_cluster_open(&c, 3, TIMEOUT_MS, 14);
+    (void)fake_cluster_leader(&c);
+    write_through(&c, 0, "/key");
+    struct writers w = {.cluster = &c};
+    for (size_t i = 0; i < 12; i++) {
+        size_t leader = fake_cluster_leader(&c);
+        size_t to = (leader + 1 + i % 2) % 3;
+        struct asked a;
+        begin_ask(&c, &a, i % 3, MEMBER_TRANSFER, i < 6 ? c.names[to].name : "", 5000);
+        while (!a.is_done) {
+            writers_turn(&w);
+        }
+        must(&a, MEMBER_DONE, "leads");
+        ck_assert_uint_ne(fake_cluster_leader(&c), leader);
+        size_t done = w.done;
+        while (w.done < done + 30) {
+            writers_turn(&w);
+        }
+    }
+    ck_assert_uint_le(w.longest_ms, 10);
+    while (!w.wrote[0].is_done || !w.wrote[1].is_done || !w.wrote[2].is_done) {
+        fake_cluster_run(&c, 1);
+    }
+    fake_cluster_close(&c);
+}
+END_TEST
+
 START_TEST(leadership_goes_over_once_when_nobody_is_named)
 {
     struct fake_cluster c;
@@ -600,6 +668,7 @@ static Suite *member_suite(void)
     tcase_add_test(tcase, names_that_nobody_has_and_joins_that_cannot_be_are_refused);
     tcase_add_test(tcase, a_member_whose_disk_is_lost_is_replaced_under_its_name);
     tcase_add_test(tcase, leadership_goes_to_whom_it_is_given);
+    tcase_add_test(tcase, no_write_waits_for_a_timer_while_leadership_goes_over);
     tcase_add_test(tcase, leadership_goes_over_once_when_nobody_is_named);
     tcase_add_test(tcase,
                    a_leader_that_stops_hands_over_first_and_its_writes_go_through_the_next_one);
