@@ -238,11 +238,10 @@ void engine_advance(struct engine *e)
 
 void engine_advance_fully(struct engine *e)
 {
-    engine_advance(e);
-    while (has_to_apply(e)) {
+    do {
         e->apply_left = APPLY_TURN_BYTES;
         engine_advance(e);
-    }
+    } while (has_to_apply(e));
 }
 
 /* ---- the log's completions --------------------------------------------------------------- */
