@@ -21,6 +21,11 @@ static inline char *ask_text(const char *borrowed)
     return cast.to;
 }
 
+static inline ProtobufCBinaryData ask_data(const char *bytes)
+{
+    return (ProtobufCBinaryData){.len = strlen(bytes), .data = (uint8_t *)ask_text(bytes)};
+}
+
 /* A unary call and its end, also if it asks the node more than once. */
 static inline struct peer_call *ask_call(struct peer *p, const char *path,
                                          const ProtobufCMessage *request)
@@ -104,6 +109,15 @@ static inline struct ask_session ask_open(struct peer *p, uint64_t ttl_ms)
     return session;
 }
 
+static inline void ask_create(struct peer *p, const char *path, const char *value)
+{
+    Coord__V1__CreateRequest request;
+    coord__v1__create_request__init(&request);
+    request.path = ask_text(path);
+    request.data = ask_data(value);
+    ask_done(p, "/coord.v1.Tree/Create", &request.base, &coord__v1__create_reply__descriptor);
+}
+
 /* An ephemeral node of this lease or session. */
 static inline void ask_ephemeral(struct peer *p, const char *path, uint64_t lease)
 {
@@ -125,6 +139,18 @@ static inline bool ask_exists(struct peer *p, const char *path)
     bool exists = reply->exists;
     coord__v1__exists_reply__free_unpacked(reply, NULL);
     return exists;
+}
+
+/* The code with which a Get of `path` ends. */
+static inline int ask_get_code(struct peer *p, const char *path)
+{
+    Coord__V1__GetRequest request;
+    coord__v1__get_request__init(&request);
+    request.path = ask_text(path);
+    struct peer_call *call = peer_unary(p, "/coord.v1.Tree/Get", &request.base);
+    int code = peer_call_code(call);
+    peer_call_free(call);
+    return code;
 }
 
 #endif

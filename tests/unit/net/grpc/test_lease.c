@@ -4,31 +4,14 @@
 #include "net/grpc/front.h"
 #include "net/grpc/keepalive.h"
 #include "tests/support/check_main.h"
-#include "tests/support/fake_node.h"
 #include "tests/support/grpc_ask.h"
+#include "tests/support/grpc_kit.h"
 
 #define GRANT     "/coord.v1.Lease/Grant"
 #define REVOKE    "/coord.v1.Lease/Revoke"
 #define TTL       "/coord.v1.Lease/TimeToLive"
 #define LIST      "/coord.v1.Lease/List"
 #define KEEPALIVE "/coord.v1.Lease/KeepAlive"
-
-static struct node *node;
-static struct peer *peer;
-
-static void setup(void)
-{
-    node = fake_node_new();
-    peer = peer_new(node);
-    node->now_ms = peer->env.now_ms;
-    peer_run(peer);
-}
-
-static void teardown(void)
-{
-    peer_free(peer);
-    fake_node_free(node);
-}
 
 /* The node's clock too: what waits for it times out. */
 static void advance(uint64_t ms)

@@ -4,8 +4,8 @@
 #include "lease/table.h"
 #include "net/grpc/call.h"
 #include "tests/support/check_main.h"
-#include "tests/support/fake_node.h"
 #include "tests/support/grpc_ask.h"
+#include "tests/support/grpc_kit.h"
 
 #define OPEN      "/coord.v1.Session/Open"
 #define RESUME    "/coord.v1.Session/Resume"
@@ -21,23 +21,6 @@
 
 #define SET_POLICY    "/coord.v1.History/SetPolicy"
 #define SET_RETENTION "/coord.v1.History/SetRetention"
-
-static struct node *node;
-static struct peer *peer;
-
-static void setup(void)
-{
-    node = fake_node_new();
-    peer = peer_new(node);
-    node->now_ms = peer->env.now_ms;
-    peer_run(peer);
-}
-
-static void teardown(void)
-{
-    peer_free(peer);
-    fake_node_free(node);
-}
 
 static ProtobufCBinaryData secret_of(struct ask_session *session)
 {
