@@ -35,6 +35,7 @@
 #include <string.h>
 
 #include "client/auth.h"
+#include "client/chroot.h"
 #include "client/connections.h"
 #include "client/members.h"
 #include "client/socket.h"
@@ -101,6 +102,9 @@ static void unpack(struct coord_call *call, struct slice message)
     if (call->reply != NULL && reply_header(call->reply) == NULL) { /* callers rely on it */
         client_reply_free(call->reply);
         call->reply = NULL;
+    }
+    if (call->reply != NULL && call->client->chroot != NULL) {
+        chroot_reply(call->client->chroot, call->reply);
     }
     if (call->reply == NULL) {
         call->reply_code = has_no_memory ? COORD_NO_MEMORY : COORD_INTERNAL;
@@ -357,6 +361,9 @@ static void take_deadlock(struct coord_call *call)
     if (detail.size > 0) {
         call->reply = protobuf_c_message_unpack(&coord__v1__lock_deadlock__descriptor, NULL,
                                                 detail.size, detail.data);
+    }
+    if (call->reply != NULL && call->client->chroot != NULL) {
+        chroot_reply(call->client->chroot, call->reply);
     }
 }
 

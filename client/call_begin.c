@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "client/auth.h"
+#include "client/chroot.h"
 #include "client/call_internal.h"
 #include "client/socket.h"
 #include "coord/v1/cluster.pb-c.h"
@@ -278,7 +279,14 @@ enum coord_code client_start_noted(struct coord_client *client, enum client_meth
     call->client = client;
     call->method = method_get(method);
     call->note = note != NULL ? strdup(note) : NULL;
-    if ((note != NULL && call->note == NULL) || pack_body(call, request) != COORD_OK) {
+    ProtobufCMessage *inside =
+        client->chroot != NULL ? chroot_request(client->chroot, request) : request;
+    bool is_packed = inside != NULL && (note == NULL || call->note != NULL) &&
+                     pack_body(call, inside) == COORD_OK;
+    if (inside != request) {
+        client_reply_free(inside);
+    }
+    if (!is_packed) {
         free(call->note);
         free(call);
         return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "client/auth.h"
+#include "client/chroot.h"
 #include "client/call.h"
 #include "client/client_internal.h"
 #include "client/connections.h"
@@ -87,6 +88,17 @@ static enum coord_code apply_options(struct coord_client *client,
     if (client->note == NULL) {
         return client_fail(error, COORD_NO_MEMORY, "out of memory");
     }
+    if (options->chroot != NULL && options->chroot[0] != '\0') {
+        const char *refusal = chroot_refusal(options->chroot);
+        if (refusal != NULL) {
+            return client_fail(error, COORD_INVALID, "chroot \"%.200s\" %s", options->chroot,
+                               refusal);
+        }
+        client->chroot = strdup(options->chroot);
+        if (client->chroot == NULL) {
+            return client_fail(error, COORD_NO_MEMORY, "out of memory");
+        }
+    }
     enum coord_code code = auth_take(client, options, error);
     if (code != COORD_OK) {
         return code;
@@ -146,6 +158,7 @@ static void destroy(struct coord_client *client)
     loop_close(&client->loop);
     free(client->server_name);
     free(client->note);
+    free(client->chroot);
     free(client);
 }
 

@@ -130,6 +130,10 @@ struct coord_options {
     bool prefer_leader;
     /* How an event loop learns what the client waits for; NULL = there is none. Copied. */
     const struct coord_loop *loop;
+    /* The client's tree: each path is below this one, "/team/a", which must be there, and "/" is
+     * it. Paths outside of it, as of a lease's nodes, are told whole; so are those in messages of
+     * errors. NULL or "" = the whole tree. */
+    const char *chroot;
 };
 
 /* Checks the options (NULL = defaults) and keeps a copy; the first call connects. COORD_INVALID

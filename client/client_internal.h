@@ -43,6 +43,7 @@ struct coord_client {
     enum coord_consistency consistency;
     uint64_t bound_ms;
     char *note;
+    char *chroot; /* NULL: there is none */
     /* of the replies so far */
     uint64_t revision;
     uint64_t applied_index;

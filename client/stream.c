@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "client/auth.h"
+#include "client/chroot.h"
 #include "client/client_internal.h"
 #include "client/socket.h"
 
@@ -127,6 +128,25 @@ static void on_resume(struct gate_waiter *w, const struct coord_error *error)
     }
 }
 
+/* free(3) it. NULL: no memory. */
+static uint8_t *pack(const struct coord_client *client, const ProtobufCMessage *request,
+                     size_t *bytes)
+{
+    ProtobufCMessage *inside =
+        client->chroot != NULL ? chroot_request(client->chroot, request) : NULL;
+    if (client->chroot != NULL && inside == NULL) {
+        return NULL;
+    }
+    request = inside != NULL ? inside : request;
+    *bytes = protobuf_c_message_get_packed_size(request);
+    uint8_t *packed = malloc(*bytes + 1);
+    if (packed != NULL) {
+        protobuf_c_message_pack(request, packed);
+    }
+    client_reply_free(inside);
+    return packed;
+}
+
 static enum connection_use use_of(enum client_method method)
 {
     return method == CLIENT_WATCH           ? CONNECTION_FOR_WATCHES
@@ -151,13 +171,11 @@ void stream_open(struct coord_client *client, struct stream *s, const struct str
     s->timer.fire = on_timer;
     s->exchange.heard_ms = socket_now_ms();
     gate_waiter_init(&s->waiter, on_resume);
-    s->first_bytes = protobuf_c_message_get_packed_size(o->request);
-    s->first = malloc(s->first_bytes + 1);
+    s->first = pack(client, o->request, &s->first_bytes);
     if (s->first == NULL) {
         fail_memory(s);
         return;
     }
-    protobuf_c_message_pack(o->request, s->first);
     if (auth_is_ready(client)) {
         begin(s);
     } else if (auth_wait(client, &s->waiter, &s->error) != COORD_OK) {
@@ -198,11 +216,10 @@ enum stream_result stream_send(struct stream *s, const ProtobufCMessage *request
     if (s->exchange.connection == NULL) {
         return STREAM_MESSAGE;
     }
-    size_t size = protobuf_c_message_get_packed_size(request);
-    uint8_t *bytes = malloc(size + 1);
+    size_t size;
+    uint8_t *bytes = pack(s->client, request, &size);
     bool was_sent = false;
     if (bytes != NULL) {
-        protobuf_c_message_pack(request, bytes);
         was_sent = exchange_send(&s->exchange, slice_make(bytes, size));
         free(bytes);
     }
@@ -232,6 +249,9 @@ enum stream_result stream_next(struct stream *s, ProtobufCMessage **reply,
     bool has_no_memory;
     *reply = method_unpack(s->method, message.size, message.data, &has_no_memory);
     if (*reply != NULL) {
+        if (s->client->chroot != NULL) {
+            chroot_reply(s->client->chroot, *reply);
+        }
         return STREAM_MESSAGE;
     }
     exchange_cancel(&s->exchange);

@@ -402,7 +402,9 @@ int ctl_bench(struct ctl *ctl)
     b->ctl = ctl;
     b->shows_progress = isatty(STDERR_FILENO) != 0;
     take_options(b);
-    const char *wrong = load_check(&b->options);
+    const char *wrong = ctl->options.chroot == NULL || ctl->options.chroot[0] == '\0'
+                            ? load_check(&b->options)
+                            : "it takes no --chroot: --path says where it works";
     int exit_code = EXIT_USAGE;
     if (wrong != NULL) {
         (void)ctl_usage("%s: %s", ctl->command->name, wrong);

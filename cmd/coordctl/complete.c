@@ -25,6 +25,7 @@ struct completion {
     const struct option *awaiting; /* the option whose value the last word is */
     bool only_words;               /* behind -- */
     size_t words;                  /* of the command behind its name, the last not counted */
+    bool wants_names;              /* of locks and the like: what has a queue is one, whole */
 };
 
 static void offer(const struct completion *c, const char *begin, const char *word,
@@ -63,7 +64,12 @@ static void take_dashes(struct completion *c, const char *word)
 
 static void take_word(struct completion *c, const char *word)
 {
-    if (c->ctl.command != NULL) {
+    const struct command *own = c->ctl.command;
+    const struct command *verb =
+        own != NULL && c->words == 0 ? command_find(own->name, word) : NULL;
+    if (verb != NULL) { /* "lock" alone is a command too */
+        c->ctl.command = verb;
+    } else if (own != NULL) {
         c->words++;
     } else if (c->noun != NULL) {
         c->ctl.command = command_find(c->noun, word);
@@ -114,11 +120,11 @@ static void offer_commands(const struct completion *c, const char *begin)
     }
 }
 
-static void offer_verbs(const struct completion *c, const char *begin)
+static void offer_verbs(const struct completion *c, const char *noun, const char *begin)
 {
-    size_t size = strlen(c->noun);
+    size_t size = strlen(noun);
     for (size_t i = 0; i < command_count; i++) {
-        if (strncmp(commands[i].name, c->noun, size) == 0 && commands[i].name[size] == ' ') {
+        if (strncmp(commands[i].name, noun, size) == 0 && commands[i].name[size] == ' ') {
             offer(c, begin, commands[i].name + size + 1, commands[i].help);
         }
     }
@@ -167,7 +173,8 @@ static void offer_paths(struct completion *c, const char *begin)
         for (size_t i = 0; i < reply->n_entries; i++) {
             const Coord__V1__ListEntry *e = reply->entries[i];
             const char *name = strrchr(e->path, '/');
-            bool has_more = e->stat != NULL && e->stat->child_count > 0;
+            bool has_more = e->stat != NULL && e->stat->child_count > 0 &&
+                            (!c->wants_names || e->stat->kind != COORD__V1__KIND__RECIPE);
             buf_clear(&typed);
             buf_append(&typed, begin, size);
             buf_append_str(&typed, name != NULL ? name + 1 : e->path);
@@ -180,6 +187,39 @@ static void offer_paths(struct completion *c, const char *begin)
     buf_close(&typed);
     buf_close(&parent);
     coord_close(c->ctl.client);
+}
+
+/* Where names of what a command is about are, which whole paths may stand for. NULL: it is about
+ * no names. */
+static const char *parent_of_names(const struct command *command, size_t word)
+{
+    static const struct {
+        const char *commands; /* of this name, or noun */
+        const char *what;     /* the word of the usage */
+        const char *parent;
+    } places[] = {
+        {"counter ids", "NAME", "/ids"},   {"lock", "NAME", "/locks"},
+        {"elect", "ELECTION", "/elections"}, {"counter", "NAME", "/counters"},
+        {"latch", "NAME", "/latches"},     {"barrier", "NAME", "/barriers"},
+    };
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        bool is_alone = strcmp(command->name, places[i].commands) == 0;
+        bool is_any = is_alone && strcmp(places[i].commands, "lock") == 0; /* of several */
+        if ((is_alone || command_has_noun(command, places[i].commands)) &&
+            command_word_is(command, is_any ? 0 : word, places[i].what)) {
+            return places[i].parent;
+        }
+    }
+    return NULL;
+}
+
+static void offer_names(struct completion *c, const char *parent, const char *begin)
+{
+    if (begin[0] != '/') {
+        c->where = parent;
+        c->wants_names = true;
+    }
+    offer_paths(c, begin);
 }
 
 struct context_offer {
@@ -232,6 +272,7 @@ static void offer_last(struct completion *c, const char *last)
 {
     size_t size = strcspn(last, "=");
     const struct command *command = c->ctl.command;
+    const char *parent = command != NULL ? parent_of_names(command, c->words) : NULL;
     if (c->awaiting != NULL) {
         offer_values(c, c->awaiting, "", last);
     } else if (!c->only_words && strncmp(last, "--", 2) == 0 && last[size] == '=') {
@@ -244,11 +285,16 @@ static void offer_last(struct completion *c, const char *last)
     } else if (!c->only_words && last[0] == '-') {
         offer_options(c, last);
     } else if (command == NULL && c->noun != NULL) {
-        offer_verbs(c, last);
+        offer_verbs(c, c->noun, last);
     } else if (command == NULL) {
         offer_commands(c, last);
     } else if (c->wants_help) {
         return;
+    } else if (parent != NULL) {
+        if (c->words == 0) {
+            offer_verbs(c, command->name, last);
+        }
+        offer_names(c, parent, last);
     } else if (command_word_is(command, c->words, "PATH")) {
         offer_paths(c, last);
     } else if (command_word_is(command, c->words, "CONTEXT")) {

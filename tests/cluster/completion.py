@@ -4,7 +4,7 @@ import os
 import subprocess
 
 from coordctl import one
-from harness import COORDCTL, clean_environment, ctl_ok, expect, main
+from harness import COORDCTL, Program, clean_environment, ctl, ctl_ok, expect, main, until
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                       "../../cmd/coordctl/packaging/completion.bash")
@@ -55,6 +55,34 @@ def test_paths_come_from_the_tree(scratch):
     expect(offered(node, "set", "/app/config", "/a") == [], "data is no path")
     expect(offered(node, "lease", "revoke", "/a") == [], "nor is an id")
     expect(offered(node, "get", "--endpoints", "127.0.0.1:1", "/a") == [], "a cluster that is down")
+
+
+def test_names_of_locks_and_elections_come_from_the_server(scratch):
+    node = one(scratch)
+    for noun, name in (("lock", "db"), ("lock", "shop/orders"), ("lock", "/elsewhere"), ("elect", "workers")):
+        Program(scratch, COORDCTL, noun, name, *(["n1"] if noun == "elect" else []), "--session-ttl", "60s",
+                "--", "sleep", "1000", COORD_ENDPOINTS=node.endpoint)
+        verb = "list" if noun == "elect" else "get"
+        until(lambda v=verb, n=noun, m=name: b"q-" in ctl(node, n, v, m, "-o", "json")[1],
+              "%s %s is held" % (noun, name), 60)
+    for noun, name in (("counter", "jobs"), ("counter", "errors")):
+        ctl_ok(node, noun, "add", name)
+    ctl_ok(node, "counter", "ids", "orders", "3")
+    ctl_ok(node, "latch", "set", "start", "3")
+    expect(offered(node, "lock", "get", "") == ["db", "shop/"], "of locks, and where there are more")
+    expect(offered(node, "lock", "explain", "shop/o") == ["shop/orders"], "below a node")
+    expect(offered(node, "lock", "get", "/else") == ["/elsewhere"], "by their paths")
+    expect(offered(node, "lock", "d") == ["db"], "to hold one")
+    expect(offered(node, "lock", "db", "sh") == ["shop/"], "or several")
+    expect({"get", "list", "explain", "db"} <= set(offered(node, "lock", "")), "beside the verbs")
+    expect(offered(node, "elect", "list", "w") == ["workers"], "of elections")
+    expect(offered(node, "elect", "w") == ["workers"], "to campaign in")
+    expect(offered(node, "elect", "workers", "w") == [], "a value is no name")
+    expect(offered(node, "counter", "add", "") == ["errors", "jobs"], "of counters")
+    expect(offered(node, "counter", "ids", "") == ["orders"], "of ids")
+    expect(offered(node, "latch", "await", "s") == ["start"], "of latches")
+    expect(in_bash(node, "coordctl lock get d") == ["db"], "in bash")
+    expect(offered(node, "--chroot", "/locks", "get", "/d") == ["/db"], "paths are below a chroot")
 
 
 def test_bash_asks_coordctl(scratch):

@@ -199,6 +199,36 @@ START_TEST(locks_are_listed_and_explained)
 }
 END_TEST
 
+/* What the scripts answer is at "/parent/child". */
+START_TEST(a_client_of_a_subtree_sees_it_as_the_whole_tree)
+{
+    static const char *const bad[] = {"parent", "/", "/parent/", "/a//b"};
+    struct coord_lock_graph graph;
+    client_kit_begin(&kit, &(const struct scripted_step *){NULL}, 1, 5000);
+    coord_close(kit.client);
+    kit.client = NULL;
+    struct coord_options options = {.endpoints = scripted_server_endpoint(kit.servers[0])};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        options.chroot = bad[i];
+        ck_assert_int_eq(coord_open(&options, &kit.client, &kit.error), COORD_INVALID);
+        ck_assert_ptr_nonnull(strstr(kit.error.message, bad[i]));
+    }
+    static const struct {
+        const char *chroot;
+        const char *seen;
+    } views[] = {{"/parent", "/child"}, {"/parent/child", "/"}, {"/par", "/parent/child"}};
+    for (size_t i = 0; i < sizeof views / sizeof views[0]; i++) {
+        options.chroot = views[i].chroot;
+        ck_assert_int_eq(coord_open(&options, &kit.client, &kit.error), COORD_OK);
+        ck_assert_int_eq(coord_lock_explain(kit.client, "/l", 0, &graph, &kit.error), COORD_OK);
+        ck_assert_str_eq(graph.waits[0].path, views[i].seen);
+        coord_lock_graph_clear(&graph);
+        coord_close(kit.client);
+        kit.client = NULL;
+    }
+}
+END_TEST
+
 /* ---- elections --------------------------------------------------------------------------- */
 
 static const struct coord_candidate candidate = {.path = "/e", .name = "n", .value = "v"};
@@ -622,6 +652,7 @@ static Suite *recipes_suite(void)
                         (int)(sizeof bad_trailers / sizeof bad_trailers[0]));
     tcase_add_test(t, a_call_that_does_not_wait_is_told_of_the_deadlock);
     tcase_add_test(t, locks_are_listed_and_explained);
+    tcase_add_test(t, a_client_of_a_subtree_sees_it_as_the_whole_tree);
     tcase_add_test(t, who_is_elected_has_a_guard_an_epoch_and_may_go);
     tcase_add_loop_test(t, refusals_of_campaigns_are_told_apart, 0,
                         (int)(sizeof campaign_refusals / sizeof campaign_refusals[0]));
