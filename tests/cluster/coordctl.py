@@ -327,7 +327,8 @@ def test_help_and_version(scratch):
                "%r: %s" % (arguments, text))
     listed = ctl_ok(nobody, "help").decode().split("Commands:\n")[1].split("\n\n")[0].splitlines()
     commands = [re.match(r"  ([a-z]+( [a-z-]+)?)", line).group(1) for line in listed if " --help " not in line]
-    nouns = "context|session|lease|policy|quota|snapshot|member|upgrade|auth|user|role|acl|bench|svc|config"
+    nouns = "context|session|lease|policy|quota|snapshot|member|upgrade|auth|user|role|acl|bench|svc|config|shard" \
+            "|counter|latch|barrier"
     verbs = r"(%s) [a-z-]+|lock (get|list|explain|ask-release|remove)" \
             r"|elect (leader|list|observe|resign|hand-over)|[a-z]+" % nouns
     commands = [re.match(verbs, command).group(0) for command in commands]
