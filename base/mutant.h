@@ -85,6 +85,11 @@ enum mutant {
     MUTANT_SHARD_GUARD_OLDER,      /* store/apply_read.c: epochs of shards that have passed hold */
     MUTANT_SHARD_LOST_LEADS,       /* store/shards.c: who is lost goes on to lead */
     MUTANT_SHARD_MOVE_UNLOST,      /* recipes/shard_move.c: moves go on without their target */
+    MUTANT_RECOVER_BEHIND,         /* raft/survivor.c takes who is behind */
+    MUTANT_RECOVER_LOG_CUT,        /* raft/survivor.c leaves the last entry out */
+    MUTANT_REBIRTH_GOES_BACK,      /* store/rebirth.c: the revision goes on where it was */
+    MUTANT_RESTORE_IDS_DIFFER,     /* raft/rebirth.c: each member is of another cluster */
+    MUTANT_REBIRTH_UNCOMPACTED,    /* store/rebirth.c: watchers go on as if nothing had been */
 };
 
 #ifdef MUTANT

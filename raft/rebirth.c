@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/mutant.h"
 #include "raft/engine.h"
 #include "raft/identity.h"
 #include "raft/snapshot_store.h"
@@ -97,6 +98,9 @@ static struct identity make_identity(const struct rebirth_options *o, const stru
     if (is_cluster(o)) {
         id.initial = identity_of_members(o->members, o->member_count);
         hash = hash_mix(hash, id.initial);
+    }
+    if (MUTANT_IS(MUTANT_RESTORE_IDS_DIFFER)) {
+        hash = hash_bytes(hash, o->name, strlen(o->name));
     }
     id.cluster_id = hash & INT64_MAX;
     id.cluster_id = id.cluster_id == 0 ? 1 : id.cluster_id;

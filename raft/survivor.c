@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "raft/snapshot_store.h"
 
 #define PATH_BYTES 4096
@@ -166,6 +167,18 @@ bool survivor_is_ahead(const struct survivor *a, const struct survivor *b)
            (a->last_term == b->last_term && a->last_index > b->last_index);
 }
 
+const struct survivor *survivors_best(const struct survivor *survivors, size_t count)
+{
+    const struct survivor *best = &survivors[0];
+    for (size_t i = 1; i < count; i++) {
+        bool is_ahead = survivor_is_ahead(&survivors[i], best);
+        if (is_ahead != MUTANT_IS(MUTANT_RECOVER_BEHIND)) {
+            best = &survivors[i];
+        }
+    }
+    return best;
+}
+
 size_t survivors_voting(const struct engine_configuration *c, const struct survivor *survivors,
                         size_t count, size_t *voters)
 {
@@ -221,7 +234,11 @@ enum status survivor_load(const struct survivor *s, struct store **store, struct
     }
     replay_open(r, *store, s->snapshot_index != 0 ? &meta : NULL, &all);
     snapshot_meta_close(&meta);
-    for (size_t i = 0; rc == RC_OK && i < s->log.entry_count; i++) {
+    size_t end = s->log.entry_count;
+    if (MUTANT_IS(MUTANT_RECOVER_LOG_CUT) && end > 0) {
+        end--;
+    }
+    for (size_t i = 0; rc == RC_OK && i < end; i++) {
         if (s->log.entries[i].index > s->snapshot_index) {
             rc = replay_entry(r, &s->log.entries[i], err);
         }

@@ -38,6 +38,10 @@ void survivor_close(struct survivor *s);
 /* Whether `a` is more advanced than `b`. */
 bool survivor_is_ahead(const struct survivor *a, const struct survivor *b);
 
+/* The most advanced one, which nothing is lost with that is on any of them; the first of equals.
+ * `count` > 0. */
+const struct survivor *survivors_best(const struct survivor *survivors, size_t count);
+
 /* Voters of a configuration that are among `survivors`; `voters` is how many it has. */
 size_t survivors_voting(const struct engine_configuration *c, const struct survivor *survivors,
                         size_t count, size_t *voters);

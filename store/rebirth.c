@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "base/mutant.h"
 #include "store/digest.h"
 #include "store/stat.h"
 #include "store/state.h"
@@ -113,8 +114,9 @@ void store_rebirth(struct store *s, struct rebirth *out)
     uint64_t wall_ms = last_wall_ms(s);
     *out = (struct rebirth){.old_revision = s->revision, .old_index = s->applied_index};
 
-    s->revision += REBIRTH_GAP;
-    history_clear(&s->history, s->revision + 1);
+    s->revision += MUTANT_IS(MUTANT_REBIRTH_GOES_BACK) ? 0 : REBIRTH_GAP;
+    history_clear(&s->history,
+                  MUTANT_IS(MUTANT_REBIRTH_UNCOMPACTED) ? s->history.floor : s->revision + 1);
     forget_requests(s);
     s->diverged_count = 0; /* the members that they name are no more */
     const struct lease *l;

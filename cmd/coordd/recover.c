@@ -129,12 +129,7 @@ static enum status look_at_all(struct recover *r)
     if (r->count == 0) {
         return r->err.rc; /* said already why, of each */
     }
-    r->best = &r->survivors[0];
-    for (size_t i = 1; i < r->count; i++) {
-        if (survivor_is_ahead(&r->survivors[i], r->best)) {
-            r->best = &r->survivors[i];
-        }
-    }
+    r->best = survivors_best(r->survivors, r->count);
     return RC_OK;
 }
 

@@ -9,9 +9,10 @@
 #include "base/mem.h"
 #include "net/grpc/front.h"
 #include "net/http/http.h"
+#include "raft/engine_internal.h"
+#include "raft/node_internal.h"
 #include "store/store.h"
 
-#define DATA_DIR  "data"
 #define PEER_PORT 7001
 #define TERM_MAX  100000
 #define INDEX_MAX 10000000
@@ -85,6 +86,7 @@ void cluster_init(struct cluster *c, const struct cluster_options *options)
         n->host.disk.context = n;
         sim_net_add(&c->net, &n->host);
         (void)snprintf(n->name, sizeof n->name, "n%u", i + 1);
+        (void)snprintf(n->data_dir, sizeof n->data_dir, "data");
         n->log = (struct log){.level = options->trace ? LOG_DEBUG : LOG_INFO,
                               .sink = node_log_sink,
                               .context = n};
@@ -138,6 +140,14 @@ static void check_leader(struct cluster *c, struct cluster_node *n, uint64_t ter
     *leader = 1 + n->host.number;
 }
 
+/* Of an entry that it may have let go of: then 0. */
+static uint64_t term_of(const struct node *n, uint64_t index)
+{
+    const struct engine_entry *e =
+        n->engine != NULL ? engine_log_find(&n->engine->entries, index) : NULL;
+    return e != NULL ? e->term : 0;
+}
+
 static void check_applied(struct cluster *c, struct cluster_node *n)
 {
     const struct store *s = node_store(n->node);
@@ -158,21 +168,24 @@ static void check_applied(struct cluster *c, struct cluster_node *n)
     }
     n->applied_index = index;
     n->revision = revision;
-    PRE(index < INDEX_MAX);
-    if (index >= c->digest_count) {
-        size_t count = (size_t)index + 1024;
+    PRE(index >= c->digest_base && index - c->digest_base < INDEX_MAX);
+    size_t place = (size_t)(index - c->digest_base);
+    if (place >= c->digest_count) {
+        size_t count = place + 1024;
         c->digests = mem_resize(c->digests, count * sizeof *c->digests);
         memset(c->digests + c->digest_count, 0, (count - c->digest_count) * sizeof *c->digests);
         c->digest_count = count;
     }
-    struct cluster_digest *known = &c->digests[index];
+    struct cluster_digest *known = &c->digests[place];
     if (known->is_known && (known->digest != digest || known->revision != revision)) {
         world_fail(&c->world,
                    "%s differs at applied index %" PRIu64 ": digest %016" PRIx64
                    " revision %" PRIu64 ", before %016" PRIx64 " revision %" PRIu64,
                    n->name, index, digest, revision, known->digest, known->revision);
     }
-    *known = (struct cluster_digest){.digest = digest, .revision = revision, .is_known = true};
+    uint64_t term = known->term != 0 ? known->term : term_of(n->node, index);
+    *known = (struct cluster_digest){
+        .digest = digest, .revision = revision, .term = term, .is_known = true};
     world_note(&c->world, NOTE_APPLIED, index << 8 | n->host.number, digest);
     if (c->applied != NULL) {
         c->applied(c->applied_context, n->host.number);
@@ -317,7 +330,7 @@ static void process_died(void *context)
     ((struct cluster_node *)context)->disk_died = true;
 }
 
-static void node_fatal(void *context, enum status rc, const char *why)
+static void node_fatal_cb(void *context, enum status rc, const char *why)
 {
     struct cluster_node *n = context;
     n->has_fatal = true;
@@ -376,6 +389,7 @@ enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *e
     n->has_changed = true;
     struct node_member others[CLUSTER_NODES_MAX];
     size_t other_count = 0;
+    bool is_first = !n->joins && !n->is_alone;
     for (uint32_t i = 0; i < c->options.nodes; i++) {
         if (i != node) {
             others[other_count++] = c->members[i];
@@ -384,13 +398,13 @@ enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *e
     struct node_options o = {
         .env = &n->process->env,
         .log = &n->log,
-        .data_dir = DATA_DIR,
+        .data_dir = n->data_dir,
         .name = n->name,
         .peer_host = c->options.nodes > 1 ? n->name : NULL,
         .peer_port = PEER_PORT,
         .client_address = n->name,
-        .members = n->joins ? NULL : c->members,
-        .member_count = c->options.nodes > 1 && !n->joins ? c->options.first : 0,
+        .members = is_first ? c->members : NULL,
+        .member_count = c->options.nodes > 1 && is_first ? c->options.first : 0,
         .join = n->joins ? others : NULL,
         .join_count = n->joins ? other_count : 0,
         .learner = n->is_learner,
@@ -403,7 +417,7 @@ enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *e
         .batch_bytes = c->options.batch_bytes,
         .forwarded_bytes_max = c->options.forwarded_bytes_max,
         .seed = (uint32_t)world_random(&c->world, 1, UINT32_MAX),
-        .fatal = node_fatal,
+        .fatal = node_fatal_cb,
         .context = n,
     };
     world_note(&c->world, NOTE_START, node, n->boots);
@@ -467,6 +481,9 @@ static void node_release(struct cluster *c, struct cluster_node *n)
     world_cancel(&c->world, &n->turn);
     world_cancel(&c->world, &n->deadline);
     reign_end(c, n);
+    if (c->closing != NULL) {
+        c->closing(c->closing_context, n->host.number);
+    }
     server_close(n->server);
     warden_free(n->warden);
     planner_free(n->planner);
@@ -507,7 +524,22 @@ void cluster_lose_disk(struct cluster *c, uint32_t node)
     PRE(n->node == NULL);
     sim_disk_wipe(&n->host.disk);
     n->joins = true;
+    n->is_alone = false;
     n->may_be_removed = false;
+}
+
+void cluster_reborn(struct cluster *c, uint64_t cluster_id, uint64_t index,
+                    const struct cluster_digest *state)
+{
+    c->cluster_id = cluster_id;
+    c->leader_count = 0;
+    mem_free(c->leaders);
+    c->leaders = NULL;
+    mem_free(c->digests);
+    c->digest_base = index;
+    c->digest_count = 1;
+    c->digests = mem_zalloc(sizeof *c->digests);
+    c->digests[0] = *state;
 }
 
 void cluster_restart_in(struct cluster *c, uint32_t node, uint64_t delay_us)

@@ -79,6 +79,8 @@ struct cluster_node {
     bool is_out;     /* no member: it is not started */
     bool joins;      /* its disk was empty: it asks to be added */
     bool is_learner; /* as a learner */
+    bool is_alone;   /* recovered: a single node that nobody is told of */
+    char data_dir[16];
     bool may_be_removed; /* somebody asked for that */
     uint64_t applied_index;
     uint64_t revision;
@@ -101,6 +103,7 @@ struct reign {
 struct cluster_digest {
     uint64_t digest;
     uint64_t revision;
+    uint64_t term; /* of the entry; 0: not known */
     bool is_known;
 };
 
@@ -115,7 +118,8 @@ struct cluster {
     uint64_t cluster_id; /* 0: nobody has said it yet */
     uint32_t *leaders;   /* by term: 1 + node */
     size_t leader_count;
-    struct cluster_digest *digests; /* by applied index */
+    uint64_t digest_base; /* where the cluster's log began */
+    struct cluster_digest *digests; /* by applied index, from there on */
     size_t digest_count;
     struct reign *reigns;
     size_t reign_count;
@@ -130,6 +134,9 @@ struct cluster {
     /* A node's applied index has risen. May be NULL. */
     void (*applied)(void *context, uint32_t node);
     void *applied_context;
+    /* A node is about to be closed. May be NULL. */
+    void (*closing)(void *context, uint32_t node);
+    void *closing_context;
     /* Called at a MOMENT_; may do nothing to the node but schedule. May be NULL. */
     void (*moment)(void *context, enum moment moment, uint32_t node);
     void *context;
@@ -150,6 +157,10 @@ void cluster_link_init(struct cluster *c, uint32_t from, uint32_t to);
 void cluster_crash(struct cluster *c, uint32_t node, enum death how);
 /* It is down: with an empty disk it will ask to be added. */
 void cluster_lose_disk(struct cluster *c, uint32_t node);
+/* All are down, and those that start from now on are of another cluster, the state of which is that
+ * at `index` when it begins. */
+void cluster_reborn(struct cluster *c, uint64_t cluster_id, uint64_t index,
+                    const struct cluster_digest *state);
 void cluster_restart_in(struct cluster *c, uint32_t node, uint64_t delay_us);
 /* server_stop and node_stop, then both are closed. */
 void cluster_stop(struct cluster *c, uint32_t node);

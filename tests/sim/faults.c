@@ -347,7 +347,7 @@ void faults_start(struct faults *f)
     world_at(&f->cluster->world, &f->tick, f->interval_us, fault_tick, f);
 }
 
-void faults_heal(struct faults *f)
+void faults_stop(struct faults *f)
 {
     struct cluster *c = f->cluster;
     f->is_running = false;
@@ -363,6 +363,12 @@ void faults_heal(struct faults *f)
         n->host.disk.die_after = 0;
         n->host.disk.slow_us = 0;
     }
+}
+
+void faults_heal(struct faults *f)
+{
+    struct cluster *c = f->cluster;
+    faults_stop(f);
     cluster_start_all(c);
     /* Who is not scheduled has everything put off until then: it comes back when it was to. */
     uint64_t pause = 0;

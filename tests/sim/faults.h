@@ -79,6 +79,8 @@ void faults_init(struct faults *f, struct cluster *c);
 /* Its clients take part in partitions and have faults of their own. */
 void faults_add_station(struct faults *f, struct station *s);
 void faults_start(struct faults *f);
+/* Nothing more goes wrong, links and disks work; who is down stays down. */
+void faults_stop(struct faults *f);
 /* Ends everything that is wrong: nodes run, links and disks work, clocks stay. */
 void faults_heal(struct faults *f);
 /* Hits so far, what struck by itself included. */

@@ -174,6 +174,16 @@ void journal_lost(struct journal *h, uint64_t number, enum fate fate)
     record_end(h, journal_record(h, number), fate);
 }
 
+void journal_rewind(struct journal *h, uint64_t index)
+{
+    for (size_t i = 0; i < h->record_count; i++) {
+        struct record *r = &h->records[i];
+        if (kind_writes(r->kind) && r->fate == FATE_DONE && r->had_effect && r->index > index) {
+            r->fate = FATE_UNKNOWN;
+        }
+    }
+}
+
 void journal_see(struct journal *h, const struct sight *s)
 {
     h->sights = grow(h->sights, h->sight_count, sizeof *h->sights);

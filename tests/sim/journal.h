@@ -117,6 +117,8 @@ void journal_read(struct journal *h, uint64_t number, uint64_t index, uint64_t r
                   bool is_linearizable);
 /* What any client had been told at that time. */
 uint64_t journal_confirmed_at(const struct journal *h, uint64_t at_us);
+/* The cluster has lost what came after this index: nobody knows what of it may come to pass. */
+void journal_rewind(struct journal *h, uint64_t index);
 void journal_lost(struct journal *h, uint64_t number, enum fate fate);
 void journal_see(struct journal *h, const struct sight *s);
 

@@ -227,7 +227,7 @@ static void grow(struct members *m)
 {
     struct cluster *c = m->cluster;
     struct node_status s;
-    for (uint32_t i = 0; i < c->options.nodes; i++) {
+    for (uint32_t i = 0; i < c->options.nodes && in_count(c) < m->goal; i++) {
         struct cluster_node *n = &c->nodes[i];
         if (n->is_out && n->node == NULL) {
             cluster_lose_disk(c, i);
@@ -237,10 +237,10 @@ static void grow(struct members *m)
             return;
         }
     }
-    if (look(m, &s) && s.member_count == c->options.nodes) {
+    if (look(m, &s) && s.member_count == m->goal) {
         m->is_single = false;
         m->counts[MEMBER_COUNT_GROWN]++;
-    } else if (cluster_is_up(c, 0)) {
+    } else {
         (void)ask(m, MEMBER_GROW, 0);
     }
 }
@@ -296,6 +296,7 @@ void members_start(struct members *m)
     if (m->cluster->options.nodes > m->cluster->options.first) {
         m->is_running = true;
         m->is_single = m->cluster->options.first == 1;
+        m->goal = 3;
         tick_in(m, MS, 300 * MS);
     }
 }

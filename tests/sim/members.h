@@ -31,6 +31,7 @@ struct members {
     bool is_ending;
     bool is_running;
     bool is_single; /* it has not grown yet */
+    uint32_t goal;  /* then there are so many */
     uint32_t target;
     int lost; /* the host whose disk was lost, until its successor is a voter; -1 = none */
     uint64_t lost_id;

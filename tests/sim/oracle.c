@@ -227,7 +227,7 @@ static void lease_gone(struct oracle *o, struct oracle_lease *l, uint64_t index)
         world_fail(w, "lease %" PRIx64 " is gone at index %" PRIu64 ", but has %u nodes", l->id,
                    index, l->attached);
     }
-    for (size_t i = 0; i < o->listener_count; i++) {
+    for (size_t i = 0; i < o->listener_count && !o->is_past; i++) {
         o->listeners[i].gone(o->listeners[i].context, l);
     }
 }
@@ -328,7 +328,7 @@ static void take_change(struct oracle *o, const struct change *from)
     }
     check_reaped(o, c);
     lease_change(o, c);
-    for (size_t i = 0; i < o->follower_count; i++) {
+    for (size_t i = 0; i < o->follower_count && !o->is_past; i++) {
         o->followers[i].changed(o->followers[i].context, from);
     }
     struct replay t = {.nodes = o->nodes, .count = o->node_count};
@@ -355,10 +355,8 @@ static void take_changes(struct oracle *o, const struct store *s)
     o->revision = store_revision(s);
 }
 
-static void applied_cb(void *context, uint32_t node)
+static void take(struct oracle *o, const struct store *s)
 {
-    struct oracle *o = context;
-    const struct store *s = node_store(o->cluster->nodes[node].node);
     uint64_t index = store_applied_index(s);
     if (index <= o->index) {
         return;
@@ -372,6 +370,48 @@ static void applied_cb(void *context, uint32_t node)
         o->floor = store_history_floor(s);
     }
     check_leases(o, s, index);
+}
+
+static void applied_cb(void *context, uint32_t node)
+{
+    struct oracle *o = context;
+    take(o, node_store(o->cluster->nodes[node].node));
+}
+
+void oracle_take(struct oracle *o, const struct store *s)
+{
+    o->is_past = true;
+    take(o, s);
+    o->is_past = false;
+}
+
+void oracle_reborn(struct oracle *o, const struct store *s, uint64_t revision)
+{
+    o->revision = revision;
+    oracle_take(o, s);
+}
+
+void oracle_rewind(struct oracle *o, uint64_t index, uint64_t revision)
+{
+    o->change_count = oracle_seek(o, revision + 1);
+    mem_free(o->nodes);
+    o->nodes = oracle_tree_at(o, revision, &o->node_count);
+    o->index = index;
+    o->revision = revision;
+    for (size_t i = 0; i < o->lease_count; i++) {
+        struct oracle_lease *l = &o->leases[i];
+        l->attached = 0;
+        l->gone_index = l->gone_index > index ? 0 : l->gone_index;
+        if (l->end_revision > revision) {
+            l->end_revision = 0;
+            l->end_reason = 0;
+        }
+    }
+    for (size_t i = 0; i < o->node_count; i++) {
+        if (o->nodes[i].kind == NODE_EPHEMERAL) {
+            lease_get(o, o->nodes[i].lease)->attached++;
+        }
+    }
 }
 
 size_t oracle_seek(const struct oracle *o, uint64_t revision)

@@ -94,6 +94,7 @@ struct oracle {
         void *context;
     } followers[ORACLE_LISTENERS_MAX];
     size_t follower_count;
+    bool is_past; /* what it takes is no life of a cluster: nobody is told */
 };
 
 /* Listens to the cluster from now on. */
@@ -107,6 +108,13 @@ void oracle_listen(struct oracle *o,
 /* `changed` is told of each change in order, with its values. */
 void oracle_follow(struct oracle *o,
                    void (*changed)(void *context, const struct change *change), void *context);
+
+/* Forgets what came after that index, which had this revision. */
+void oracle_rewind(struct oracle *o, uint64_t index, uint64_t revision);
+/* Takes over what a state shows that no node has: nobody is told of it. */
+void oracle_take(struct oracle *o, const struct store *s);
+/* The same with one that has begun a new life: its change log begins where that does. */
+void oracle_reborn(struct oracle *o, const struct store *s, uint64_t revision);
 
 /* NULL: never seen. */
 const struct oracle_lease *oracle_lease(const struct oracle *o, uint64_t id);

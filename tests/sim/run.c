@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "store/store.h"
+#include "tests/sim/disaster.h"
 #include "tests/sim/journal.h"
 #include "tests/sim/locker.h"
 #include "tests/sim/members.h"
@@ -32,6 +33,7 @@ const char *const count_names[COUNT_KINDS] = {
     "shard-epochs", "shard-joined", "shard-switched", "shard-moved", "shard-aborted",
     "shard-requeued", "shard-applied", "shard-written", "shard-fenced", "shard-stale",
     "joined", "removed", "replaced", "promoted", "transferred", "grown", "changes-refused",
+    "recovered", "restored", "interrupted", "lost",
 };
 
 struct run {
@@ -43,10 +45,13 @@ struct run {
     struct holders holders;
     struct watchers watchers;
     struct members members;
+    struct disaster disaster;
     struct zk_clients zookeeper;
     struct lockers lockers;
     struct sharders sharders;
     uint64_t phase_end_us;
+    uint64_t acked_goal;
+    uint64_t faults_goal;
     uint64_t acked_before[CLIENTS_MAX];
     uint64_t moved_before[ZK_CLIENTS_MAX];
     uint64_t cycled_before[LOCKERS_MAX];
@@ -93,6 +98,14 @@ static struct cluster_options run_options(uint64_t seed, bool trace)
     return o;
 }
 
+/* A quarter of the clusters whose members do not change come to their end, and others are made of
+ * what is left. Their clients are those that can tell the one from the other. */
+static bool run_has_disaster(const struct run *r)
+{
+    const struct cluster_options *o = &r->cluster.options;
+    return o->first == o->nodes && o->seed % 4 == 1;
+}
+
 /* On each station clients; and on each but the first a holder, whose session the clients
  * use, and a watcher. Those with locks have stations of their own. */
 static void run_clients(struct run *r)
@@ -104,6 +117,7 @@ static void run_clients(struct run *r)
     holders_init(&r->holders, c, &r->oracle);
     watchers_init(&r->watchers, c, &r->oracle, &r->journal);
     zk_clients_init(&r->zookeeper, c, &r->oracle, &r->journal);
+    bool has_disaster = run_has_disaster(r);
     for (uint32_t i = 0; i < l->station_count; i++) {
         struct station *other = &l->stations[(i + 1) % l->station_count];
         struct holder *h = holders_add(&r->holders, &l->stations[i], other);
@@ -113,15 +127,18 @@ static void run_clients(struct run *r)
             }
         }
         (void)watchers_add(&r->watchers, &l->stations[i]);
-        (void)zk_clients_add(&r->zookeeper, &l->stations[i]);
+        if (!has_disaster) {
+            (void)zk_clients_add(&r->zookeeper, &l->stations[i]);
+        }
     }
     lockers_init(&r->lockers, c, &r->oracle);
-    uint64_t lockers = world_random(&c->world, 2, LOCKERS_MAX);
+    uint64_t lockers = has_disaster ? 0 : world_random(&c->world, 2, LOCKERS_MAX);
     for (uint64_t i = 0; i < lockers; i++) {
         (void)lockers_add(&r->lockers);
     }
     sharders_init(&r->sharders, c, &r->oracle);
-    uint64_t sharders = world_chance(&c->world, 600) ? world_random(&c->world, 3, 4) : 0;
+    bool has_shards = !has_disaster && world_chance(&c->world, 600);
+    uint64_t sharders = has_shards ? world_random(&c->world, 3, 4) : 0;
     for (uint64_t i = 0; i < sharders; i++) {
         (void)sharders_add(&r->sharders);
     }
@@ -153,8 +170,8 @@ static bool enough_has_happened(struct cluster *c, void *context)
 {
     struct run *r = context;
     return c->world.now_us >= r->phase_end_us &&
-           r->journal.acked + r->zookeeper.acked >= RUN_ACKED_MIN &&
-           faults_count(&r->faults) >= RUN_FAULTS_MIN;
+           r->journal.acked + r->zookeeper.acked >= r->acked_goal &&
+           faults_count(&r->faults) >= r->faults_goal;
 }
 
 static bool has_working_leader(struct cluster *c, void *context)
@@ -300,6 +317,27 @@ static void must_come(struct run *r, uint64_t limit_us,
     }
 }
 
+/* Clients and faults, until enough more has happened. */
+static void run_phase(struct run *r)
+{
+    r->phase_end_us = r->cluster.world.now_us + PHASE_US;
+    r->acked_goal = r->journal.acked + r->zookeeper.acked + RUN_ACKED_MIN;
+    r->faults_goal = faults_count(&r->faults) + RUN_FAULTS_MIN;
+    must_come(r, PHASE_LIMIT_US, enough_has_happened, "too little is acknowledged");
+}
+
+static void run_second_life(struct run *r)
+{
+    disaster_strike(&r->disaster);
+    if (r->cluster.world.failed) {
+        return;
+    }
+    must_come(r, 20 * SECOND, has_working_leader, "no leader of the new cluster");
+    members_start(&r->members);
+    faults_start(&r->faults);
+    run_phase(r);
+}
+
 static void run_heal(struct run *r)
 {
     struct cluster *c = &r->cluster;
@@ -408,6 +446,10 @@ static void run_report(struct run *r, struct run_result *out)
         [COUNT_TRANSFERRED] = r->members.counts[MEMBER_COUNT_TRANSFERRED],
         [COUNT_GROWN] = r->members.counts[MEMBER_COUNT_GROWN],
         [COUNT_CHANGES_REFUSED] = r->members.counts[MEMBER_COUNT_REFUSED],
+        [COUNT_RECOVERED] = r->disaster.counts[DISASTER_COUNT_RECOVERED],
+        [COUNT_RESTORED] = r->disaster.counts[DISASTER_COUNT_RESTORED],
+        [COUNT_INTERRUPTED] = r->disaster.counts[DISASTER_COUNT_INTERRUPTED],
+        [COUNT_LOST] = r->disaster.counts[DISASTER_COUNT_LOST],
         [COUNT_HELD] = r->lockers.held,
         [COUNT_LED] = r->lockers.led,
         [COUNT_HANDED_OVER] = r->lockers.judge.handed_over,
@@ -447,6 +489,7 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
     run_clocks(c);
     members_init(&r->members, c);
     faults_init(&r->faults, c);
+    disaster_init(&r->disaster, c, &r->oracle, &r->journal, &r->faults);
     for (uint32_t i = 0; i < r->workload.station_count; i++) {
         faults_add_station(&r->faults, &r->workload.stations[i]);
     }
@@ -471,8 +514,13 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
         sharders_start(&r->sharders);
         members_start(&r->members);
         faults_start(&r->faults);
-        r->phase_end_us = c->world.now_us + PHASE_US;
-        must_come(r, PHASE_LIMIT_US, enough_has_happened, "too little is acknowledged");
+        if (run_has_disaster(r)) {
+            disaster_plan(&r->disaster);
+        }
+        run_phase(r);
+        if (r->disaster.is_planned && !c->world.failed) {
+            run_second_life(r);
+        }
     }
     if (!c->world.failed) {
         run_heal(r);
@@ -482,6 +530,7 @@ void run_seed(uint64_t seed, bool trace, struct run_result *result)
     }
     run_report(r, result);
     members_close(&r->members);
+    disaster_close(&r->disaster);
     zk_clients_close(&r->zookeeper);
     lockers_close(&r->lockers);
     sharders_close(&r->sharders);

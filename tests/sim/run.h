@@ -56,6 +56,10 @@ enum run_count {
     COUNT_TRANSFERRED,
     COUNT_GROWN,
     COUNT_CHANGES_REFUSED,
+    COUNT_RECOVERED, /* clusters that lost their quorum */
+    COUNT_RESTORED,
+    COUNT_INTERRUPTED, /* recoveries and restores, by a loss of power */
+    COUNT_LOST,        /* changes that were on no disk that was left */
     COUNT_KINDS,
 };
 

@@ -108,7 +108,8 @@ void station_hear(struct station *s, uint32_t node, const Coord__V1__ReplyHeader
         return;
     }
     c->cluster_id = header->cluster_id;
-    if (header->cluster_ms > s->cluster_ms) {
+    if (header->cluster_id != s->cluster_id || header->cluster_ms > s->cluster_ms) {
+        s->cluster_id = header->cluster_id;
         s->cluster_ms = header->cluster_ms;
         s->heard_us = station_now_us(s);
     }

@@ -18,6 +18,7 @@ struct station {
     struct remote remotes[CLUSTER_NODES_MAX];
     /* cluster_ms of the newest reply, and when it came by the station's clock: request ids and
      * nothing else are made of it. */
+    uint64_t cluster_id; /* that it knows the time of */
     uint64_t cluster_ms;
     uint64_t heard_us;
     uint64_t crashes;
