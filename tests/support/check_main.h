@@ -6,7 +6,8 @@
  *     }
  *
  * Every test runs in a process of its own (CK_FORK=no to debug); CK_RUN_SUITE and CK_RUN_CASE
- * pick some of them. A test that crashes or times out is a failed test.
+ * pick some of them. A test that crashes or times out is a failed test: after CK_DEFAULT_TIMEOUT
+ * seconds, 60 if nothing is said, as the machine may be busy.
  */
 #ifndef TESTS_SUPPORT_CHECK_MAIN_H
 #define TESTS_SUPPORT_CHECK_MAIN_H
@@ -26,6 +27,7 @@ static inline int check_main(const check_suite_fn *suites)
     int run;
     int failed;
 
+    (void)setenv("CK_DEFAULT_TIMEOUT", "60", 0);
     for (size_t i = 0; suites[i] != NULL; i++) {
         srunner_add_suite(runner, suites[i]());
     }

@@ -598,16 +598,22 @@ START_TEST(changes_of_members_wait_until_the_state_is_confirmed)
 }
 END_TEST
 
+/* Every password here costs what a guess is to cost, a dozen of them in one test; the machine may be
+ * busy with something else. Their waits are of the tests' own clock. */
+#define TEST_LIMIT_S 600
+
 static Suite *auth_suite(void)
 {
     Suite *suite = suite_create("auth");
     TCase *tokens = tcase_create("tokens");
+    tcase_set_timeout(tokens, TEST_LIMIT_S);
     tcase_add_checked_fixture(tokens, open_enabled, world_close);
     tcase_add_test(tokens, a_token_is_its_user_until_it_expires);
     tcase_add_test(tokens, a_changed_password_a_disabling_and_a_deletion_revoke_tokens);
     tcase_add_test(tokens, a_token_that_was_touched_or_made_up_is_none);
     suite_add_tcase(suite, tokens);
     TCase *passwords = tcase_create("passwords");
+    tcase_set_timeout(passwords, TEST_LIMIT_S);
     tcase_add_checked_fixture(passwords, open_enabled, world_close);
     tcase_add_test(passwords, a_name_and_a_password_with_the_call_do_as_well);
     tcase_add_test(passwords, a_stream_waits_until_its_caller_is_known);
@@ -617,6 +623,7 @@ static Suite *auth_suite(void)
     tcase_add_test(passwords, while_it_is_disabled_there_are_no_tokens_and_nobody_is_asked);
     suite_add_tcase(suite, passwords);
     TCase *answers = tcase_create("answers");
+    tcase_set_timeout(answers, TEST_LIMIT_S);
     tcase_add_checked_fixture(answers, open_enabled, world_close);
     tcase_add_test(answers, a_refusal_names_path_right_and_user);
     tcase_add_test(answers, nobody_locks_himself_out);
@@ -625,11 +632,13 @@ static Suite *auth_suite(void)
     tcase_add_test(answers, a_watch_takes_the_right_to_read_its_path);
     suite_add_tcase(suite, answers);
     TCase *streams = tcase_create("streams");
+    tcase_set_timeout(streams, TEST_LIMIT_S);
     tcase_add_checked_fixture(streams, open_enabled, world_close);
     tcase_add_test(streams, a_stream_ends_when_what_proved_its_user_does_so_no_more);
     tcase_add_test(streams, a_stream_of_nobody_ends_when_everybody_is_asked);
     suite_add_tcase(suite, streams);
     TCase *behind = tcase_create("behind");
+    tcase_set_timeout(behind, TEST_LIMIT_S);
     tcase_add_checked_fixture(behind, open_behind, world_close);
     tcase_add_test(behind, nobody_is_judged_by_a_state_that_has_not_caught_up);
     tcase_add_test(behind, what_a_member_is_it_tells_before_its_state_has_caught_up);
