@@ -89,6 +89,7 @@ enum mutant {
     MUTANT_RECOVER_LOG_CUT,        /* raft/survivor.c leaves the last entry out */
     MUTANT_REBIRTH_GOES_BACK,      /* store/rebirth.c: the revision goes on where it was */
     MUTANT_RESTORE_IDS_DIFFER,     /* raft/rebirth.c: each member is of another cluster */
+    MUTANT_OLD_PASSWORD_COUNTS,    /* store/access.c: what proved the user once always does */
     MUTANT_REBIRTH_UNCOMPACTED,    /* store/rebirth.c: watchers go on as if nothing had been */
 };
 

@@ -1,6 +1,8 @@
 #include "net/identity.h"
 
+#include <inttypes.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 
 #include "base/assert.h"
 #include "store/command.h"
@@ -99,17 +101,26 @@ bool identity_add_digest(struct buf *identities, struct slice name_and_password)
     return added;
 }
 
-bool identity_add_user(struct buf *identities, struct slice name)
+bool identity_is_shown(struct slice scheme)
 {
+    return !slice_is(scheme, IDENTITY_PROOF);
+}
+
+bool identity_add_user(struct buf *identities, struct slice name, uint64_t generation)
+{
+    char proof[24];
     struct buf kept = {0};
     struct unpack u = unpack_make(buf_slice(identities));
     struct identity identity;
     while (identity_next(&u, &identity)) {
-        if (!slice_is(identity.scheme, "user")) {
+        if (!slice_is(identity.scheme, "user") && identity_is_shown(identity.scheme)) {
             identity_encode(&kept, identity.scheme, identity.id);
         }
     }
-    bool added = identity_add(&kept, slice_str("user"), name);
+    (void)snprintf(proof, sizeof proof, "%" PRIu64, generation);
+    bool added =
+        identity_add(&kept, slice_str("user"), name) &&
+        (generation == 0 || identity_add(&kept, slice_str(IDENTITY_PROOF), slice_str(proof)));
     if (added) {
         buf_clear(identities);
         buf_append_slice(identities, buf_slice(&kept));
@@ -197,7 +208,8 @@ static void entries_add_proved(struct entries *to, uint32_t permissions,
     struct identity identity;
     size_t before = to->count;
     while (identity_next(&u, &identity)) {
-        if (!slice_is(identity.scheme, "ip") && !slice_is(identity.scheme, "super")) {
+        if (!slice_is(identity.scheme, "ip") && !slice_is(identity.scheme, "super") &&
+            identity_is_shown(identity.scheme)) {
             entries_add(to, permissions, identity.scheme, identity.id);
         }
     }

@@ -1,5 +1,9 @@
 #include "store/access.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/mutant.h"
 #include "store/state.h"
 
 static const struct slice root_path = {(const uint8_t *)"/", 1};
@@ -17,6 +21,20 @@ static bool find_identity(struct slice identities, const char *scheme, struct sl
         }
     }
     return false;
+}
+
+/* A password or a token was proved against what a member knew then, which may have been cut off:
+ * whoever decides now has the last word. Certificates prove themselves, whatever the password. */
+static bool is_proof_of(const struct auth_user *user, struct slice identities)
+{
+    struct slice proof;
+    char text[24];
+    if (!find_identity(identities, IDENTITY_PROOF, &proof) ||
+        MUTANT_IS(MUTANT_OLD_PASSWORD_COUNTS)) {
+        return true;
+    }
+    (void)snprintf(text, sizeof text, "%" PRIu64, user->generation);
+    return slice_is(proof, text);
 }
 
 void access_begin(struct access *a, const struct store *s, struct slice identities)
@@ -40,7 +58,8 @@ void access_begin(struct access *a, const struct store *s, struct slice identiti
         return;
     }
     const struct auth_user *user = auth_find_user(&s->auth, a->user);
-    bool counts = user != NULL && !user->is_disabled; /* else it has proved what is no more */
+    /* Else it has proved what is no more. */
+    bool counts = user != NULL && !user->is_disabled && is_proof_of(user, identities);
     a->is_unlimited = counts && user->is_root;
     a->by_rules = !a->is_unlimited;
     a->is_somebody = counts;

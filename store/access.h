@@ -14,7 +14,9 @@
  * any child of the parent, and then for the path that it gets.
  *
  * Who is "super" passes everything; while authentication is enabled, so does a user with the role
- * root. While it is disabled, roles are not asked. Pure; the state must not change while a `struct
+ * root. While it is disabled, roles are not asked. Of a user who has changed his password since he
+ * proved to be himself nothing is believed (IDENTITY_PROOF), whichever member was told the old one.
+ * Pure; the state must not change while a `struct
  * access` is in use. */
 #ifndef STORE_ACCESS_H
 #define STORE_ACCESS_H

@@ -31,6 +31,10 @@
 /* Of one caller; the bytes are bounded by COMMAND_IDENTITIES_BYTES_MAX. */
 #define IDENTITIES_MAX ((size_t)64)
 
+/* The scheme of what is no identity by itself: which generation of the ("user", name) before it the
+ * client's proof is of, in decimal (store/auth.h). Never shown, and in no list. */
+#define IDENTITY_PROOF "proof"
+
 enum acl_permission {
     ACL_READ = 1,
     ACL_WRITE = 2,

@@ -6,6 +6,7 @@
 #include "base/tls.h"
 #include "net/audit/denial.h"
 #include "net/audit/line_json.h"
+#include "net/identity.h"
 #include "store/access.h"
 #include "store/store.h"
 
@@ -74,7 +75,7 @@ static void put_identities(struct buf *out, struct slice identities)
         struct slice scheme = unpack_bytes(&u);
         struct slice id = unpack_bytes(&u);
         if (u.failed || slice_is(scheme, "ip") || slice_is(scheme, "user") ||
-            slice_is(scheme, "x509")) {
+            slice_is(scheme, "x509") || !identity_is_shown(scheme)) {
             continue;
         }
         if (begin == 0) {

@@ -347,6 +347,9 @@ static void who_am_i_identities(struct grpc_call *call, Coord__V1__WhoAmIReply *
     while (u.rest.size > 0 && !u.failed) {
         struct acl_entry entry = {.scheme = unpack_bytes(&u)};
         entry.id = unpack_bytes(&u);
+        if (!identity_is_shown(entry.scheme)) {
+            continue;
+        }
         Coord__V1__Identity *to = grpc_call_scratch(call, sizeof *to);
         coord__v1__identity__init(to);
         to->scheme = answer_copy(call, entry.scheme);

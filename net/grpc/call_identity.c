@@ -99,6 +99,17 @@ static bool is_within_limits(struct grpc_call *call, struct slice user)
     return true;
 }
 
+/* Why a caller is nobody. */
+static const char *nobody_text(const struct grpc_call *call, const struct access *access)
+{
+    const struct auth_user *user = auth_find_user(store_auth(store_of(call)), access->user);
+    if (slice_is(access->user, AUTH_ANONYMOUS)) {
+        return "authentication is required";
+    }
+    return user == NULL || user->is_disabled ? "the user does not exist any more, or is disabled"
+                                             : "what proved the user does so no more";
+}
+
 /* False, and the call is over. */
 static bool pass(struct grpc_call *call)
 {
@@ -109,10 +120,7 @@ static bool pass(struct grpc_call *call)
     }
     access_begin(&access, store_of(call), grpc_call_identities(call));
     if (!access.is_somebody) {
-        bool is_user = !slice_is(access.user, AUTH_ANONYMOUS);
-        grpc_call_fail(call, GRPC_UNAUTHENTICATED, "%s",
-                       is_user ? "the user does not exist any more, or is disabled"
-                               : "authentication is required");
+        grpc_call_fail(call, GRPC_UNAUTHENTICATED, "%s", nobody_text(call, &access));
         return false;
     }
     if (!is_within_limits(call, access.user)) {
@@ -127,12 +135,14 @@ static bool pass(struct grpc_call *call)
 
 /* ---- who makes it ------------------------------------------------------------------------- */
 
-static bool add_user(struct grpc_call *call, struct slice name, uint64_t generation)
+/* `proof` is 0 for what proves all generations. */
+static bool add_user(struct grpc_call *call, struct slice name, uint64_t generation,
+                     uint64_t proof)
 {
     if (call->identities.size == 0) {
         buf_append_slice(&call->identities, buf_slice(&call->connection->identities));
     }
-    if (identity_add_user(&call->identities, name)) {
+    if (identity_add_user(&call->identities, name, proof)) {
         call->user_generation = generation;
         return true;
     }
@@ -168,7 +178,8 @@ static enum grpc_identified take_token(struct grpc_call *call, struct slice text
         grpc_call_fail(call, GRPC_UNAUTHENTICATED, "authorization: %s", problem);
         return GRPC_REFUSED;
     }
-    return add_user(call, token_name(&c->token), c->token.generation) && pass(call)
+    uint64_t generation = c->token.generation;
+    return add_user(call, token_name(&c->token), generation, generation) && pass(call)
                ? GRPC_IDENTIFIED
                : GRPC_REFUSED;
 }
@@ -199,7 +210,8 @@ static enum grpc_identified take_login(struct grpc_call *call, enum login_result
         return GRPC_REFUSED;
     }
     struct slice name = slice_make(call->login.user, call->login.user_bytes);
-    return add_user(call, name, call->login.generation) && pass(call)
+    uint64_t generation = call->login.generation;
+    return add_user(call, name, generation, generation) && pass(call)
                ? GRPC_IDENTIFIED
                : GRPC_REFUSED;
 }
@@ -263,7 +275,7 @@ static enum grpc_identified identify(struct grpc_call *call)
     if (value.size == 0) {
         const struct auth_user *user =
             identity_certified_user(auth, call->connection->env->tls);
-        bool is_known = user == NULL || add_user(call, user->name, user->generation);
+        bool is_known = user == NULL || add_user(call, user->name, user->generation, 0);
         return is_known && pass(call) ? GRPC_IDENTIFIED : GRPC_REFUSED;
     }
     if (has_scheme(value, "bearer", &rest)) {

@@ -13,7 +13,7 @@ static void zk_user_by_certificate(struct zk_connection *c)
     const struct auth *auth = store_auth(zk_store(c));
     const struct auth_user *user =
         auth->is_enabled ? identity_certified_user(auth, c->env->tls) : NULL;
-    if (user != NULL && identity_add_user(&c->identities, user->name)) {
+    if (user != NULL && identity_add_user(&c->identities, user->name, 0)) {
         memcpy(c->user, user->name.data, user->name.size);
         c->user_bytes = user->name.size;
         c->user_generation = user->generation;
@@ -36,7 +36,8 @@ static enum zk_proof judge(struct zk_connection *c, enum login_result result)
         return ZK_PROVING;
     }
     if (result != LOGIN_OK ||
-        !identity_add_user(&c->identities, slice_make(l->user, l->user_bytes))) {
+        !identity_add_user(&c->identities, slice_make(l->user, l->user_bytes),
+                           l->generation)) {
         return ZK_REFUSED;
     }
     memcpy(c->user, l->user, sizeof c->user);
@@ -99,6 +100,9 @@ void zk_identities_put(struct buf *out, const struct zk_connection *c)
     while (u.rest.size > 0 && !u.failed) {
         struct slice scheme = unpack_bytes(&u);
         struct slice id = unpack_bytes(&u);
+        if (!identity_is_shown(scheme)) {
+            continue;
+        }
         const uint8_t *colon =
             slice_is(scheme, "digest") ? memchr(id.data, ':', id.size) : NULL;
         jute_put_buffer(out, scheme);

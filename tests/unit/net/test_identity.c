@@ -167,6 +167,37 @@ START_TEST(auth_is_all_that_is_proved_but_not_the_address)
 }
 END_TEST
 
+START_TEST(a_user_comes_with_the_generation_that_was_proved_which_nobody_is_shown)
+{
+    const struct acl_entry auth = {ACL_READ, slice_str("auth"), slice_str("")};
+    struct buf who = {0};
+    struct buf expected = {0};
+    struct buf list = {0};
+    struct arena arena = {0};
+    struct acl_entry *decoded;
+    size_t count;
+    ck_assert(identity_add_user(&who, slice_str("ann"), 7));
+    ck_assert(identity_add_user(&who, slice_str("bob"), 12));
+    identity_encode(&expected, slice_str("user"), slice_str("bob"));
+    identity_encode(&expected, slice_str("proof"), slice_str("12"));
+    ck_assert(slice_equal(buf_slice(&who), buf_slice(&expected)));
+    ck_assert(identity_is_shown(slice_str("user")));
+    ck_assert(!identity_is_shown(slice_str("proof")));
+    identity_acl_encode(&list, &auth, 1, buf_slice(&who));
+    ck_assert_int_eq(acl_decode(buf_slice(&list), &decoded, &count, &arena), RC_OK);
+    ck_assert_uint_eq(count, 1);
+    ck_assert(slice_is(decoded[0].id, "bob"));
+    ck_assert(identity_add_user(&who, slice_str("cert"), 0));
+    buf_clear(&expected);
+    identity_encode(&expected, slice_str("user"), slice_str("cert"));
+    ck_assert(slice_equal(buf_slice(&who), buf_slice(&expected)));
+    buf_close(&who);
+    buf_close(&expected);
+    buf_close(&list);
+    arena_close(&arena);
+}
+END_TEST
+
 static Suite *identity_suite(void)
 {
     Suite *suite = suite_create("identity");
@@ -181,6 +212,7 @@ static Suite *identity_suite(void)
     tcase_add_test(tcase, there_are_no_more_than_a_command_carries);
     tcase_add_test(tcase, the_configured_digest_is_super_and_no_other);
     tcase_add_test(tcase, auth_is_all_that_is_proved_but_not_the_address);
+    tcase_add_test(tcase, a_user_comes_with_the_generation_that_was_proved_which_nobody_is_shown);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -399,6 +399,43 @@ START_TEST(a_node_s_own_list_counts_next_to_roles_but_not_for_root)
 }
 END_TEST
 
+/* `u` as a member took him that knew this generation of him. */
+static enum outcome set_proved(uint64_t generation, const char *path)
+{
+    char text[24];
+    struct op op = kit_op(OP_SET, path, "x");
+    struct command c = {.type = COMMAND_TXN, .txn = {.then_ops = &op, .then_count = 1}};
+    (void)auth_kit_who(&who, "u");
+    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)generation);
+    identity_encode(&who, slice_str(IDENTITY_PROOF), slice_str(text));
+    c.identities = buf_slice(&who);
+    return kit_run(&k, &c);
+}
+
+static uint64_t generation_of_u(void)
+{
+    return auth_find_user(store_auth(k.store), slice_str("u"))->generation;
+}
+
+START_TEST(what_proved_a_user_does_so_until_his_password_is_another)
+{
+    ck_assert_int_eq(kit_create(&k, "/a", NULL), OUTCOME_OK);
+    auth_kit_add(&k, "u", "/", ACL_READ | ACL_WRITE);
+    enable();
+    uint64_t first = generation_of_u();
+    ck_assert_int_eq(set_proved(first, "/a"), OUTCOME_OK);
+    ck_assert_int_eq(auth_kit_user(&k, "admin", AUTH_USER_PASSWORD, "u", "other"), OUTCOME_OK);
+    ck_assert_uint_ne(generation_of_u(), first);
+    ck_assert_int_eq(set_proved(first, "/a"), OUTCOME_NO_AUTH);
+    ck_assert_int_eq(set_proved(generation_of_u(), "/a"), OUTCOME_OK);
+    ck_assert_int_eq(set_proved(generation_of_u() + 1, "/a"), OUTCOME_NO_AUTH);
+    ck_assert_int_eq(auth_kit_user(&k, "admin", AUTH_USER_GRANT, "u", "root"), OUTCOME_OK);
+    ck_assert_int_eq(set_proved(generation_of_u(), "/a"), OUTCOME_OK); /* roles prove nothing */
+    ck_assert_int_eq(set_proved(first, "/a"), OUTCOME_NO_AUTH);
+    ck_assert_int_eq(do_as("u", OP_SET, "/a"), OUTCOME_OK); /* by a certificate */
+}
+END_TEST
+
 START_TEST(while_it_is_disabled_nobody_is_asked)
 {
     auth_kit_add(&k, "u", "/nothing", ACL_READ);
@@ -604,6 +641,7 @@ static Suite *access_suite(void)
     tcase_add_test(commands, a_sequential_create_is_asked_for_the_parent_and_for_the_path_it_gets);
     tcase_add_test(commands, keys_of_the_metadata_take_admin_at_the_top);
     tcase_add_test(commands, a_node_s_own_list_counts_next_to_roles_but_not_for_root);
+    tcase_add_test(commands, what_proved_a_user_does_so_until_his_password_is_another);
     tcase_add_test(commands, while_it_is_disabled_nobody_is_asked);
     suite_add_tcase(suite, commands);
     TCase *queries = tcase_create("queries");

@@ -171,6 +171,62 @@ START_TEST(a_changed_password_a_disabling_and_a_deletion_revoke_tokens)
 }
 END_TEST
 
+/* As on a member that is behind: the log has another password before the write. */
+static void change_password_in_the_log(const char *user)
+{
+    struct reply reply;
+    struct buf who = {0};
+    struct command c = {.type = COMMAND_AUTH,
+                        .auth = {.action = AUTH_USER_PASSWORD,
+                                 .user = slice_str(user),
+                                 .secret = slice_str("hash")}};
+    c.identities = auth_kit_who(&who, "admin");
+    struct apply_context context = {
+        .index = ++node->index, .cluster_ms = node->cluster_ms, .last_of_entry = true};
+    store_apply(node->store, &context, &c, &reply);
+    ck_assert_int_eq(reply.outcome, OUTCOME_OK);
+    buf_close(&who);
+}
+
+START_TEST(a_write_that_an_older_password_proved_is_refused_where_it_is_applied)
+{
+    struct who w;
+    struct who other;
+    const char *const *proofs[] = {as_user(&w, "admin", "secret"),
+                                   as_basic(&other, "YWRtaW46c2VjcmV0")};
+    Coord__V1__CreateRequest request = COORD__V1__CREATE_REQUEST__INIT;
+    request.path = text("/late");
+    node->is_held = true;
+    struct peer_call *calls[2];
+    for (int i = 0; i < 2; i++) {
+        calls[i] = peer_call_open(peer, TREE("Create"), proofs[i]);
+        peer_call_send(calls[i], &request.base);
+        peer_call_end(calls[i]);
+        run();
+        run();
+        ck_assert_uint_eq(node->pending, (size_t)i + 1);
+    }
+    change_password_in_the_log("admin");
+    node->is_held = false;
+    for (int i = 0; i < 2; i++) {
+        for (int turn = 0; turn < 8 && !calls[i]->is_closed; turn++) {
+            run();
+        }
+        int code = peer_call_code(calls[i]);
+        ck_assert_msg(code == GRPC_PERMISSION_DENIED || code == GRPC_UNAUTHENTICATED, "%d", code);
+        peer_call_free(calls[i]);
+    }
+    const struct query q = {.type = QUERY_EXISTS, .space = SPACE_NODES, .path = slice_str("/late")};
+    struct query_result result;
+    struct buf who = {0};
+    struct query as_admin = q;
+    as_admin.identities = auth_kit_who(&who, "admin");
+    store_query(node->store, &as_admin, &result, &node->arena);
+    ck_assert_int_eq(result.outcome, OUTCOME_NO_NODE);
+    buf_close(&who);
+}
+END_TEST
+
 START_TEST(a_token_that_was_touched_or_made_up_is_none)
 {
     struct who w;
@@ -611,6 +667,7 @@ static Suite *auth_suite(void)
     tcase_add_test(tokens, a_token_is_its_user_until_it_expires);
     tcase_add_test(tokens, a_changed_password_a_disabling_and_a_deletion_revoke_tokens);
     tcase_add_test(tokens, a_token_that_was_touched_or_made_up_is_none);
+    tcase_add_test(tokens, a_write_that_an_older_password_proved_is_refused_where_it_is_applied);
     suite_add_tcase(suite, tokens);
     TCase *passwords = tcase_create("passwords");
     tcase_set_timeout(passwords, TEST_LIMIT_S);

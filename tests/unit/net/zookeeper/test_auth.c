@@ -141,6 +141,28 @@ START_TEST(who_is_disabled_or_has_another_password_loses_his_connection)
 }
 END_TEST
 
+/* The password changes between its proof and the place of the write in the log, as it does for a
+ * member that is behind. */
+START_TEST(a_write_that_an_older_password_proved_is_refused_where_it_is_applied)
+{
+    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
+    struct buf create = zk_create_body("/u", "x", 0);
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("u:pw")), "ok");
+    w.node->is_held = true;
+    (void)zk_send(p, ZK_CREATE, &create);
+    zk_world_run(&w);
+    ck_assert_uint_eq(w.node->pending, 1);
+    apply_auth_command((struct command_auth){
+        .action = AUTH_USER_PASSWORD, .user = slice_str("u"), .secret = slice_str("other")});
+    w.node->is_held = false;
+    zk_world_run(&w);
+    EXPECT(zk_say_next(p, ZK_CREATE), "-102");
+    struct zk_peer *admin = zk_peer_connect(&w, "10.0.0.1:2");
+    EXPECT(zk_ask(admin, ZK_AUTH, auth_packet("admin:pw")), "ok");
+    EXPECT(zk_ask_path(admin, ZK_EXISTS, "/u", false), "-101");
+}
+END_TEST
+
 START_TEST(events_are_for_those_who_may_read_the_path)
 {
     struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
@@ -189,6 +211,7 @@ static Suite *auth_suite(void)
     tcase_add_test(users, requests_behind_an_auth_packet_wait_for_it_and_are_answered_in_order);
     tcase_add_test(users, a_connection_that_goes_while_its_password_is_looked_at_harms_nobody);
     tcase_add_test(users, who_is_disabled_or_has_another_password_loses_his_connection);
+    tcase_add_test(users, a_write_that_an_older_password_proved_is_refused_where_it_is_applied);
     tcase_add_test(users, events_are_for_those_who_may_read_the_path);
     tcase_add_test(users, status_words_that_show_clients_and_paths_are_not_for_anybody);
     suite_add_tcase(suite, users);
