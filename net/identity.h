@@ -21,10 +21,10 @@ bool identity_add_ip(struct buf *identities, const char *peer);
  * the first colon is the name. */
 bool identity_add_digest(struct buf *identities, struct slice name_and_password);
 
-/* ("user", name) of one who has proved to be this user (store/auth.h), and of which generation of him
- * the proof is: it is void from the next one on, on all members at the same place in the log, however
- * little the member knew that took it. 0: it is of all of them, as certificates are. Whom he had
- * proved to be before, he is no more. */
+/* ("user", name) of one who has proved to be this user (store/auth.h), and of which generation of
+ * him the proof is: it is void from the next one on, on all members at the same place in the log,
+ * however little the member knew that took it. 0: it is of all of them, as certificates are. Whom
+ * he had proved to be before, he is no more. */
 bool identity_add_user(struct buf *identities, struct slice name, uint64_t generation);
 /* Whether an identity is of those that are shown. */
 bool identity_is_shown(struct slice scheme);

@@ -654,8 +654,8 @@ START_TEST(changes_of_members_wait_until_the_state_is_confirmed)
 }
 END_TEST
 
-/* Every password here costs what a guess is to cost, a dozen of them in one test; the machine may be
- * busy with something else. Their waits are of the tests' own clock. */
+/* Every password here costs what a guess is to cost, a dozen of them in one test; the machine may
+ * be busy with something else. Their waits are of the tests' own clock. */
 #define TEST_LIMIT_S 600
 
 static Suite *auth_suite(void)
