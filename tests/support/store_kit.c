@@ -1,6 +1,8 @@
 #include "tests/support/store_kit.h"
 
 #include "base/assert.h"
+#include "lease/lease.h"
+#include "store/digest.h"
 #include "store/state.h"
 
 void kit_open(struct kit *k)
@@ -137,4 +139,31 @@ struct store *kit_load(struct slice rows, const struct snapshot_meta *meta, enum
         return NULL;
     }
     return s;
+}
+
+void kit_grant(struct kit *k, uint64_t id)
+{
+    const struct command c = {
+        .type = COMMAND_GRANT,
+        .lease = {.id = id,
+                  .ttl_ms = 10000,
+                  .kind = LEASE_PLAIN,
+                  .secret = slice_str("0123456789abcdef")},
+    };
+    enum outcome outcome = kit_run(k, &c);
+    POST(outcome == OUTCOME_OK);
+}
+
+void kit_reload(struct kit *k)
+{
+    struct snapshot_meta meta = {0};
+    struct buf rows = {0};
+    enum status rc;
+    kit_rows(k->store, &meta, &rows);
+    struct store *loaded = kit_load(buf_slice(&rows), &meta, &rc);
+    POST(rc == RC_OK && store_digest(loaded) == store_digest(k->store));
+    store_free(k->store);
+    k->store = loaded;
+    buf_close(&rows);
+    snapshot_meta_close(&meta);
 }

@@ -37,6 +37,12 @@ enum outcome kit_remove_tree(struct kit *k, const char *path);
 enum outcome kit_stat(struct kit *k, const char *path, struct node_stat *out);
 bool kit_exists(struct kit *k, const char *path);
 
+/* A plain lease of 10 s. */
+void kit_grant(struct kit *k, uint64_t id);
+
+/* Puts the store that a snapshot taken now loads to in the place of this one: they are the same. */
+void kit_reload(struct kit *k);
+
 /* All rows of a snapshot taken now. */
 void kit_rows(struct store *s, struct snapshot_meta *meta, struct buf *rows);
 /* A store made of encoded rows; the first thing that is wrong with them, in `rc`. NULL then. */

@@ -58,18 +58,6 @@ static struct slice name_of(int name)
     return slice_str(names[name]);
 }
 
-static void grant_lease(uint64_t id)
-{
-    struct command c = {
-        .type = COMMAND_GRANT,
-        .lease = {.id = id,
-                  .ttl_ms = 10000,
-                  .kind = LEASE_PLAIN,
-                  .secret = slice_str("0123456789abcdef")},
-    };
-    ck_assert_int_eq(kit_run(&r.k, &c), OUTCOME_OK);
-}
-
 /* ---- the model ---------------------------------------------------------------------------- */
 
 static uint32_t count_of(int barrier, enum where where)
@@ -358,7 +346,7 @@ static void do_end_lease(void)
         settle(barrier, revision);
     }
     compare();
-    grant_lease(id);
+    kit_grant(&r.k, id);
 }
 
 static void do_reap(void)
@@ -414,20 +402,6 @@ static void do_guard(void)
     r.stale += p->where == WAITS;
 }
 
-static void reload(void)
-{
-    struct snapshot_meta meta;
-    struct buf rows = {0};
-    enum status rc;
-    kit_rows(r.k.store, &meta, &rows);
-    struct store *loaded = kit_load(buf_slice(&rows), &meta, &rc);
-    ck_assert_int_eq(rc, RC_OK);
-    ck_assert_uint_eq(store_digest(loaded), store_digest(r.k.store));
-    store_free(r.k.store);
-    r.k.store = loaded;
-    buf_close(&rows);
-}
-
 static void step(void)
 {
     uint64_t dice = rng_below(&r.rng, 1000);
@@ -446,7 +420,7 @@ static void step(void)
     } else if (dice < 970) {
         do_guard();
     } else {
-        reload();
+        kit_reload(&r.k);
     }
     compare();
 }
@@ -458,7 +432,7 @@ START_TEST(random_barriers_are_as_in_the_model)
     kit_open(&r.k);
     ck_assert_int_eq(kit_create(&r.k, "/data", ""), OUTCOME_OK);
     for (uint64_t id = 1; id <= LEASES; id++) {
-        grant_lease(id);
+        kit_grant(&r.k, id);
     }
     for (int i = 0; i < STEPS; i++) {
         step();
@@ -501,7 +475,7 @@ START_TEST(barriers_that_cannot_be_are_not_loaded)
     kit_open(&r.k);
     for (uint64_t lease = 1; lease <= 2; lease++) {
         struct command c = command_of(RECIPE_ACQUIRE, &target);
-        grant_lease(lease);
+        kit_grant(&r.k, lease);
         c.recipe.lease = lease;
         c.recipe.number = 3;
         ck_assert_int_eq(kit_run(&r.k, &c), OUTCOME_OK);

@@ -255,18 +255,9 @@ static void do_plain(void)
 
 static void reload(void)
 {
-    struct snapshot_meta meta;
-    struct buf rows = {0};
-    enum status rc;
     struct store_due due[8];
     ck_assert_uint_eq(store_reap_due(r.k.store, UINT64_MAX, due, 8), 0); /* it stays */
-    kit_rows(r.k.store, &meta, &rows);
-    struct store *loaded = kit_load(buf_slice(&rows), &meta, &rc);
-    ck_assert_int_eq(rc, RC_OK);
-    ck_assert_uint_eq(store_digest(loaded), store_digest(r.k.store));
-    store_free(r.k.store);
-    r.k.store = loaded;
-    buf_close(&rows);
+    kit_reload(&r.k);
 }
 
 static void step(void)

@@ -82,18 +82,6 @@ static struct slice value_of(int value)
     return slice_str(values[value]);
 }
 
-static void grant_lease(uint64_t id)
-{
-    struct command c = {
-        .type = COMMAND_GRANT,
-        .lease = {.id = id,
-                  .ttl_ms = 10000,
-                  .kind = LEASE_PLAIN,
-                  .secret = slice_str("0123456789abcdef")},
-    };
-    ck_assert_int_eq(kit_run(&r.k, &c), OUTCOME_OK);
-}
-
 /* ---- the model ---------------------------------------------------------------------------- */
 
 static bool is_eligible(const struct candidate *c)
@@ -512,7 +500,7 @@ static void do_end_lease(void)
         settle(election, revision);
     }
     compare();
-    grant_lease(id);
+    kit_grant(&r.k, id);
 }
 
 static int find_path(struct slice path)
@@ -606,20 +594,6 @@ static void do_lock(void)
     ck_assert_int_eq(kit_set(&r.k, r.candidates[index].path, "mine"), OUTCOME_PROTECTED);
 }
 
-static void reload(void)
-{
-    struct snapshot_meta meta;
-    struct buf rows = {0};
-    enum status rc;
-    kit_rows(r.k.store, &meta, &rows);
-    struct store *loaded = kit_load(buf_slice(&rows), &meta, &rc);
-    ck_assert_int_eq(rc, RC_OK);
-    ck_assert_uint_eq(store_digest(loaded), store_digest(r.k.store));
-    store_free(r.k.store);
-    r.k.store = loaded;
-    buf_close(&rows);
-}
-
 static void step(void)
 {
     uint64_t dice = rng_below(&r.rng, 1000);
@@ -646,7 +620,7 @@ static void step(void)
     } else if (dice < 975) {
         do_lock();
     } else {
-        reload();
+        kit_reload(&r.k);
     }
     compare();
 }
@@ -658,7 +632,7 @@ START_TEST(random_elections_are_as_in_the_model)
     kit_open(&r.k);
     ck_assert_int_eq(kit_create(&r.k, "/data", ""), OUTCOME_OK);
     for (uint64_t id = 1; id <= LEASES; id++) {
-        grant_lease(id);
+        kit_grant(&r.k, id);
     }
     for (int i = 0; i < ELECTIONS; i++) {
         r.elections[i].policy = ELECTION_FIRST;

@@ -52,18 +52,6 @@ static struct slice id_of(int owner)
     return owner % 2 == 0 ? slice_make(NULL, 0) : slice_str("worker 100%\n");
 }
 
-static void grant_lease(uint64_t id)
-{
-    struct command c = {
-        .type = COMMAND_GRANT,
-        .lease = {.id = id,
-                  .ttl_ms = 10000,
-                  .kind = LEASE_PLAIN,
-                  .secret = slice_str("0123456789abcdef")},
-    };
-    ck_assert_int_eq(kit_run(&r.k, &c), OUTCOME_OK);
-}
-
 /* ---- the store's queues against the model's ----------------------------------------------- */
 
 static void compare_entry(const struct node *n, const struct lm_entry *e, struct arena *arena)
@@ -389,7 +377,7 @@ static void do_end_lease(void)
     }
     lm_settle(&r.m, revision);
     compare();
-    grant_lease(id);
+    kit_grant(&r.k, id);
 }
 
 static int find_path(struct slice path)
@@ -488,20 +476,6 @@ static void do_plain_write(void)
     ck_assert_int_eq(kit_create(&r.k, child, ""), OUTCOME_PROTECTED);
 }
 
-static void reload(void)
-{
-    struct snapshot_meta meta;
-    struct buf rows = {0};
-    enum status rc;
-    kit_rows(r.k.store, &meta, &rows);
-    struct store *loaded = kit_load(buf_slice(&rows), &meta, &rc);
-    ck_assert_int_eq(rc, RC_OK);
-    ck_assert_uint_eq(store_digest(loaded), store_digest(r.k.store));
-    store_free(r.k.store);
-    r.k.store = loaded;
-    buf_close(&rows);
-}
-
 static void step(void)
 {
     uint64_t before = store_revision(r.k.store);
@@ -527,7 +501,7 @@ static void step(void)
     } else if (dice < 980) {
         do_plain_write();
     } else {
-        reload();
+        kit_reload(&r.k);
     }
     compare();
     check_epochs(before);
@@ -540,7 +514,7 @@ START_TEST(random_lock_traffic_is_as_in_the_model)
     kit_open(&r.k);
     ck_assert_int_eq(kit_create(&r.k, "/data", ""), OUTCOME_OK);
     for (uint64_t id = 1; id <= LEASES; id++) {
-        grant_lease(id);
+        kit_grant(&r.k, id);
     }
     for (int i = 0; i < STEPS; i++) {
         step();

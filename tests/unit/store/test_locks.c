@@ -17,23 +17,11 @@
 
 static struct kit k;
 
-static void grant_lease(uint64_t id)
-{
-    struct command c = {
-        .type = COMMAND_GRANT,
-        .lease = {.id = id,
-                  .ttl_ms = 10000,
-                  .kind = LEASE_PLAIN,
-                  .secret = slice_str("0123456789abcdef")},
-    };
-    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
-}
-
 static void setup(void)
 {
     kit_open(&k);
     for (uint64_t id = 1; id <= 4; id++) {
-        grant_lease(id);
+        kit_grant(&k, id);
     }
 }
 

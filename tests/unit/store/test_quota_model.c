@@ -305,19 +305,6 @@ static void step_reap(void)
     }
 }
 
-static void step_snapshot(void)
-{
-    struct snapshot_meta meta = {0};
-    struct buf rows = {0};
-    enum status rc;
-    kit_rows(k.store, &meta, &rows);
-    struct store *loaded = kit_load(buf_slice(&rows), &meta, &rc);
-    ck_assert_int_eq(rc, RC_OK);
-    store_free(k.store);
-    k.store = loaded;
-    buf_close(&rows);
-}
-
 static void check_counts(void)
 {
     uint32_t count = 0;
@@ -356,7 +343,7 @@ static void play(uint64_t seed)
         } else if (what < 98) {
             step_reap();
         } else {
-            step_snapshot();
+            kit_reload(&k);
         }
         check_counts();
     }

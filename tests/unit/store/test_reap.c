@@ -81,20 +81,6 @@ static const struct change *last_change(void)
     return history_at(&k.store->history, k.store->history.end - 1);
 }
 
-/* What a member has that installed a snapshot. */
-static void restore(void)
-{
-    struct snapshot_meta meta = {0};
-    struct buf rows = {0};
-    enum status rc;
-    kit_rows(k.store, &meta, &rows);
-    struct store *loaded = kit_load(buf_slice(&rows), &meta, &rc);
-    ck_assert_int_eq(rc, RC_OK);
-    ck_assert_uint_eq(store_digest(loaded), store_digest(k.store));
-    store_free(k.store);
-    k.store = loaded;
-    buf_close(&rows);
-}
 
 /* ---- kinds and stats ---------------------------------------------------------------------- */
 
@@ -345,7 +331,7 @@ START_TEST(what_is_due_is_the_same_after_a_snapshot)
     k.cluster_ms += 100;
     uint64_t touched_ms = k.cluster_ms;
     kit_set(&k, "/t", "y");
-    restore();
+    kit_reload(&k);
     store_check(k.store);
     ck_assert_uint_eq(due_count(), 1);
     ck_assert(is_due("/c"));

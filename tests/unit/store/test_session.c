@@ -59,20 +59,6 @@ static bool answered(const char *path)
     return k.reply.result_count == 1 && slice_is(k.reply.results[0].path, path);
 }
 
-static void reload(void)
-{
-    struct snapshot_meta meta = {0};
-    struct buf rows = {0};
-    enum status rc;
-    kit_rows(k.store, &meta, &rows);
-    struct store *loaded = kit_load(buf_slice(&rows), &meta, &rc);
-    ck_assert_int_eq(rc, RC_OK);
-    ck_assert_uint_eq(store_digest(loaded), store_digest(k.store));
-    store_free(k.store);
-    k.store = loaded;
-    buf_close(&rows);
-}
-
 /* ---- who may ------------------------------------------------------------------------------ */
 
 START_TEST(only_a_session_that_lives_may_be_named)
@@ -369,7 +355,7 @@ START_TEST(a_loaded_store_remembers_and_refuses_the_same)
     add(1, 0);
     add(2, 1);
     add(WINDOW_SEQUENCES + 1, 0);
-    reload();
+    kit_reload(&k);
     uint64_t revision = store_revision(k.store);
     ck_assert_int_eq(add(1, 0), OUTCOME_SEQUENCE_EXPIRED);
     ck_assert_int_eq(add(2, 0), OUTCOME_OK);

@@ -511,20 +511,6 @@ static void do_write(int node)
     }
 }
 
-static void reload(void)
-{
-    struct buf rows = {0};
-    struct snapshot_meta meta;
-    enum status rc;
-    kit_rows(k.store, &meta, &rows);
-    struct store *loaded = kit_load(buf_slice(&rows), &meta, &rc);
-    ck_assert_int_eq(rc, RC_OK);
-    must(store_digest(loaded) == store_digest(k.store));
-    store_free(k.store);
-    k.store = loaded;
-    buf_close(&rows);
-}
-
 static void step(void)
 {
     uint32_t dice = below(1000);
@@ -549,7 +535,7 @@ static void step(void)
         do_write(node);
         return; /* the map has not changed */
     } else {
-        reload();
+        kit_reload(&k);
     }
     check();
 }

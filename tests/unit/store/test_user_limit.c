@@ -129,17 +129,9 @@ END_TEST
 
 START_TEST(a_snapshot_brings_limits_back_and_how_many_leases_are_whose)
 {
-    struct snapshot_meta meta = {0};
-    struct buf rows = {0};
-    enum status rc;
     ck_assert_int_eq(limit("admin", "ann", (struct auth_limits){.leases = 1}), OUTCOME_OK);
     ck_assert_int_eq(grant("ann", 1), OUTCOME_OK);
-    kit_rows(k.store, &meta, &rows);
-    struct store *loaded = kit_load(buf_slice(&rows), &meta, &rc);
-    ck_assert_int_eq(rc, RC_OK);
-    store_free(k.store);
-    k.store = loaded;
-    buf_close(&rows);
+    kit_reload(&k);
     ck_assert_int_eq(grant("ann", 3), OUTCOME_USER_LIMIT);
     ck_assert_int_eq(expire(1), OUTCOME_OK);
     ck_assert_int_eq(grant("ann", 3), OUTCOME_OK);
