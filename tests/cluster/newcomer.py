@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a newcomer does: the shell commands of docs/operations.md, docs/discovery.md and README.md, typed as they stand
+"""What a newcomer does: the shell commands of README.md and of pages in docs/ that say so, typed as they stand
 there.
 
 A block marked `sh` is run, block after block in one bash for each section ("## ...") of the page, in a fresh directory.
@@ -181,6 +181,14 @@ def test_the_commands_of_the_readme(scratch):
 
 def test_the_commands_of_the_page_on_configuration(scratch):
     run_page(scratch, os.path.join("docs", "config.md"), 3)
+
+
+def test_the_commands_of_the_page_on_shard_maps(scratch):
+    run_page(scratch, os.path.join("docs", "shards.md"), 3)
+
+
+def test_the_commands_of_the_page_on_recipes(scratch):
+    run_page(scratch, os.path.join("docs", "recipes.md"), 1)
 
 
 if __name__ == "__main__":
