@@ -145,6 +145,9 @@ static void server_register_metrics(struct server *s)
     static const char *const open = "Client connections open now, by protocol.";
     s->accepted = metrics_counter(m, "coord_connections_accepted_total", NULL,
                                   "Client connections accepted.");
+    metric_set(metrics_gauge(m, "coord_connections_max", NULL,
+                             "Client connections that may be open at a time."),
+               s->options.connections_max);
     s->refused_limit =
         metrics_counter(m, "coord_connections_refused_total", "reason=\"limit\"", refused);
     s->refused_protocol =

@@ -1,7 +1,7 @@
 /* doctor: what is wrong with a cluster, or soon will be. doctor.c asks every member; this and
- * doctor_rules.c judge what they said.
+ * doctor_rules.c judge what they said, doctor_limits.c what of it may be used up.
  *
- * To add a check: a function in doctor_rules.c, a row in its table, a row in docs/coordctl.md. */
+ * To add a check: a function in one of these, a row in the table of doctor_rules.c, a row in docs/coordctl.md. */
 #ifndef CMD_COORDCTL_DOCTOR_H
 #define CMD_COORDCTL_DOCTOR_H
 
@@ -23,7 +23,7 @@ struct doctor_member {
 };
 
 struct doctor {
-    const struct ctl *ctl;
+    struct ctl *ctl;
     ProtobufCMessage *first; /* the reply that named the members */
     struct doctor_member *members;
     size_t count;
@@ -42,8 +42,18 @@ void doctor_judge(struct doctor *d);
 void doctor_note(struct doctor *d, enum doctor_level level, const char *check,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* ---- doctor_limits.c: what may be used up ---- */
+
+void doctor_check_limits(struct doctor *d);
+void doctor_check_users(struct doctor *d);
+void doctor_check_quotas(struct doctor *d);
+
+/* ---- figures ---- */
+
 /* The value of the first series of that name in Prometheus text; NAN if there is none. */
 double figure(const char *text, const char *name);
+/* The sum over all series of that name; 0 if there is none. */
+double figure_sum(const char *text, const char *name);
 /* Of a histogram without labels, in its unit: the upper bound of the bucket that holds the
  * quantile; NAN if it has seen nothing. */
 double figure_quantile(const char *text, const char *name, double quantile);

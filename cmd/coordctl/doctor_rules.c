@@ -14,7 +14,7 @@
 #define CLOCK_WARN_MS      500
 #define LAG_ENTRIES_MAX    10000
 #define DISK_FREE_WARN     (2.0 * 1024 * 1024 * 1024)
-#define FILES_USED_MAX     0.8
+#define DISK_FREE_SHARE    0.1
 #define CERTIFICATE_WARN_S (30.0 * 86400)
 #define CERTIFICATE_FAIL_S (7.0 * 86400)
 #define LEADER_CHANGES_MAX 20
@@ -47,6 +47,22 @@ double figure(const char *text, const char *name)
         at = at != NULL ? at + 1 : NULL;
     }
     return at != NULL ? strtod(at, NULL) : NAN;
+}
+
+double figure_sum(const char *text, const char *name)
+{
+    double sum = 0;
+    size_t size = strlen(name);
+    for (const char *at = text; at != NULL && *at != '\0';) {
+        const char *end = strchr(at, '\n');
+        if (strncmp(at, name, size) == 0 && (at[size] == '{' || at[size] == ' ')) {
+            const char *value = at[size] == '{' ? strstr(at, "} ") : at + size;
+            bool is_here = value != NULL && (end == NULL || value < end);
+            sum += is_here ? strtod(value + (at[size] == '{' ? 2 : 1), NULL) : 0;
+        }
+        at = end != NULL ? end + 1 : NULL;
+    }
+    return sum;
 }
 
 double figure_quantile(const char *text, const char *name, double quantile)
@@ -267,14 +283,15 @@ static void check_disk(struct doctor *d)
         double p99 = figure_quantile(m->metrics->text, "coord_wal_fsync_seconds", 0.99);
         p99 = is_known ? p99 : 0;
         double free_bytes = figure(m->metrics->text, "coord_disk_free_bytes");
+        double all_bytes = figure(m->metrics->text, "coord_disk_bytes");
         worst = p99 > worst ? p99 : worst;
         if (m->status != NULL && m->status->disk_is_short) {
             is_fine = false;
             doctor_note(d, DOCTOR_FAIL, "disk", "%s refuses writes: its disk is full", m->name);
-        } else if (free_bytes < DISK_FREE_WARN) {
+        } else if (free_bytes < DISK_FREE_WARN || free_bytes < all_bytes * DISK_FREE_SHARE) {
             is_fine = false;
-            doctor_note(d, DOCTOR_WARN, "disk", "%s has %.0f MiB left", m->name,
-                        free_bytes / (1 << 20));
+            doctor_note(d, DOCTOR_WARN, "disk", "%s has %.0f of %.0f MiB left", m->name,
+                        free_bytes / (1 << 20), all_bytes / (1 << 20));
         }
         if (p99 > FSYNC_SLOW_S) {
             is_fine = false;
@@ -293,34 +310,6 @@ static void check_disk(struct doctor *d)
     } else if (is_fine) {
         doctor_note(d, DOCTOR_OK, "disk", "99 of 100 writes are durable within %g ms",
                     worst * 1000);
-    }
-}
-
-static void check_limits(struct doctor *d)
-{
-    bool is_fine = true;
-    for (size_t i = 0; i < d->count; i++) {
-        const struct doctor_member *m = &d->members[i];
-        if (m->metrics == NULL) {
-            continue;
-        }
-        double files = figure(m->metrics->text, "process_open_fds");
-        double files_max = figure(m->metrics->text, "process_max_fds");
-        double refused =
-            figure(m->metrics->text, "coord_connections_refused_total{reason=\"limit\"}");
-        if (files > files_max * FILES_USED_MAX && files_max > 0) {
-            is_fine = false;
-            doctor_note(d, DOCTOR_WARN, "limits", "%s has %.0f of %.0f files open", m->name,
-                        files, files_max);
-        }
-        if (refused > 0) {
-            is_fine = false;
-            doctor_note(d, DOCTOR_WARN, "limits",
-                        "%s turned %.0f clients away: see --connections-max", m->name, refused);
-        }
-    }
-    if (is_fine) {
-        doctor_note(d, DOCTOR_OK, "limits", "files and connections suffice");
     }
 }
 
@@ -374,9 +363,10 @@ static void check_backup(struct doctor *d)
 void doctor_judge(struct doctor *d)
 {
     static void (*const checks[])(struct doctor * d) = {
-        check_reachable, check_quorum,       check_leader, check_changes,
-        check_versions,  check_state,        check_clock,  check_disk,
-        check_limits,    check_certificates, check_backup,
+        check_reachable,     check_quorum,       check_leader,        check_changes,
+        check_versions,      check_state,        check_clock,         check_disk,
+        doctor_check_limits, doctor_check_users, doctor_check_quotas, check_certificates,
+        check_backup,
     };
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
         checks[i](d);

@@ -47,23 +47,6 @@ struct top {
 
 /* ---- figures ---------------------------------------------------------------------------- */
 
-/* All series of a name together, whatever their labels; 0 if there is none. */
-static double figure_sum(const char *text, const char *name)
-{
-    double sum = 0;
-    size_t size = strlen(name);
-    for (const char *at = text; at != NULL && *at != '\0';) {
-        const char *end = strchr(at, '\n');
-        if (strncmp(at, name, size) == 0 && (at[size] == '{' || at[size] == ' ')) {
-            const char *value = at[size] == '{' ? strstr(at, "} ") : at + size;
-            bool is_here = value != NULL && (end == NULL || value < end);
-            sum += is_here ? strtod(value + (at[size] == '{' ? 2 : 1), NULL) : 0;
-        }
-        at = end != NULL ? end + 1 : NULL;
-    }
-    return sum;
-}
-
 static uint64_t whole(double figure)
 {
     return isfinite(figure) && figure > 0 ? (uint64_t)figure : 0;
