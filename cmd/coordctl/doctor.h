@@ -1,7 +1,8 @@
 /* doctor: what is wrong with a cluster, or soon will be. doctor.c asks every member; this and
  * doctor_rules.c judge what they said, doctor_limits.c what of it may be used up.
  *
- * To add a check: a function in one of these, a row in the table of doctor_rules.c, a row in docs/coordctl.md. */
+ * To add a check: a function in one of these, a row in the table of doctor_rules.c, a row in
+ * docs/coordctl.md. */
 #ifndef CMD_COORDCTL_DOCTOR_H
 #define CMD_COORDCTL_DOCTOR_H
 

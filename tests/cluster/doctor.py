@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """coordctl doctor: what it finds in a cluster that is well, and in one that is not."""
 import json
+import socket
 
-from harness import Cluster, ctl, expect, main, until
+from harness import Cluster, Node, ctl, ctl_ok, expect, main, until
 
 
 def findings(node):
@@ -21,7 +22,7 @@ def test_a_healthy_cluster(scratch):
         code, found = findings(cluster.nodes[1])
         return code == 0 and found
     found = until(well, "all is well")
-    for check in ("members", "quorum", "leader", "elections", "versions", "state", "clock", "disk", "limits"):
+    for check in ("members", "quorum", "leader", "elections", "versions", "state", "clock", "disk", "limits", "users", "quotas"):
         expect((check, "ok") in found or (check, "warn") in found and check == "disk", "%s: %r" % (check, found))
     expect(found["members", "ok"] == "3 of 3 answer and serve", "members: %r" % found)
     expect(found["quorum", "ok"] == "3 of 3 voters answer, 1 may fail", "quorum: %r" % found)
@@ -41,6 +42,36 @@ def test_a_member_is_missing(scratch):
     expect(found["members", "fail"].startswith("%s (%s) does not answer" % (victim.name, victim.endpoint)),
            "who is missing: %r" % found)
     expect("one more loss stops the cluster" in found["quorum", "warn"], "what that means: %r" % found)
+
+
+def test_what_is_nearly_used_up(scratch):
+    node = Node(scratch, connections_max=20)
+    node.start()
+    at = node.endpoint
+    for path in ("/app", "/app/a", "/app/b", "/app/c"):
+        ctl_ok(at, "create", path, "x")
+    ctl_ok(at, "quota", "set", "/app", "--nodes", "5")
+    code, found = findings(node)
+    expect(code == 0, "nothing fails yet: %r" % found)
+    expect(found["quotas", "warn"] == "/app is nearly full: 80 % of its nodes", "a quota: %r" % found)
+    ctl_ok(at, "create", "/app/d", "x")
+    code, found = findings(node)
+    expect(code == 1, "a full quota fails")
+    expect(found["quotas", "fail"].startswith("/app is full"), "a full one: %r" % found)
+    ctl_ok(at, "quota", "remove", "/app")
+
+    held = []
+
+    def held_connections_are_told():
+        # Who says nothing is let go of after a while: so new ones are opened with each attempt.
+        while held:
+            held.pop().close()
+        held.extend(socket.create_connection((at.split(":")[0], int(at.split(":")[1]))) for _ in range(16))
+        code, found = findings(node)
+        return "of 20 connections: see --connections-max" in found.get(("limits", "warn"), "")
+    until(held_connections_are_told, "most connections are used", 60)
+    for one in held:
+        one.close()
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ def test_what_is_not_given_stays_and_everybody_has_a_default(scratch):
     expect(json.loads(ok_as(ADMIN, at, "user", "get", "web", "-o", "json"))["limits"] is None, "none of his own")
     ok_as(WEB, at, "lease", "grant", "1h")
     limited(WEB, at, "1 of 1 leases", "lease", "grant", "1h")
+    expect("beyond a user's limit of leases" in ok_as(ADMIN, at, "doctor"), "doctor tells of refusals")
     for _ in range(3):
         ok_as(ADMIN, at, "lease", "grant", "1h")
     code, _, error = ctl_as(WEB, at, "user", "limit", "web", "--leases", "100")
