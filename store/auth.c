@@ -100,8 +100,8 @@ static bool hex_take(struct slice text, uint8_t *out, size_t bytes)
 {
     bool valid = text.size == 2 * bytes;
     for (size_t i = 0; valid && i < bytes; i++) {
-        uint8_t high;
-        uint8_t low;
+        uint8_t high = 0;
+        uint8_t low = 0;
         valid = hex_digit(text.data[2 * i], &high) && hex_digit(text.data[2 * i + 1], &low);
         out[i] = (uint8_t)(high << 4 | low);
     }
