@@ -36,8 +36,9 @@ struct other {
     struct env_listener *listener;
     struct env_stream *stream; /* NULL: not connected */
     bool is_up;
-    bool has_ended; /* to be let go, outside callbacks */
-    bool is_broken; /* it has sent what is no frame: the rest would be waited for */
+    bool is_accepted; /* the member has dialled, and says HELLO first */
+    bool is_guest;    /* poses as somebody without a cluster */
+    bool has_ended;   /* to be let go, outside callbacks */
     struct frame_reader reader;
 };
 
@@ -45,12 +46,14 @@ struct world_of_peers {
     struct input in;
     struct cluster cluster;
     struct other others[OTHERS];
+    bool helps; /* the others vote for the member, and store what it sends */
     uint64_t cluster_id;
     uint64_t ids[OTHERS + 1];
     uint64_t heard[HEARD]; /* numbers that the member has said */
     size_t heard_count;
 };
 
+/* NULL: it has stopped. */
 static struct node *the_node(struct world_of_peers *w)
 {
     return w->cluster.nodes[0].node;
@@ -61,6 +64,60 @@ static struct node *the_node(struct world_of_peers *w)
 static void hear(struct world_of_peers *w, uint64_t number)
 {
     w->heard[w->heard_count++ % HEARD] = number;
+}
+
+static void say(struct other *o, struct slice bytes)
+{
+    if (o->stream != NULL && o->is_up) {
+        (void)o->process->env.net->write(o->stream, bytes);
+    }
+}
+
+static void say_hello(struct other *o)
+{
+    struct buf out = {0};
+    struct message hello = {
+        .type = MESSAGE_HELLO,
+        .hello = {.format = MESSAGE_FORMAT,
+                  .feature_level = FEATURE_LEVEL,
+                  .cluster_id = o->is_guest ? 0 : o->w->cluster_id,
+                  .node_id = o->is_guest ? 99 : o->w->ids[o->number],
+                  .target_id = o->is_guest ? 0 : o->w->ids[0],
+                  .boot_id = 77,
+                  .name = slice_str(o->w->cluster.members[o->number].name),
+                  .client_address = slice_str("127.0.0.1:1")}};
+    message_encode(&out, &hello);
+    say(o, buf_slice(&out));
+    buf_close(&out);
+}
+
+static void answer(struct other *o, const struct message *m)
+{
+    struct buf out = {0};
+    message_encode(&out, m);
+    say(o, buf_slice(&out));
+    buf_close(&out);
+}
+
+/* As a member would that agrees with everything. */
+static void help(struct other *o, const struct message *m)
+{
+    struct message reply = {.type = (uint8_t)(m->type + 1)};
+    if (m->type == MESSAGE_REQUEST_VOTE) {
+        reply.request_vote_result = (struct message_request_vote_result){
+            .term = m->request_vote.term,
+            .vote_granted = true,
+            .pre_vote = m->request_vote.pre_vote};
+        answer(o, &reply);
+    } else if (m->type == MESSAGE_APPEND_ENTRIES) {
+        const struct message_append_entries *a = &m->append_entries;
+        reply.append_entries_result = (struct message_append_entries_result){
+            .term = a->term, .last_log_index = a->prev_log_index + a->entry_count};
+        answer(o, &reply);
+    } else if (m->type == MESSAGE_TERM_PROBE) {
+        reply.term_probe = m->term_probe;
+        answer(o, &reply);
+    }
 }
 
 static bool hear_frame(void *context, struct slice frame)
@@ -84,8 +141,16 @@ static bool hear_frame(void *context, struct slice frame)
     case MESSAGE_READ_INDEX: hear(w, m.term_probe.round); break;
     case MESSAGE_LEASE_ASK: hear(w, m.lease_ask.token); break;
     case MESSAGE_MEMBER_ASK: hear(w, m.member_ask.token); break;
-    case MESSAGE_HELLO: hear(w, m.hello.boot_id); break;
+    case MESSAGE_HELLO:
+        w->ids[0] = m.hello.node_id; /* a new one, if it joins */
+        if (o->is_accepted) {
+            say_hello(o);
+        }
+        break;
     default: break;
+    }
+    if (w->helps) {
+        help(o, &m);
     }
     arena_close(&arena);
     return true;
@@ -99,32 +164,7 @@ static void other_drop(struct other *o)
     }
     frame_reader_close(&o->reader);
     o->reader = (struct frame_reader){.frame_bytes_max = SIZE_MAX};
-    o->is_up = o->has_ended = o->is_broken = false;
-}
-
-static void say(struct other *o, struct slice bytes)
-{
-    if (o->stream != NULL && o->is_up) {
-        (void)o->process->env.net->write(o->stream, bytes);
-    }
-}
-
-static void say_hello(struct other *o)
-{
-    struct buf out = {0};
-    struct message hello = {
-        .type = MESSAGE_HELLO,
-        .hello = {.format = MESSAGE_FORMAT,
-                  .feature_level = FEATURE_LEVEL,
-                  .cluster_id = o->w->cluster_id,
-                  .node_id = o->w->ids[o->number],
-                  .target_id = o->w->ids[0],
-                  .boot_id = 77,
-                  .name = slice_str(o->w->cluster.members[o->number].name),
-                  .client_address = slice_str("127.0.0.1:1")}};
-    message_encode(&out, &hello);
-    say(o, buf_slice(&out));
-    buf_close(&out);
+    o->is_up = o->is_accepted = o->is_guest = o->has_ended = false;
 }
 
 static void open_cb(void *owner)
@@ -157,8 +197,8 @@ static void accept_cb(void *owner, struct env_stream *stream)
     struct other *o = owner;
     other_drop(o);
     o->stream = stream;
+    o->is_up = o->is_accepted = true;
     o->process->env.net->attach(stream, &stream_events, o);
-    open_cb(o);
 }
 
 /* ---- what the others say ------------------------------------------------------------------ */
@@ -252,8 +292,15 @@ static void put_payload(struct world_of_peers *w, uint8_t type, struct buf *b)
         size_t at = batch_begin(b);
         put_commands(w, b);
         batch_seal(b, at, &header);
-    } else if (type == ENTRY_CHANGE && present != NULL) {
-        struct engine_configuration next = *present;
+    } else if (type == ENTRY_CHANGE) {
+        struct engine_configuration next = {.count = OTHERS + 1};
+        for (size_t i = 0; i <= OTHERS; i++) {
+            const struct node_member *m = &w->cluster.members[i];
+            next.members[i] = (struct engine_member){.id = w->ids[i], .role = ENGINE_VOTER};
+            (void)snprintf(next.members[i].address, sizeof next.members[i].address, "%s=%s:%u",
+                           m->name, m->host, (unsigned)m->port);
+        }
+        next = present != NULL && die % 2 == 0 ? *present : next;
         next.members[die % next.count].role = (die >> 6) % 3; /* enum engine_role */
         next.count -= (die & 0x30) == 0x30 && next.count > 1;
         engine_configuration_encode(b, &next);
@@ -429,9 +476,10 @@ static void say_message(struct world_of_peers *w, struct other *o)
 
 static const uint64_t times_us[] = {100, 2 * MS, 30 * MS, 150 * MS};
 
-static void other_connect(struct other *o)
+static void other_connect(struct other *o, bool is_guest)
 {
     other_drop(o);
+    o->is_guest = is_guest;
     o->stream = o->process->env.net->connect(&o->process->env, "n1", PEER_PORT, &stream_events, o);
 }
 
@@ -459,13 +507,15 @@ static bool step(struct world_of_peers *w)
     if (action == 0) {
         other_drop(o);
     } else if (action == 1) {
-        other_connect(o);
+        other_connect(o, (die & 0xc0) == 0xc0);
     } else if (action == 2) {
         say(o, draw_bytes(w, 32));
     } else if (action < 6) {
         cluster_run(&w->cluster, times_us[die >> 6]);
     } else if (action == 6 && node_is_serving(the_node(w))) {
         node_touch(the_node(w), die);
+    } else if (action == 7) {
+        w->helps = !w->helps;
     } else {
         say_message(w, o);
     }
@@ -545,11 +595,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .trailing_log_bytes = 1024,
     };
     w->in = (struct input){data, size};
-    options.seed = draw(&w->in) % 4 + 1U; /* who leads depends on it */
+    uint8_t die = draw(&w->in);
+    options.seed = die % 4 + 1U; /* who leads depends on it */
+    w->helps = (die & 4) != 0;
     cluster_init(&w->cluster, &options);
     cluster_start_all(&w->cluster);
     PRE(cluster_run_until(&w->cluster, START_US, is_serving, NULL));
     others_begin(w);
+    if ((die & 8) != 0) { /* with an empty disk it asks to be added */
+        cluster_crash(&w->cluster, 0, DEATH_KILL);
+        cluster_lose_disk(&w->cluster, 0);
+        PRE(cluster_start(&w->cluster, 0));
+    }
     cluster_run(&w->cluster, 100 * MS);
     for (int i = 0; i < STEPS_MAX && w->in.size > 0 && step(w); i++) {
     }
