@@ -607,7 +607,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         cluster_lose_disk(&w->cluster, 0);
         PRE(cluster_start(&w->cluster, 0));
     }
-    cluster_run(&w->cluster, 100 * MS);
+    cluster_run(&w->cluster, 50 * MS);
+    for (size_t i = 0; i < OTHERS; i++) {
+        if (w->others[i].stream == NULL) { /* it is not the member that has to dial */
+            other_connect(&w->others[i], false);
+        }
+    }
+    cluster_run(&w->cluster, w->helps ? 500 * MS : 10 * MS); /* until it leads */
     for (int i = 0; i < STEPS_MAX && w->in.size > 0 && step(w); i++) {
     }
     others_end(w);
