@@ -46,6 +46,28 @@ static void conn_read_or_not(struct conn *c)
     }
 }
 
+/* What the connection itself holds. */
+static void conn_note_memory(struct conn *c)
+{
+    memory_note(&c->memory, MEMORY_READ, c->rest.size);
+    memory_note(&c->memory, MEMORY_WRITTEN,
+                c->stream != NULL ? c->server->env->net->queued(c->stream) : 0);
+}
+
+void conn_renew_memory(struct memory_hold *h)
+{
+    conn_note_memory(LIST_OF(h, struct conn, memory));
+}
+
+void conn_evict(struct memory_hold *h)
+{
+    struct conn *c = LIST_OF(h, struct conn, memory);
+    if (c->state != NULL && c->front->drop != NULL) {
+        c->front->drop(c->state);
+    }
+    conn_close_later(c, false);
+}
+
 /* ---- the sink ---------------------------------------------------------------------------- */
 
 static bool sink_write(void *conn, struct slice bytes)
@@ -132,6 +154,8 @@ static void conn_feed(struct conn *c, struct slice bytes)
     } else if (c->rest.size > c->front->rest_bytes_max) {
         conn_fail(c, RC_TOO_LARGE, "request");
     }
+    conn_note_memory(c);
+    (void)memory_admits(&c->memory);
 }
 
 /* ---- finding the protocol ---------------------------------------------------------------- */
@@ -277,6 +301,8 @@ void conn_new(struct server *s, struct env_stream *stream)
     s->env->net->peer_name(stream, c->front_env.peer, sizeof c->front_env.peer);
     list_init(&c->dirty);
     list_push_back(&s->conns, &c->link);
+    memory_hold_open(&s->memory, &c->memory, c->front_env.peer);
+    c->front_env.memory = &c->memory;
     s->conn_count++;
     c->gauge = s->gauge_detecting;
     metric_add(c->gauge, 1);
@@ -295,6 +321,7 @@ void conn_free(struct conn *c, bool flush)
     if (c->stream != NULL) {
         s->env->net->close(c->stream, flush);
     }
+    memory_hold_close(&c->memory);
     conn_unmark(c); /* after the front, which may have woken it */
     list_remove(&c->link);
     s->conn_count--;
@@ -349,6 +376,8 @@ void conn_turn(struct conn *c)
         if (c->stage == CONN_OPEN) {
             c->front->turn(c->state);
         }
+        conn_note_memory(c);
+        (void)memory_admits(&c->memory);
     }
     if (c->stage == CONN_CLOSING) {
         conn_free(c, c->flush);

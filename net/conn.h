@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/heap.h"
 #include "base/list.h"
+#include "net/memory.h"
 #include "net/server.h"
 
 /* Enough to tell every protocol from every other. */
@@ -34,6 +35,7 @@ struct conn {
     struct list link;          /* server->conns */
     struct list dirty;         /* server->dirty while something is to do */
     struct heap_node deadline; /* server->deadlines */
+    struct memory_hold memory;
     struct metric *gauge;      /* of the front's connections */
     uint64_t written_bytes;    /* to the stream */
     uint64_t taken_bytes;      /* of these, by the other side, when this was last looked at */
@@ -53,6 +55,7 @@ struct server {
     struct env_listener *listener;
     struct logins *logins;
     struct allowances *allowances;
+    struct memory memory;
     void *shared[SERVER_PROTOCOLS];
     struct list conns;
     struct list dirty;
@@ -80,6 +83,9 @@ struct server {
 
 /* Takes an accepted stream. */
 void conn_new(struct server *s, struct env_stream *stream);
+/* Of struct memory. */
+void conn_renew_memory(struct memory_hold *h);
+void conn_evict(struct memory_hold *h);
 /* Closes and frees. Not from inside a front function. */
 void conn_free(struct conn *c, bool flush);
 /* Something may be to do: conn_turn is wanted. */

@@ -45,6 +45,7 @@ struct allowances;
 struct planner;
 struct audit;
 struct logins;
+struct memory_hold;
 struct node;
 struct vitals;
 
@@ -89,6 +90,7 @@ struct front_env {
     struct allowances *allowances; /* what users may take (net/allowance.h); may be NULL */
     struct vitals *vitals; /* of instances (net/checks/vitals.h); NULL: heartbeats are not taken */
     struct planner *planner; /* of shard maps (net/shards/planner.h); NULL: none is there */
+    struct memory_hold *memory; /* what its client makes us hold (net/memory.h); NULL: nobody counts */
     const void *settings; /* of this front, as its header says; NULL = its defaults */
     void *shared;         /* made by shared_new, or NULL */
     struct front_sink sink;
@@ -122,6 +124,10 @@ struct front {
     /* Asked again after every other call; UINT64_MAX = none. */
     uint64_t (*next_deadline_ms)(const void *state);
     void (*stop)(void *state);
+    /* The connection is evicted (net/memory.h), and closed in its next turn, until when only
+     * completions may still come: lets go of the memory of requests and replies. May come from
+     * inside memory_admits. NULL: there is nothing to let go. */
+    void (*drop)(void *state);
     void (*close)(void *state);
 };
 

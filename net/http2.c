@@ -646,6 +646,13 @@ void http2_stream_reset(struct http2_stream *s, uint32_t error)
     submitted(h, nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, error));
 }
 
+void http2_stream_drop(struct http2_stream *s)
+{
+    s->connection->queued_bytes -= http2_stream_queued(s);
+    s->out_sent = 0;
+    buf_close(&s->out);
+}
+
 void http2_consume(struct http2_stream *s)
 {
     size_t bytes = s->unconsumed;

@@ -154,6 +154,8 @@ void http2_stream_finish(struct http2_stream *s, const struct http2_header *trai
                          size_t count);
 /* Drops what is queued and ends the stream with an error. `closed` follows from http2_take. */
 void http2_stream_reset(struct http2_stream *s, uint32_t error);
+/* Forgets what is queued, and frees its memory. The connection may only be freed afterwards. */
+void http2_stream_drop(struct http2_stream *s);
 /* All that `data` has delivered is dealt with: the peer may send as much again. */
 void http2_consume(struct http2_stream *s);
 size_t http2_stream_queued(const struct http2_stream *s);

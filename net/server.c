@@ -218,6 +218,8 @@ enum status server_open(const struct server_options *options, struct server **ou
     list_init(&s->conns);
     list_init(&s->dirty);
     server_register_metrics(s);
+    memory_init(&s->memory, s->options.metrics, conn_renew_memory, conn_evict);
+    s->memory.log = s->log;
     s->logins = logins_new(s->env, s->options.node, s->log, s->options.metrics);
     s->allowances = allowances_new(s->env, s->options.node, s->options.metrics);
     server_open_fronts(s);

@@ -260,6 +260,13 @@ void grpc_call_drop_input(struct grpc_call *call)
     buf_reuse(&call->in);
 }
 
+void grpc_call_drop(struct grpc_call *call)
+{
+    grpc_memory_give_back(call->connection, call->in.size);
+    buf_close(&call->in);
+    http2_stream_drop(&call->stream);
+}
+
 void grpc_call_closed(struct grpc_call *call)
 {
     struct grpc_connection *c = call->connection;

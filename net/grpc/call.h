@@ -55,10 +55,6 @@ struct grpc_shared {
     char saver[FRONT_PEER_BYTES_MAX]; /* who is sent a snapshot; "" = nobody */
     struct metric *saves;
     struct metric *saved_bytes;
-    struct list connections; /* net/grpc/memory.h: these, and the sums over them */
-    size_t in_bytes;
-    size_t out_bytes;
-    struct metric *evicted;
     size_t keepalives; /* that wait for a round */
     struct arena scratch; /* of one handler or completion; nothing in it outlives that */
     struct buf out;       /* of one turn of one connection */
@@ -84,10 +80,7 @@ struct grpc_connection {
     struct buf token_text;  /* the last one that was good; empty: none */
     struct token token;     /* what it says */
     uint8_t token_key[AUTH_KEY_BYTES]; /* that it was signed with */
-    struct list link;       /* net/grpc/memory.h: among all, until it is evicted */
     size_t in_bytes;        /* of incomplete requests */
-    size_t out_bytes;       /* of http2_queued, as added to the shared sum */
-    bool is_evicted;        /* held more than others; about to be closed */
     uint64_t fed_ms;        /* something came in */
     uint64_t ping_ms;       /* a keepalive ping is out since then; 0 = none */
     uint64_t leave_ms;      /* GRPC_LEAVING: do not wait longer for the round trip */
@@ -255,6 +248,8 @@ bool grpc_call_has_room(const struct grpc_call *call);
 /* The client has read: hands over the messages that had to wait for that. */
 void grpc_call_drained(struct grpc_call *call);
 void grpc_call_timer(struct grpc_call *call);
+/* Lets go of what it holds of its request and its replies; the connection is about to be closed. */
+void grpc_call_drop(struct grpc_call *call);
 /* Users have changed: ends the call if who made it is not that user any more, as that one was then.
  * For calls that go on; others end by themselves before it matters. */
 void grpc_call_recheck(struct grpc_call *call);

@@ -132,7 +132,6 @@ static void *grpc_shared_new(const struct front_env *env)
 {
     struct grpc_shared *shared = mem_zalloc(sizeof *shared);
     list_init(&shared->pool);
-    list_init(&shared->connections);
     shared->session_memory.kept_bytes_max = SESSION_MEMORY_KEPT_BYTES;
     shared->routes = grpc_routes_new(env->metrics);
     shared->figures = figures_new(env->metrics);
@@ -142,8 +141,6 @@ static void *grpc_shared_new(const struct front_env *env)
                                           "Calls that are open now, streams included.");
         shared->open = metrics_gauge(env->metrics, "coord_grpc_connections", NULL,
                                             "gRPC connections that are open now.");
-        shared->evicted = metrics_counter(env->metrics, "coord_grpc_evicted_total", NULL,
-                                          "Connections closed since clients held too much.");
         shared->saves = metrics_counter(env->metrics, "coord_snapshot_saves_total", NULL,
                                         "Snapshots that clients asked to be sent.");
         shared->saved_bytes = metrics_counter(env->metrics, "coord_snapshot_saved_bytes_total",
@@ -155,7 +152,6 @@ static void *grpc_shared_new(const struct front_env *env)
 static void grpc_shared_free(void *state)
 {
     struct grpc_shared *shared = state;
-    PRE(shared->in_bytes == 0 && shared->out_bytes == 0);
     grpc_calls_free(&shared->pool);
     grpc_watch_shared_free(shared->watches);
     grpc_routes_free(shared->routes);
@@ -193,7 +189,6 @@ static enum status grpc_open(void *state, const struct front_env *env)
     }
     (void)identity_add_ip(&c->identities, env->peer); /* the first ones always fit */
     (void)identity_add_tls(&c->identities, env->tls);
-    grpc_memory_open(c);
     metric_add(c->shared->open, 1);
     env->sink.wake(env->sink.conn); /* clients wait for our settings before they call */
     return RC_OK;
@@ -340,11 +335,21 @@ static void grpc_stop(void *state)
     leave_begin(c);
 }
 
+static void call_drop(struct http2_stream *s)
+{
+    grpc_call_drop(call_of(s));
+}
+
+static void grpc_drop(void *state)
+{
+    struct grpc_connection *c = state;
+    http2_each(c->http2, call_drop);
+}
+
 static void grpc_close(void *state)
 {
     struct grpc_connection *c = state;
     http2_free(c->http2); /* closes every call */
-    grpc_memory_close(c);
     heap_close(&c->timers);
     allowance_release(&c->hold);
     buf_close(&c->identities);
@@ -364,5 +369,6 @@ const struct front grpc_front = {
     .tick = grpc_tick,
     .next_deadline_ms = grpc_next_deadline_ms,
     .stop = grpc_stop,
+    .drop = grpc_drop,
     .close = grpc_close,
 };

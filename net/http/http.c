@@ -17,6 +17,7 @@
 #include "net/http/pages.h"
 #include "net/http/ration.h"
 #include "net/http/request.h"
+#include "net/memory.h"
 
 /* An unfinished head, or what one read brought while a request was answered. */
 #define REST_BYTES_MAX ((size_t)128 << 10)
@@ -102,6 +103,7 @@ static void answer_write(struct http_connection *c, const struct answer *a)
     if (!a->is_head) {
         buf_append_slice(&c->out, a->body);
     }
+    memory_note(c->env->memory, MEMORY_REPLIES, c->out.size);
     c->env->sink.wake(c->env->sink.conn);
 }
 
@@ -248,6 +250,9 @@ static bool may_go_on(struct http_connection *c)
         c->env->sink.pause(c->env->sink.conn, true);
         return false;
     }
+    if (!memory_admits(c->env->memory)) {
+        return false; /* and about to be closed */
+    }
     if (c->place.is_called) {
         c->since_ms = http_now(c); /* it stood in line: that was not the client's fault */
     }
@@ -310,6 +315,7 @@ static void http_turn(void *state)
         uint64_t begin_us = http_now_us(c);
         (void)sink->write(sink->conn, buf_slice(&c->out));
         buf_close(&c->out);
+        memory_note(c->env->memory, MEMORY_REPLIES, 0);
         ration_spend(ration_of(c), http_now_us(c) - begin_us);
     }
     if (c->stage == HTTP_CLOSING || (c->is_stopping && c->stage == HTTP_IDLE)) {
@@ -365,6 +371,12 @@ static void http_stop(void *state)
     c->env->sink.wake(c->env->sink.conn);
 }
 
+static void http_drop(void *state)
+{
+    struct http_connection *c = state;
+    buf_close(&c->out);
+}
+
 static void http_close(void *state)
 {
     struct http_connection *c = state;
@@ -384,5 +396,6 @@ const struct front http_front = {
     .tick = http_tick,
     .next_deadline_ms = http_next_deadline_ms,
     .stop = http_stop,
+    .drop = http_drop,
     .close = http_close,
 };

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "lease/table.h"
+#include "net/memory.h"
 #include "net/zookeeper/connection.h"
 
 /* A large reply is warned of once in this time. */
@@ -26,6 +27,7 @@ void zk_out_end(struct zk_connection *c)
 {
     c->sent++;
     c->shared->sent++;
+    memory_note(c->env->memory, MEMORY_REPLIES, c->out.size);
     metric_add(c->shared->packets_out, 1);
 }
 
@@ -72,6 +74,7 @@ static void write_out(struct zk_connection *c)
         c->is_full = !c->env->sink.write(c->env->sink.conn, buf_slice(&c->out));
     }
     buf_clear(&c->out);
+    memory_note(c->env->memory, MEMORY_REPLIES, 0);
     if (c->shared->spare.capacity == 0 && c->out.capacity <= SPARE_BYTES_MAX) {
         c->shared->spare = c->out;
         c->out = (struct buf){0};
@@ -387,6 +390,12 @@ static void zk_stop(void *state)
     c->env->sink.wake(c->env->sink.conn);
 }
 
+static void zk_drop(void *state)
+{
+    struct zk_connection *c = state;
+    buf_close(&c->out);
+}
+
 static void zk_close(void *state)
 {
     struct zk_connection *c = state;
@@ -409,5 +418,6 @@ const struct front zookeeper_front = {
     .tick = zk_tick,
     .next_deadline_ms = zk_next_deadline_ms,
     .stop = zk_stop,
+    .drop = zk_drop,
     .close = zk_close,
 };

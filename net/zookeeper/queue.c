@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "net/memory.h"
 #include "net/zookeeper/connection.h"
 
 #define POOL_MAX         4096
@@ -45,6 +46,7 @@ static struct zk_task *task_new(struct zk_connection *c, const struct zk_request
     list_push_back(&c->tasks, &task->link);
     c->task_count++;
     c->task_bytes += bytes;
+    memory_note(c->env->memory, MEMORY_REQUESTS, c->task_bytes);
     c->shared->outstanding++;
     return task;
 }
@@ -71,6 +73,7 @@ static void task_free(struct zk_connection *c, struct zk_task *task)
     list_remove(&task->link);
     c->task_count--;
     c->task_bytes -= task->bytes;
+    memory_note(c->env->memory, MEMORY_REQUESTS, c->task_bytes);
     c->shared->outstanding--;
     buf_shrink(&task->packet);
     buf_shrink(&task->reply);
@@ -182,6 +185,9 @@ static bool answer_first(struct zk_connection *c, struct zk_task *task)
     bool shows = task->state == ZK_TASK_LOCAL || task->state == ZK_TASK_SYNCED;
     if (!(task->state == ZK_TASK_DONE || (shows && may_show(c)))) {
         return false;
+    }
+    if (!memory_admits(c->env->memory)) {
+        return false; /* and about to be closed */
     }
     if (!MUTANT_IS(MUTANT_ZK_EVENT_LATE)) {
         zk_watches_flush(c);
@@ -437,7 +443,7 @@ void zk_request(struct zk_connection *c, struct slice packet)
         node_is_serving(zk_node(c)) || (MUTANT_IS(MUTANT_ZK_PING_ALONE) && r.type == ZK_PING);
     if (local && (list_empty(&c->tasks) || MUTANT_IS(MUTANT_ZK_READ_EARLY)) && serves) {
         zk_watches_flush(c);
-        if (c->stage == ZK_STAGE_SERVING) {
+        if (c->stage == ZK_STAGE_SERVING && memory_admits(c->env->memory)) {
             answer_local(c, &r, error);
             zk_latency_note(c, false, 0);
         }

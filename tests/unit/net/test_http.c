@@ -11,6 +11,7 @@
 #include "net/http/request.h"
 #include "tests/support/check_main.h"
 #include "tests/support/fake_status.h"
+#include "tests/support/memory_sum.h"
 
 /* A connection: bytes go in as net/conn.c would offer them, output is collected. */
 static struct {
@@ -498,6 +499,24 @@ START_TEST(pipelining_stops_while_answers_are_not_taken)
 }
 END_TEST
 
+START_TEST(what_a_reply_holds_is_noted_and_let_go)
+{
+    struct slice one = slice_str("GET /status HTTP/1.1\r\n" HOST "\r\n");
+    sum_begin(&c.front_env, &http_front, c.state);
+    ck_assert_int_eq(http_front.feed(c.state, one), (ptrdiff_t)one.size);
+    size_t noted = sum.hold.parts[MEMORY_REPLIES];
+    http_front.turn(c.state);
+    ck_assert_uint_eq(noted, c.out.size);
+    ck_assert_uint_eq(sum.hold.bytes, 0);
+    /* When it is evicted it takes no further request. */
+    sum_overflow();
+    ck_assert_int_eq(http_front.feed(c.state, one), 0);
+    ck_assert(sum.is_evicted);
+    ck_assert_uint_eq(sum.memory.bytes, 1);
+    c.front_env.memory = NULL;
+}
+END_TEST
+
 /* ---- time and end ---- */
 
 static void pass_time(uint64_t ms)
@@ -614,6 +633,7 @@ static Suite *http_suite(void)
     tcase_add_test(t, more_than_a_hundred_fields_are_refused);
     tcase_add_test(t, pipelined_requests_are_answered_in_order);
     tcase_add_test(t, pipelining_stops_while_answers_are_not_taken);
+    tcase_add_test(t, what_a_reply_holds_is_noted_and_let_go);
     tcase_add_test(t, a_request_that_takes_too_long_is_ended);
     tcase_add_test(t, a_body_that_does_not_come_ends_the_connection);
     tcase_add_test(t, idle_connections_end_only_if_so_configured);

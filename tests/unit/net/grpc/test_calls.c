@@ -10,6 +10,7 @@
 #include "tests/support/check_main.h"
 #include "tests/support/fake_node.h"
 #include "tests/support/grpc_peer.h"
+#include "tests/support/memory_sum.h"
 
 #define GET "/coord.v1.Tree/Get"
 #define CREATE "/coord.v1.Tree/Create"
@@ -550,7 +551,35 @@ START_TEST(replies_that_nobody_reads_are_bounded)
     }
     const struct grpc_connection *c = peer->state;
     ck_assert_uint_eq(http2_queued(c->http2), 0);
-    ck_assert_uint_eq(c->shared->out_bytes, 0);
+}
+END_TEST
+
+START_TEST(what_requests_and_replies_hold_is_noted_and_let_go)
+{
+    large_tree_make();
+    sum_begin(&peer->front_env, &grpc_front, peer->state);
+    const uint8_t announced[1000] = {0, 0, 0x40, 0, 0};
+    struct peer_call *half = peer_call_open(peer, GET, NULL);
+    peer_call_send_bytes(half, announced, sizeof announced);
+    peer_run(peer);
+    ck_assert_uint_eq(sum.hold.parts[MEMORY_REQUESTS], sizeof announced);
+    peer->client_hoards = true;
+    struct peer_call *list = list_root();
+    const struct grpc_connection *c = peer->state;
+    ck_assert_uint_gt(http2_queued(c->http2), 0);
+    ck_assert_uint_eq(sum.hold.parts[MEMORY_REPLIES], http2_queued(c->http2));
+    /* When it is evicted all of that is free at once, and it is answered nothing more. */
+    sum_overflow();
+    struct peer_call *late = list_root();
+    ck_assert(sum.is_evicted);
+    ck_assert_int_eq(peer_call_code(late), GRPC_RESOURCE_EXHAUSTED);
+    ck_assert_uint_eq(c->in_bytes, 0);
+    ck_assert_uint_eq(http2_queued(c->http2), 0);
+    ck_assert_uint_eq(sum.memory.bytes, 1);
+    peer->front_env.memory = NULL;
+    peer_call_free(half);
+    peer_call_free(list);
+    peer_call_free(late);
 }
 END_TEST
 
@@ -879,6 +908,7 @@ static Suite *calls_suite(void)
     tcase_add_test(calls, thousands_of_cancelled_calls_do_not_end_the_connection);
     tcase_add_test(calls, a_client_without_window_gets_the_rest_when_it_reads);
     tcase_add_test(calls, replies_that_nobody_reads_are_bounded);
+    tcase_add_test(calls, what_requests_and_replies_hold_is_noted_and_let_go);
     tcase_add_test(calls, a_stream_whose_answers_are_not_read_takes_no_more_messages);
     tcase_add_test(calls, a_sink_that_is_full_is_left_alone);
     tcase_add_test(calls, output_stops_when_the_queue_is_full);

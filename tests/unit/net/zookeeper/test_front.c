@@ -3,6 +3,7 @@
  * docs/protocols/zookeeper.md says why not. */
 #include "lease/table.h"
 #include "tests/support/check_main.h"
+#include "tests/support/memory_sum.h"
 #include "tests/support/zk_say.h"
 
 static struct zk_world w;
@@ -390,6 +391,34 @@ START_TEST(a_thousand_requests_may_be_open_and_more_are_not_read)
         EXPECT(zk_say_next(a, ZK_CREATE), wanted);
     }
     ck_assert(!a->is_paused);
+}
+END_TEST
+
+START_TEST(what_requests_and_replies_hold_is_noted_and_let_go)
+{
+    sum_begin(&a->env, &zookeeper_front, a->state);
+    w.node->is_held = true;
+    char data[1000];
+    memset(data, 'x', sizeof data - 1);
+    data[sizeof data - 1] = '\0';
+    EXPECT(zk_ask_create(a, "/a"), "");
+    struct buf body = zk_create_body("/b", data, 0);
+    (void)zk_send(a, ZK_CREATE, &body);
+    ck_assert_uint_gt(sum.hold.parts[MEMORY_REQUESTS], sizeof data);
+    w.node->is_held = false;
+    zk_world_run(&w);
+    EXPECT(zk_say_next(a, ZK_CREATE), "ok /a");
+    EXPECT(zk_say_next(a, ZK_CREATE), "ok /b");
+    ck_assert_uint_eq(sum.hold.bytes, 0);
+    /* When it is evicted it answers nothing more. */
+    sum_overflow();
+    size_t before = a->out.size;
+    send_get(a);
+    zk_world_run(&w);
+    ck_assert(sum.is_evicted);
+    ck_assert_uint_eq(a->out.size, before);
+    ck_assert_uint_eq(sum.memory.bytes, 1);
+    a->env.memory = NULL;
 }
 END_TEST
 
@@ -882,6 +911,7 @@ static Suite *front_suite(void)
     tcase_add_test(tcase, very_many_reads_hold_back_the_write_behind_them);
     tcase_add_test(tcase, a_write_behind_a_sync_waits_for_it);
     tcase_add_test(tcase, a_thousand_requests_may_be_open_and_more_are_not_read);
+    tcase_add_test(tcase, what_requests_and_replies_hold_is_noted_and_let_go);
     tcase_add_test(tcase, a_write_that_the_node_has_no_room_for_is_tried_again);
     tcase_add_test(tcase, a_write_of_unknown_outcome_ends_the_connection);
     tcase_add_test(tcase, replies_carry_the_revision_and_never_a_lower_one);
