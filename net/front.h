@@ -90,7 +90,7 @@ struct front_env {
     struct allowances *allowances; /* what users may take (net/allowance.h); may be NULL */
     struct vitals *vitals; /* of instances (net/checks/vitals.h); NULL: heartbeats are not taken */
     struct planner *planner; /* of shard maps (net/shards/planner.h); NULL: none is there */
-    struct memory_hold *memory; /* what its client makes us hold (net/memory.h); NULL: nobody counts */
+    struct memory_hold *memory; /* what its client makes us hold; NULL: nobody counts */
     const void *settings; /* of this front, as its header says; NULL = its defaults */
     void *shared;         /* made by shared_new, or NULL */
     struct front_sink sink;

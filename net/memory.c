@@ -1,6 +1,6 @@
-/* What an evicted connection held is out of the sum at once: its front lets go of the most of it in
- * the same call, and what the connection itself has, at most about ENV_STREAM_QUEUE_MAX, is freed in
- * its next turn. */
+/* What an evicted connection held is out of the sum at once: its front lets go of the most of it
+ * in the same call, and what the connection itself has, at most about ENV_STREAM_QUEUE_MAX, is
+ * freed in its next turn. */
 #include "net/memory.h"
 
 void memory_init(struct memory *m, struct metrics *metrics,
