@@ -515,8 +515,8 @@ static void must_be_forgotten(const struct session *s)
     const struct grpc_shared *grpc = server->shared[SERVER_HTTP2];
     const struct zk_shared *zk = server->shared[SERVER_ZOOKEEPER];
     PRE(server_connections(server) == 0);
-    PRE(grpc->in_bytes == 0 && grpc->out_bytes == 0 && grpc->keepalives == 0);
-    PRE(list_empty(&grpc->connections));
+    PRE(server->memory.bytes == 0 && list_empty(&server->memory.holds));
+    PRE(grpc->keepalives == 0);
     PRE(zk->connection_count == 0 && zk->outstanding == 0 && zk->watch_count == 0);
 }
 
