@@ -61,23 +61,25 @@ static void clean_up(const struct shard_world *w, struct shard_move *m, struct s
     }
 }
 
-/* The replica goes; if it led, somebody else does, `instead` if it can be. */
-static void take_out(const struct shard_world *w, struct shard_record *r, struct slice node,
+/* The replica goes; if it led, somebody else does, `instead` if it can be. False: it stays, for it
+ * led last and nobody who is here may follow it. Those who are away may lack what it has: they
+ * were lost before it, or nobody knows. */
+static bool take_out(const struct shard_world *w, struct shard_record *r, struct slice node,
                      struct slice instead)
 {
     struct slice leader = r->leader;
     bool leads = slice_equal(leader, node);
     bool is_awaited = leader.size == 0 && slice_equal(r->awaits, node);
-    bool has_it = names_have(r->replicas, instead) && !slice_equal(instead, node);
-    if ((leads || is_awaited) && has_it && is_here(w, instead)) {
-        leader = instead;
-    } else if (leads) {
-        leader = shard_candidate(w, r, node);
+    bool can_be = names_have(r->replicas, instead) && !slice_equal(instead, node) &&
+                  is_here(w, instead);
+    if (leads || is_awaited) {
+        leader = can_be ? instead : leads ? shard_candidate(w, r, node) : nobody;
+        if (leader.size == 0) {
+            return false;
+        }
     }
     shard_assign(w, r, leader, names_without(r->replicas, node, w->arena));
-    if ((leads || is_awaited) && leader.size == 0 && has_it) {
-        r->awaits = instead;
-    }
+    return true;
 }
 
 /* ---- forward ------------------------------------------------------------------------------ */
@@ -110,10 +112,12 @@ bool shard_move_begin(const struct shard_world *w, struct shard_record *r, struc
     if ((m->kind != SHARD_DROP && !is_here(w, m->to)) || waits_for_leader(r, m)) {
         return false;
     }
+    if (m->kind == SHARD_DROP && !take_out(w, r, m->from, nobody)) {
+        return false;
+    }
     m->begun_ms = w->cluster_ms;
     m->rate = w->spec->bandwidth / w->spec->concurrent;
     if (m->kind == SHARD_DROP) {
-        take_out(w, r, m->from, nobody);
         clean_up(w, m, m->from);
     } else {
         enter(w, m, m->kind == SHARD_LEAD ? MOVE_CATCHING_UP : MOVE_PREPARING);
@@ -145,10 +149,11 @@ static void verified(const struct shard_world *w, struct shard_record *r, struct
         enter(w, m, MOVE_DONE);
         return;
     }
-    if (names_have(r->replicas, m->from)) {
-        take_out(w, r, m->from, m->to);
+    if (!names_have(r->replicas, m->from) || take_out(w, r, m->from, m->to)) {
+        clean_up(w, m, m->from);
+    } else {
+        enter(w, m, MOVE_DONE);
     }
-    clean_up(w, m, m->from);
 }
 
 static void advance(const struct shard_world *w, struct shard_record *r, struct shard_move *m)
@@ -185,19 +190,22 @@ bool shard_move_report(const struct shard_world *w, struct shard_record *r,
 
 /* ---- back --------------------------------------------------------------------------------- */
 
-/* What the switch did. The target has not said that it has everything, so it leads no more. */
-static void switch_back(const struct shard_world *w, struct shard_record *r,
+/* What the switch did. The target has not said that it has everything, so it leads no more, if
+ * there is somebody who can. False: it remains a replica. */
+static bool switch_back(const struct shard_world *w, struct shard_record *r,
                         const struct shard_move *m)
 {
     if (m->kind != SHARD_LEAD) {
-        take_out(w, r, m->to, m->from);
-    } else if (slice_equal(r->leader, m->to)) {
+        return take_out(w, r, m->to, m->from);
+    }
+    if (slice_equal(r->leader, m->to)) {
         bool can_be = is_here(w, m->from) && names_have(r->replicas, m->from);
         struct slice leader = can_be ? m->from : shard_candidate(w, r, nobody);
         if (!slice_equal(leader, m->to)) {
             shard_assign(w, r, leader, r->replicas);
         }
     }
+    return true;
 }
 
 bool shard_move_abort(const struct shard_world *w, struct shard_record *r, struct shard_move *m)
@@ -206,11 +214,9 @@ bool shard_move_abort(const struct shard_world *w, struct shard_record *r, struc
         return false;
     }
     bool has_begun = m->state != MOVE_QUEUED;
-    if (m->state == MOVE_SWITCHING) {
-        switch_back(w, r, m);
-    }
+    bool is_out = m->state != MOVE_SWITCHING || switch_back(w, r, m);
     m->aborted = 1;
-    if (has_begun && m->kind != SHARD_LEAD) {
+    if (has_begun && is_out && m->kind != SHARD_LEAD) {
         clean_up(w, m, m->to);
     } else {
         enter(w, m, MOVE_DONE);
@@ -231,10 +237,8 @@ void shard_move_lost(const struct shard_world *w, struct shard_record *r, struct
         MUTANT_IS(MUTANT_SHARD_MOVE_UNLOST)) {
         return;
     }
-    if (m->state == MOVE_SWITCHING) {
-        switch_back(w, r, m);
-    }
-    if (m->kind == SHARD_LEAD) {
+    bool is_out = m->state != MOVE_SWITCHING || switch_back(w, r, m);
+    if (m->kind == SHARD_LEAD || !is_out) {
         enter(w, m, MOVE_DONE);
         return;
     }
