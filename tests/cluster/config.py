@@ -129,7 +129,7 @@ def test_a_watch_tells_old_and_new_values_and_no_schemas(scratch):
     watch = Ctl(scratch, at, "config", "watch", "/config/shop", "--recursive", "-o", "jsonl", "--from-revision", "2")
     ctl_ok(at, "config", "schema", "set", "/config/shop", "true")
     ctl_ok(at, "config", "set", "/config/shop/a", "2")
-    seen = [json.loads(line) for line in watch.lines(2, seconds=30)]
+    seen = [json.loads(line) for line in watch.lines(3, seconds=30)]
     expect([(e["path"], e.get("data", e.get("value"))) for e in seen[-2:]] ==
            [("/config/shop/a", "1"), ("/config/shop/a", "2")], seen)
 
