@@ -52,14 +52,13 @@ static void take_entries(struct engine *e, uint64_t index, const struct raft_ent
         MUTANT_IS(MUTANT_NO_ABA) ? superseded_ticket(e, index) : UINT64_MAX;
     engine_log_truncate(&e->entries, index);
     INVARIANT(11, engine_log_last(&e->entries) + 1 == index);
-    struct engine_block *block = engine_block_new(batch[0].batch);
     for (unsigned i = 0; i < count; i++) {
         INVARIANT(11, batch[i].batch == batch[0].batch);
-        struct engine_entry *entry = engine_log_append(
-            &e->entries, records[i].term, records[i].type, records[i].payload, block);
+        struct engine_entry *entry = engine_log_append(&e->entries, records[i].term,
+                                                       records[i].type, records[i].payload);
         entry->ticket = mutant_ticket < ticket ? mutant_ticket : ticket;
     }
-    engine_block_release(block);
+    raft_free(batch[0].batch);
     mem_free(records);
 }
 
@@ -219,6 +218,8 @@ static void report_state(struct engine *e)
     if ((int)e->raft.state != e->seen_state && e->raft.state == RAFT_LEADER) {
         memset(e->told_commit, 0, sizeof e->told_commit);
         memset(e->heard, 0, sizeof e->heard);
+        e->leading_since_ms = e->now_ms;
+        e->lacks_payloads = false;
     }
     e->seen_state = (int)e->raft.state;
     e->seen_term = e->raft.current_term;
@@ -379,6 +380,7 @@ void engine_turn(struct engine *e)
 {
     engine_send_commit_notices(e);
     wal_flush(e->wal);
+    engine_forget(e);
 }
 
 uint64_t engine_next_deadline_ms(const struct engine *e)

@@ -125,6 +125,8 @@ bool engine_is_changing(const struct engine *e);
 /* Hands leadership to `target`, once: call when engine_match of it equals engine_last_index. */
 enum status engine_transfer(struct engine *e, uint64_t target) MUST_USE;
 
+/* A member lacks entries that are no longer in memory: a snapshot should be taken now. */
+bool engine_needs_snapshot(const struct engine *e);
 /* The file of our own snapshot is durable. */
 void engine_snapshot_taken(struct engine *e, const struct engine_snapshot *snapshot);
 

@@ -24,6 +24,8 @@ struct engine {
     size_t apply_left; /* bytes that may still be applied in this turn */
     uint64_t now_ms;   /* time of the last step; never goes back */
     uint64_t trailing_bytes;
+    uint64_t leading_since_ms;
+    bool lacks_payloads; /* a member wants entries whose payloads were forgotten */
     bool failed; /* a durable write failed, or the core refused to go on: nothing leaves */
 
     /* The message that was refused last, and when the log told so. */
@@ -107,6 +109,14 @@ void engine_remember_snapshot(struct engine *e, const struct engine_snapshot *s)
 void engine_take_install(struct engine *e, const struct raft_snapshot_metadata *metadata);
 /* Ends an install once the log's reset is durable. */
 void engine_step_installed(struct engine *e);
+
+/* engine_memory.c */
+/* Forgets old payloads. Once per turn. */
+void engine_forget(struct engine *e);
+/* Whether the payloads from an index on are in memory. If not, a snapshot is needed. */
+bool engine_has_payloads(struct engine *e, uint64_t from);
+/* How many entries up to `index` stay behind a snapshot of it for slow followers, by bytes. */
+unsigned engine_trailing_entries(const struct engine *e, uint64_t index);
 
 /* engine_send.c */
 void engine_send_all(struct engine *e, const struct raft_message *messages, unsigned count);

@@ -1,34 +1,45 @@
 #include "raft/engine_log.h"
 
-#include <raft.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
 
-struct engine_block {
-    void *memory;
-    uint32_t references;
+/* With its head and what malloc adds, a chunk is whole pages. */
+#define CHUNK_BYTES ((size_t)256 << 10)
+#define CHUNK_HEADS ((size_t)64)
+
+struct engine_chunk {
+    size_t used;
+    size_t capacity;
+    size_t live; /* payloads */
+    uint8_t bytes[];
 };
 
-struct engine_block *engine_block_new(void *memory)
+static void chunk_drop(struct engine_log *l, struct engine_chunk *chunk)
 {
-    struct engine_block *block = mem_alloc(sizeof *block);
-    block->memory = memory;
-    block->references = 1;
-    return block;
-}
-
-void engine_block_release(struct engine_block *block)
-{
-    if (block == NULL) {
+    PRE(chunk->live > 0);
+    if (--chunk->live > 0) {
         return;
     }
-    PRE(block->references > 0);
-    block->references--;
-    if (block->references == 0) {
-        raft_free(block->memory);
-        mem_free(block);
+    if (chunk == l->chunk) {
+        l->chunk = NULL;
     }
+    mem_free(chunk);
+}
+
+static uint8_t *chunk_take(struct engine_log *l, size_t bytes)
+{
+    if (l->chunk == NULL || bytes > l->chunk->capacity - l->chunk->used) {
+        size_t capacity = CHUNK_BYTES - CHUNK_HEADS;
+        capacity = bytes > capacity ? bytes : capacity;
+        l->chunk = mem_alloc(sizeof *l->chunk + capacity);
+        *l->chunk = (struct engine_chunk){.capacity = capacity};
+    }
+    uint8_t *piece = l->chunk->bytes + l->chunk->used;
+    l->chunk->used += bytes;
+    l->chunk->live++;
+    return piece;
 }
 
 static struct engine_entry *at(const struct engine_log *l, uint64_t index)
@@ -36,15 +47,19 @@ static struct engine_entry *at(const struct engine_log *l, uint64_t index)
     return &l->ring[index & (l->capacity - 1)];
 }
 
-static void drop(struct engine_log *l, struct engine_entry *entry)
+static void drop_payload(struct engine_log *l, struct engine_entry *entry)
 {
-    l->bytes -= entry->payload.size;
-    engine_block_release(entry->block);
+    if (entry->chunk != NULL) {
+        l->bytes -= entry->payload.size;
+        chunk_drop(l, entry->chunk);
+        entry->chunk = NULL;
+        entry->payload.data = NULL;
+    }
 }
 
 void engine_log_init(struct engine_log *l, uint64_t first)
 {
-    *l = (struct engine_log){.first = first};
+    *l = (struct engine_log){.first = first, .held = first};
 }
 
 void engine_log_close(struct engine_log *l)
@@ -59,22 +74,36 @@ void engine_log_reset(struct engine_log *l, uint64_t first)
 {
     engine_log_truncate(l, l->first);
     l->first = first;
+    l->held = first;
 }
 
 void engine_log_truncate(struct engine_log *l, uint64_t from)
 {
     while (l->count > 0 && engine_log_last(l) >= from) {
-        drop(l, at(l, engine_log_last(l)));
+        drop_payload(l, at(l, engine_log_last(l)));
         l->count--;
     }
+    uint64_t end = engine_log_last(l) + 1;
+    l->held = l->held < end ? l->held : end;
 }
 
 void engine_log_trim(struct engine_log *l, uint64_t before)
 {
     while (l->count > 0 && l->first < before) {
-        drop(l, at(l, l->first));
+        drop_payload(l, at(l, l->first));
         l->first++;
         l->count--;
+    }
+    l->held = l->held > l->first ? l->held : l->first;
+}
+
+void engine_log_forget(struct engine_log *l, uint64_t before, uint64_t keep_bytes)
+{
+    uint64_t end = engine_log_last(l) + 1;
+    before = before < end ? before : end;
+    while (l->held < before && l->bytes > keep_bytes) {
+        drop_payload(l, at(l, l->held));
+        l->held++;
     }
 }
 
@@ -105,18 +134,20 @@ static void grow(struct engine_log *l)
 }
 
 struct engine_entry *engine_log_append(struct engine_log *l, uint64_t term, uint8_t type,
-                                       struct slice payload, struct engine_block *block)
+                                       struct slice payload)
 {
     if (l->count == l->capacity) {
         grow(l);
     }
     l->count++;
-    l->bytes += payload.size;
-    if (block != NULL) {
-        block->references++;
-    }
     struct engine_entry *entry = at(l, engine_log_last(l));
-    *entry =
-        (struct engine_entry){.term = term, .type = type, .payload = payload, .block = block};
+    *entry = (struct engine_entry){.term = term, .type = type};
+    if (payload.size > 0) {
+        uint8_t *copy = chunk_take(l, payload.size);
+        memcpy(copy, payload.data, payload.size);
+        entry->payload = slice_make(copy, payload.size);
+        entry->chunk = l->chunk;
+        l->bytes += payload.size;
+    }
     return entry;
 }

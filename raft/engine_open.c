@@ -74,33 +74,22 @@ static enum status fit_to_snapshot(const struct engine *e, const struct wal_reco
     return RC_OK;
 }
 
-/* One block for all recovered payloads, in the form that the core wants its start entries. */
+/* The recovered entries into memory, and in the form that the core wants to see them in when it
+ * starts: it keeps nothing of that. */
 static void load_entries(struct engine *e, const struct wal_entry *entries, size_t count,
                          struct raft_entry **out)
 {
-    size_t bytes = 1;
-    for (size_t i = 0; i < count; i++) {
-        bytes += entries[i].payload.size;
-    }
-    uint8_t *batch = raft_malloc(bytes);
     *out = raft_calloc(count, sizeof **out);
-    PRE(batch != NULL && *out != NULL);
-    struct engine_block *block = engine_block_new(batch);
-    uint8_t *at = batch;
+    PRE(*out != NULL);
     for (size_t i = 0; i < count; i++) {
-        struct slice payload = entries[i].payload;
-        if (payload.size > 0) {
-            memcpy(at, payload.data, payload.size);
-        }
-        (*out)[i] = (struct raft_entry){.term = entries[i].term,
-                                        .type = (enum raft_entry_type)entries[i].type,
-                                        .buf = {.base = at, .len = payload.size},
-                                        .batch = batch};
-        engine_log_append(&e->entries, entries[i].term, entries[i].type,
-                          slice_make(at, payload.size), block);
-        at += payload.size;
+        const struct engine_entry *entry = engine_log_append(
+            &e->entries, entries[i].term, entries[i].type, entries[i].payload);
+        void *bytes = (void *)(uintptr_t)entry->payload.data;
+        (*out)[i] = (struct raft_entry){.term = entry->term,
+                                        .type = (enum raft_entry_type)entry->type,
+                                        .buf = {.base = bytes, .len = entry->payload.size},
+                                        .batch = bytes};
     }
-    engine_block_release(block);
 }
 
 static enum status check_entries(const struct wal_recovery *r, struct errmsg *err)

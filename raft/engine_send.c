@@ -146,7 +146,8 @@ static void send_append(struct engine *e, uint64_t to, const struct raft_append_
     struct message m = {.type = MESSAGE_APPEND_ENTRIES};
     uint64_t prev_index = args->prev_log_index;
     uint64_t prev_term = args->prev_log_term;
-    unsigned left = is_repetition(e, to, args) ? 0 : args->n_entries;
+    bool has_payloads = args->n_entries == 0 || engine_has_payloads(e, prev_index + 1);
+    unsigned left = !has_payloads || is_repetition(e, to, args) ? 0 : args->n_entries;
     do {
         uint32_t count = 0;
         size_t bytes = 0;

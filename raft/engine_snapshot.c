@@ -58,20 +58,6 @@ void engine_step_installed(struct engine *e)
     e->events->installed(e->context, index);
 }
 
-/* How many entries behind the snapshot stay in memory for slow followers, by bytes. */
-static unsigned trailing_entries(const struct engine *e, uint64_t index)
-{
-    uint64_t bytes = 0;
-    unsigned count = 0;
-    const struct engine_entry *entry = engine_log_find(&e->entries, index);
-    while (entry != NULL && bytes + entry->payload.size <= e->trailing_bytes) {
-        bytes += entry->payload.size;
-        count++;
-        entry = engine_log_find(&e->entries, index - count);
-    }
-    return count;
-}
-
 void engine_snapshot_taken(struct engine *e, const struct engine_snapshot *s)
 {
     /* Rule GUARDS: an install may have overtaken it. And the core counts what is persisted from
@@ -81,7 +67,7 @@ void engine_snapshot_taken(struct engine *e, const struct engine_snapshot *s)
         engine_log_find(&e->entries, s->index) == NULL) {
         return;
     }
-    unsigned trailing = trailing_entries(e, s->index);
+    unsigned trailing = engine_trailing_entries(e, s->index);
     struct engine_configuration c;
     if (engine_configuration_decode(s->configuration, &c) != RC_OK) {
         UNREACHABLE(); /* it is our own */
@@ -98,6 +84,7 @@ void engine_snapshot_taken(struct engine *e, const struct engine_snapshot *s)
     }
     engine_remember_snapshot(e, s);
     engine_log_trim(&e->entries, e->raft.trail.offset + 1); /* exactly what the core dropped */
+    e->lacks_payloads = e->lacks_payloads && e->entries.first < e->entries.held;
     wal_compact(e->wal, e->entries.first);
     engine_advance(e);
 }

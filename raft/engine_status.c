@@ -42,13 +42,13 @@ uint64_t engine_applied_index(const struct engine *e)
 
 uint64_t engine_first_index(const struct engine *e)
 {
-    return e->entries.first;
+    return e->entries.held;
 }
 
 enum status engine_entry(const struct engine *e, uint64_t index, struct wal_entry *out)
 {
     const struct engine_entry *entry = engine_log_find(&e->entries, index);
-    if (entry == NULL) {
+    if (entry == NULL || index < e->entries.held) {
         return RC_NOT_FOUND;
     }
     *out = (struct wal_entry){

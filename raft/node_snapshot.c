@@ -282,7 +282,7 @@ void node_on_installed(struct node *n, uint64_t index)
 void node_snapshot_turn(struct node *n, uint64_t now_ms)
 {
     snapshot_store_tick(n->snapshots, now_ms);
-    if (is_due(n, now_ms)) {
+    if (is_due(n, now_ms) || engine_needs_snapshot(n->engine)) {
         node_snapshot_take(n, now_ms);
     }
     node_export_turn(n, now_ms);

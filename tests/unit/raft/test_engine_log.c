@@ -1,8 +1,6 @@
-/* Entries in memory against a plain array: indexes, bytes, and blocks freed with their last entry
- * (which the address sanitizer watches). */
+/* Entries in memory against a plain array: indexes, bytes, and payloads in chunks that are freed
+ * with their last one (which the address sanitizer watches). */
 #include "raft/engine_log.h"
-
-#include <raft.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
@@ -11,19 +9,22 @@
 #define STEPS   20000
 #define ENTRIES 4096
 
-/* Appends `count` entries of 5 bytes each that share one block, each with its index inside. */
-static void append(struct engine_log *l, uint64_t term, size_t count)
+/* Appends `count` entries of so many bytes each, each with its index inside. */
+static void append_bytes(struct engine_log *l, uint64_t term, size_t count, size_t bytes)
 {
-    uint8_t *memory = raft_malloc(count * 5);
-    struct engine_block *block = engine_block_new(memory);
+    uint8_t *payload = mem_alloc(bytes);
     for (size_t i = 0; i < count; i++) {
-        uint8_t *at = memory + i * 5;
         uint64_t index = engine_log_last(l) + 1;
-        memset(at, (int)(index % 251), 5);
-        struct engine_entry *entry = engine_log_append(l, term, 1, slice_make(at, 5), block);
+        memset(payload, (int)(index % 251), bytes);
+        struct engine_entry *entry = engine_log_append(l, term, 1, slice_make(payload, bytes));
         ck_assert_uint_eq(entry->term, term);
     }
-    engine_block_release(block);
+    mem_free(payload);
+}
+
+static void append(struct engine_log *l, uint64_t term, size_t count)
+{
+    append_bytes(l, term, count, 5);
 }
 
 static void check_entry(const struct engine_log *l, uint64_t index, uint64_t term)
@@ -50,7 +51,7 @@ START_TEST(an_empty_log_ends_before_its_first_entry)
 }
 END_TEST
 
-START_TEST(a_block_lives_as_long_as_one_of_its_entries)
+START_TEST(a_payload_lives_as_long_as_its_entry)
 {
     struct engine_log l;
     engine_log_init(&l, 1);
@@ -65,11 +66,11 @@ START_TEST(a_block_lives_as_long_as_one_of_its_entries)
 }
 END_TEST
 
-START_TEST(an_entry_without_payload_needs_no_block)
+START_TEST(an_entry_without_payload_needs_no_memory)
 {
     struct engine_log l;
     engine_log_init(&l, 1);
-    engine_log_append(&l, 1, 2, slice_make(NULL, 0), NULL);
+    engine_log_append(&l, 1, 2, slice_make(NULL, 0));
     ck_assert_uint_eq(engine_log_last(&l), 1);
     ck_assert_uint_eq(l.bytes, 0);
     engine_log_close(&l);
@@ -138,8 +139,8 @@ static Suite *engine_log_suite(void)
     Suite *suite = suite_create("engine_log");
     TCase *tcase = tcase_create("engine_log");
     tcase_add_test(tcase, an_empty_log_ends_before_its_first_entry);
-    tcase_add_test(tcase, a_block_lives_as_long_as_one_of_its_entries);
-    tcase_add_test(tcase, an_entry_without_payload_needs_no_block);
+    tcase_add_test(tcase, a_payload_lives_as_long_as_its_entry);
+    tcase_add_test(tcase, an_entry_without_payload_needs_no_memory);
     tcase_add_test(tcase, a_reset_forgets_everything_and_goes_on_elsewhere);
     tcase_add_loop_test(tcase, any_run_of_operations_matches_an_array, 0, 5);
     suite_add_tcase(suite, tcase);
