@@ -25,7 +25,14 @@ struct engine {
     uint64_t now_ms;   /* time of the last step; never goes back */
     uint64_t trailing_bytes;
     uint64_t leading_since_ms;
-    bool lacks_payloads; /* a member wants entries whose payloads were forgotten */
+    bool lacks_payloads; /* a member wants entries whose payloads cannot be had any more */
+    /* Payloads of [from, until) came back from disk. */
+    struct {
+        uint64_t from;
+        uint64_t until;
+        uint64_t ms; /* when they came, or were last sent */
+        bool is_new; /* nobody was sent them */
+    } fetched;
     bool failed; /* a durable write failed, or the core refused to go on: nothing leaves */
 
     /* The message that was refused last, and when the log told so. */
@@ -113,8 +120,8 @@ void engine_step_installed(struct engine *e);
 /* engine_memory.c */
 /* Forgets old payloads. Once per turn. */
 void engine_forget(struct engine *e);
-/* Whether the payloads from an index on are in memory. If not, a snapshot is needed. */
-bool engine_has_payloads(struct engine *e, uint64_t from);
+/* How many of `count` entries can be sent to a member now. What cannot is fetched from disk. */
+unsigned engine_sendable(struct engine *e, uint64_t to, uint64_t from, unsigned count);
 /* How many entries up to `index` stay behind a snapshot of it for slow followers, by bytes. */
 unsigned engine_trailing_entries(const struct engine *e, uint64_t index);
 

@@ -13,8 +13,15 @@ struct engine_chunk {
     size_t used;
     size_t capacity;
     size_t live; /* payloads */
+    bool is_restored;
     uint8_t bytes[];
 };
+
+/* Where its payloads are counted. */
+static uint64_t *bytes_of(struct engine_log *l, const struct engine_chunk *chunk)
+{
+    return chunk->is_restored ? &l->restored_bytes : &l->bytes;
+}
 
 static void chunk_drop(struct engine_log *l, struct engine_chunk *chunk)
 {
@@ -22,24 +29,32 @@ static void chunk_drop(struct engine_log *l, struct engine_chunk *chunk)
     if (--chunk->live > 0) {
         return;
     }
-    if (chunk == l->chunk) {
-        l->chunk = NULL;
-    }
+    l->chunk = chunk == l->chunk ? NULL : l->chunk;
+    l->restored = chunk == l->restored ? NULL : l->restored;
     mem_free(chunk);
 }
 
-static uint8_t *chunk_take(struct engine_log *l, size_t bytes)
+/* Copies the payload into the chunk, or into a new one if it is full. */
+static void take_payload(struct engine_log *l, struct engine_entry *entry, bool is_restored,
+                         struct slice payload)
 {
-    if (l->chunk == NULL || bytes > l->chunk->capacity - l->chunk->used) {
-        size_t capacity = CHUNK_BYTES - CHUNK_HEADS;
-        capacity = bytes > capacity ? bytes : capacity;
-        l->chunk = mem_alloc(sizeof *l->chunk + capacity);
-        *l->chunk = (struct engine_chunk){.capacity = capacity};
+    struct engine_chunk **chunk = is_restored ? &l->restored : &l->chunk;
+    struct engine_chunk *c = *chunk;
+    if (payload.size == 0) {
+        return;
     }
-    uint8_t *piece = l->chunk->bytes + l->chunk->used;
-    l->chunk->used += bytes;
-    l->chunk->live++;
-    return piece;
+    if (c == NULL || payload.size > c->capacity - c->used) {
+        size_t capacity = CHUNK_BYTES - CHUNK_HEADS;
+        capacity = payload.size > capacity ? payload.size : capacity;
+        c = *chunk = mem_alloc(sizeof *c + capacity);
+        *c = (struct engine_chunk){.capacity = capacity, .is_restored = is_restored};
+    }
+    memcpy(c->bytes + c->used, payload.data, payload.size);
+    entry->payload = slice_make(c->bytes + c->used, payload.size);
+    entry->chunk = c;
+    c->used += payload.size;
+    c->live++;
+    *bytes_of(l, c) += payload.size;
 }
 
 static struct engine_entry *at(const struct engine_log *l, uint64_t index)
@@ -50,7 +65,7 @@ static struct engine_entry *at(const struct engine_log *l, uint64_t index)
 static void drop_payload(struct engine_log *l, struct engine_entry *entry)
 {
     if (entry->chunk != NULL) {
-        l->bytes -= entry->payload.size;
+        *bytes_of(l, entry->chunk) -= entry->payload.size;
         chunk_drop(l, entry->chunk);
         entry->chunk = NULL;
         entry->payload.data = NULL;
@@ -107,6 +122,27 @@ void engine_log_forget(struct engine_log *l, uint64_t before, uint64_t keep_byte
     }
 }
 
+bool engine_log_restore(struct engine_log *l, uint64_t index, uint64_t term,
+                        struct slice payload)
+{
+    struct engine_entry *entry = index < l->held ? engine_log_find(l, index) : NULL;
+    if (entry == NULL || entry->chunk != NULL || entry->term != term ||
+        entry->payload.size != payload.size) {
+        return false;
+    }
+    take_payload(l, entry, true, payload);
+    return true;
+}
+
+void engine_log_release(struct engine_log *l, uint64_t from, uint64_t until)
+{
+    from = from > l->first ? from : l->first;
+    until = until < l->held ? until : l->held;
+    for (uint64_t index = from; index < until; index++) {
+        drop_payload(l, at(l, index));
+    }
+}
+
 uint64_t engine_log_last(const struct engine_log *l)
 {
     return l->first + l->count - 1;
@@ -142,12 +178,6 @@ struct engine_entry *engine_log_append(struct engine_log *l, uint64_t term, uint
     l->count++;
     struct engine_entry *entry = at(l, engine_log_last(l));
     *entry = (struct engine_entry){.term = term, .type = type};
-    if (payload.size > 0) {
-        uint8_t *copy = chunk_take(l, payload.size);
-        memcpy(copy, payload.data, payload.size);
-        entry->payload = slice_make(copy, payload.size);
-        entry->chunk = l->chunk;
-        l->bytes += payload.size;
-    }
+    take_payload(l, entry, false, payload);
     return entry;
 }

@@ -31,8 +31,10 @@ struct engine_log {
     uint64_t first;  /* index of the oldest entry kept */
     uint64_t held;   /* first <= held <= last + 1: payloads from here on are in memory */
     size_t count;
-    uint64_t bytes; /* of payloads in memory */
-    struct engine_chunk *chunk; /* that is being filled; NULL: none */
+    uint64_t bytes;          /* of payloads from `held` on */
+    uint64_t restored_bytes; /* of those before that came back */
+    struct engine_chunk *chunk;    /* that is being filled; NULL: none */
+    struct engine_chunk *restored; /* likewise, of payloads that came back */
 };
 
 void engine_log_init(struct engine_log *l, uint64_t first);
@@ -42,10 +44,14 @@ void engine_log_close(struct engine_log *l);
 void engine_log_reset(struct engine_log *l, uint64_t first);
 void engine_log_truncate(struct engine_log *l, uint64_t from); /* drops `from` and later */
 void engine_log_trim(struct engine_log *l, uint64_t before);   /* drops what is below */
-/* Forgets payloads, oldest first and below `before` only, while there are more than `keep_bytes` in
- * memory. */
+/* Forgets payloads, oldest first and below `before` only, while `bytes` is above `keep_bytes`. */
 void engine_log_forget(struct engine_log *l, uint64_t before, uint64_t keep_bytes);
-uint64_t engine_log_last(const struct engine_log *l);          /* first - 1 if empty */
+/* A forgotten payload comes back (a copy), until it is released or its entry goes. False: that
+ * entry is not there, not forgotten, or has another term or size. */
+bool engine_log_restore(struct engine_log *l, uint64_t index, uint64_t term,
+                        struct slice payload);
+void engine_log_release(struct engine_log *l, uint64_t from, uint64_t until);
+uint64_t engine_log_last(const struct engine_log *l); /* first - 1 if empty */
 struct engine_entry *engine_log_find(const struct engine_log *l, uint64_t index); /* or NULL */
 
 /* Appends at last + 1; copies the payload. */

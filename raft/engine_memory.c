@@ -4,18 +4,24 @@
  * has it that is there, or was there a short while ago. What is older stays only for members that
  * come back, or for whom this node becomes the leader, and only so many bytes of it: the rest is
  * forgotten, long before a snapshot lets go of its entries. Should a member want one of those after
- * all, the leader takes a snapshot at once, which ends behind all that it has forgotten, and offers
- * that. */
+ * all, they are read back from disk, piece by piece; a piece stays until the next one is wanted, or
+ * nobody has sent it for a while. If that fails, the leader takes a snapshot at once, which ends
+ * behind all that it has forgotten, and offers that. */
+#include <inttypes.h>
+
+#include "base/mem.h"
 #include "raft/engine_internal.h"
 
-/* A member that was away for less gets what it lacks from the log, if it is still there. */
+/* A member that was away for less gets what it lacks out of memory, if it is still there. */
 #define ABSENCE_MS ((uint64_t)5 * 60 * 1000)
 
-/* Behind what was applied, twice what stays behind a snapshot. */
-static uint64_t keep_bytes(const struct engine *e)
-{
-    return 2 * e->trailing_bytes;
-}
+#define FETCH_BYTES_MAX   ((size_t)4 << 20)
+#define FETCH_ENTRIES_MAX 8192
+/* A piece that was fetched for one member does not give way to another's while it is new. */
+#define FETCHED_NEW_MS  500
+#define FETCHED_KEEP_MS 5000
+/* For a member that is silent nothing is fetched: a heartbeat will be the first that it answers. */
+#define FETCH_SILENCE_MS 1000
 
 /* The first index that somebody who is there may still want from this node. */
 static uint64_t wanted_from(const struct engine *e)
@@ -37,17 +43,82 @@ static uint64_t wanted_from(const struct engine *e)
     return from;
 }
 
+static void release_fetched(struct engine *e)
+{
+    engine_log_release(&e->entries, e->fetched.from, e->fetched.until);
+    e->fetched.from = e->fetched.until = 0;
+}
+
 void engine_forget(struct engine *e)
 {
-    if (!e->lacks_payloads && e->entries.bytes > keep_bytes(e)) {
-        engine_log_forget(&e->entries, wanted_from(e), keep_bytes(e));
+    if (e->fetched.until != 0 && e->now_ms >= e->fetched.ms + FETCHED_KEEP_MS) {
+        release_fetched(e);
+    }
+    if (!e->lacks_payloads && e->entries.bytes > e->trailing_bytes) {
+        engine_log_forget(&e->entries, wanted_from(e), e->trailing_bytes);
     }
 }
 
-bool engine_has_payloads(struct engine *e, uint64_t from)
+static void on_fetched(void *context, enum status rc, const struct wal_entry *entries,
+                       size_t count)
 {
-    e->lacks_payloads = e->lacks_payloads || from < e->entries.held;
-    return from >= e->entries.held;
+    struct engine *e = context;
+    size_t restored = 0;
+    if (e->failed || e->raft.state != RAFT_LEADER) {
+        return;
+    }
+    release_fetched(e);
+    while (restored < count &&
+           engine_log_restore(&e->entries, entries[restored].index, entries[restored].term,
+                              entries[restored].payload)) {
+        restored++;
+    }
+    if (restored > 0) {
+        e->fetched.from = entries[0].index;
+        e->fetched.until = entries[0].index + restored;
+        e->fetched.ms = e->now_ms;
+        e->fetched.is_new = true;
+    } else if (e->entries.first < e->entries.held) {
+        log_warn(e->log, "raft.entries_not_fetched", "from=%" PRIu64 " status=\"%s\"",
+                 e->entries.first, status_text(rc));
+        e->lacks_payloads = true;
+    }
+}
+
+/* Begins to read the payloads from an index on. */
+static void fetch(struct engine *e, uint64_t from)
+{
+    bool is_used = !e->fetched.is_new || e->now_ms >= e->fetched.ms + FETCHED_NEW_MS;
+    if (wal_is_fetching(e->wal) || (e->fetched.until != 0 && !is_used)) {
+        return;
+    }
+    uint64_t *terms = mem_alloc(FETCH_ENTRIES_MAX * sizeof *terms);
+    size_t bytes = 0;
+    size_t count = 0;
+    while (count < FETCH_ENTRIES_MAX && bytes < FETCH_BYTES_MAX && from + count < e->entries.held) {
+        const struct engine_entry *entry = engine_log_find(&e->entries, from + count);
+        bytes += entry->payload.size;
+        terms[count++] = entry->term;
+    }
+    wal_fetch(e->wal, from, terms, count, on_fetched);
+    mem_free(terms);
+}
+
+unsigned engine_sendable(struct engine *e, uint64_t to, uint64_t from, unsigned count)
+{
+    if (count == 0 || from >= e->entries.held) {
+        return count;
+    }
+    if (from < e->fetched.from || from >= e->fetched.until) {
+        if (!e->lacks_payloads && engine_silence_ms(e, to) < FETCH_SILENCE_MS) {
+            fetch(e, from);
+        }
+        return 0;
+    }
+    e->fetched.ms = e->now_ms;
+    e->fetched.is_new = false;
+    uint64_t left = e->fetched.until - from;
+    return e->fetched.until == e->entries.held || left > count ? count : (unsigned)left;
 }
 
 bool engine_needs_snapshot(const struct engine *e)

@@ -146,8 +146,8 @@ static void send_append(struct engine *e, uint64_t to, const struct raft_append_
     struct message m = {.type = MESSAGE_APPEND_ENTRIES};
     uint64_t prev_index = args->prev_log_index;
     uint64_t prev_term = args->prev_log_term;
-    bool has_payloads = args->n_entries == 0 || engine_has_payloads(e, prev_index + 1);
-    unsigned left = !has_payloads || is_repetition(e, to, args) ? 0 : args->n_entries;
+    unsigned left = engine_sendable(e, to, prev_index + 1, args->n_entries);
+    left = left > 0 && is_repetition(e, to, args) ? 0 : left;
     do {
         uint32_t count = 0;
         size_t bytes = 0;

@@ -63,7 +63,7 @@ uint64_t engine_log_bytes(const struct engine *e)
 
 uint64_t engine_memory_bytes(const struct engine *e)
 {
-    return e->entries.bytes;
+    return e->entries.bytes + e->entries.restored_bytes;
 }
 
 uint64_t engine_match(const struct engine *e, uint64_t member)

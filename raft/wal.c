@@ -82,6 +82,10 @@ void wal_close(struct wal *w)
         w->env->queue_close(w->record_queue);
         w->env->queue_close(w->chore_queue);
     }
+    if (w->fetch_queue != NULL) {
+        w->env->queue_close(w->fetch_queue);
+    }
+    wal_fetch_close(&w->fetch);
     if (w->is_on_chore && w->chore.file != NULL) {
         w->env->disk->close(w->chore.file);
     }

@@ -18,7 +18,8 @@
  * Any failed write or sync of a record is final: `failed` is called once, nothing becomes durable
  * any more, and the node must stop.
  *
- * All on the loop; the blocking work runs on two queues of the env (records; preparing segments).
+ * All on the loop; the blocking work runs on queues of the env: records; preparing segments;
+ * reading back.
  */
 #ifndef RAFT_WAL_H
 #define RAFT_WAL_H
@@ -107,6 +108,16 @@ uint64_t wal_reset(struct wal *w, uint64_t index, uint64_t term);
 
 /* Nothing below `first_index` is needed any more: frees whole segments for recycling. */
 void wal_compact(struct wal *w, uint64_t first_index);
+
+/* Reads entries back that were forgotten: as many of first .. first + count - 1 as are found, in
+ * order from `first` on, of each the version that has the term in `terms` (copied). They must be
+ * durable, and there are no others of their index and term. `done` gets the context of the events,
+ * and entries until it returns; RC_NOT_FOUND: `first` is no longer there, RC_IO. One at a time. */
+typedef void (*wal_fetched_fn)(void *context, enum status rc, const struct wal_entry *entries,
+                               size_t count);
+void wal_fetch(struct wal *w, uint64_t first, const uint64_t *terms, size_t count,
+               wal_fetched_fn done);
+bool wal_is_fetching(const struct wal *w);
 
 /* Starts writing what has gathered, unless a write is in flight. Once per loop turn. */
 void wal_flush(struct wal *w);

@@ -4,6 +4,7 @@
  *   wal_record.c   bytes of segment headers and records; what a record does to the log's state
  *   wal_recover.c  what wal_open does with the segments it finds
  *   wal_scan.c     the scan of one of them
+ *   wal_fetch.c    entries read back while the log is in use
  *   wal_segment.c  names; making and retiring segments, on a queue of its own
  *
  * Life of a segment file:
@@ -24,6 +25,7 @@
 #ifndef RAFT_WAL_INTERNAL_H
 #define RAFT_WAL_INTERNAL_H
 
+#include "base/arena.h"
 #include "base/pack.h"
 #include "raft/wal.h"
 
@@ -187,6 +189,36 @@ struct wal_batch {
     enum status rc;                /* out */
 };
 
+/* A part of a segment, from a record on. */
+struct wal_span {
+    struct wal_position begin;
+    uint64_t end;
+};
+
+/* Entries that are read back. The worker owns it between submit and done. */
+struct wal_fetch {
+    struct env_job job;
+    struct env *env;
+    const char *dir;
+    struct wal_span *spans;
+    size_t span_count;
+    uint64_t first;
+    uint64_t *terms;
+    size_t count;
+    struct buf bytes;          /* of the file */
+    struct arena payloads;     /* out */
+    struct wal_entry *entries; /* out */
+    size_t found;              /* out */
+    enum status rc;            /* out */
+    wal_fetched_fn done;
+    /* Where the last fetch ended, and the entry that comes then; 0 = it is not known. */
+    struct wal_position ended;
+    uint64_t next_index;
+};
+
+/* Frees all but the place where it ended. */
+void wal_fetch_close(struct wal_fetch *f);
+
 struct wal {
     struct env *env;
     char *dir;
@@ -204,6 +236,9 @@ struct wal {
     struct wal_batch batch; /* in flight while `is_writing` */
     bool is_writing;
     bool has_failed;
+    struct env_queue *fetch_queue; /* NULL until it is needed */
+    struct wal_fetch fetch;
+    bool is_fetching;
 
     struct wal_position synced;    /* all before it is durable */
     struct wal_position announced; /* by a watermark in the log */

@@ -77,7 +77,8 @@ enum status engine_kit_open_with(struct engine_kit *x, const struct engine_confi
                                      .wal_segment_bytes = 16384,
                                      .snapshot = x->snapshot,
                                      .bootstrap = first,
-                                     .joins = x->joins};
+                                     .joins = x->joins,
+                                     .trailing_bytes = x->trailing_bytes};
     x->engine = NULL;
     x->applied = x->snapshot.index;
     x->applied_commands = 0;

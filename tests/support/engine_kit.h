@@ -14,6 +14,7 @@ struct engine_kit {
     struct engine_configuration first;
     struct engine_snapshot snapshot; /* for the next open */
     bool joins;                      /* likewise */
+    uint64_t trailing_bytes;         /* likewise; 0 = default */
     /* told by events */
     struct message sent[ENGINE_KIT_SENT_MAX]; /* without their entries */
     uint64_t sent_to[ENGINE_KIT_SENT_MAX];

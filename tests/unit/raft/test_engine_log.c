@@ -92,6 +92,46 @@ START_TEST(a_reset_forgets_everything_and_goes_on_elsewhere)
 }
 END_TEST
 
+START_TEST(a_forgotten_payload_can_come_back)
+{
+    struct engine_log l;
+    engine_log_init(&l, 1);
+    append_bytes(&l, 1, 10, 100000); /* some chunks */
+    engine_log_forget(&l, 9, 350000);
+    ck_assert_uint_eq(l.bytes, 300000);
+    ck_assert_uint_eq(l.held, 8);
+    engine_log_forget(&l, 9, 0);
+    ck_assert_uint_eq(l.held, 9);
+    ck_assert_ptr_null(engine_log_find(&l, 3)->payload.data);
+    ck_assert_uint_eq(engine_log_find(&l, 3)->payload.size, 100000);
+
+    uint8_t *payload = mem_alloc(100000);
+    memset(payload, 3, 100000);
+    ck_assert(!engine_log_restore(&l, 3, 2, slice_make(payload, 100000))); /* another term */
+    ck_assert(!engine_log_restore(&l, 3, 1, slice_make(payload, 99999)));
+    ck_assert(!engine_log_restore(&l, 9, 1, slice_make(payload, 100000))); /* not forgotten */
+    ck_assert(!engine_log_restore(&l, 11, 1, slice_make(payload, 100000)));
+    ck_assert(engine_log_restore(&l, 3, 1, slice_make(payload, 100000)));
+    ck_assert(!engine_log_restore(&l, 3, 1, slice_make(payload, 100000)));
+    ck_assert(engine_log_restore(&l, 4, 1, slice_make(payload, 100000)));
+    ck_assert(engine_log_restore(&l, 5, 1, slice_make(payload, 100000)));
+    mem_free(payload);
+    ck_assert_uint_eq(engine_log_find(&l, 3)->payload.data[99999], 3);
+    ck_assert_uint_eq(l.bytes, 200000);
+    ck_assert_uint_eq(l.restored_bytes, 300000);
+    engine_log_trim(&l, 4);
+    engine_log_release(&l, 3, 5);
+    ck_assert_uint_eq(l.restored_bytes, 100000);
+    ck_assert_ptr_null(engine_log_find(&l, 4)->payload.data);
+    ck_assert_ptr_nonnull(engine_log_find(&l, 5)->payload.data);
+    engine_log_truncate(&l, 6);
+    ck_assert_uint_eq(l.held, 6);
+    append(&l, 2, 1);
+    check_entry(&l, 6, 2);
+    engine_log_close(&l);
+}
+END_TEST
+
 START_TEST(any_run_of_operations_matches_an_array)
 {
     struct rng rng;
@@ -142,6 +182,7 @@ static Suite *engine_log_suite(void)
     tcase_add_test(tcase, a_payload_lives_as_long_as_its_entry);
     tcase_add_test(tcase, an_entry_without_payload_needs_no_memory);
     tcase_add_test(tcase, a_reset_forgets_everything_and_goes_on_elsewhere);
+    tcase_add_test(tcase, a_forgotten_payload_can_come_back);
     tcase_add_loop_test(tcase, any_run_of_operations_matches_an_array, 0, 5);
     suite_add_tcase(suite, tcase);
     return suite;

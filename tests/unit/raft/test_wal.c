@@ -22,6 +22,8 @@ struct fixture {
     int failures;
     size_t segment_bytes;
     uint64_t cluster_id;
+    size_t fetched; /* by the last fetch */
+    enum status fetch_rc;
 };
 
 static void on_durable(void *context, uint64_t ticket)
@@ -255,6 +257,101 @@ START_TEST(a_batch_larger_than_a_segment_is_split)
     fake_env_power_cut(&x.fake);
     open_log(&x);
     check_found(&x, 1, 400);
+    finish(&x);
+}
+END_TEST
+
+static void on_fetched(void *context, enum status rc, const struct wal_entry *entries,
+                       size_t count)
+{
+    struct fixture *x = context;
+    x->fetch_rc = rc;
+    x->fetched = count;
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_uint_eq(entries[i].index, entries[0].index + i);
+        check_payload(&entries[i]);
+    }
+}
+
+/* Asks for entries of one term; how many come. */
+static size_t fetch(struct fixture *x, uint64_t first, size_t count, uint64_t term)
+{
+    uint64_t terms[64];
+    for (size_t i = 0; i < count; i++) {
+        terms[i] = term;
+    }
+    wal_fetch(x->wal, first, terms, count, on_fetched);
+    ck_assert(wal_is_fetching(x->wal));
+    fake_env_run(&x->fake);
+    ck_assert(!wal_is_fetching(x->wal));
+    ck_assert_int_eq(x->fetch_rc, x->fetched > 0 ? RC_OK : RC_NOT_FOUND);
+    return x->fetched;
+}
+
+START_TEST(entries_are_read_back_by_index_and_term)
+{
+    struct fixture x;
+    init(&x, 1);
+    open_log(&x);
+    for (uint64_t first = 1; first <= 400; first += 20) { /* 400 entries in many segments */
+        append_sized(&x, first, 20, 3, 200);
+        settle(&x);
+    }
+    append_sized(&x, 390, 20, 5, 700); /* 390 to 400 are superseded */
+    settle(&x);
+    ck_assert_uint_eq(fetch(&x, 1, 1, 3), 1);
+    ck_assert_uint_eq(fetch(&x, 2, 50, 3), 50);   /* goes on in the same record */
+    ck_assert_uint_eq(fetch(&x, 52, 50, 3), 50);  /* and behind it */
+    ck_assert_uint_eq(fetch(&x, 200, 60, 3), 60); /* elsewhere */
+    ck_assert_uint_eq(fetch(&x, 10, 5, 3), 5);    /* and back */
+    ck_assert_uint_eq(fetch(&x, 10, 5, 4), 0);
+    ck_assert_uint_eq(fetch(&x, 380, 10, 3), 10);
+    ck_assert_uint_eq(fetch(&x, 390, 20, 5), 20);
+    ck_assert_uint_eq(fetch(&x, 405, 20, 5), 5); /* there are no more */
+    ck_assert_uint_eq(fetch(&x, 410, 1, 5), 0);
+    finish(&x);
+}
+END_TEST
+
+START_TEST(what_was_compacted_is_not_read_back)
+{
+    struct fixture x;
+    init(&x, 1);
+    open_log(&x);
+    for (uint64_t first = 1; first <= 400; first += 20) {
+        append_sized(&x, first, 20, 3, 200);
+        settle(&x);
+    }
+    uint64_t terms[1] = {3};
+    wal_fetch(x.wal, 1, terms, 1, on_fetched);
+    wal_compact(x.wal, 300); /* while it is read, or before */
+    fake_env_run(&x.fake);
+    ck_assert_int_eq(x.fetch_rc, x.fetched == 1 ? RC_OK : RC_NOT_FOUND);
+    for (uint64_t first = 401; first <= 800; first += 20) { /* recycles */
+        append_sized(&x, first, 20, 3, 200);
+        settle(&x);
+    }
+    ck_assert_uint_eq(fetch(&x, 1, 10, 3), 0);
+    ck_assert_uint_eq(fetch(&x, 300, 10, 3), 10);
+    wal_fetch(x.wal, 300, terms, 1, on_fetched); /* is under way when the log is closed */
+    finish(&x);
+}
+END_TEST
+
+START_TEST(a_damaged_entry_is_not_read_back)
+{
+    struct fixture x;
+    init(&x, 1);
+    open_log(&x);
+    append(&x, 1, 10, 3);
+    settle(&x);
+    append(&x, 11, 10, 3);
+    settle(&x);
+    ck_assert_uint_eq(fetch(&x, 1, 20, 3), 20);
+    flip(&x, 1, x.wal->fetch.ended.offset + WAL_RECORD_HEADER_BYTES + 20);
+    ck_assert_uint_eq(fetch(&x, 1, 20, 3), 10);
+    ck_assert_uint_eq(fetch(&x, 11, 1, 3), 0);
+    ck_assert_int_eq(x.failures, 0);
     finish(&x);
 }
 END_TEST
@@ -958,6 +1055,9 @@ static Suite *wal_suite(void)
     tcase_add_test(basics, one_sync_carries_all_that_waited);
     tcase_add_test(basics, an_append_at_a_lower_index_supersedes);
     tcase_add_test(basics, a_batch_larger_than_a_segment_is_split);
+    tcase_add_test(basics, entries_are_read_back_by_index_and_term);
+    tcase_add_test(basics, what_was_compacted_is_not_read_back);
+    tcase_add_test(basics, a_damaged_entry_is_not_read_back);
     tcase_add_test(basics, a_record_larger_than_a_segment_gets_a_larger_one);
     tcase_add_test(basics, a_reset_empties_the_log_and_frees_segments);
     tcase_add_test(basics, compaction_recycles_and_bounds_the_disk);
