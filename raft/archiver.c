@@ -245,6 +245,7 @@ static void show_lag(const struct archiver *a)
 
 void archiver_turn(struct archiver *a, uint64_t now_ms)
 {
+    node_retain_entries(a->options.node, a->is_open ? a->next_index : 0);
     if (a->is_busy || now_ms < a->round_ms) {
         return;
     }
@@ -311,6 +312,7 @@ struct archiver *archiver_new(const struct archiver_options *options)
     a->queue = options->env->queue_open(options->env, "archive");
     a->seal_ms = UINT64_MAX;
     register_metrics(a);
+    node_retain_entries(a->options.node, 0); /* until it is known where the archive ends */
     return a;
 }
 
@@ -320,6 +322,7 @@ void archiver_free(struct archiver *a)
         return;
     }
     a->options.env->queue_close(a->queue);
+    node_retain_entries(a->options.node, UINT64_MAX);
     if (a->writer != NULL) {
         archive_writer_close(a->writer);
     }

@@ -4,11 +4,11 @@
  *      ^                                                                                 |
  *      +---------------------------- failed: opened anew after a while -------------------+
  *
- * It reads the log that the node keeps in memory anyway, a bounded piece at a time, and has the
- * piece written on a thread of its own. So there is no queue that a slow disk could fill, and
- * nothing ever waits for it. If it falls behind by more than the node keeps, entries are missing:
- * it says so, goes on behind the gap, and asks for a full backup, from which on a restore to any
- * point in time works again.
+ * It reads the log in the node's memory, a bounded piece at a time, and has the piece written on a
+ * thread of its own. What it has not read yet stays there until a snapshot lets go of it. So there
+ * is no queue that a slow disk could fill, and nothing ever waits for it. If it falls behind by
+ * more than the node keeps, entries are missing: it says so, goes on behind the gap, and asks for a
+ * full backup, from which on a restore to any point in time works again.
  *
  * All calls on the loop. */
 #ifndef RAFT_ARCHIVER_H

@@ -165,6 +165,9 @@ uint64_t engine_applied_index(const struct engine *e);
 struct wal_entry;
 uint64_t engine_first_index(const struct engine *e);
 enum status engine_entry(const struct engine *e, uint64_t index, struct wal_entry *out) MUST_USE;
+/* Somebody reads the entries from this index on: until a snapshot lets go of them they stay in
+ * memory. UINT64_MAX: nobody, as at first. */
+void engine_retain(struct engine *e, uint64_t from);
 uint64_t engine_log_bytes(const struct engine *e);              /* on disk */
 uint64_t engine_memory_bytes(const struct engine *e);           /* of entries kept in memory */
 uint64_t engine_match(const struct engine *e, uint64_t member); /* leader only, else 0 */

@@ -24,14 +24,16 @@ struct engine {
     size_t apply_left; /* bytes that may still be applied in this turn */
     uint64_t now_ms;   /* time of the last step; never goes back */
     uint64_t trailing_bytes;
+    uint64_t retained_from; /* engine_retain */
     uint64_t leading_since_ms;
     bool lacks_payloads; /* a member wants entries whose payloads cannot be had any more */
     /* Payloads of [from, until) came back from disk. */
     struct {
         uint64_t from;
         uint64_t until;
-        uint64_t ms; /* when they came, or were last sent */
-        bool is_new; /* nobody was sent them */
+        uint64_t ms;     /* when they came, or were last sent */
+        bool is_new;     /* nobody was sent them */
+        uint64_t wanted; /* of what is being read back: the first */
     } fetched;
     bool failed; /* a durable write failed, or the core refused to go on: nothing leaves */
 

@@ -28,6 +28,7 @@ static uint64_t wanted_from(const struct engine *e)
 {
     uint64_t stored = engine_stored_index(e);
     uint64_t from = (e->applied < stored ? e->applied : stored) + 1;
+    from = from < e->retained_from ? from : e->retained_from;
     if (e->raft.state != RAFT_LEADER) {
         return from;
     }
@@ -47,6 +48,11 @@ static void release_fetched(struct engine *e)
 {
     engine_log_release(&e->entries, e->fetched.from, e->fetched.until);
     e->fetched.from = e->fetched.until = 0;
+}
+
+void engine_retain(struct engine *e, uint64_t from)
+{
+    e->retained_from = from;
 }
 
 void engine_forget(struct engine *e)
@@ -78,9 +84,9 @@ static void on_fetched(void *context, enum status rc, const struct wal_entry *en
         e->fetched.until = entries[0].index + restored;
         e->fetched.ms = e->now_ms;
         e->fetched.is_new = true;
-    } else if (e->entries.first < e->entries.held) {
+    } else if (e->fetched.wanted >= e->entries.first && e->fetched.wanted < e->entries.held) {
         log_warn(e->log, "raft.entries_not_fetched", "from=%" PRIu64 " status=\"%s\"",
-                 e->entries.first, status_text(rc));
+                 e->fetched.wanted, status_text(rc));
         e->lacks_payloads = true;
     }
 }
@@ -100,6 +106,7 @@ static void fetch(struct engine *e, uint64_t from)
         bytes += entry->payload.size;
         terms[count++] = entry->term;
     }
+    e->fetched.wanted = from;
     wal_fetch(e->wal, from, terms, count, on_fetched);
     mem_free(terms);
 }

@@ -225,6 +225,7 @@ enum status engine_open(const struct engine_options *options,
     e->context = context;
     e->trailing_bytes =
         options->trailing_bytes != 0 ? options->trailing_bytes : ENGINE_TRAILING_BYTES;
+    e->retained_from = UINT64_MAX;
     list_init(&e->held);
     e->now_ms = e->env->now_ms(e->env);
     configure_core(e, options);

@@ -155,7 +155,9 @@ static void send_append(struct engine *e, uint64_t to, const struct raft_append_
         while (count < left && count < APPEND_ENTRIES_AT_ONCE && bytes < APPEND_BYTES_MAX) {
             const struct engine_entry *entry =
                 engine_log_find(&e->entries, prev_index + 1 + count);
-            INVARIANT(11, entry != NULL); /* the cache mirrors the core's trail */
+            /* The cache mirrors the core's trail, and what is sent is in memory. */
+            INVARIANT(11, entry != NULL &&
+                              (entry->chunk != NULL || entry->payload.size == 0));
             entries[count++] = (struct message_entry){
                 .term = entry->term, .type = entry->type, .payload = entry->payload};
             bytes += entry->payload.size;

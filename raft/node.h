@@ -311,6 +311,9 @@ struct node_entries {
     uint64_t last; /* first - 1: there is none */
 };
 struct node_entries node_entries(const struct node *n);
+/* Entries from this index on are still to be read: they stay in memory, at most until a snapshot
+ * lets go of them. UINT64_MAX: none. */
+void node_retain_entries(struct node *n, uint64_t from);
 /* `out` is valid until the next turn. RC_NOT_FOUND: not among those. */
 enum status node_entry(const struct node *n, uint64_t index, struct wal_entry *out) MUST_USE;
 

@@ -166,6 +166,13 @@ struct node_entries node_entries(const struct node *n)
     return e.last + 1 < e.first ? (struct node_entries){e.first, e.first - 1} : e;
 }
 
+void node_retain_entries(struct node *n, uint64_t from)
+{
+    if (n->engine != NULL) {
+        engine_retain(n->engine, from);
+    }
+}
+
 enum status node_entry(const struct node *n, uint64_t index, struct wal_entry *out)
 {
     struct node_entries e = node_entries(n);

@@ -1,9 +1,9 @@
 /* Entries read back from the segments while the log is in use.
  *
  * A worker walks over the records from the begin of the first segment that can have the wanted
- * entries, or from where the last fetch ended, and takes them by index and term. Nothing protects a
- * segment from being retired meanwhile: then its file is gone, or what is read there is no record of
- * it any more, since a record's checksum covers the segment's id. */
+ * entries, or from where the last fetch ended, and takes them by index and term. Nothing protects
+ * a segment from being retired meanwhile: then its file is gone, or what is read there is no record
+ * of it any more, since a record's checksum covers the segment's id. */
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/list.h"
