@@ -43,7 +43,7 @@ endif
 # --- libraries ------------------------------------------------------------------------------
 # Targets that install what is missing, or need no library, skip the check. Those that install
 # first then call make again for the real work, and that call checks.
-SELF_SUFFICIENT := deps run test unit sim demo-search mutants cluster faults compat bench bench-locks bench-peers bench-growth soak fuzz cov lint format clean help
+SELF_SUFFICIENT := deps run test unit sim demo-search mutants cluster faults compat bench bench-locks bench-peers bench-growth bench-shards soak fuzz cov lint format clean help
 ifneq ($(filter-out $(SELF_SUFFICIENT),$(or $(MAKECMDGOALS),all)),)
 $(if $(shell command -v $(PKG_CONFIG)),,$(error no $(PKG_CONFIG) -- run 'make deps', or see docs/building.md))
 MISSING := $(shell $(PKG_CONFIG) --print-errors --exists $(PKGS) $(CTL_PKGS) $(TEST_PKGS) 2>&1)
@@ -114,9 +114,9 @@ SIM       := $(if $(SIM_SRC),$(BUILD)/tests/sim/sim)
 BINS      := $(PROGRAMS:%=$(BUILD)/%)
 scripts    = $(shell find $(1) -maxdepth 1 -perm -u+x \( -name '*.sh' -o -name '*.py' \) 2>/dev/null | LC_ALL=C sort)
 
-.PHONY: all programs links deps run test unit sim demo-search mutants cluster faults compat bench bench-locks bench-peers bench-growth soak fuzz cov lint \
+.PHONY: all programs links deps run test unit sim demo-search mutants cluster faults compat bench bench-locks bench-peers bench-growth bench-shards soak fuzz cov lint \
         format install deb clean help FORCE do-test do-unit do-sim do-cluster do-faults do-compat \
-        do-bench do-bench-locks do-bench-peers do-bench-growth do-soak do-fuzz do-cov do-lint
+        do-bench do-bench-locks do-bench-peers do-bench-growth do-bench-shards do-soak do-fuzz do-cov do-lint
 all: programs links $(SHARED) ## build the daemon, the command line client and libcoord
 programs: $(BINS) $(LIBCOORD)
 links: programs
@@ -294,6 +294,8 @@ bench-peers: ## coord, etcd and ZooKeeper side by side; QUICK=1: a few minutes; 
 	$(Q)$(SUBMAKE) do-bench-peers
 bench-growth: ## what a request costs with more members, nodes, watches, sessions, larger values
 	$(Q)$(SUBMAKE) do-bench-growth
+bench-shards: ## a large shard map: plans, what subscribers are sent, failover; QUICK=1: a smaller one
+	$(Q)$(SUBMAKE) do-bench-shards
 soak: ## three nodes under varied load for HOURS: what grows that should not
 	$(Q)$(SUBMAKE) do-soak
 fuzz: ## decoders under libFuzzer for FUZZ_SECONDS each; TARGETS="http store": these only
@@ -327,6 +329,8 @@ do-bench-peers: programs
 	$(Q)$(TEST_ENV) QUICK=$(QUICK) tests/bench/peers.py --out $(or $(OUT),build/peers) $(PARTS)
 do-bench-growth: programs $(BUILD)/tests/bench/session_load
 	$(Q)$(TEST_ENV) QUICK=$(QUICK) tests/bench/growth.py --out $(or $(OUT),build/growth.md) $(PARTS)
+do-bench-shards: all $(BUILD)/tests/bench/plan_bench
+	$(Q)$(TEST_ENV) QUICK=$(QUICK) tests/bench/shards.py
 do-soak: programs
 	$(Q)$(TEST_ENV) tests/bench/soak.py --hours $(or $(HOURS),1) --out $(or $(OUT),$(BUILD)/soak.jsonl)
 do-fuzz: $(FUZZ)
