@@ -61,6 +61,7 @@ declare -A unit_tests=(
     [MUTANT_COUNTER_UNBOUNDED]=store/test_counter_model
     [MUTANT_IDS_TWICE]=store/test_counter_model
     [MUTANT_LATCH_REOPENS]=store/test_counter_model
+    [MUTANT_SHARD_MOVE_UNLOST]=store/test_shard_model
     [MUTANT_OLD_PASSWORD_COUNTS]=store/test_access
 )
 
