@@ -13,10 +13,10 @@
 #define HTTP2_RESETS_PER_S 5000
 #define HTTP2_ACKS_QUEUED_MAX 10000
 /* A call with more headers than HTTP2_HEADER_BYTES_MAX is refused, but its block must be decoded to
- * the end, since later ones build on it. A connection whose block is longer than these, on the wire
- * or unfolded, ends. */
-#define HTTP2_BLOCK_BYTES_MAX    (2 * HTTP2_HEADER_BYTES_MAX)
-#define HTTP2_UNFOLDED_BYTES_MAX (4 * HTTP2_HEADER_BYTES_MAX)
+ * the end, since later ones build on it. A connection whose block is longer than this, on the wire
+ * or unfolded, ends; and one with more fields that are not allowed than anybody sends by mistake. */
+#define HTTP2_BLOCK_BYTES_MAX  (2 * HTTP2_HEADER_BYTES_MAX)
+#define HTTP2_BLOCK_WRONG_MAX  64
 
 /* How precisely a block is measured. */
 #define FEED_STEP_BYTES ((size_t)16 << 10)
@@ -32,12 +32,14 @@ struct http2 {
     void *owner;
     bool is_server;
     bool has_failed;
+    bool is_calmed; /* http2_calm */
     struct list streams;
     size_t stream_count;
     size_t queued_bytes;
     bool is_in_block;      /* the last frame that began has headers */
     size_t block_bytes;    /* fed since, the whole step that it began in included */
     size_t unfolded_bytes; /* and decoded, counted as in RFC 9113 */
+    size_t wrong_fields;   /* and not allowed */
     struct http2_stream *recent; /* last looked up: what comes is mostly for it again */
     struct buf *taking;          /* during http2_take: DATA frames go there without a detour */
     size_t take_limit;           /* how far it is to be filled */
@@ -99,10 +101,6 @@ static int begin_headers_cb(nghttp2_session *session, const nghttp2_frame *frame
 {
     struct http2 *h = context;
     if (!h->is_server || frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-        struct http2_stream *s = stream_find(h, frame->hd.stream_id);
-        if (s != NULL) {
-            s->header_bytes = 0;
-        }
         return 0;
     }
     struct http2_stream *s = h->events->open(h->owner);
@@ -123,13 +121,17 @@ static int begin_frame_cb(nghttp2_session *session, const nghttp2_frame_hd *head
     h->is_in_block = head->type == NGHTTP2_HEADERS;
     h->block_bytes = 0;
     h->unfolded_bytes = 0;
+    h->wrong_fields = 0;
     return 0;
 }
 
 static bool unfolds(struct http2 *h, size_t bytes)
 {
     h->unfolded_bytes += bytes + 32;
-    return h->unfolded_bytes <= HTTP2_UNFOLDED_BYTES_MAX;
+    if (h->unfolded_bytes > HTTP2_BLOCK_BYTES_MAX || h->wrong_fields > HTTP2_BLOCK_WRONG_MAX) {
+        http2_calm(h);
+    }
+    return !h->has_failed;
 }
 
 /* A field that is not allowed: it is passed over. */
@@ -142,7 +144,9 @@ static int invalid_header_cb(nghttp2_session *session, const nghttp2_frame *fram
     (void)name;
     (void)value;
     (void)flags;
-    return unfolds(context, name_bytes + value_bytes) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    struct http2 *h = context;
+    h->wrong_fields++;
+    return unfolds(h, name_bytes + value_bytes) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 static int header_cb(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
@@ -159,8 +163,7 @@ static int header_cb(nghttp2_session *session, const nghttp2_frame *frame, const
     if (s == NULL) {
         return 0;
     }
-    s->header_bytes += name_bytes + value_bytes + 32;
-    if (s->header_bytes > HTTP2_HEADER_BYTES_MAX) {
+    if (h->unfolded_bytes > HTTP2_HEADER_BYTES_MAX) {
         s->headers_too_large = true;
         return 0;
     }
@@ -251,11 +254,12 @@ static int frame_send_cb(nghttp2_session *session, const nghttp2_frame *frame, v
 static int stream_close_cb(nghttp2_session *session, int32_t id, uint32_t error, void *context)
 {
     (void)session;
-    struct http2_stream *s = stream_find(context, id);
+    struct http2 *h = context;
+    struct http2_stream *s = stream_find(h, id);
     if (s != NULL) {
         stream_end(s, error);
     }
-    return 0;
+    return !h->is_calmed ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 /* ---- what nghttp2 asks for --------------------------------------------------------------- */
@@ -480,7 +484,10 @@ enum status http2_feed(struct http2 *h, struct slice bytes)
         size_t step = rest < FEED_STEP_BYTES ? rest : FEED_STEP_BYTES;
         rc = nghttp2_session_mem_recv(h->session, bytes.data + at, step);
         h->block_bytes += h->is_in_block ? step : 0;
-        h->has_failed = rc < 0 || h->block_bytes > HTTP2_BLOCK_BYTES_MAX;
+        if (rc >= 0 && h->block_bytes > HTTP2_BLOCK_BYTES_MAX) {
+            http2_calm(h);
+        }
+        h->has_failed = h->has_failed || rc < 0;
     }
     return !h->has_failed ? RC_OK : rc == NGHTTP2_ERR_NOMEM ? RC_NO_MEMORY : RC_MALFORMED;
 }
@@ -556,6 +563,15 @@ void http2_goaway(struct http2 *h, uint32_t error)
 {
     int32_t last = nghttp2_session_get_last_proc_stream_id(h->session);
     submitted(h, nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, last, error, NULL, 0));
+}
+
+void http2_calm(struct http2 *h)
+{
+    if (!h->has_failed) {
+        http2_goaway(h, HTTP2_ENHANCE_YOUR_CALM);
+        h->is_calmed = true;
+        h->has_failed = true;
+    }
 }
 
 bool http2_may_request(const struct http2 *h)
