@@ -14,7 +14,7 @@
 #define HTTP2_ACKS_QUEUED_MAX 10000
 /* A call with more headers than HTTP2_HEADER_BYTES_MAX is refused, but its block must be decoded to
  * the end, since later ones build on it. A connection whose block is longer than this, on the wire
- * or unfolded, ends; and one with more fields that are not allowed than anybody sends by mistake. */
+ * or unfolded, ends; and one with more fields that are not allowed than come by mistake. */
 #define HTTP2_BLOCK_BYTES_MAX  (2 * HTTP2_HEADER_BYTES_MAX)
 #define HTTP2_BLOCK_WRONG_MAX  64
 
