@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "base/rng.h"
-#include "lease/lease.h"
 #include "recipes/record.h"
 #include "store/digest.h"
 #include "store/state.h"

@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #include "base/rng.h"
-#include "lease/lease.h"
 #include "recipes/index.h"
 #include "store/state.h"
 #include "tests/support/check_main.h"

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "base/rng.h"
-#include "lease/lease.h"
 #include "recipes/lock.h"
 #include "store/state.h"
 #include "tests/support/check_main.h"
