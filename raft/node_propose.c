@@ -189,8 +189,14 @@ void node_on_forward_result(struct node *n, uint64_t from,
         return; /* a new term is coming: it is sent again then */
     }
     enum status rc = m->status == RC_NO_SPACE ? RC_NO_SPACE : RC_OVERLOADED;
-    n->refusals = m->refusals;
-    pending_refuse(&n->pending, m->first_counter, m->count, rc);
+    if (n->refusals != m->refusals) {
+        /* All that was sent behind it is refused as well (admit_in_order), and each has to be told
+         * so before anything else is sent: those answers may be lost with the connection. */
+        n->refusals = m->refusals;
+        pending_refuse_from(&n->pending, m->first_counter, rc);
+    } else {
+        pending_refuse(&n->pending, m->first_counter, m->count, rc);
+    }
 }
 
 /* Whatever we had sent on that connection may be lost with it, whoever we believe to lead now:

@@ -166,6 +166,37 @@ void pending_refuse(struct pending *p, uint64_t first_counter, uint32_t count, e
     }
 }
 
+/* Moves the writes of `from` that `choose` names to `to`: completions may cancel any other
+ * write, so nothing may walk a live list while they run. */
+static void choose_into(struct list *to, struct list *from,
+                        bool (*choose)(struct node_write *w, void *context), void *context)
+{
+    struct list *it;
+    struct list *tmp;
+    list_init(to);
+    LIST_EACH(it, tmp, from)
+    {
+        if (choose(of(it), context)) {
+            list_remove(it);
+            list_push_back(to, it);
+        }
+    }
+}
+
+static bool is_from(struct node_write *w, void *context)
+{
+    return w->counter >= *(const uint64_t *)context;
+}
+
+void pending_refuse_from(struct pending *p, uint64_t first_counter, enum status rc)
+{
+    struct list refused;
+    choose_into(&refused, &p->sent, is_from, &first_counter);
+    while (!list_empty(&refused)) {
+        finish(p, of(refused.next), rc, NULL);
+    }
+}
+
 enum fate { FATE_REMEMBERED, FATE_NOT_EXECUTED, FATE_UNKNOWN };
 
 static enum fate fate_of(struct store *s, const struct node_write *w, struct reply *reply)
@@ -183,23 +214,6 @@ static enum fate fate_of(struct store *s, const struct node_write *w, struct rep
     }
     arena_close(&arena);
     return fate;
-}
-
-/* Moves the writes of `from` that `choose` names to `to`: completions may cancel any other
- * write, so nothing may walk a live list while they run. */
-static void choose_into(struct list *to, struct list *from,
-                        bool (*choose)(struct node_write *w, void *context), void *context)
-{
-    struct list *it;
-    struct list *tmp;
-    list_init(to);
-    LIST_EACH(it, tmp, from)
-    {
-        if (choose(of(it), context)) {
-            list_remove(it);
-            list_push_back(to, it);
-        }
-    }
 }
 
 static bool may_be_in_the_log(struct node_write *w, void *context)

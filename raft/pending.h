@@ -56,6 +56,8 @@ void pending_resend(struct pending *p);
 void pending_complete(struct pending *p, uint64_t counter, const struct reply *reply);
 /* These were not proposed. */
 void pending_refuse(struct pending *p, uint64_t first_counter, uint32_t count, enum status rc);
+/* All that is SENT from this counter on will not be proposed. */
+void pending_refuse_from(struct pending *p, uint64_t first_counter, enum status rc);
 /* Nothing that is queued will be proposed for now; what may have been sent keeps waiting. */
 void pending_refuse_queued(struct pending *p, enum status rc);
 

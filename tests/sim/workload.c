@@ -259,10 +259,11 @@ static void client_see_get(struct client *k, uint32_t key, const struct response
 static void client_see_list(struct client *k, uint32_t first, const struct response *q)
 {
     uint32_t count = first == KEY_PAIR ? KEYS_PAIR : KEYS_PLAIN;
+    size_t entries = q->list != NULL ? q->list->n_entries : 0; /* the parent may be lost */
     uint64_t pair[KEYS_PAIR] = {0};
     for (uint32_t key = first; key < first + count; key++) {
         struct sight s = {.key = key, .at_revision = q->told.revision};
-        for (size_t i = 0; i < q->list->n_entries; i++) {
+        for (size_t i = 0; i < entries; i++) {
             const Coord__V1__ListEntry *e = q->list->entries[i];
             if (key_of(slice_str(e->path)) == key) {
                 s.exists = true;

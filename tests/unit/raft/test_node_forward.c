@@ -288,6 +288,44 @@ START_TEST(only_who_took_a_write_may_refuse_it)
 }
 END_TEST
 
+/* The leader refuses what comes behind a refused write, until it is told that this is known. */
+START_TEST(what_was_sent_behind_a_refused_write_is_refused_with_it)
+{
+    struct fixture x;
+    init(&x);
+    enum status rc[4] = {RC_CORRUPT, RC_CORRUPT, RC_CORRUPT, RC_CORRUPT};
+    struct node_write w[4];
+    struct op op = {.type = OP_GET, .space = SPACE_NODES, .path = slice_str("/")};
+    struct command c = {.type = COMMAND_TXN, .txn = {.then_ops = &op, .then_count = 1}};
+    struct buf sent = {0};
+    for (int i = 0; i < 4; i++) {
+        w[i] = (struct node_write){.done = on_done, .owner = &rc[i]};
+        ck_assert_int_eq(node_write(x.n, &w[i], &c, UINT64_MAX), RC_OK);
+        if (i == 2) { /* the last one is not sent */
+            ck_assert_uint_eq(pending_take(&x.n->pending, 1, 1 << 20, &sent), 3);
+        }
+    }
+    x.n->sent_to = OTHER;
+    struct message_forward_result m = {.boot_id = x.n->boot_id,
+                                       .first_counter = w[1].counter,
+                                       .refusals = 1,
+                                       .count = 1,
+                                       .status = RC_OVERLOADED};
+    node_on_forward_result(x.n, OTHER, &m);
+    ck_assert_int_eq(rc[0], RC_CORRUPT);
+    ck_assert_int_eq(rc[1], RC_OVERLOADED);
+    ck_assert_int_eq(rc[2], RC_OVERLOADED);
+    ck_assert_int_eq(rc[3], RC_CORRUPT);
+    ck_assert_uint_eq(x.n->refusals, 1);
+    m.first_counter = w[2].counter; /* its own refusal comes, too */
+    node_on_forward_result(x.n, OTHER, &m);
+    ck_assert_int_eq(rc[0], RC_CORRUPT);
+    ck_assert_int_eq(rc[3], RC_CORRUPT);
+    buf_close(&sent);
+    finish(&x);
+}
+END_TEST
+
 START_TEST(both_sides_get_their_share_of_entries)
 {
     struct fixture x;
@@ -327,6 +365,7 @@ static Suite *forward_suite(void)
     tcase_add_test(tcase, other_terms_are_dropped);
     tcase_add_test(tcase, nothing_malformed_gets_into_the_log);
     tcase_add_test(tcase, only_who_took_a_write_may_refuse_it);
+    tcase_add_test(tcase, what_was_sent_behind_a_refused_write_is_refused_with_it);
     tcase_add_test(tcase, both_sides_get_their_share_of_entries);
     suite_add_tcase(suite, tcase);
     return suite;
