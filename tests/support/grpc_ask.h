@@ -109,7 +109,7 @@ static inline struct ask_session ask_open(struct peer *p, uint64_t ttl_ms)
     return session;
 }
 
-static inline void ask_create(struct peer *p, const char *path, const char *value)
+static inline void ask_create_node(struct peer *p, const char *path, const char *value)
 {
     Coord__V1__CreateRequest request;
     coord__v1__create_request__init(&request);

@@ -135,7 +135,7 @@ END_TEST
 
 START_TEST(consistency_reaches_the_node)
 {
-    ask_create(peer, "/a", "");
+    ask_create_node(peer, "/a", "");
     node->is_held = true;
     Coord__V1__RequestHeader header;
     Coord__V1__GetRequest request;
@@ -276,7 +276,7 @@ END_TEST
 
 START_TEST(calls_are_counted_by_method_and_code)
 {
-    ask_create(peer, "/a", "");
+    ask_create_node(peer, "/a", "");
     (void)ask_get_code(peer, "/a");
     (void)ask_get_code(peer, "/b");
     (void)ask_get_code(peer, "/b");

@@ -124,7 +124,7 @@ END_TEST
 
 START_TEST(get_answers_the_bytes_and_the_stat)
 {
-    ask_create(peer, "/a", "hello");
+    ask_create_node(peer, "/a", "hello");
     Coord__V1__GetRequest request;
     coord__v1__get_request__init(&request);
     request.path = ask_text("/a");
@@ -181,7 +181,7 @@ END_TEST
 
 START_TEST(exists_of_a_missing_node_is_ok_and_false)
 {
-    ask_create(peer, "/a", "");
+    ask_create_node(peer, "/a", "");
     const char *paths[] = {"/a", "/b"};
     for (int i = 0; i < 2; i++) {
         Coord__V1__ExistsRequest request;
@@ -201,7 +201,7 @@ END_TEST
 
 START_TEST(set_checks_the_expected_version)
 {
-    ask_create(peer, "/a", "0");
+    ask_create_node(peer, "/a", "0");
     Coord__V1__Expect expect;
     Coord__V1__SetRequest request;
     coord__v1__expect__init(&expect);
@@ -235,8 +235,8 @@ END_TEST
 
 START_TEST(delete_counts_and_takes_descendants_if_asked)
 {
-    ask_create(peer, "/a", "");
-    ask_create(peer, "/a/b", "");
+    ask_create_node(peer, "/a", "");
+    ask_create_node(peer, "/a/b", "");
     Coord__V1__DeleteRequest request;
     coord__v1__delete_request__init(&request);
     request.path = ask_text("/a");
@@ -278,10 +278,10 @@ static Coord__V1__ListReply *list(Coord__V1__ListRequest *request)
 START_TEST(list_pages_in_order_with_what_was_asked_for)
 {
     char path[32];
-    ask_create(peer, "/l", "");
+    ask_create_node(peer, "/l", "");
     for (int i = 0; i < 25; i++) {
         (void)snprintf(path, sizeof path, "/l/%02d", i);
-        ask_create(peer, path, "value");
+        ask_create_node(peer, path, "value");
     }
     Coord__V1__ListRequest request;
     coord__v1__list_request__init(&request);
@@ -312,10 +312,10 @@ START_TEST(list_pages_stay_below_two_mebibytes)
     char path[32];
     char *value = mem_zalloc(700001);
     memset(value, 'v', 700000);
-    ask_create(peer, "/l", "");
+    ask_create_node(peer, "/l", "");
     for (int i = 0; i < 5; i++) {
         (void)snprintf(path, sizeof path, "/l/%02d", i);
-        ask_create(peer, path, value);
+        ask_create_node(peer, path, value);
     }
     mem_free(value);
     Coord__V1__ListRequest request;
@@ -355,7 +355,7 @@ END_TEST
 
 START_TEST(sync_answers_the_revision_and_index_of_now)
 {
-    ask_create(peer, "/a", "");
+    ask_create_node(peer, "/a", "");
     Coord__V1__SyncRequest request;
     coord__v1__sync_request__init(&request);
     struct peer_call *call = peer_unary(peer, "/coord.v1.Tree/Sync", &request.base);

@@ -124,7 +124,7 @@ static void txn_refused(struct txn_parts *t, const char *what)
 
 START_TEST(guards_that_do_not_hold_are_a_reply_where_there_is_no_else)
 {
-    ask_create(peer, "/t", "");
+    ask_create_node(peer, "/t", "");
     struct txn_parts t;
     txn_fill(&t);
     t.request.n_else_ops = 0;
@@ -159,7 +159,7 @@ END_TEST
 
 START_TEST(every_guard_target_arrives)
 {
-    ask_create(peer, "/t", "v");
+    ask_create_node(peer, "/t", "v");
     struct txn_parts t;
     txn_fill(&t);
     t.request.n_then_ops = 0;
