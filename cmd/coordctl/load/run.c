@@ -294,6 +294,11 @@ static void on_answered(void *owner, struct load_slot *s, bool ok, bool lost)
         if (r->error[0] == '\0' && !lost) {
             snprintf(r->error, sizeof r->error, "%s", s->text);
         }
+        if (r->options->work == LOAD_WATCH && r->kind == PHASE_WORK && !r->engine.failed) {
+            r->engine.failed = true; /* nobody knows which events still come */
+            snprintf(r->engine.why, sizeof r->engine.why, "a write failed: %s",
+                     lost ? "the connection was lost" : s->text);
+        }
         if (s->op == LOAD_OP_OPEN || s->op == LOAD_OP_CREATE) {
             s->session = 0;
         }
