@@ -27,7 +27,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster"))
 import harness  # noqa: E402
 
-CLIENTS = ["--connections", "12", "--in-flight", "4"]
+CLIENTS = ["--connections", "6", "--in-flight", "1"]
 WITH_RETRIES = ("mixed", "write", "create")  # the others end at the first failure, and are begun once more
 KINDS = {  # name: (work, its arguments, share of a cycle)
     "mixed": ("mixed", ["--write-percent", "30", "--keys", "2000"], 0.1),
