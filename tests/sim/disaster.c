@@ -326,7 +326,7 @@ static void rewind_to(struct disaster *d, const struct store *s)
         d->counts[DISASTER_COUNT_LOST] += d->oracle->revision - store_revision(s);
     }
     oracle_rewind(d->oracle, d->index, store_revision(s));
-    journal_rewind(d->journal, d->index);
+    journal_rewind(d->journal, d->index, store_revision(s), d->seen_revision);
 }
 
 static void choose(struct disaster *d, struct remains *r, const struct survivor *best)

@@ -174,13 +174,16 @@ void journal_lost(struct journal *h, uint64_t number, enum fate fate)
     record_end(h, journal_record(h, number), fate);
 }
 
-void journal_rewind(struct journal *h, uint64_t index)
+void journal_rewind(struct journal *h, uint64_t index, uint64_t revision, uint64_t seen)
 {
+    h->lost_from = revision;
+    h->lost_to = seen;
     for (size_t i = 0; i < h->record_count; i++) {
         struct record *r = &h->records[i];
         if (kind_writes(r->kind) && r->fate == FATE_DONE && r->had_effect && r->index > index) {
             r->fate = FATE_UNKNOWN;
         }
+        r->spans_end = r->fate == FATE_PENDING;
     }
 }
 
@@ -259,12 +262,22 @@ static const struct effect *timeline_find(const struct timeline *t, uint32_t key
     return low > 0 && t->effects[low - 1].key == key ? &t->effects[low - 1] : NULL;
 }
 
-static bool record_may_touch(const struct record *r, uint32_t key, uint64_t before_us)
+/* It was told one cluster's answer, but may have come to pass in what the one before has lost. */
+static bool record_may_be_lost(const struct journal *h, const struct record *r,
+                               const struct sight *s)
 {
-    bool on_key = r->key == key || (r->kind == DO_PAIR && r->key + 1 == key);
+    uint64_t revision = s->modify_revision != 0 ? s->modify_revision : s->at_revision;
+    return r->spans_end && r->fate == FATE_DONE && revision > h->lost_from &&
+           s->at_revision <= h->lost_to;
+}
+
+static bool record_may_touch(const struct journal *h, const struct record *r,
+                             const struct sight *s)
+{
+    bool on_key = r->key == s->key || (r->kind == DO_PAIR && r->key + 1 == s->key);
     return on_key && kind_writes(r->kind) && r->kind != DO_ROLLED_BACK &&
-           r->kind != DO_SEQUENTIAL && r->invoked_us <= before_us &&
-           (r->fate == FATE_UNKNOWN || r->fate == FATE_PENDING);
+           r->kind != DO_SEQUENTIAL && r->invoked_us <= s->returned_us &&
+           (r->fate == FATE_UNKNOWN || r->fate == FATE_PENDING || record_may_be_lost(h, r, s));
 }
 
 /* Could a write of unknown fate explain that the key exists, or does not? */
@@ -272,7 +285,7 @@ static bool unknown_explains(const struct journal *h, const struct sight *s)
 {
     for (size_t i = 0; i < h->record_count; i++) {
         const struct record *r = &h->records[i];
-        if (record_may_touch(r, s->key, s->returned_us) &&
+        if (record_may_touch(h, r, s) &&
             (r->kind == DO_DELETE) == !s->exists) {
             return true;
         }
@@ -321,8 +334,7 @@ static void check_sight(struct journal *h, const struct timeline *t, const struc
         if (e->deletes || (s->value != 0 && s->value != e->number)) {
             sight_fail(h, s, e, "shows another write under its revision");
         }
-    } else if (s->value != 0 &&
-               !record_may_touch(&h->records[s->value - 1], s->key, s->returned_us)) {
+    } else if (s->value != 0 && !record_may_touch(h, &h->records[s->value - 1], s)) {
         sight_fail(h, s, e, "shows a write that had not been asked for");
     }
 }

@@ -54,6 +54,7 @@ struct record {
     uint8_t outcome;
     bool had_effect;
     bool has_id;
+    bool spans_end; /* asked of a cluster that came to its end, and not answered by then */
     uint32_t client;
     uint32_t key;
     uint32_t version; /* DO_CAS: expected */
@@ -101,6 +102,8 @@ struct journal {
     uint64_t high_revision;
     struct confirmed *confirmed; /* how high_index rose */
     size_t confirmed_count;
+    uint64_t lost_from; /* what revisions behind this one, up to that one, said is lost */
+    uint64_t lost_to;
     uint64_t acked; /* operations with a definite outcome */
     uint64_t acked_writes;
 };
@@ -117,8 +120,10 @@ void journal_read(struct journal *h, uint64_t number, uint64_t index, uint64_t r
                   bool is_linearizable);
 /* What any client had been told at that time. */
 uint64_t journal_confirmed_at(const struct journal *h, uint64_t at_us);
-/* The cluster has lost what came after this index: nobody knows what of it may come to pass. */
-void journal_rewind(struct journal *h, uint64_t index);
+/* The cluster has lost what came after this index and revision: nobody knows what of it may come to
+ * pass. `seen` is the last revision that anybody can have seen. What is under way may have come to
+ * pass in what is lost, and may do so again, since its reply is lost too. */
+void journal_rewind(struct journal *h, uint64_t index, uint64_t revision, uint64_t seen);
 void journal_lost(struct journal *h, uint64_t number, enum fate fate);
 void journal_see(struct journal *h, const struct sight *s);
 
