@@ -640,8 +640,10 @@ static void node_ended(struct cluster *c, struct cluster_node *n)
         c->deaths_in_job++;
         cluster_crash(c, n->host.number, DEATH_POWER);
     } else if (n->has_fatal) {
-        /* As at every start, a log cannot be begun on a full disk. */
-        bool is_full = n->joins && n->fatal_rc == RC_NO_SPACE;
+        /* As at every start, a log cannot be begun on a full disk: neither by one that joins, nor
+         * by a single node at its switch to one of several. */
+        bool begins = n->joins || node_grow_is_paused(n->node);
+        bool is_full = begins && n->fatal_rc == RC_NO_SPACE;
         if (!n->is_expected_fatal && !is_full) {
             world_fail(&c->world, "%s stopped itself: %s", n->name, n->fatal_why);
         }

@@ -79,7 +79,9 @@ static void backup_tick(void *context)
     uint32_t node = (uint32_t)world_random(&c->world, 0, c->options.nodes - 1);
     struct cluster_node *n = &c->nodes[node];
     world_at(&c->world, &d->tick, world_random(&c->world, 50 * MS, 600 * MS), backup_tick, d);
-    if (d->is_exporting || n->node == NULL || n->has_fatal || n->is_stopping) {
+    /* What one has that was just started may be older than all that its clients know of. */
+    if (d->is_exporting || n->node == NULL || n->has_fatal || n->is_stopping ||
+        !node_is_caught_up(n->node)) {
         return;
     }
     struct env *env = &n->process->env;
@@ -214,22 +216,6 @@ struct remains {
     size_t count;
 };
 
-/* Some disks of those that there are, in any order. */
-static void keep_some(struct disaster *d, struct remains *r)
-{
-    struct cluster *c = d->cluster;
-    uint64_t count = world_random(&c->world, 1, (c->options.nodes + 1) / 2);
-    uint32_t from = (uint32_t)world_random(&c->world, 0, c->options.nodes - 1);
-    for (uint32_t i = 0; i < c->options.nodes; i++) {
-        uint32_t node = (from + i) % c->options.nodes;
-        if (r->count < count) {
-            r->nodes[r->count++] = node;
-        } else {
-            cluster_lose_disk(c, node);
-        }
-    }
-}
-
 static void look(struct disaster *d, struct remains *r)
 {
     for (size_t i = 0; i < r->count; i++) {
@@ -252,6 +238,47 @@ static void leave(struct disaster *d, struct remains *r)
         sim_env_kill(r->processes[i], false);
         if (sim_env_free(r->processes[i]) > 0) {
             world_fail(world_of(d), "looking at a data dir left files open");
+        }
+    }
+}
+
+/* One disk alone may lack even the set-up, without which the clients can do nothing: it may have
+ * lost that with its power. */
+static bool has_set_up(const struct disaster *d, const struct remains *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        if (r->items[i].last_index >= d->set_up_index) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Some disks of those that there are, in any order. */
+static void keep_some(struct disaster *d, struct remains *r)
+{
+    struct cluster *c = d->cluster;
+    uint32_t nodes = c->options.nodes;
+    size_t count = (size_t)world_random(&c->world, 1, (nodes + 1) / 2);
+    uint32_t from = (uint32_t)world_random(&c->world, 0, nodes - 1);
+    bool is_found = false;
+    for (uint32_t shift = 0; shift < nodes && !is_found && !c->world.failed; shift++) {
+        leave(d, r);
+        *r = (struct remains){.count = count};
+        for (uint32_t i = 0; i < count; i++) {
+            r->nodes[i] = (from + shift + i) % nodes;
+        }
+        look(d, r);
+        is_found = has_set_up(d, r);
+    }
+    expect(d, is_found, "what all members had is on no disk");
+    for (uint32_t i = 0; i < nodes; i++) {
+        bool is_kept = false;
+        for (size_t k = 0; k < r->count; k++) {
+            is_kept = is_kept || r->nodes[k] == i;
+        }
+        if (!is_kept) {
+            cluster_lose_disk(c, i);
         }
     }
 }
@@ -388,7 +415,6 @@ static void recover(struct disaster *d)
     struct remains r = {.count = 0};
     uint32_t node = 0;
     keep_some(d, &r);
-    look(d, &r);
     if (!c->world.failed) {
         const struct survivor *best = survivors_best(r.items, r.count);
         node = r.nodes[best - r.items];
@@ -515,6 +541,7 @@ void disaster_init(struct disaster *d, struct cluster *c, struct oracle *o, stru
 void disaster_plan(struct disaster *d)
 {
     d->is_planned = true;
+    d->set_up_index = d->oracle->index;
     d->restores = world_chance(world_of(d), 500);
     if (d->restores) {
         d->cluster->closing = closing_cb;

@@ -44,6 +44,7 @@ struct disaster {
     struct faults *faults;
     bool is_planned;
     bool restores; /* else it recovers */
+    uint64_t set_up_index; /* all members had what is up to here */
     /* the backup of a restore */
     struct world_event tick;
     struct node_export export;
