@@ -285,8 +285,7 @@ static bool unknown_explains(const struct journal *h, const struct sight *s)
 {
     for (size_t i = 0; i < h->record_count; i++) {
         const struct record *r = &h->records[i];
-        if (record_may_touch(h, r, s) &&
-            (r->kind == DO_DELETE) == !s->exists) {
+        if (record_may_touch(h, r, s) && (r->kind == DO_DELETE) == !s->exists) {
             return true;
         }
     }
