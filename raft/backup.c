@@ -13,6 +13,7 @@
 #define PIECE_BYTES ((size_t)4 << 20) /* copied and synced by one job */
 #define READ_BYTES  ((size_t)256 << 10)
 #define RETRY_MS    UINT64_C(30000) /* after a failure, unless the interval is shorter */
+#define CATCH_UP_MS UINT64_C(200)   /* between looks whether it has caught up */
 
 enum backup_state { BACKUP_TIDYING, BACKUP_WAITING, BACKUP_EXPORTING, BACKUP_COPYING };
 
@@ -408,6 +409,10 @@ void backup_turn(struct backup *b, uint64_t now_ms)
         b->due_ms = now_ms + 1000; /* it is about to join */
     } else if (!b->has_tidied) {
         tidy(b);
+    } else if (!node_is_caught_up(b->options.node)) {
+        /* What it started with lacks what its own log has, and may be the newest backup's state:
+         * that would count as a fresh one. */
+        b->due_ms = now_ms + CATCH_UP_MS;
     } else {
         begin(b, now_ms);
     }
