@@ -98,7 +98,8 @@ static bool looks_at(const struct load_slot *s)
 {
     const struct load_options *options = s->connection->engine->options;
     return s->op == LOAD_OP_REVISION || s->op == LOAD_OP_OPEN || s->op == LOAD_OP_WATCH ||
-           s->op == LOAD_OP_ACQUIRE || options->consistency == COORD_SESSION;
+           s->op == LOAD_OP_ACQUIRE || options->work == LOAD_WATCH ||
+           options->consistency == COORD_SESSION;
 }
 
 static void read_header(struct load_slot *s, struct slice header)

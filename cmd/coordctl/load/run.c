@@ -16,12 +16,12 @@
 #define PATH_BYTES   64 /* what LOAD_PATH may take, beside the key */
 
 enum phase_kind {
-    PHASE_FILL,   /* creates every key once */
-    PHASE_RESET,  /* sets every key once: some were there before, with other values */
-    PHASE_WORK,   /* the workload, for a time */
-    PHASE_EMPTY,  /* deletes every key once */
-    PHASE_CLOSE,  /* closes the sessions that slots have */
-    PHASE_ONE,    /* a single request */
+    PHASE_FILL,  /* creates every key once */
+    PHASE_RESET, /* sets every key once: some were there before, with other values */
+    PHASE_WORK,  /* the workload, for a time */
+    PHASE_EMPTY, /* deletes every key once */
+    PHASE_CLOSE, /* closes the sessions that slots have */
+    PHASE_ONE,   /* a single request */
 };
 
 struct run {
@@ -52,9 +52,10 @@ struct run {
     char error[160];
     /* watches */
     size_t watches_made;
-    uint64_t *seen; /* by watch: the revision of its last event */
-    uint64_t *released_us; /* by lock: when somebody asked to release it last */
-    size_t events;  /* of this round */
+    uint64_t *seen;          /* by watch: the revision of its last event */
+    uint64_t *released_us;   /* by lock: when somebody asked to release it last */
+    size_t events;           /* watches that were told of this round's change */
+    uint64_t round_revision; /* 0: not known yet */
     size_t events_wanted;
     size_t first_watches; /* those of a connection with one more than the others */
     bool round_is_written;
@@ -73,9 +74,9 @@ const char *load_protocol_name(enum load_protocol protocol)
 const char *load_work_name(enum load_work work)
 {
     static const char *const names[LOAD_WORKS] = {
-        [LOAD_WRITE] = "write",     [LOAD_READ] = "read", [LOAD_MIXED] = "mixed",
-        [LOAD_CREATE] = "create",   [LOAD_FILL] = "fill", [LOAD_SESSION] = "session",
-        [LOAD_LOCK] = "lock",       [LOAD_WATCH] = "watch"};
+        [LOAD_WRITE] = "write",   [LOAD_READ] = "read",  [LOAD_MIXED] = "mixed",
+        [LOAD_CREATE] = "create", [LOAD_FILL] = "fill",  [LOAD_SESSION] = "session",
+        [LOAD_LOCK] = "lock",     [LOAD_WATCH] = "watch"};
     return names[work];
 }
 
@@ -101,7 +102,8 @@ const char *load_check(const struct load_options *o)
     if (strlen(o->path) > PATH_BYTES || o->path[0] != '/' || o->path[1] == '\0') {
         return "path: absolute, not /, at most 64 bytes";
     }
-    if (o->work == LOAD_WATCH && (o->watches < o->connections || o->watches > LOAD_WATCHES_MAX)) {
+    if (o->work == LOAD_WATCH &&
+        (o->watches < o->connections || o->watches > LOAD_WATCHES_MAX)) {
         return "watches: at least one for each connection, at most 1000000";
     }
     if (o->work == LOAD_WATCH && o->protocol == LOAD_ZOOKEEPER &&
@@ -127,8 +129,8 @@ const char *load_check(const struct load_options *o)
 
 static void choose(struct run *r, struct load_slot *s, enum load_op op, uint64_t key)
 {
-    int size = snprintf(s->path_text, sizeof s->path_text, "%s/k%08" PRIu64, r->options->path,
-                        key);
+    int size =
+        snprintf(s->path_text, sizeof s->path_text, "%s/k%08" PRIu64, r->options->path, key);
     s->op = op;
     s->path = slice_make(s->path_text, (size_t)size);
 }
@@ -206,6 +208,7 @@ static bool next_of_work(struct run *r, struct load_slot *s)
         choose_node(r, s, LOAD_OP_SET);
         r->round_is_written = true;
         r->events = 0;
+        r->round_revision = 0;
         r->round_us = load_now_us();
         return true;
     case LOAD_FILL:
@@ -230,9 +233,7 @@ static bool next_request(void *owner, struct load_slot *s)
         choose(r, s, once_ops[r->kind], r->next_key++);
         return true;
     case PHASE_WORK: return next_of_work(r, s);
-    case PHASE_CLOSE:
-        s->op = LOAD_OP_CLOSE;
-        return s->session != 0;
+    case PHASE_CLOSE: s->op = LOAD_OP_CLOSE; return s->session != 0;
     case PHASE_ONE:
         if (r->is_over || (r->options->work == LOAD_WATCH && !is_writer(r, s))) {
             return false;
@@ -278,6 +279,16 @@ static void lock_answered(struct run *r, const struct load_slot *s, uint64_t now
     r->acknowledged += s->op == LOAD_OP_RELEASE;
 }
 
+/* Events may come before the answer. Others may, too: of what was written before the first round, to
+ * watches of a member that was behind. */
+static void watch_write_answered(struct run *r, uint64_t revision)
+{
+    r->round_revision = revision;
+    for (size_t i = 0; i < r->options->watches && r->options->protocol == LOAD_GRPC; i++) {
+        r->events += r->seen[i] >= revision;
+    }
+}
+
 static void on_answered(void *owner, struct load_slot *s, bool ok, bool lost)
 {
     struct run *r = owner;
@@ -318,7 +329,9 @@ static void on_answered(void *owner, struct load_slot *s, bool ok, bool lost)
         lock_answered(r, s, now);
         return;
     }
-    if (r->options->work != LOAD_WATCH || r->kind != PHASE_WORK) {
+    if (r->options->work == LOAD_WATCH && r->kind == PHASE_WORK) {
+        watch_write_answered(r, s->revision);
+    } else {
         r->acknowledged++;
         latency_add(&r->latency, now - s->began_us);
     }
@@ -339,8 +352,11 @@ static void on_event(void *owner, struct load_connection *c, uint64_t watch, uin
         r->out_of_order = true;
         return;
     }
+    bool is_known = r->round_revision != 0 && r->options->protocol == LOAD_GRPC;
+    bool is_told =
+        is_known && r->seen[index] < r->round_revision && revision >= r->round_revision;
+    r->events += r->options->protocol != LOAD_GRPC || is_told;
     r->seen[index] = revision;
-    r->events++;
     r->acknowledged++;
     uint64_t now = r->engine.now_us;
     r->last_event_us = now;
@@ -408,9 +424,12 @@ static void run_phase(struct run *r, enum phase_kind kind, const char *name, uin
     while (has_rest(r) && !r->engine.failed && !r->out_of_order) {
         load_engine_turn(&r->engine);
         if (r->engine.now_us > r->until_us + DRAIN_US) {
+            bool lacks_events = r->engine.busy == 0 && r->round_is_written;
             r->engine.failed = true;
-            snprintf(r->engine.why, sizeof r->engine.why, "%zu requests are not answered",
-                     r->engine.busy);
+            snprintf(r->engine.why, sizeof r->engine.why,
+                     lacks_events ? "%zu of %zu watches were told of a change"
+                                  : "%zu requests are not answered",
+                     lacks_events ? r->events : r->engine.busy, r->options->watches);
         }
     }
 }
@@ -488,8 +507,8 @@ static bool make_watches(struct run *r, char *why, size_t why_bytes)
         load_engine_turn(&r->engine);
     }
     if (r->watches_made < o->watches) {
-        snprintf(why, why_bytes, "%zu of %zu watches were made%s%s", r->watches_made, o->watches,
-                 r->engine.failed ? ": " : "", r->engine.why);
+        snprintf(why, why_bytes, "%zu of %zu watches were made%s%s", r->watches_made,
+                 o->watches, r->engine.failed ? ": " : "", r->engine.why);
         return false;
     }
     r->engine.busy = 0; /* streams are never answered */
