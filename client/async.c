@@ -26,6 +26,7 @@ static void on_done(void *context, enum coord_code code, ProtobufCMessage **repl
         a->done(a->context, &a->result);
     }
     coord_txn_clear(&a->txn);
+    coord_acl_clear(&a->acl);
     free(a->memory);
     free(a);
 }

@@ -3,6 +3,7 @@
 #ifndef CLIENT_ASYNC_H
 #define CLIENT_ASYNC_H
 
+#include "client/acls.h"
 #include "client/call.h"
 #include "client/counters.h"
 
@@ -41,6 +42,7 @@ struct async {
     struct coord_error error;
     void *memory;                /* that the result points to; freed afterwards */
     struct coord_txn_result txn; /* likewise */
+    struct coord_acl_list acl;   /* likewise, unless it is taken over */
     struct coord_counter counter;
     struct coord_ids ids;
 };

@@ -37,6 +37,7 @@
 #include "client/auth.h"
 #include "client/chroot.h"
 #include "client/connections.h"
+#include "client/convert.h"
 #include "client/members.h"
 #include "client/socket.h"
 #include "coord/v1/barrier.pb-c.h"
@@ -76,11 +77,13 @@ void client_learn(struct coord_client *client, const Coord__V1__ReplyHeader *hea
 
 static void learn(struct coord_client *client, const ProtobufCMessage *reply)
 {
-    const Coord__V1__ReplyHeader *header = reply_header(reply); /* there: unpack saw to it */
-    client_learn(client, header);
-    client->cluster_ms = header->cluster_ms;
-    client->cluster_ms_at = socket_now_ms();
-    client->knows_time = true;
+    const Coord__V1__ReplyHeader *header = reply_header(reply);
+    if (header != NULL) { /* of coord.v1: unpack saw to it */
+        client_learn(client, header);
+        client->cluster_ms = header->cluster_ms;
+        client->cluster_ms_at = socket_now_ms();
+        client->knows_time = true;
+    }
     members_reached(client);
 }
 
@@ -91,6 +94,14 @@ void client_reply_free(ProtobufCMessage *reply)
     }
 }
 
+/* Whoever wants the bytes gets them as they came, and no chroot applies. False: no memory. */
+static bool keep_bytes(struct coord_call *call, struct slice message)
+{
+    call->raw_reply.data = (uint8_t *)convert_copy(message.data, message.size);
+    call->raw_reply.size = message.size;
+    return call->raw_reply.data != NULL;
+}
+
 /* Of what came with OK. */
 static void unpack(struct coord_call *call, struct slice message)
 {
@@ -99,11 +110,19 @@ static void unpack(struct coord_call *call, struct slice message)
         return; /* there is one to a call */
     }
     call->reply = method_unpack(call->method, message.size, message.data, &has_no_memory);
-    if (call->reply != NULL && reply_header(call->reply) == NULL) { /* callers rely on it */
+    bool is_bare = call->reply != NULL && reply_header(call->reply) == NULL &&
+                   !call->method->has_no_header;
+    if (is_bare) { /* callers rely on it */
         client_reply_free(call->reply);
         call->reply = NULL;
     }
-    if (call->reply != NULL && call->client->chroot != NULL) {
+    if (call->reply != NULL && call->raw != NULL) {
+        has_no_memory = !keep_bytes(call, message);
+        if (has_no_memory) {
+            client_reply_free(call->reply);
+            call->reply = NULL;
+        }
+    } else if (call->reply != NULL && call->client->chroot != NULL) {
         chroot_reply(call->client->chroot, call->reply);
     }
     if (call->reply == NULL) {
@@ -118,6 +137,8 @@ static void forget_reply(struct coord_call *call)
     client_reply_free(call->reply);
     call->reply = NULL;
     call->reply_code = COORD_OK;
+    free(call->raw_reply.data);
+    call->raw_reply = (struct call_bytes){.data = NULL};
 }
 
 /* `call->error` says how it ended; calls `done` and frees the call. */
@@ -139,11 +160,13 @@ void call_finish(struct coord_call *call)
     if (client->calls_in_flight < CALLS_IN_FLIGHT_MAX) {
         call_start_queued(client);
     }
+    if (call->raw != NULL) {
+        *call->raw = call->raw_reply;
+        call->raw_reply = (struct call_bytes){.data = NULL};
+    }
     call->done(call->context, code, &call->reply, &call->error);
     forget_reply(call);
-    free(call->note);
-    free(call->body);
-    free(call);
+    call_free(call);
 }
 
 void call_forget(void *context, enum coord_code code, ProtobufCMessage **reply,
@@ -477,7 +500,7 @@ static void judged(struct coord_call *call, bool is_decided)
                        : call->was_answered              ? LAST_ANSWERED_MS
                                                          : 0;
     bool is_late = now + last_ms >= call->deadline_ms;
-    if (is_late) {
+    if (is_late || (call->is_once && call->maybe_executed)) {
         call_give_up(call);
     } else if (call->tries % call->client->endpoint_count == 0) {
         end_round(call);

@@ -27,6 +27,30 @@ enum coord_code client_start_noted(struct coord_client *client, enum client_meth
                                    ProtobufCMessage *request, const char *note,
                                    call_done_fn done, void *context, struct coord_call **out,
                                    struct coord_error *error);
+
+/* Of a message, packed; free(3). */
+struct call_bytes {
+    uint8_t *data;
+    size_t size;
+};
+
+/* A call in its bytes; see client/methods.h. */
+struct call_packed {
+    const char *path;           /* borrowed */
+    const struct method *known; /* NULL: a method of coord.v1 that this library does not know */
+    struct call_bytes body;     /* the request without its header; taken over in any case */
+    const char *note;           /* NULL: the client's; borrowed */
+    uint32_t timeout_ms;        /* 0: the client's */
+    bool is_idempotent;         /* may be repeated although it is not known */
+    struct call_bytes *reply;   /* on COORD_OK filled right before `done`, with a zero behind it */
+};
+
+/* As client_start, but for the chroot, which does not apply. Nothing that waits. */
+enum coord_code client_start_packed(struct coord_client *client,
+                                    const struct call_packed *packed, call_done_fn done,
+                                    void *context, struct coord_call **out,
+                                    struct coord_error *error);
+
 /* For calls of which nobody needs to know what has come. */
 void call_forget(void *context, enum coord_code code, ProtobufCMessage **reply,
                  const struct coord_error *error);

@@ -10,8 +10,10 @@
 #include "client/auth.h"
 #include "client/chroot.h"
 #include "client/call_internal.h"
+#include "client/convert.h"
 #include "client/socket.h"
 #include "coord/v1/cluster.pb-c.h"
+#include "coord/v1/tree.pb-c.h"
 
 #define HEADER_FIELD    1
 #define SEQUENCE_WINDOW 1000 /* the cluster remembers 1,024 outcomes of a session */
@@ -92,6 +94,11 @@ uint8_t *call_pack(const struct coord_call *call, struct slice *message)
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__SessionRef session = COORD__V1__SESSION_REF__INIT;
     Coord__V1__RequestId id = COORD__V1__REQUEST_ID__INIT;
+    if (call->method->has_no_header) {
+        uint8_t *copy = (uint8_t *)convert_copy(call->body, call->body_bytes);
+        *message = slice_make(copy, call->body_bytes);
+        return copy;
+    }
     fill_header(call, &header, &session, &id);
     size_t header_bytes = coord__v1__request_header__get_packed_size(&header);
     uint8_t *bytes = malloc(header_bytes + call->body_bytes + 16);
@@ -267,43 +274,50 @@ enum coord_code client_start(struct coord_client *client, enum client_method met
     return client_start_noted(client, method, request, NULL, done, context, out, error);
 }
 
-enum coord_code client_start_noted(struct coord_client *client, enum client_method method,
-                                   ProtobufCMessage *request, const char *note,
-                                   call_done_fn done, void *context, struct coord_call **out,
-                                   struct coord_error *error)
+void call_free(struct coord_call *call)
+{
+    free(call->own_path);
+    free(call->note);
+    free(call->body);
+    free(call);
+}
+
+/* `timeout_ms` 0: the client's. NULL: no memory. */
+static struct coord_call *new_call(struct coord_client *client, const struct method *method,
+                                   const char *note, uint32_t timeout_ms)
 {
     struct coord_call *call = calloc(1, sizeof *call);
     if (call == NULL) {
-        return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");
+        return NULL;
     }
     call->client = client;
-    call->method = method_get(method);
+    call->method = method;
     call->note = note != NULL ? strdup(note) : NULL;
-    ProtobufCMessage *inside =
-        client->chroot != NULL ? chroot_request(client->chroot, request) : request;
-    bool is_packed = inside != NULL && (note == NULL || call->note != NULL) &&
-                     pack_body(call, inside) == COORD_OK;
-    if (inside != request) {
-        client_reply_free(inside);
+    if (note != NULL && call->note == NULL) {
+        call_free(call);
+        return NULL;
     }
-    if (!is_packed) {
-        free(call->note);
-        free(call);
-        return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");
-    }
-    call->done = done;
-    call->context = context;
     call->timer.fire = call_on_timer;
-    call->deadline_ms = socket_now_ms() + client->timeout_ms;
-    call->is_login = method == CLIENT_AUTHENTICATE;
-    call->session_id = call->method->kind != METHOD_SESSION ? client->session.id : 0;
+    call->deadline_ms = socket_now_ms() + (timeout_ms != 0 ? timeout_ms : client->timeout_ms);
+    call->is_login = method == method_get(CLIENT_AUTHENTICATE);
+    call->session_id = method->kind != METHOD_SESSION ? client->session.id : 0;
     call->error = (struct coord_error){.code = COORD_OK, .grpc_status = -1};
     gate_waiter_init(&call->waiter, on_resume);
+    list_init(&call->link);
+    return call;
+}
+
+/* Its body is packed. */
+static void start(struct coord_call *call, call_done_fn done, void *context,
+                  struct coord_call **out)
+{
+    struct coord_client *client = call->client;
+    call->done = done;
+    call->context = context;
     if (out != NULL) {
         *out = call;
     }
     bool is_urgent = call->is_login || out == &client->time_gate.call;
-    list_init(&call->link);
     if (is_urgent) { /* others wait for it, so it does not wait for them */
         begin(call);
     } else {
@@ -311,6 +325,65 @@ enum coord_code client_start_noted(struct coord_client *client, enum client_meth
         loop_timer_set(&client->loop, &call->timer, call->deadline_ms);
         call_start_queued(client);
     }
+}
+
+enum coord_code client_start_noted(struct coord_client *client, enum client_method method,
+                                   ProtobufCMessage *request, const char *note,
+                                   call_done_fn done, void *context, struct coord_call **out,
+                                   struct coord_error *error)
+{
+    struct coord_call *call = new_call(client, method_get(method), note, 0);
+    if (call == NULL) {
+        return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");
+    }
+    ProtobufCMessage *inside =
+        client->chroot != NULL ? chroot_request(client->chroot, request) : request;
+    bool is_packed = inside != NULL && pack_body(call, inside) == COORD_OK;
+    if (inside != request) {
+        client_reply_free(inside);
+    }
+    if (!is_packed) {
+        call_free(call);
+        return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");
+    }
+    start(call, done, context, out);
+    return COORD_OK;
+}
+
+/* What is known of a method that only the server knows: every reply has a header as its first
+ * field, which is all that a SyncReply has. It may be a write. */
+static bool take_unknown(struct coord_call *call, const struct call_packed *packed)
+{
+    call->own_path = strdup(packed->path);
+    call->own = (struct method){.path = call->own_path,
+                                .reply = &coord__v1__sync_reply__descriptor,
+                                .kind = METHOD_WRITE};
+    call->method = &call->own;
+    call->is_once = !packed->is_idempotent;
+    return call->own_path != NULL;
+}
+
+enum coord_code client_start_packed(struct coord_client *client,
+                                    const struct call_packed *packed, call_done_fn done,
+                                    void *context, struct coord_call **out,
+                                    struct coord_error *error)
+{
+    static const struct method unknown = {.kind = METHOD_WRITE};
+    struct coord_call *call =
+        new_call(client, packed->known != NULL ? packed->known : &unknown, packed->note,
+                 packed->timeout_ms);
+    if (call == NULL) {
+        free(packed->body.data);
+        return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");
+    }
+    call->body = packed->body.data;
+    call->body_bytes = packed->body.size;
+    call->raw = packed->reply;
+    if (packed->known == NULL && !take_unknown(call, packed)) {
+        call_free(call);
+        return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");
+    }
+    start(call, done, context, out);
     return COORD_OK;
 }
 

@@ -33,6 +33,11 @@ struct coord_call {
     struct coord_client *client;
     enum call_state state;
     const struct method *method;
+    struct method own;      /* of one that the table does not know */
+    char *own_path;         /* likewise; else NULL */
+    bool is_once;           /* not repeated once it was perhaps executed */
+    struct call_bytes *raw; /* where the reply's bytes are wanted, whole; NULL: nowhere */
+    struct call_bytes raw_reply;
     uint8_t *body; /* the request without its header, packed */
     size_t body_bytes;
     call_done_fn done;
@@ -87,6 +92,7 @@ void call_finish(struct coord_call *call);  /* `call->error` is the outcome */
 void call_leave(struct coord_call *call);
 
 /* ---- call_begin.c */
+void call_free(struct coord_call *call);
 /* Gets what the call must show, then tries. */
 void call_prepare(struct coord_call *call);
 /* As many as may go. */

@@ -28,7 +28,8 @@
  * watches, locks, elections, epochs, backup.
  *
  * Installed as <coord/client.h>; docs/libcoord.md has a guide and examples. Beside it: locks.h,
- * elections.h, barriers.h, counters.h, discovery.h and shards.h; uv.h for libuv.
+ * elections.h, barriers.h, counters.h, acls.h, discovery.h and shards.h; methods.h for what has no
+ * call of its own; uv.h for libuv.
  */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
@@ -222,6 +223,7 @@ struct coord_lock_info;
 struct coord_deadlock; /* <coord/locks.h> */
 struct coord_counter;  /* <coord/counters.h> */
 struct coord_ids;      /* likewise */
+struct coord_acl_list; /* <coord/acls.h> */
 
 /* What has come of a call that does not wait. What it points to is valid until the callback
  * returns; what is not said below is of no meaning for that call. */
@@ -230,9 +232,9 @@ struct coord_result {
     const struct coord_error *error; /* never NULL */
     /* the rest for COORD_OK alone, but for `deadlock` */
     const char *path; /* create: the real one */
-    const void *data; /* get; a zero follows the value */
+    const void *data; /* get, call method; a zero follows the value, or the reply */
     size_t bytes;
-    struct coord_stat stat;          /* create, get, exists, set */
+    struct coord_stat stat;          /* create, get, exists, set, acl get, acl set */
     bool exists;                     /* exists */
     uint64_t count; /* delete; session close, lease revoke: nodes that went; latch: what it says */
     uint64_t lease;                  /* lease grant, lease keepalive */
@@ -246,6 +248,7 @@ struct coord_result {
     const struct coord_deadlock *deadlock; /* lock acquire, COORD_DEADLOCK; NULL: nothing known */
     const struct coord_counter *counter;   /* counter add, get */
     const struct coord_ids *ids;           /* ids allocate */
+    const struct coord_acl_list *acl;      /* acl get */
 };
 
 /* Called once for each call that was begun: that one returned COORD_OK. */

@@ -1,6 +1,7 @@
 #include "client/method.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "coord/v1/auth.pb-c.h"
 #include "coord/v1/barrier.pb-c.h"
@@ -18,6 +19,7 @@
 #include "coord/v1/shard_map.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "coord/v1/watch.pb-c.h"
+#include "grpc/health/v1/health.pb-c.h"
 
 static const struct method methods[] = {
     [CLIENT_SHARD_CREATE] = {"/coord.v1.ShardMap/Create",
@@ -287,11 +289,29 @@ static const struct method methods[] = {
                       METHOD_STREAM},
     [CLIENT_SNAPSHOT_SAVE] = {"/coord.v1.Maintenance/SnapshotSave",
                               &coord__v1__snapshot_save_reply__descriptor, METHOD_STREAM},
+    [CLIENT_CONFIG_WATCH] = {"/coord.v1.Config/Watch",
+                             &coord__v1__config_watch_reply__descriptor, METHOD_STREAM},
+    [CLIENT_HEALTH_CHECK] = {"/grpc.health.v1.Health/Check",
+                             &grpc__health__v1__health_check_response__descriptor, METHOD_READ,
+                             .has_no_header = true},
+    [CLIENT_HEALTH_WATCH] = {"/grpc.health.v1.Health/Watch",
+                             &grpc__health__v1__health_check_response__descriptor,
+                             METHOD_STREAM, .has_no_header = true},
 };
 
 const struct method *method_get(enum client_method method)
 {
     return &methods[method];
+}
+
+const struct method *method_find(const char *path)
+{
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        if (strcmp(methods[i].path, path) == 0) {
+            return &methods[i];
+        }
+    }
+    return NULL;
 }
 
 static void *unpack_alloc(void *has_failed, size_t bytes)

@@ -139,6 +139,9 @@ enum client_method {
     CLIENT_KEEP_LEASE,
     CLIENT_WATCH,
     CLIENT_SNAPSHOT_SAVE,
+    CLIENT_CONFIG_WATCH,
+    CLIENT_HEALTH_CHECK,
+    CLIENT_HEALTH_WATCH,
 };
 
 enum method_kind {
@@ -156,6 +159,7 @@ struct method {
                         0: there is none */
     bool goes_on;    /* its answer takes as long as it takes, and what was asked for goes on if the
                         call ends before */
+    bool has_no_header; /* neither its request nor its reply: it is none of coord.v1 */
 };
 
 /* Its answer takes as long as it takes; else it comes soon. */
@@ -165,6 +169,8 @@ static inline bool method_waits(const struct method *method)
 }
 
 const struct method *method_get(enum client_method method);
+/* By its path. NULL: there is none. */
+const struct method *method_find(const char *path);
 
 /* Unpacks a reply; free with client_reply_free. NULL: no memory, or it cannot be decoded. */
 ProtobufCMessage *method_unpack(const struct method *method, size_t bytes, const uint8_t *data,

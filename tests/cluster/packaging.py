@@ -70,7 +70,8 @@ def build(root, scratch):
     source, program = os.path.join(scratch, "program.c"), os.path.join(scratch, "program")
     with open(source, "w", encoding="ascii") as to:
         to.write(PROGRAM)
-    headers = ["barriers.h", "client.h", "counters.h", "discovery.h", "elections.h", "locks.h", "shards.h", "uv.h"]
+    headers = ["acls.h", "barriers.h", "client.h", "counters.h", "discovery.h", "elections.h", "locks.h", "methods.h",
+               "shards.h", "uv.h"]
     expect(sorted(os.listdir(root + "/usr/include/coord")) == headers, "the headers")
     flags = run("pkg-config", "--define-prefix", "--cflags", "--libs", "coord",
                 environment={"PKG_CONFIG_PATH": root + "/usr/lib/pkgconfig"}).split()
@@ -80,7 +81,7 @@ def build(root, scratch):
     shown = [line.split()[-1] for line in run("nm", "-D", "--defined-only", root + "/usr/lib/libcoord.so.0").splitlines()]
     expect(shown and all(name.startswith("coord_") and "__" not in name for name in shown),
            "it shows more than its headers: %r" % shown)
-    expect({"coord_open", "coord_subscribe", "coord_picker_pick"} <= set(shown), "and all of them: %r" % shown)
+    expect({"coord_open", "coord_subscribe", "coord_picker_pick", "coord_acl_get", "coord_call_method"} <= set(shown), "and all of them: %r" % shown)
     return program
 
 
