@@ -49,8 +49,8 @@ static enum coord_code find(const char *name, const struct method **known,
         return client_fail(error, COORD_INVALID, "%s is no method of the contract", name);
     }
     if (*known != NULL && (*known)->kind == METHOD_STREAM) {
-        return client_fail(error, COORD_INVALID, "%s is a stream: only unary methods are called",
-                           name);
+        return client_fail(error, COORD_INVALID,
+                           "%s is a stream: only unary methods are called", name);
     }
     if (*known != NULL && method_waits(*known)) {
         return client_fail(error, COORD_INVALID, "%s waits: it has a call of its own", name);
@@ -145,11 +145,8 @@ static void on_done(void *context, enum coord_code code, ProtobufCMessage **repl
     struct asked *a = context;
     (void)reply; /* its bytes are wanted */
     a->error = *error;
-    a->result = (struct coord_result){.code = code,
-                                      .error = &a->error,
-                                      .path = "",
-                                      .data = "",
-                                      .bytes = a->reply.size};
+    a->result = (struct coord_result){
+        .code = code, .error = &a->error, .path = "", .data = "", .bytes = a->reply.size};
     if (a->reply.data != NULL) {
         a->result.data = a->reply.data;
     }

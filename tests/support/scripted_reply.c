@@ -17,6 +17,7 @@
 #include "coord/v1/session.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "coord/v1/watch.pb-c.h"
+#include "grpc/health/v1/health.pb-c.h"
 
 #define TTL_MS 1000
 
@@ -40,6 +41,42 @@ static void reply_get(struct buf *out, Coord__V1__ReplyHeader *header)
     Coord__V1__GetReply reply = COORD__V1__GET_REPLY__INIT;
     reply.header = header;
     reply.data = (ProtobufCBinaryData){.data = value, .len = sizeof value};
+    scripted_append(out, &reply.base);
+}
+
+/* Two entries, in the list's third version. */
+static void reply_acl(struct buf *out, Coord__V1__ReplyHeader *header, bool is_set)
+{
+    static char digest[] = "digest";
+    static char anna[] = "anna:x";
+    static char world[] = "world";
+    static char anyone[] = "anyone";
+    Coord__V1__GetAclReply got = COORD__V1__GET_ACL_REPLY__INIT;
+    Coord__V1__SetAclReply set = COORD__V1__SET_ACL_REPLY__INIT;
+    Coord__V1__Stat stat = COORD__V1__STAT__INIT;
+    Coord__V1__Acl first = COORD__V1__ACL__INIT;
+    Coord__V1__Acl second = COORD__V1__ACL__INIT;
+    Coord__V1__Acl *list[] = {&first, &second};
+    first.permissions = 31;
+    first.scheme = digest;
+    first.id = anna;
+    second.permissions = 1;
+    second.scheme = world;
+    second.id = anyone;
+    stat.acl_version = is_set ? 4 : 3;
+    stat.version = 9;
+    got.header = set.header = header;
+    got.stat = set.stat = &stat;
+    got.n_acl = 2;
+    got.acl = list;
+    scripted_append(out, is_set ? &set.base : &got.base);
+}
+
+static void reply_health(struct buf *out)
+{
+    Grpc__Health__V1__HealthCheckResponse reply =
+        GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+    reply.status = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
     scripted_append(out, &reply.base);
 }
 
@@ -383,6 +420,10 @@ void scripted_reply(struct buf *out, const char *path, const struct scripted_clu
         reply_get(out, &header);
     } else if (strcmp(path, "/coord.v1.Tree/List") == 0) {
         reply_list(out, &header);
+    } else if (strstr(path, ".Tree/GetAcl") != NULL || strstr(path, ".Tree/SetAcl") != NULL) {
+        reply_acl(out, &header, strstr(path, "Set") != NULL);
+    } else if (strcmp(path, "/grpc.health.v1.Health/Check") == 0) {
+        reply_health(out);
     } else if (strcmp(path, "/coord.v1.Session/Open") == 0) {
         reply_session_open(out, &header, ttl_ms);
     } else if (strcmp(path, "/coord.v1.Session/Resume") == 0) {

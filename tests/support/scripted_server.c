@@ -119,13 +119,9 @@ static bool id_is_set(const struct scripted_id *id)
 
 /* Every request has its header as field 1: SyncRequest, which has nothing else, decodes them
  * all. */
-static struct scripted_id id_of(const struct call *call, uint64_t *answered_to)
+static struct scripted_id id_of(struct slice message, uint64_t *answered_to)
 {
-    struct slice message;
     struct scripted_id id = {0};
-    enum grpc_frame frame =
-        grpc_frame_peek(buf_slice(&call->in), GRPC_MESSAGE_BYTES_MAX, &message);
-    PRE(frame == GRPC_FRAME_WHOLE);
     Coord__V1__SyncRequest *request =
         coord__v1__sync_request__unpack(NULL, message.size, message.data);
     PRE(request != NULL);
@@ -143,6 +139,14 @@ static struct scripted_id id_of(const struct call *call, uint64_t *answered_to)
     }
     coord__v1__sync_request__free_unpacked(request, NULL);
     return id;
+}
+
+static void keep_request(struct scripted_cluster *cluster, struct slice message)
+{
+    size_t bytes = message.size;
+    bytes = bytes < SCRIPTED_REQUEST_MAX ? bytes : SCRIPTED_REQUEST_MAX;
+    memcpy(cluster->request, message.data, bytes);
+    cluster->request_bytes = bytes;
 }
 
 /* Once per id. */
@@ -387,7 +391,12 @@ static void on_end(void *owner, struct http2_stream *s)
         size_t place = cluster->keeps_no_ids ? 0 : cluster->call_count;
         PRE(place < SCRIPTED_CALLS_MAX);
         step = next_step(server);
-        struct scripted_id id = id_of(call, &cluster->answered_to[place]);
+        struct slice message;
+        enum grpc_frame frame =
+            grpc_frame_peek(buf_slice(&call->in), GRPC_MESSAGE_BYTES_MAX, &message);
+        PRE(frame == GRPC_FRAME_WHOLE);
+        struct scripted_id id = id_of(message, &cluster->answered_to[place]);
+        keep_request(cluster, message);
         cluster->ids[place] = id;
         cluster->call_count++;
         if (does_execute(step->action) && !cluster->keeps_no_ids) {

@@ -16,6 +16,7 @@
 
 #define SCRIPTED_CALLS_MAX   64
 #define SCRIPTED_MEMBERS_MAX 4
+#define SCRIPTED_REQUEST_MAX ((size_t)512)
 
 enum scripted_action {
     SCRIPT_END = 0,        /* as SCRIPT_SERVE, and so are all that follow */
@@ -77,6 +78,8 @@ struct scripted_cluster {
     struct scripted_id ids[SCRIPTED_CALLS_MAX];
     size_t call_count;
     uint64_t answered_to[SCRIPTED_CALLS_MAX];
+    uint8_t request[SCRIPTED_REQUEST_MAX]; /* of the newest of them: what it began with */
+    size_t request_bytes;
     size_t status_count;
     size_t members_count;
     /* what it names as its members' addresses for clients */

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/acls.h"
 #include "client/client.h"
+#include "client/methods.h"
 #include "tests/support/check_main.h"
 #include "tests/support/scripted_server.h"
 
@@ -76,7 +78,7 @@ static struct scripted_server *server;
 /* What the calls came to. Judged afterwards, as Check allocates too. */
 struct outcome {
     enum coord_code open, create, get, list, session, keepalive, attach, lease_keepalive,
-        lease_ttl, lease_list, changes, watch, next;
+        lease_ttl, lease_list, changes, watch, next, acl, new_acl, method, new_method;
     uint32_t seen; /* events of the watch, each by its bit */
     bool was_repeated;
     struct coord_error error;
@@ -143,6 +145,25 @@ static void run_watch(struct coord_client *client, struct outcome *o)
     coord_watch_close(watch);
 }
 
+static void run_acls_and_methods(struct coord_client *client, struct outcome *o)
+{
+    static const struct coord_acl entry = {COORD_ACL_ALL, "world", "anyone"};
+    const struct coord_acl_options noted = {.note = "why"};
+    const struct coord_method_options twice = {.is_idempotent = true};
+    struct coord_acl_list list;
+    void *reply = NULL;
+    o->acl = coord_acl_get(client, "/a", &list, NULL, &o->error);
+    if (o->acl == COORD_OK) {
+        coord_acl_clear(&list);
+    }
+    o->new_acl = coord_acl_set(client, "/a", &entry, 1, 3, &noted, NULL, &o->error);
+    o->method = coord_call_method(client, "/coord.v1.Tree/GetAcl", "\x12\x02/a", 4, NULL,
+                                  &reply, NULL, &o->error);
+    free(reply);
+    o->new_method = coord_call_method(client, "/coord.v1.Newer/Thing", NULL, 0, &twice, NULL,
+                                      NULL, &o->error);
+}
+
 /* Everything a client does. */
 static void run(const char *value, size_t bytes, struct outcome *o)
 {
@@ -165,6 +186,7 @@ static void run(const char *value, size_t bytes, struct outcome *o)
     if (o->list == COORD_OK) {
         coord_names_clear(&list);
     }
+    run_acls_and_methods(client, o);
     run_session(client, o);
     run_watch(client, o);
     coord_close(client);
@@ -176,7 +198,7 @@ static bool judge(const struct outcome *o)
     const enum coord_code codes[] = {
         o->open,   o->create,          o->get,       o->list,       o->session, o->keepalive,
         o->attach, o->lease_keepalive, o->lease_ttl, o->lease_list, o->changes, o->watch,
-        o->next};
+        o->next,   o->acl,             o->new_acl,   o->method,     o->new_method};
     bool ok = true;
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         ck_assert_msg(codes[i] == COORD_OK || codes[i] == COORD_NO_MEMORY,
