@@ -28,8 +28,9 @@ extern "C" {
 /* Who, and what they may do. */
 struct coord_acl {
     uint32_t permissions;
-    /* "world" with "anyone", "digest" with "name:base64(sha1(name:password))", "ip" with an address
-     * or address/bits, "x509", "sasl"; to be set also "auth": whatever the call has proved to be. */
+    /* "world" with "anyone", "digest" with "name:base64(sha1(name:password))", "ip" with an
+     * address or address/bits, "x509", "sasl"; to be set also "auth": whatever the call has
+     * proved to be. */
     const char *scheme;
     const char *id;
 };
@@ -58,12 +59,13 @@ struct coord_acl_options {
     const char *note; /* why, kept in the history; NULL = the client's */
 };
 
-/* Replaces the whole list by these entries, which are borrowed. `version` is the one that the list
- * must have (coord_acl_list.version), or COORD_ANY_VERSION. `options` may be NULL, `stat` too, which
- * has the new version. Repeated as any write, and executed once.
+/* Replaces the whole list by these entries, which are borrowed. `version` is the one that the
+ * list must have (coord_acl_list.version), or COORD_ANY_VERSION. `options` may be NULL, and so may
+ * `stat`, which gets the node's with the list's new version. Repeated as any write, and executed
+ * once.
  *
- * COORD_BAD_VERSION: somebody has replaced it since. COORD_INVALID: there is no entry, or one is not
- * valid. COORD_GUARD_STALE: a grant is not held any more. */
+ * COORD_BAD_VERSION: somebody has replaced it since. COORD_INVALID: there is no entry, or one is
+ * not valid. COORD_GUARD_STALE: a grant is not held any more. */
 enum coord_code coord_acl_set(struct coord_client *client, const char *path,
                               const struct coord_acl *entries, size_t count, int64_t version,
                               const struct coord_acl_options *options, struct coord_stat *stat,

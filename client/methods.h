@@ -26,26 +26,24 @@ struct coord_method_options {
     bool is_idempotent;
 };
 
-/* Calls `method`, "/coord.v1.Config/Get", with `request`, `bytes` of a packed message. `reply` (may
- * be NULL) gets the packed reply, with a zero behind it: free(3). `reply_bytes` and `options` may be
- * NULL too.
+/* Calls `method`, "/coord.v1.Config/Get", with `request`, `bytes` of a packed message. `reply`
+ * (may be NULL) gets the packed reply, with a zero behind it: free(3). `reply_bytes` and `options`
+ * may be NULL too.
  *
- * The request's field `header` is made by the client, and what the caller has put there is not sent.
- * The reply is handed out as it came, with its header.
+ * The request's field `header` is made by the client, and what the caller has put there is not
+ * sent. The reply is handed out as it came, with its header.
  *
- * The client's chroot does not apply: paths are whole ones both ways, as in the contract's own
- * words.
+ * The client's chroot does not apply: paths are whole ones, both ways.
  *
  * Repeats: reads are repeated; writes too, as they carry a request id or a number of the session,
- * and are executed once. Of a method that a newer server has and this library does not know nobody
- * can tell what it is: it is repeated while it was certainly not executed, and ends with
- * COORD_UNKNOWN when that cannot be told, unless it is idempotent.
+ * and are executed once. Of a method that only a newer server knows this library cannot tell which
+ * it is: it is repeated while it was certainly not executed, and comes to COORD_UNKNOWN if it
+ * perhaps was, unless it is idempotent.
  *
  * COORD_INVALID: the name is none of a method; the request is no protobuf message; the method is a
- * stream, or one whose answer waits (of locks, elections, barriers and latches): those have calls of
- * their own. COORD_UNSUPPORTED: the server has no such method. COORD_INTERNAL: the reply cannot be
- * decoded, or is above 64 MiB. A session that is opened or closed in this way is not the client's
- * own. */
+ * stream, or one whose answer waits (of locks, elections, barriers and latches). COORD_UNSUPPORTED:
+ * the server has no such method. COORD_INTERNAL: the reply cannot be decoded, or is above 64 MiB.
+ * A session that is opened or closed in this way is not the client's own. */
 enum coord_code coord_call_method(struct coord_client *client, const char *method,
                                   const void *request, size_t bytes,
                                   const struct coord_method_options *options, void **reply,

@@ -501,6 +501,15 @@ def test_examples_of_the_manual(scratch):
     expect(count > 30, "only %d examples were found" % count)
 
 
+def stubs(scratch, *names):
+    """What the manual tells to make out of proto/: where it is, and its sources."""
+    place = os.path.join(scratch, "stubs")
+    os.mkdir(place)
+    protos = ["coord/v1/%s.proto" % name for name in names]
+    subprocess.run(["protoc-c", "--proto_path=proto", "--c_out=" + place, *protos], check=True)
+    return place, [os.path.join(place, proto[:-len("proto")] + "pb-c.c") for proto in protos]
+
+
 SANITIZE = {"asan": ["-fsanitize=address,undefined"], "tsan": ["-fsanitize=thread"]}
 
 
@@ -508,7 +517,7 @@ def test_the_header_and_the_example_program(scratch):
     node = one(scratch)
     include = os.path.join(scratch, "include", "coord")
     os.makedirs(include)
-    headers = ("client", "locks", "elections", "barriers", "counters", "discovery", "shards")
+    headers = ("client", "locks", "elections", "barriers", "counters", "acls", "discovery", "shards", "methods")
     for header in headers:
         shutil.copy("client/%s.h" % header, include)
     programs = []
@@ -519,27 +528,33 @@ def test_the_header_and_the_example_program(scratch):
     with open(os.path.join(scratch, "alone.c"), "w", encoding="utf-8") as out:
         out.write("".join("#include <coord/%s.h>\n" % header for header in headers[::-1] + headers) +
                   "enum coord_code f(void);\nenum coord_code f(void)\n{\n    return COORD_OK;\n}\n")
+    place, stub_sources = stubs(scratch, "types", "quota")
     flags = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror", "-I",
-             os.path.join(scratch, "include")]
+             os.path.join(scratch, "include"), "-isystem", place]
     compiler = os.environ.get("CC", "cc")
-    builds = [*[[compiler, "-std=c11", *flags, program + ".c", BUILD + "/libcoord.a", "-lnghttp2", "-lprotobuf-c",
-                 "-lssl", "-lcrypto",
-                 "-o", program, *SANITIZE.get(os.environ.get("VARIANT", "release"), [])] for program in programs],
+    builds = [*[[compiler, "-std=c11", *flags, program + ".c", *stub_sources, BUILD + "/libcoord.a", "-lnghttp2",
+                 "-lprotobuf-c", "-lssl", "-lcrypto", "-o", program,
+                 *SANITIZE.get(os.environ.get("VARIANT", "release"), [])] for program in programs],
               [compiler, "-std=c11", *flags, "-fsyntax-only", scratch + "/alone.c"]]
     if shutil.which("c++"):
         builds.append(["c++", "-x", "c++", "-std=c++11", *flags, "-fsyntax-only", scratch + "/alone.c"])
     for build in builds:
         done = subprocess.run(build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         expect(done.returncode == 0, "%s: %s" % (" ".join(build), done.stdout))
-    expect(len(programs) == 2, "two examples")
+    expect(len(programs) == 3, "three examples")
     for run in 1, 2, 3:
         done = subprocess.run([programs[0]], capture_output=True, timeout=30 * PATIENCE, check=False,
                               env={**clean_environment(), "COORD_ENDPOINTS": node.endpoint})
         expect(done.returncode == 0 and done.stdout == b"run %d\n" % run, "run %d: %r" % (run, done))
 
-    anna = Program(scratch, programs[1], "anna", COORD_ENDPOINTS=node.endpoint)
+    for _ in 1, 2:
+        done = subprocess.run([programs[1]], capture_output=True, timeout=30 * PATIENCE, check=False,
+                              env={**clean_environment(), "COORD_ENDPOINTS": node.endpoint})
+        expect(done.returncode == 0 and done.stdout == b"/tenants/a: 0 of 1000 nodes\n", "a quota: %r" % done)
+
+    anna = Program(scratch, programs[2], "anna", COORD_ENDPOINTS=node.endpoint)
     expect(anna.lines(1) == ["+ anna"], "a member sees itself: %s" % anna.complained())
-    bob = Program(scratch, programs[1], "bob", COORD_ENDPOINTS=node.endpoint)
+    bob = Program(scratch, programs[2], "bob", COORD_ENDPOINTS=node.endpoint)
     expect(sorted(bob.lines(2)) == ["+ anna", "+ bob"], "and the others")
     expect(anna.lines(2)[1] == "+ bob", "who come")
     bob.process.kill()

@@ -209,6 +209,7 @@ def test_the_headers_in_c_and_in_cpp(scratch):
     source = os.path.join(scratch, "alone.c")
     with open(source, "w", encoding="ascii") as out:
         out.write("#include <coord/uv.h>\n#include <coord/client.h>\n#include <coord/uv.h>\n"
+                  "#include <coord/methods.h>\n#include <coord/acls.h>\n"
                   "int main(void)\n{\n    struct coord_guard guard = coord_guard_held(\"/a\", 1);\n"
                   "    coord_close(NULL);\n    return guard.number == 1 ? 0 : 1;\n}\n")
     for words in (["cc", "-std=c11"], ["c++", "-x", "c++", "-std=c++11"]):
