@@ -114,6 +114,22 @@ def test_critical_section(scratch):
     expect(ctl_ok(node, "get", "/count") == b"6", "nothing was lost")
 
 
+def test_grant_read(scratch):
+    node = Node(scratch)
+    node.start()
+    program = built(scratch, "grant_read")
+    ctl_ok(node, "create", "/config", "10")
+    for count, network in enumerate(("10.1.0.0/16", "10.2.0.0/16"), 1):
+        done = start(scratch, program, node.endpoint, "/config", network)
+        expect(done.wait(60) == 0, done.complained())
+        lines = done.lines(count + 2)
+        expect(lines[0] == "31 world:anyone", "what was there stays: %r" % lines)
+        expect(lines[count:] == [" 1 ip:" + network, "version %d" % count], "and one more: %r" % lines)
+    for path, network, why in (("/config", "10.3.0.0/99", "not valid: "), ("/none", "10.3.0.0/16", "not found: ")):
+        done = start(scratch, program, node.endpoint, path, network)
+        expect(done.wait(60) == 1 and done.complained().startswith(why), done.complained())
+
+
 def test_batch_job(scratch):
     node = Node(scratch)
     node.start()
