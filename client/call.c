@@ -11,6 +11,8 @@
  *                                      request id each time and gets its first outcome
  *   out of time                     -> the last reason, or COORD_UNKNOWN for a write that was
  *                                      perhaps executed
+ *   perhaps executed, of a method   -> COORD_UNKNOWN: nobody can tell whether its server would
+ *   that this library does not know    execute it once
  *
  * Once a write was perhaps executed, only an answer that the state machine gave decides it
  * (OK, or one with an outcome): that a later try was refused, by an overloaded node say, tells
