@@ -413,7 +413,9 @@ static enum status load_key(struct loader *l, const char *key, const json_t *val
     if (o == NULL || o->offset == offsetof(struct config, file) ||
         o->offset == offsetof(struct config, help) ||
         o->offset == offsetof(struct config, version)) {
-        return errmsg_set(l->err, RC_INVALID, "%.120s: unknown key \"%.60s\"", file, key);
+        char quoted[80];
+        return errmsg_set(l->err, RC_INVALID, "%.120s: unknown key %s", file,
+                          log_quote(quoted, sizeof quoted, key));
     }
     char number[32];
     const char *text = NULL;
