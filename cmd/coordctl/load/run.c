@@ -279,8 +279,8 @@ static void lock_answered(struct run *r, const struct load_slot *s, uint64_t now
     r->acknowledged += s->op == LOAD_OP_RELEASE;
 }
 
-/* Events may come before the answer. Others may, too: of what was written before the first round, to
- * watches of a member that was behind. */
+/* Events may come before the answer. Others may, too: of what was written before the first round,
+ * to watches of a member that was behind. */
 static void watch_write_answered(struct run *r, uint64_t revision)
 {
     r->round_revision = revision;
