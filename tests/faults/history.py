@@ -1,5 +1,5 @@
 """What the clients of a round have written down, as objects. Lines are described in clients/worker.h, txn.h,
-session.c, lock.c, watch.c, dump.h, and in zk_traffic.py."""
+session.c, lock.c, held.h, elect.c, watch.c, dump.h, and in zk_traffic.py."""
 import os
 
 FOREVER = 1 << 62
@@ -107,7 +107,7 @@ class Grant:
 
 
 class Held:
-    """`client` was granted `lock` with `epoch`, by the cluster."""
+    """`client` was granted `lock`, or the lead in it, with `epoch`, by the cluster."""
 
     def __init__(self, client, words):
         self.client = client
@@ -119,11 +119,25 @@ class Held:
             self.client, self.lock, self.node, self.created, self.epoch, self.begin, self.end)
 
 
+class Campaign:
+    """`client` asked to lead, and to be known by `value`."""
+
+    def __init__(self, client, words):
+        self.client = client
+        self.election, self.value = words[0], words[1]
+        self.begin, self.end, self.result = int(words[2]), int(words[3]), words[4]
+
+    def __repr__(self):
+        return "%s campaigned in %s as %s [%d..%d] -> %s" % (self.client, self.election, self.value, self.begin,
+                                                             self.end, self.result)
+
+
 class History:
     """All that was recorded in a round."""
 
     def __init__(self):
         self.ops, self.txns, self.watches, self.grants, self.held = [], [], [], [], []
+        self.campaigns = []
         self.trusts = []    # (session, sent, until)
         self.endings = []   # (session, when)
         self.changes = []
@@ -153,6 +167,8 @@ class History:
             self.grants.append(Grant(client, words))
         elif word == "held":
             self.held.append(Held(client, words))
+        elif word == "campaign":
+            self.campaigns.append(Campaign(client, words))
         elif word == "trust":
             self.trusts.append((int(words[0]), int(words[1]), int(words[2])))
         elif word == "session":

@@ -1,13 +1,15 @@
 """Checker 3: what clients build on the tree. One holder of a lock at a time, in the order in which their grants were
-made, also as the log tells it of locks that the cluster grants; counters that count each increment once; money that neither comes nor goes; sessions that live as long as
-their owners may rely on, and whose nodes do not outlive them."""
-from replay import LEASE_EXPIRED, LOCKS, is_held
+made, also as the log tells it of locks that the cluster grants; one leader of an election at a time likewise, and
+none that did not campaign; counters that count each increment once; money that neither comes nor goes; sessions that
+live as long as their owners may rely on, and whose nodes do not outlive them."""
+from replay import GRANTED, LEADS, LEASE_EXPIRED, is_held
 
 TOTAL = 500  # of all accounts
 
 
 def check(history, replay):
-    return _locks(history) + _grants(history) + _held(history) + _counters(history) + _bank(history) + _sessions(history, replay)
+    return (_locks(history) + _grants(history) + _held(history) + _campaigns(history, replay) + _counters(history) +
+            _bank(history) + _sessions(history, replay))
 
 
 def _locks(history):
@@ -28,8 +30,13 @@ def _locks(history):
     return found
 
 
+def _field(value, name):
+    """What an entry says after `name=`, or None."""
+    return next((field[len(name) + 1:] for field in value.split(",") if field.startswith(name + "=")), None)
+
+
 def _epoch(value):
-    return next((int(field[6:]) for field in value.split(",") if field.startswith("epoch=")), 0)
+    return int(_field(value, "epoch") or 0)
 
 
 def _grants(history):
@@ -49,7 +56,7 @@ def _grants(history):
             break
         revision = change.revision
         lock = change.path.rpartition("/")[0]
-        if not lock.startswith(LOCKS):
+        if not lock.startswith(GRANTED):
             continue
         held = holding.setdefault(lock, {})
         touched.add(lock)
@@ -67,7 +74,7 @@ def _held(history):
     """What clients were told: the grants of the log, and each after the end of the one before it."""
     found = []
     granted = {(change.path, change.created, _epoch(change.value)) for change in history.changes
-               if change.path.startswith(LOCKS) and is_held(change.value)}
+               if change.path.startswith(GRANTED) and is_held(change.value)}
     locks = {}
     for grant in history.held:
         locks.setdefault(grant.lock, []).append(grant)
@@ -80,6 +87,26 @@ def _held(history):
                 found.append("two grants with one epoch\n      %r\n      %r" % (before, grant))
             elif grant.begin < before.end:
                 found.append("two holders of a granted lock at a time\n      %r\n      %r" % (before, grant))
+    return found
+
+
+def _campaigns(history, replay):
+    """Whoever leads, as the log says, was asked for by a campaign: not before it began, nor if it waited in vain."""
+    found = []
+    asked = {(campaign.election, campaign.value): campaign for campaign in history.campaigns}
+    led = set()
+    for change in history.changes:
+        entry = (change.path, change.created)
+        if not change.path.startswith(LEADS) or not is_held(change.value) or entry in led:
+            continue
+        led.add(entry)
+        campaign = asked.get((change.path.rpartition("/")[0], _field(change.value, "value")))
+        if campaign is None:
+            found.append("somebody leads who never campaigned\n      %r" % change)
+        elif change.created <= replay.low(campaign.begin):
+            found.append("a candidate that is older than its campaign\n      %r\n      %r" % (campaign, change))
+        elif campaign.result == "timeout":
+            found.append("somebody leads whose time to wait had run out\n      %r\n      %r" % (campaign, change))
     return found
 
 

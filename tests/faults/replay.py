@@ -10,15 +10,17 @@ import bisect
 from history import FOREVER, NEGATIVE, READS
 
 LEASE_EXPIRED, LEASE_REVOKED, SESSION_CLOSED = 1, 2, 3
-# Nodes that the cluster changes itself, as its clients ask for locks; holders.py judges these.
-LOCKS = "/held/"
+# Nodes that the cluster changes itself, as its clients ask for locks and leadership; holders.py judges these.
+LEADS = "/lead/"
+GRANTED = ("/held/", LEADS)
 # Nodes by which kazoo makes its locks; who holds them is seen in what their holders write.
 KAZOO = "/kazoo/"
+OF_RECIPES = GRANTED + (KAZOO,)
 LEASE_ENDS = (LEASE_EXPIRED, LEASE_REVOKED, SESSION_CLOSED)
 
 
 def is_held(value):
-    """Of what an entry of a lock says."""
+    """Of what an entry of a lock or an election says."""
     return "state=held" in value.split(",")
 
 
@@ -84,7 +86,7 @@ class Replay:
         for txn in self.history.txns:
             self._judge_txn(txn)
         for change in self.history.changes:
-            if change.by is None and change.reason not in LEASE_ENDS and not change.path.startswith((LOCKS, KAZOO)):
+            if change.by is None and change.reason not in LEASE_ENDS and not change.path.startswith(OF_RECIPES):
                 self.complain("nobody asked for this change", change)
         return self.violations
 
@@ -123,7 +125,7 @@ class Replay:
             self.deletes.setdefault(change.path, []).append(change)
         if change.type in ("create", "set"):
             if change.value != "-" and (change.path, change.value) in self.by_value and \
-                    not change.path.startswith((LOCKS, KAZOO)):
+                    not change.path.startswith(OF_RECIPES):
                 self.complain("a value was written twice", self.by_value[change.path, change.value], change)
             self.by_value[change.path, change.value] = change
         self.tree.add(change.path, new)
@@ -330,7 +332,7 @@ class Replay:
                 self.complain("a transaction at another version than expected", txn, *changes)
         for path, created in txn.fences:
             state = self.tree.at(path, revision - 1)
-            waits = path.startswith(LOCKS) and not is_held(state.value)
+            waits = path.startswith(GRANTED) and not is_held(state.value)
             if not state.exists or (created and state.created != created) or waits:
                 self.complain("a write by a holder whose grant had ended", txn, *changes)
 

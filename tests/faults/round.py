@@ -209,8 +209,13 @@ def judge(folder, log_lines, counts):
     counts["watches"] += len(told.watches)
     counts["one-shot watches"] += sum(event[1] == "fired" for event in told.events)
     counts["grants"] += len(told.grants)
-    counts["grants of the cluster"] += len(told.held)
+    wins = sum(grant.lock.startswith(replay.LEADS) for grant in told.held)
+    counts["grants of the cluster"] += len(told.held) - wins
+    counts["wins of elections"] += wins
     counts["grants of kazoo"] += sum(grant.lock.startswith(replay.KAZOO) for grant in told.grants)
-    counts["writes of former holders refused"] += sum(txn.result == "refused" and len(txn.fences) > 0 for txn in told.txns)
+    refused = [txn.fences[0][0] for txn in told.txns if txn.result == "refused" and txn.fences]
+    of_leaders = sum(path.startswith(replay.LEADS) for path in refused)
+    counts["writes of former holders refused"] += len(refused) - of_leaders
+    counts["writes of former leaders refused"] += of_leaders
     counts["keys searched"] += result.keys
     return found

@@ -123,9 +123,8 @@ def print_sum(rounds, seconds, faults, counts):
     print("never struck: %s" % (", ".join(name for name in KINDS if not faults[name]) or "none"))
     print("checked: " + ", ".join("%s %d" % (name, counts[name]) for name in (
         "operations", "acknowledged", "unknown outcomes", "changes", "watches", "watch events",
-        "one-shot watches", "grants", "grants of the cluster", "grants of kazoo",
-        "writes of former holders refused",
-        "keys searched", "leader changes")))
+        "one-shot watches", "grants", "grants of the cluster", "wins of elections", "grants of kazoo",
+        "writes of former holders refused", "writes of former leaders refused", "keys searched", "leader changes")))
     print("violations: %d" % counts["violations"])
 
 

@@ -7,6 +7,7 @@ import replay
 
 LOCK, COUNTER = "/lock/l0", "/count/l0"
 GRANTED, GRANTED_COUNTER = "/held/g0", "/count/g0"
+ELECTED, ELECTED_COUNTER = "/lead/e0", "/count/e0"
 ACCOUNTS = 5
 
 
@@ -21,18 +22,20 @@ class Story:
         self.nodes = {}      # path: [value, version, created, modified]
         self.written = 0
         self.unknown = unknown
-        for path in ("/kv", "/bank", "/lock", "/count", "/eph", "/held", LOCK):
+        for path in ("/kv", "/bank", "/lock", "/count", "/eph", "/held", "/lead", LOCK):
             self.set_up(path, "-")
         for account in range(ACCOUNTS):
             self.set_up("/bank/a%d" % account, "100:setup.%d" % account)
         self.set_up(COUNTER, "0:setup.count")
         self.set_up(GRANTED_COUNTER, "0:setup.granted")
+        self.set_up(ELECTED_COUNTER, "0:setup.elected")
         self.free_at = {"kv-%d" % number: 1000 for number in range(clients)}
         for _ in range(calls):
             client = min(self.free_at, key=lambda name: (self.free_at[name], name))
             self.call(client, "/kv/k%d" % self.random.randrange(keys))
         self.hold_locks()
         self.hold_granted_locks()
+        self.lead()
         self.watch()
 
     # ---- the store -------------------------------------------------------------------------------
@@ -132,24 +135,41 @@ class Story:
 
     def hold_granted_locks(self):
         """As above, but the cluster says who holds it: the second one waits for the first."""
+        self.hold_in_turn(GRANTED, GRANTED_COUNTER, "recipe=lock,", {"held-0": "mode=write,", "held-1": "mode=write,"})
+
+    def lead(self):
+        """The same of an election, whose candidates have campaigned."""
         begin = max(self.free_at.values()) + 1
-        self.change("create", GRANTED, "recipe=lock,", "held-0")
-        entries = ["%s/q-%010d" % (GRANTED, number) for number in (0, 1)]
+        says = {}
+        for number, client in enumerate(("elect-0", "elect-1")):
+            self.written += 1
+            value = "%s.%d" % (client, self.written)
+            says[client] = "mode=candidate,owner=%s,value=%s," % (client, value)
+            self.lines.append((client, "campaign %s %s %d %d ok" % (ELECTED, value, begin, begin + 1 + 6 * number)))
+        self.hold_in_turn(ELECTED, ELECTED_COUNTER, "recipe=election,", says)
+
+    def hold_in_turn(self, path, counter, head, says):
+        """`says`: of two clients, what the entry of each has beside its state."""
+        begin = max(self.free_at.values()) + 1
+        clients = list(says)
+        self.change("create", path, head, clients[0])
+        entries = ["%s/q-%010d" % (path, number) for number in (0, 1)]
         created = [self.revision]
-        self.change("create", entries[0], "state=held,mode=write,epoch=%d," % self.revision, "held-0", same=True)
-        self.change("create", entries[1], "state=waiting,mode=write,", "held-1")
+        self.change("create", entries[0], "state=held,epoch=%d,%s" % (self.revision, says[clients[0]]), clients[0],
+                    same=True)
+        self.change("create", entries[1], "state=waiting," + says[clients[1]], clients[1])
         created.append(self.revision)
-        for number, client in enumerate(("held-0", "held-1")):
+        for number, client in enumerate(clients):
             epoch = created[0] if number == 0 else self.revision
             value = "%d:%s.count" % (number + 1, client)
-            self.change("set", GRANTED_COUNTER, value, client)
+            self.change("set", counter, value, client)
             self.lines.append((client, "txn %d %d ok %d set %s -1 %s fence %s %d" % (
-                begin + 1, begin + 3, self.revision, GRANTED_COUNTER, value, entries[number], created[number])))
+                begin + 1, begin + 3, self.revision, counter, value, entries[number], created[number])))
             self.lines.append((client, "held %s %s %d %d %d %d" % (
-                GRANTED, entries[number], created[number], epoch, begin, begin + 4)))
+                path, entries[number], created[number], epoch, begin, begin + 4)))
             self.change("delete", entries[number], "-", client)
             if number == 0:
-                granted = "state=held,mode=write,epoch=%d," % self.revision
+                granted = "state=held,epoch=%d,%s" % (self.revision, says[clients[1]])
                 self.change("set", entries[1], granted, client, same=True)
             self.free_at[client] = begin + 5
             begin += 6

@@ -11,7 +11,7 @@ import linear  # noqa: E402
 import watches  # noqa: E402
 from harness import expect, main  # noqa: E402
 from history import Op  # noqa: E402
-from story import COUNTER, GRANTED, GRANTED_COUNTER, LOCK, Story  # noqa: E402
+from story import COUNTER, ELECTED, GRANTED, GRANTED_COUNTER, LOCK, Story  # noqa: E402
 
 SEEDS = range(1, 13)
 
@@ -348,6 +348,77 @@ def test_lost_increment_of_a_granted_lock_is_found(_scratch):
     expect_finding(all_findings(story), "a counter went from 1 to 1")
 
 
+# ---- elections ---------------------------------------------------------------------------------
+def lines_of_leaders(story):
+    """The words of both."""
+    return [story.lines[at][1].split() for at in story.find("held", ELECTED)]
+
+
+def test_two_leaders_at_a_time_are_found_in_the_log(_scratch):
+    story = Story(1)
+    entry = ELECTED + "/q-0000000001"
+    created = [line.split()[1] for line in story.log if line.split()[3:5] == ["create", entry]][0]
+    edit_log(story, entry, "create", "state=waiting,", "state=held,epoch=%s," % created)
+    expect_finding(all_findings(story), "several holders of " + ELECTED)
+
+
+def test_epoch_of_a_leader_that_repeats_is_found(_scratch):
+    story = Story(2)
+    first, second = (words[4] for words in lines_of_leaders(story))
+    edit_log(story, ELECTED + "/q-0000000001", "set", "epoch=" + second, "epoch=" + first)
+    expect_finding(all_findings(story), "a grant with epoch %s behind one with %s" % (first, first))
+
+
+def test_leaders_that_were_told_of_one_epoch_are_found(_scratch):
+    story = Story(3)
+    first, second = story.find("held", ELECTED)
+    words = story.lines[second][1].split()
+    words[4] = story.lines[first][1].split()[4]
+    story.lines[second] = (story.lines[second][0], " ".join(words))
+    expect_finding(all_findings(story), "two grants with one epoch")
+
+
+def test_leader_that_goes_on_when_the_next_one_leads_is_found(_scratch):
+    story = Story(4)
+    first, second = story.find("held", ELECTED)
+    words = story.lines[first][1].split()
+    words[6] = str(int(story.lines[second][1].split()[5]) + 1)
+    story.lines[first] = (story.lines[first][0], " ".join(words))
+    expect_finding(all_findings(story), "two holders of a granted lock at a time")
+
+
+def test_guarded_write_of_a_former_leader_is_found(_scratch):
+    story = Story(5)
+    first = lines_of_leaders(story)[0]
+    for at in story.find("txn", of="elect-1"):
+        client, line = story.lines[at]
+        story.lines[at] = (client, line[:line.index("fence")] + "fence %s %s" % (first[2], first[3]))
+    expect_finding(all_findings(story), "a holder whose grant had ended")
+
+
+def test_leader_that_never_campaigned_is_found(_scratch):
+    story = Story(6)
+    del story.lines[story.find("campaign", of="elect-1")[0]]
+    expect_finding(all_findings(story), "somebody leads who never campaigned")
+
+
+def test_leader_that_is_older_than_its_campaign_is_found(_scratch):
+    story = Story(7)
+    at = story.find("campaign", of="elect-1")[0]
+    words = story.lines[at][1].split()
+    words[3] = lines_of_leaders(story)[1][5]
+    story.lines[at] = ("elect-1", " ".join(words))
+    expect_finding(all_findings(story), "older than its campaign")
+
+
+def test_leader_whose_time_to_wait_had_run_out_is_found(_scratch):
+    story = Story(8)
+    at = story.find("campaign", of="elect-1")[0]
+    story.lines[at] = ("elect-1", story.lines[at][1].replace(" ok", " timeout"))
+    expect_finding(all_findings(story), "whose time to wait had run out")
+
+
+# ---- what holders write, money, sessions --------------------------------------------------------
 def test_write_by_a_former_holder_is_found(_scratch):
     story = Story(3)
     for at in story.find("txn"):

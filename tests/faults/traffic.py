@@ -13,17 +13,17 @@ ZK_TRAFFIC, KAZOO_TRAFFIC = (os.path.join(os.path.dirname(os.path.abspath(__file
 # With the packages of the system, which another python3 of the PATH does not see.
 DEBIAN_PYTHON = "/usr/bin/python3"
 SLOTS, ROTATE_MS = 5, 1000
-OVER_GRPC = {"kv": 6, "read": 5, "bank": 2, "lock": 3, "held": 4, "session": 3, "watch": 2, "late": 4}
+OVER_GRPC = {"kv": 6, "read": 5, "bank": 2, "lock": 3, "held": 4, "elect": 4, "session": 3, "watch": 2, "late": 4}
 OVER_ZOOKEEPER = {"kv": 3, "bank": 1, "lock": 2, "session": 2}
 KAZOO_LOCKS = 3
 ACCOUNTS = 5
 STOP_S = 90
 
 SETUP = ["create /kv -", "create /bank -", "create /lock -", "create /count -", "create /eph -", "create /held -",
-         "create /kazoo -"] + \
+         "create /lead -", "create /kazoo -"] + \
     ["create /bank/a%d 100:setup.%d" % (i, i) for i in range(ACCOUNTS)] + \
     ["create /lock/%s -" % name for name in ("l0", "l1", "z0", "z1")] + \
-    ["create /count/%s 0:setup.%s" % (name, name) for name in ("l0", "l1", "z0", "z1", "g0", "g1", "k0", "k1")]
+    ["create /count/%s 0:setup.%s" % (name, name) for name in ("l0", "l1", "z0", "z1", "g0", "g1", "e0", "k0", "k1")]
 
 
 class Traffic:

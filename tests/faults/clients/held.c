@@ -1,29 +1,17 @@
-/* Locks of coord.v1.Lock: the cluster decides who holds one. Who does counts on: what it reads plus
- * one, guarded by its grant. Now and then it sleeps in the midst of that, longer than its session
- * lives, and then writes as if nothing had happened. Lines besides:
- *
- *     held LOCK ENTRY CREATED EPOCH FROM UNTIL
- *         the entry that was created at that revision was granted with that epoch; it took itself
- *         for the holder from then until then, which it did not beyond the trust in its session */
+/* Locks of coord.v1.Lock: the cluster decides who holds one. Lines: held.h. */
+#include "tests/faults/clients/held.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/faults/clients/txn.h"
 
-#define TTL_MS     1500
 #define LOCKS      2
-#define WAIT_MS    1000
 #define THINK_MS   20
 #define COUNTS_MAX 6
-#define SLEEP_MS   (2 * TTL_MS)
+#define SLEEP_MS   (2 * HELD_TTL_MS)
 #define SLEEPS_OF  8 /* one of so many holders */
-
-struct hold {
-    char lock[WORKER_PATH_BYTES];
-    char counter[WORKER_PATH_BYTES];
-    const struct coord_grant *grant;
-};
 
 /* `sleeps`: between what it reads and what it writes. False: this holder must not go on. */
 static bool count_on(struct worker *w, const struct hold *h, bool sleeps)
@@ -44,34 +32,38 @@ static bool count_on(struct worker *w, const struct hold *h, bool sleeps)
     return done.code == COORD_OK && !sleeps; /* what it may rely on went with its session */
 }
 
-static void hold(struct worker *w, const struct hold *h)
+bool hold_and_count(struct worker *w, const struct hold *h)
 {
+    struct coord_session info;
     uint64_t from_us = worker_now_us();
     uint64_t until_us = from_us;
     bool sleeps = worker_random(w, SLEEPS_OF) == 0;
-    for (int i = 0; i < COUNTS_MAX && !worker_should_stop(w); i++) {
-        if (!worker_stay_alive(w, TTL_MS) || !count_on(w, h, sleeps && i == 1)) {
+    for (int i = 0; i < h->counts && !worker_should_stop(w); i++) {
+        if (!worker_stay_alive(w, HELD_TTL_MS) || !count_on(w, h, sleeps && i == 1)) {
             break;
         }
         if (worker_is_trusted(w)) {
             until_us = worker_now_us();
         }
     }
-    fprintf(w->history, "held %s %s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", h->lock,
+    fprintf(w->history, "held %s %s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", h->path,
             h->grant->path, h->grant->revision, h->grant->epoch, from_us, until_us);
+    return coord_session_info(w->client, &info);
 }
 
 static void compete(struct worker *w)
 {
-    struct hold h = {.grant = NULL};
+    char path[WORKER_PATH_BYTES];
+    char counter[WORKER_PATH_BYTES];
+    struct hold h = {.path = path, .counter = counter, .counts = COUNTS_MAX};
     struct coord_lock *lock = NULL;
     struct coord_error error;
     size_t count;
     unsigned number = worker_random(w, LOCKS);
-    (void)snprintf(h.lock, sizeof h.lock, "/held/g%u", number);
-    (void)snprintf(h.counter, sizeof h.counter, "/count/g%u", number);
-    const struct coord_lock_target target = {.path = h.lock};
-    const struct coord_lock_options options = {.wait_ms = WAIT_MS};
+    (void)snprintf(path, sizeof path, "/held/g%u", number);
+    (void)snprintf(counter, sizeof counter, "/count/g%u", number);
+    const struct coord_lock_target target = {.path = path};
+    const struct coord_lock_options options = {.wait_ms = HELD_WAIT_MS};
     enum coord_code code = coord_lock_acquire(w->client, &target, 1, &options, &lock, &error);
     if (code == COORD_WAIT_TIMEOUT) {
         return;
@@ -79,7 +71,7 @@ static void compete(struct worker *w)
     if (code == COORD_OK) {
         h.grant = coord_lock_grants(lock, &count);
         if (worker_is_trusted(w)) {
-            hold(w, &h);
+            (void)hold_and_count(w, &h);
         }
         code = coord_lock_release(lock, &error);
         coord_lock_free(lock);
@@ -93,7 +85,7 @@ static void compete(struct worker *w)
 void worker_run_held(struct worker *w)
 {
     while (!worker_should_stop(w)) {
-        if (worker_stay_alive(w, TTL_MS)) {
+        if (worker_stay_alive(w, HELD_TTL_MS)) {
             compete(w);
         }
         worker_think(w, THINK_MS);

@@ -28,7 +28,7 @@ struct kind {
 static const struct kind kinds[] = {
     {"kv", worker_run_kv, false},           {"read", worker_run_read, true},
     {"bank", worker_run_bank, false},       {"lock", worker_run_lock, false},
-    {"held", worker_run_held, false},
+    {"held", worker_run_held, false},       {"elect", worker_run_elect, false},
     {"session", worker_run_session, false}, {"watch", worker_run_watch, false},
     {"late", worker_run_late_watch, false},
 };

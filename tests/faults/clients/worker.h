@@ -90,6 +90,7 @@ void worker_run_read(struct worker *w);
 void worker_run_bank(struct worker *w);
 void worker_run_lock(struct worker *w);
 void worker_run_held(struct worker *w);
+void worker_run_elect(struct worker *w);
 void worker_run_session(struct worker *w);
 void worker_run_watch(struct worker *w);
 void worker_run_late_watch(struct worker *w);
