@@ -187,7 +187,7 @@ static void print_json(const struct bench *b)
     json_object_set_new(all, "server_cpu_us_per_op", isnan(cpu) ? json_null() : json_real(cpu));
     json_object_set_new(all, "client_cpu_us_per_op", json_real(own_cpu_us(b)));
     json_object_set_new(all, "servers", servers_json(b));
-    if (o->work == LOAD_LOCK) {
+    if (load_takes_turns(o->work)) {
         json_object_set_new(all, "hand_over", json_us(&r->last));
     }
     if (o->work == LOAD_WATCH) {
@@ -223,12 +223,13 @@ static void print_title(const struct bench *b)
     printf(": %zu connections x %zu in flight", o->connections, o->in_flight);
     if (o->work == LOAD_WATCH) {
         printf(", %zu watches", o->watches);
-    } else if (o->work == LOAD_LOCK) {
-        printf(", %" PRIu64 " lock%s", o->keys, o->keys == 1 ? "" : "s");
+    } else if (load_takes_turns(o->work)) {
+        printf(", %" PRIu64 " %s%s", o->keys, o->work == LOAD_LOCK ? "lock" : "election",
+               o->keys == 1 ? "" : "s");
     } else if (o->work != LOAD_SESSION && o->work != LOAD_CREATE) {
         printf(", %" PRIu64 " nodes", o->keys);
     }
-    if (o->work != LOAD_SESSION && o->work != LOAD_LOCK) {
+    if (o->work != LOAD_SESSION && !load_takes_turns(o->work)) {
         printf(", values of %s", value_format_size(o->value_bytes, size));
     }
     printf("\n");
@@ -256,9 +257,10 @@ static void print_table(const struct bench *b)
     printf("  %s/s, %s %s in %.1f s",
            format_count((double)r->acknowledged / r->seconds, rate),
            format_count((double)r->acknowledged, count),
-           b->options.work == LOAD_WATCH  ? "events"
-           : b->options.work == LOAD_LOCK ? "pairs of acquire and release"
-                                          : "acknowledged",
+           b->options.work == LOAD_WATCH   ? "events"
+           : b->options.work == LOAD_LOCK  ? "pairs of acquire and release"
+           : b->options.work == LOAD_ELECT ? "pairs of campaign and resign"
+                                           : "acknowledged",
            r->seconds);
     if (r->refused + r->lost > 0) {
         printf(", %" PRIu64 " refused, %" PRIu64 " lost", r->refused, r->lost);
@@ -267,7 +269,7 @@ static void print_table(const struct bench *b)
     print_latency("latency", &r->latency);
     if (b->options.work == LOAD_WATCH) {
         print_latency("last one", &r->last);
-    } else if (b->options.work == LOAD_LOCK && r->last.total > 0) {
+    } else if (load_takes_turns(b->options.work) && r->last.total > 0) {
         print_latency("hand-over", &r->last);
     }
     print_servers(b);
@@ -309,7 +311,7 @@ static void take_options(struct bench *b)
     bool one = o->work == LOAD_WATCH ||
                (o->work == LOAD_SESSION && o->protocol == LOAD_ZOOKEEPER);
     o->in_flight = or_else(ctl->in_flight, one ? 1 : 16);
-    o->keys = or_else(ctl->keys, o->work == LOAD_LOCK ? 1000 : 10000);
+    o->keys = or_else(ctl->keys, load_takes_turns(o->work) ? 1000 : 10000);
     o->value_bytes = ctl->has_value_bytes ? ctl->value_bytes : 100;
     o->write_percent = (unsigned)or_else(ctl->write_percent, 10);
     o->watches = ctl->user_limits[2] != 0 ? ctl->watches : o->connections;

@@ -630,6 +630,13 @@ const struct command commands[] = {
      "answer of the next who waited.\n"
      "  coordctl bench lock --locks 1000\n"
      "  coordctl bench lock --locks 1 --connections 4 --in-flight 25\n"},
+    {"bench elect", ctl_bench, 0, 0, BEHIND_NOTHING, BENCH_OPTIONS "elections path ttl",
+     "bench elect [--elections N] [...]", "measure how leaders are elected, resign and follow",
+     "As bench lock, with elections: each client campaigns, leads, and resigns; pairs are\n"
+     "counted, and the latency is that of campaigning. With fewer elections than clients,\n"
+     "hand-over is from the request that resigns to the answer of the next leader.\n"
+     "  coordctl bench elect --elections 1000\n"
+     "  coordctl bench elect --elections 1 --connections 4 --in-flight 25\n"},
     {"bench watch", ctl_bench, 0, 0, BEHIND_NOTHING,
      BENCH_OPTIONS "watches value-size path keep",
      "bench watch [--watches N] [...]", "measure how changes reach many watches",

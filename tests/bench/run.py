@@ -121,45 +121,57 @@ def session(scratch):
         n.kill()
 
 
-def locks(nodes, endpoint, label, *arguments):
-    """One run of coordctl bench lock: no pair is counted that the revision does not show."""
-    done = subprocess.run([harness.COORDCTL, "--endpoints", endpoint, "bench", "lock", "-o", "json",
+def pairs(work, nodes, endpoint, label, *arguments):
+    """One run of coordctl bench lock or elect: no pair is counted that the revision does not show."""
+    done = subprocess.run([harness.COORDCTL, "--endpoints", endpoint, "bench", work, "-o", "json",
                            "--processes", ",".join(str(node.process.pid) for node in nodes),
                            "--duration", SECONDS, *arguments],
                           stdout=subprocess.PIPE, check=False, env=harness.clean_environment())
-    harness.expect(done.returncode == 0, "coordctl bench lock ends with %d" % done.returncode)
+    harness.expect(done.returncode == 0, "coordctl bench %s ends with %d" % (work, done.returncode))
     result = json.loads(done.stdout)
     harness.expect(result["acknowledged"] > 0 and result["revision_rise"] >= result["writes"],
-                   "every acquire and release is in the log")
+                   "both halves of every pair are in the log")
     result["pairs_per_s"] = result.pop("ops_per_s")
     show(bench=label, **result)
     return result
 
 
-def lock(scratch):
-    """Pairs of acquire and release over 1,000 locks, and one lock that 100 clients wait for: what a
-    hand-over takes, beside a round trip (a local read) and a round trip with a commit (a write) of
-    a cluster that does nothing else."""
+def take_turns(scratch, work, things):
+    """Pairs over 1,000 of these `things`, and one that 100 clients wait for: what a hand-over takes, beside a round
+    trip (a local read) and a round trip with a commit (a write) of a cluster that does nothing else."""
     cluster = harness.Cluster(scratch).start()
     leader = cluster.leader()
     follower = [n for n in cluster.nodes if n is not leader][0]
     alone = ("-c", "1", "--in-flight", "1")
     trip = bench(cluster.nodes, leader.endpoint, "read", "one round trip", "--consistency", "local", *alone)
     write = bench(cluster.nodes, leader.endpoint, "write", "one round trip and commit", *alone)
-    locks(cluster.nodes, leader.endpoint, "one client, 1,000 locks", "--locks", "1000", *alone)
-    many = locks(cluster.nodes, leader.endpoint, "1,000 locks", "--locks", "1000", "-c", "16", "--in-flight", "32")
+
+    def measure(node, label, count, *load):
+        return pairs(work, cluster.nodes, node.endpoint, label, "--" + things, count, *load)
+
+    measure(leader, "one client, 1,000 " + things, "1000", *alone)
+    many = measure(leader, "1,000 " + things, "1000", "-c", "16", "--in-flight", "32")
     for node, label in ((leader, "leader"), (follower, "follower")):
-        one = locks(cluster.nodes, node.endpoint, "one lock, 100 clients, at a " + label, "--locks", "1", "-c", "4",
-                    "--in-flight", "25")
-        show(bench="hand-over at a " + label, hand_over_p50_us=one["hand_over"]["p50_us"],
+        one = measure(node, "one %s, 100 clients, at a %s" % (things[:-1], label), "1", "-c", "4", "--in-flight", "25")
+        show(bench="hand-over at a " + label, of=work, hand_over_p50_us=one["hand_over"]["p50_us"],
              round_trip_p50_us=trip["latency"]["p50_us"], write_p50_us=write["latency"]["p50_us"],
              two_trips_and_commit_us=trip["latency"]["p50_us"] + write["latency"]["p50_us"])
-    # What two cores could do if nobody else had them: a busy machine changes that far less.
-    cpu_us = many["server_cpu_us_per_op"] + many["client_cpu_us_per_op"]
-    show(bench="lock pairs", pairs_per_s=round(many["pairs_per_s"]), goal_per_s=20000, cpu_us_per_pair=round(cpu_us, 1),
-         pairs_per_s_of_two_cores=round(2e6 / cpu_us))
     for node in cluster.nodes:
         node.kill()
+    # What two cores could do if nobody else had them: a busy machine changes that far less.
+    cpu_us = many["server_cpu_us_per_op"] + many["client_cpu_us_per_op"]
+    return {"pairs_per_s": round(many["pairs_per_s"]), "cpu_us_per_pair": round(cpu_us, 1),
+            "pairs_per_s_of_two_cores": round(2e6 / cpu_us)}
+
+
+def lock(scratch):
+    """Pairs of acquire and release."""
+    show(bench="lock pairs", goal_per_s=20000, **take_turns(scratch, "lock", "locks"))
+
+
+def elect(scratch):
+    """Pairs of campaign and resign; the hand-over is from a resignation to the next leader."""
+    show(bench="election pairs", **take_turns(scratch, "elect", "elections"))
 
 
 def memory(scratch):
@@ -421,7 +433,8 @@ def restore_one(scratch, path, count):
 
 def main():
     parts = {"disk": disk, "throughput": throughput, "watch": watch, "session": session, "lock": lock,
-             "memory": memory, "million": million, "failover": failover, "handover": handover, "backup": backup}
+             "elect": elect, "memory": memory, "million": million, "failover": failover,
+             "handover": handover, "backup": backup}
     show(machine=os.uname().machine, cores=os.cpu_count(), kernel=os.uname().release)
     for name in sys.argv[1:] or list(parts):
         with tempfile.TemporaryDirectory(prefix="coord-bench-") as scratch:

@@ -49,20 +49,27 @@ def test_sessions_are_opened_and_closed(scratch):
         expect(json.loads(ctl_ok(node, "session", "list", "-o", "json")) == [], "none is left")
 
 
-def test_locks_are_acquired_released_and_handed_over(scratch):
+def expect_turns(scratch, work, option):
     cluster = Cluster(scratch).start()
     leader = cluster.leader()
-    for arguments, waits in ((["--locks", "40", "-c", "3", "--in-flight", "4"], False),
-                             (["--locks", "1", "-c", "3", "--in-flight", "4"], True)):
-        result = bench(cluster.endpoints, "lock", *arguments)
+    for count, waits in (("40", False), ("1", True)):
+        result = bench(cluster.endpoints, work, option, count, "-c", "3", "--in-flight", "4")
         expect(result["writes"] == 2 * result["acknowledged"], "a pair is two writes: %r" % result)
         expect(result["revision_rise"] >= result["writes"], "each is in the log: %r" % result)
         expect((result["hand_over"]["max_us"] > 0) == waits, "who waits is handed it over: %r" % result)
     expect(json.loads(ctl_ok(leader, "session", "list", "-o", "json")) == [], "no session is left")
     expect(ctl_ok(leader, "ls", "/").split() == [b"zookeeper"], "nothing is left behind")
     for protocol in ("zookeeper", "etcd"):
-        code, _, error = ctl(leader, "bench", "lock", "--protocol", protocol)
+        code, _, error = ctl(leader, "bench", work, "--protocol", protocol)
         expect(code == 2 and "only over gRPC" in error, "%d, %s" % (code, error))
+
+
+def test_locks_are_acquired_released_and_handed_over(scratch):
+    expect_turns(scratch, "lock", "--locks")
+
+
+def test_leaders_are_elected_resign_and_follow(scratch):
+    expect_turns(scratch, "elect", "--elections")
 
 
 def test_every_watch_sees_every_change(scratch):

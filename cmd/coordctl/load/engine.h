@@ -20,6 +20,8 @@ enum load_op {
     LOAD_OP_CLOSE,
     LOAD_OP_ACQUIRE,  /* a lock, in the slot's session */
     LOAD_OP_RELEASE,
+    LOAD_OP_CAMPAIGN, /* in an election, likewise */
+    LOAD_OP_RESIGN,
     LOAD_OP_REVISION, /* asks for the server's revision */
     LOAD_OP_WATCH,    /* never answered: events come */
     LOAD_OPS,
@@ -41,7 +43,7 @@ struct load_slot {
     /* a session, between LOAD_OP_OPEN and LOAD_OP_CLOSE */
     uint64_t session;
     uint8_t secret[COORD_SECRET_BYTES];
-    /* a lock, from LOAD_OP_ACQUIRE on */
+    /* a lock, from LOAD_OP_ACQUIRE on, or an election, from LOAD_OP_CAMPAIGN on */
     uint64_t lock;      /* its number */
     uint64_t grant;     /* the revision that created the entry at `path`; 0: it is not held */
     /* the dialect's */

@@ -34,6 +34,7 @@ enum load_work {
     LOAD_SESSION, /* each slot opens a session and closes it again; each is counted */
     LOAD_LOCK,    /* each slot, in a session of its own, acquires a lock and releases it again;
                      pairs are counted; with fewer locks than slots these wait for each other */
+    LOAD_ELECT,   /* the same of elections: each slot campaigns, leads, and resigns */
     LOAD_WATCH,   /* one write after the other to a watched node; events are counted */
     LOAD_WORKS,
 };
@@ -83,7 +84,7 @@ struct load_options {
 
 struct load_result {
     double seconds;
-    uint64_t acknowledged; /* requests; LOAD_WATCH: events; LOAD_LOCK: pairs */
+    uint64_t acknowledged; /* requests; LOAD_WATCH: events; LOAD_LOCK, LOAD_ELECT: pairs */
     uint64_t writes;       /* acknowledged ones that raise the revision by one each */
     uint64_t refused;      /* answered with an error */
     uint64_t lost;         /* with their connection */
@@ -93,12 +94,15 @@ struct load_result {
     bool was_ended;        /* by the progress hook */
     struct latency latency;
     struct latency last;   /* LOAD_WATCH: of each round's last event; LOAD_LOCK: from the request
-                              that released a lock to the answer of the next who had waited */
+                              that released a lock to the answer of the next who had waited;
+                              LOAD_ELECT: from the one that resigned to that of the next leader */
     char error[160];       /* the first refusal; "" if there was none */
 };
 
 const char *load_protocol_name(enum load_protocol protocol);
 const char *load_work_name(enum load_work work);
+/* Whether slots, in sessions of their own, take and give back what one of them has at a time. */
+bool load_takes_turns(enum load_work work);
 
 /* Checks the options against what the protocol can. NULL, or what is wrong. */
 const char *load_check(const struct load_options *options);

@@ -1,4 +1,5 @@
-/* coord's calls: tree.proto, session.proto, watch.proto, lock.proto. Numbers of fields as there. */
+/* coord's calls: tree.proto, session.proto, watch.proto, lock.proto, election.proto.
+ * Numbers of fields as there. */
 #include <stdio.h>
 #include <string.h>
 
@@ -51,14 +52,14 @@ static void put_session(const struct load_slot *s, struct buf *out)
     proto_put_bytes(out, 1, buf_slice(&header));
 }
 
-/* A LockTarget, which is to be held alone; or, with a revision, a LockGrant. */
+/* A LockTarget, which is to be held alone; or, to give it back, a LockGrant. */
 static void put_lock(const struct load_slot *s, struct buf *out)
 {
     uint8_t room[128];
     struct buf lock = {.data = room, .capacity = sizeof room};
     put_session(s, out);
     proto_put_bytes(&lock, 1, s->path);
-    if (s->op == LOAD_OP_RELEASE) {
+    if (s->op != LOAD_OP_ACQUIRE) {
         proto_put_number(&lock, 2, s->grant);
     }
     proto_put_bytes(out, 2, buf_slice(&lock));
@@ -87,7 +88,12 @@ static void write_request(const struct load_slot *s, struct buf *out)
         proto_put_bytes(out, 3, slice_make(s->secret, sizeof s->secret));
         break;
     case LOAD_OP_ACQUIRE:
-    case LOAD_OP_RELEASE: put_lock(s, out); break;
+    case LOAD_OP_RELEASE:
+    case LOAD_OP_RESIGN: put_lock(s, out); break;
+    case LOAD_OP_CAMPAIGN:
+        put_session(s, out);
+        proto_put_bytes(out, 2, s->path);
+        break;
     case LOAD_OP_WATCH: put_watches(s, out); break;
     case LOAD_OP_REVISION:
     case LOAD_OPS: break;
@@ -98,8 +104,8 @@ static bool looks_at(const struct load_slot *s)
 {
     const struct load_options *options = s->connection->engine->options;
     return s->op == LOAD_OP_REVISION || s->op == LOAD_OP_OPEN || s->op == LOAD_OP_WATCH ||
-           s->op == LOAD_OP_ACQUIRE || options->work == LOAD_WATCH ||
-           options->consistency == COORD_SESSION;
+           s->op == LOAD_OP_ACQUIRE || s->op == LOAD_OP_CAMPAIGN ||
+           options->work == LOAD_WATCH || options->consistency == COORD_SESSION;
 }
 
 static void read_header(struct load_slot *s, struct slice header)
@@ -141,20 +147,28 @@ static void read_watch(struct load_slot *s, struct slice message)
     }
 }
 
-/* LockHeld: the entry that is to be released. */
+/* LockGrant: the entry that is to be given back. */
+static void read_grant(struct load_slot *s, struct slice grant)
+{
+    struct proto_field f;
+    while (proto_next(&grant, &f)) {
+        if (f.field == 1 && f.bytes.size < sizeof s->path_text) {
+            int size = snprintf(s->path_text, sizeof s->path_text, "%.*s", (int)f.bytes.size,
+                                (const char *)f.bytes.data);
+            s->path = slice_make(s->path_text, (size_t)size);
+        } else if (f.field == 2) {
+            s->grant = f.number;
+        }
+    }
+}
+
+/* LockHeld. */
 static void read_held(struct load_slot *s, struct slice held)
 {
     struct proto_field f;
-    struct proto_field in;
     while (proto_next(&held, &f)) {
-        while (f.field == 1 && proto_next(&f.bytes, &in)) {
-            if (in.field == 1 && in.bytes.size < sizeof s->path_text) {
-                int size = snprintf(s->path_text, sizeof s->path_text, "%.*s",
-                                    (int)in.bytes.size, (const char *)in.bytes.data);
-                s->path = slice_make(s->path_text, (size_t)size);
-            } else if (in.field == 2) {
-                s->grant = in.number;
-            }
+        if (f.field == 1) {
+            read_grant(s, f.bytes);
         }
     }
 }
@@ -171,6 +185,8 @@ static void read_reply(struct load_slot *s, struct slice message)
             read_header(s, f.bytes);
         } else if (s->op == LOAD_OP_ACQUIRE && f.field == 2) {
             read_held(s, f.bytes);
+        } else if (s->op == LOAD_OP_CAMPAIGN && f.field == 2) {
+            read_grant(s, f.bytes);
         } else if (s->op == LOAD_OP_OPEN && f.field == 2) {
             s->session = f.number;
         } else if (s->op == LOAD_OP_OPEN && f.field == 3 && f.bytes.size == sizeof s->secret) {
@@ -188,6 +204,8 @@ const struct load_rpcs load_rpcs_coord = {
               [LOAD_OP_CLOSE] = "/coord.v1.Session/Close",
               [LOAD_OP_ACQUIRE] = "/coord.v1.Lock/Acquire",
               [LOAD_OP_RELEASE] = "/coord.v1.Lock/Release",
+              [LOAD_OP_CAMPAIGN] = "/coord.v1.Election/Campaign",
+              [LOAD_OP_RESIGN] = "/coord.v1.Election/Resign",
               [LOAD_OP_REVISION] = "/coord.v1.Tree/Sync",
               [LOAD_OP_WATCH] = "/coord.v1.Watch/Watch"},
     .write = write_request,

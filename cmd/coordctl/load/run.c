@@ -53,7 +53,7 @@ struct run {
     /* watches */
     size_t watches_made;
     uint64_t *seen;          /* by watch: the revision of its last event */
-    uint64_t *released_us;   /* by lock: when somebody asked to release it last */
+    uint64_t *released_us;   /* by lock or election: when it was asked to be given back last */
     size_t events;           /* watches that were told of this round's change */
     uint64_t round_revision; /* 0: not known yet */
     size_t events_wanted;
@@ -74,10 +74,15 @@ const char *load_protocol_name(enum load_protocol protocol)
 const char *load_work_name(enum load_work work)
 {
     static const char *const names[LOAD_WORKS] = {
-        [LOAD_WRITE] = "write",   [LOAD_READ] = "read",  [LOAD_MIXED] = "mixed",
-        [LOAD_CREATE] = "create", [LOAD_FILL] = "fill",  [LOAD_SESSION] = "session",
-        [LOAD_LOCK] = "lock",     [LOAD_WATCH] = "watch"};
+        [LOAD_WRITE] = "write",   [LOAD_READ] = "read",   [LOAD_MIXED] = "mixed",
+        [LOAD_CREATE] = "create", [LOAD_FILL] = "fill",   [LOAD_SESSION] = "session",
+        [LOAD_LOCK] = "lock",     [LOAD_ELECT] = "elect", [LOAD_WATCH] = "watch"};
     return names[work];
+}
+
+bool load_takes_turns(enum load_work work)
+{
+    return work == LOAD_LOCK || work == LOAD_ELECT;
 }
 
 static bool needs_keys(enum load_work work)
@@ -110,11 +115,11 @@ const char *load_check(const struct load_options *o)
         o->watches != o->connections) {
         return "watches: over ZooKeeper's protocol one for each connection";
     }
-    if (o->work == LOAD_LOCK && o->protocol != LOAD_GRPC) {
-        return "locks are coord's own: only over gRPC";
+    if (load_takes_turns(o->work) && o->protocol != LOAD_GRPC) {
+        return "locks and elections are coord's own: only over gRPC";
     }
-    if (o->work == LOAD_LOCK && o->keys > LOAD_LOCKS_MAX) {
-        return "locks: 1 to 1000000";
+    if (load_takes_turns(o->work) && o->keys > LOAD_LOCKS_MAX) {
+        return "locks, elections: 1 to 1000000";
     }
     if ((o->work == LOAD_WATCH || o->work == LOAD_SESSION) && o->protocol == LOAD_ETCD) {
         return "etcd's protocol: only reads and writes";
@@ -147,16 +152,17 @@ static bool is_writer(const struct run *r, const struct load_slot *s)
     return s->connection == &e->connections[r->options->connections] && s->number == 0;
 }
 
-/* Locks go around among the slots, so that none has the same one twice at once as long as there are
- * as many locks as slots. */
-static bool next_of_lock(struct run *r, struct load_slot *s)
+/* Locks, or elections, go around among the slots, so that none has the same one twice at once as
+ * long as there are as many of them as slots. */
+static bool next_turn(struct run *r, struct load_slot *s)
 {
+    bool is_lock = r->options->work == LOAD_LOCK;
     if (s->session == 0) {
         s->op = LOAD_OP_OPEN;
         return !r->is_over;
     }
     if (s->grant != 0) {
-        s->op = LOAD_OP_RELEASE;
+        s->op = is_lock ? LOAD_OP_RELEASE : LOAD_OP_RESIGN;
         r->released_us[s->lock] = load_now_us();
         return true;
     }
@@ -167,7 +173,7 @@ static bool next_of_lock(struct run *r, struct load_slot *s)
     bool is_first = s->lock == LOAD_NO_LOCK || s->lock + step >= o->keys;
     if (!r->is_over) {
         s->lock = is_first ? own % o->keys : s->lock + step;
-        choose(r, s, LOAD_OP_ACQUIRE, s->lock);
+        choose(r, s, is_lock ? LOAD_OP_ACQUIRE : LOAD_OP_CAMPAIGN, s->lock);
     }
     return !r->is_over;
 }
@@ -200,7 +206,8 @@ static bool next_of_work(struct run *r, struct load_slot *s)
     case LOAD_SESSION:
         s->op = s->session == 0 ? LOAD_OP_OPEN : LOAD_OP_CLOSE;
         return s->session != 0 || !r->is_over;
-    case LOAD_LOCK: return next_of_lock(r, s);
+    case LOAD_LOCK:
+    case LOAD_ELECT: return next_turn(r, s);
     case LOAD_WATCH:
         if (!is_writer(r, s) || r->round_is_written || r->is_over) {
             return false;
@@ -248,10 +255,15 @@ static bool next_request(void *owner, struct load_slot *s)
 
 /* ---- answers ------------------------------------------------------------------------------ */
 
+static bool gives_back(enum load_op op)
+{
+    return op == LOAD_OP_RELEASE || op == LOAD_OP_RESIGN;
+}
+
 static bool raises_revision(enum load_op op)
 {
     return op == LOAD_OP_SET || op == LOAD_OP_CREATE || op == LOAD_OP_DELETE ||
-           op == LOAD_OP_ACQUIRE || op == LOAD_OP_RELEASE;
+           op == LOAD_OP_ACQUIRE || op == LOAD_OP_CAMPAIGN || gives_back(op);
 }
 
 static void count_gap(struct run *r, uint64_t now)
@@ -266,17 +278,17 @@ static bool measures(const struct run *r)
     return r->phase_name[0] == 'm';
 }
 
-/* A pair is counted when it is complete; its latency is that of the acquire. */
-static void lock_answered(struct run *r, const struct load_slot *s, uint64_t now)
+/* A pair is counted when it is complete; its latency is that of its first half. */
+static void turn_answered(struct run *r, const struct load_slot *s, uint64_t now)
 {
-    if (s->op == LOAD_OP_ACQUIRE) {
+    if (s->op == LOAD_OP_ACQUIRE || s->op == LOAD_OP_CAMPAIGN) {
         uint64_t released_us = r->released_us[s->lock];
         latency_add(&r->latency, now - s->began_us);
         if (measures(r) && released_us > s->began_us) {
             latency_add(&r->result->last, now - released_us);
         }
     }
-    r->acknowledged += s->op == LOAD_OP_RELEASE;
+    r->acknowledged += gives_back(s->op);
 }
 
 /* Events may come before the answer. Others may, too: of what was written before the first round,
@@ -313,7 +325,7 @@ static void on_answered(void *owner, struct load_slot *s, bool ok, bool lost)
         if (s->op == LOAD_OP_OPEN || s->op == LOAD_OP_CREATE) {
             s->session = 0;
         }
-        if (s->op == LOAD_OP_RELEASE) {
+        if (gives_back(s->op)) {
             s->grant = 0;
         }
         return;
@@ -322,11 +334,11 @@ static void on_answered(void *owner, struct load_slot *s, bool ok, bool lost)
     r->writes += raises_revision(s->op);
     if (s->op == LOAD_OP_CLOSE) {
         s->session = 0;
-    } else if (s->op == LOAD_OP_RELEASE) {
+    } else if (gives_back(s->op)) {
         s->grant = 0;
     }
-    if (r->options->work == LOAD_LOCK) {
-        lock_answered(r, s, now);
+    if (load_takes_turns(r->options->work)) {
+        turn_answered(r, s, now);
         return;
     }
     if (r->options->work == LOAD_WATCH && r->kind == PHASE_WORK) {
@@ -515,7 +527,7 @@ static bool make_watches(struct run *r, char *why, size_t why_bytes)
     return true;
 }
 
-static void prepare_locks(struct run *r)
+static void prepare_turns(struct run *r)
 {
     r->released_us = mem_zalloc(r->options->keys * sizeof r->released_us[0]);
     for (size_t i = 0; i < r->engine.connection_count; i++) {
@@ -530,8 +542,8 @@ static bool prepare(struct run *r, char *why, size_t why_bytes)
     if (r->options->work == LOAD_SESSION) {
         return true;
     }
-    if (r->options->work == LOAD_LOCK) {
-        prepare_locks(r);
+    if (load_takes_turns(r->options->work)) {
+        prepare_turns(r);
     }
     if (!make_parent(r, why, why_bytes)) {
         return false;
@@ -588,15 +600,15 @@ static void measure(struct run *r)
 
 static void tidy_up(struct run *r)
 {
-    if (r->options->work == LOAD_LOCK && !r->engine.failed) {
+    if (load_takes_turns(r->options->work) && !r->engine.failed) {
         run_phase(r, PHASE_CLOSE, "tidying up", 10000);
     }
     if (!r->made_parent || r->options->keep || r->engine.failed ||
         r->options->work == LOAD_FILL) {
         return;
     }
-    if (needs_keys(r->options->work) || r->options->work == LOAD_LOCK) {
-        r->next_key = 0; /* emptied locks may have gone by themselves */
+    if (needs_keys(r->options->work) || load_takes_turns(r->options->work)) {
+        r->next_key = 0; /* emptied ones may have gone by themselves */
         run_phase(r, PHASE_EMPTY, "tidying up", HOURS_MS);
     }
     (void)ask_one(r, LOAD_OP_DELETE, slice_str(r->options->path));

@@ -72,8 +72,10 @@ static void put_fields(const struct load_slot *s, struct buf *out)
         zk_put_acl(out, &open, 1);
         jute_put_int(out, ZK_FLAG_PERSISTENT);
         break;
-    case LOAD_OP_ACQUIRE: /* load_check() refuses it */
-    case LOAD_OP_RELEASE: break;
+    case LOAD_OP_ACQUIRE: /* load_check() refuses these */
+    case LOAD_OP_RELEASE:
+    case LOAD_OP_CAMPAIGN:
+    case LOAD_OP_RESIGN: break;
     case LOAD_OP_DELETE:
         jute_put_buffer(out, s->path);
         jute_put_int(out, -1);
