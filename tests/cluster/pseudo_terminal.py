@@ -71,12 +71,14 @@ class Terminal:
 
     def finish(self, what, seconds=30, key=None):
         """Waits for its end; its exit code, negative for a signal. `key` is pressed until then, every other
-        second: what is typed while a program changes the terminal's mode may be lost."""
+        second, on an empty line: what is typed while a program changes the terminal's mode may be lost, or
+        be taken as it is."""
         end = time.monotonic() + seconds * PATIENCE
         press = time.monotonic()
         while self.code is None:
             if key is not None and time.monotonic() >= press:
                 self.send(key)
+                key = "\x15exit\r" if key == "\x04" else key  # Ctrl-U
                 press += 2
             alive = self._pump(0.05)
             pid, status = os.waitpid(self.pid, os.WNOHANG)
