@@ -186,9 +186,9 @@ def test_settings_that_make_no_sense_end_it_with_2(scratch):
 
 def test_config_files_that_make_no_sense_end_it_with_2(scratch):
     path = scratch + "/coord.json"
-    for content, word in [('{"nam": "a"}', '"nam"'), ('{"name": 3}', "string"), ('{"name": ', "line 1"),
+    for content, word in [('{"nam": "a"}', "unknown key nam"), ('{"name": 3}', "string"), ('{"name": ', "line 1"),
                           ('["name"]', "object"), ('{"name": "a", "name": "b"}', "line 1"),
-                          ('{"config": "x"}', '"config"'), ('{"insecure": "maybe"}', '"insecure"')]:
+                          ('{"config": "x"}', "unknown key config"), ('{"insecure": "maybe"}', '"insecure"')]:
         with open(path, "w", encoding="utf-8") as out:
             out.write(content)
         code, error = run_coordd("--config", path)
