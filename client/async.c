@@ -22,6 +22,7 @@ static void on_done(void *context, enum coord_code code, ProtobufCMessage **repl
     if (code == COORD_OK && a->keep != NULL) {
         a->keep(a, reply, &a->result);
     }
+    session_need_not(a->client, a->needed_session);
     if (a->done != NULL) {
         a->done(a->context, &a->result);
     }
@@ -46,12 +47,14 @@ enum coord_code async_start(struct coord_client *client, const struct async_opti
                         .context = options->context,
                         .begun_ms = socket_now_ms(),
                         .session = options->session,
+                        .needed_session = options->needed_session,
                         .number = options->number};
     client_enter(client);
-    enum coord_code code =
-        client_start_noted(client, options->method, request, options->note, on_done, a, call,
-                           error);
+    session_need(client, a->needed_session);
+    enum coord_code code = client_start_noted(client, options->method, request, options->note,
+                                              on_done, a, call, error);
     if (code != COORD_OK) {
+        session_need_not(client, a->needed_session);
         free(a);
     }
     client_leave(client);
@@ -73,6 +76,7 @@ void async_waited(void *context, const struct coord_result *result)
     w->count = result->count;
     w->lease = result->lease;
     w->ttl_ms = result->ttl_ms;
+    w->lock = result->lock;
     if (w->error != NULL) {
         *w->error = *result->error;
     }

@@ -25,6 +25,7 @@ struct async_options {
     coord_done_fn done;
     void *context;
     struct coord_session session; /* resuming: which one */
+    uint64_t needed_session;      /* to be kept alive meanwhile; 0: none */
     const char *note;             /* NULL: the client's; borrowed */
     uint64_t number;              /* for `take` */
 };
@@ -38,6 +39,7 @@ struct async {
     void *context;
     uint64_t begun_ms;
     struct coord_session session;
+    uint64_t needed_session; /* 0: none */
     uint64_t number;
     struct coord_error error;
     void *memory;                /* that the result points to; freed afterwards */
@@ -62,6 +64,7 @@ struct async_wait {
     uint64_t count;
     uint64_t lease;
     uint64_t ttl_ms;
+    struct coord_lock *lock;
     struct coord_error *error; /* may be NULL */
 };
 

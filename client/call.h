@@ -60,6 +60,9 @@ void call_forget(void *context, enum coord_code code, ProtobufCMessage **reply,
 enum coord_code client_call(struct coord_client *client, enum client_method method,
                             ProtobufCMessage *request, Coord__V1__RequestHeader *header,
                             ProtobufCMessage **reply, struct coord_error *error);
+/* The same for calls whose replies say nothing more. */
+enum coord_code client_do(struct coord_client *client, enum client_method method,
+                          ProtobufCMessage *request, struct coord_error *error);
 void client_reply_free(ProtobufCMessage *reply); /* NULL is fine */
 
 /* Position of the store as a reply tells it: what COORD_SESSION reads must not fall behind. */

@@ -455,6 +455,15 @@ enum coord_code client_call(struct coord_client *client, enum client_method meth
     return w.code;
 }
 
+enum coord_code client_do(struct coord_client *client, enum client_method method,
+                          ProtobufCMessage *request, struct coord_error *error)
+{
+    ProtobufCMessage *reply;
+    enum coord_code code = client_call(client, method, request, NULL, &reply, error);
+    client_reply_free(reply);
+    return code;
+}
+
 const char *client_endpoint(const struct coord_client *client)
 {
     return client->endpoints[client->current].name;

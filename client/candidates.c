@@ -37,16 +37,16 @@ enum coord_code coord_election_get(struct coord_client *client, const char *path
     struct pages *pages;
     size_t count = 0;
     request.path = convert_text(path);
-    enum coord_code code = pages_ask(client, CLIENT_ELECTION_LIST, &request.base,
-                                     &request.after, &pages, error);
+    enum coord_code code =
+        pages_ask(client, CLIENT_ELECTION_LIST, &request.base, &request.after, &pages, error);
     if (code != COORD_OK) {
         return code;
     }
     for (size_t i = 0; i < pages->count; i++) {
         count += ((const Coord__V1__ElectionListReply *)pages->replies[i])->n_candidates;
     }
-    struct coord_election_info found = {.candidates = calloc(count + 1, sizeof *found.candidates),
-                                        .memory = pages};
+    struct coord_election_info found = {
+        .candidates = calloc(count + 1, sizeof *found.candidates), .memory = pages};
     if (found.candidates == NULL) {
         pages_free(pages);
         return client_fail(error, COORD_NO_MEMORY, "out of memory for %zu candidates", count);
@@ -77,14 +77,10 @@ enum coord_code coord_election_remove(struct coord_client *client,
 {
     Coord__V1__ElectionResignRequest request = COORD__V1__ELECTION_RESIGN_REQUEST__INIT;
     Coord__V1__LockGrant entry = COORD__V1__LOCK_GRANT__INIT;
-    ProtobufCMessage *m;
     entry.path = convert_text(candidate->path);
     entry.revision = candidate->revision;
     request.entry = &entry;
-    enum coord_code code =
-        client_call(client, CLIENT_ELECTION_REMOVE, &request.base, NULL, &m, error);
-    client_reply_free(m);
-    return code;
+    return client_do(client, CLIENT_ELECTION_REMOVE, &request.base, error);
 }
 
 enum coord_code coord_election_configure(struct coord_client *client, const char *path,
@@ -92,15 +88,11 @@ enum coord_code coord_election_configure(struct coord_client *client, const char
                                          const char *eligible, struct coord_error *error)
 {
     Coord__V1__ElectionConfigureRequest request = COORD__V1__ELECTION_CONFIGURE_REQUEST__INIT;
-    ProtobufCMessage *m;
     if ((unsigned)policy > COORD_MOST_UP_TO_DATE) {
         return client_fail(error, COORD_INVALID, "%s: policy %d is none", path, (int)policy);
     }
     request.path = convert_text(path);
     request.policy = (Coord__V1__ElectionPolicy)policy; /* counted alike */
-    request.eligible = convert_text(eligible != NULL ? eligible : "");
-    enum coord_code code =
-        client_call(client, CLIENT_ELECTION_CONFIGURE, &request.base, NULL, &m, error);
-    client_reply_free(m);
-    return code;
+    request.eligible = convert_text_or_none(eligible);
+    return client_do(client, CLIENT_ELECTION_CONFIGURE, &request.base, error);
 }

@@ -53,6 +53,11 @@ char *convert_text(const char *s)
     return (char *)(uintptr_t)s;
 }
 
+char *convert_text_or_none(const char *s)
+{
+    return convert_text(s != NULL ? s : "");
+}
+
 ProtobufCBinaryData convert_bytes(const void *data, size_t bytes)
 {
     return (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)data, .len = bytes};
@@ -96,4 +101,20 @@ struct coord_event convert_event(const Coord__V1__Event *from)
     };
     convert_stat(from->stat, &event.stat);
     return event;
+}
+
+void convert_leader(const Coord__V1__ElectionLeader *from, struct coord_leader *to)
+{
+    *to = (struct coord_leader){.grant = {.path = from->grant->path,
+                                          .revision = from->grant->revision,
+                                          .epoch = from->epoch,
+                                          .count = 1},
+                                .name = from->name,
+                                .value = from->value,
+                                .note = from->note,
+                                .label = from->label,
+                                .lease = from->lease,
+                                .number = from->number,
+                                .since_ms = from->since_ms,
+                                .priority = from->priority};
 }

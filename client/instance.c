@@ -88,7 +88,8 @@ void instance_copy_free(struct instance_copy *copy)
     *copy = (struct instance_copy){.message = NULL};
 }
 
-bool filter_copy_make(struct filter_copy *copy, const struct coord_subscription_options *options)
+bool filter_copy_make(struct filter_copy *copy,
+                      const struct coord_subscription_options *options)
 {
     copy->zone = strdup(options->zone != NULL ? options->zone : "");
     copy->tags = calloc(options->tag_count + 1, sizeof *copy->tags);
@@ -126,11 +127,6 @@ void filter_fill(const struct filter_copy *copy, Coord__V1__ServiceFilter *filte
 
 /* ---- registering ------------------------------------------------------------------------ */
 
-static char *text_or_none(const char *text)
-{
-    return convert_text(text != NULL ? text : "");
-}
-
 static enum coord_code send_register(struct coord_client *client,
                                      const struct coord_instance *from,
                                      Coord__V1__DiscoveryRegisterRequest *request,
@@ -153,7 +149,7 @@ static enum coord_code send_register(struct coord_client *client,
     instance.address = convert_text(from->address);
     instance.port = from->port;
     instance.weight = from->weight;
-    instance.zone = text_or_none(from->zone);
+    instance.zone = convert_text_or_none(from->zone);
     memcpy(&instance.tags, &from->tags, sizeof instance.tags); /* which it only reads */
     instance.n_tags = from->tag_count;
     instance.metadata = metas;
@@ -161,7 +157,7 @@ static enum coord_code send_register(struct coord_client *client,
     instance.draining = from->draining;
     if (from->check.type != COORD_CHECK_NONE) {
         check.type = (Coord__V1__ServiceCheck__Type)(from->check.type - COORD_CHECK_TCP);
-        check.path = text_or_none(from->check.path);
+        check.path = convert_text_or_none(from->check.path);
         check.interval_ms = from->check.interval_ms;
         check.timeout_ms = from->check.timeout_ms;
         check.slow_ms = from->check.slow_ms;
@@ -201,40 +197,29 @@ enum coord_code coord_register(struct coord_client *client,
 enum coord_code coord_deregister(struct coord_client *client, const char *service,
                                  const char *id, struct coord_error *error)
 {
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__DiscoveryDeregisterRequest request =
         COORD__V1__DISCOVERY_DEREGISTER_REQUEST__INIT;
-    ProtobufCMessage *m;
-    request.header = &header;
     request.service = convert_text(service);
     request.id = convert_text(id);
-    enum coord_code code =
-        client_call(client, CLIENT_SVC_DEREGISTER, &request.base, &header, &m, error);
-    client_reply_free(m);
-    return code;
+    return client_do(client, CLIENT_SVC_DEREGISTER, &request.base, error);
 }
 
 enum coord_code coord_drain(struct coord_client *client, const char *service, const char *id,
                             bool drains, struct coord_error *error)
 {
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__DiscoveryDrainRequest request = COORD__V1__DISCOVERY_DRAIN_REQUEST__INIT;
-    ProtobufCMessage *m;
-    request.header = &header;
     request.service = convert_text(service);
     request.id = convert_text(id);
     request.undo = !drains;
-    enum coord_code code =
-        client_call(client, CLIENT_SVC_DRAIN, &request.base, &header, &m, error);
-    client_reply_free(m);
-    return code;
+    return client_do(client, CLIENT_SVC_DRAIN, &request.base, error);
 }
 
 /* ---- heartbeats ------------------------------------------------------------------------- */
 
-enum coord_code coord_heartbeat(struct coord_client *client, const char *service, const char *id,
-                                uint64_t revision, const struct coord_load *load,
-                                enum coord_health *health, struct coord_error *error)
+enum coord_code coord_heartbeat(struct coord_client *client, const char *service,
+                                const char *id, uint64_t revision,
+                                const struct coord_load *load, enum coord_health *health,
+                                struct coord_error *error)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__DiscoveryHeartbeatRequest request = COORD__V1__DISCOVERY_HEARTBEAT_REQUEST__INIT;

@@ -26,7 +26,7 @@ enum coord_code coord_lease_grant_async(struct coord_client *client, uint64_t tt
 {
     Coord__V1__LeaseGrantRequest request = COORD__V1__LEASE_GRANT_REQUEST__INIT;
     request.ttl_ms = ttl_ms;
-    request.owner = convert_text(owner != NULL ? owner : "");
+    request.owner = convert_text_or_none(owner);
     const struct async_options options = {
         .method = CLIENT_LEASE_GRANT, .take = take_granted, .done = done, .context = context};
     return async_start(client, &options, &request.base, call, error);

@@ -4,21 +4,24 @@
 
 #include "client/async.h"
 #include "client/client_internal.h"
-#include "client/convert.h"
+#include "client/pages.h"
+#include "coord/v1/tree.pb-c.h"
 
 /* One listing, over all its pages. */
 struct listing {
-    struct coord_client *client;
-    char *path;
+    struct paging paging;
+    Coord__V1__ListRequest request; /* with a path of its own */
     struct coord_names found;
     struct coord_names *to; /* where they go; NULL: to `done` alone */
     coord_done_fn done;
     void *context;
 };
 
-/* Appends one page; the component behind the last '/' is the child's name. */
-static bool append_names(struct coord_names *list, const Coord__V1__ListReply *page)
+/* The component behind the last '/' is the child's name. */
+static bool append_page(struct paging *paging, ProtobufCMessage **m)
 {
+    struct coord_names *list = &LOOP_OF(paging, struct listing, paging)->found;
+    const Coord__V1__ListReply *page = (const Coord__V1__ListReply *)*m;
     char **names = realloc(list->names, (list->count + page->n_entries + 1) * sizeof *names);
     if (names == NULL) {
         return false;
@@ -44,19 +47,9 @@ void coord_names_clear(struct coord_names *list)
     *list = (struct coord_names){.count = 0};
 }
 
-static void on_page(void *context, enum coord_code code, ProtobufCMessage **m,
-                    const struct coord_error *error);
-
-static enum coord_code ask(struct listing *l, char *after, struct coord_error *error)
+static void on_listed(struct paging *paging, const struct coord_error *error)
 {
-    Coord__V1__ListRequest request = COORD__V1__LIST_REQUEST__INIT;
-    request.path = l->path;
-    request.after = after;
-    return client_start(l->client, CLIENT_LIST, &request.base, on_page, l, NULL, error);
-}
-
-static void finish(struct listing *l, const struct coord_error *error)
-{
+    struct listing *l = LOOP_OF(paging, struct listing, paging);
     const struct coord_result result = {
         .code = error->code, .error = error, .path = "", .data = "", .names = &l->found};
     l->done(l->context, &result);
@@ -65,46 +58,35 @@ static void finish(struct listing *l, const struct coord_error *error)
         l->found = (struct coord_names){.count = 0};
     }
     coord_names_clear(&l->found);
-    free(l->path);
+    free(l->request.path);
     free(l);
-}
-
-static void on_page(void *context, enum coord_code code, ProtobufCMessage **m,
-                    const struct coord_error *error)
-{
-    struct listing *l = context;
-    const Coord__V1__ListReply *page = (const Coord__V1__ListReply *)*m;
-    struct coord_error failure = *error;
-    if (code == COORD_OK && !append_names(&l->found, page)) {
-        code = client_fail(&failure, COORD_NO_MEMORY, "out of memory for the list");
-    }
-    bool goes_on = code == COORD_OK && page->next[0] != '\0';
-    if (!goes_on || ask(l, page->next, &failure) != COORD_OK) {
-        finish(l, &failure);
-    }
 }
 
 static enum coord_code start(struct coord_client *client, const char *path,
                              struct coord_names *to, coord_done_fn done, void *context,
                              struct coord_error *error)
 {
-    static char none[] = "";
     struct listing *l = calloc(1, sizeof *l);
-    if (l != NULL) {
-        *l = (struct listing){
-            .client = client, .path = strdup(path), .to = to, .done = done, .context = context};
-    }
-    if (l == NULL || l->path == NULL) {
+    char *copy = strdup(path);
+    if (l == NULL || copy == NULL) {
         free(l);
+        free(copy);
         return client_fail(error, COORD_NO_MEMORY, "out of memory for the list");
     }
-    client_enter(client);
-    enum coord_code code = ask(l, none, error);
+    *l = (struct listing){.to = to, .done = done, .context = context};
+    coord__v1__list_request__init(&l->request);
+    l->request.path = copy;
+    l->paging = (struct paging){.client = client,
+                                .method = CLIENT_LIST,
+                                .request = &l->request.base,
+                                .after = &l->request.after,
+                                .take = append_page,
+                                .done = on_listed};
+    enum coord_code code = paging_start(&l->paging, error);
     if (code != COORD_OK) {
-        free(l->path);
+        free(copy);
         free(l);
     }
-    client_leave(client);
     return code;
 }
 

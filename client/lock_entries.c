@@ -14,8 +14,8 @@
 
 /* One listing, over all its pages. */
 struct lookup {
-    struct coord_client *client;
-    char *path;
+    struct paging paging;
+    Coord__V1__LockGetRequest request; /* with a path of its own */
     struct coord_lock_info found;
     struct coord_lock_info *to; /* where it goes; NULL: to `done` alone */
     coord_done_fn done;
@@ -52,9 +52,10 @@ struct coord_lock_entry lock_entry_of(const Coord__V1__LockEntry *from)
     return entry;
 }
 
-/* Appends one page, and keeps it. False: no memory. */
-static bool append_page(struct coord_lock_info *info, ProtobufCMessage **m)
+/* Keeps it, too. */
+static bool append_page(struct paging *paging, ProtobufCMessage **m)
 {
+    struct coord_lock_info *info = &LOOP_OF(paging, struct lookup, paging)->found;
     const Coord__V1__LockGetReply *page = (const Coord__V1__LockGetReply *)*m;
     struct pages *pages = info->memory;
     struct coord_lock_entry *entries =
@@ -75,19 +76,9 @@ static bool append_page(struct coord_lock_info *info, ProtobufCMessage **m)
     return true;
 }
 
-static void on_page(void *context, enum coord_code code, ProtobufCMessage **m,
-                    const struct coord_error *error);
-
-static enum coord_code ask(struct lookup *l, char *after, struct coord_error *error)
+static void on_listed(struct paging *paging, const struct coord_error *error)
 {
-    Coord__V1__LockGetRequest request = COORD__V1__LOCK_GET_REQUEST__INIT;
-    request.path = l->path;
-    request.after = after;
-    return client_start(l->client, CLIENT_LOCK_GET, &request.base, on_page, l, NULL, error);
-}
-
-static void finish(struct lookup *l, const struct coord_error *error)
-{
+    struct lookup *l = LOOP_OF(paging, struct lookup, paging);
     const struct coord_result result = {
         .code = error->code, .error = error, .path = "", .data = "", .lock_info = &l->found};
     l->done(l->context, &result);
@@ -96,46 +87,35 @@ static void finish(struct lookup *l, const struct coord_error *error)
         l->found = (struct coord_lock_info){.count = 0};
     }
     coord_lock_info_clear(&l->found);
-    free(l->path);
+    free(l->request.path);
     free(l);
-}
-
-static void on_page(void *context, enum coord_code code, ProtobufCMessage **m,
-                    const struct coord_error *error)
-{
-    struct lookup *l = context;
-    struct coord_error failure = *error;
-    char *next = code == COORD_OK ? ((Coord__V1__LockGetReply *)(void *)*m)->next : NULL;
-    if (code == COORD_OK && !append_page(&l->found, m)) {
-        code = client_fail(&failure, COORD_NO_MEMORY, "out of memory for the queue");
-    }
-    bool goes_on = code == COORD_OK && next[0] != '\0';
-    if (!goes_on || ask(l, next, &failure) != COORD_OK) {
-        finish(l, &failure);
-    }
 }
 
 static enum coord_code look(struct coord_client *client, const char *path,
                             struct coord_lock_info *to, coord_done_fn done, void *context,
                             struct coord_error *error)
 {
-    static char none[] = "";
     struct lookup *l = calloc(1, sizeof *l);
-    if (l != NULL) {
-        *l = (struct lookup){
-            .client = client, .path = strdup(path), .to = to, .done = done, .context = context};
-    }
-    if (l == NULL || l->path == NULL) {
+    char *copy = strdup(path);
+    if (l == NULL || copy == NULL) {
         free(l);
+        free(copy);
         return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");
     }
-    client_enter(client);
-    enum coord_code code = ask(l, none, error);
+    *l = (struct lookup){.to = to, .done = done, .context = context};
+    coord__v1__lock_get_request__init(&l->request);
+    l->request.path = copy;
+    l->paging = (struct paging){.client = client,
+                                .method = CLIENT_LOCK_GET,
+                                .request = &l->request.base,
+                                .after = &l->request.after,
+                                .take = append_page,
+                                .done = on_listed};
+    enum coord_code code = paging_start(&l->paging, error);
     if (code != COORD_OK) {
-        free(l->path);
+        free(copy);
         free(l);
     }
-    client_leave(client);
     return code;
 }
 
@@ -240,7 +220,7 @@ enum coord_code coord_lock_ask_release_async(struct coord_client *client, const 
 {
     Coord__V1__LockAskReleaseRequest request = COORD__V1__LOCK_ASK_RELEASE_REQUEST__INIT;
     request.path = convert_text(path);
-    request.who = convert_text(who != NULL ? who : "");
+    request.who = convert_text_or_none(who);
     const struct async_options options = {
         .method = CLIENT_LOCK_ASK_RELEASE, .note = note, .done = done, .context = context};
     return async_start(client, &options, &request.base, call, error);

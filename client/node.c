@@ -158,13 +158,8 @@ enum coord_code coord_delete(struct coord_client *client, const char *path, int6
 
 enum coord_code coord_sync(struct coord_client *client, struct coord_error *error)
 {
-    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__SyncRequest request = COORD__V1__SYNC_REQUEST__INIT;
-    ProtobufCMessage *m;
-    request.header = &header;
-    enum coord_code code = client_call(client, CLIENT_SYNC, &request.base, &header, &m, error);
-    client_reply_free(m);
-    return code;
+    return client_do(client, CLIENT_SYNC, &request.base, error);
 }
 
 /* ---- without waiting --------------------------------------------------------------------- */

@@ -106,18 +106,7 @@ static bool tell_leader(struct coord_observer *o, const Coord__V1__ElectionObser
     struct coord_leader leader = {.memory = NULL};
     struct coord_election_event event = {.revision = reply->revision, .missed = o->has_missed};
     if (from != NULL && from->grant != NULL) {
-        leader = (struct coord_leader){.grant = {.path = from->grant->path,
-                                                 .revision = from->grant->revision,
-                                                 .epoch = from->epoch,
-                                                 .count = 1},
-                                       .name = from->name,
-                                       .value = from->value,
-                                       .note = from->note,
-                                       .label = from->label,
-                                       .lease = from->lease,
-                                       .number = from->number,
-                                       .since_ms = from->since_ms,
-                                       .priority = from->priority};
+        convert_leader(from, &leader);
         event.leader = &leader;
     }
     o->has_missed = false;

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/client_internal.h"
+
 bool pages_keep(struct pages **pages, ProtobufCMessage **m)
 {
     struct pages *p = *pages;
@@ -68,4 +70,34 @@ enum coord_code pages_ask(struct coord_client *client, enum client_method method
     }
     *pages = all;
     return COORD_OK;
+}
+
+/* ---- without waiting --------------------------------------------------------------------- */
+
+static void on_page(void *context, enum coord_code code, ProtobufCMessage **page,
+                    const struct coord_error *error)
+{
+    struct paging *p = context;
+    struct coord_error failure = *error;
+    char *next = code == COORD_OK ? next_of(*page) : NULL;
+    if (code == COORD_OK && !p->take(p, page)) {
+        code = client_fail(&failure, COORD_NO_MEMORY, "out of memory for what is listed");
+    }
+    bool goes_on = code == COORD_OK && next[0] != '\0';
+    if (goes_on) {
+        *p->after = next; /* of the page, which is there until the request is packed */
+    }
+    if (!goes_on || client_start(p->client, p->method, p->request, on_page, p, NULL,
+                                 &failure) != COORD_OK) {
+        p->done(p, &failure);
+    }
+}
+
+enum coord_code paging_start(struct paging *paging, struct coord_error *error)
+{
+    client_enter(paging->client);
+    enum coord_code code = client_start(paging->client, paging->method, paging->request,
+                                        on_page, paging, NULL, error);
+    client_leave(paging->client);
+    return code;
 }

@@ -21,4 +21,18 @@ enum coord_code pages_ask(struct coord_client *client, enum client_method method
                           struct coord_error *error);
 void pages_free(struct pages *pages); /* NULL is fine */
 
+/* The same without waiting, for whoever embeds it. */
+struct paging {
+    struct coord_client *client;
+    enum client_method method;
+    ProtobufCMessage *request; /* stays until `done` */
+    char **after;              /* its field of that name */
+    /* One page; it may keep it, by setting `*page` to NULL. False: no memory, and that is it. */
+    bool (*take)(struct paging *paging, ProtobufCMessage **page);
+    /* Once, COORD_OK behind the last page. */
+    void (*done)(struct paging *paging, const struct coord_error *error);
+};
+/* COORD_NO_MEMORY: `done` is never called. */
+enum coord_code paging_start(struct paging *paging, struct coord_error *error);
+
 #endif

@@ -361,7 +361,7 @@ enum coord_code coord_session_open_async(struct coord_client *client, uint64_t t
         return code;
     }
     request.ttl_ms = ttl_ms;
-    request.owner = convert_text(owner != NULL ? owner : "");
+    request.owner = convert_text_or_none(owner);
     const struct async_options options = {
         .method = CLIENT_SESSION_OPEN, .take = take_opened, .done = done, .context = context};
     return async_start(client, &options, &request.base, call, error);
