@@ -69,17 +69,14 @@ class Terminal:
     def send(self, text):
         os.write(self.fd, text.encode())
 
-    def finish(self, what, seconds=30, key=None):
-        """Waits for its end; its exit code, negative for a signal. `key` is pressed until then, every other
-        second, on an empty line: what is typed while a program changes the terminal's mode may be lost, or
-        be taken as it is."""
+    def takes_lines(self):
+        """The terminal itself gathers what is typed into lines, and shows it: no program has changed that."""
+        return termios.tcgetattr(self.fd)[3] & termios.ICANON and termios.tcgetattr(self.fd)[3] & termios.ECHO
+
+    def finish(self, what, seconds=30):
+        """Waits for its end; its exit code, negative for a signal."""
         end = time.monotonic() + seconds * PATIENCE
-        press = time.monotonic()
         while self.code is None:
-            if key is not None and time.monotonic() >= press:
-                self.send(key)
-                key = "\x15exit\r" if key == "\x04" else key  # Ctrl-U
-                press += 2
             alive = self._pump(0.05)
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid != 0:

@@ -4,7 +4,7 @@ import os
 import subprocess
 
 from coordctl import one
-from harness import COORDCTL, PATIENCE, clean_environment, ctl_ok, expect, main
+from harness import COORDCTL, PATIENCE, clean_environment, ctl_ok, expect, main, until
 from pseudo_terminal import coordctl
 
 PROMPT = r"coord:%s> $"
@@ -87,19 +87,53 @@ def test_ctrl_c_ends_the_command_and_not_the_shell(scratch):
     node = one(scratch)
     some_nodes(node)
     with shell(node, scratch) as terminal:
-        terminal.send("watch /app/config\n")
-        terminal.wait_for("watch /app/config$", "the line")
+        terminal.send("watch /app/config --from-revision 1\n")
+        terminal.wait_for("created /app/config", "the watch is there")
         ctl_ok(node, "set", "/app/config", "one more")
-        terminal.wait_for("set /app/config", "the watch is there")
+        terminal.wait_for("set /app/config", "and goes on")
         terminal.send("\x03")
         terminal.wait_for(PROMPT % "/", "the prompt is back")
         terminal.send("get /app/con\x03")
-        terminal.wait_for(r"\^C\s+" + PROMPT % "/", "a line is left")
+        terminal.wait_for(r"get /app/con\^C\s+" + PROMPT % "/", "a line is left")
+        terminal.send("get /app/con\x01\x03")  # Ctrl-A
+        terminal.wait_for(r"get /app/con\^C\s+" + PROMPT % "/", "wherever in it one is")
         type_line(terminal, "get /app/config", "one more")
+        terminal.send("user add ann\n")
+        terminal.wait_for("assword", "a question whose answer is not shown")
+        terminal.send("\x03")
+        terminal.wait_for(PROMPT % "/", "the prompt is back")
+        terminal.send("watch /app/cache --types set --once --from-revision 1\n")
+        until(terminal.takes_lines, "what is typed is shown again", 30)
+        ctl_ok(node, "set", "/app/cache", "y")
+        terminal.wait_for(PROMPT % "/", "the prompt")
         terminal.send("watch /app/config --from-revision 1 --once --keys-only\n")
         terminal.wait_for("created /app/config", "and commands still run")
         terminal.wait_for(PROMPT % "/", "the prompt")
-        expect(terminal.finish("Ctrl-D ends it", key="\x04") == 0, "with the code of the last command")
+        terminal.send("\x04")
+        expect(terminal.finish("Ctrl-D ends it") == 0, "with the code of the last command")
+
+
+def test_what_is_typed_ahead_is_kept(scratch):
+    node = one(scratch)
+    some_nodes(node)
+    with shell(node, scratch) as terminal:
+        terminal.send("get /app/config\nget /app/co\x03get /app/cache\n\x04")
+        terminal.wait_for("^debug$", "the first line")
+        terminal.wait_for(r"get /app/co\^C$", "the line that is left")
+        terminal.wait_for("^x$", "the line behind it")
+        expect(terminal.finish("and the end") == 0, "exit 0")
+    with shell(node, scratch) as terminal:
+        terminal.send("get /app/con\x1afig\n")
+        terminal.wait_for("^debug$", "Ctrl-Z, which nobody can undo here, leaves the line alone")
+        terminal.wait_for(PROMPT % "/", "the prompt")
+        terminal.send("watch /app/config --types set --once --from-revision 1\n")
+        until(terminal.takes_lines, "a command that runs has the terminal as it was", 30)
+        terminal.send("get /app/\x7f/config\nget /app/cache\n\x04")  # Backspace
+        ctl_ok(node, "set", "/app/config", "full")
+        terminal.wait_for("^full$", "the first line behind it")
+        terminal.wait_for("^x$", "the second")
+        expect(terminal.finish("and the end") == 0, "exit 0")
+        expect(terminal.takes_lines(), "the terminal is as it was")
 
 
 def test_history_is_there_the_next_time(scratch):

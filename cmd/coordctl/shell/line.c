@@ -1,4 +1,9 @@
-/* Of libedit's two sets of history functions the one for wide characters is used: the other has a
+/* Keys and the terminal's mode. libedit shows the prompt first and then takes the terminal out of
+ * line mode, and what is typed between the two is the terminal's: Ctrl-D becomes a NUL, Ctrl-C a
+ * signal that throws away the keys before it. So here the mode is changed before the prompt is
+ * shown, and while a line is edited Ctrl-C and Ctrl-Z are keys like all others, read in their turn.
+ *
+ * Of libedit's two sets of history functions the one for wide characters is used: the other has a
  * history_init, a name that store/history.h has as well. */
 #include "cmd/coordctl/shell/line.h"
 
@@ -9,6 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
 #include <wchar.h>
 
 #include "base/mem.h"
@@ -25,8 +33,17 @@ struct line_editor {
     line_complete_fn complete;
     void *context;
     struct buf line;
+    bool is_left;        /* by Ctrl-C */
+    bool is_typed_ahead; /* this line, or its beginning, before its prompt was shown */
     struct sigaction interrupt_before;
 };
+
+static struct line_editor *editor_of(EditLine *el)
+{
+    struct line_editor *e = NULL;
+    (void)el_get(el, EL_CLIENTDATA, &e);
+    return e;
+}
 
 /* ---- completion ------------------------------------------------------------------------- */
 
@@ -95,14 +112,13 @@ static unsigned char use_offers(EditLine *el, const char *line, const struct wor
 
 static unsigned char complete_word(EditLine *el, wint_t key)
 {
-    struct line_editor *e = NULL;
+    struct line_editor *e = editor_of(el);
     struct arena arena = {0};
     struct words words;
     const LineInfo *info = el_line(el);
     size_t size = (size_t)(info->cursor - info->buffer);
     unsigned char result = CC_ERROR;
     (void)key;
-    (void)el_get(el, EL_CLIENTDATA, &e);
     char *line = arena_alloc(&arena, size + 1);
     memcpy(line, info->buffer, size);
     line[size] = '\0';
@@ -121,16 +137,66 @@ static unsigned char complete_word(EditLine *el, wint_t key)
     return result;
 }
 
+/* ---- keys that are signals elsewhere ---------------------------------------------------- */
+
+static unsigned char leave_line(EditLine *el, wint_t key)
+{
+    const LineInfo *info = el_line(el);
+    (void)key;
+    (void)el_cursor(el, (int)(info->lastchar - info->cursor)); /* ^C is shown behind the line */
+    (void)el_set(el, EL_REFRESH);
+    editor_of(el)->is_left = true;
+    return CC_EOF;
+}
+
+static unsigned char suspend(EditLine *el, wint_t key)
+{
+    (void)key;
+    (void)el_set(el, EL_PREP_TERM, 0);
+    (void)kill(0, SIGTSTP); /* returns when somebody continues us */
+    (void)el_set(el, EL_PREP_TERM, 1);
+    return CC_REDISPLAY;
+}
+
+/* A Ctrl-D that was typed while a command ran: the terminal keeps it as a NUL. */
+static unsigned char end_typed_ahead(EditLine *el, wint_t key)
+{
+    const LineInfo *info = el_line(el);
+    (void)key;
+    return editor_of(el)->is_typed_ahead && info->lastchar == info->buffer ? CC_EOF : CC_NORM;
+}
+
+/* Bound to the key that means this on this terminal. */
+static void bind_signal(EditLine *el, cc_t key, const char *function)
+{
+    const char keys[] = {(char)key, '\0'};
+    if (key != _POSIX_VDISABLE) {
+        (void)el_set(el, EL_BIND, keys, function, NULL);
+    }
+}
+
+static void take_signal_keys(EditLine *el)
+{
+    struct termios terminal;
+    (void)el_wset(el, EL_ADDFN, L"coord-leave", L"leave the line", leave_line);
+    (void)el_wset(el, EL_ADDFN, L"coord-suspend", L"stop the shell for now", suspend);
+    (void)el_wset(el, EL_ADDFN, L"coord-end", L"end, if typed ahead", end_typed_ahead);
+    (void)el_set(el, EL_SETTY, "-d", "-isig", NULL);
+    if (tcgetattr(STDIN_FILENO, &terminal) == 0) {
+        bind_signal(el, terminal.c_cc[VINTR], "coord-leave");
+        bind_signal(el, terminal.c_cc[VSUSP], "coord-suspend");
+        (void)el_set(el, EL_BIND, "^@", "coord-end", NULL);
+    }
+}
+
 /* ---- lines ------------------------------------------------------------------------------ */
 
 static char *show_prompt(EditLine *el)
 {
-    struct line_editor *e = NULL;
-    (void)el_get(el, EL_CLIENTDATA, &e);
-    return (char *)(uintptr_t)e->prompt;
+    return (char *)(uintptr_t)editor_of(el)->prompt;
 }
 
-/* Only so that reading ends: what was typed is left. */
+/* Of somebody's kill: only so that reading ends, and what was typed is left. */
 static void interrupt(int number)
 {
     (void)number;
@@ -168,6 +234,7 @@ struct line_editor *line_editor_new(const char *history_file, line_complete_fn c
     (void)el_wset(e->el, EL_ADDFN, L"coord-complete", L"complete the word", complete_word);
     (void)el_set(e->el, EL_BIND, "^I", "coord-complete", NULL);
     (void)el_set(e->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
+    take_signal_keys(e->el);
     (void)el_source(e->el, NULL); /* ~/.editrc */
     return e;
 }
@@ -191,12 +258,16 @@ void line_editor_free(struct line_editor *e)
 const char *line_editor_read(struct line_editor *e, const char *prompt)
 {
     int size = 0;
+    int waiting = 0;
     e->prompt = prompt;
+    e->is_left = false;
+    (void)el_set(e->el, EL_PREP_TERM, 1);
+    e->is_typed_ahead = ioctl(STDIN_FILENO, FIONREAD, &waiting) == 0 && waiting > 0;
     errno = 0;
     const char *line = el_gets(e->el, &size);
     buf_clear(&e->line);
     if (line == NULL || size <= 0) {
-        bool is_left = errno == EINTR;
+        bool is_left = e->is_left || errno == EINTR;
         (void)fputs(is_left ? "^C\n" : "\n", stdout);
         (void)fflush(stdout);
         return is_left ? "" : NULL;

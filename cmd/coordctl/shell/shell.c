@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -235,12 +236,28 @@ static int run_command(struct shell *sh, struct words *words)
     return exit_code != EXIT_DONE && !is_enough ? exit_code : tail_code;
 }
 
+/* Ctrl-C is for what runs; and that may end without giving the terminal back as it was. */
+static void run_alone(struct shell *sh, struct words *words)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct sigaction before;
+    struct termios terminal;
+    bool has_terminal = sh->editor != NULL && tcgetattr(STDIN_FILENO, &terminal) == 0;
+    (void)sigaction(SIGINT, &ignore, &before);
+    sh->exit_code = run_command(sh, words);
+    (void)sigaction(SIGINT, &before, NULL);
+    if (has_terminal) {
+        (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal);
+    }
+    if (sh->editor != NULL && sh->exit_code == ctl_signal_exit(SIGINT)) {
+        (void)fputs("\n", stderr); /* behind the ^C of the terminal */
+    }
+}
+
 static void run_line(struct shell *sh, const char *line)
 {
     struct arena arena = {0};
     struct words words;
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    struct sigaction before;
     enum words_result split = words_split(&arena, line, false, &words);
     if (split != WORDS_OK) {
         sh->exit_code = split == WORDS_OPEN_QUOTE
@@ -249,12 +266,7 @@ static void run_line(struct shell *sh, const char *line)
     } else if (words.count == 0 && words.tail != NULL) {
         sh->exit_code = ctl_usage("a command is missing before %c", words.tail[0]);
     } else if (words.count > 0 && !run_builtin(sh, &words)) {
-        (void)sigaction(SIGINT, &ignore, &before); /* it is for what runs */
-        sh->exit_code = run_command(sh, &words);
-        (void)sigaction(SIGINT, &before, NULL);
-        if (sh->editor != NULL && sh->exit_code == ctl_signal_exit(SIGINT)) {
-            (void)fputs("\n", stderr); /* behind the ^C of the terminal */
-        }
+        run_alone(sh, &words);
     }
     (void)fflush(stdout);
     arena_close(&arena);
