@@ -123,16 +123,23 @@ static void note_proof(struct read_index *ri, uint64_t index)
     }
 }
 
+static void answer(const struct read_index *ri, uint64_t to,
+                   const struct message_read_index *result)
+{
+    const struct message m = {.type = MESSAGE_READ_INDEX_RESULT, .read_index = *result};
+    ri->ops->send(ri->context, to, &m);
+}
+
 static void answer_questions(struct read_index *ri, uint64_t index)
 {
     for (size_t i = 0; i < ri->asked_count; i++) {
-        struct message m = {.type = MESSAGE_READ_INDEX_RESULT};
-        m.read_index.round = ri->asked[i].round;
-        m.read_index.term = ri->round_term;
-        m.read_index.index = index;
-        m.read_index.touches = ri->asked[i].unrenewed.ids;
-        m.read_index.touch_count = (uint32_t)ri->asked[i].unrenewed.count;
-        ri->ops->send(ri->context, ri->asked[i].from, &m);
+        const struct read_index_question *q = &ri->asked[i];
+        answer(ri, q->from,
+               &(struct message_read_index){.round = q->round,
+                                            .term = ri->round_term,
+                                            .index = index,
+                                            .touches = q->unrenewed.ids,
+                                            .touch_count = (uint32_t)q->unrenewed.count});
     }
     forget_questions(ri->asked, &ri->asked_count);
 }
@@ -167,18 +174,36 @@ static void finish_round(struct read_index *ri, uint64_t index)
     answer_questions(ri, index);
 }
 
-static void check_majority(struct read_index *ri)
+/* A set of members is a word, with a bit for each place in the configuration. */
+static uint32_t member_bit(const struct read_index *ri, uint64_t member)
+{
+    const struct engine_configuration *c = engine_configuration(ri->engine);
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->members[i].id == member) {
+            return UINT32_C(1) << i;
+        }
+    }
+    return 0;
+}
+
+/* Only voters count. */
+static bool is_majority(const struct read_index *ri, uint32_t members)
 {
     const struct engine_configuration *c = engine_configuration(ri->engine);
     size_t voters = 0;
-    size_t confirmed = 0;
+    size_t found = 0;
     for (size_t i = 0; i < c->count; i++) {
         if (c->members[i].role == ENGINE_VOTER) {
             voters++;
-            confirmed += (ri->confirmed >> i) & 1;
+            found += (members >> i) & 1;
         }
     }
-    if (2 * confirmed > voters || MUTANT_IS(MUTANT_STALE_READ)) {
+    return 2 * found > voters;
+}
+
+static void check_majority(struct read_index *ri)
+{
+    if (is_majority(ri, ri->confirmed) || MUTANT_IS(MUTANT_STALE_READ)) {
         finish_round(ri, ri->round_commit);
     }
 }
@@ -210,20 +235,10 @@ static void ask(struct read_index *ri, uint64_t now_ms)
     }
 }
 
-static void confirm(struct read_index *ri, uint64_t member)
-{
-    const struct engine_configuration *c = engine_configuration(ri->engine);
-    for (size_t i = 0; i < c->count; i++) {
-        if (c->members[i].id == member) {
-            ri->confirmed |= UINT32_C(1) << i;
-        }
-    }
-}
-
 static void begin_as_leader(struct read_index *ri, uint64_t now_ms)
 {
     ri->round_commit = engine_commit_index(ri->engine);
-    ri->confirmed = 0;
+    ri->confirmed = member_bit(ri, ri->self);
     memcpy(ri->asked, ri->questions, ri->question_count * sizeof ri->questions[0]);
     ri->asked_count = ri->question_count;
     ri->question_count = 0;
@@ -232,7 +247,6 @@ static void begin_as_leader(struct read_index *ri, uint64_t now_ms)
             touches_add(&ri->unrenewed, ri->touching.ids[i]);
         }
     }
-    confirm(ri, ri->self);
     ask(ri, now_ms);
     check_majority(ri);
 }
@@ -359,7 +373,7 @@ void read_index_on_probe_result(struct read_index *ri, uint64_t from,
         m->term > ri->round_term || engine_term(ri->engine) != ri->round_term) {
         return;
     }
-    confirm(ri, from);
+    ri->confirmed |= member_bit(ri, from);
     check_majority(ri);
 }
 
@@ -386,38 +400,20 @@ static struct read_index_question *question_of(struct read_index *ri, uint64_t f
                                                          : NULL;
 }
 
-/* Are these two, both voters, a majority by themselves? */
-static bool are_majority(const struct read_index *ri, uint64_t a, uint64_t b)
+/* The question itself is its sender's word that the term was ours after the reads had come: with
+ * this node that may be a majority. */
+static bool may_answer_at_once(const struct read_index *ri, uint64_t from,
+                               const struct message_read_index *m)
 {
-    const struct engine_configuration *c = engine_configuration(ri->engine);
-    size_t voters = 0;
-    size_t found = 0;
-    for (size_t i = 0; i < c->count; i++) {
-        if (c->members[i].role == ENGINE_VOTER) {
-            voters++;
-            found += c->members[i].id == a || c->members[i].id == b;
-        }
-    }
-    return 2 * found > voters;
+    return m->touch_count == 0 && engine_leads_safely(ri->engine) &&
+           is_majority(ri, member_bit(ri, ri->self) | member_bit(ri, from));
 }
 
-/* The question itself is its sender's word that the term was ours after the reads had come. */
-static void answer_at_once(const struct read_index *ri, uint64_t to, uint64_t round)
+static void refuse(const struct read_index *ri, uint64_t to, uint64_t round)
 {
-    struct message answer = {.type = MESSAGE_READ_INDEX_RESULT};
-    answer.read_index.round = round;
-    answer.read_index.term = engine_term(ri->engine);
-    answer.read_index.index = engine_commit_index(ri->engine);
-    ri->ops->send(ri->context, to, &answer);
-}
-
-static void refuse(struct read_index *ri, uint64_t to, uint64_t round)
-{
-    struct message answer = {.type = MESSAGE_READ_INDEX_RESULT};
-    answer.read_index.round = round;
-    answer.read_index.term = engine_term(ri->engine);
-    answer.read_index.refused = true;
-    ri->ops->send(ri->context, to, &answer);
+    answer(ri, to,
+           &(struct message_read_index){
+               .round = round, .term = engine_term(ri->engine), .refused = true});
 }
 
 void read_index_on_question(struct read_index *ri, uint64_t from,
@@ -430,9 +426,11 @@ void read_index_on_question(struct read_index *ri, uint64_t from,
     if (is_asked(ri, from, m->round)) {
         return; /* asked again: the round that answers it is under way */
     }
-    if (m->touch_count == 0 && engine_leads_safely(ri->engine) &&
-        are_majority(ri, ri->self, from)) {
-        answer_at_once(ri, from, m->round);
+    if (may_answer_at_once(ri, from, m)) {
+        answer(ri, from,
+               &(struct message_read_index){.round = m->round,
+                                            .term = engine_term(ri->engine),
+                                            .index = engine_commit_index(ri->engine)});
         return;
     }
     struct read_index_question *question = question_of(ri, from);
