@@ -29,6 +29,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "cluster"))
 import harness  # noqa: E402
 import peers_report  # noqa: E402
+from process_figures import rss_mib  # noqa: E402
 from peers_servers import Coord, Etcd, ZooKeeper, ZOOKEEPER_PACKAGE, java_version, package_version  # noqa: E402
 
 
@@ -215,7 +216,7 @@ def idle(bench):
             cluster = kind(scratch)
             cluster.start()
             settle(cluster)
-            sizes[kind.name] = [cluster.rss_mib(pid) for pid in cluster.pids()]
+            sizes[kind.name] = [rss_mib(pid) for pid in cluster.pids()]
             cluster.stop()
         return sizes
 
@@ -225,7 +226,7 @@ def settle(cluster):
     last = []
 
     def is_steady():
-        last.append([cluster.rss_mib(pid) for pid in cluster.pids()])
+        last.append([rss_mib(pid) for pid in cluster.pids()])
         return len(last) > 8 and last[-1] == last[-9] or len(last) > 60
     while not is_steady():
         time.sleep(0.25)
@@ -284,7 +285,7 @@ def million(bench):
             cluster.start()
             result = bench.load(cluster, protocol, "fill", *fill)
             settle(cluster)
-            figures[kind.name] = {"rss_mib": [cluster.rss_mib(pid) for pid in cluster.pids()],
+            figures[kind.name] = {"rss_mib": [rss_mib(pid) for pid in cluster.pids()],
                                   "creates_per_s": result["ops_per_s"]}
             last = cluster.leader_index()
             cluster.kill(last)

@@ -61,10 +61,6 @@ class Cluster:
     def pids(self):
         return [process.pid for process in self.processes]
 
-    def rss_mib(self, pid):
-        with open("/proc/%d/statm" % pid, encoding="ascii") as statm:
-            return round(int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20), 1)
-
     def spawn(self, index, command, **environment):
         with open(os.path.join(self.scratch, "log-%d" % index), "ab") as log:
             self.processes[index] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,

@@ -18,6 +18,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster"))
 import harness  # noqa: E402
+import process_figures  # noqa: E402
 
 TOOLS = harness.BUILD + "/tests/bench/"
 SECONDS = os.environ.get("BENCH_SECONDS", "5")
@@ -28,17 +29,7 @@ def show(**line):
 
 
 def rss_mib(node):
-    with open("/proc/%d/status" % node.process.pid, encoding="ascii") as status:
-        for line in status:
-            if line.startswith("VmRSS:"):
-                return round(int(line.split()[1]) / 1024, 1)
-    raise harness.Failure("no VmRSS")
-
-
-def cpu_s(node):
-    with open("/proc/%d/stat" % node.process.pid, encoding="ascii") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return process_figures.rss_mib(node.process.pid)
 
 
 def bench(nodes, endpoint, work, label, *arguments):
@@ -275,7 +266,7 @@ def restart(node, keys):
     node.start(wait=False)
     harness.until(node.is_ready, "it serves", 300)
     show(bench="restart", nodes=keys, seconds=round(time.monotonic() - begin, 2),
-         cpu_seconds=round(cpu_s(node), 2), rss_mib=rss_mib(node))
+         cpu_seconds=round(process_figures.cpu_s(node.process.pid), 2), rss_mib=rss_mib(node))
 
 
 def failover(scratch):

@@ -26,6 +26,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster"))
 import harness  # noqa: E402
+import process_figures  # noqa: E402
 
 CLIENTS = ["--connections", "6", "--in-flight", "1"]
 WITH_RETRIES = ("mixed", "write", "create")  # the others end at the first failure, and are begun once more
@@ -40,16 +41,10 @@ KINDS = {  # name: (work, its arguments, share of a cycle)
 }
 
 
-def process_figures(node):
-    figures = {}
-    with open("/proc/%d/status" % node.process.pid, encoding="ascii") as status:
-        for line in status:
-            key, _, value = line.partition(":")
-            if key in ("VmRSS", "Threads"):
-                figures[key] = int(value.split()[0])
-    return {"rss_kib": figures["VmRSS"], "threads": figures["Threads"],
-            "descriptors": len(os.listdir("/proc/%d/fd" % node.process.pid)),
-            "disk_kib": disk_kib(node.data_dir)}
+def figures(node):
+    pid = node.process.pid
+    return {"rss_kib": process_figures.rss_bytes(pid) // 1024, "threads": process_figures.threads(pid),
+            "descriptors": process_figures.descriptors(pid), "disk_kib": disk_kib(node.data_dir)}
 
 
 def disk_kib(folder):
@@ -96,16 +91,7 @@ def one_cycle(cluster, number, cycle_s):
         time.sleep(max(0, min(pause_s, begun + cycle_s - time.monotonic())))
     digest = cluster.converge(seconds=60)["digest"]
     return {"cycle": number, "load_average": os.getloadavg()[0], "digest": digest, "works": works,
-            "members": {node.name: process_figures(node) for node in cluster.nodes}}
-
-
-def slope(samples):
-    """Of (hour, MiB): MiB an hour."""
-    hours = [hour for hour, _ in samples]
-    mean_h = statistics.mean(hours)
-    mean_v = statistics.mean(value for _, value in samples)
-    spread = sum((hour - mean_h) ** 2 for hour in hours)
-    return sum((hour - mean_h) * (value - mean_v) for hour, value in samples) / spread if spread else 0.0
+            "members": {node.name: figures(node) for node in cluster.nodes}}
 
 
 def report(samples):
@@ -114,12 +100,12 @@ def report(samples):
     print("\n| member | memory, second half | slope | descriptors | threads | largest disk, by halves |")
     print("|---|---|---|---|---|---|")
     for name in samples[0]["members"]:
-        rss = [(s["hour"], s["members"][name]["rss_kib"] / 1024) for s in half]
+        rss = [s["members"][name]["rss_kib"] / 1024 for s in half]
         first, last = samples[0]["members"][name], samples[-1]["members"][name]
-        rise = slope(rss)
-        middle = statistics.median(value for _, value in rss)
+        rise = statistics.linear_regression([s["hour"] for s in half], rss).slope if len(half) > 1 else 0.0
+        middle = statistics.median(rss)
         print("| %s | %.0f to %.0f MiB | %+.1f MiB/h (%+.1f %%) | %d to %d | %d to %d | %.0f, %.0f MiB |" % (
-            name, min(rss, key=lambda s: s[1])[1], max(rss, key=lambda s: s[1])[1], rise, 100 * rise / middle,
+            name, min(rss), max(rss), rise, 100 * rise / middle,
             first["descriptors"], last["descriptors"], first["threads"], last["threads"],
             max(s["members"][name]["disk_kib"] for s in samples[:len(samples) // 2] or samples) / 1024,
             max(s["members"][name]["disk_kib"] for s in half) / 1024))

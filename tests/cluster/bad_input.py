@@ -6,6 +6,7 @@ import socket
 import struct
 import time
 
+from process_figures import rss_bytes
 from harness import (PATIENCE, Cluster, Node, Writers, connect, ctl_ok, expect,
                      is_closed_by_other_side, main, until)
 
@@ -228,7 +229,7 @@ def test_client_that_takes_no_answers_costs_only_itself(scratch):
     node = Node(scratch).start()
     ctl_ok(node, "create", "/big", "@" + make_file(scratch, 500000))
     client = Progress(scratch, node)
-    memory = resident_bytes(node)
+    memory = rss_bytes(node.process.pid)
     with connect(node.port) as deaf:
         deaf.setblocking(False)
         request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -240,7 +241,7 @@ def test_client_that_takes_no_answers_costs_only_itself(scratch):
             except BlockingIOError:
                 client.goes_on("a deaf client")
         client.goes_on("a deaf client")
-        grown = resident_bytes(node) - memory
+        grown = rss_bytes(node.process.pid) - memory
         expect(grown < PATIENCE * (64 << 20), "it costs its bound: %d bytes more" % grown)
     client.end()
 
@@ -250,11 +251,6 @@ def make_file(scratch, size):
     with open(path, "wb") as out:
         out.write(b"x" * size)
     return path
-
-
-def resident_bytes(node):
-    with open("/proc/%d/statm" % node.process.pid, encoding="ascii") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_bad_input_on_the_peer_port_leaves_the_cluster_alone(scratch):

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 
+import process_figures
 from coordctl import check, complaint, one, with_environment
 from harness import COORDCTL, PATIENCE, Cluster, Ctl, ctl, ctl_ok, expect, main, until
 
@@ -38,8 +39,7 @@ def is_gone(pid):
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    with open("/proc/%d/stat" % pid, encoding="ascii", errors="replace") as stat:
-        return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+    return process_figures.has_ended(pid)
 
 
 def holder(scratch, node, *more):

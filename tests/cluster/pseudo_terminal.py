@@ -8,6 +8,7 @@ import struct
 import termios
 import time
 
+import process_figures
 from harness import COORDCTL, PATIENCE, clean_environment, expect, until
 
 # What moves the cursor, colours, and rings.
@@ -34,9 +35,7 @@ class Terminal:
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
 
     def _is_started(self, program):
-        with open("/proc/%d/stat" % self.pid, encoding="utf-8") as file:
-            has_ended = file.read().rsplit(")", 1)[1].split()[0] == "Z"
-        return has_ended or os.readlink("/proc/%d/exe" % self.pid) == os.path.realpath(program)
+        return process_figures.has_ended(self.pid) or os.readlink("/proc/%d/exe" % self.pid) == os.path.realpath(program)
 
     def _pump(self, seconds):
         if select.select([self.fd], [], [], seconds)[0]:
