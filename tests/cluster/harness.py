@@ -27,10 +27,10 @@ WRITERS = BUILD + "/tests/cluster/writers"
 # Sanitized programs are several times slower; so is a machine that runs other tests as well.
 PATIENCE = float(os.environ.get("PATIENCE", "4" if os.environ.get("VARIANT", "release") != "release" else "1"))
 
-PORTS = range(17430, 17500)
+PORTS = range(20000, 24000)
 HOST = "127.0.0.1"
 CRASH = re.compile(r"Sanitizer|runtime error|^crash kind=")
-_given = set()
+_given = {}
 _nodes = []
 _processes = []
 
@@ -61,24 +61,28 @@ def until(condition, what, seconds=10.0):
 
 
 def free_port():
-    """A port that nothing listens on, and that this run has not given away yet."""
-    candidates = [port for port in PORTS if port not in _given]
-    random.shuffle(candidates)
-    for port in candidates:
+    """A port that nothing listens on, and that no run of tests has given away yet, this one or another: who gives it
+    away holds a name for it (of an abstract Unix socket, which ends with its process)."""
+    for port in random.sample(PORTS, len(PORTS)):
+        name = socket.socket(socket.AF_UNIX)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
+                name.bind("\0coord-test-port-%d" % port)
                 probe.bind((HOST, port))
             except OSError:
+                name.close()
                 continue
-        _given.add(port)
+        _given[port] = name
         return port
     raise Failure("no free port left")
 
 
 def give_back(port):
     """Nobody of this run uses it any more."""
-    _given.discard(port)
+    name = _given.pop(port, None)
+    if name:
+        name.close()
 
 
 class Node:
@@ -375,7 +379,8 @@ def _end_all():
             process.wait()
     _processes.clear()
     _nodes.clear()
-    _given.clear()
+    for port in list(_given):
+        give_back(port)
 
 
 def _run_one(name, test):

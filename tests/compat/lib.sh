@@ -25,7 +25,7 @@ give_up() {
 }
 
 free_port() {
-    /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    PYTHONPATH=$root/tests/cluster /usr/bin/python3 -c 'import harness; print(harness.free_port())'
 }
 
 # Usage: await_ready PID ENDPOINT LOG
