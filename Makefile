@@ -96,7 +96,7 @@ PROTO_OBJ := $(PROTO:%.proto=$(GEN)/%.pb-c.o)
 DESC_OBJ  := $(if $(PROTO),$(GEN)/proto/descriptors.o)
 CORE      := $(BUILD)/core.a
 CORE_OBJ  := $(call objs,$(call src,$(MODULES))) $(PROTO_OBJ) $(DESC_OBJ)
-HEADERS   := client locks elections barriers counters acls discovery shards methods uv # as installed
+HEADERS   := client core nodes sessions watches grants backup locks elections barriers counters acls discovery shards methods uv # as installed
 LIBCOORD  := $(BUILD)/libcoord.a
 LIB_OBJ   := $(call objs,$(call src,base client) $(wildcard net/http2.c net/grpc/frame.c)) $(PROTO_OBJ)
 # The number grows with whatever a program that was linked before cannot live with.
@@ -164,7 +164,7 @@ $(eval $(call archive,$(CORE),$(CORE_OBJ)))
 $(eval $(call archive,$(BUILD)/libcoord-parts.a,$(LIB_OBJ)))
 $(eval $(call archive,$(SUPPORT),$(call objs,$(call src,tests/support))))
 
-# libcoord is a guest: one object with just what it needs, and no names in it but those of client.h.
+# libcoord is a guest: one object with just what it needs, and no names in it but those of $(HEADERS).
 CLIENT_OBJ := $(call objs,$(call src,client))
 $(LIBCOORD): $(CLIENT_OBJ) $(BUILD)/libcoord-parts.a
 	@echo "  AR    $@"
@@ -172,7 +172,7 @@ $(LIBCOORD): $(CLIENT_OBJ) $(BUILD)/libcoord-parts.a
 	$(Q)objcopy --wildcard --keep-global-symbol='coord_[a-z]*' $(BUILD)/libcoord.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $(BUILD)/libcoord.o
 
-# The shared one is compiled apart, as it can be loaded anywhere, and shows what client.h says.
+# The shared one is compiled apart, as it can be loaded anywhere, and shows what $(HEADERS) say.
 PIC_OBJ := $(patsubst $(BUILD)/%,$(BUILD)/pic/%,$(LIB_OBJ))
 LIBCOORD_LIBS = $(shell $(PKG_CONFIG) --libs libnghttp2 libprotobuf-c libssl libcrypto)
 $(BUILD)/pic/%.o: %.c | $(PROTO_OBJ:.o=.h)
