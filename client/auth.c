@@ -7,11 +7,14 @@
 #include "client/call.h"
 #include "client/client_internal.h"
 #include "client/convert.h"
+#include "client/exchange.h"
 #include "client/socket.h"
 #include "coord/v1/auth.pb-c.h"
 
 /* Of a token's time: the rest is for calls under way. */
 #define TRUST_SHARE 4
+
+#define DIGEST_BYTES_MAX 1024
 
 static void forget(char **text)
 {
@@ -61,6 +64,9 @@ void auth_drop(struct coord_client *client)
     forget(&client->user);
     forget(&client->password);
     forget(&client->authorization);
+    while (client->digest_count > 0) {
+        forget(&client->digests[--client->digest_count]);
+    }
 }
 
 bool auth_is_ready(const struct coord_client *client)
@@ -68,6 +74,66 @@ bool auth_is_ready(const struct coord_client *client)
     bool is_good =
         client->authorization != NULL && socket_now_ms() < client->authorized_until_ms;
     return client->user == NULL || client->is_open_cluster || is_good;
+}
+
+void auth_show(const struct coord_client *client, bool is_login,
+               struct exchange_request *request)
+{
+    request->authorization = is_login ? NULL : client->authorization;
+    request->digests = (const char *const *)client->digests;
+    request->digest_count = is_login ? 0 : client->digest_count;
+}
+
+/* What is wrong with the value of a header; NULL: nothing. */
+static const char *digest_problem(const char *name, const char *password)
+{
+    size_t bytes = strlen(name) + 1 + strlen(password);
+    if (name[0] == '\0' || strchr(name, ':') != NULL) {
+        return "the name must not be empty, nor have a colon";
+    }
+    if (bytes > DIGEST_BYTES_MAX) {
+        return "name and password have more than 1024 bytes";
+    }
+    const char *texts[] = {name, password};
+    for (size_t i = 0; i < 2; i++) {
+        for (const char *at = texts[i]; *at != '\0'; at++) {
+            if ((unsigned char)*at < 0x20 || *at == 0x7f) {
+                return "control characters are not possible";
+            }
+        }
+    }
+    bool has_edge =
+        name[0] == ' ' || (password[0] != '\0' && password[strlen(password) - 1] == ' ');
+    return has_edge ? "a space at the beginning or the end is not possible" : NULL;
+}
+
+enum coord_code coord_add_digest(struct coord_client *client, const char *name,
+                                 const char *password, struct coord_error *error)
+{
+    const char *problem = digest_problem(name, password);
+    if (problem != NULL) {
+        return client_fail(error, COORD_INVALID, "digest: %s", problem);
+    }
+    size_t size = strlen(name) + 1 + strlen(password) + 1;
+    char *text = malloc(size);
+    if (text == NULL) {
+        return client_fail(error, COORD_NO_MEMORY, "out of memory for a digest");
+    }
+    (void)snprintf(text, size, "%s:%s", name, password);
+    enum coord_code code = COORD_OK;
+    bool is_new = true;
+    for (size_t i = 0; i < client->digest_count; i++) {
+        is_new = is_new && strcmp(client->digests[i], text) != 0;
+    }
+    if (is_new && client->digest_count == EXCHANGE_DIGESTS_MAX) {
+        code = client_fail(error, COORD_LIMITED, "digest: a client shows %d at most",
+                           EXCHANGE_DIGESTS_MAX);
+    } else if (is_new) {
+        client->digests[client->digest_count++] = text;
+        text = NULL;
+    }
+    forget(&text);
+    return code;
 }
 
 static void on_login(void *context, enum coord_code code, ProtobufCMessage **reply,

@@ -1,5 +1,6 @@
 /* What the client shows with its calls: a token that it was given, or one that it gets for its name
- * and password, and again before that expires or when it is void. */
+ * and password, and again before that expires or when it is void; and digests for access control
+ * lists. */
 #ifndef CLIENT_AUTH_H
 #define CLIENT_AUTH_H
 
@@ -10,6 +11,12 @@
 enum coord_code auth_take(struct coord_client *client, const struct coord_options *options,
                           struct coord_error *error);
 void auth_drop(struct coord_client *client);
+
+/* Puts what a call shows into its request, which borrows it; `is_login`: the call that gets a token,
+ * and shows none. */
+struct exchange_request;
+void auth_show(const struct coord_client *client, bool is_login,
+               struct exchange_request *request);
 
 /* client->authorization is good, as far as one can know, or NULL: none is needed. */
 bool auth_is_ready(const struct coord_client *client);

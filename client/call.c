@@ -588,11 +588,11 @@ static enum exchange_result send_request(struct coord_call *call, struct connect
 {
     struct slice message;
     uint8_t *memory = call_pack(call, &message);
-    const struct exchange_request request = {
+    struct exchange_request request = {
         .path = call->method->path,
-        .authorization = call->is_login ? NULL : call->client->authorization,
         .timeout_ms = call_waits(call) ? 0 : server_ms > 0 ? server_ms : 1,
         .changed = on_changed};
+    auth_show(call->client, call->is_login, &request);
     enum exchange_result result =
         memory != NULL ? exchange_begin(c, &call->exchange, &request) : EXCHANGE_NO_MEMORY;
     if (result == EXCHANGE_QUIET && !exchange_send(&call->exchange, message)) {

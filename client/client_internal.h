@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "client/client.h"
 #include "client/endpoint.h"
+#include "client/exchange.h"
 #include "client/gate.h"
 #include "client/keepalive.h"
 #include "client/loop.h"
@@ -36,6 +37,8 @@ struct coord_client {
     char *user; /* see client/auth.h; NULL: none */
     char *password;
     char *authorization;          /* what calls show; NULL: nothing */
+    char *digests[EXCHANGE_DIGESTS_MAX]; /* "name:password", as many as digest_count says */
+    size_t digest_count;
     uint64_t authorized_until_ms; /* our clock */
     bool is_open_cluster;         /* said that it asks nobody who he is */
     struct gate auth_gate;        /* those that wait for a token */

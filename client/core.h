@@ -110,6 +110,14 @@ struct coord_options {
  * names what is not valid. Free with coord_close. */
 enum coord_code coord_open(const struct coord_options *options, struct coord_client **out,
                            struct coord_error *error);
+/* From now on the client shows this name and password with all it asks, beside what the options say
+ * of who it is: for nodes whose access control list names a digest of ZooKeeper's, as addAuth with
+ * the scheme "digest" does there. At most 8, "name:password" of at most 1024 bytes each, without
+ * control characters, and no colon in the name; the same once more changes nothing. They go over
+ * the network as they are: use TLS. A watch or another stream that is open shows it once it is
+ * taken up again. COORD_INVALID, COORD_LIMITED. */
+enum coord_code coord_add_digest(struct coord_client *client, const char *name,
+                                 const char *password, struct coord_error *error);
 /* Calls under way are told COORD_CANCELED. From inside a callback it takes effect when that has
  * returned. NULL is fine. */
 void coord_close(struct coord_client *client);

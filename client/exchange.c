@@ -147,6 +147,8 @@ const struct http2_events exchange_events = {
 /* ---- requests ---------------------------------------------------------------------------- */
 
 /* Opens the stream. Headers are framed before this returns, as HTTP/2 pins them until then. */
+#define FIXED_HEADERS 7 /* that every request has */
+
 static enum status submit(struct connection *c, struct exchange *x,
                           const struct exchange_request *r)
 {
@@ -160,10 +162,10 @@ static enum status submit(struct connection *c, struct exchange *x,
         {.name = HTTP2_TEXT("te"), .value = HTTP2_TEXT("trailers")},
         {.name = HTTP2_TEXT("content-type"), .value = HTTP2_TEXT("application/grpc+proto")},
         {.name = HTTP2_TEXT("user-agent"), .value = HTTP2_TEXT("libcoord")},
-        {.name = HTTP2_TEXT("")}, /* room for two more */
-        {.name = HTTP2_TEXT("")},
+        /* room for more */
+        [FIXED_HEADERS + 2 + EXCHANGE_DIGESTS_MAX - 1] = {.name = HTTP2_TEXT("")},
     };
-    size_t count = sizeof headers / sizeof headers[0] - 2;
+    size_t count = FIXED_HEADERS;
     if (r->timeout_ms > 0) {
         grpc_timeout_print(r->timeout_ms, timeout);
         headers[count++] = (struct http2_header){
@@ -172,6 +174,11 @@ static enum status submit(struct connection *c, struct exchange *x,
     if (r->authorization != NULL) {
         headers[count++] = (struct http2_header){.name = HTTP2_TEXT("authorization"),
                                                  .value = slice_str(r->authorization),
+                                                 .is_unique = true};
+    }
+    for (size_t i = 0; i < r->digest_count && i < EXCHANGE_DIGESTS_MAX; i++) {
+        headers[count++] = (struct http2_header){.name = HTTP2_TEXT("coord-digest"),
+                                                 .value = slice_str(r->digests[i]),
                                                  .is_unique = true};
     }
     enum status rc = http2_request(c->http2, &x->stream, headers, count, false);

@@ -8,6 +8,7 @@
 #include "net/http2.h"
 
 #define EXCHANGE_MESSAGE_BYTES_MAX ((size_t)64 << 20)
+#define EXCHANGE_DIGESTS_MAX       8
 
 /* What exchange_take finds. From EXCHANGE_ANSWERED on it is the exchange's end, and how far it got
  * decides whether it may be repeated. */
@@ -63,6 +64,8 @@ static inline struct slice exchange_detail(const struct exchange *x)
 struct exchange_request {
     const char *path;          /* borrowed, as all of this */
     const char *authorization; /* the header's value; NULL: none */
+    const char *const *digests; /* values of as many headers coord-digest */
+    size_t digest_count;        /* at most EXCHANGE_DIGESTS_MAX */
     uint64_t timeout_ms;       /* that the server is told; 0: none */
     /* Called from the loop, never from inside exchange_begin, when exchange_take may have
      * something. */

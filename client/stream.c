@@ -90,9 +90,8 @@ static void on_changed(struct exchange *x)
 static void begin(struct stream *s)
 {
     struct connection *c = connections_get(s->client, &s->endpoint, s->use, s->deadline_ms);
-    const struct exchange_request request = {.path = s->method->path,
-                                             .authorization = s->client->authorization,
-                                             .changed = on_changed};
+    struct exchange_request request = {.path = s->method->path, .changed = on_changed};
+    auth_show(s->client, false, &request);
     enum exchange_result result =
         c != NULL ? exchange_begin(c, &s->exchange, &request) : EXCHANGE_NO_MEMORY;
     if (result != EXCHANGE_QUIET) {

@@ -24,6 +24,8 @@ struct call {
     struct http2_stream stream; /* first: the event's stream is the call */
     struct list link;
     char path[64];
+    char digests[SCRIPTED_REQUEST_MAX];
+    size_t digest_bytes;
     struct buf in;
     struct http2_header trailers[4];
     bool has_responded; /* of a stream */
@@ -349,14 +351,25 @@ static void on_header(void *owner, struct http2_stream *s, struct slice name,
     if (slice_is(name, ":path")) {
         PRE(value.size < sizeof call->path);
         memcpy(call->path, value.data, value.size);
+    } else if (slice_is(name, "coord-digest")) {
+        size_t room = sizeof call->digests - call->digest_bytes;
+        int bytes = snprintf(call->digests + call->digest_bytes, room, "%.*s;", (int)value.size,
+                             (const char *)value.data);
+        PRE(bytes > 0 && (size_t)bytes < room);
+        call->digest_bytes += (size_t)bytes;
     }
 }
 
 static void on_headers_end(void *owner, struct http2_stream *s, bool is_last)
 {
-    (void)owner;
-    (void)s;
+    const struct call *call = (const struct call *)s;
+    struct scripted_cluster *cluster = ((struct connection *)owner)->server->cluster;
     (void)is_last;
+    if (strncmp(call->path, "/coord.v1.Cluster/", strlen("/coord.v1.Cluster/")) != 0) {
+        (void)pthread_mutex_lock(&cluster->lock);
+        memcpy(cluster->digests, call->digests, sizeof cluster->digests);
+        (void)pthread_mutex_unlock(&cluster->lock);
+    }
 }
 
 static void on_data(void *owner, struct http2_stream *s, struct slice bytes)

@@ -80,6 +80,7 @@ struct scripted_cluster {
     uint64_t answered_to[SCRIPTED_CALLS_MAX];
     uint8_t request[SCRIPTED_REQUEST_MAX]; /* of the newest of them: what it began with */
     size_t request_bytes;
+    char digests[SCRIPTED_REQUEST_MAX]; /* shown by the newest but Cluster's: "a:b;c:d;" */
     size_t status_count;
     size_t members_count;
     /* what it names as its members' addresses for clients */

@@ -108,6 +108,81 @@ START_TEST(a_list_is_read_with_its_version)
 }
 END_TEST
 
+/* ---- digests ----------------------------------------------------------------------------- */
+
+static void expect_digests(const char *shown)
+{
+    pthread_mutex_lock(&kit.cluster.lock);
+    ck_assert_str_eq(kit.cluster.digests, shown);
+    pthread_mutex_unlock(&kit.cluster.lock);
+}
+
+START_TEST(digests_are_shown_with_every_call_and_stream)
+{
+    struct coord_watch *watch;
+    begin(NULL, 5000);
+    ck_assert_int_eq(coord_sync(kit.client, &kit.error), COORD_OK);
+    expect_digests("");
+    ck_assert_int_eq(coord_add_digest(kit.client, "ann", "se:cret", &kit.error), COORD_OK);
+    ck_assert_int_eq(coord_add_digest(kit.client, "bob", "", &kit.error), COORD_OK);
+    ck_assert_int_eq(coord_add_digest(kit.client, "ann", "se:cret", &kit.error), COORD_OK);
+    ck_assert_int_eq(coord_sync(kit.client, &kit.error), COORD_OK);
+    expect_digests("ann:se:cret;bob:;");
+    ck_assert_int_eq(coord_add_digest(kit.client, "eve", "x", &kit.error), COORD_OK);
+    ck_assert_int_eq(coord_watch_open(kit.client, "/a", NULL, &watch, &kit.error), COORD_OK);
+    expect_digests("ann:se:cret;bob:;eve:x;");
+    coord_watch_close(watch);
+}
+END_TEST
+
+static const struct {
+    const char *name;
+    const char *password;
+    const char *says;
+} no_digests[] = {
+    {"", "x", "digest: the name must not be empty, nor have a colon"},
+    {"a:b", "x", "digest: the name must not be empty, nor have a colon"},
+    {"ann", "a\nb", "digest: control characters are not possible"},
+    {"a\tb", "x", "digest: control characters are not possible"},
+    {" ann", "x", "digest: a space at the beginning or the end is not possible"},
+    {"ann", "x ", "digest: a space at the beginning or the end is not possible"},
+};
+
+START_TEST(what_is_no_digest_is_refused)
+{
+    begin(NULL, 5000);
+    ck_assert_int_eq(coord_add_digest(kit.client, no_digests[_i].name, no_digests[_i].password,
+                                      &kit.error),
+                     COORD_INVALID);
+    ck_assert_str_eq(kit.error.message, no_digests[_i].says);
+    ck_assert_int_eq(coord_sync(kit.client, &kit.error), COORD_OK);
+    expect_digests("");
+}
+END_TEST
+
+START_TEST(a_digest_has_at_most_1024_bytes_and_a_client_8_of_them)
+{
+    char password[1024];
+    char name[] = "a";
+    begin(NULL, 5000);
+    memset(password, 'x', sizeof password);
+    password[1023] = '\0';
+    ck_assert_int_eq(coord_add_digest(kit.client, "a", password, &kit.error), COORD_INVALID);
+    ck_assert_str_eq(kit.error.message, "digest: name and password have more than 1024 bytes");
+    password[1022] = '\0';
+    ck_assert_int_eq(coord_add_digest(kit.client, "a", password, &kit.error), COORD_OK);
+    for (size_t i = 1; i < 8; i++) {
+        name[0]++;
+        ck_assert_int_eq(coord_add_digest(kit.client, name, "x", &kit.error), COORD_OK);
+    }
+    ck_assert_int_eq(coord_add_digest(kit.client, name, "x", &kit.error), COORD_OK);
+    ck_assert_int_eq(coord_add_digest(kit.client, "more", "x", &kit.error), COORD_LIMITED);
+    ck_assert_str_eq(kit.error.message, "digest: a client shows 8 at most");
+}
+END_TEST
+
+/* ---- lists that do not wait -------------------------------------------------------------- */
+
 static void on_list(void *context, const struct coord_result *result)
 {
     struct coord_acl_list list;
@@ -481,6 +556,10 @@ static Suite *methods_suite(void)
     TCase *t = tcase_create("methods");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, a_list_is_read_with_its_version);
+    tcase_add_test(t, digests_are_shown_with_every_call_and_stream);
+    tcase_add_loop_test(t, what_is_no_digest_is_refused, 0,
+                        (int)(sizeof no_digests / sizeof no_digests[0]));
+    tcase_add_test(t, a_digest_has_at_most_1024_bytes_and_a_client_8_of_them);
     tcase_add_test(t, calls_for_lists_that_do_not_wait_are_told);
     tcase_add_test(t, a_list_is_replaced_as_a_whole_below_the_chroot);
     tcase_add_loop_test(t, refusals_of_lists_are_told_apart, 0,
