@@ -12,8 +12,8 @@ enum coord_code auth_take(struct coord_client *client, const struct coord_option
                           struct coord_error *error);
 void auth_drop(struct coord_client *client);
 
-/* Puts what a call shows into its request, which borrows it; `is_login`: the call that gets a token,
- * and shows none. */
+/* Puts what a call shows into its request, which borrows it; `is_login`: the call that gets a
+ * token, and shows none. */
 struct exchange_request;
 void auth_show(const struct coord_client *client, bool is_login,
                struct exchange_request *request);

@@ -147,13 +147,13 @@ const struct http2_events exchange_events = {
 /* ---- requests ---------------------------------------------------------------------------- */
 
 /* Opens the stream. Headers are framed before this returns, as HTTP/2 pins them until then. */
-#define FIXED_HEADERS 7 /* that every request has */
+#define FIXED_HEADERS 7 /* that every request has; there may be two more, and digests */
 
 static enum status submit(struct connection *c, struct exchange *x,
                           const struct exchange_request *r)
 {
     char timeout[GRPC_TIMEOUT_TEXT_BYTES];
-    struct http2_header headers[] = {
+    struct http2_header headers[FIXED_HEADERS + 2 + EXCHANGE_DIGESTS_MAX] = {
         {.name = HTTP2_TEXT(":method"), .value = HTTP2_TEXT("POST")},
         {.name = HTTP2_TEXT(":scheme"),
          .value = slice_str(c->wire.tls.context != NULL ? "https" : "http")},
@@ -162,8 +162,6 @@ static enum status submit(struct connection *c, struct exchange *x,
         {.name = HTTP2_TEXT("te"), .value = HTTP2_TEXT("trailers")},
         {.name = HTTP2_TEXT("content-type"), .value = HTTP2_TEXT("application/grpc+proto")},
         {.name = HTTP2_TEXT("user-agent"), .value = HTTP2_TEXT("libcoord")},
-        /* room for more */
-        [FIXED_HEADERS + 2 + EXCHANGE_DIGESTS_MAX - 1] = {.name = HTTP2_TEXT("")},
     };
     size_t count = FIXED_HEADERS;
     if (r->timeout_ms > 0) {
