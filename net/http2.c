@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "net/block_meter.h"
 
 /* nghttp2's flood limits. Its defaults end a connection, with all its watches, that cancels
  * 3,000 calls quickly or pings with every frame, and both are normal clients. What a reset
@@ -18,7 +19,7 @@
 #define HTTP2_BLOCK_BYTES_MAX  (2 * HTTP2_HEADER_BYTES_MAX)
 #define HTTP2_BLOCK_WRONG_MAX  64
 
-/* How precisely a block is measured. */
+/* How much nghttp2 is given at a time: a block that is too long is noticed in between. */
 #define FEED_STEP_BYTES ((size_t)16 << 10)
 
 /* A stream keeps its buffer for the next use only if it is small. */
@@ -36,10 +37,9 @@ struct http2 {
     struct list streams;
     size_t stream_count;
     size_t queued_bytes;
-    bool is_in_block;      /* the last frame that began has headers */
-    size_t block_bytes;    /* fed since, the whole step that it began in included */
-    size_t unfolded_bytes; /* and decoded, counted as in RFC 9113 */
-    size_t wrong_fields;   /* and not allowed */
+    struct block_meter meter;
+    size_t unfolded_bytes; /* of the block under way, decoded, counted as in RFC 9113 */
+    size_t wrong_fields;   /* in it, that are not allowed */
     struct http2_stream *recent; /* last looked up: what comes is mostly for it again */
     struct buf *taking;          /* during http2_take: DATA frames go there without a detour */
     size_t take_limit;           /* how far it is to be filled */
@@ -113,13 +113,12 @@ static int begin_headers_cb(nghttp2_session *session, const nghttp2_frame *frame
     return nghttp2_session_set_stream_user_data(session, s->id, s);
 }
 
-/* Not called for CONTINUATION: until the next frame all that is fed belongs to the block. */
+/* Not called for CONTINUATION: a block is decoded until the next frame. */
 static int begin_frame_cb(nghttp2_session *session, const nghttp2_frame_hd *head, void *context)
 {
     struct http2 *h = context;
     (void)session;
-    h->is_in_block = head->type == NGHTTP2_HEADERS;
-    h->block_bytes = 0;
+    (void)head;
     h->unfolded_bytes = 0;
     h->wrong_fields = 0;
     return 0;
@@ -437,6 +436,7 @@ struct http2 *http2_new_pooled(bool is_server, uint32_t streams_max, struct pool
     h->events = events;
     h->owner = owner;
     list_init(&h->streams);
+    block_meter_init(&h->meter, is_server);
 
     nghttp2_session_callbacks *callbacks = NULL;
     nghttp2_option *option = NULL;
@@ -483,8 +483,8 @@ enum status http2_feed(struct http2 *h, struct slice bytes)
         size_t rest = bytes.size - at;
         size_t step = rest < FEED_STEP_BYTES ? rest : FEED_STEP_BYTES;
         rc = nghttp2_session_mem_recv(h->session, bytes.data + at, step);
-        h->block_bytes += h->is_in_block ? step : 0;
-        if (rc >= 0 && h->block_bytes > HTTP2_BLOCK_BYTES_MAX) {
+        size_t block_bytes = block_meter_feed(&h->meter, slice_make(bytes.data + at, step));
+        if (rc >= 0 && block_bytes > HTTP2_BLOCK_BYTES_MAX) {
             http2_calm(h);
         }
         h->has_failed = h->has_failed || rc < 0;

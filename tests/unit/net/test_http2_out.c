@@ -1,4 +1,4 @@
-/* What a stream keeps of the bytes it has sent. */
+/* What a stream keeps of the bytes it has sent; what comes for one that was given up. */
 #include "base/mem.h"
 #include "net/http2.h"
 #include "tests/support/check_main.h"
@@ -8,6 +8,7 @@ static struct http2 *client;
 static struct http2_stream at_server;
 static struct http2_stream at_client;
 static size_t received;
+static uint8_t to_write;
 static uint8_t expected;
 
 static struct http2_stream *server_open(void *owner)
@@ -82,7 +83,7 @@ static void move(struct http2 *from, struct http2 *to, size_t limit)
     buf_close(&bytes);
 }
 
-static void setup(void)
+static void request_and_respond(void)
 {
     static const struct http2_header request[] = {
         {HTTP2_TEXT(":method"), HTTP2_TEXT("POST"), false},
@@ -93,12 +94,17 @@ static void setup(void)
     static const struct http2_header response[] = {
         {HTTP2_TEXT(":status"), HTTP2_TEXT("200"), false},
     };
-    server = http2_new(true, 10, &server_events, NULL);
-    client = http2_new(false, 10, &client_events, NULL);
-    move(server, client, SIZE_MAX);
     ck_assert_int_eq(http2_request(client, &at_client, request, 4, false), RC_OK);
     move(client, server, SIZE_MAX);
     http2_respond(&at_server, response, 1, false);
+}
+
+static void setup(void)
+{
+    server = http2_new(true, 10, &server_events, NULL);
+    client = http2_new(false, 10, &client_events, NULL);
+    move(server, client, SIZE_MAX);
+    request_and_respond();
 }
 
 static void teardown(void)
@@ -111,10 +117,9 @@ static void teardown(void)
 
 static void write_bytes(size_t count)
 {
-    static uint8_t value;
     uint8_t *to = buf_extend(http2_stream_out(&at_server), count);
     for (size_t i = 0; i < count; i++) {
-        to[i] = value++;
+        to[i] = to_write++;
     }
     http2_stream_wrote(&at_server, count);
 }
@@ -152,6 +157,28 @@ START_TEST(a_stream_gives_a_large_buffer_back_when_it_is_idle)
 }
 END_TEST
 
+/* nghttp2 announces no frame of a stream that is gone: the last that it did are headers. */
+START_TEST(what_comes_for_a_stream_that_was_given_up_does_not_end_the_connection)
+{
+    const size_t late = (size_t)1 << 20;
+    move(server, client, SIZE_MAX);
+    http2_stream_reset(&at_client, HTTP2_CANCEL);
+    while (http2_stream_queued(&at_server) < late) {
+        write_bytes(1000);
+    }
+    /* The reset is under way while the server still sends, as far as its window reaches. */
+    move(server, client, late);
+    move(client, server, SIZE_MAX);
+    ck_assert(!at_server.is_open);
+    ck_assert(!at_client.is_open);
+    request_and_respond();
+    expected = to_write;
+    write_bytes(100);
+    move(server, client, SIZE_MAX);
+    ck_assert_uint_eq(received, 100);
+}
+END_TEST
+
 static Suite *out_suite(void)
 {
     Suite *suite = suite_create("http2 out");
@@ -159,6 +186,7 @@ static Suite *out_suite(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_stream_that_never_runs_dry_does_not_grow);
     tcase_add_test(tcase, a_stream_gives_a_large_buffer_back_when_it_is_idle);
+    tcase_add_test(tcase, what_comes_for_a_stream_that_was_given_up_does_not_end_the_connection);
     suite_add_tcase(suite, tcase);
     return suite;
 }
