@@ -93,7 +93,10 @@ char *wal_path(const char *dir, enum wal_name kind, uint64_t id)
 enum status wal_zero(struct env *env, struct env_file *file, uint64_t from, uint64_t to)
 {
     enum status rc = RC_OK;
-    void *zeros = mem_zalloc(WAL_STEP_BYTES);
+    if (from >= to) {
+        return RC_OK;
+    }
+    void *zeros = mem_zalloc(to - from < WAL_STEP_BYTES ? (size_t)(to - from) : WAL_STEP_BYTES);
     /* A sync after each step: a record's own sync then never waits for more than one step. */
     while (rc == RC_OK && from < to) {
         size_t step = to - from < WAL_STEP_BYTES ? (size_t)(to - from) : WAL_STEP_BYTES;

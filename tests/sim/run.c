@@ -19,6 +19,9 @@
 #define PHASE_LIMIT_US  (300 * SECOND)
 #define PHASE_US        (1500 * MS) /* at least so long, however much is acknowledged */
 #define FINISH_LIMIT_US (20 * SECOND)
+/* So long does what was healed bear all the load; then it is waited for those who take their time,
+ * as whoever sleeps with a lock, with less of it. */
+#define LOAD_US (200 * MS)
 /* Longer than any session lives that nobody hears of. */
 #define CALM_US       ((uint64_t)ZOOKEEPER_TIMEOUT_MS_MAX * 5 / 4 * MS)
 #define REAP_LIMIT_US (4 * SECOND) /* the longest ttl, a look each second, slow clocks */
@@ -357,6 +360,8 @@ static void run_heal(struct run *r)
     for (uint32_t i = 0; i < r->sharders.count; i++) {
         r->served_before[i] = r->sharders.items[i].cycles;
     }
+    cluster_run(c, LOAD_US);
+    workload_slow_down(&r->workload);
     must_come(r, FINISH_LIMIT_US, clients_have_moved, "a client is stuck after healing");
     sharders_calm(&r->sharders);
     must_come(r, FINISH_LIMIT_US, shards_are_calm,

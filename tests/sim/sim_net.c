@@ -113,6 +113,7 @@ static void pipe_clear(struct env_stream *s)
     s->first = NULL;
     s->last = &s->first;
     s->queued = 0;
+    net_of(s)->has_released = true;
 }
 
 static void connection_free(struct connection *c)
@@ -130,6 +131,10 @@ void sim_net_reap(struct sim_net *n)
 {
     struct list *it;
     struct list *tmp;
+    if (!n->has_released) {
+        return;
+    }
+    n->has_released = false;
     LIST_EACH(it, tmp, &n->connections)
     {
         struct connection *c = LIST_OF(it, struct connection, link);
@@ -180,6 +185,7 @@ static void end_finish(struct env_stream *s, enum status rc)
         return; /* accepted, not attached yet: told when it is */
     }
     s->is_held = false;
+    net_of(s)->has_released = true;
     world_note(n->world, NOTE_CLOSED, s->host, (uint64_t)rc);
     s->events->closed(s->owner, rc);
     end_wake(s, e);
@@ -286,6 +292,7 @@ static void pipe_pop(struct env_stream *s)
     s->first = c->next;
     if (s->first == NULL) {
         s->last = &s->first;
+        net_of(s)->has_released = true;
     }
     s->queued -= c->size - c->used;
     mem_free(c);
@@ -427,6 +434,7 @@ static void connection_opened(void *context)
 {
     struct connection *c = context;
     struct env_stream *s = &c->end[0];
+    c->net->has_released = true;
     if (!s->is_held || s->process->is_dead || s->is_reset) {
         pipe_resume(s); /* where it finds nobody */
         return;
@@ -449,6 +457,7 @@ static void connection_refused(void *context)
 {
     struct connection *c = context;
     uint64_t pause = sim_host_pause_left(c->net->hosts[c->end[0].host]);
+    c->net->has_released = true;
     if (pause > 0) {
         world_at(c->net->world, &c->opening, pause, connection_refused, c);
         return;
@@ -464,6 +473,7 @@ static void connection_try(void *context)
     struct world *w = n->world;
     struct env_stream *s = &c->end[0];
     struct env_stream *to = &c->end[1];
+    n->has_released = true;
     if (!s->is_held || s->process->is_dead) {
         return;
     }
@@ -621,6 +631,7 @@ static void net_stream_close(struct env_stream *s, bool flush)
     struct world *w = net_of(s)->world;
     bool was_open = s->is_open;
     s->is_held = false;
+    net_of(s)->has_released = true;
     s->is_open = false;
     world_cancel(w, &s->notice);
     if (s->process->is_dead) {
@@ -703,6 +714,7 @@ uint32_t sim_net_forget(struct sim_net *n, struct sim_env *e)
             if (c->end[i].process == e) {
                 held += c->end[i].is_held;
                 c->end[i].is_held = false;
+                n->has_released = true;
                 c->end[i].is_open = false;
                 c->end[i].process = NULL;
             }

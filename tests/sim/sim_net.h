@@ -44,6 +44,7 @@ struct sim_net {
     struct sim_link links[SIM_HOSTS_MAX][SIM_HOSTS_MAX]; /* [from][to] */
     struct list connections;
     struct list listeners;
+    bool has_released;       /* a connection may have become one that nobody holds */
     uint64_t stall_limit_us; /* a connection that cannot move for so long is reset */
     uint64_t corrupted;      /* pieces damaged so far */
     uint64_t broken;         /* connections broken by break_after */

@@ -9,6 +9,9 @@
 #include "base/mem.h"
 
 #define RETRY_US (20 * MS)
+/* At most, between two operations of a client; and once others are waited for. */
+#define THINK_US      (10 * MS)
+#define THINK_SLOW_US (100 * MS)
 /* What a node knows of its age it knows by a clock that may be 10 % slow. */
 #define SLOWEST_PPM 900000
 
@@ -495,7 +498,7 @@ static void client_next(void *context)
 void workload_init(struct workload *l, struct cluster *c, struct journal *h, uint32_t clients)
 {
     *l = (struct workload){
-        .cluster = c, .journal = h, .client_count = clients, .think_us = 10 * MS};
+        .cluster = c, .journal = h, .client_count = clients, .think_us = THINK_US};
     l->station_count = (uint32_t)world_random(&c->world, 2, STATIONS_MAX);
     for (uint32_t i = 0; i < l->station_count; i++) {
         station_init(&l->stations[i], c);
@@ -514,6 +517,11 @@ void workload_start(struct workload *l)
     for (uint32_t i = 0; i < l->client_count; i++) {
         client_finish(&l->clients[i]);
     }
+}
+
+void workload_slow_down(struct workload *l)
+{
+    l->think_us = THINK_SLOW_US;
 }
 
 void workload_end(struct workload *l)

@@ -59,6 +59,8 @@ struct workload {
 
 void workload_init(struct workload *l, struct cluster *c, struct journal *h, uint32_t clients);
 void workload_start(struct workload *l);
+/* What the clients do from now on is a tenth as much: others are waited for. */
+void workload_slow_down(struct workload *l);
 void workload_end(struct workload *l); /* lets what is under way finish */
 bool workload_is_idle(const struct workload *l);
 /* Before the cluster is closed. */
