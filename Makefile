@@ -43,7 +43,7 @@ endif
 # --- libraries ------------------------------------------------------------------------------
 # Targets that install what is missing, or need no library, skip the check. Those that install
 # first then call make again for the real work, and that call checks.
-SELF_SUFFICIENT := deps run test unit sim demo-search mutants cluster faults compat bench bench-locks bench-peers bench-growth bench-shards soak fuzz cov lint format clean help
+SELF_SUFFICIENT := deps run test unit sim demo-search mutants cluster faults compat bench bench-failover bench-locks bench-peers bench-growth bench-shards soak fuzz cov lint format clean help
 ifneq ($(filter-out $(SELF_SUFFICIENT),$(or $(MAKECMDGOALS),all)),)
 $(if $(shell command -v $(PKG_CONFIG)),,$(error no $(PKG_CONFIG) -- run 'make deps', or see docs/building.md))
 MISSING := $(shell $(PKG_CONFIG) --print-errors --exists $(PKGS) $(CTL_PKGS) $(TEST_PKGS) 2>&1)
@@ -114,9 +114,9 @@ SIM       := $(if $(SIM_SRC),$(BUILD)/tests/sim/sim)
 BINS      := $(PROGRAMS:%=$(BUILD)/%)
 scripts    = $(shell find $(1) -maxdepth 1 -perm -u+x \( -name '*.sh' -o -name '*.py' \) 2>/dev/null | LC_ALL=C sort)
 
-.PHONY: all programs links deps run test unit sim demo-search mutants cluster faults compat bench bench-locks bench-peers bench-growth bench-shards soak fuzz cov lint \
+.PHONY: all programs links deps run test unit sim demo-search mutants cluster faults compat bench bench-failover bench-locks bench-peers bench-growth bench-shards soak fuzz cov lint \
         format install deb clean help FORCE do-test do-unit do-sim do-cluster do-faults do-compat \
-        do-bench do-bench-locks do-bench-peers do-bench-growth do-bench-shards do-soak do-fuzz do-cov do-lint
+        do-bench do-bench-failover do-bench-locks do-bench-peers do-bench-growth do-bench-shards do-soak do-fuzz do-cov do-lint
 all: programs links $(SHARED) ## build the daemon, the command line client and libcoord
 programs: $(BINS) $(LIBCOORD)
 links: programs
@@ -287,6 +287,8 @@ compat: ## foreign gRPC and ZooKeeper clients; TARGET=zookeeper: the latter at Z
 bench: ## throughput, latency, watches, sessions, memory, failover; JSON lines
 	$(Q)$(INSTALL_DEPS) --check --bench >/dev/null 2>&1 || $(INSTALL_DEPS) --bench
 	$(Q)$(SUBMAKE) do-bench
+bench-failover: ## FAILOVERS=100 times kill -9 of a leader: how long until the next write
+	$(Q)$(SUBMAKE) do-bench-failover
 bench-locks: ## pairs of acquire and release, hand-over of one lock; JSON lines
 	$(Q)$(SUBMAKE) do-bench-locks
 bench-peers: ## coord, etcd and ZooKeeper side by side; QUICK=1: a few minutes; into OUT=build/peers
@@ -323,6 +325,8 @@ do-compat: $(if $(filter zookeeper,$(TARGET)),,programs)
 	    $(call scripts,tests/compat) $(call scripts,tests/compat/zookeeper))
 do-bench: programs $(BENCH)
 	$(Q)$(TEST_ENV) tests/bench/run.py
+do-bench-failover: programs
+	$(Q)$(TEST_ENV) tests/bench/failover.py $(or $(FAILOVERS),100)
 do-bench-locks: programs
 	$(Q)$(TEST_ENV) tests/bench/run.py lock
 do-bench-peers: programs

@@ -9,7 +9,6 @@
 #include "base/mutant.h"
 #include "raft/engine_internal.h"
 
-#define SUSPECT_JITTER_MS 20
 /* Of committed entries that one turn applies: some milliseconds. A member that has started again
  * may have a long log before it, and must answer its leader meanwhile, or vote. */
 #define APPLY_TURN_BYTES  ((size_t)256 << 10)
@@ -111,6 +110,7 @@ int engine_step(struct engine *e, struct raft_event *event)
     memset(&update, 0, sizeof update);
     int rv = raft_step(&e->raft, event, &update);
     if (rv == 0) {
+        engine_press_suspicion(e);
         carry_out(e, &update);
     }
     return rv;
@@ -346,20 +346,6 @@ enum status engine_transfer(struct engine *e, uint64_t target)
 void engine_connection_lost(struct engine *e, uint64_t member)
 {
     engine_forget_sent(e, member);
-}
-
-void engine_suspect_leader(struct engine *e)
-{
-    if (e->failed || e->raft.state != RAFT_FOLLOWER || engine_leader(e) == 0) {
-        return;
-    }
-    uint64_t wait = e->raft.follower_state.randomized_election_timeout;
-    uint64_t jitter = (uint64_t)e->raft.random % SUSPECT_JITTER_MS;
-    uint64_t start = e->now_ms + jitter;
-    start = start > wait ? start - wait : 0;
-    if (start < e->raft.election_timer_start) {
-        e->raft.election_timer_start = start;
-    }
 }
 
 void engine_campaign(struct engine *e)

@@ -92,6 +92,13 @@ struct engine {
         uint64_t pause_ms;
     } sent[ENGINE_MEMBERS_MAX];
 
+    /* A leader that is held to be gone; engine_suspect.c. */
+    struct {
+        uint64_t leader; /* 0 = nobody */
+        uint64_t since_ms;
+        uint64_t due_ms; /* when this member stands for election */
+    } suspect;
+
     /* When each member last answered, in this leadership. */
     struct {
         uint64_t id; /* 0 = free */
@@ -138,6 +145,12 @@ void engine_forget_sent(struct engine *e, uint64_t to);
 /* engine_receive.c */
 bool engine_message_is_sane(const struct engine *e, uint64_t from, const struct message *m,
                             const char **why);
+
+/* engine_suspect.c */
+/* After each step, which may have put an election off. */
+void engine_press_suspicion(struct engine *e);
+void engine_end_suspicion(struct engine *e, uint64_t heard_from);
+bool engine_is_suspected(const struct engine *e, uint64_t leader);
 
 /* engine_change.c */
 void engine_note_heard(struct engine *e, uint64_t member);

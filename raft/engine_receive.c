@@ -281,6 +281,9 @@ static int step_vote(struct engine *e, struct raft_event *event)
         self = c->servers[i].id == e->raft.id ? &c->servers[i] : NULL;
     }
     if (self == NULL || self->role == RAFT_VOTER) {
+        if (engine_is_suspected(e, engine_leader(e))) {
+            event->receive.message->request_vote.disrupt_leader = true;
+        }
         return engine_step(e, event);
     }
     uint64_t silent_since = e->raft.election_timer_start;
@@ -338,6 +341,7 @@ void engine_receive(struct engine *e, uint64_t from, const struct message *m)
     switch (m->type) {
     case MESSAGE_APPEND_ENTRIES:
         rm.type = RAFT_APPEND_ENTRIES;
+        engine_end_suspicion(e, from);
         receive_append(e, &rm, &m->append_entries);
         engine_advance(e);
         return;

@@ -3,8 +3,8 @@
 
     tests/bench/peers.py [--quick] [--out FOLDER] [PART ...]
 
-Parts: throughput, latency, failover, idle, million, disturbed. QUICK=1 is --quick: fewer and shorter
-rounds, and not the million.
+Parts: idle, throughput, latency, failover, disturbed, million. QUICK=1 is --quick: fewer and shorter
+rounds, and not the million. A part that fails says why, and the others go on; the exit code is 1 then.
 
 Every server runs with its defaults and real fsyncs, its data on one and the same file system; what had
 to be set is in the constants below. All three clusters are up at a time, for a JVM that was restarted
@@ -24,11 +24,13 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "cluster"))
 import harness  # noqa: E402
 import peers_report  # noqa: E402
+from failover import gap_while, kill_leaders, summary  # noqa: E402
 from process_figures import rss_mib  # noqa: E402
 from peers_servers import Coord, Etcd, ZooKeeper, ZOOKEEPER_PACKAGE, java_version, package_version  # noqa: E402
 
@@ -46,10 +48,14 @@ class Bench:
         self.coord = Coord(scratch)
         self.etcd = Etcd(scratch)
         self.zookeeper = ZooKeeper(scratch)
+        self.failed = {}
+        self.seconds_of = {}
 
-    def start_all(self):
-        for cluster in (self.coord, self.etcd, self.zookeeper):
-            cluster.start()
+    def start(self, clusters):
+        """Those of them that do not run yet."""
+        for cluster in clusters:
+            if not any(map(cluster.is_up, range(3))):
+                cluster.start()
 
     def load(self, cluster, protocol, work, *arguments, endpoints=None, seconds=None, warm_up="1s"):
         """One run of coordctl bench, with nothing refused and every write in the server's revision."""
@@ -235,39 +241,17 @@ def settle(cluster):
 # ---- kill -9 and hand-over --------------------------------------------------------------------------
 
 
-def gap_while(bench, cluster, protocol, act, endpoints, seconds):
-    """The longest time between two acknowledged writes while something happens, in milliseconds."""
-    out = os.path.join(bench.scratch, "gap.json")
-    with open(out, "wb") as to:
-        load = subprocess.Popen([harness.COORDCTL, "--endpoints", endpoints, "bench", "write", "--protocol", protocol,
-                                 "--retry", "--timeout", "200ms", "-c", "4", "--in-flight", "1", "--keys", "50", "--warm-up", "0",
-                                 "--duration", "%gs" % seconds, "--path", "/gap", "--keep", "-o", "json",
-                                 "--processes", str(os.getpid())], stdout=to,
-                                env=harness.clean_environment())
-    begin = cluster.revision()
-    harness.until(lambda: cluster.revision() > begin + 200, "writes flow", 30)
-    act()
-    harness.expect(load.wait(timeout=120) == 0, "the load ended with %r" % load.returncode)
-    with open(out, encoding="utf-8") as result:
-        return json.load(result)["longest_gap_us"] / 1000
-
-
 def failover(bench):
-    rounds = {"coord": 5 if bench.quick else 100, "etcd": 2 if bench.quick else 10, "ZooKeeper": 2 if bench.quick else 10}
+    rounds = {"coord": 10 if bench.quick else 100, "ZooKeeper": 2 if bench.quick else 10, "etcd": 2 if bench.quick else 10}
     gaps = {}
     for cluster, protocol in ((bench.coord, "grpc"), (bench.zookeeper, "zookeeper"), (bench.etcd, "etcd")):
-        gaps[cluster.name] = []
-        for _ in range(rounds[cluster.name]):
-            leader = cluster.leader_index()
-            gaps[cluster.name].append(gap_while(bench, cluster, protocol, lambda c=cluster, n=leader: c.kill(n),
-                                                cluster.endpoints(without=leader), 3 if cluster is bench.coord else 6))
-            cluster.restart(leader)
+        gaps[cluster.name] = kill_leaders(cluster, protocol, rounds[cluster.name])
+        print("%-62s %s, %s" % ("kill -9 of the leader until the next write", cluster.name,
+                                summary(gaps[cluster.name])), flush=True)
     bench.figures["kill -9 of the leader until the next acknowledged write, ms"] = gaps
     bench.note_alone("kill -9 of the leader, median until the next write", 250, [statistics.median(gaps["coord"])], "ms")
     bench.note_alone("kill -9 of the leader, worst of %d" % rounds["coord"], 600, [max(gaps["coord"])], "ms")
-    for name in ("ZooKeeper", "etcd"):
-        print("%-62s %s" % ("    the same with " + name, ["%.0f ms" % gap for gap in gaps[name]]), flush=True)
-    handed = [gap_while(bench, bench.coord, "grpc", bench.coord.hand_over, bench.coord.endpoints(), 2)
+    handed = [gap_while(bench.coord, "grpc", bench.coord.hand_over, bench.coord.endpoints())
               for _ in range(5 if bench.quick else 20)]
     bench.note_alone("planned hand-over, longest pause of writes", 20, handed, "ms")
 
@@ -339,7 +323,46 @@ def disturbed(bench):
     bench.note("p99 of writes while a follower catches up, to undisturbed", 2, False, pairs, "us")
 
 
-PARTS = {"throughput": throughput, "latency": latency, "failover": failover, "disturbed": disturbed}
+def idle_part(bench):
+    bench.figures["idle memory of each node, MiB"] = sizes = idle(bench)
+    bench.note_alone("idle memory of a node", 12, [max(sizes["coord"])], "MiB")
+    print("%-62s %s" % ("    the same", {k: v for k, v in sizes.items() if k != "coord"}), flush=True)
+
+
+def with_all(part):
+    """A part that speaks to all three at a time."""
+    def run(bench):
+        bench.start((bench.coord, bench.etcd, bench.zookeeper))
+        part(bench)
+    return run
+
+
+def disturbed_part(bench):
+    bench.start((bench.coord,))
+    disturbed(bench)
+
+
+def million_part(bench):
+    for cluster in (bench.coord, bench.etcd, bench.zookeeper):
+        cluster.stop()
+    million(bench)
+
+
+PARTS = {"idle": idle_part, "throughput": with_all(throughput), "latency": with_all(latency),
+         "failover": with_all(failover), "disturbed": disturbed_part, "million": million_part}
+
+
+def run_part(bench, name):
+    """A part that fails takes none of the others' figures with it."""
+    began = time.monotonic()
+    try:
+        PARTS[name](bench)
+    except (harness.Failure, OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
+        bench.failed[name] = "%s: %s" % (type(error).__name__, error)
+        traceback.print_exc()
+        harness._end_all()  # the next part starts them again
+    bench.seconds_of[name] = round(time.monotonic() - began)
+    print("-- %s took %d s" % (name, bench.seconds_of[name]), flush=True)
 
 
 def machine(folder):
@@ -366,35 +389,28 @@ def main():
     parser.add_argument("--out", default="build/peers")
     parser.add_argument("parts", nargs="*")
     options = parser.parse_args()
-    wanted = options.parts or ["idle", *PARTS] + ([] if options.quick else ["million"])
+    unknown = [part for part in options.parts if part not in PARTS]
+    if unknown:
+        parser.error("no part %s; there are: %s" % (" ".join(unknown), " ".join(PARTS)))
+    wanted = options.parts or [part for part in PARTS if part != "million" or not options.quick]
     harness.PORTS = range(18000, 18400)
     with tempfile.TemporaryDirectory(prefix="coord-peers-") as scratch:
         where = machine(scratch)
         harness.expect(where["file_system"] not in ("tmpfs", "ramfs", "overlayfs"),
                        "TMPDIR is on %s, where an fsync is none: choose a disk" % where["file_system"])
         began = {"load_average": os.getloadavg(), "time": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
+        bench = Bench(scratch, options.quick)
         try:
-            bench = Bench(scratch, options.quick)
-            if "idle" in wanted:
-                bench.figures["idle memory of each node, MiB"] = sizes = idle(bench)
-                bench.note_alone("idle memory of a node", 12, [max(sizes["coord"])], "MiB")
-                print("%-62s %s" % ("    the same", {k: v for k, v in sizes.items() if k != "coord"}), flush=True)
-            if any(part in PARTS for part in wanted):
-                bench.start_all()
             for part in wanted:
-                if part in PARTS:
-                    PARTS[part](bench)
-            if "million" in wanted:
-                for cluster in (bench.coord, bench.etcd, bench.zookeeper):
-                    cluster.stop()
-                million(bench)
+                run_part(bench, part)
         finally:
             harness._end_all()
-    result = {"machine": where, "began": began, "load_average_at_end": os.getloadavg(), "quick": options.quick,
-              "command": command(options), "rows": bench.rows,
-              "figures": bench.figures}
-    peers_report.write(result, options.out)
+            result = {"machine": where, "began": began, "load_average_at_end": os.getloadavg(),
+                      "quick": options.quick, "command": command(options), "rows": bench.rows,
+                      "figures": bench.figures, "failed": bench.failed, "seconds": bench.seconds_of}
+            peers_report.write(result, options.out)
+    return 1 if bench.failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

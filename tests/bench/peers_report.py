@@ -57,6 +57,8 @@ def table(result):
              (result["began"]["load_average"][0], result["load_average_at_end"][0]), "",
              "| work | coord | peer | ratio, median (min to max) | goal | reached |", "|---|---|---|---|---|---|"]
     lines += [row_text(row) for row in result["rows"]]
+    for name, why in result["failed"].items():
+        lines += ["", "The part `%s` failed: %s" % (name, why)]
     for name, figures in result["figures"].items():
         lines += ["", "%s:" % name, "", "| | |", "|---|---|"]
         lines += ["| %s | %s |" % (who, figure_text(values)) for who, values in figures.items()]
@@ -70,7 +72,7 @@ def figure_text(values):
 
 
 def plot(result, folder):
-    rows = [row for row in result["rows"] if row["unit"] == "/s"]
+    rows = [row for row in result["rows"] if row["unit"] == "/s" and "peer" in row]
     if not rows:
         return
     data = os.path.join(folder, "throughput.dat")

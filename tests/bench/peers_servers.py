@@ -91,7 +91,7 @@ class Cluster:
 
     def stop(self):
         for index in range(3):
-            if self.processes[index].poll() is None:
+            if self.is_up(index):
                 self.kill(index)
 
     def is_up(self, index):

@@ -19,6 +19,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster"))
 import harness  # noqa: E402
 import process_figures  # noqa: E402
+from failover import kill_leaders  # noqa: E402
+from peers_servers import Coord  # noqa: E402
 
 TOOLS = harness.BUILD + "/tests/bench/"
 SECONDS = os.environ.get("BENCH_SECONDS", "5")
@@ -270,23 +272,9 @@ def restart(node, keys):
 
 
 def failover(scratch):
-    cluster = harness.Cluster(scratch).start()
-    gaps = []
-    for _ in range(int(os.environ.get("BENCH_FAILOVERS", "20"))):
-        leader = cluster.leader()
-        rest = [n for n in cluster.nodes if n is not leader]
-        out = os.path.join(scratch, "gap.json")
-        load = harness.Ctl(scratch, ",".join(n.endpoint for n in rest), "bench", "write", "--retry", "-c", "2",
-                           "--in-flight", "1", "--keys", "100", "--warm-up", "0", "--duration", "5s", "--path",
-                           "/bench", "--keep", "-o", "json", out=out)
-        begin = rest[0].status()["applied_index"]
-        harness.until(lambda: rest[0].status()["applied_index"] > begin + 300, "writes flow")
-        leader.kill()
-        harness.expect(load.wait(30) == 0, load.complained())
-        gaps.append(json.loads(load.printed())["longest_gap_us"] / 1000)
-        leader.start()
-        harness.until(leader.is_ready, "back")
-        cluster.converge()
+    cluster = Coord(scratch)
+    cluster.start()
+    gaps = kill_leaders(cluster, "grpc", int(os.environ.get("BENCH_FAILOVERS", "20")))
     show(bench="kill -9 of the leader to the next acknowledged write", rounds=len(gaps),
          median_ms=statistics.median(gaps), min_ms=min(gaps), max_ms=max(gaps))
 

@@ -14,6 +14,7 @@
 #define PROGRESS_US  ((uint64_t)250000)
 #define LOAD_NO_LOCK UINT64_MAX
 #define PATH_BYTES   64 /* what LOAD_PATH may take, beside the key */
+#define PREPARE_US   ((uint64_t)30000000) /* with retry: how long what was lost is repeated */
 
 enum phase_kind {
     PHASE_FILL,  /* creates every key once */
@@ -36,6 +37,7 @@ struct run {
     uint64_t one_revision;
     uint64_t began_us;
     uint64_t until_us;
+    uint64_t prepare_us; /* when preparing began */
     uint64_t next_key;
     uint64_t shown_us;
     const char *phase_name;
@@ -458,6 +460,14 @@ static bool ask_one(struct run *r, enum load_op op, struct slice path)
 
 #define HOURS_MS ((uint64_t)24 * 3600 * 1000)
 
+/* Whether what is prepared in vain, by a server that was slow or has just lost its leader, is asked
+ * once more. */
+static bool may_repeat(const struct run *r)
+{
+    return r->options->retry && !r->engine.failed &&
+           load_now_us() < r->prepare_us + PREPARE_US;
+}
+
 /* The parent, and those above it where the protocol does not make them. */
 static bool make_parent(struct run *r, char *why, size_t why_bytes)
 {
@@ -468,8 +478,12 @@ static bool make_parent(struct run *r, char *why, size_t why_bytes)
     }
     for (size_t end = 1; end <= whole; end++) {
         if ((path[end] == '/' && r->options->protocol == LOAD_ZOOKEEPER) || end == whole) {
-            bool made = ask_one(r, LOAD_OP_CREATE, slice_make(path, end));
-            bool exists = strstr(r->error, "exist") != NULL;
+            bool made = false;
+            bool exists = false;
+            do {
+                made = ask_one(r, LOAD_OP_CREATE, slice_make(path, end));
+                exists = strstr(r->error, "exist") != NULL;
+            } while (!made && !exists && may_repeat(r));
             if (!made && !exists) {
                 snprintf(why, why_bytes, "%.*s cannot be made: %s", (int)end, path, r->error);
                 return false;
@@ -480,17 +494,26 @@ static bool make_parent(struct run *r, char *why, size_t why_bytes)
     return true;
 }
 
+static bool has_failures(const struct run *r)
+{
+    return r->engine.failed || r->lost > 0 || r->refused > 0;
+}
+
 static bool fill_keys(struct run *r, char *why, size_t why_bytes)
 {
-    r->next_key = 0;
-    run_phase(r, PHASE_FILL, "preparing", HOURS_MS);
-    if (r->refused > 0 && strstr(r->error, "exist") != NULL) {
+    do {
         r->next_key = 0;
-        run_phase(r, PHASE_RESET, "preparing", HOURS_MS);
-    }
-    if (r->engine.failed || r->lost > 0 || r->refused > 0) {
+        run_phase(r, PHASE_FILL, "preparing", HOURS_MS);
+        if (r->refused > 0 && strstr(r->error, "exist") != NULL) {
+            r->next_key = 0;
+            run_phase(r, PHASE_RESET, "preparing", HOURS_MS);
+        }
+    } while (has_failures(r) && may_repeat(r));
+    if (has_failures(r)) {
         snprintf(why, why_bytes, "the nodes cannot be made: %s",
-                 r->engine.failed ? r->engine.why : r->error);
+                 r->engine.failed       ? r->engine.why
+                 : r->error[0] != '\0' ? r->error
+                                        : "a connection was lost");
         return false;
     }
     return true;
@@ -542,6 +565,7 @@ static bool prepare(struct run *r, char *why, size_t why_bytes)
     if (r->options->work == LOAD_SESSION) {
         return true;
     }
+    r->prepare_us = load_now_us();
     if (load_takes_turns(r->options->work)) {
         prepare_turns(r);
     }
