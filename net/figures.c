@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/memory_limit.h"
 
 /* Gauges that show the moment at which they are asked for. */
 enum figure {
@@ -33,6 +34,9 @@ enum figure {
     GAUGE_MEMBERS_UP,
     GAUGE_START,
     GAUGE_MEMORY,
+    GAUGE_MEMORY_LIMIT,
+    GAUGE_MACHINE_MEMORY,
+    GAUGE_MACHINE_AVAILABLE,
     GAUGE_FILES,
     GAUGE_FILES_MAX,
     GAUGES,
@@ -67,6 +71,11 @@ static const struct {
                           "Members connected to this node, itself included."},
     [GAUGE_START] = {"process_start_time_seconds", "When the process began, since 1970."},
     [GAUGE_MEMORY] = {"process_resident_memory_bytes", "Memory that the process uses."},
+    [GAUGE_MEMORY_LIMIT] = {"coord_memory_limit_bytes",
+                            "Memory that the process may use: its cgroup's, or the machine's."},
+    [GAUGE_MACHINE_MEMORY] = {"coord_machine_memory_bytes", "Memory of the machine."},
+    [GAUGE_MACHINE_AVAILABLE] = {"coord_machine_memory_available_bytes",
+                                 "Of it, what is left without swapping."},
     [GAUGE_FILES] = {"process_open_fds", "Files and connections that are open."},
     [GAUGE_FILES_MAX] = {"process_max_fds", "So many may be open."},
 };
@@ -164,6 +173,7 @@ static void refresh(const struct figures *f, const struct node *node)
 {
     struct node_status s;
     node_status(node, &s);
+    struct memory_limit memory = memory_limit_read("");
     uint64_t up = 0;
     for (size_t i = 0; i < s.member_count; i++) {
         up += s.members[i].is_up ? 1 : 0;
@@ -191,6 +201,9 @@ static void refresh(const struct figures *f, const struct node *node)
         [GAUGE_MEMBERS_UP] = up,
         [GAUGE_START] = f->began_s,
         [GAUGE_MEMORY] = resident_bytes(),
+        [GAUGE_MEMORY_LIMIT] = memory.process_bytes,
+        [GAUGE_MACHINE_MEMORY] = memory.machine_bytes,
+        [GAUGE_MACHINE_AVAILABLE] = memory.available_bytes,
         [GAUGE_FILES] = open_files(),
         [GAUGE_FILES_MAX] = open_files_max(),
     };

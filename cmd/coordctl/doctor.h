@@ -46,6 +46,7 @@ void doctor_note(struct doctor *d, enum doctor_level level, const char *check,
 /* ---- doctor_limits.c: what may be used up ---- */
 
 void doctor_check_limits(struct doctor *d);
+void doctor_check_memory(struct doctor *d);
 void doctor_check_users(struct doctor *d);
 void doctor_check_quotas(struct doctor *d);
 

@@ -1,10 +1,12 @@
-/* The checks of doctor that are about what may be used up: files, connections, what users may take,
- * quotas of subtrees. */
+/* The checks of doctor that are about what may be used up: files, connections, memory, what users
+ * may take, quotas of subtrees. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "cmd/coordctl/doctor.h"
+#include "cmd/coordctl/text/memory_verdict.h"
 #include "coord/v1/quota.pb-c.h"
 
 #define USED_MAX      0.8 /* of what there is */
@@ -65,6 +67,38 @@ void doctor_check_limits(struct doctor *d)
     if (is_fine) {
         doctor_note(d, DOCTOR_OK, "limits", "files and connections suffice");
     }
+}
+
+void doctor_check_memory(struct doctor *d)
+{
+    char why[256];
+    double most = 0;
+    bool is_fine = true;
+    struct memory_use *all = mem_zalloc(d->count * sizeof *all);
+    for (size_t i = 0; i < d->count; i++) {
+        const struct doctor_member *m = &d->members[i];
+        const char *text = m->metrics != NULL ? m->metrics->text : "";
+        all[i] = (struct memory_use){
+            .name = m->name,
+            .resident = figure(text, "process_resident_memory_bytes"),
+            .limit = figure(text, "coord_memory_limit_bytes"),
+            .machine = figure(text, "coord_machine_memory_bytes"),
+            .available = figure(text, "coord_machine_memory_available_bytes"),
+        };
+        most = all[i].resident > most ? all[i].resident : most;
+    }
+    for (size_t i = 0; i < d->count; i++) {
+        enum memory_verdict v = memory_judge(all, d->count, i, why, sizeof why);
+        if (v != MEMORY_FINE) {
+            is_fine = false;
+            doctor_note(d, v == MEMORY_GONE ? DOCTOR_FAIL : DOCTOR_WARN, "memory", "%s", why);
+        }
+    }
+    if (is_fine && most > 0) {
+        doctor_note(d, DOCTOR_OK, "memory", "nobody uses more than %.0f MiB, and there is more",
+                    most / (1 << 20));
+    }
+    mem_free(all);
 }
 
 /* ---- what users may take ------------------------------------------------------------------ */

@@ -363,10 +363,10 @@ static void check_backup(struct doctor *d)
 void doctor_judge(struct doctor *d)
 {
     static void (*const checks[])(struct doctor * d) = {
-        check_reachable,     check_quorum,       check_leader,        check_changes,
-        check_versions,      check_state,        check_clock,         check_disk,
-        doctor_check_limits, doctor_check_users, doctor_check_quotas, check_certificates,
-        check_backup,
+        check_reachable,     check_quorum,        check_leader,       check_changes,
+        check_versions,      check_state,         check_clock,        check_disk,
+        doctor_check_limits, doctor_check_memory, doctor_check_users, doctor_check_quotas,
+        check_certificates,  check_backup,
     };
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
         checks[i](d);

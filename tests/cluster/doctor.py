@@ -22,8 +22,9 @@ def test_a_healthy_cluster(scratch):
         code, found = findings(cluster.nodes[1])
         return code == 0 and found
     found = until(well, "all is well")
-    for check in ("members", "quorum", "leader", "elections", "versions", "state", "clock", "disk", "limits", "users", "quotas"):
-        expect((check, "ok") in found or (check, "warn") in found and check == "disk", "%s: %r" % (check, found))
+    for check in ("members", "quorum", "leader", "elections", "versions", "state", "clock", "disk", "limits", "memory", "users",
+                  "quotas"):
+        expect((check, "ok") in found or (check, "warn") in found and check in ("disk", "memory"), "%s: %r" % (check, found))
     expect(found["members", "ok"] == "3 of 3 answer and serve", "members: %r" % found)
     expect(found["quorum", "ok"] == "3 of 3 voters answer, 1 may fail", "quorum: %r" % found)
     expect(not any(check == "certificates" for check, level in found), "there are no certificates")
