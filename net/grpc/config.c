@@ -599,6 +599,16 @@ static const struct grpc_method methods[] = {
      .right = ACL_READ,
      .request = &coord__v1__config_effective_request__descriptor,
      .message = config_effective_call},
+    {.name = "WatchEffective",
+     .audit = AUDIT_READ,
+     .needs = GRPC_NEEDS_USER,
+     .right = ACL_READ,
+     .request = &coord__v1__config_effective_request__descriptor,
+     .is_long = true,
+     .message = config_watch_effective_call,
+     .drained = config_watch_effective_drained,
+     .woken = config_watch_effective_woken,
+     .ended = config_watch_effective_ended},
 };
 
 const struct grpc_service grpc_config_service = {

@@ -4,7 +4,8 @@
  *   config_write.c   writes: validated here, proposed with a guard on the root's revision
  *   config_schema.c  schemas as they are, and checks by them
  *   config_past.c    states of the past: Get at a revision, Diff, what Rollback has to do
- *   config_rollout.c  rollouts, and Effective
+ *   config_rollout.c  rollouts
+ *   config_effective.c  what an instance is to see: Effective, WatchEffective
  *   config_watch.c   Watch
  *
  * A key is a node with a value, at a root or below it, no name of it beginning with a dot. */
@@ -81,6 +82,13 @@ bool config_item_differs(const struct config_item *item);
 void config_item_fill(struct grpc_call *call, const struct config_item *item,
                       Coord__V1__ConfigChange *message);
 
+/* ---- config_rollout.c ---- */
+
+/* With commas between them, in the call's scratch memory; false: one of them is empty or has a
+ * comma, and the call is refused. */
+bool config_list_join(struct grpc_call *call, char *const *parts, size_t count,
+                      struct slice *out);
+
 /* ---- handlers ---- */
 
 void config_create_root_call(struct grpc_call *call, const ProtobufCMessage *message);
@@ -99,7 +107,12 @@ void config_start_rollout_call(struct grpc_call *call, const ProtobufCMessage *m
 void config_change_rollout_call(struct grpc_call *call, const ProtobufCMessage *message);
 void config_get_rollout_call(struct grpc_call *call, const ProtobufCMessage *message);
 void config_list_rollouts_call(struct grpc_call *call, const ProtobufCMessage *message);
+
 void config_effective_call(struct grpc_call *call, const ProtobufCMessage *message);
+void config_watch_effective_call(struct grpc_call *call, const ProtobufCMessage *message);
+void config_watch_effective_drained(struct grpc_call *call);
+void config_watch_effective_woken(struct grpc_call *call);
+void config_watch_effective_ended(struct grpc_call *call);
 
 void config_watch_call(struct grpc_call *call, const ProtobufCMessage *message);
 void config_watch_drained(struct grpc_call *call);

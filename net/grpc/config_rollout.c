@@ -1,4 +1,4 @@
-/* coord.v1.Config: rollouts (recipes/rollout.h), and what an instance is to see. */
+/* coord.v1.Config: rollouts (recipes/rollout.h). */
 #include "net/config/schema.h"
 #include "net/grpc/config.h"
 #include "net/grpc/tree.h"
@@ -136,8 +136,7 @@ static void changed(struct grpc_call *call, const struct reply *reply)
     }
 }
 
-/* With commas between them; false: one of them has a comma, and the call is refused. */
-static bool list_join(struct grpc_call *call, char *const *parts, size_t count,
+bool config_list_join(struct grpc_call *call, char *const *parts, size_t count,
                       struct slice *out)
 {
     size_t size = 0;
@@ -205,8 +204,8 @@ static bool record_fill(struct grpc_call *call, const Coord__V1__ConfigStartRoll
         .schema_revision = root->root_revision,
         .value = tree_bytes(r->value),
     };
-    if (!list_join(call, r->labels, r->n_labels, &record->labels) ||
-        !list_join(call, r->ids, r->n_ids, &record->ids)) {
+    if (!config_list_join(call, r->labels, r->n_labels, &record->labels) ||
+        !config_list_join(call, r->ids, r->n_ids, &record->ids)) {
         return false;
     }
     const char *wrong = rollout_check(record);
@@ -347,58 +346,4 @@ void config_list_rollouts_call(struct grpc_call *call, const ProtobufCMessage *m
         call->read.is_barrier = true;
         grpc_call_read(call, list_got);
     }
-}
-
-/* ---- Effective ---------------------------------------------------------------------------- */
-
-/* Id and labels stand behind the path in call->path, with a zero between them. */
-static void effective_got(struct grpc_call *call, const struct query_result *result)
-{
-    const struct policy *root;
-    const struct query *q = &call->read.query;
-    struct rollout r;
-    if (!config_key_check(call, q->path, &root)) {
-        return;
-    }
-    if (result->outcome != OUTCOME_OK || result->null_data) {
-        answer_refuse(call, q->path,
-                      result->outcome != OUTCOME_OK ? result->outcome : OUTCOME_NO_NODE,
-                      result->revision);
-        return;
-    }
-    struct slice id = slice_str((const char *)call->path.data + q->path.size);
-    const char *labels = (const char *)id.data + id.size + 1;
-    Coord__V1__ReplyHeader header = answer_header_of_read(call, result);
-    Coord__V1__ConfigEntry entry;
-    Coord__V1__ConfigEffectiveReply message;
-    coord__v1__config_effective_reply__init(&message);
-    message.rollout =
-        store_rollout_find(store_of(call), q->path, &r, NULL, scratch_of(call)) &&
-        r.base_revision == result->stat.modify_revision &&
-        r.schema_revision == root->root_revision &&
-        rollout_covers(&r, id, slice_str(labels));
-    config_entry_fill(call, q->path, &result->stat, message.rollout ? r.value : result->data,
-                      &entry);
-    message.header = &header;
-    message.entry = &entry;
-    grpc_call_reply(call, &message.base);
-}
-
-void config_effective_call(struct grpc_call *call, const ProtobufCMessage *message)
-{
-    const Coord__V1__ConfigEffectiveRequest *r =
-        (const Coord__V1__ConfigEffectiveRequest *)message;
-    struct slice labels;
-    if (!config_query_prepare(call, r->header, r->path, "") ||
-        !list_join(call, r->labels, r->n_labels, &labels)) {
-        return;
-    }
-    size_t path_bytes = call->path.size;
-    buf_append(&call->path, r->instance, strlen(r->instance) + 1);
-    buf_append_slice(&call->path, labels);
-    buf_append(&call->path, "", 1);
-    call->read.query.path = slice_make(call->path.data, path_bytes);
-    call->read.query.after = slice_make(NULL, 0);
-    call->read.query.type = QUERY_GET;
-    grpc_call_read(call, effective_got);
 }

@@ -333,6 +333,7 @@ static const struct method_row {
     {"coord.v1.Config/GetRollout", READERS},
     {"coord.v1.Config/ListRollouts", READERS},
     {"coord.v1.Config/Effective", READERS},
+    {"coord.v1.Config/WatchEffective", READERS},
     {"coord.v1.Auth/Enable", ROOT_ONLY},
     {"coord.v1.Auth/Disable", ROOT_ONLY},
     {"coord.v1.Auth/Status", ANYBODY},

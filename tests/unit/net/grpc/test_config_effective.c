@@ -1,0 +1,266 @@
+/* coord.v1.Config/WatchEffective through the bytes of a real HTTP/2 client. */
+#include "coord/v1/config.pb-c.h"
+#include "tests/support/watch_client.h"
+
+#define CALL(path, request) peer_unary(peer, "/coord.v1.Config/" path, &(request).base)
+
+/* ---- the configuration ------------------------------------------------------------------- */
+
+static void done(struct peer_call *call)
+{
+    for (int i = 0; i < 8 && peer_call_code(call) < 0; i++) {
+        run(); /* it reads, and then writes */
+    }
+    ck_assert_msg(peer_call_code(call) == GRPC_OK, "%s", peer_call_text(call));
+    peer_call_free(call);
+    run();
+}
+
+static void root(const char *path)
+{
+    Coord__V1__ConfigCreateRootRequest request;
+    coord__v1__config_create_root_request__init(&request);
+    request.open = true; /* for writes as by others */
+    request.path = text(path);
+    done(CALL("CreateRoot", request));
+}
+
+static void drop(const char *path)
+{
+    Coord__V1__ConfigDeleteRootRequest request;
+    coord__v1__config_delete_root_request__init(&request);
+    request.path = text(path);
+    done(CALL("DeleteRoot", request));
+}
+
+static ProtobufCBinaryData bytes(const char *value)
+{
+    return (ProtobufCBinaryData){.data = (uint8_t *)text(value), .len = strlen(value)};
+}
+
+static void put(const char *path, const char *value)
+{
+    Coord__V1__ConfigSetRequest request;
+    coord__v1__config_set_request__init(&request);
+    request.path = text(path);
+    request.value = bytes(value);
+    done(CALL("Set", request));
+}
+
+static void roll_out(const char *path, const char *value, char *label)
+{
+    uint32_t all[] = {100};
+    Coord__V1__ConfigStartRolloutRequest request;
+    coord__v1__config_start_rollout_request__init(&request);
+    request.path = text(path);
+    request.value = bytes(value);
+    request.strategy = COORD__V1__ROLLOUT_STRATEGY__ROLLOUT_CANARY;
+    request.percents = all;
+    request.n_percents = 1;
+    request.labels = &label;
+    request.n_labels = label != NULL;
+    done(CALL("StartRollout", request));
+}
+
+static void step(const char *path, Coord__V1__RolloutAction action)
+{
+    Coord__V1__ConfigChangeRolloutRequest request;
+    coord__v1__config_change_rollout_request__init(&request);
+    request.path = text(path);
+    request.action = action;
+    done(CALL("ChangeRollout", request));
+}
+
+/* ---- the stream -------------------------------------------------------------------------- */
+
+static struct peer_call *watched(const char *path, char *label)
+{
+    Coord__V1__ConfigEffectiveRequest request;
+    coord__v1__config_effective_request__init(&request);
+    request.path = text(path);
+    request.instance = text("web-1");
+    request.labels = &label;
+    request.n_labels = label != NULL;
+    struct peer_call *call = peer_call_open(peer, "/coord.v1.Config/WatchEffective", NULL);
+    peer_call_send(call, &request.base);
+    peer_call_end(call);
+    run();
+    return call;
+}
+
+static void none_but(struct peer_call *call, size_t count)
+{
+    struct slice message;
+    ck_assert_msg(!peer_call_message(call, count, &message), "more than %zu were told", count);
+}
+
+/* The message of that number, from 0 on, is the last, and says this; NULL: there is no key. */
+static void told(struct peer_call *call, size_t number, const char *value, bool rollout)
+{
+    Coord__V1__ConfigEffectiveReply *reply =
+        peer_call_unpack(call, number, &coord__v1__config_effective_reply__descriptor);
+    ck_assert_msg(reply != NULL, "number %zu was not told: %s", number, peer_call_text(call));
+    ck_assert_uint_eq(reply->header->revision, store_revision(node->store));
+    ck_assert_int_eq(reply->rollout, rollout);
+    if (value == NULL) {
+        ck_assert_ptr_null(reply->entry);
+    } else {
+        ck_assert(slice_is(slice_make(reply->entry->value.data, reply->entry->value.len), value));
+        ck_assert_str_eq(reply->entry->path, "/c/a");
+    }
+    coord__v1__config_effective_reply__free_unpacked(reply, NULL);
+    none_but(call, number + 1);
+}
+
+START_TEST(what_is_meant_is_told_at_once_and_whenever_it_is_something_else)
+{
+    root("/c");
+    struct peer_call *call = watched("/c/a", NULL);
+    told(call, 0, NULL, false);
+    put("/c/a", "one");
+    told(call, 1, "one", false);
+    put("/c/b", "other");
+    none_but(call, 2);
+    del("/c/a");
+    run();
+    told(call, 2, NULL, false);
+    peer_call_free(call);
+}
+END_TEST
+
+START_TEST(a_rollout_is_told_when_it_covers_the_instance_and_when_it_ends)
+{
+    static char labelled[] = "zone=a";
+    root("/c");
+    put("/c/a", "old");
+    struct peer_call *inside = watched("/c/a", labelled);
+    struct peer_call *outside = watched("/c/a", NULL);
+    told(inside, 0, "old", false);
+    told(outside, 0, "old", false);
+    roll_out("/c/a", "new", labelled);
+    told(inside, 1, "new", true);
+    none_but(outside, 1);
+    step("/c/a", COORD__V1__ROLLOUT_ACTION__ROLLOUT_PAUSE);
+    none_but(inside, 2);
+    step("/c/a", COORD__V1__ROLLOUT_ACTION__ROLLOUT_FINISH);
+    told(inside, 2, "new", false);
+    told(outside, 1, "new", false);
+    step("/c/a", COORD__V1__ROLLOUT_ACTION__ROLLOUT_ROLL_BACK);
+    told(inside, 3, "old", false);
+    told(outside, 2, "old", false);
+    peer_call_free(inside);
+    peer_call_free(outside);
+}
+END_TEST
+
+START_TEST(a_rollout_that_is_rolled_back_gives_the_value_of_the_key_again)
+{
+    root("/c");
+    put("/c/a", "old");
+    roll_out("/c/a", "new", NULL);
+    struct peer_call *call = watched("/c/a", NULL);
+    told(call, 0, "new", true);
+    step("/c/a", COORD__V1__ROLLOUT_ACTION__ROLLOUT_ROLL_BACK);
+    told(call, 1, "old", false);
+    roll_out("/c/a", "newer", NULL);
+    told(call, 2, "newer", true);
+    put("/c/a", "by hand");
+    told(call, 3, "by hand", false);
+    peer_call_free(call);
+}
+END_TEST
+
+START_TEST(a_change_of_schemas_takes_the_rollout_back_at_once)
+{
+    root("/c");
+    put("/c/a", "1");
+    roll_out("/c/a", "2", NULL);
+    struct peer_call *call = watched("/c/a", NULL);
+    told(call, 0, "2", true);
+    Coord__V1__ConfigSetSchemaRequest request;
+    coord__v1__config_set_schema_request__init(&request);
+    request.path = text("/c");
+    request.schema = bytes("{\"type\":\"integer\"}");
+    done(CALL("SetSchema", request));
+    told(call, 1, "1", false);
+    peer_call_free(call);
+}
+END_TEST
+
+START_TEST(what_is_no_key_is_refused_and_a_root_that_is_dropped_ends_the_stream)
+{
+    struct peer_call *call = watched("/c/a", NULL);
+    ck_assert_int_eq(peer_call_code(call), GRPC_NOT_FOUND);
+    peer_call_free(call);
+    root("/c");
+    put("/c/a", "one");
+    call = watched("/c/a", NULL);
+    told(call, 0, "one", false);
+    drop("/c");
+    ck_assert_int_eq(peer_call_code(call), GRPC_NOT_FOUND);
+    ck_assert_str_eq(peer_call_text(call),
+                     "/c/a: there is no configuration root at it or above");
+    peer_call_free(call);
+    static char comma[] = "a,b";
+    call = watched("/c/a", comma);
+    ck_assert_int_eq(peer_call_code(call), GRPC_INVALID_ARGUMENT);
+    peer_call_free(call);
+}
+END_TEST
+
+START_TEST(changes_that_were_compacted_away_do_not_end_it)
+{
+    root("/c");
+    put("/c/a", "one");
+    struct peer_call *call = watched("/c/a", NULL);
+    told(call, 0, "one", false);
+    compact();
+    put("/c/a", "two");
+    told(call, 1, "two", false);
+    peer_call_free(call);
+}
+END_TEST
+
+START_TEST(a_client_that_does_not_read_finds_what_is_meant_by_then)
+{
+    enum { LARGE = 512 << 10, SETS = 40 };
+    root("/c");
+    put("/c/a", "one");
+    struct peer_call *call = watched("/c/a", NULL);
+    told(call, 0, "one", false);
+    for (int i = 0; i < SETS; i++) {
+        (void)set_large("/c/a", (char)('a' + i % 26), LARGE);
+    }
+    put("/c/a", "last");
+    run();
+    size_t count = 0;
+    struct slice message;
+    while (peer_call_message(call, count, &message)) {
+        count++;
+    }
+    ck_assert_uint_gt(count, 1);
+    told(call, count - 1, "last", false);
+    peer_call_free(call);
+}
+END_TEST
+
+static Suite *config_effective_suite(void)
+{
+    Suite *s = suite_create("config_effective");
+    TCase *t = tcase_create("watch");
+    tcase_add_checked_fixture(t, world_open, world_close);
+    tcase_add_test(t, what_is_meant_is_told_at_once_and_whenever_it_is_something_else);
+    tcase_add_test(t, a_rollout_is_told_when_it_covers_the_instance_and_when_it_ends);
+    tcase_add_test(t, a_rollout_that_is_rolled_back_gives_the_value_of_the_key_again);
+    tcase_add_test(t, a_change_of_schemas_takes_the_rollout_back_at_once);
+    tcase_add_test(t, what_is_no_key_is_refused_and_a_root_that_is_dropped_ends_the_stream);
+    tcase_add_test(t, changes_that_were_compacted_away_do_not_end_it);
+    tcase_add_test(t, a_client_that_does_not_read_finds_what_is_meant_by_then);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return check_main((check_suite_fn[]){config_effective_suite, NULL});
+}
