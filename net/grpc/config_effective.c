@@ -1,7 +1,8 @@
 /* coord.v1.Config: the value that is meant for an instance, now (Effective), and from now on
  * (WatchEffective).
  *
- *   ASKED --(as fresh as asked for)--> RUNNING --(a change, and no room)--> DUE --(drained)--> RUNNING
+ *   ASKED --(as fresh as asked for)--> RUNNING <--(a change, no room; drained)--> DUE
+ *                                         |
  *                                         +--(no root, no right any more)--> refused
  *
  * What is meant depends on three things: the key's node, the record of its rollout, and the root
