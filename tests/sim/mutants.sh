@@ -88,7 +88,7 @@ caught() {
     fi
     make sim-mutant MUTANT="$number" MUTANT_SOURCES="${use//$'\n'/ }" >"$log" 2>&1 ||
         { echo "does not build, see $log"; return 1; }
-    timeout -k 5 "$limit_s" "$folder/sim" --seeds 0 >"$log" 2>&1
+    timeout -k 5 "$limit_s" "$folder/sim" --seeds 0 --until-failure >"$log" 2>&1
     file=$(sed -n 's/^FAILED scenario //p' "$log" | head -n 1)
     if [ -n "$file" ]; then
         echo "caught by scenario $file after 0 seeds"

@@ -20,7 +20,8 @@
 #include "tests/sim/scenario.h"
 
 #define VERIFY_SAMPLE  16
-#define SEED_LIMIT_S   120 /* of real time: more is an endless loop */
+#define SEED_LIMIT_S   120  /* of processor time: more is an endless loop, on any machine */
+#define WAIT_LIMIT_S   3600 /* of real time: something waits for ever */
 #define COVERAGE_SEEDS 100 /* a run so long must hit every kind of fault */
 #define FAILURES_MAX   20
 #define JOBS_MAX       64
@@ -93,6 +94,28 @@ static void tell(int to, const struct report *r)
     }
 }
 
+/* Ends this process when what begins now takes too long. */
+static void limit_time(timer_t timer)
+{
+    const struct itimerspec limit = {.it_value = {.tv_sec = SEED_LIMIT_S}};
+    if (timer_settime(timer, 0, &limit, NULL) != 0) {
+        perror("timer_settime");
+        exit(2);
+    }
+    (void)alarm(WAIT_LIMIT_S);
+}
+
+static timer_t limit_new(void)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
+    timer_t timer;
+    if (timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer) != 0) {
+        perror("timer_create");
+        exit(2);
+    }
+    return timer;
+}
+
 static void verify(uint64_t seed, struct run_result *first)
 {
     struct run_result second;
@@ -108,11 +131,12 @@ static void verify(uint64_t seed, struct run_result *first)
 
 static void child_run(const struct options *o, const struct worker *w, int to)
 {
+    timer_t timer = limit_new();
     for (uint64_t seed = w->next; seed < o->seed + o->seeds; seed += w->step) {
         struct report r = {.seed = seed, .is_begin = true};
         tell(to, &r);
         r.is_begin = false;
-        (void)alarm(SEED_LIMIT_S);
+        limit_time(timer);
         run_seed(seed, o->trace, &r.result);
         if (o->verify || (o->seeds > 1 && seed % VERIFY_SAMPLE == 0)) {
             verify(seed, &r.result);
@@ -275,7 +299,7 @@ static void run_seeds(const struct options *o, struct totals *t)
 /* Each scenario in a process of its own: it may end in an abort. */
 static void run_scenarios(const struct options *o, struct totals *t)
 {
-    for (size_t i = 0; i < scenario_count; i++) {
+    for (size_t i = 0; i < scenario_count && !(o->until_failure && t->failed > 0); i++) {
         const struct scenario *s = &scenarios[i];
         if (o->scenario != NULL && strcmp(o->scenario, s->name) != 0) {
             continue;
@@ -284,7 +308,7 @@ static void run_scenarios(const struct options *o, struct totals *t)
         pid_t pid = fork();
         if (pid == 0) {
             char why[512] = "";
-            (void)alarm(SEED_LIMIT_S);
+            limit_time(limit_new());
             bool ok = scenario_run(s, o->trace, why, sizeof why);
             if (!ok) {
                 printf("%s\n", why);
