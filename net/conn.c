@@ -36,10 +36,10 @@ static void conn_close_later(struct conn *c, bool flush)
     conn_mark(c);
 }
 
-/* Tells the stream whether bytes are welcome, if that has changed. */
-static void conn_read_or_not(struct conn *c)
+void conn_read_or_not(struct conn *c)
 {
-    bool reads = !c->is_full && !c->is_paused && c->stage != CONN_CLOSING;
+    bool reads =
+        !c->is_full && !c->is_paused && c->held.size == 0 && c->stage != CONN_CLOSING;
     if (reads != c->reads) {
         c->reads = reads;
         c->server->env->net->read_pause(c->stream, !reads);
@@ -49,7 +49,7 @@ static void conn_read_or_not(struct conn *c)
 /* What the connection itself holds. */
 static void conn_note_memory(struct conn *c)
 {
-    memory_note(&c->memory, MEMORY_READ, c->rest.size);
+    memory_note(&c->memory, MEMORY_READ, c->rest.size + c->held.size);
     memory_note(&c->memory, MEMORY_WRITTEN,
                 c->stream != NULL ? c->server->env->net->queued(c->stream) : 0);
 }
@@ -138,7 +138,7 @@ static struct slice conn_offer(struct conn *c, struct slice bytes)
     return slice_make(bytes.data + taken, bytes.size - (size_t)taken);
 }
 
-static void conn_feed(struct conn *c, struct slice bytes)
+void conn_feed(struct conn *c, struct slice bytes)
 {
     if (c->rest.size > 0 || c->is_paused) {
         buf_append_slice(&c->rest, bytes);
@@ -233,7 +233,7 @@ static void conn_detect(struct conn *c, struct slice bytes)
     if (c->stage == CONN_OPEN) {
         struct buf first = c->rest; /* conn_feed begins with an empty rest */
         c->rest = (struct buf){0};
-        conn_feed(c, bytes);
+        conn_receive(c, bytes);
         buf_close(&first);
     }
 }
@@ -245,7 +245,7 @@ static void conn_data(void *owner, struct slice bytes)
     struct conn *c = owner;
     metric_add(c->server->bytes_in, (int64_t)bytes.size);
     if (c->stage == CONN_OPEN) {
-        conn_feed(c, bytes);
+        conn_receive(c, bytes);
     } else if (c->stage == CONN_DETECTING) {
         conn_detect(c, bytes);
     }
@@ -300,6 +300,7 @@ void conn_new(struct server *s, struct env_stream *stream)
                                                .close = sink_close}};
     s->env->net->peer_name(stream, c->front_env.peer, sizeof c->front_env.peer);
     list_init(&c->dirty);
+    list_init(&c->waiting);
     list_push_back(&s->conns, &c->link);
     memory_hold_open(&s->memory, &c->memory, c->front_env.peer);
     c->front_env.memory = &c->memory;
@@ -323,11 +324,13 @@ void conn_free(struct conn *c, bool flush)
     }
     memory_hold_close(&c->memory);
     conn_unmark(c); /* after the front, which may have woken it */
+    conn_leave_line(c);
     list_remove(&c->link);
     s->conn_count--;
     metric_add(c->gauge, -1);
     heap_remove(&s->deadlines, &c->deadline);
     buf_close(&c->rest);
+    buf_close(&c->held);
     mem_free(c);
 }
 
@@ -364,6 +367,7 @@ static void conn_update_deadline(struct conn *c, uint64_t not_before_ms)
 
 void conn_turn(struct conn *c)
 {
+    uint64_t began_us = c->server->env->now_us(c->server->env);
     conn_unmark(c);
     if (c->stage == CONN_OPEN && !c->is_full) {
         if (c->is_resumed && !c->is_paused) {
@@ -383,6 +387,9 @@ void conn_turn(struct conn *c)
         conn_free(c, c->flush);
         return;
     }
+    conn_note_spent(c, began_us);
+    c->spent_us = 0;
+    conn_return_to_line(c);
     conn_read_or_not(c);
     if (c->stage == CONN_OPEN) {
         conn_update_deadline(c, 0);

@@ -8,6 +8,13 @@
  * Front functions are called from stream callbacks (feed) and from conn_turn (the rest), and never
  * free the connection: sink.close only marks it CLOSING, and the next conn_turn does it. So a front
  * cannot lose its state under its feet.
+ *
+ * Shares (net/conn_share.c). What feeding a connection and its turns cost is counted. One that costs
+ * more than CONN_SHARE_US between two of its turns is heavy for a while: it is fed in small pieces,
+ * and once it has used its share, or all heavy ones together have used theirs, what it says is held
+ * and it is read no further. Those who are held stand in line for server_read_on. So a turn of the
+ * loop is short whatever clients say, the others are served in it without standing in line, and
+ * whoever is alone has all the time there is.
  */
 #ifndef NET_CONN_H
 #define NET_CONN_H
@@ -20,6 +27,10 @@
 
 /* Enough to tell every protocol from every other. */
 #define CONN_DETECT_BYTES_MAX 16
+#define CONN_SHARE_US          1000 /* between two turns; more makes a connection heavy */
+#define CONN_HEAVY_S           2 /* for about so long */
+#define CONN_HEAVY_PIECE_BYTES ((size_t)4096)
+#define SERVER_SHARE_US        2000 /* of all heavy ones in a turn of the loop */
 /* What happens again and again is said once in this time. */
 #define CONN_REFUSAL_REPEAT_MS 10000
 
@@ -32,6 +43,8 @@ struct conn {
     void *state;
     struct front_env front_env;
     struct buf rest;           /* not taken by the front; while DETECTING, all that came */
+    struct buf held;           /* came, and is not fed yet: its share is used up */
+    struct list waiting;       /* server->waiting while something is held and may be fed */
     struct list link;          /* server->conns */
     struct list dirty;         /* server->dirty while something is to do */
     struct heap_node deadline; /* server->deadlines */
@@ -40,6 +53,8 @@ struct conn {
     uint64_t written_bytes;    /* to the stream */
     uint64_t taken_bytes;      /* of these, by the other side, when this was last looked at */
     uint64_t stalled_ms;       /* it has taken none of those in the queue since; 0 = none wait */
+    uint32_t spent_us;         /* since its last turn */
+    uint32_t heavy_until_s;    /* of env->now_us */
     uint8_t stage;             /* enum conn_state */
     bool flush;                /* CLOSING: let the queue go out */
     bool is_full;              /* the stream's queue is, until drain */
@@ -59,8 +74,11 @@ struct server {
     void *shared[SERVER_PROTOCOLS];
     struct list conns;
     struct list dirty;
+    struct list waiting; /* connections of which something is held */
     size_t conn_count;
     size_t dirty_count;
+    size_t waiting_count;
+    uint64_t spent_us; /* on all connections since server_read_on */
     struct heap deadlines;
     uint64_t refusal_logged_ms; /* the last "too many connections" */
     uint64_t plain_logged_ms;   /* the last "plain text" */
@@ -75,6 +93,7 @@ struct server {
     struct metric *refused_timeout;
     struct metric *refused_plain;
     struct metric *unread;
+    struct metric *held;
     struct metric *bytes_in;
     struct metric *bytes_out;
     struct metric *gauges[SERVER_PROTOCOLS];
@@ -92,6 +111,17 @@ void conn_free(struct conn *c, bool flush);
 void conn_mark(struct conn *c);
 /* Does what there is to do. The connection may be gone afterwards. */
 void conn_turn(struct conn *c);
+/* Tells the stream whether bytes are welcome, if that has changed. */
+void conn_read_or_not(struct conn *c);
+/* Bytes for the front, all at once. */
+void conn_feed(struct conn *c, struct slice bytes);
+/* Bytes came for the front: feeds what the connection's share allows and holds the rest. */
+void conn_receive(struct conn *c, struct slice bytes);
+/* The connection was worked for since `began_us`. */
+void conn_note_spent(struct conn *c, uint64_t began_us);
+/* Puts it back in line, if something is held and may be fed. */
+void conn_return_to_line(struct conn *c);
+void conn_leave_line(struct conn *c);
 /* The deadline has passed. */
 void conn_tick(struct conn *c, uint64_t now_ms);
 void conn_stop(struct conn *c);

@@ -8,8 +8,8 @@
 #include "net/block_meter.h"
 
 /* nghttp2's flood limits. Its defaults end a connection, with all its watches, that cancels
- * 3,000 calls quickly or pings with every frame, and both are normal clients. What a reset
- * costs us is bounded elsewhere: by the streams, requests and bytes in flight. */
+ * 3,000 calls quickly or pings with every frame, and both are normal clients. A server slows down
+ * who breaks off many long before that (net/resets.h). */
 #define HTTP2_RESET_BURST 20000
 #define HTTP2_RESETS_PER_S 5000
 #define HTTP2_ACKS_QUEUED_MAX 10000
@@ -36,6 +36,7 @@ struct http2 {
     bool is_calmed; /* http2_calm */
     struct list streams;
     size_t stream_count;
+    size_t reset_count;
     size_t queued_bytes;
     struct block_meter meter;
     size_t unfolded_bytes; /* of the block under way, decoded, counted as in RFC 9113 */
@@ -255,6 +256,7 @@ static int stream_close_cb(nghttp2_session *session, int32_t id, uint32_t error,
     (void)session;
     struct http2 *h = context;
     struct http2_stream *s = stream_find(h, id);
+    h->reset_count += error != NGHTTP2_NO_ERROR;
     if (s != NULL) {
         stream_end(s, error);
     }
@@ -530,6 +532,11 @@ size_t http2_queued(const struct http2 *h)
 size_t http2_stream_count(const struct http2 *h)
 {
     return h->stream_count;
+}
+
+size_t http2_reset_count(const struct http2 *h)
+{
+    return h->reset_count;
 }
 
 void http2_each(struct http2 *h, void (*fn)(struct http2_stream *s))

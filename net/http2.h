@@ -116,6 +116,8 @@ bool http2_is_done(const struct http2 *h);
 /* Bytes written to streams and not yet taken. */
 size_t http2_queued(const struct http2 *h);
 size_t http2_stream_count(const struct http2 *h);
+/* Streams that ended with an error so far, whoever caused it; refused ones too. */
+size_t http2_reset_count(const struct http2 *h);
 /* Calls `fn` for every open stream; it may finish or reset them. */
 void http2_each(struct http2 *h, void (*fn)(struct http2_stream *s));
 

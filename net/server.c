@@ -158,6 +158,8 @@ static void server_register_metrics(struct server *s)
         metrics_counter(m, "coord_connections_refused_total", "reason=\"plaintext\"", refused);
     s->unread = metrics_counter(m, "coord_connections_unread_total", NULL,
                                 "Client connections closed since nothing was read for a minute.");
+    s->held = metrics_counter(m, "coord_connections_held_total", NULL,
+                              "How often a connection that cost much was read later.");
     s->bytes_in =
         metrics_counter(m, "coord_client_received_bytes_total", NULL, "Bytes from clients.");
     s->bytes_out =
@@ -217,6 +219,7 @@ enum status server_open(const struct server_options *options, struct server **ou
     s->stop_deadline_ms = UINT64_MAX;
     list_init(&s->conns);
     list_init(&s->dirty);
+    list_init(&s->waiting);
     server_register_metrics(s);
     memory_init(&s->memory, s->options.metrics, conn_renew_memory, conn_evict);
     s->memory.log = s->log;
@@ -307,7 +310,7 @@ void server_turn(struct server *s)
 
 uint64_t server_next_deadline_ms(const struct server *s)
 {
-    if (s->dirty_count > 0 || s->auth_version != auth_version(s) ||
+    if (s->dirty_count > 0 || s->waiting_count > 0 || s->auth_version != auth_version(s) ||
         (s->stopped != NULL && s->conn_count == 0)) {
         return 0;
     }

@@ -12,7 +12,7 @@
  * and its front's state, no buffers, and no work: only connections that something happened on are
  * looked at in a turn.
  *
- * One loop turn: I/O callbacks, node_turn, server_turn. Requests complete in node_turn and wake
+ * One loop turn: I/O callbacks, server_read_on, node_turn, server_turn. Requests complete in node_turn and wake
  * their connections, whose output then leaves in server_turn, in one write for each.
  *
  * To add a protocol: a value of server_protocol, its first bytes in server.c's table, and its front
@@ -76,7 +76,10 @@ struct server_options {
 enum status server_open(const struct server_options *options, struct server **out,
                         struct errmsg *err) MUST_USE;
 
-/* Once per loop turn, after node_turn: due timeouts, then the connections that something happened
+/* Once per loop turn, before the first server_turn: goes on with those clients who cost so much that
+ * what they said had to wait (net/conn.h). */
+void server_read_on(struct server *s);
+/* At least once per loop turn, after node_turn: due timeouts, then the connections that something happened
  * on. Cheap if there is nothing. May submit requests to the node. */
 void server_turn(struct server *s);
 /* When server_turn is wanted next, in env time: 0 = at once, UINT64_MAX = only after I/O. */

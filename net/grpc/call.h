@@ -30,6 +30,7 @@
 #include "net/grpc/route.h"
 #include "net/http2.h"
 #include "net/login.h"
+#include "net/resets.h"
 #include "net/token.h"
 #include "raft/node.h"
 
@@ -48,6 +49,10 @@ struct grpc_shared {
     struct figures *figures;
     struct metric *in_flight;
     struct metric *open; /* connections */
+    struct resets *resets;     /* that clients may cause */
+    struct metric *reset_calls;
+    struct metric *reset_waits;
+    uint64_t reset_logged_ms;  /* the last line about them; 0 = none */
     struct list pool; /* of calls */
     size_t pool_count;
     struct pool session_memory; /* of nghttp2 */
@@ -84,6 +89,9 @@ struct grpc_connection {
     uint64_t fed_ms;        /* something came in */
     uint64_t ping_ms;       /* a keepalive ping is out since then; 0 = none */
     uint64_t leave_ms;      /* GRPC_LEAVING: do not wait longer for the round trip */
+    uint64_t unread_ms;     /* it has broken off too many calls and is not read until then; 0 = read */
+    size_t resets_seen;
+    struct resets_bucket resets;
     uint64_t auth_version;  /* of the users when calls were last checked */
     uint8_t stage;
 };

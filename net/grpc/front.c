@@ -1,5 +1,7 @@
 #include "net/grpc/front.h"
 
+#include <inttypes.h>
+
 #include "base/assert.h"
 #include "base/mem.h"
 #include "net/grpc/call.h"
@@ -18,6 +20,8 @@
 #define KEEPALIVE_ANSWER_MS 20000
 /* A graceful stop waits no longer for the client's answer than this. */
 #define LEAVE_ROUND_TRIP_MS 1000
+/* That calls are broken off too often is said once in this time. */
+#define RESETS_REPEAT_MS 10000
 
 static struct grpc_call *call_of(struct http2_stream *s)
 {
@@ -133,6 +137,9 @@ static void *grpc_shared_new(const struct front_env *env)
     struct grpc_shared *shared = mem_zalloc(sizeof *shared);
     list_init(&shared->pool);
     shared->session_memory.kept_bytes_max = SESSION_MEMORY_KEPT_BYTES;
+    uint64_t seed;
+    env->env->random(env->env, &seed, sizeof seed);
+    shared->resets = resets_new(seed);
     shared->routes = grpc_routes_new(env->metrics);
     shared->figures = figures_new(env->metrics);
     shared->watches = grpc_watch_shared_new(env->metrics);
@@ -141,6 +148,12 @@ static void *grpc_shared_new(const struct front_env *env)
                                           "Calls that are open now, streams included.");
         shared->open = metrics_gauge(env->metrics, "coord_grpc_connections", NULL,
                                             "gRPC connections that are open now.");
+        shared->reset_calls =
+            metrics_counter(env->metrics, "coord_grpc_resets_total", NULL,
+                            "Calls that ended early: broken off, refused or against the rules.");
+        shared->reset_waits =
+            metrics_counter(env->metrics, "coord_grpc_reset_waits_total", NULL,
+                            "How often a connection with too many such calls was read later.");
         shared->saves = metrics_counter(env->metrics, "coord_snapshot_saves_total", NULL,
                                         "Snapshots that clients asked to be sent.");
         shared->saved_bytes = metrics_counter(env->metrics, "coord_snapshot_saved_bytes_total",
@@ -155,6 +168,7 @@ static void grpc_shared_free(void *state)
     grpc_calls_free(&shared->pool);
     grpc_watch_shared_free(shared->watches);
     grpc_routes_free(shared->routes);
+    resets_free(shared->resets);
     figures_free(shared->figures);
     pool_close(&shared->session_memory);
     arena_close(&shared->scratch);
@@ -194,6 +208,39 @@ static enum status grpc_open(void *state, const struct front_env *env)
     return RC_OK;
 }
 
+/* Reads a connection that breaks off too many calls only when it may break off more. */
+static void resets_note(struct grpc_connection *c)
+{
+    struct grpc_shared *shared = c->shared;
+    size_t count = http2_reset_count(c->http2) - c->resets_seen;
+    if (count == 0) {
+        return;
+    }
+    c->resets_seen += count;
+    metric_add(shared->reset_calls, (int64_t)count);
+    uint64_t wait_ms = resets_take(shared->resets, &c->resets, c->env->peer, count, c->now_ms);
+    if (wait_ms == 0) {
+        return;
+    }
+    metric_add(shared->reset_waits, 1);
+    c->unread_ms = c->now_ms + wait_ms;
+    c->env->sink.pause(c->env->sink.conn, true);
+    if (shared->reset_logged_ms == 0 ||
+        c->now_ms - shared->reset_logged_ms >= RESETS_REPEAT_MS) {
+        shared->reset_logged_ms = c->now_ms;
+        log_warn(c->env->log, "client.resets", "peer=%s calls=%zu wait_ms=%" PRIu64,
+                 c->env->peer, c->resets_seen, wait_ms);
+    }
+}
+
+static void resets_forgive(struct grpc_connection *c, uint64_t now_ms)
+{
+    if (c->unread_ms != 0 && c->unread_ms <= now_ms) {
+        c->unread_ms = 0;
+        c->env->sink.pause(c->env->sink.conn, false);
+    }
+}
+
 static ptrdiff_t grpc_feed(void *state, struct slice bytes)
 {
     struct grpc_connection *c = state;
@@ -203,6 +250,7 @@ static ptrdiff_t grpc_feed(void *state, struct slice bytes)
     if (rc == RC_NO_MEMORY) {
         return -(ptrdiff_t)rc;
     }
+    resets_note(c);
     /* After a protocol error the turn sends what there is to say about it and closes. */
     c->env->sink.wake(c->env->sink.conn);
     return (ptrdiff_t)bytes.size;
@@ -280,6 +328,7 @@ static uint64_t grpc_next_deadline_ms(const void *state)
         keepalive_deadline_ms(c),
         c->stage == GRPC_SERVING ? idle_deadline_ms(c) : UINT64_MAX,
         c->stage == GRPC_LEAVING ? c->leave_ms : UINT64_MAX,
+        c->unread_ms != 0 ? c->unread_ms : UINT64_MAX,
     };
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         at = others[i] < at ? others[i] : at;
@@ -311,6 +360,7 @@ static void grpc_tick(void *state, uint64_t now_ms)
         (void)heap_pop(&c->timers);
         grpc_call_timer(HEAP_OF(first, struct grpc_call, timer));
     }
+    resets_forgive(c, now_ms);
     if (c->stage == GRPC_LEAVING && now_ms >= c->leave_ms) {
         leave_now(c);
     }

@@ -30,6 +30,7 @@ static void on_turn(void *context)
 {
     struct null_server *s = context;
     s->node->now_ms = s->env->now_ms(s->env);
+    server_read_on(s->server);
     node_turn(s->node);
     for (int i = 0; i < 8 && is_due(s); i++) {
         server_turn(s->server);

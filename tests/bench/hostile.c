@@ -1,6 +1,6 @@
 /* Clients that mean no good, each kind at a stated rate, for as long as it is left running:
  *
- *   hostile KIND HOST PORT COUNT
+ *   hostile KIND HOST PORT COUNT [FIRST [AGAIN]]
  *
  *   idle     COUNT connections that say nothing after HTTP/2's preface
  *   churn    COUNT connections a second, reset as soon as they are there
@@ -9,9 +9,17 @@
  *   reset    COUNT calls a second on one connection, each cancelled at once
  *   headers  COUNT connections a second that send headers until they are closed
  *   deaf     COUNT connections that ask for pages and read none
+ *   flood    COUNT connections, each with calls that are cancelled at once, as fast as they are taken
  *
- * Prints "ready" once it has begun. Every socket is non-blocking: what the server does not take is
- * not waited for. tests/bench/run.py hostile measures what others notice of it. */
+ * and, of any protocol, with the bytes of the files FIRST and AGAIN:
+ *
+ *   knock    COUNT connections a second, each of which says FIRST and is reset a moment later
+ *   stream   COUNT connections that say FIRST, then AGAIN and again as fast as it is taken, and drop
+ *            all answers
+ *   unread   the same, and read no answer
+ *
+ * Prints "ready" once it has begun. Every socket is non-blocking: who is slow to take, or closes, is
+ * not waited for, and dialled again. tests/bench/hostile.py measures what others notice of it. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +42,9 @@
 #define CALLS_WINDOW   20
 #define HEADERS_FRAMES 40
 #define BACKLOG        256 /* connections that are opened between two looks at the clock */
+#define KNOCKS_OPEN    64  /* how many connections later one is reset */
+#define RESETS_UNSENT_MAX ((size_t)1 << 20)
+#define FLOOD_CALLS    200 /* made up at a time */
 
 static struct sockaddr_in address;
 
@@ -138,12 +149,26 @@ static void call(struct buf *b, uint32_t stream)
 
 /* ---- the kinds ---------------------------------------------------------------------------- */
 
+/* One of many that say as much as is taken. */
+struct talker {
+    int fd;
+    size_t sent;     /* of what is said now */
+    bool has_begun;  /* FIRST is said */
+    uint32_t stream; /* of HTTP/2 */
+    struct buf made; /* the calls that are said now */
+};
+
 struct attack {
     int count;
     int *fds;
     int fd_count;
     uint32_t stream;
     int due; /* thousandths of what comes at a rate */
+    struct buf unsent; /* of the one connection of tick_reset */
+    struct buf first;
+    struct buf again;
+    bool is_deaf;
+    struct talker *talkers;
 };
 
 static void open_all(struct attack *a, struct buf *first)
@@ -201,10 +226,16 @@ static void tick_loris(struct attack *a)
     buf_close(&x);
 }
 
-static void tick_reset(struct attack *a)
+static void cancelled_call(struct buf *b, uint32_t stream)
 {
     static const uint8_t cancel[4] = {0, 0, 0, 8};
-    struct buf b = {0};
+    call(b, stream);
+    frame(b, 3, 0, stream, sizeof cancel);
+    buf_append(b, cancel, sizeof cancel);
+}
+
+static void tick_reset(struct attack *a)
+{
     if (a->fd_count == 0 || !drain(a->fds[0])) {
         if (a->fd_count > 0) {
             hang_up(a->fds[0]);
@@ -212,18 +243,17 @@ static void tick_reset(struct attack *a)
         a->fds[0] = dial();
         a->fd_count = a->fds[0] >= 0;
         a->stream = 1;
-        preface(&b, false);
+        buf_clear(&a->unsent);
+        preface(&a->unsent, false);
     }
-    for (int n = due(a); n > 0; n--) {
-        call(&b, a->stream);
-        frame(&b, 3, 0, a->stream, sizeof cancel);
-        buf_append(&b, cancel, sizeof cancel);
+    for (int n = due(a); n > 0 && a->unsent.size < RESETS_UNSENT_MAX; n--) {
+        cancelled_call(&a->unsent, a->stream);
         a->stream += 2;
     }
-    if (a->fd_count > 0) {
-        (void)say(a->fds[0], &b);
-    }
-    buf_close(&b);
+    ssize_t sent = a->fd_count > 0
+                       ? send(a->fds[0], a->unsent.data, a->unsent.size, MSG_NOSIGNAL)
+                       : 0;
+    buf_consume(&a->unsent, sent > 0 ? (size_t)sent : 0);
 }
 
 static void tick_headers(struct attack *a)
@@ -246,6 +276,85 @@ static void tick_headers(struct attack *a)
     buf_close(&b);
 }
 
+/* ---- any protocol, from files ------------------------------------------------------------- */
+
+static void tick_knock(struct attack *a)
+{
+    for (int n = due(a); n > 0; n--) {
+        int *fd = &a->fds[a->stream++ % KNOCKS_OPEN];
+        if (*fd >= 0) {
+            hang_up(*fd);
+        }
+        *fd = dial();
+        if (*fd >= 0) {
+            (void)say(*fd, &a->first);
+        }
+    }
+}
+
+/* What this one says next, all of it. */
+static struct buf *speech(struct attack *a, struct talker *t, bool is_flood)
+{
+    if (!is_flood) {
+        return t->has_begun && a->again.size > 0 ? &a->again : &a->first;
+    }
+    if (t->sent == t->made.size || !t->has_begun) {
+        buf_clear(&t->made);
+        if (!t->has_begun) {
+            preface(&t->made, false);
+        }
+        for (int i = 0; i < FLOOD_CALLS; i++) {
+            cancelled_call(&t->made, t->stream);
+            t->stream += 2;
+        }
+        t->sent = 0;
+        t->has_begun = true;
+    }
+    return &t->made;
+}
+
+static void talker_dial(struct talker *t)
+{
+    if (t->fd >= 0) {
+        hang_up(t->fd);
+    }
+    t->fd = dial();
+    t->sent = 0;
+    t->has_begun = false;
+    t->stream = 1;
+}
+
+/* Says as much as is taken, but not more than a few times all there is. */
+static void talk(struct attack *a, struct talker *t, bool is_flood)
+{
+    if (t->fd < 0 || (!a->is_deaf && !drain(t->fd))) {
+        talker_dial(t);
+    }
+    for (int i = 0; i < 8 && t->fd >= 0; i++) {
+        struct buf *b = speech(a, t, is_flood);
+        ssize_t n = send(t->fd, b->data + t->sent, b->size - t->sent, MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+            talker_dial(t);
+            return;
+        }
+        t->sent += n > 0 ? (size_t)n : 0;
+        if (t->sent < b->size) {
+            return;
+        }
+        if (!is_flood) {
+            t->has_begun = true;
+            t->sent = 0;
+        }
+    }
+}
+
+static void tick_talk(struct attack *a)
+{
+    for (int i = 0; i < a->count; i++) {
+        talk(a, &a->talkers[i], a->first.size == 0);
+    }
+}
+
 static void tick_nothing(struct attack *a)
 {
     (void)a;
@@ -264,6 +373,10 @@ static const struct kind {
     {"reset", NULL, false, tick_reset},
     {"headers", NULL, false, tick_headers},
     {"deaf", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", false, tick_nothing},
+    {"flood", NULL, false, tick_talk},
+    {"knock", NULL, false, tick_knock},
+    {"stream", NULL, false, tick_talk},
+    {"unread", NULL, false, tick_talk},
 };
 
 static const struct kind *kind_find(const char *name)
@@ -298,10 +411,41 @@ static void begin(struct attack *a, const struct kind *k)
     buf_close(&first);
 }
 
+static void read_file(struct buf *out, const char *path)
+{
+    char bytes[65536];
+    FILE *in = fopen(path, "rb");
+    if (in == NULL) {
+        die(path);
+    }
+    size_t n;
+    while ((n = fread(bytes, 1, sizeof bytes, in)) > 0) {
+        buf_append(out, bytes, n);
+    }
+    (void)fclose(in);
+}
+
+static void prepare(struct attack *a, const char *name, int file_count, char **files)
+{
+    size_t room = (size_t)a->count > KNOCKS_OPEN ? (size_t)a->count : KNOCKS_OPEN;
+    a->fds = mem_zalloc(room * sizeof *a->fds);
+    a->talkers = mem_zalloc((size_t)a->count * sizeof *a->talkers);
+    for (int i = 0; i < a->count; i++) {
+        a->talkers[i].fd = -1;
+    }
+    for (size_t i = 0; i < room && strcmp(name, "knock") == 0; i++) {
+        a->fds[i] = -1;
+    }
+    for (int i = 0; i < file_count; i++) {
+        read_file(i == 0 ? &a->first : &a->again, files[i]);
+    }
+    a->is_deaf = strcmp(name, "unread") == 0;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 5) {
-        fprintf(stderr, "usage: hostile KIND HOST PORT COUNT\n");
+    if (argc < 5 || argc > 7) {
+        fprintf(stderr, "usage: hostile KIND HOST PORT COUNT [FIRST [AGAIN]]\n");
         return 2;
     }
     const struct kind *k = kind_find(argv[1]);
@@ -317,7 +461,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "hostile: HOST is an IPv4 address, COUNT at least 1\n");
         return 2;
     }
-    a.fds = mem_zalloc((size_t)a.count * sizeof *a.fds);
+    prepare(&a, k->name, argc - 5, argv + 5);
     begin(&a, k);
     printf("ready\n");
     (void)fflush(stdout);

@@ -267,6 +267,7 @@ static bool server_is_due(const struct cluster_node *n)
 /* What a node that had to stop completes reaches nobody. */
 static void node_and_server_turn(struct cluster_node *n)
 {
+    server_read_on(n->server);
     node_turn(n->node);
     if (!n->has_fatal) {
         warden_turn(n->warden, n->process->env.now_ms(&n->process->env));

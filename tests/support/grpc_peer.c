@@ -102,8 +102,7 @@ static void sink_wake(void *conn)
 
 static void sink_pause(void *conn, bool paused)
 {
-    (void)conn;
-    (void)paused;
+    ((struct peer *)conn)->is_unread = paused;
 }
 
 static void sink_close(void *conn, bool flush)
@@ -278,7 +277,7 @@ static bool bytes_move(struct peer *p)
 {
     bool has_moved = false;
     struct buf out = {0};
-    if (p->client != NULL) {
+    if (p->client != NULL && !p->is_unread) {
         while (http2_take(p->client, &out, SIZE_MAX)) {
         }
         has_moved = out.size > 0;

@@ -52,6 +52,7 @@ struct peer {
     bool client_sleeps;   /* the client reads nothing */
     bool client_hoards;   /* it reads, but gives no window back until peer_call_consume */
     bool is_awake;        /* the front asked for a turn */
+    bool is_unread;       /* the front paused the sink: the client's bytes stay with it */
     bool is_closing;      /* the front closed the sink */
     bool is_closed;       /* and was closed */
     size_t goaways;       /* that the client saw */

@@ -212,6 +212,7 @@ static size_t client_count;
 static void settle(void)
 {
     do {
+        server_read_on(server);
         server_turn(server);
     } while (fake_net_step(net) || server_next_deadline_ms(server) == 0);
 }
@@ -571,6 +572,124 @@ START_TEST(a_paused_connection_reads_nothing_until_it_is_resumed)
 }
 END_TEST
 
+/* ---- shares of the loop's time ---- */
+
+#define COSTLY_BYTES ((size_t)100 * 1024)
+
+static uint8_t costly[COSTLY_BYTES];
+
+/* Whatever says something but "light" takes a millisecond for each piece, however small. */
+static ptrdiff_t take_with_effort(struct toy *t, struct slice bytes)
+{
+    (void)t;
+    if (!slice_is(bytes, "light")) {
+        fake_net_advance(net, CONN_SHARE_US / 1000);
+    }
+    return (ptrdiff_t)bytes.size;
+}
+
+/* What arrives, arrives: no turn meanwhile. */
+static void send_without_turns(struct client *c, struct slice bytes)
+{
+    (void)client_env->net->write(c->stream, bytes);
+    fake_net_settle(net);
+}
+
+START_TEST(a_costly_client_is_read_in_pieces_and_loses_no_byte)
+{
+    setup_open();
+    told.feed = take_with_effort;
+    for (size_t i = 0; i < COSTLY_BYTES; i++) {
+        costly[i] = (uint8_t)(i * 7 + i / 251);
+    }
+    struct client *c = client_saying(PREFACE);
+    struct toy *t = told.last;
+    size_t before = t->fed;
+    send_without_turns(c, slice_make(costly, COSTLY_BYTES));
+    ck_assert_uint_lt(t->fed - before, COSTLY_BYTES); /* the rest is held */
+    int feeds = t->feeds;
+    uint64_t began_ms = fake_net_now(net);
+    server_read_on(server);
+    ck_assert_int_eq(t->feeds, feeds + 1); /* one piece uses up its share */
+    ck_assert_uint_le((fake_net_now(net) - began_ms) * 1000, SERVER_SHARE_US);
+    ck_assert_uint_eq(server_next_deadline_ms(server), 0);
+    settle();
+    ck_assert_uint_eq(t->fed - before, COSTLY_BYTES);
+    ck_assert(memcmp(t->input.data + before, costly, COSTLY_BYTES) == 0);
+    ck_assert_uint_ne(server_next_deadline_ms(server), 0);
+}
+END_TEST
+
+START_TEST(costly_clients_share_and_the_others_do_not_wait_for_them)
+{
+    setup_open();
+    told.feed = take_with_effort;
+    struct client *heavy[8];
+    struct toy *toys[8];
+    for (size_t i = 0; i < 8; i++) {
+        heavy[i] = client_saying(PREFACE);
+        toys[i] = told.last;
+        client_send(heavy[i], "costs much");
+    }
+    struct client *light = client_new();
+    told.feed = NULL;
+    client_send(light, PREFACE);
+    struct toy *toy = told.last;
+    told.feed = take_with_effort;
+    for (size_t i = 0; i < 8; i++) {
+        send_without_turns(heavy[i], slice_make(costly, COSTLY_BYTES));
+    }
+    size_t before = toy->fed;
+    send_without_turns(light, slice_str("light"));
+    ck_assert_uint_eq(toy->fed, before + 5); /* although the time of the heavy ones is used up */
+    size_t fed[8];
+    for (size_t i = 0; i < 8; i++) {
+        fed[i] = toys[i]->fed;
+    }
+    /* All of them have been served once, before any is served twice. */
+    for (size_t i = 0; i < 8 * CONN_SHARE_US / SERVER_SHARE_US; i++) {
+        server_read_on(server);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        ck_assert_uint_eq(toys[i]->fed, fed[i] + CONN_HEAVY_PIECE_BYTES);
+    }
+    settle();
+}
+END_TEST
+
+START_TEST(a_costly_client_may_leave_while_it_stands_in_line)
+{
+    setup_open();
+    told.feed = take_with_effort;
+    struct client *c = client_saying(PREFACE);
+    send_without_turns(c, slice_make(costly, COSTLY_BYTES));
+    fake_net_break(net, server_env, client_env);
+    settle();
+    ck_assert(c->is_closed);
+    ck_assert_int_eq(told.closes, 1);
+    ck_assert_uint_eq(server_connections(server), 0);
+}
+END_TEST
+
+START_TEST(a_costly_client_that_is_paused_goes_on_where_it_was)
+{
+    setup_open();
+    told.feed = take_with_effort;
+    struct client *c = client_saying(PREFACE);
+    struct toy *t = told.last;
+    const struct front_sink *sink = &t->env->sink;
+    send_without_turns(c, slice_make(costly, COSTLY_BYTES));
+    sink->pause(sink->conn, true);
+    settle();
+    size_t fed = t->fed;
+    settle();
+    ck_assert_uint_eq(t->fed, fed);
+    sink->pause(sink->conn, false);
+    settle();
+    ck_assert_uint_eq(t->fed, sizeof PREFACE - 1 + COSTLY_BYTES);
+}
+END_TEST
+
 /* ---- bytes out ---- */
 
 static uint8_t block[256 * 1024];
@@ -869,6 +988,10 @@ static Suite *server_suite(void)
     tcase_add_test(t, leaving_over_more_than_agreed_ends_the_connection);
     tcase_add_test(t, an_error_of_the_front_ends_the_connection_after_its_answer);
     tcase_add_test(t, a_paused_connection_reads_nothing_until_it_is_resumed);
+    tcase_add_test(t, a_costly_client_is_read_in_pieces_and_loses_no_byte);
+    tcase_add_test(t, costly_clients_share_and_the_others_do_not_wait_for_them);
+    tcase_add_test(t, a_costly_client_may_leave_while_it_stands_in_line);
+    tcase_add_test(t, a_costly_client_that_is_paused_goes_on_where_it_was);
     tcase_add_test(t, a_client_that_takes_nothing_stops_only_itself);
     tcase_add_test(t, a_client_that_takes_nothing_is_closed_after_a_while);
     tcase_add_test(t, a_wake_inside_a_turn_asks_for_the_next_one);

@@ -21,6 +21,7 @@ static void turn(void *context)
 {
     (void)context;
     if (server != NULL) {
+        server_read_on(server);
         server_turn(server);
     }
 }

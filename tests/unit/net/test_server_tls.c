@@ -128,6 +128,7 @@ static void settle(void)
     do {
         tls_net_turn(server_tls);
         tls_net_turn(client_tls);
+        server_read_on(server);
         server_turn(server);
     } while (fake_net_step(net) || server_next_deadline_ms(server) == 0);
 }

@@ -481,6 +481,28 @@ START_TEST(thousands_of_cancelled_calls_do_not_end_the_connection)
 }
 END_TEST
 
+START_TEST(who_breaks_off_too_many_calls_is_read_later_and_loses_nothing)
+{
+    int broken_off = 0;
+    node->is_held = true;
+    while (!peer->is_unread) {
+        ck_assert_int_lt(broken_off, RESETS_OWN_BURST + RESETS_BURST + 1);
+        struct peer_call *call = call_with(GET, NULL, get_root, sizeof get_root);
+        peer_call_free(call);
+        broken_off++;
+    }
+    ck_assert_int_ge(broken_off, RESETS_OWN_BURST + RESETS_BURST);
+    node->is_held = false;
+    struct peer_call *waits = call_with(GET, NULL, get_root, sizeof get_root);
+    ck_assert(!waits->is_closed);
+    peer_advance(peer, RESETS_WAIT_MS_MAX);
+    ck_assert(!peer->is_unread);
+    ck_assert_int_eq(peer_call_code(waits), GRPC_OK);
+    ck_assert_uint_eq(peer->goaways, 0);
+    peer_call_free(waits);
+}
+END_TEST
+
 /* ---- flow control ------------------------------------------------------------------------ */
 
 /* A tree whose listing with data takes several pages of 2 MiB. */
@@ -906,6 +928,7 @@ static Suite *calls_suite(void)
     tcase_add_test(calls, a_call_that_is_cancelled_is_forgotten_by_the_node);
     tcase_add_test(calls, a_connection_that_goes_takes_its_requests_along);
     tcase_add_test(calls, thousands_of_cancelled_calls_do_not_end_the_connection);
+    tcase_add_test(calls, who_breaks_off_too_many_calls_is_read_later_and_loses_nothing);
     tcase_add_test(calls, a_client_without_window_gets_the_rest_when_it_reads);
     tcase_add_test(calls, replies_that_nobody_reads_are_bounded);
     tcase_add_test(calls, what_requests_and_replies_hold_is_noted_and_let_go);
