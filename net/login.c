@@ -4,7 +4,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/mem.h"
-#include "net/identity.h"
+#include "net/source.h"
 #include "net/token.h"
 #include "raft/node.h"
 #include "store/store.h"
@@ -12,7 +12,6 @@
 #define KNOWN_COUNT   ((size_t)512)
 #define SUSPECT_COUNT ((size_t)1024)
 #define SUSPECT_WAYS  ((size_t)4)
-#define ADDRESS_BYTES 64
 
 /* What is under way. The worker reads and writes the middle part alone. */
 struct login_job {
@@ -21,7 +20,7 @@ struct login_job {
     struct logins *logins;
     struct login *login; /* NULL: cancelled */
     uint64_t generation;
-    char address[ADDRESS_BYTES];
+    char address[SOURCE_BYTES];
     uint8_t user[AUTH_NAME_BYTES_MAX];
     size_t user_bytes;
     /* of the worker */
@@ -41,7 +40,7 @@ struct known {
 
 /* An address from which wrong passwords came. */
 struct suspect {
-    char address[ADDRESS_BYTES];
+    char address[SOURCE_BYTES];
     uint32_t failures;
     uint64_t since_ms;
 };
@@ -115,22 +114,6 @@ void logins_free(struct logins *s)
 
 /* ---- who guesses -------------------------------------------------------------------------- */
 
-/* "192.0.2.7:51434" without the port. */
-static void address_copy(char out[ADDRESS_BYTES], const char *peer)
-{
-    struct buf identity = {0};
-    struct slice address = slice_str("");
-    if (identity_add_ip(&identity, peer)) {
-        struct unpack u = unpack_make(buf_slice(&identity));
-        (void)unpack_bytes(&u);
-        address = unpack_bytes(&u);
-    }
-    size_t size = address.size < ADDRESS_BYTES - 1 ? address.size : ADDRESS_BYTES - 1;
-    memset(out, 0, ADDRESS_BYTES);
-    memcpy(out, address.data, size);
-    buf_close(&identity);
-}
-
 /* The cell of an address, or one that it may have: the oldest of a few. */
 static struct suspect *suspect_find(struct logins *s, const char *address)
 {
@@ -153,12 +136,27 @@ static bool is_limited(struct logins *s, const char *address)
            s->env->now_ms(s->env) - at->since_ms < LOGIN_WINDOW_MS;
 }
 
+/* Who guesses must not fill the queue before the first of them is found to be wrong: others would be
+ * turned away meanwhile. */
+static bool has_many_pending(struct logins *s, const char *address)
+{
+    size_t count = 0;
+    struct list *it;
+    struct list *next;
+    LIST_EACH(it, next, &s->jobs)
+    {
+        const struct login_job *j = LIST_OF(it, struct login_job, link);
+        count += strcmp(j->address, address) == 0;
+    }
+    return count >= LOGIN_PENDING_OF_ONE_MAX;
+}
+
 static void note_failure(struct logins *s, const char *address)
 {
     struct suspect *at = suspect_find(s, address);
     uint64_t now = s->env->now_ms(s->env);
     if (strcmp(at->address, address) != 0 || now - at->since_ms >= LOGIN_WINDOW_MS) {
-        memcpy(at->address, address, ADDRESS_BYTES);
+        memcpy(at->address, address, SOURCE_BYTES);
         at->failures = 0;
         at->since_ms = now;
     }
@@ -298,7 +296,7 @@ enum login_result login_begin(struct logins *s, struct login *l, struct slice us
     const struct auth *auth = store_auth(node_store(s->node));
     const struct auth_user *found = auth_find_user(auth, user);
     bool counts = found != NULL && !found->is_disabled && found->hash.size > 0;
-    char address[ADDRESS_BYTES];
+    char address[SOURCE_BYTES];
     l->job = NULL;
     l->hash = (struct buf){0};
     if (counts && is_known(s, found, password)) {
@@ -308,7 +306,8 @@ enum login_result login_begin(struct logins *s, struct login *l, struct slice us
         metric_add(s->ok, 1);
         return LOGIN_OK;
     }
-    address_copy(address, peer);
+    memset(address, 0, sizeof address);
+    source_of(address, peer);
     if (is_limited(s, address)) {
         metric_add(s->limited, 1);
         return LOGIN_LIMITED;
@@ -316,6 +315,10 @@ enum login_result login_begin(struct logins *s, struct login *l, struct slice us
     if (user.size == 0 || user.size > AUTH_NAME_BYTES_MAX || password.size > PASSWORD_BYTES_MAX) {
         note_failure(s, address);
         return LOGIN_WRONG;
+    }
+    if (has_many_pending(s, address)) {
+        metric_add(s->busy, 1);
+        return LOGIN_BUSY;
     }
     struct login_job *j = job_new(s, l, password);
     if (j == NULL) {

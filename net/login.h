@@ -5,8 +5,8 @@
  *               --else--> LOGIN_PENDING --> done, on the loop
  *
  * A password that was right is remembered by a keyed hash until its user changes, so that clients
- * which send it with each request cost a worker only once. An address from which too many wrong
- * ones came is refused for a while. Names that do not exist take as long as those that do. */
+ * which send it with each request cost a worker only once. A source (net/source.h) from which too many
+ * wrong ones came is refused for a while, and has no more than half of the places in the queue. Names that do not exist take as long as those that do. */
 #ifndef NET_LOGIN_H
 #define NET_LOGIN_H
 
@@ -21,15 +21,16 @@ struct login_job;
 struct logins;
 struct node;
 
-#define LOGIN_PENDING_MAX  ((size_t)64)
-#define LOGIN_FAILURES_MAX 10    /* of one address, in */
+#define LOGIN_PENDING_MAX        ((size_t)64)
+#define LOGIN_PENDING_OF_ONE_MAX ((size_t)32) /* from one source (net/source.h) */
+#define LOGIN_FAILURES_MAX 10    /* of one source, in */
 #define LOGIN_WINDOW_MS    60000 /* this time */
 
 enum login_result {
     LOGIN_OK,
     LOGIN_WRONG,   /* no such user, not his password, or disabled: which, is not told */
     LOGIN_LIMITED, /* too many wrong ones came from this address */
-    LOGIN_BUSY,    /* LOGIN_PENDING_MAX are under way */
+    LOGIN_BUSY,    /* LOGIN_PENDING_MAX are under way, or LOGIN_PENDING_OF_ONE_MAX of this source */
     LOGIN_PENDING,
 };
 

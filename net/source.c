@@ -1,6 +1,7 @@
 #include "net/source.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ void source_of(char out[SOURCE_BYTES], const char *peer)
     struct in6_addr address;
     char text[INET6_ADDRSTRLEN];
     source_address(out, peer);
-    if (inet_pton(AF_INET6, out, &address) != 1) {
+    if (inet_pton(AF_INET6, out, &address) != 1 || IN6_IS_ADDR_LOOPBACK(&address)) {
         return;
     }
     if (memcmp(address.s6_addr, mapped, sizeof mapped) == 0) {

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/env_uv.h"
+#include "base/log_guard.h"
 #include "base/metrics.h"
 #include "base/version.h"
 #include "cmd/coordd/copies.h"
@@ -44,7 +45,8 @@
 
 struct daemon {
     const struct config *config;
-    struct log log;
+    struct log log; /* its sink is the guard */
+    struct log_guard log_guard;
     struct loop *loop;
     struct env *env;
     struct metrics *metrics;
@@ -100,6 +102,7 @@ static void on_turn(void *context)
     dns_turn(d->dns, d->env->now_ms(d->env));
     checker_turn(d->checker, d->env->now_ms(d->env));
     warden_turn(d->warden, d->env->now_ms(d->env));
+    log_guard_turn(&d->log_guard, 0);
 }
 
 static uint64_t next_deadline_ms(void *context)
@@ -347,19 +350,36 @@ static void close_all(struct daemon *d)
     tls_ports_close(&d->tls);
     env_uv_free(d->env);
     loop_free(d->loop);
+    log_guard_turn(&d->log_guard, 1);
+    d->log_guard.left_out = NULL;
     metrics_free(d->metrics);
+}
+
+/* The guard lives longer than the env. */
+static uint64_t guard_now_ms(void *context)
+{
+    struct timespec now;
+    (void)context;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 int wire_run(const struct config *config, const char *program)
 {
     struct daemon d = {
         .config = config,
-        .log = {.level = config->log_level, .sink = log_stderr_sink},
+        .log_guard = {.behind = {.level = config->log_level, .sink = log_stderr_sink},
+                      .now_ms = guard_now_ms},
     };
     struct errmsg err = {0};
+    d.log = (struct log){
+        .level = config->log_level, .sink = log_guard_sink, .context = &d.log_guard};
     d.loop = loop_new(on_signal, &d);
     d.env = env_uv_new(loop_uv(d.loop), &d.log);
     d.metrics = metrics_new();
+    d.log_guard.left_out =
+        metrics_counter(d.metrics, "coord_log_left_out_total", NULL,
+                        "Log lines left out, as there were too many of the same event.");
     enum status opened = tls_ports_open(&d.tls, config, d.env, &d.log, d.metrics, &err);
     if (opened == RC_OK) {
         opened = open_node(&d, &err);

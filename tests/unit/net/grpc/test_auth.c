@@ -313,6 +313,31 @@ START_TEST(who_guesses_is_made_to_wait_and_who_was_right_before_is_not)
 }
 END_TEST
 
+START_TEST(who_guesses_fills_no_more_than_half_of_the_queue)
+{
+    static struct login logins[LOGIN_PENDING_MAX];
+    struct logins *l = logins_new(&peer->env.env, node, NULL, NULL);
+    size_t taken = 0;
+    size_t others = 0;
+    for (size_t i = 0; i < LOGIN_PENDING_MAX; i++) {
+        char from[32];
+        (void)snprintf(from, sizeof from, "192.0.2.1:%zu", 1000 + i);
+        taken += login_begin(l, &logins[i], slice_str("u"), slice_str("guess"), from) ==
+                 LOGIN_PENDING;
+    }
+    ck_assert_uint_eq(taken, LOGIN_PENDING_OF_ONE_MAX);
+    for (size_t i = taken; i < LOGIN_PENDING_MAX; i++) {
+        others += login_begin(l, &logins[i], slice_str("u"), slice_str("pass"),
+                              "192.0.2.2:1") == LOGIN_PENDING;
+    }
+    ck_assert_uint_eq(others, LOGIN_PENDING_MAX - taken);
+    ck_assert_int_eq(login_begin(l, &logins[0], slice_str("u"), slice_str("pass"),
+                                 "192.0.2.3:1"),
+                     LOGIN_BUSY);
+    logins_free(l);
+}
+END_TEST
+
 START_TEST(who_does_not_exist_is_told_the_same_as_whose_password_is_wrong)
 {
     struct peer_call *wrong = authenticate("u", "wrong");
@@ -676,6 +701,7 @@ static Suite *auth_suite(void)
     tcase_add_test(passwords, a_stream_waits_until_its_caller_is_known);
     tcase_add_test(passwords, a_call_that_goes_while_its_password_is_looked_at_harms_nobody);
     tcase_add_test(passwords, who_guesses_is_made_to_wait_and_who_was_right_before_is_not);
+    tcase_add_test(passwords, who_guesses_fills_no_more_than_half_of_the_queue);
     tcase_add_test(passwords, who_does_not_exist_is_told_the_same_as_whose_password_is_wrong);
     tcase_add_test(passwords, while_it_is_disabled_there_are_no_tokens_and_nobody_is_asked);
     suite_add_tcase(suite, passwords);
