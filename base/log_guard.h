@@ -1,10 +1,12 @@
-/* A sink that keeps others from filling the disk with lines: of one event at most LOG_GUARD_LINES in
- * LOG_GUARD_MS reach the sink behind it. Then one line says how many were left out:
+/* A sink that keeps others from filling the disk with lines: of one event at most
+ * LOG_GUARD_LINES in LOG_GUARD_MS reach the sink behind it. Then one line says how many were
+ * left out:
  *
  *   log.left_out event=client.refused lines=7312 within_ms=10000
  *
- * Errors always pass. An event is the first word of a line; those of the first LOG_GUARD_EVENTS that
- * appear have a count each, the others share one. Thread: the loop, as the metric. */
+ * Errors always pass. An event is the first word of a line; those of the first
+ * LOG_GUARD_EVENTS that appear have a count each, the others share one. Thread: the loop, as
+ * the metric. */
 #ifndef BASE_LOG_GUARD_H
 #define BASE_LOG_GUARD_H
 
@@ -37,10 +39,11 @@ struct log_guard {
     size_t pending; /* events of which something was left out that is not told yet */
 };
 
-/* Of struct log; its context is a struct log_guard. Zeroed but for the first four, it is ready. */
+/* Of struct log; its context is a struct log_guard. Zeroed but for the first four, it is
+ * ready. */
 void log_guard_sink(void *guard, enum log_level level, const char *line);
-/* Tells what was left out in times that are over. `is_last`: and in those that are not. Once a turn
- * is enough; cheap. */
+/* Tells what was left out in times that are over. `is_last`: and in those that are not. Once a
+ * turn is enough; cheap. */
 void log_guard_turn(struct log_guard *g, int is_last);
 
 #endif

@@ -1,20 +1,20 @@
-/* One client connection, between a stream of the env and a front end. Private to net/server.c and
- * net/conn.c.
+/* One client connection, between a stream of the env and a front end. Private to net/server.c
+ * and net/conn.c.
  *
  *   DETECTING --first bytes known--> OPEN --front, error or stop--> CLOSING --turn--> freed
  *       |                              |
  *       +----- timeout, unknown -------+---- the stream ended (any state) ----------> freed
  *
- * Front functions are called from stream callbacks (feed) and from conn_turn (the rest), and never
- * free the connection: sink.close only marks it CLOSING, and the next conn_turn does it. So a front
- * cannot lose its state under its feet.
+ * Front functions are called from stream callbacks (feed) and from conn_turn (the rest), and
+ * never free the connection: sink.close only marks it CLOSING, and the next conn_turn does it.
+ * So a front cannot lose its state under its feet.
  *
- * Shares (net/conn_share.c). What feeding a connection and its turns cost is counted. One that costs
- * more than CONN_SHARE_US between two of its turns is heavy for a while: it is fed in small pieces,
- * and once it has used its share, or all heavy ones together have used theirs, what it says is held
- * and it is read no further. Those who are held stand in line for server_read_on. So a turn of the
- * loop is short whatever clients say, the others are served in it without standing in line, and
- * whoever is alone has all the time there is.
+ * Shares (net/conn_share.c). What feeding a connection and its turns cost is counted. One that
+ * costs more than CONN_SHARE_US between two of its turns is heavy for a while: it is fed in
+ * small pieces, and once it has used its share, or all heavy ones together have used theirs,
+ * what it says is held and it is read no further. Those who are held stand in line for
+ * server_read_on. So a turn of the loop is short whatever clients say, the others are served
+ * in it without standing in line, and whoever is alone has all the time there is.
  */
 #ifndef NET_CONN_H
 #define NET_CONN_H
@@ -126,8 +126,8 @@ void conn_leave_line(struct conn *c);
 void conn_tick(struct conn *c, uint64_t now_ms);
 void conn_stop(struct conn *c);
 
-/* Which protocol begins like this? SERVER_PROTOCOLS: none that is known, *why says what it may be.
- * False: too few bytes to tell. */
+/* Which protocol begins like this? SERVER_PROTOCOLS: none that is known, *why says what it may
+ * be. False: too few bytes to tell. */
 bool server_detect(struct slice bytes, enum server_protocol *out, const char **why);
 /* Whether a client at this address may speak plainly. */
 bool server_takes_plain(const struct server *s, const char *peer);

@@ -136,8 +136,8 @@ static bool is_limited(struct logins *s, const char *address)
            s->env->now_ms(s->env) - at->since_ms < LOGIN_WINDOW_MS;
 }
 
-/* Who guesses must not fill the queue before the first of them is found to be wrong: others would be
- * turned away meanwhile. */
+/* Who guesses must not fill the queue before the first of them is found to be wrong: others
+ * would be turned away meanwhile. */
 static bool has_many_pending(struct logins *s, const char *address)
 {
     size_t count = 0;

@@ -1,12 +1,13 @@
-/* Names and passwords, for all protocols alike: checked and hashed on a worker, a bounded number at
- * a time, and not for those who guess.
+/* Names and passwords, for all protocols alike: checked and hashed on a worker, a bounded
+ * number at a time, and not for those who guess.
  *
  *   login_begin --known to be right, refused--> at once
  *               --else--> LOGIN_PENDING --> done, on the loop
  *
- * A password that was right is remembered by a keyed hash until its user changes, so that clients
- * which send it with each request cost a worker only once. A source (net/source.h) from which too many
- * wrong ones came is refused for a while, and has no more than half of the places in the queue. Names that do not exist take as long as those that do. */
+ * A password that was right is remembered by a keyed hash until its user changes, so that
+ * clients which send it with each request cost a worker only once. A source (net/source.h)
+ * from which too many wrong ones came is refused for a while, and has no more than half of the
+ * places in the queue. Names that do not exist take as long as those that do. */
 #ifndef NET_LOGIN_H
 #define NET_LOGIN_H
 
@@ -55,8 +56,8 @@ void logins_free(struct logins *s); /* NULL is fine */
 /* `peer` is the client's address, as front_env has it. */
 enum login_result login_begin(struct logins *s, struct login *l, struct slice user,
                               struct slice password, const char *peer);
-/* Hashes a new password. LOGIN_PENDING or LOGIN_BUSY; then LOGIN_OK, or LOGIN_BUSY: there was no
- * memory for it. */
+/* Hashes a new password. LOGIN_PENDING or LOGIN_BUSY; then LOGIN_OK, or LOGIN_BUSY: there was
+ * no memory for it. */
 enum login_result login_hash(struct logins *s, struct login *l, struct slice password);
 /* No completion follows. Nothing happens if nothing is under way. */
 void login_cancel(struct login *l);

@@ -89,7 +89,7 @@ struct grpc_connection {
     uint64_t fed_ms;        /* something came in */
     uint64_t ping_ms;       /* a keepalive ping is out since then; 0 = none */
     uint64_t leave_ms;      /* GRPC_LEAVING: do not wait longer for the round trip */
-    uint64_t unread_ms;     /* it has broken off too many calls and is not read until then; 0 = read */
+    uint64_t unread_ms;     /* breaks off too much: not read until then; 0 = read */
     size_t resets_seen;
     struct resets_bucket resets;
     uint64_t auth_version;  /* of the users when calls were last checked */

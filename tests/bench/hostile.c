@@ -9,17 +9,19 @@
  *   reset    COUNT calls a second on one connection, each cancelled at once
  *   headers  COUNT connections a second that send headers until they are closed
  *   deaf     COUNT connections that ask for pages and read none
- *   flood    COUNT connections, each with calls that are cancelled at once, as fast as they are taken
+ *   flood    COUNT connections, each with calls that are cancelled at once, as fast as they are
+ *            taken
  *
  * and, of any protocol, with the bytes of the files FIRST and AGAIN:
  *
  *   knock    COUNT connections a second, each of which says FIRST and is reset a moment later
- *   stream   COUNT connections that say FIRST, then AGAIN and again as fast as it is taken, and drop
- *            all answers
+ *   stream   COUNT connections that say FIRST, then AGAIN and again as fast as it is taken, and
+ *            drop all answers
  *   unread   the same, and read no answer
  *
- * Prints "ready" once it has begun. Every socket is non-blocking: who is slow to take, or closes, is
- * not waited for, and dialled again. tests/bench/hostile.py measures what others notice of it. */
+ * Prints "ready" once it has begun. Every socket is non-blocking: who is slow to take, or
+ * closes, is not waited for, and dialled again. tests/bench/hostile.py measures what others
+ * notice of it. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
