@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cmd/coordctl/ctl.h"
+#include "cmd/coordctl/text/foreign.h"
 #include "cmd/coordctl/text/similar.h"
 
 #define DATA_HELP                                                              \
@@ -697,6 +698,11 @@ bool command_is_noun(const char *word)
 
 const char *command_similar(const char *noun, const char *word, char *text)
 {
+    const char *answer = foreign_answer(noun, word);
+    if (answer != NULL) {
+        snprintf(text, SIMILAR_BYTES_MAX + 32, "; here it is %s", answer);
+        return text;
+    }
     struct similar similar;
     similar_begin(&similar, word);
     for (size_t i = 0; i < command_count; i++) {
@@ -712,27 +718,60 @@ const char *command_similar(const char *noun, const char *word, char *text)
     return similar_text(&similar, text);
 }
 
+#define HELP_COLUMN 52 /* the texts begin behind it, on a line of their own if there is no room */
+
+/* The commands by what they are for: a word of the list stands for all that begin with it. */
+static const struct {
+    const char *title;
+    const char *const *words;
+} groups[] = {
+#define WORDS(...) (const char *const[]){__VA_ARGS__, NULL}
+    {"Nodes", WORDS("create", "get", "set", "rm", "ls", "tree", "stat", "txn")},
+    {"Changes and history", WORDS("watch", "history", "diff", "policy")},
+    {"Sessions and leases", WORDS("session", "lease")},
+    {"Locks, elections, counters", WORDS("lock", "elect", "barrier", "latch", "counter")},
+    {"Configuration", WORDS("config")},
+    {"Services", WORDS("svc")},
+    {"Shards", WORDS("shard")},
+    {"The cluster", WORDS("status", "top", "doctor", "sync", "member", "upgrade", "bench")},
+    {"Users, rights, quotas", WORDS("auth", "user", "role", "acl", "quota")},
+    {"Backup and transfer", WORDS("snapshot", "export", "import")},
+    {"coordctl itself", WORDS("shell", "context")},
+#undef WORDS
+};
+
 static void print_usage(const struct command *c)
 {
-    printf("  %-52s %s\n", c->usage, c->help);
+    bool fits = strlen(c->usage) <= HELP_COLUMN;
+    printf("  %-*s%s%*s%s\n", HELP_COLUMN, c->usage, fits ? " " : "\n",
+           fits ? 0 : HELP_COLUMN + 3, "", c->help);
+}
+
+/* Of the command `word`, and of those whose noun it is. */
+static void print_usages(const char *word)
+{
+    for (size_t i = 0; i < command_count; i++) {
+        if (strcmp(commands[i].name, word) == 0 || command_has_noun(&commands[i], word)) {
+            print_usage(&commands[i]);
+        }
+    }
 }
 
 void command_help_noun(const char *noun)
 {
     printf("usage: coordctl %s VERB ...\n\nVerbs:\n", noun);
-    for (size_t i = 0; i < command_count; i++) {
-        if (command_has_noun(&commands[i], noun)) {
-            print_usage(&commands[i]);
-        }
-    }
+    print_usages(noun);
     printf("\nSee coordctl help %s VERB.\n", noun);
 }
 
 void command_help_all(void)
 {
-    puts("usage: coordctl [OPTIONS] COMMAND ...\n\nCommands:");
-    for (size_t i = 0; i < command_count; i++) {
-        print_usage(&commands[i]);
+    puts("usage: coordctl [OPTIONS] COMMAND ...");
+    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
+        printf("\n%s:\n", groups[i].title);
+        for (const char *const *word = groups[i].words; *word != NULL; word++) {
+            print_usages(*word);
+        }
     }
     puts("  help [COMMAND], COMMAND --help                       explain\n\n"
          "Options, before or behind the command:");

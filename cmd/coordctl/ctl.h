@@ -217,7 +217,8 @@ extern const size_t command_count;
 const struct command *command_find(const char *name, const char *verb);
 bool command_is_noun(const char *word);
 bool command_has_noun(const struct command *c, const char *noun);
-/* ", did you mean WORD?" among commands, or the verbs of a noun (NULL: there is none), or "". */
+/* ", did you mean WORD?" among commands, or the verbs of a noun (NULL: there is none), or what is
+ * said for a word of etcdctl or zkCli, or "". */
 const char *command_similar(const char *noun, const char *word, char *text);
 /* Whether the usage calls a word of it, counted from 0, like this: "PATH". */
 bool command_word_is(const struct command *c, size_t index, const char *what);

@@ -96,6 +96,7 @@ int ctl_ls(struct ctl *ctl)
 }
 
 struct drawing {
+    const char *root; /* NULL once it is drawn, so that an error leaves no half of a tree */
     size_t base_depth;
     json_t *array;
 };
@@ -109,6 +110,14 @@ static size_t depth_of(const char *path)
     return depth;
 }
 
+static void draw_root(struct drawing *d)
+{
+    if (d->root != NULL) {
+        puts(d->root);
+    }
+    d->root = NULL;
+}
+
 static void draw_entry(const struct ctl *ctl, const Coord__V1__ListEntry *entry,
                        void *context)
 {
@@ -118,6 +127,7 @@ static void draw_entry(const struct ctl *ctl, const Coord__V1__ListEntry *entry,
         json_array_append_new(d->array, json_string(entry->path));
         return;
     }
+    draw_root(d);
     size_t indent = depth_of(entry->path) - d->base_depth;
     const char *slash = strrchr(entry->path, '/');
     printf("%*s%s\n", (int)(2 * indent), "", slash != NULL ? slash + 1 : entry->path);
@@ -127,14 +137,15 @@ int ctl_tree(struct ctl *ctl)
 {
     Coord__V1__ListRequest request = COORD__V1__LIST_REQUEST__INIT;
     const char *root = root_path(ctl);
-    struct drawing d = {.base_depth = depth_of(root),
+    struct drawing d = {.root = root,
+                        .base_depth = depth_of(root),
                         .array = ctl_is_json(ctl) ? json_array() : NULL};
-    if (d.array == NULL) {
-        puts(root);
-    }
     request.path = ctl_text(root);
     request.recursive = true;
     int exit_code = list_each(ctl, &request, draw_entry, &d);
+    if (d.array == NULL && exit_code == EXIT_DONE) {
+        draw_root(&d); /* if nothing is below it */
+    }
     if (d.array != NULL && exit_code == EXIT_DONE) {
         ctl_print_json(ctl, d.array);
     } else {

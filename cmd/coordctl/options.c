@@ -10,6 +10,7 @@
 
 #include "client/endpoint.h"
 #include "cmd/coordctl/context.h"
+#include "cmd/coordctl/text/foreign.h"
 #include "cmd/coordctl/text/similar.h"
 
 /* ---- help ------------------------------------------------------------------------------- */
@@ -174,17 +175,19 @@ bool option_is_of(const struct option *o, const struct command *c)
     return o->is_common || is_named(c->options, o->name);
 }
 
-static int unknown_option(const struct parser *p, const char *word)
+/* What may have been meant by an option that is none of this command's (NULL: of all). */
+static const char *option_hint(const struct command *c, const char *word,
+                               char text[SIMILAR_BYTES_MAX + 32])
 {
-    const struct command *c = p->ctl->command;
-    if (c != NULL && c->tail == BEHIND_DATA) {
-        return ctl_usage("unknown option %s; data that begins with - goes behind --, as in: "
-                         "coordctl %s PATH -- %s",
-                         word, c->name, word);
+    char typed[SIMILAR_BYTES_MAX];
+    snprintf(typed, sizeof typed, "%.*s", (int)strcspn(word, "="), word);
+    const char *answer = foreign_answer(c != NULL ? c->name : NULL, typed);
+    if (answer != NULL) {
+        snprintf(text, SIMILAR_BYTES_MAX + 32, "; here it is %s", answer);
+        return text;
     }
-    char text[SIMILAR_BYTES_MAX + 32];
     struct similar similar;
-    similar_begin(&similar, word);
+    similar_begin(&similar, typed);
     for (size_t i = 0; i < option_count && word[1] == '-'; i++) {
         char name[SIMILAR_BYTES_MAX];
         snprintf(name, sizeof name, "--%s", options[i].name);
@@ -192,9 +195,32 @@ static int unknown_option(const struct parser *p, const char *word)
             similar_offer(&similar, name);
         }
     }
-    return ctl_usage("unknown option %s%s; see coordctl help%s%s", word,
-                     similar_text(&similar, text), c != NULL ? " " : "",
-                     c != NULL ? c->name : "");
+    return similar_text(&similar, text);
+}
+
+static int unknown_option(const struct parser *p, const char *word)
+{
+    const struct command *c = p->ctl->command;
+    char text[SIMILAR_BYTES_MAX + 32];
+    const char *hint = option_hint(c, word, text);
+    if (c != NULL && c->tail == BEHIND_DATA) {
+        return ctl_usage("unknown option %s%s; data that begins with - goes behind --, as in: "
+                         "coordctl %s PATH -- %s",
+                         word, hint, c->name, word);
+    }
+    return ctl_usage("unknown option %s%s; see coordctl help%s%s", word, hint,
+                     c != NULL ? " " : "", c != NULL ? c->name : "");
+}
+
+/* An option that others have. */
+static int alien_option(const struct command *c, const struct option *o)
+{
+    char name[SIMILAR_BYTES_MAX];
+    snprintf(name, sizeof name, "--%s", o->name);
+    const char *answer = foreign_answer(c->name, name);
+    return ctl_usage("%s does not take --%s%s%s; usage: coordctl %s", c->name, o->name,
+                     answer != NULL ? "; here it is " : "", answer != NULL ? answer : "",
+                     c->usage);
 }
 
 /* `value` is what was attached to it; otherwise the next argument, if it takes one. */
@@ -326,8 +352,7 @@ static int check(const struct parser *p)
     }
     for (size_t i = 0; i < option_count; i++) {
         if (ctl->given[i] != NULL && !option_is_of(&options[i], c)) {
-            return ctl_usage("%s does not take --%s; usage: coordctl %s", c->name,
-                             options[i].name, c->usage);
+            return alien_option(c, &options[i]);
         }
     }
     if (ctl->output == OUTPUT_DOT && c->run != ctl_lock_explain) {

@@ -10,6 +10,7 @@ from coordctl import complaint, one
 from harness import COORDCTL, PATIENCE, clean_environment, ctl, ctl_ok, expect, main
 
 NOBODY = "127.0.0.1:1"
+SOURCES = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 
 
 class Caller:
@@ -158,6 +159,35 @@ def test_did_you_mean(scratch):
             (["ls", "--frobnicate"], "unknown option --frobnicate; see coordctl help ls")):
         code, _, said = ctl(NOBODY, *arguments)
         expect(code == 2 and re.fullmatch(complaint(error), said), "%r: %d %s" % (arguments, code, said))
+
+
+def test_words_of_other_stores_are_answered_with_ours(scratch):
+    del scratch
+    for arguments, error in (
+            (["put", "/a", "1"], 'unknown command "put"; here it is set PATH DATA, .*; see coordctl help'),
+            (["endpoint", "status"], 'unknown command "endpoint"; here it is status, or doctor; see coordctl help'),
+            (["lease", "timetolive", "1"], 'unknown command "lease timetolive"; here it is lease ttl ID; see .* lease'),
+            (["get", "--prefix", "/a"], r"get does not take --prefix; here it is export PATH, .*; usage: .*"),
+            (["create", "-s", "/a"], "unknown option -s; here it is --sequential; data that begins with - goes .*"),
+            (["create", "/a", "--sequental"], "unknown option --sequental, did you mean --sequential\\?; data .*"),
+            (["ls", "-R", "/"], "unknown option -R; here it is -r; see coordctl help ls")):
+        code, _, said = ctl(NOBODY, *arguments)
+        expect(code == 2 and re.fullmatch(complaint(error), said), "%r: %d %s" % (arguments, code, said))
+
+
+def test_what_other_words_are_answered_with_exists(scratch):
+    del scratch
+    with open(os.path.join(SOURCES, "cmd/coordctl/text/foreign.c"), encoding="utf-8") as file:
+        answers = re.findall(r'^    \{(?:NULL|"\S+"), "\S+", "(.*)"\},$', file.read(), re.M)
+    expect(len(answers) > 40, "the table: %r" % answers)
+    for answer in answers:
+        words = re.match(r"-*[a-z]+( [a-z]+)?", answer).group(0).split()
+        if words[0].startswith("-"):
+            pages = ctl_ok(NOBODY, "help"), ctl_ok(NOBODY, "help", "ls"), ctl_ok(NOBODY, "help", "create"), \
+                ctl_ok(NOBODY, "help", "set")
+            expect(re.search(r"^ .*%s\b" % words[0], b"".join(pages).decode(), re.M), answer)
+        else:
+            ctl_ok(NOBODY, "help", *words)
 
 
 def test_errors_say_what_to_do_next(scratch):

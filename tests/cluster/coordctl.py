@@ -325,14 +325,19 @@ def test_help_and_version(scratch):
         text = ctl_ok(nobody, *arguments).decode()
         expect(text.startswith("usage: coordctl ") and "COORD_ENDPOINTS" in text and "7 no quorum" in text,
                "%r: %s" % (arguments, text))
-    listed = ctl_ok(nobody, "help").decode().split("Commands:\n")[1].split("\n\n")[0].splitlines()
-    commands = [re.match(r"  ([a-z]+( [a-z-]+)?)", line).group(1) for line in listed if " --help " not in line]
+    listed = ctl_ok(nobody, "help").decode().split("\n  help [")[0].splitlines()
+    listed = [line for line in listed if re.match("  [a-z]", line)]
+    commands = [re.match(r"  ([a-z]+( [a-z-]+)?)", line).group(1) for line in listed]
     nouns = "context|session|lease|policy|quota|snapshot|member|upgrade|auth|user|role|acl|bench|svc|config|shard" \
             "|counter|latch|barrier"
     verbs = r"(%s) [a-z-]+|lock (get|list|explain|ask-release|remove)" \
             r"|elect (leader|list|observe|resign|hand-over)|[a-z]+" % nouns
     commands = [re.match(verbs, command).group(0) for command in commands]
     expect(len(commands) == len(set(commands)) > 26, "commands: %r" % commands)
+    known = subprocess.run([COORDCTL, "complete", ""], capture_output=True, text=True, check=True,
+                           env=clean_environment()).stdout
+    known = [line.split("\t")[0] for line in known.splitlines()]
+    expect({command.split()[0] for command in commands} | {"help"} == set(known), "in no group: %r" % known)
     for command in commands:
         text = ctl_ok(nobody, "help", *command.split()).decode()
         expect(text.startswith("usage: coordctl " + command), "help %s: %r" % (command, text))

@@ -5,7 +5,8 @@
 #   manual.sh TEMPLATE PROGRAM VERSION
 #
 #   @options@     the options in PROGRAM --help, and in the last part of it for a command line
-#   @commands@    every command in PROGRAM --help, as PROGRAM help COMMAND explains it
+#   @commands@    every command in PROGRAM --help, as PROGRAM help COMMAND explains it; there they
+#                 stand in groups, up to the line that begins with "help"
 #   @version@     the version
 set -eu
 template=$1
@@ -26,8 +27,8 @@ options() {
 
 # The command without its arguments: words in small letters only.
 names() {
-    awk '/^Commands:/ { on = 1; next } on && (/^$/ || /^  help /) { exit }
-        on { name = ""
+    awk '/^  help / { exit }
+        /^  [a-z]/ { name = ""
             for (i = 1; i <= NF && $i ~ /^[a-z][a-z-]*$/ && i <= 2; i++)
                 name = name (i > 1 ? " " : "") $i
             # A text that begins behind one word is no second word of the command.
