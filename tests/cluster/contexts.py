@@ -107,7 +107,7 @@ def test_every_option_has_a_variable(scratch):
     call = Caller(scratch)
     here = {"COORD_ENDPOINTS": node.endpoint}
     texts = [call.ok("help")]
-    for name in re.findall(r"^  ([a-z]+(?: [a-z-]+)?) ", texts[0].split("Commands:\n")[1].split("\n\n")[0], re.M):
+    for name in re.findall(r"^  ([a-z]+(?: [a-z-]+)?) ", texts[0].split("\n  help [")[0], re.M):
         got = call("help", *name.split())
         texts.append("Options" + got[1].split("\nOptions", 1)[1] if got[0] == 0 and "\nOptions" in got[1] else "")
     found = re.findall(r"^  (?:-\w, )?--([a-z-]+)[^\n]*?(?:\((COORD_[A-Z_]+)\))?$", "\n".join(texts), re.M)

@@ -69,7 +69,7 @@ def test_nodes(scratch):
         (["get", "/none"], 3, b"", complaint("get /none: node does not exist")),
         (["stat", "/none"], 3, b"", complaint("stat /none: node does not exist")),
         (["ls", "/none"], 3, b"", complaint("ls /none: node does not exist")),
-        (["tree", "/none"], 3, r"/none\n", complaint("tree /none: node does not exist")),
+        (["tree", "/none"], 3, b"", complaint("tree /none: node does not exist")),
         (["stat", "/a"], 0, r"kind +persistent\nversion +4\ndata_bytes +4\n.*"),
         (["rm", "/none"], 3, b"", complaint("rm /none: node does not exist")),
         (["rm", "/x"], 1, b"", complaint("rm /x: node has children; --recursive takes them along")),
@@ -522,7 +522,9 @@ def test_the_header_and_the_example_program(scratch):
     node = one(scratch)
     include = os.path.join(scratch, "include", "coord")
     os.makedirs(include)
-    headers = ("client", "locks", "elections", "barriers", "counters", "acls", "discovery", "shards", "methods")
+    with open("Makefile", encoding="utf-8") as file:
+        headers = re.search(r"^HEADERS +:= ([a-z ]+) #", file.read(), re.M).group(1).split()
+    headers.remove("uv")  # libuv's own want more than C11; tests/cluster/examples.py builds with it
     for header in headers:
         shutil.copy("client/%s.h" % header, include)
     programs = []
