@@ -179,6 +179,17 @@ def test_the_commands_of_the_readme(scratch):
     run_page(scratch, "README.md", 4, {"First steps": node})
 
 
+def test_the_figures_of_the_readme_are_those_of_the_page_on_performance(_):
+    with open(os.path.join("docs", "performance.md"), encoding="utf-8") as file:
+        page = file.read()
+    with open("README.md", encoding="utf-8") as file:
+        rows = re.findall(r"^\| ([^|]*\| [\d.,]+ [^|]*\| [^|]*\| [\d.]*) ?\|$", file.read(), re.M)
+    expect(len(rows) >= 5, "the figures in README.md: %r" % rows)
+    for row in rows:
+        figures = row.split(" | ", 1)[1]
+        expect("| " + figures in page, "README.md says %r, docs/performance.md does not" % row)
+
+
 def test_the_commands_of_the_page_on_configuration(scratch):
     run_page(scratch, os.path.join("docs", "config.md"), 3)
 
