@@ -289,15 +289,6 @@ static void answer_add_watch(struct zk_connection *c, const struct zk_request *r
     zk_answer_end(c, begin);
 }
 
-/* No mechanism is offered: said as a server without SASL says it. */
-static void answer_sasl(struct zk_connection *c, const struct zk_request *r)
-{
-    zk_out_begin(c);
-    size_t begin = zk_reply_begin(&c->out, r->xid, 0, ZK_OK);
-    jute_put_null(&c->out);
-    zk_answer_end(c, begin);
-}
-
 static void answer_who_am_i(struct zk_connection *c, const struct zk_request *r)
 {
     size_t begin = zk_answer_begin(c, r->xid, ZK_OK);
@@ -344,10 +335,14 @@ void zk_read(struct zk_connection *c, const struct zk_request *request)
         zk_answer(c, request->xid, zk_watch_restore(c, request) ? ZK_OK : ZK_THROTTLED);
         break;
     case ZK_ADD_WATCH: answer_add_watch(c, request); break;
-    case ZK_SASL: answer_sasl(c, request); break;
+    case ZK_SASL: /* no mechanism is offered; an empty token kazoo would answer for ever */
+        zk_answer(c, request->xid, ZK_AUTH_FAILED);
+        break;
     case ZK_WHO_AM_I: answer_who_am_i(c, request); break;
     case ZK_PING: zk_answer(c, ZK_XID_PING, ZK_OK); break; /* whatever it was asked with */
-    case ZK_RECONFIG: zk_answer(c, request->xid, ZK_RECONFIG_DISABLED); break;
+    case ZK_RECONFIG: /* RECONFIG_DISABLED many clients do not know: kazoo waits for ever */
+        zk_answer(c, request->xid, ZK_UNIMPLEMENTED);
+        break;
     default: answer_unimplemented(c, request); break;
     }
 }

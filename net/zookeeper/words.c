@@ -15,8 +15,9 @@
 #include "net/zookeeper/words.h"
 #include "net/zookeeper/words_internal.h"
 
-/* What clients that parse it take for ZooKeeper's: kazoo wants numbers first. */
-#define VERSION_FORMAT "3.8.0-coord-%s, built on 2026-01-01 00:00 UTC"
+/* What clients that parse it take for ZooKeeper's: kazoo wants numbers first, Go's client a date as
+ * ZooKeeper wrote them until 3.6, and will not say of a server that it is well without. */
+#define VERSION_FORMAT "3.8.0-coord-%s, built on 01/01/2026 00:00 GMT"
 
 static const char not_serving[] = "This ZooKeeper instance is not currently serving requests\n";
 

@@ -61,7 +61,6 @@ AUTHS = (("digest", b"u:p"), ("digest", b"v:p"), ("digest", b"nocolon"), ("diges
          ("digest", b"super:compat"), ("digest", b"super:wrong"), ("ip", b""), ("ip", b"1.2.3.4"), ("world", b"anyone"),
          ("nosuch", b"x"), ("", b""), ("auth", b"x"), ("digest", b"a:b:c"))
 VERSIONS = (-1, -1, -1, 0, 1, 2, -2, 7, 2**31 - 1, -2**31)
-SASL = 102
 CREATES = (wire.CREATE, wire.CREATE2, wire.CREATE_CONTAINER, wire.CREATE_TTL)
 
 
@@ -123,8 +122,6 @@ class Chooser:
 
     def auth(self):
         random = self.random
-        if random.random() < 0.1:
-            return (SASL, (("buf", random.choice((b"", b"x"))),), None)
         scheme, credentials = random.choice(AUTHS[:2]) if random.random() < 0.6 else random.choice(AUTHS)
         return (wire.AUTH, (("int", random.choice((0, 0, 5))), ("buf", scheme), ("buf", credentials)), random.choice((("xid", -4), None)))
 
@@ -500,7 +497,7 @@ class Run:
             if zxid < slot.seen:
                 return ("zxid went back", xid)
             slot.seen = zxid
-        about = "zxid %d" % zxid if kind in (wire.AUTH, SASL) else ""
+        about = "zxid %d" % zxid if kind == wire.AUTH else ""
         if error == 0 and kind in (*CREATES, wire.DELETE, wire.SET):
             about = Zxid(zxid)
         try:

@@ -4,7 +4,7 @@ import hashlib
 
 import target
 import wire
-from checks import check, equal, since
+from checks import check, differs, equal, since
 from harness import expect
 from wire import ANYBODY, INVALID_ACL, NO_AUTH, Client, buf, create, i32
 
@@ -239,3 +239,11 @@ def _(t):
         equal(client.error(wire.SET, buf(t.base) + buf(b"") + i32(-1)), NO_AUTH)
         equal(client.error(wire.SET_ACL, buf(t.base) + wire.acl(ANYBODY) + i32(-1)), NO_AUTH)
         equal(client.error(wire.GET, buf(t.base) + b"\0"), 0)
+
+
+@check("sasl, of which there is none, is answered with a null token, by coord with -115; the connection goes on")
+def _(t):
+    with Client(t.servers[0]) as client:
+        reply = client.call(wire.SASL, buf(""))
+        equal(reply.err, differs(t, zookeeper=0, coord=wire.AUTH_FAILED))
+        equal(client.error(wire.EXISTS, buf("/") + b"\0"), 0)

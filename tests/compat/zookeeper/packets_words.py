@@ -1,4 +1,5 @@
 """Four-letter words, read as existing monitoring does."""
+import datetime
 import re
 
 import wire
@@ -46,6 +47,8 @@ def _(t):
         equal(found.group(13) is not None, found.group(11) == "leader", "proposal sizes")
         if t.is_coord:
             expect(found.group(4).isdigit(), "average latency %s" % found.group(4))
+            # go-zookeeper takes no other form, and no such server for well: ZooKeeper's until 3.6.
+            datetime.datetime.strptime(found.group(2), "%m/%d/%Y %H:%M GMT")
     equal(sorted(modes), ["follower", "follower", "leader"])
 
 

@@ -150,7 +150,7 @@ START_TEST(a_count_below_null_is_an_empty_list)
 }
 END_TEST
 
-START_TEST(a_reconfig_that_is_none_is_malformed_rather_than_disabled)
+START_TEST(a_reconfig_that_is_none_is_malformed_rather_than_unimplemented)
 {
     struct buf body = {0};
     zk_put_text(&body, "server.1");
@@ -160,7 +160,8 @@ START_TEST(a_reconfig_that_is_none_is_malformed_rather_than_disabled)
     jute_put_null(&body);
     zk_put_text(&body, "x");
     jute_put_long(&body, -1);
-    EXPECT(zk_ask(a, ZK_RECONFIG, body), "-123");
+    EXPECT(zk_ask(a, ZK_RECONFIG, body), "-6");
+    EXPECT(zk_ask_path(a, ZK_GET_DATA, "/no", false), "-101"); /* the connection goes on */
 }
 END_TEST
 
@@ -199,7 +200,7 @@ static Suite *odd_suite(void)
     tcase_add_test(tcase, a_path_that_is_null_fails_as_what_looks_into_it_does);
     tcase_add_test(tcase, an_id_that_is_null_is_compared_only_where_its_scheme_has_ids);
     tcase_add_test(tcase, a_count_below_null_is_an_empty_list);
-    tcase_add_test(tcase, a_reconfig_that_is_none_is_malformed_rather_than_disabled);
+    tcase_add_test(tcase, a_reconfig_that_is_none_is_malformed_rather_than_unimplemented);
     tcase_add_test(tcase, the_empty_path_is_the_root_to_those_who_look);
     tcase_add_test(tcase, descendants_that_hide_their_own_are_counted_with_them);
     suite_add_tcase(suite, tcase);
