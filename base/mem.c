@@ -1,7 +1,10 @@
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "base/mem.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/assert.h"
 
@@ -51,4 +54,25 @@ char *mem_strdup(const char *text)
 void mem_free(void *memory)
 {
     free(memory);
+}
+
+void *mem_map(size_t bytes)
+{
+    PRE(bytes > 0 && (bytes & (bytes - 1)) == 0);
+    /* Twice as much has it somewhere; what is before and behind goes back at once. */
+    char *all = mmap(NULL, 2 * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED) {
+        return mem_checked(NULL);
+    }
+    size_t before = (bytes - ((uintptr_t)all & (bytes - 1))) & (bytes - 1);
+    if (before > 0) {
+        (void)munmap(all, before);
+    }
+    (void)munmap(all + before + bytes, bytes - before);
+    return all + before;
+}
+
+bool mem_unmap(void *memory, size_t bytes)
+{
+    return munmap(memory, bytes) == 0;
 }

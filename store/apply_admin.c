@@ -61,7 +61,7 @@ void meta_put(struct store *s, struct slice key, struct slice value)
 {
     uint32_t slot = tree_find(&s->tree, SPACE_META, key);
     if (slot != TREE_NONE) {
-        edit_set(s, slot, value_new(value));
+        edit_set(s, slot, value_new(s->values, value));
         return;
     }
     struct tree_key made = {
@@ -71,7 +71,7 @@ void meta_put(struct store *s, struct slice key, struct slice value)
         .path = key,
         .hash = tree_hash(SPACE_META, key),
     };
-    (void)edit_create(s, &made, value_new(value));
+    (void)edit_create(s, &made, value_new(s->values, value));
 }
 
 void meta_drop(struct store *s, struct slice key)

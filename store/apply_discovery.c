@@ -73,7 +73,7 @@ static enum outcome set_health(struct store *s, const struct apply_context *cont
             in.health_since_ms = context->wall_ms > 0 ? context->wall_ms : 1;
         }
         instance_encode(&text, &in);
-        edit_set(s, slot, value_new(buf_slice(&text)));
+        edit_set(s, slot, value_new(s->values, buf_slice(&text)));
         buf_close(&text);
     }
     return OUTCOME_OK;

@@ -15,9 +15,9 @@
 #define PARENTS_MADE_MAX    128
 #define SEQUENCE_DIGITS_MAX 20
 
-static struct value *op_value(const struct op *op)
+static struct value *op_value(struct store *s, const struct op *op)
 {
-    return op->flags & OP_NULL_DATA ? NULL : value_new(op->data);
+    return op->flags & OP_NULL_DATA ? NULL : value_new(s->values, op->data);
 }
 
 /* Roles, of a path; and the list of a node. To make, change and end a configuration root takes
@@ -96,7 +96,7 @@ static enum outcome flat_create(struct store *s, const struct op *op, struct op_
     if (is_policy && policies_are_full(&s->tree)) {
         return OUTCOME_LIMIT;
     }
-    (void)create_at(s, &key, op_value(op), result);
+    (void)create_at(s, &key, op_value(s, op), result);
     return OUTCOME_OK;
 }
 
@@ -273,7 +273,7 @@ enum outcome apply_create(struct store *s, const struct op *op, struct op_result
         return outcome;
     }
     key.parent = missing_make(s, &missing);
-    (void)create_at(s, &key, op_value(op), result);
+    (void)create_at(s, &key, op_value(s, op), result);
     return OUTCOME_OK;
 }
 
@@ -352,7 +352,7 @@ enum outcome apply_set(struct store *s, const struct op *op, struct op_result *r
     if (s->quotas.count > 0 && quotas_allow_set(s, op, slot) != OUTCOME_OK) {
         return OUTCOME_QUOTA;
     }
-    edit_set(s, slot, op_value(op));
+    edit_set(s, slot, op_value(s, op));
     result_fill(s, slot, result);
     return OUTCOME_OK;
 }

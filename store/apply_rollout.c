@@ -149,14 +149,14 @@ static void record_write(struct store *s, uint32_t slot, const struct rollout *r
 {
     struct buf text = {0};
     rollout_encode(&text, r);
-    edit_set(s, slot, value_new(buf_slice(&text)));
+    edit_set(s, slot, value_new(s->values, buf_slice(&text)));
     buf_close(&text);
 }
 
 /* The key is there: it has a revision that the record names. */
 static void key_write(struct store *s, const struct rollout *r, struct slice value)
 {
-    edit_set(s, tree_find(&s->tree, SPACE_NODES, r->key), value_new(value));
+    edit_set(s, tree_find(&s->tree, SPACE_NODES, r->key), value_new(s->values, value));
 }
 
 static enum outcome step(struct store *s, struct rollout *r, uint32_t slot,

@@ -116,7 +116,7 @@ static enum outcome configure(struct shard_map *map, const struct command_shard 
         spec.slots != map->spec.slots) {
         return OUTCOME_MISMATCH;
     }
-    edit_set(map->store, map->root, value_new(asked->text));
+    edit_set(map->store, map->root, value_new(map->store->values, asked->text));
     map->spec = spec;
     shard_map_welcome(map);
     return OUTCOME_OK;
@@ -170,7 +170,7 @@ static enum outcome join(struct shard_map *map, const struct command_shard *aske
         if (tree_node(&s->tree, slot)->lease != asked->lease) {
             return OUTCOME_HELD; /* until the session of who has it has ended */
         }
-        edit_set(s, slot, value_new(asked->text));
+        edit_set(s, slot, value_new(s->values, asked->text));
         return OUTCOME_OK;
     }
     (void)shard_map_children(s, map->nodes, &count);
@@ -212,7 +212,7 @@ static enum outcome tell_stats(struct shard_map *map, const struct command_shard
     }
     uint32_t slot = shard_map_find(map, map->stats, asked->node);
     if (slot != TREE_NONE) {
-        edit_set(s, slot, value_new(asked->text));
+        edit_set(s, slot, value_new(s->values, asked->text));
     } else {
         (void)shard_map_make(s, map->stats, asked->node, NODE_EPHEMERAL,
                              tree_node(&s->tree, member)->lease, asked->text);

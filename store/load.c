@@ -180,7 +180,7 @@ static enum status load_node(struct store *s, const struct row_node *row)
     n->version = stat->version;
     n->acl_version = stat->acl_version;
     n->acl = stat->acl;
-    tree_set_value(t, slot, row->null_data ? NULL : value_new(row->data));
+    tree_set_value(t, slot, row->null_data ? NULL : value_new(s->values, row->data));
     if (stat->kind == NODE_EPHEMERAL) {
         n->lease = stat->lease;
     } else if (n->dir != NULL || stat->child_count != 0 || stat->sequence_next != 0 ||
@@ -233,8 +233,8 @@ static enum status load_change(struct store *s, uint8_t table, const struct row_
         .space = row->space,
         .reason = row->reason,
         .path = row->path,
-        .data = row->null_data ? NULL : value_new(row->data),
-        .old_data = row->null_old_data ? NULL : value_new(row->old_data),
+        .data = row->null_data ? NULL : value_new(s->values, row->data),
+        .old_data = row->null_old_data ? NULL : value_new(s->values, row->old_data),
         .stat = row->stat,
         .old_modify_revision = row->old_modify_revision,
         .old_modify_ms = row->old_modify_ms,

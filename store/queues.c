@@ -63,7 +63,8 @@ static struct slice lent_read(void *context, uint32_t node)
 
 static void lent_set(void *context, uint32_t node, struct slice value)
 {
-    edit_set(((struct queues_lent *)context)->store, node, value_new(value));
+    struct store *s = ((struct queues_lent *)context)->store;
+    edit_set(s, node, value_new(s->values, value));
 }
 
 static void lent_remove(void *context, uint32_t node)
@@ -85,7 +86,7 @@ static uint32_t lent_make_queue(void *context, struct slice path, struct slice v
     struct queues_lent *lent = context;
     uint32_t slot = tree_find(&lent->store->tree, SPACE_NODES, path);
     if (slot != TREE_NONE) {
-        edit_set(lent->store, slot, value_new(value));
+        edit_set(lent->store, slot, value_new(lent->store->values, value));
         return slot;
     }
     struct op op = {

@@ -99,7 +99,7 @@ uint32_t shard_map_make(struct store *s, uint32_t parent, struct slice name, uin
         .lease = lease,
         .acl = tree_node(&s->tree, parent)->acl,
     };
-    return edit_create(s, &key, value_new(value));
+    return edit_create(s, &key, value_new(s->values, value));
 }
 
 uint64_t shard_map_number(const struct store *s, uint32_t slot)
@@ -144,7 +144,7 @@ static void write_text(struct store *s, uint32_t slot, struct buf *text)
 {
     struct slice now = buf_slice(text);
     if (!slice_equal(now, value_slice(tree_node(&s->tree, slot)->value))) {
-        edit_set(s, slot, value_new(now));
+        edit_set(s, slot, value_new(s->values, now));
     }
     buf_close(text);
 }

@@ -44,6 +44,7 @@ struct store {
     /* The log position that all this stands for: in snapshots, not in the digest. */
     uint64_t applied_index;
     /* Local. */
+    struct slab_heap *values; /* the memory of all struct value */
     uint64_t node_sum; /* of the digest items of all nodes */
     struct recipes recipes; /* who holds and who waits, by what nodes of recipes say */
     struct heap reap; /* nodes to be removed, by the cluster_ms at which they are due */

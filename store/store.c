@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/slab.h"
 #include "store/digest.h"
 #include "store/load.h"
 #include "store/map_roots.h"
@@ -40,6 +41,7 @@ bool policies_changed(struct store *s)
 struct store *store_alloc(void)
 {
     struct store *s = mem_zalloc(sizeof *s);
+    s->values = slab_heap_new();
     tree_init(&s->tree);
     history_init(&s->history, REVISION_FIRST + 1);
     s->history.leave = change_leaves;
@@ -69,7 +71,7 @@ static uint32_t bootstrap_node(struct store *s, uint32_t parent, const char *pat
     struct node *n = tree_node(&s->tree, slot);
     n->create_revision = REVISION_FIRST;
     n->modify_revision = REVISION_FIRST;
-    tree_set_value(&s->tree, slot, value_new(slice_make(NULL, 0)));
+    tree_set_value(&s->tree, slot, value_new(s->values, slice_make(NULL, 0)));
     if (parent != TREE_NONE) {
         tree_dir(&s->tree, parent)->children_revision = REVISION_FIRST;
     }
@@ -127,6 +129,7 @@ void store_free(struct store *s)
     edit_close(s);
     arena_close(&s->arena);
     buf_close(&s->scratch);
+    slab_heap_free(s->values); /* events that wait may have some */
     mem_free(s->diverged);
     load_free(s->load);
     mem_free(s);

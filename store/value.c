@@ -2,16 +2,16 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
-#include "base/mem.h"
+#include "base/slab.h"
 
 /* Part of the state digest: never change them. */
 #define VALUE_SEED UINT64_C(0x56)
 #define VALUE_NULL_HASH UINT64_C(0x4e554c4c)
 
-struct value *value_new(struct slice bytes)
+struct value *value_new(struct slab_heap *heap, struct slice bytes)
 {
     PRE(bytes.size < UINT32_MAX);
-    struct value *v = mem_alloc(sizeof *v + bytes.size);
+    struct value *v = slab_alloc(heap, sizeof *v + bytes.size);
     v->refs = 1;
     v->size = (uint32_t)bytes.size;
     if (bytes.size > 0) {
@@ -32,7 +32,7 @@ struct value *value_ref(struct value *v)
 void value_unref(struct value *v)
 {
     if (v != NULL && __atomic_sub_fetch(&v->refs, 1, __ATOMIC_ACQ_REL) == 0) {
-        mem_free(v);
+        slab_free(v, sizeof *v + v->size);
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/slab.h"
 #define TICK_US      (30 * MS)
 #define CALM_WRITES  200 /* per mille */
 #define LOST_MS      800 /* a node that is away for so long is lost */
@@ -149,6 +150,7 @@ void sharders_init(struct sharders *all, struct cluster *c, struct oracle *o)
     memset(all, 0, sizeof *all);
     all->cluster = c;
     all->oracle = o;
+    all->values = slab_heap_new();
     shard_judge_init(&all->judge, &c->world);
     oracle_follow(o, changed_cb, all);
     all->goal = world_chance(&c->world, 500) ? COORD__V1__SHARD_GOAL__GOAL_REPAIR
@@ -233,6 +235,7 @@ bool sharders_are_idle(const struct sharders *all)
 void sharders_close(struct sharders *all)
 {
     struct world *w = &all->cluster->world;
+    slab_heap_free(all->values);
     for (uint32_t i = 0; i < all->count; i++) {
         struct sharder *s = &all->items[i];
         station_close(&s->station);

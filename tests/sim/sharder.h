@@ -80,6 +80,8 @@ struct shard_operator {
     struct world_event tick;
 };
 
+struct slab_heap;
+
 struct sharders {
     struct cluster *cluster;
     struct oracle *oracle;
@@ -88,6 +90,7 @@ struct sharders {
     uint32_t count; /* 0: there is no map in this run */
     struct shard_operator operator;
     Coord__V1__ShardGoal goal; /* of plans, by hand and by themselves */
+    struct slab_heap *values;  /* that are looked at */
     bool is_calm;              /* nobody sleeps, leaves or crashes; moves go on */
     bool is_ending;
     uint64_t joined;

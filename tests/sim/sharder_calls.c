@@ -384,7 +384,7 @@ static void see_move(struct sharder *s, uint64_t number, const struct value *v)
 static void see(struct sharder *s, const Coord__V1__ListEntry *e)
 {
     const char *name;
-    struct value *v = value_new(slice_make(e->data.data, e->data.len));
+    struct value *v = value_new(s->all->values, slice_make(e->data.data, e->data.len));
     if (begins(e->path, SHARD_MAP "/shards/s-", &name)) {
         uint64_t shard = strtoull(name, NULL, 10);
         if (shard < SHARD_COUNT) {

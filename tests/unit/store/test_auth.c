@@ -2,6 +2,7 @@
  * locked out. */
 #include "store/auth.h"
 
+#include "base/slab.h"
 #include "store/digest.h"
 #include "store/state.h"
 #include "tests/support/check_main.h"
@@ -319,6 +320,7 @@ static bool reads_with(const char *key, const char *value)
 {
     struct tree t;
     struct auth a;
+    struct slab_heap *values = slab_heap_new();
     tree_init(&t);
     auth_init(&a);
     const char *const all[][2] = {{"role/app", "allow 1 /a\n"}, {key, value}};
@@ -328,11 +330,12 @@ static bool reads_with(const char *key, const char *value)
                                 .parent = tree_root(&t, SPACE_META),
                                 .path = slice_str(all[i][0]),
                                 .hash = tree_hash(SPACE_META, slice_str(all[i][0]))};
-        tree_set_value(&t, tree_add(&t, &what), value_new(slice_str(all[i][1])));
+        tree_set_value(&t, tree_add(&t, &what), value_new(values, slice_str(all[i][1])));
     }
     bool can = auth_read(&a, &t);
     auth_close(&a);
     tree_close(&t);
+    slab_heap_free(values);
     return can;
 }
 

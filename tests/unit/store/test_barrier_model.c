@@ -456,7 +456,7 @@ static enum status load_with(const char *path, const char *value)
     struct snapshot_meta meta;
     struct buf rows = {0};
     enum status rc;
-    tree_set_value(&r.k.store->tree, slot, value_new(slice_str(value)));
+    tree_set_value(&r.k.store->tree, slot, value_new(r.k.store->values, slice_str(value)));
     r.k.store->node_sum = digest_items(r.k.store);
     kit_rows(r.k.store, &meta, &rows);
     store_free(kit_load(buf_slice(&rows), &meta, &rc));

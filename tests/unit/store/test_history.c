@@ -1,15 +1,18 @@
 /* The change log on its own: what it keeps, and that it has no gap. */
 #include "store/history.h"
 
+#include "base/slab.h"
 #include "store/state.h"
 #include "tests/support/check_main.h"
 #include "tests/support/store_kit.h"
 
 static struct history h;
+static struct slab_heap *values;
 
 static void setup(void)
 {
     history_init(&h, 2);
+    values = slab_heap_new();
 }
 
 static void teardown(void)
@@ -17,6 +20,7 @@ static void teardown(void)
     ck_assert_uint_eq(history_sum(&h), h.sum);
     ck_assert_uint_eq(history_cost(&h), h.bytes);
     history_close(&h);
+    slab_heap_free(values);
 }
 
 static void append(uint64_t revision, uint32_t sub, uint64_t cluster_ms, struct value *v)
@@ -35,7 +39,7 @@ static void append(uint64_t revision, uint32_t sub, uint64_t cluster_ms, struct 
 
 START_TEST(changes_keep_their_bytes_and_share_values)
 {
-    struct value *v = value_new(slice_str("value"));
+    struct value *v = value_new(values, slice_str("value"));
     append(2, 0, 1, v);
     ck_assert_uint_eq(v->refs, 2);
     const struct change *c = history_at(&h, 0);
@@ -80,7 +84,7 @@ END_TEST
 START_TEST(bytes_bound_the_log_in_two_steps)
 {
     static uint8_t large[1 << 20];
-    struct value *v = value_new(slice_make(large, sizeof large)); /* one, however many refer */
+    struct value *v = value_new(values, slice_make(large, sizeof large)); /* one, however many refer */
     uint64_t r = 2;
     for (; r < 600; r++) {
         append(r, 0, 1, v);
@@ -102,7 +106,7 @@ END_TEST
 START_TEST(revisions_leave_whole)
 {
     static uint8_t large[1 << 20];
-    struct value *v = value_new(slice_make(large, sizeof large));
+    struct value *v = value_new(values, slice_make(large, sizeof large));
     for (uint32_t i = 0; i < 300; i++) {
         append(2, i, 1, v);
     }
@@ -180,8 +184,8 @@ START_TEST(equal_values_of_a_key_are_shared_again)
                            .type = CHANGE_SET,
                            .space = SPACE_NODES,
                            .path = slice_str("/a"),
-                           .data = value_new(slice_str(after)),
-                           .old_data = value_new(slice_str(before))};
+                           .data = value_new(values, slice_str(after)),
+                           .old_data = value_new(values, slice_str(before))};
         struct change_hashes hashes = change_hashes_make(&c);
         history_append(&h, &c, &hashes);
         value_unref(c.data);

@@ -573,7 +573,7 @@ static enum status load_with(const char *path, const char *value)
 {
     uint32_t slot = tree_find(&k.store->tree, SPACE_NODES, slice_str(path));
     struct value *was = value_ref(tree_node(&k.store->tree, slot)->value);
-    tree_set_value(&k.store->tree, slot, value_new(slice_str(value)));
+    tree_set_value(&k.store->tree, slot, value_new(k.store->values, slice_str(value)));
     k.store->node_sum = digest_items(k.store);
     struct snapshot_meta meta;
     struct buf rows = {0};

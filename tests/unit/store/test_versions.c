@@ -1,4 +1,5 @@
 /* Version chains: what a history policy keeps behind the change log, and for how long. */
+#include "base/slab.h"
 #include "store/digest.h"
 #include "store/state.h"
 #include "tests/support/check_main.h"
@@ -344,7 +345,8 @@ static struct change change_of(const char *path, uint64_t revision, struct value
 START_TEST(above_the_bytes_the_oldest_of_all_goes)
 {
     static uint8_t large[STORE_VALUE_BYTES_MAX];
-    struct value *value = value_new(slice_make(large, sizeof large)); /* one for all */
+    struct slab_heap *values = slab_heap_new();
+    struct value *value = value_new(values, slice_make(large, sizeof large)); /* one for all */
     struct versions v;
     versions_init(&v);
     struct change first = change_of("/small", 2, NULL);
@@ -367,6 +369,7 @@ START_TEST(above_the_bytes_the_oldest_of_all_goes)
     versions_close(&v);
     ck_assert_uint_eq(value->refs, 1);
     value_unref(value);
+    slab_heap_free(values);
 }
 END_TEST
 
