@@ -84,7 +84,7 @@ END_TEST
 START_TEST(bytes_bound_the_log_in_two_steps)
 {
     static uint8_t large[1 << 20];
-    struct value *v = value_new(values, slice_make(large, sizeof large)); /* one, however many refer */
+    struct value *v = value_new(values, slice_make(large, sizeof large)); /* however many refer */
     uint64_t r = 2;
     for (; r < 600; r++) {
         append(r, 0, 1, v);
