@@ -18,7 +18,7 @@
 #define COARSE_BITS    4
 #define CLASS_COUNT    (FINE_CLASSES + ((16 - FINE_BITS) << COARSE_BITS))
 
-static_assert((size_t)1 << FINE_BITS == FINE_BYTES_MAX, "the coarse classes follow the fine ones");
+static_assert((size_t)1 << FINE_BITS == FINE_BYTES_MAX, "coarse classes follow the fine ones");
 static_assert((size_t)1 << 16 == SLAB_PIECE_BYTES_MAX, "and end where pieces become too large");
 
 #if defined(__SANITIZE_ADDRESS__)

@@ -29,7 +29,8 @@ static void raise_file_limit(void)
 
 /* One thread does nearly all the allocating. Arenas for each of the others would only hold memory
  * back, and with one arena what is freed at the top goes back to the system. Entries of the log and
- * buffers come and go among values that stay: with pages of their own they leave no holes. */
+ * buffers come and go among what stays: with pages of their own they leave no holes. Values are
+ * elsewhere (base/slab.h). */
 static void tune_memory(void)
 {
     (void)mallopt(M_ARENA_MAX, 1);

@@ -45,10 +45,12 @@ static void give(size_t at)
 START_TEST(pieces_of_every_size_hold_their_bytes)
 {
     struct slab_heap *h = slab_heap_new();
-    for (size_t bytes = 0; bytes < SLAB_PIECE_BYTES_MAX + 1000; bytes += 1 + bytes / 3000) {
-        take(h, bytes % 2, bytes); /* with the one before still there */
-        if (pieces[(bytes + 1) % 2] != NULL) {
-            give((bytes + 1) % 2);
+    size_t at_next = 0;
+    for (size_t bytes = 0; bytes < SLAB_PIECE_BYTES_MAX + 1000; bytes += 1 + bytes / 1000) {
+        take(h, at_next, bytes); /* with the one before still there */
+        at_next = 1 - at_next;
+        if (pieces[at_next] != NULL) {
+            give(at_next);
         }
     }
     for (size_t at = 0; at < 2; at++) {
