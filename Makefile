@@ -96,7 +96,7 @@ PROTO_OBJ := $(PROTO:%.proto=$(GEN)/%.pb-c.o)
 DESC_OBJ  := $(if $(PROTO),$(GEN)/proto/descriptors.o)
 CORE      := $(BUILD)/core.a
 CORE_OBJ  := $(call objs,$(call src,$(MODULES))) $(PROTO_OBJ) $(DESC_OBJ)
-HEADERS   := client core nodes sessions watches grants backup locks elections barriers counters acls discovery shards methods uv # as installed
+HEADERS   := client core nodes sessions watches grants backup locks elections barriers counters acls discovery shards streams methods uv # as installed
 LIBCOORD  := $(BUILD)/libcoord.a
 LIB_OBJ   := $(call objs,$(call src,base client) $(wildcard net/http2.c net/block_meter.c net/grpc/frame.c)) $(PROTO_OBJ)
 # The number grows with whatever a program that was linked before cannot live with.

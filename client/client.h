@@ -29,8 +29,8 @@
  * header includes them all.
  *
  * Installed as <coord/client.h>; docs/libcoord.md has a guide and examples. Beside it: locks.h,
- * elections.h, barriers.h, counters.h, acls.h, discovery.h and shards.h; methods.h for what has no
- * call of its own; uv.h for libuv.
+ * elections.h, barriers.h, counters.h, acls.h, discovery.h, shards.h and streams.h; methods.h for
+ * what has no call of its own; uv.h for libuv.
  */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H

@@ -151,6 +151,9 @@ static enum connection_use use_of(enum client_method method)
     return method == CLIENT_WATCH           ? CONNECTION_FOR_WATCHES
            : method == CLIENT_SVC_SUBSCRIBE ? CONNECTION_FOR_WATCHES
            : method == CLIENT_ELECTION_OBSERVE ? CONNECTION_FOR_WATCHES
+           : method == CLIENT_CONFIG_WATCH ? CONNECTION_FOR_WATCHES
+           : method == CLIENT_CONFIG_WATCH_EFFECTIVE ? CONNECTION_FOR_WATCHES
+           : method == CLIENT_HEALTH_WATCH ? CONNECTION_FOR_WATCHES
            : method == CLIENT_SNAPSHOT_SAVE ? CONNECTION_FOR_SNAPSHOTS
                                             : CONNECTION_FOR_KEEPALIVES;
 }

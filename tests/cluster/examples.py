@@ -77,6 +77,39 @@ def test_config_watcher(scratch):
     expect(watcher.wait() == 0, watcher.complained())
 
 
+def test_instance_settings(scratch):
+    cluster = Cluster(scratch)
+    cluster.start()
+    program = built(scratch, "instance_settings")
+    leader = cluster.leader()
+    at = [n.endpoint for n in cluster.nodes if n is not leader]
+    ctl_ok(at[0], "config", "init", "/config/shop")
+    watcher = start(scratch, program, cluster.endpoints, "/config/shop", "/config/shop/a", "web-1", "zone=a")
+
+    def told(line, why):
+        until(lambda: watcher.printed().splitlines().count(line) == 1 or watcher.process.poll() is not None, why, 60)
+        expect(watcher.printed().splitlines().count(line) == 1, "%s: %r, %s" % (
+            why, watcher.printed(), watcher.complained()))
+    told("no value", "there is none yet")
+    told("health 1", "its member serves")
+    ctl_ok(at[0], "config", "set", "/config/shop/first", "0")
+    until(lambda: "change" in watcher.printed() or not ctl_ok(at[0], "config", "set", "/config/shop/first", "0"),
+          "changes are told", 60)
+    ctl_ok(at[0], "config", "set", "/config/shop/a", "old")
+    told("value old", "the value comes")
+    told("change /config/shop/a  old", "and so does the change")
+    leader.kill()
+    until(lambda: cluster.leader() not in (None, leader), "there is another leader", 60)
+    ctl_ok(at[0], "config", "rollout", "start", "/config/shop/a", "new", "--percents", "100", "--labels", "zone=a")
+    told("value new of a rollout", "the rollout gives it the new value")
+    ctl_ok(at[0], "config", "rollout", "finish", "/config/shop/a")
+    told("value new", "which is the key's at its end")
+    told("change /config/shop/a old new", "each change is told once, also over the death of its member")
+    ctl_ok(at[0], "config", "drop", "/config/shop")
+    expect(watcher.wait(60) == 1, "the end of the configuration ends it")
+    expect("there is no configuration root" in watcher.complained(), watcher.complained())
+
+
 def test_guarded_write(scratch):
     node = Node(scratch)
     node.start()

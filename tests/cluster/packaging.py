@@ -71,7 +71,7 @@ def build(root, scratch):
     with open(source, "w", encoding="ascii") as to:
         to.write(PROGRAM)
     headers = ["acls.h", "backup.h", "barriers.h", "client.h", "core.h", "counters.h", "discovery.h", "elections.h",
-               "grants.h", "locks.h", "methods.h", "nodes.h", "sessions.h", "shards.h", "uv.h", "watches.h"]
+               "grants.h", "locks.h", "methods.h", "nodes.h", "sessions.h", "shards.h", "streams.h", "uv.h", "watches.h"]
     expect(sorted(os.listdir(root + "/usr/include/coord")) == headers, "the headers")
     flags = run("pkg-config", "--define-prefix", "--cflags", "--libs", "coord",
                 environment={"PKG_CONFIG_PATH": root + "/usr/lib/pkgconfig"}).split()

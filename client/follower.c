@@ -1,0 +1,122 @@
+#include "client/follower.h"
+
+#include "client/client_internal.h"
+#include "client/members.h"
+#include "client/socket.h"
+
+#define CONNECT_MS   1000
+#define LOOK_MS      1000 /* so often it is looked at */
+#define SILENCE_MS   4000
+#define PAUSE_MS     20 /* after a round over all endpoints; then more */
+#define PAUSE_MS_MAX 1000
+
+static void on_changed(struct stream *stream);
+
+void follower_header(const struct follower *f, Coord__V1__RequestHeader *header)
+{
+    coord__v1__request_header__init(header);
+    header->consistency = (Coord__V1__Consistency)f->client->consistency;
+    header->bound_ms = f->client->bound_ms;
+    header->min_index = f->client->applied_index;
+}
+
+void follower_ask(struct follower *f, const ProtobufCMessage *request)
+{
+    f->opened_ms = socket_now_ms();
+    stream_open(f->client, &f->stream,
+                &(struct stream_options){.endpoint = f->endpoint,
+                                         .method = f->ops->method,
+                                         .request = request,
+                                         .is_last = true,
+                                         .deadline_ms = f->opened_ms + CONNECT_MS,
+                                         .changed = on_changed});
+    loop_timer_set(&f->client->loop, &f->timer, f->opened_ms + LOOK_MS);
+}
+
+/* The first failure is followed at once by the next endpoint; a round of them by a pause. */
+static void go_down(struct follower *f)
+{
+    size_t count = f->client->endpoint_count;
+    uint64_t pause = 0;
+    stream_close(&f->stream);
+    members_doubted(f->client);
+    f->endpoint = (f->endpoint + 1) % count;
+    f->failures++;
+    if (f->failures % count == 0) {
+        pause = PAUSE_MS * (f->failures / count);
+        pause = client_jitter(f->client, pause < PAUSE_MS_MAX ? pause : PAUSE_MS_MAX);
+    }
+    loop_timer_set(&f->client->loop, &f->timer, socket_now_ms() + pause);
+}
+
+void follower_stop(struct follower *f)
+{
+    stream_close(&f->stream);
+    loop_timer_stop(&f->client->loop, &f->timer);
+}
+
+/* The stream has ended. */
+static void fail(struct follower *f, enum stream_result result, const struct coord_error *error)
+{
+    if (result != STREAM_REFUSED) {
+        go_down(f);
+        return;
+    }
+    follower_stop(f);
+    if (f->ops->refused(f, error)) {
+        go_down(f);
+    }
+}
+
+static void on_changed(struct stream *stream)
+{
+    struct follower *f = LOOP_OF(stream, struct follower, stream);
+    while (stream_is_open(&f->stream)) {
+        ProtobufCMessage *m;
+        struct coord_error error;
+        enum stream_result result = stream_next(&f->stream, &m, &error);
+        if (result == STREAM_QUIET) {
+            return;
+        }
+        if (result != STREAM_MESSAGE) {
+            fail(f, result, &error);
+            return;
+        }
+        f->failures = 0;
+        bool is_there = f->ops->take(f, m);
+        client_reply_free(m);
+        if (!is_there) {
+            return;
+        }
+    }
+}
+
+static void on_timer(struct loop_timer *t)
+{
+    struct follower *f = LOOP_OF(t, struct follower, timer);
+    uint64_t now = socket_now_ms();
+    if (!stream_is_open(&f->stream)) {
+        f->ops->ask(f);
+        return;
+    }
+    struct connection *c = f->stream.exchange.connection;
+    uint64_t heard_ms = c != NULL ? connection_heard_ms(c) : 0;
+    uint64_t since_ms = heard_ms > f->opened_ms ? heard_ms : f->opened_ms;
+    if (now >= since_ms + SILENCE_MS) {
+        stream_give_up(&f->stream);
+        go_down(f);
+        return;
+    }
+    if (c != NULL) {
+        connection_ping(c, LOOK_MS);
+    }
+    loop_timer_set(&f->client->loop, &f->timer, now + LOOK_MS);
+}
+
+void follower_start(struct follower *f, struct coord_client *client,
+                    const struct follower_ops *ops)
+{
+    *f = (struct follower){
+        .client = client, .ops = ops, .endpoint = client->current, .timer.fire = on_timer};
+    f->ops->ask(f);
+}
