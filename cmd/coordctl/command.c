@@ -279,10 +279,12 @@ const struct command commands[] = {
      "\"delete\": true; optionally \"version\": N or \"absent\": true}.\n"
      "  coordctl config update -f changes.json\n"},
     {"config watch", ctl_config_watch, 1, 1, BEHIND_PROGRAM,
-     "recursive from-revision once types", "config watch KEY [--recursive] [...] [-- CMD ...]",
+     "recursive from-revision once types effective labels",
+     "config watch KEY [--recursive] [...] [-- CMD ...]",
      "print changes as they come, with what was before",
      "As watch does, which says what a program behind -- finds in its environment.\n"
-     "  coordctl config watch /config/shop --recursive -o jsonl\n"},
+     "  coordctl config watch /config/shop --recursive -o jsonl\n"
+     "  coordctl config watch /config/shop/limits --effective web-1 --labels zone=a\n"},
     {"config history", ctl_config_history, 1, 1, BEHIND_NOTHING,
      "recursive from-revision reverse limit", "config history KEY [--recursive] [--reverse] [...]",
      "who changed it, when and why",

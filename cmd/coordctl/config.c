@@ -316,6 +316,9 @@ int ctl_config_diff(struct ctl *ctl)
 /* The watch that goes on at another endpoint, with what was before. */
 int ctl_config_watch(struct ctl *ctl)
 {
+    if (ctl->effective != NULL) {
+        return config_watch_effective(ctl);
+    }
     ctl->prev = true;
     ctl->glob = "[!.]*";
     return ctl_watch(ctl);

@@ -15,4 +15,7 @@ void config_print_changes(const struct ctl *ctl, Coord__V1__ConfigChange *const 
 /* The second word, or the one at `index`, as a revision; 0 and a message: it is none. */
 uint64_t config_revision(const struct ctl *ctl, size_t index);
 
+/* config_rollout.c: `config watch KEY --effective INSTANCE`. */
+int config_watch_effective(struct ctl *ctl);
+
 #endif

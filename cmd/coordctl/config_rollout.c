@@ -1,13 +1,17 @@
-/* config rollout: start, status, promote, finish, rollback, pause, resume, list; and effective. */
+/* config rollout: start, status, promote, finish, rollback, pause, resume, list; effective; and
+ * watch --effective. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/streams.h"
 #include "cmd/coordctl/config.h"
+#include "cmd/coordctl/signals.h"
 
 #define PARTS_MAX    64
 #define HEALTH_BYTES 256
+#define RUN_MS       500
 
 /* "a,b,c" cut into its parts, in memory of its own behind the pointers. */
 struct parts {
@@ -59,13 +63,12 @@ static json_t *rollout_json(const Coord__V1__ConfigRollout *r)
         json_array_append_new(percents, json_integer(r->percents[i]));
     }
     return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:b, s:I, s:s, s:s, s:s, s:I, s:s, s:I}",
-                     "key", r->path,
-                     "strategy", strategy_name(r->strategy), "state", state_name(r->state),
-                     "percents", percents, "step", (json_int_t)r->step, "percent",
-                     (json_int_t)r->percent, "paused", r->paused != 0, "left_ms",
+                     "key", r->path, "strategy", strategy_name(r->strategy), "state",
+                     state_name(r->state), "percents", percents, "step", (json_int_t)r->step,
+                     "percent", (json_int_t)r->percent, "paused", r->paused != 0, "left_ms",
                      (json_int_t)r->left_ms, "gate", r->gate, "gate_service", r->gate_service,
-                     "gate_tag", r->gate_tag, "gate_percent", (json_int_t)r->gate_percent, "why",
-                     r->why, "revision", (json_int_t)r->revision);
+                     "gate_tag", r->gate_tag, "gate_percent", (json_int_t)r->gate_percent,
+                     "why", r->why, "revision", (json_int_t)r->revision);
 }
 
 static void print_rollout(const Coord__V1__ConfigRollout *r)
@@ -90,6 +93,15 @@ static int show(struct ctl *ctl, ProtobufCMessage *m)
     return EXIT_DONE;
 }
 
+/* A call that answers with the rollout. */
+static int call_and_show(struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
+                         Coord__V1__RequestHeader *header)
+{
+    ProtobufCMessage *m = NULL;
+    int exit_code = ctl_call(ctl, method, request, header, &m);
+    return exit_code == EXIT_DONE ? show(ctl, m) : exit_code;
+}
+
 /* ---- the verbs -------------------------------------------------------------------------- */
 
 static int send_start(struct ctl *ctl, Coord__V1__ConfigStartRolloutRequest *request)
@@ -98,7 +110,6 @@ static int send_start(struct ctl *ctl, Coord__V1__ConfigStartRolloutRequest *req
     struct parts steps;
     struct parts labels;
     struct parts ids;
-    ProtobufCMessage *m = NULL;
     bool ok = parts_read(&steps, ctl->percents);
     ok = parts_read(&labels, ctl->labels) && ok;
     ok = parts_read(&ids, ctl->ids) && ok;
@@ -112,12 +123,12 @@ static int send_start(struct ctl *ctl, Coord__V1__ConfigStartRolloutRequest *req
     request->ids = ids.texts;
     request->n_ids = ids.count;
     int exit_code =
-        ok ? ctl_call(ctl, CLIENT_CONFIG_START_ROLLOUT, &request->base, request->header, &m)
+        ok ? call_and_show(ctl, CLIENT_CONFIG_START_ROLLOUT, &request->base, request->header)
            : ctl_usage("config rollout start: at most %d parts in a list", PARTS_MAX);
     free(steps.copy);
     free(labels.copy);
     free(ids.copy);
-    return exit_code == EXIT_DONE ? show(ctl, m) : exit_code;
+    return exit_code;
 }
 
 /* "SERVICE[/TAG]=PERCENT", cut in `text`, which the request points into. False: it is not that. */
@@ -146,7 +157,8 @@ static int rollout_start(struct ctl *ctl)
 {
     struct buf value = {0};
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__ConfigStartRolloutRequest request = COORD__V1__CONFIG_START_ROLLOUT_REQUEST__INIT;
+    Coord__V1__ConfigStartRolloutRequest request =
+        COORD__V1__CONFIG_START_ROLLOUT_REQUEST__INIT;
     const char *strategy = ctl->strategy != NULL ? ctl->strategy : "progressive";
     const char *gate_value = ctl->gate == NULL ? NULL : strrchr(ctl->gate, '=');
     char gate[4097] = "";
@@ -158,8 +170,9 @@ static int rollout_start(struct ctl *ctl)
         return ctl_usage("config rollout start: --gate takes PATH=VALUE");
     }
     if (ctl->gate_health != NULL && !health_read(ctl->gate_health, health, &request)) {
-        return ctl_usage("config rollout start: --gate-health takes SERVICE[/TAG]=N, N from 1 to "
-                         "100");
+        return ctl_usage(
+            "config rollout start: --gate-health takes SERVICE[/TAG]=N, N from 1 to "
+            "100");
     }
     int exit_code = ctl_read_data(ctl, ctl->words[2], &value);
     if (exit_code != EXIT_DONE) {
@@ -174,7 +187,8 @@ static int rollout_start(struct ctl *ctl)
     request.header = &header;
     request.path = ctl_text(ctl->words[1]);
     request.value = (ProtobufCBinaryData){.data = value.data, .len = value.size};
-    request.strategy = strcmp(strategy, "canary") == 0 ? COORD__V1__ROLLOUT_STRATEGY__ROLLOUT_CANARY
+    request.strategy = strcmp(strategy, "canary") == 0
+                           ? COORD__V1__ROLLOUT_STRATEGY__ROLLOUT_CANARY
                        : strcmp(strategy, "blue-green") == 0
                            ? COORD__V1__ROLLOUT_STRATEGY__ROLLOUT_BLUE_GREEN
                            : COORD__V1__ROLLOUT_STRATEGY__ROLLOUT_PROGRESSIVE;
@@ -190,29 +204,26 @@ static int rollout_change(struct ctl *ctl, Coord__V1__RolloutAction action)
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ConfigChangeRolloutRequest request =
         COORD__V1__CONFIG_CHANGE_ROLLOUT_REQUEST__INIT;
-    ProtobufCMessage *m;
     request.header = &header;
     request.path = ctl_text(ctl->words[1]);
     request.action = action;
-    int exit_code = ctl_call(ctl, CLIENT_CONFIG_CHANGE_ROLLOUT, &request.base, &header, &m);
-    return exit_code == EXIT_DONE ? show(ctl, m) : exit_code;
+    return call_and_show(ctl, CLIENT_CONFIG_CHANGE_ROLLOUT, &request.base, &header);
 }
 
 static int rollout_status(struct ctl *ctl)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ConfigGetRolloutRequest request = COORD__V1__CONFIG_GET_ROLLOUT_REQUEST__INIT;
-    ProtobufCMessage *m;
     request.header = &header;
     request.path = ctl_text(ctl->words[1]);
-    int exit_code = ctl_call(ctl, CLIENT_CONFIG_GET_ROLLOUT, &request.base, &header, &m);
-    return exit_code == EXIT_DONE ? show(ctl, m) : exit_code;
+    return call_and_show(ctl, CLIENT_CONFIG_GET_ROLLOUT, &request.base, &header);
 }
 
 static int rollout_list(struct ctl *ctl)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
-    Coord__V1__ConfigListRolloutsRequest request = COORD__V1__CONFIG_LIST_ROLLOUTS_REQUEST__INIT;
+    Coord__V1__ConfigListRolloutsRequest request =
+        COORD__V1__CONFIG_LIST_ROLLOUTS_REQUEST__INIT;
     ProtobufCMessage *m;
     request.header = &header;
     request.path = ctl_text(ctl->words[1]);
@@ -220,7 +231,8 @@ static int rollout_list(struct ctl *ctl)
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
-    const Coord__V1__ConfigListRolloutsReply *reply = (const Coord__V1__ConfigListRolloutsReply *)m;
+    const Coord__V1__ConfigListRolloutsReply *reply =
+        (const Coord__V1__ConfigListRolloutsReply *)m;
     json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
     for (size_t i = 0; i < reply->n_rollouts; i++) {
         if (array != NULL) {
@@ -270,6 +282,20 @@ int ctl_config_rollout(struct ctl *ctl)
 
 /* ---- effective -------------------------------------------------------------------------- */
 
+static json_t *value_json(const char *key, const void *value, size_t bytes, bool rollout)
+{
+    return json_pack("{s:s, s:o, s:b}", "key", key, "value", ctl_json_bytes(value, bytes),
+                     "rollout", rollout);
+}
+
+static void print_value(const struct ctl *ctl, const void *value, size_t bytes)
+{
+    fwrite(value, 1, bytes, stdout);
+    if (ctl->output != OUTPUT_RAW) {
+        putchar('\n');
+    }
+}
+
 int ctl_config_effective(struct ctl *ctl)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
@@ -290,16 +316,93 @@ int ctl_config_effective(struct ctl *ctl)
     }
     const Coord__V1__ConfigEffectiveReply *reply = (const Coord__V1__ConfigEffectiveReply *)m;
     if (ctl_is_json(ctl)) {
-        ctl_print_json(ctl, json_pack("{s:s, s:o, s:b}", "key", reply->entry->path, "value",
-                                      ctl_json_bytes(reply->entry->value.data,
-                                                     reply->entry->value.len),
-                                      "rollout", reply->rollout != 0));
+        ctl_print_json(ctl, value_json(reply->entry->path, reply->entry->value.data,
+                                       reply->entry->value.len, reply->rollout != 0));
     } else {
-        fwrite(reply->entry->value.data, 1, reply->entry->value.len, stdout);
-        if (ctl->output != OUTPUT_RAW) {
-            putchar('\n');
-        }
+        print_value(ctl, reply->entry->value.data, reply->entry->value.len);
     }
     client_reply_free(m);
     return EXIT_DONE;
+}
+
+/* ---- watch --effective ------------------------------------------------------------------ */
+
+struct following {
+    struct ctl *ctl;
+    bool has_told;
+    bool is_over;
+    struct coord_error why;
+};
+
+static void on_value(void *context, struct coord_stream *stream,
+                     const struct coord_config_value *v)
+{
+    struct following *f = context;
+    (void)stream;
+    if (v->over != NULL) {
+        f->is_over = true;
+        f->why = *v->over;
+        return;
+    }
+    f->has_told = true;
+    if (ctl_is_json(f->ctl)) {
+        ctl_print_one(f->ctl, v->exists ? value_json(v->path, v->value, v->bytes, v->rollout)
+                                        : json_pack("{s:s, s:n, s:b}", "key", f->ctl->words[0],
+                                                    "value", "rollout", 0));
+    } else if (v->exists) {
+        print_value(f->ctl, v->value, v->bytes);
+    } else if (f->ctl->output != OUTPUT_RAW) {
+        puts("(no value)");
+    }
+    (void)fflush(stdout);
+}
+
+static int follow_value(struct following *f)
+{
+    struct signals signals;
+    int number = 0;
+    if (!signals_open(&signals)) {
+        return ctl_general(f->ctl, "signals cannot be waited for");
+    }
+    bool goes_on = true;
+    while (goes_on) {
+        (void)coord_run(f->ctl->client, RUN_MS);
+        number = signals_take(&signals);
+        goes_on =
+            number == 0 && !f->is_over && ferror(stdout) == 0 && !(f->ctl->once && f->has_told);
+    }
+    signals_close(&signals);
+    if (number != 0) {
+        return ctl_signal_exit(number);
+    }
+    if (ferror(stdout) != 0) {
+        return ctl_general(f->ctl, "standard output cannot be written");
+    }
+    return f->is_over ? ctl_failed(f->ctl, &f->why) : EXIT_DONE;
+}
+
+int config_watch_effective(struct ctl *ctl)
+{
+    struct following f = {.ctl = ctl};
+    struct coord_stream *stream = NULL;
+    struct coord_error error;
+    struct parts labels;
+    int exit_code;
+    if (ctl->recursive || ctl->from_revision > 0 || ctl->types != 0 || ctl->program != NULL) {
+        return ctl_usage("config watch: --effective goes with --labels and --once alone");
+    }
+    if (!parts_read(&labels, ctl->labels)) {
+        exit_code = ctl_usage("config watch: at most %d labels", PARTS_MAX);
+    } else {
+        const struct coord_config_instance instance = {.id = ctl->effective,
+                                                       .labels =
+                                                           (const char *const *)labels.texts,
+                                                       .label_count = labels.count};
+        enum coord_code code = coord_config_watch_effective(
+            ctl->client, ctl->words[0], &instance, on_value, &f, &stream, &error);
+        exit_code = code == COORD_OK ? follow_value(&f) : ctl_failed(ctl, &error);
+        coord_stream_close(stream);
+    }
+    free(labels.copy);
+    return exit_code;
 }

@@ -134,6 +134,7 @@ struct ctl {
     const char *strategy; /* these: NULL if not given */
     const char *percents;
     const char *labels;
+    const char *effective; /* an instance */
     const char *ids;
     const char *gate;
     const char *gate_health;

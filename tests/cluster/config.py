@@ -186,6 +186,24 @@ def test_instances_are_given_a_value_step_by_step_and_the_key_at_the_end(scratch
     expect([r["state"] for r in rollout(at, "list", "/config/shop")] == ["rolled back"], "listed")
 
 
+def test_a_watch_tells_the_value_that_is_meant_for_an_instance(scratch):
+    cluster, at = configured(scratch)
+    watch = Ctl(scratch, at, "config", "watch", "/config/shop/a", "--effective", "web-1", "--labels", "zone=a")
+    expect(watch.lines(1, 60) == ["(no value)"], "there is no key")
+    ctl_ok(at, "config", "set", "/config/shop/a", "old")
+    expect(watch.lines(2, 60)[1:] == ["old"], watch.complained())
+    cluster.leader().kill()
+    rollout(at, "start", "/config/shop/a", "new", "--percents", "100", "--labels", "zone=a")
+    expect(watch.lines(3, 60)[2:] == ["new"], "the rollout gives it the new value, over a new leader")
+    rollout(at, "rollback", "/config/shop/a")
+    expect(watch.lines(4, 60)[3:] == ["old"], "and takes it back")
+    got = json.loads(ctl_ok(at, "config", "watch", "/config/shop/a", "--effective", "x", "--once", "-o", "jsonl"))
+    expect(got == {"key": "/config/shop/a", "value": "old", "rollout": False}, got)
+    refused(at, 2, "--effective goes with", "config", "watch", "/config/shop", "-r", "--effective", "x")
+    ctl_ok(at, "config", "drop", "/config/shop")
+    expect(watch.wait(60) == 3 and "no configuration root" in watch.complained(), watch.complained())
+
+
 def test_a_rollout_goes_on_by_itself_over_a_new_leader_and_back_when_the_gate_says_no(scratch):
     cluster, at = configured(scratch)
     ctl_ok(at, "create", "/health", "ok")
