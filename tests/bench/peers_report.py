@@ -4,6 +4,9 @@ import os
 import statistics
 import subprocess
 
+PICTURE = "throughput.svg"
+BEGIN = "<!-- make bench-peers OUT=docs/performance: begin -->"
+END = "<!-- make bench-peers OUT=docs/performance: end -->"
 PLOT = """set terminal svg size 900,420 font "sans,12" background "white"
 set output "%(out)s"
 set style data histogram
@@ -83,12 +86,30 @@ def plot(result, folder):
             for side in ("coord", "peer"):
                 cells += [statistics.median(row[side]), min(row[side]), max(row[side])]
             out.write('"%s" %s\n' % (name, " ".join("%.0f" % cell for cell in cells)))
-    script = PLOT % {"out": os.path.join(folder, "throughput.svg"), "data": data}
+    script = PLOT % {"out": os.path.join(folder, PICTURE), "data": data}
     subprocess.run(["gnuplot"], input=script, text=True, check=True)
     os.remove(data)
 
 
+def put_into_docs(text, folder):
+    """The page beside the folder, of its name, has marks between which the last run stands."""
+    page = folder.rstrip("/") + ".md"
+    if not os.path.exists(page):
+        return
+    with open(page, encoding="utf-8") as old:
+        before, begin, rest = old.read().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        return
+    picture = os.path.join(os.path.basename(folder.rstrip("/")), PICTURE)
+    if os.path.exists(os.path.join(folder, PICTURE)):
+        text += "\n![Operations a second of coord and its peers](%s)\n" % picture
+    with open(page, "w", encoding="utf-8") as new:
+        new.write(before + begin + "\n" + text + end + after)
+
+
 def write(result, folder):
+    """Returns the table."""
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "results.json"), "w", encoding="utf-8") as out:
         json.dump(result, out, indent=1)
@@ -97,4 +118,5 @@ def write(result, folder):
     with open(os.path.join(folder, "table.md"), "w", encoding="utf-8") as out:
         out.write(text)
     plot(result, folder)
-    print("\n" + text, flush=True)
+    put_into_docs(text, folder)
+    return text
