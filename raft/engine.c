@@ -364,7 +364,6 @@ void engine_campaign(struct engine *e)
 
 void engine_turn(struct engine *e)
 {
-    engine_send_commit_notices(e);
     wal_flush(e->wal);
     engine_forget(e);
 }

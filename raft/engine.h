@@ -149,7 +149,10 @@ void engine_suspect_leader(struct engine *e);
 /* The others can vote now: do not wait for the election timeout. */
 void engine_campaign(struct engine *e);
 
-/* Once per loop turn, last: commit notices, the log's group commit. */
+/* Tells the members that lack it how far is committed. */
+void engine_tell_commit(struct engine *e);
+/* Once per loop turn, last: the log's group commit. What goes to members should have left: they
+ * write while this one does, and to wake the thread that writes takes a while, too. */
 void engine_turn(struct engine *e);
 void engine_tick(struct engine *e, uint64_t now_ms);
 uint64_t engine_next_deadline_ms(const struct engine *e);

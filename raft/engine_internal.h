@@ -137,7 +137,6 @@ unsigned engine_trailing_entries(const struct engine *e, uint64_t index);
 /* engine_send.c */
 void engine_send_all(struct engine *e, const struct raft_message *messages, unsigned count);
 void engine_release_held(struct engine *e);
-void engine_send_commit_notices(struct engine *e);
 void engine_drop_held(struct engine *e);
 /* The member may lack what it was sent. */
 void engine_forget_sent(struct engine *e, uint64_t to);

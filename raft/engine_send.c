@@ -281,7 +281,7 @@ void engine_send_all(struct engine *e, const struct raft_message *messages, unsi
  * An AppendEntries without entries, anchored at what the follower has acknowledged, is a
  * legal message that tells it now; at most one per follower and turn, and none when entries
  * carried it already. */
-void engine_send_commit_notices(struct engine *e)
+void engine_tell_commit(struct engine *e)
 {
     if (e->raft.state != RAFT_LEADER || e->failed) {
         return;

@@ -288,6 +288,11 @@ static void refused_turn(struct node *n)
     }
 }
 
+void node_put_off_notices(struct node *n, bool wait)
+{
+    n->notices_wait = wait;
+}
+
 void node_turn(struct node *n)
 {
     uint64_t now = n->env->now_ms(n->env);
@@ -323,7 +328,9 @@ void node_turn(struct node *n)
         if (n->phase == NODE_STOPPING) {
             node_stop_turn(n, now);
         }
-        engine_turn(n->engine);
+        if (!n->notices_wait) {
+            engine_tell_commit(n->engine);
+        }
         watch_turn(n, now);
     } else {
         pending_expire(&n->pending, now);
@@ -333,6 +340,9 @@ void node_turn(struct node *n)
     }
     if (n->peers != NULL && n->phase != NODE_REFUSED) {
         peers_flush(n->peers); /* what failed in this turn might have been promised in it */
+    }
+    if (n->engine != NULL && n->phase != NODE_REFUSED) {
+        engine_turn(n->engine);
     }
     metric_set(n->metrics.writes_in_flight, (int64_t)n->pending.count);
     n->in_turn = false;

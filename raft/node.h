@@ -87,6 +87,10 @@ void node_stop(struct node *n, void (*stopped)(void *context), void *context);
 void node_close(struct node *n);
 
 void node_turn(struct node *n);
+
+/* While `wait`, turns do not tell other members how far is committed, which wakes them: this
+ * member's own clients get their replies first. A turn without it must follow. */
+void node_put_off_notices(struct node *n, bool wait);
 uint64_t node_next_deadline_ms(const struct node *n);
 
 /* ---- writes ------------------------------------------------------------------------------ */

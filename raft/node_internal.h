@@ -210,6 +210,7 @@ struct node {
     struct node_member peer_address; /* of this node, as others shall know it */
     struct arena apply_arena;
     struct arena query_arena;
+    bool notices_wait; /* node_put_off_notices */
     bool in_turn;
 
     /* bootstrap */

@@ -88,7 +88,9 @@ static void on_turn(void *context)
     tls_ports_turn(&d->tls);
     vitals_turn(d->vitals, d->env->now_ms(d->env)); /* what it sends goes with the node's turn */
     server_read_on(d->server);
+    node_put_off_notices(d->node, server_is_due(d)); /* then a turn follows below */
     node_turn(d->node);
+    node_put_off_notices(d->node, false);
     if (!d->has_sent_away && !d->has_failed && node_has_refused(d->node)) {
         d->has_sent_away = true;
         server_send_away(d->server);

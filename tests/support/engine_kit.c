@@ -92,8 +92,10 @@ void engine_kit_open(struct engine_kit *x)
 
 void engine_kit_run(struct engine_kit *x)
 {
+    engine_tell_commit(x->engine);
     engine_turn(x->engine);
     fake_env_run(&x->fake);
+    engine_tell_commit(x->engine);
     engine_turn(x->engine);
     fake_env_run(&x->fake);
 }
