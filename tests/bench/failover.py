@@ -25,11 +25,13 @@ SLOW_MS = 200
 BOUNDS_MS = (25, 50, 100, 200, 300, 400, 600, 1000)
 
 
-def flows(cluster, writes):
+def flows(cluster, load, writes):
     """Waits until so many writes more are there. First for any: a new leader's epoch may count in itself."""
     def rises(by):
         begin = harness.until(lambda: [cluster.revision()], "the revision of " + cluster.name, 60)[0]
-        harness.until(lambda: cluster.revision() > begin + by, "writes flow in " + cluster.name, 60)
+        harness.until(lambda: load.poll() is not None or cluster.revision() > begin + by,
+                      "writes flow in " + cluster.name, 60)
+        harness.expect(load.poll() is None, "the load ended with %r" % load.returncode)
     rises(0)
     rises(writes)
 
@@ -43,10 +45,10 @@ def gap_while(cluster, protocol, act, endpoints):
                                  "--warm-up", "0", "--duration", "10m", "--path", "/gap", "--keep", "-o", "json",
                                  "--processes", str(os.getpid())], stdout=to, env=harness.clean_environment())
     harness._processes.append(load)
-    flows(cluster, 400)  # what is made first is far less
+    flows(cluster, load, 400)  # what is made first is far less
     began = time.monotonic()
     act()
-    flows(cluster, 100)
+    flows(cluster, load, 100)
     seconds = time.monotonic() - began
     load.send_signal(signal.SIGINT)
     harness.expect(load.wait(timeout=60) in (0, 130), "the load ended with %r" % load.returncode)
