@@ -105,15 +105,16 @@ static void take_line(struct completion *c, int count, char **words)
 static void offer_commands(const struct completion *c, const char *begin)
 {
     const char *last = "";
-    for (size_t i = 0; i < command_count; i++) {
+    const struct command *command;
+    for (size_t i = 0; (command = command_at(i)) != NULL; i++) {
         char name[32];
-        size_t size = strcspn(commands[i].name, " ");
-        bool has_verb = commands[i].name[size] == ' ';
-        snprintf(name, sizeof name, "%.*s", (int)size, commands[i].name);
+        size_t size = strcspn(command->name, " ");
+        bool has_verb = command->name[size] == ' ';
+        snprintf(name, sizeof name, "%.*s", (int)size, command->name);
         if (!has_verb || strncmp(last, name, size) != 0 || last[size] != ' ') {
-            offer(c, begin, name, has_verb ? "" : commands[i].help);
+            offer(c, begin, name, has_verb ? "" : command->help);
         }
-        last = commands[i].name;
+        last = command->name;
     }
     if (!c->wants_help) {
         offer(c, begin, "help", "explain");
@@ -122,10 +123,10 @@ static void offer_commands(const struct completion *c, const char *begin)
 
 static void offer_verbs(const struct completion *c, const char *noun, const char *begin)
 {
-    size_t size = strlen(noun);
-    for (size_t i = 0; i < command_count; i++) {
-        if (strncmp(commands[i].name, noun, size) == 0 && commands[i].name[size] == ' ') {
-            offer(c, begin, commands[i].name + size + 1, commands[i].help);
+    const struct command *command;
+    for (size_t i = 0; (command = command_at(i)) != NULL; i++) {
+        if (command_has_noun(command, noun)) {
+            offer(c, begin, command->name + strlen(noun) + 1, command->help);
         }
     }
 }

@@ -1,6 +1,6 @@
 /* What the commands of coordctl share: parsed options, calls, output, exit codes.
  *
- * To add a command: a function in a file named after its noun, a row in the table of command.c,
+ * To add a command: a function in a file named after its noun, a row in a table of commands/,
  * a section in docs/coordctl.md (whose examples are tested). */
 #ifndef CMD_COORDCTL_CTL_H
 #define CMD_COORDCTL_CTL_H
@@ -211,9 +211,8 @@ struct command {
     const char *details; /* lines, each with its newline; the last ones are examples */
 };
 
-extern const struct command commands[];
-extern const size_t command_count;
-
+/* Of all commands; those of a noun follow one another. NULL: no more. */
+const struct command *command_at(size_t index);
 /* NULL if there is none. `verb` NULL: of one word. */
 const struct command *command_find(const char *name, const char *verb);
 bool command_is_noun(const char *word);
