@@ -5,295 +5,13 @@
  * COORD_MODEL_SEQUENCES (default 300) and COORD_MODEL_SEED choose how much and which. */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "base/rng.h"
-#include "lease/table.h"
 #include "store/state.h"
 #include "tests/support/check_main.h"
-#include "tests/support/store_kit.h"
-#include "tests/support/store_model.h"
+#include "tests/support/store_model_check.h"
+#include "tests/support/store_model_draw.h"
 
 #define COMMANDS 200
-#define OPS_MAX  5
 #define RETRIES  8
-
-/* ---- equality ----------------------------------------------------------------------------- */
-
-/* The id of a list means nothing by itself; check_lists looks at what it stands for. */
-static void check_stat(const struct node_stat *real, const struct node_stat *model)
-{
-    ck_assert_uint_eq(real->create_revision, model->create_revision);
-    ck_assert_uint_eq(real->modify_revision, model->modify_revision);
-    ck_assert_uint_eq(real->children_revision, model->children_revision);
-    ck_assert_uint_eq(real->create_ms, model->create_ms);
-    ck_assert_uint_eq(real->modify_ms, model->modify_ms);
-    ck_assert_uint_eq(real->sequence_next, model->sequence_next);
-    ck_assert_uint_eq(real->version, model->version);
-    ck_assert_uint_eq(real->data_bytes, model->data_bytes);
-    ck_assert_uint_eq(real->child_count, model->child_count);
-    ck_assert_uint_eq(real->kind, model->kind);
-    ck_assert_uint_eq(real->lease, model->lease);
-    ck_assert_uint_eq(real->acl_version, model->acl_version);
-    ck_assert_uint_eq(real->ttl_ms, 0);
-}
-
-static void check_data(const struct record *r, struct slice data, bool null)
-{
-    ck_assert(slice_equal(data, slice_make(r->data, r->size)));
-    ck_assert_int_eq(null, r->null);
-}
-
-static void check_window(struct store *s, const struct model_lease *l)
-{
-    const struct window *w = store_lease(s, l->id)->window;
-    ck_assert_uint_eq(w->floor, l->floor);
-    ck_assert_uint_eq(window_count(w), l->reply_count);
-    for (size_t i = 0; i < l->reply_count; i++) {
-        const struct window_reply *r = window_find(w, l->replies[i].sequence);
-        ck_assert_ptr_nonnull(r);
-        ck_assert(slice_equal(slice_make(r->bytes, r->size),
-                              slice_make(l->replies[i].bytes, l->replies[i].size)));
-    }
-}
-
-static void check_lease(const struct query_lease *real, const struct model_lease *l)
-{
-    ck_assert_uint_eq(real->id, l->id);
-    ck_assert_uint_eq(real->ttl_ms, l->ttl_ms);
-    ck_assert_uint_eq(real->generation, l->generation);
-    ck_assert_uint_eq(real->granted_ms, l->granted_ms);
-    ck_assert_uint_eq(real->kind, l->kind);
-    ck_assert_int_eq(real->renewable, l->renewable);
-    ck_assert(slice_is(real->secret, l->secret));
-    ck_assert(slice_is(real->owner, l->owner));
-}
-
-/* The nodes of a lease, by pages. */
-static void check_attached(const struct store *s, struct model *m, uint64_t id, struct rng *rng)
-{
-    char after[MODEL_PATH_BYTES] = "";
-    uint64_t seen = 0;
-    bool more = true;
-    while (more) {
-        struct arena arena = {0};
-        struct query_result result;
-        struct query query = {.type = QUERY_LEASE,
-                              .lease = id,
-                              .after = slice_str(after),
-                              .limit = (uint32_t)rng_range(rng, 1, 3)};
-        store_query(s, &query, &result, &arena);
-        ck_assert_int_eq(result.outcome, OUTCOME_OK);
-        check_lease(&result.leases[0], model_lease_find(m, id));
-        for (uint32_t i = 0; i < result.entry_count; i++, seen++) {
-            char path[MODEL_PATH_BYTES];
-            model_slice_text(result.entries[i].path, path);
-            ck_assert(after[0] == '\0' || model_path_order(after, path) < 0);
-            ck_assert_uint_eq(model_find(m, 'Z', path)->stat.lease, id);
-            strcpy(after, path);
-        }
-        more = result.more;
-        if (!more) {
-            ck_assert_uint_eq(result.leases[0].attached, seen);
-        }
-        arena_close(&arena);
-    }
-    uint64_t expected = 0;
-    for (size_t i = 0; i < m->count; i++) {
-        expected += m->records[i].stat.lease == id;
-    }
-    ck_assert_uint_eq(seen, expected);
-}
-
-static void check_leases(struct store *s, struct model *m, struct rng *rng)
-{
-    const struct model_lease *l = model_lease_next(m, 0);
-    uint64_t after = 0;
-    bool more = true;
-    while (more) {
-        struct arena arena = {0};
-        struct query_result result;
-        struct query query = {
-            .type = QUERY_LEASES, .lease = after, .limit = (uint32_t)rng_range(rng, 1, 4)};
-        store_query(s, &query, &result, &arena);
-        for (uint32_t i = 0; i < result.lease_count; i++, l = model_lease_next(m, l->id)) {
-            ck_assert_ptr_nonnull(l);
-            check_lease(&result.leases[i], l);
-            check_attached(s, m, l->id, rng);
-            if (l->kind == LEASE_SESSION) {
-                check_window(s, l);
-            }
-            after = l->id;
-        }
-        more = result.more;
-        arena_close(&arena);
-    }
-    ck_assert_ptr_null(l);
-    ck_assert_uint_eq(store_lease_count(s), m->lease_count);
-}
-
-/* Every node's list, as one sees it who may see all. */
-static void check_lists(const struct store *s, const struct model *m)
-{
-    struct buf super = {0};
-    model_caller_encode(MODEL_SUPER, &super);
-    for (size_t i = 0; i < m->count; i++) {
-        const struct record *r = &m->records[i];
-        struct arena arena = {0};
-        struct buf list = {0};
-        struct query_result result;
-        struct query query = {.type = QUERY_ACL,
-                              .space = r->space,
-                              .path = slice_str(r->path),
-                              .identities = buf_slice(&super)};
-        store_query(s, &query, &result, &arena);
-        model_list_encode(r->list, &list);
-        ck_assert_int_eq(result.outcome, OUTCOME_OK);
-        ck_assert(result.may_admin);
-        ck_assert(slice_equal(result.acl, buf_slice(&list)));
-        check_stat(&result.stat, &r->stat);
-        ck_assert_int_eq(result.stat.acl == 0, r->list == 0);
-        buf_close(&list);
-        arena_close(&arena);
-    }
-    buf_close(&super);
-}
-
-/* Whether the caller may read everything above. */
-static bool is_reachable(struct model *m, const struct record *r)
-{
-    char path[MODEL_PATH_BYTES];
-    char parent[MODEL_PATH_BYTES];
-    strcpy(path, r->path);
-    while (strcmp(path, "/") != 0) {
-        model_parent_path(path, parent);
-        if (!model_may(m, model_find(m, 'Z', parent), ACL_READ)) {
-            return false;
-        }
-        strcpy(path, parent);
-    }
-    return true;
-}
-
-static void check_entry(const struct query_entry *real, const struct record *r, bool readable)
-{
-    static const struct node_stat none;
-    ck_assert_int_eq(real->unreadable, !readable);
-    check_stat(&real->stat, readable ? &r->stat : &none);
-    if (readable) {
-        check_data(r, real->data, real->null_data);
-    } else {
-        ck_assert_uint_eq(real->data.size, 0);
-        ck_assert_ptr_null(real->value);
-    }
-}
-
-/* All records of a space by pages of random size; flat keys and children in order of name. */
-static void check_listing(struct store *s, struct model *m, struct rng *rng)
-{
-    struct record *sorted = mem_dup(m->records, m->count * sizeof *sorted);
-    struct buf caller = {0};
-    size_t count = 0;
-    m->caller = (uint8_t)(rng_chance(rng, 300) ? MODEL_SUPER : rng_below(rng, MODEL_CALLERS));
-    model_caller_encode(m->caller, &caller);
-    for (size_t i = 0; i < m->count; i++) { /* by insertion, in component order, without "/" */
-        if (m->records[i].space == 'Z' && strcmp(m->records[i].path, "/") != 0 &&
-            is_reachable(m, &m->records[i])) {
-            size_t at = count++;
-            while (at > 0 && model_path_order(m->records[i].path, sorted[at - 1].path) < 0) {
-                sorted[at] = sorted[at - 1];
-                at--;
-            }
-            sorted[at] = m->records[i];
-        }
-    }
-    char after[MODEL_PATH_BYTES] = "";
-    size_t seen = 0;
-    bool more = true;
-    while (more) {
-        struct arena arena = {0};
-        struct query_result result;
-        struct query query = {.type = QUERY_LIST,
-                              .space = 'Z',
-                              .path = slice_str("/"),
-                              .recursive = true,
-                              .with_data = true,
-                              .with_stat = true,
-                              .identities = buf_slice(&caller),
-                              .after = slice_str(after),
-                              .limit = (uint32_t)rng_range(rng, 1, 9)};
-        store_query(s, &query, &result, &arena);
-        ck_assert_int_eq(result.outcome, model_may(m, model_find(m, 'Z', "/"), ACL_READ)
-                                             ? OUTCOME_OK
-                                             : OUTCOME_NO_AUTH);
-        for (uint32_t i = 0; i < result.entry_count; i++, seen++) {
-            ck_assert_uint_lt(seen, count);
-            model_slice_text(result.entries[i].path, after);
-            ck_assert_str_eq(after, sorted[seen].path);
-            check_entry(&result.entries[i], &sorted[seen],
-                        model_may(m, &sorted[seen], ACL_READ));
-        }
-        more = result.more;
-        ck_assert(!more || result.entry_count == query.limit);
-        arena_close(&arena);
-    }
-    ck_assert_uint_eq(seen, count);
-    mem_free(sorted);
-    buf_close(&caller);
-
-    struct arena arena = {0};
-    struct query_result keys;
-    struct query query = {.type = QUERY_LIST, .space = 'M', .with_data = true};
-    store_query(s, &query, &keys, &arena);
-    seen = 0;
-    for (size_t i = 0; i < m->count; i++) {
-        if (m->records[i].space == 'M') {
-            ck_assert_uint_lt(seen, keys.entry_count);
-            ck_assert(slice_is(keys.entries[seen].path, m->records[i].path));
-            check_stat(&keys.entries[seen].stat, &m->records[i].stat);
-            check_data(&m->records[i], keys.entries[seen].data, keys.entries[seen].null_data);
-            seen++;
-        }
-    }
-    ck_assert_uint_eq(seen, keys.entry_count);
-    arena_close(&arena);
-    check_leases(s, m, rng);
-    check_lists(s, m);
-    ck_assert_uint_eq(store_node_count(s), m->count);
-    ck_assert_uint_eq(store_revision(s), m->revision);
-}
-
-static void check_list(const struct acl_list *real, uint8_t list)
-{
-    struct buf bytes = {0};
-    model_list_encode(list, &bytes);
-    ck_assert(list == 0 ? real == NULL : slice_equal(acl_list_slice(real), buf_slice(&bytes)));
-    buf_close(&bytes);
-}
-
-static void check_changes(const struct store *s, uint64_t from, const struct expected *e,
-                          uint64_t revision)
-{
-    const struct history *h = &s->history;
-    ck_assert_uint_eq(h->end - from, e->count);
-    for (uint32_t i = 0; i < e->count; i++) {
-        const struct change *real = history_at(h, from + i);
-        const struct expected_change *want = &e->changes[i];
-        ck_assert_uint_eq(real->revision, revision);
-        ck_assert_uint_eq(real->sub, i);
-        ck_assert_uint_eq(real->type, want->type);
-        ck_assert_uint_eq(real->reason, want->reason);
-        ck_assert_uint_eq(real->session, want->session);
-        ck_assert_uint_eq(real->space, want->after.space);
-        ck_assert(slice_is(real->path, want->after.path));
-        check_stat(&real->stat, &want->after.stat);
-        check_list(real->acl, want->after.list);
-        check_data(&want->before, value_slice(real->old_data), real->old_data == NULL);
-        if (want->type != CHANGE_DELETE) {
-            check_data(&want->after, value_slice(real->data), real->data == NULL);
-        } else {
-            ck_assert_ptr_null(real->data);
-        }
-    }
-}
 
 /* ---- one command on both ------------------------------------------------------------------ */
 
@@ -320,7 +38,7 @@ static void check_list_result(struct model *m, const struct op *op, const char *
             ck_assert(slice_is(real->entries[seen].name, name));
             if (op->flags & OP_STAT_ONLY) {
                 static const struct node_stat none;
-                check_stat(&real->entries[seen].stat,
+                model_check_stat(&real->entries[seen].stat,
                            model_may(m, r, ACL_READ) ? &r->stat : &none);
             }
             seen++;
@@ -359,10 +77,10 @@ static enum outcome model_op(struct model *m, struct expected *e, const struct o
     if (op->type == OP_LIST) {
         check_list_result(m, op, path, real);
     } else if (r != NULL) {
-        check_stat(&real->stat, &r->stat);
+        model_check_stat(&real->stat, &r->stat);
     }
     if (op->type == OP_GET && (op->flags & OP_STAT_ONLY) == 0) {
-        check_data(r, real->data, real->null_data);
+        model_check_data(r, real->data, real->null_data);
     }
     return OUTCOME_OK;
 }
@@ -433,243 +151,6 @@ static void model_lease_step(struct model *m, const struct command *c, const str
         ck_assert_uint_eq(real->lease.removed, expected.removed);
         ck_assert(slice_equal(real->lease.secret, expected.secret));
     }
-}
-
-/* ---- random commands ---------------------------------------------------------------------- */
-
-struct draft { /* the memory of a random command */
-    char paths[3 * OPS_MAX][MODEL_PATH_BYTES];
-    char data[3 * OPS_MAX][MODEL_DATA_BYTES];
-    struct buf lists[MODEL_LISTS + 1];
-    struct buf callers[MODEL_CALLERS];
-    uint8_t caller;
-    uint32_t used;
-    struct op then_ops[OPS_MAX];
-    struct op else_ops[OPS_MAX];
-    struct guard guards[OPS_MAX];
-};
-
-static const char *draw_path(struct rng *rng, char *out)
-{
-    static const char *const odd[] = {
-        "",       "/",     "a",    "/a/",        "/a//b",
-        "/./a",   "/a/..", "/a/.", "/zookeeper", "/zookeeper/quota",
-        "/a\x01", "//"};
-    static const char *const names[] = {"a", "b", "a-b", "a.b",
-                                        "long-name-that-is-not-kept-inline"};
-    if (rng_chance(rng, 60)) {
-        return strcpy(out, odd[rng_below(rng, sizeof odd / sizeof odd[0])]);
-    }
-    out[0] = '\0';
-    for (uint64_t depth = rng_range(rng, 1, 4); depth > 0; depth--) {
-        strcat(out, "/");
-        strcat(out, names[rng_below(rng, 5)]);
-    }
-    return out;
-}
-
-static struct slice draw_data(struct rng *rng, char *out)
-{
-    size_t size = rng_below(rng, 40);
-    for (size_t i = 0; i < size; i++) {
-        out[i] = (char)rng_below(rng, 3);
-    }
-    return slice_make(out, size);
-}
-
-static void draw_key(struct rng *rng, struct draft *d, uint8_t *space, struct slice *path)
-{
-    char *text = d->paths[d->used++];
-    *space = rng_chance(rng, 120) ? 'M' : 'Z';
-    if (*space == 'M') {
-        sprintf(text, "key%u", (unsigned)rng_below(rng, 12));
-    } else {
-        draw_path(rng, text);
-    }
-    *path = slice_str(text);
-}
-
-/* Mostly one that is there; else one of few, that was, or comes again. */
-static uint64_t draw_lease_id(struct rng *rng, const struct model *m)
-{
-    if (m->lease_count > 0 && rng_chance(rng, 800)) {
-        return m->leases[rng_below(rng, m->lease_count)].id;
-    }
-    return rng_range(rng, 1, 12) * 1000;
-}
-
-static struct slice draw_secret(struct rng *rng)
-{
-    static const char *const secrets[] = {"0123456789abcdef",
-                                          "0123456789abcdef",
-                                          "0123456789abcdef",
-                                          "0123456789abcdeF",
-                                          "",
-                                          "short"};
-    return slice_str(secrets[rng_below(rng, rng_chance(rng, 900) ? 3 : 6)]);
-}
-
-static uint64_t draw_ttl(struct rng *rng)
-{
-    static const uint64_t odd[] = {0, 499, 500, 86400000, 86400001, UINT64_MAX};
-    return rng_chance(rng, 100) ? odd[rng_below(rng, 6)] : rng_range(rng, 500, 30000);
-}
-
-/* One of the four; right more often than wrong. */
-static void draw_lease(struct rng *rng, const struct model *m, struct command *c)
-{
-    static const uint8_t types[] = {COMMAND_GRANT,  COMMAND_GRANT,  COMMAND_GRANT,
-                                    COMMAND_GRANT,  COMMAND_GRANT,  COMMAND_RESUME,
-                                    COMMAND_RESUME, COMMAND_REVOKE, COMMAND_EXPIRE};
-    c->type = types[rng_below(rng, sizeof types)];
-    uint64_t id =
-        c->type == COMMAND_GRANT ? rng_range(rng, 1, 12) * 1000 : draw_lease_id(rng, m);
-    c->lease = (struct command_lease){.id = rng_chance(rng, 20) ? 0 : id};
-    if (c->type == COMMAND_EXPIRE) {
-        const struct model_lease *l = model_lease_find(m, c->lease.id);
-        c->lease.generation = l == NULL ? 0 : l->generation;
-        c->lease.generation += rng_chance(rng, 300) ? rng_below(rng, 3) - 1 : 0;
-        return;
-    }
-    c->lease.secret = draw_secret(rng);
-    if (c->type != COMMAND_REVOKE) {
-        c->lease.ttl_ms = draw_ttl(rng);
-    }
-    if (c->type == COMMAND_GRANT) {
-        c->lease.kind = (uint8_t)rng_range(rng, LEASE_PLAIN, LEASE_SESSION);
-        c->lease.renewable = rng_chance(rng, 500);
-        c->lease.owner = slice_str(rng_chance(rng, 500) ? "somebody" : "");
-    } else if (c->type == COMMAND_REVOKE) {
-        c->lease.kind = (uint8_t)rng_range(rng, 0, LEASE_SESSION);
-    }
-}
-
-/* A session, with a number that is new, repeated, late, or far ahead; or none. */
-static void draw_session(struct rng *rng, const struct model *m, struct command *c)
-{
-    const struct model_lease *l = NULL;
-    for (int i = 0; i < 4 && (l == NULL || l->kind != LEASE_SESSION); i++) {
-        c->session = draw_lease_id(rng, m);
-        l = model_lease_find(m, c->session);
-    }
-    uint64_t floor = l == NULL ? 0 : l->floor;
-    switch (rng_below(rng, 10)) {
-    case 0: return;
-    case 1: c->sequence = floor + rng_range(rng, 1020, 1028); break;
-    case 2: c->sequence = 1 + rng_below(rng, floor + 1); break;
-    default:
-        c->sequence = floor + rng_range(rng, 1, 20);
-        if (l != NULL && l->reply_count > 0 && rng_chance(rng, 300)) {
-            c->sequence = l->replies[rng_below(rng, l->reply_count)].sequence;
-        }
-    }
-    if (rng_chance(rng, 200)) {
-        c->answered_to = floor + rng_below(rng, 8);
-    }
-    if (l != NULL && rng_chance(rng, 200)) {
-        c->by_owner = true;
-        c->generation = l->generation + rng_below(rng, 2);
-    }
-}
-
-static struct op draw_op(struct rng *rng, struct draft *d, const struct model *m)
-{
-    static const uint8_t types[] = {OP_CREATE, OP_CREATE, OP_CREATE, OP_CREATE, OP_SET, OP_SET,
-                                    OP_DELETE, OP_DELETE, OP_CHECK,  OP_GET,    OP_LIST,
-                                    OP_SET_ACL};
-    struct op op = {.type = types[rng_below(rng, sizeof types)], .version = VERSION_ANY};
-    char *data = d->data[d->used];
-    draw_key(rng, d, &op.space, &op.path);
-    bool tree = op.space == 'Z';
-    if (op.type == OP_CREATE || op.type == OP_SET) {
-        op.data = draw_data(rng, data);
-        if (rng_chance(rng, 100)) {
-            op.flags = OP_NULL_DATA;
-            op.data = slice_make(NULL, 0);
-        }
-    }
-    if (op.type == OP_CREATE && tree && rng_chance(rng, 300)) {
-        op.kind = NODE_EPHEMERAL;
-        op.lease = draw_lease_id(rng, m);
-        op.flags |= (uint8_t)(rng_chance(rng, 400) ? OP_SEQUENTIAL : 0);
-        op.flags |= (uint8_t)(rng_chance(rng, 600) ? OP_MAKE_PARENTS : 0);
-    }
-    bool with_list = op.type == OP_SET_ACL || (op.type == OP_CREATE && rng_chance(rng, 200));
-    if (tree && with_list) {
-        /* Most are such that the others can go on. */
-        uint8_t list = (uint8_t)(rng_chance(rng, 400) ? 0 : rng_below(rng, MODEL_LISTS));
-        list = rng_chance(rng, 50) ? MODEL_LISTS : list;
-        op.acl = buf_slice(&d->lists[list]);
-    }
-    if (op.type == OP_CREATE && tree) {
-        op.flags |= (uint8_t)(rng_chance(rng, 250) ? OP_SEQUENTIAL : 0);
-        op.flags |= (uint8_t)(rng_chance(rng, 250) ? OP_MAKE_PARENTS : 0);
-    } else if (op.type == OP_DELETE) {
-        op.flags |= (uint8_t)(tree && rng_chance(rng, 300) ? OP_RECURSIVE : 0);
-        op.flags |= (uint8_t)(rng_chance(rng, 100) ? OP_DRY_RUN : 0);
-        op.limit = rng_chance(rng, 200) ? (uint32_t)rng_range(rng, 1, 5) : 0;
-    } else if (op.type == OP_GET || op.type == OP_LIST) {
-        op.flags |= (uint8_t)(rng_chance(rng, 500) ? OP_STAT_ONLY : 0);
-        op.limit = rng_chance(rng, 300) ? (uint32_t)rng_range(rng, 1, 4) : 0;
-    }
-    if (op.type != OP_CREATE && rng_chance(rng, 250)) {
-        op.version = (uint32_t)rng_below(rng, 3);
-    }
-    return op;
-}
-
-static struct guard draw_guard(struct rng *rng, struct draft *d, uint64_t revision)
-{
-    struct guard g = {.target = (uint8_t)rng_range(rng, GUARD_EXISTS, GUARD_VALUE),
-                      .relation = (uint8_t)rng_range(rng, GUARD_EQUAL, GUARD_GREATER)};
-    char *data = d->data[d->used];
-    draw_key(rng, d, &g.space, &g.path);
-    if (g.target == GUARD_EXISTS) {
-        g.relation = (uint8_t)rng_range(rng, GUARD_EQUAL, GUARD_NOT_EQUAL);
-        g.number = rng_below(rng, 2);
-    } else if (g.target == GUARD_VALUE) {
-        g.value = draw_data(rng, data);
-    } else {
-        g.number = rng_chance(rng, 500) ? rng_below(rng, 4) : rng_below(rng, revision + 2);
-    }
-    return g;
-}
-
-static struct command draw_command(struct rng *rng, struct draft *d, const struct kit *k,
-                                   const struct model *m)
-{
-    d->used = 0;
-    struct command c = {.type = COMMAND_TXN};
-    uint32_t then_count = rng_chance(rng, 700) ? 1 : (uint32_t)rng_below(rng, OPS_MAX + 1);
-    for (uint32_t i = 0; i < then_count; i++) {
-        d->then_ops[i] = draw_op(rng, d, m);
-    }
-    c.txn = (struct txn){.then_ops = d->then_ops, .then_count = then_count};
-    if (rng_chance(rng, 150)) {
-        c.txn.guard_count = (uint32_t)rng_range(rng, 1, 2);
-        c.txn.else_count = (uint32_t)rng_below(rng, 3);
-        for (uint32_t i = 0; i < c.txn.guard_count; i++) {
-            d->guards[i] = draw_guard(rng, d, store_revision(k->store));
-        }
-        for (uint32_t i = 0; i < c.txn.else_count; i++) {
-            d->else_ops[i] = draw_op(rng, d, m);
-        }
-        c.txn.guards = d->guards;
-        c.txn.else_ops = d->else_ops;
-    }
-    if (rng_chance(rng, 200)) {
-        draw_lease(rng, m, &c);
-    }
-    if (rng_chance(rng, 300)) {
-        draw_session(rng, m, &c);
-    } else if (rng_chance(rng, 300)) {
-        c.request = (struct request_id){.issued_ms = k->cluster_ms - rng_below(rng, 50),
-                                        .random = {rng_next(rng), rng_below(rng, 2)}};
-    }
-    c.note = slice_str(rng_chance(rng, 200) ? "why" : "");
-    d->caller = (uint8_t)(rng_chance(rng, 300) ? MODEL_SUPER : rng_below(rng, MODEL_CALLERS));
-    c.identities = buf_slice(&d->callers[d->caller]);
-    return c;
 }
 
 /* ---- one sequence --------------------------------------------------------------------------- */
@@ -760,7 +241,7 @@ static void check_executed(struct run *r, const struct command *c)
 static void step_command(struct run *r)
 {
     struct kit *k = &r->kit;
-    struct command c = draw_command(&r->rng, &r->draft, k, &r->model);
+    struct command c = draft_command(&r->rng, &r->draft, k, &r->model);
     enum outcome outcome;
     const struct model_reply *first;
     r->model.wall_ms = k->wall_ms;
@@ -777,7 +258,7 @@ static void step_command(struct run *r)
         check_early(r, outcome, first);
     }
     ck_assert_uint_eq(store_revision(k->store), r->model.revision);
-    check_changes(k->store, end, &r->expected, r->model.revision);
+    model_check_changes(k->store, end, &r->expected, r->model.revision);
     if (request_id_is_set(&c.request)) {
         struct retry *retry = &r->retries[rng_below(&r->rng, RETRIES)];
         retry->id = c.request;
@@ -878,7 +359,7 @@ static void step_scan(struct run *r)
     ck_assert_int_eq(rc, RC_OK);
     store_check(twin.store);
     ck_assert_uint_eq(store_digest(twin.store), r->meta.digest);
-    check_listing(twin.store, &r->at_scan, &r->rng);
+    model_check_store(twin.store, &r->at_scan, &r->rng);
     for (size_t i = 0; i < r->entry_count; i++) {
         twin.cluster_ms = r->entries[i].cluster_ms;
         twin.wall_ms = r->entries[i].wall_ms;
@@ -918,7 +399,7 @@ static void run_sequence(struct run *r, uint64_t seed)
         }
         if (rng_chance(&r->rng, 40)) {
             store_check(r->kit.store);
-            check_listing(r->kit.store, &r->model, &r->rng);
+            model_check_store(r->kit.store, &r->model, &r->rng);
         }
     }
     if (r->scan != NULL) {
@@ -926,7 +407,7 @@ static void run_sequence(struct run *r, uint64_t seed)
         r->scan = NULL;
     }
     store_check(r->kit.store);
-    check_listing(r->kit.store, &r->model, &r->rng);
+    model_check_store(r->kit.store, &r->model, &r->rng);
     run_forget_scan(r);
     for (size_t i = 0; i < RETRIES; i++) {
         buf_close(&r->retries[i].command);
