@@ -288,7 +288,7 @@ void call_give_up(struct coord_call *call)
     } else if (call->maybe_executed) {
         error->code = COORD_UNKNOWN;
         snprintf(error->message + size, sizeof error->message - size,
-                 "; the write may have been executed");
+                 "; an earlier try may have been executed");
     } else if (call->client->endpoint_count > 1) {
         snprintf(error->message + size, sizeof error->message - size,
                  "; none of %zu endpoints could do it", call->client->endpoint_count);

@@ -77,8 +77,11 @@ size_t endpoints_parse(const char *text, struct endpoint *out, char *why, size_t
     for (size_t count = 0; count < ENDPOINTS_MAX;) {
         size_t size = strcspn(text, ",");
         if (!parse_one(text, size, &out[count])) {
-            snprintf(why, why_bytes, "endpoint \"%.*s\" is not HOST:PORT",
-                     size < 300 ? (int)size : 300, text);
+            bool has_scheme = strstr(text, "://") != NULL;
+            snprintf(why, why_bytes, "endpoint \"%.*s\" is not HOST:PORT%s",
+                     size < 300 ? (int)size : 300, text,
+                     has_scheme ? "; the whole list may begin with coord:// or, for TLS, coords://"
+                                : "");
             return 0;
         }
         count++;

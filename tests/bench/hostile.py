@@ -71,7 +71,7 @@ KINDS = {
 
 
 def sets(node, label):
-    return bench([node], node.endpoint, "write", label, "-c", "8", "--in-flight", "1", "--path", "/bench", "--keep")
+    return bench([node], node.endpoint, "write", label, "-c", "8", "--in-flight", "1", "--path", "/bench", "--keep", "--keys", "1000")
 
 
 def files(scratch, contents):

@@ -510,6 +510,15 @@ static bool take_reset(struct load_connection *c, const struct frame *f)
     return true;
 }
 
+static bool take_goodbye(struct load_connection *c, const struct frame *f)
+{
+    char text[80];
+    snprintf(text, sizeof text, "the server said goodbye, error %u",
+             f->payload.size >= 8 ? number_at(f->payload.data + 4, 4) : 0);
+    load_failed(c, text);
+    return true;
+}
+
 static bool take_frame(struct load_connection *c, struct frame *f)
 {
     switch (f->type) {
@@ -526,7 +535,7 @@ static bool take_frame(struct load_connection *c, struct frame *f)
             frame_end(&c->out, begin);
         }
         return true;
-    case FRAME_GOAWAY: load_failed(c, "the server said goodbye"); return true;
+    case FRAME_GOAWAY: return take_goodbye(c, f);
     default: return true;
     }
 }

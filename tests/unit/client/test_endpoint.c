@@ -53,6 +53,9 @@ START_TEST(what_is_no_endpoint_is_refused)
     }
     expect_refused("good:1,bad port:2");
     ck_assert_str_eq(why, "endpoint \"bad port:2\" is not HOST:PORT");
+    expect_refused("http://a:7400");
+    ck_assert_str_eq(why, "endpoint \"http://a:7400\" is not HOST:PORT; the whole list may begin "
+                          "with coord:// or, for TLS, coords://");
 }
 END_TEST
 
