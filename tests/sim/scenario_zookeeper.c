@@ -114,6 +114,20 @@ static bool meanwhile(struct story *s, struct zk_client *other, size_t turn)
     return story_settle(s, other);
 }
 
+/* On the members after `node`: one that is behind what the client has seen turns it away, so that
+ * it goes to the next, and at last to that which showed it. */
+static bool resume_elsewhere(struct story *s, struct zk_client *k, uint32_t node)
+{
+    bool ok = true;
+    for (uint32_t i = 1; i <= 3 && ok && (i == 1 || k->stage == ZK_DOWN); i++) {
+        zk_connect(k, (node + i) % 3);
+        zk_work_restore(k);
+        exchange(k);
+        ok = story_settle(s, k);
+    }
+    return ok;
+}
+
 /* One exchange that is cut off, and what follows on another member. False: it was not. */
 static bool lose_at(struct story *s, size_t at, bool outward)
 {
@@ -127,10 +141,7 @@ static bool lose_at(struct story *s, size_t at, bool outward)
     bool was_lost = k->stage == ZK_DOWN;
     ok = ok && meanwhile(s, &s->zookeeper.items[1], at);
     if (ok && was_lost && k->session != ZK_NONE) {
-        zk_connect(k, (node + 1) % 3);
-        zk_work_restore(k);
-        exchange(k);
-        ok = story_settle(s, k);
+        ok = resume_elsewhere(s, k, node);
         (void)story_expect(s, !ok || k->stage == ZK_UP, "a lost connection cannot be resumed");
     }
     if (ok && k->stage == ZK_UP) {
