@@ -1,6 +1,8 @@
 /* Bytes into the gRPC front end, as a connection would bring them: HTTP/2 frames, headers, gRPC
  * frames, protobuf. Input is fed in pieces whose lengths it chooses itself, with turns, ticks
  * and completions between them. */
+#include <string.h>
+
 #include "net/grpc/front.h"
 #include "tests/support/fake_node.h"
 
@@ -18,6 +20,12 @@ static uint64_t now_ms(struct env *env)
 static uint64_t now_us(struct env *env)
 {
     return ((struct fuzz_env *)env)->now_ms * 1000;
+}
+
+static void fill_random(struct env *env, void *bytes, size_t size)
+{
+    (void)env;
+    memset(bytes, 7, size);
 }
 
 static bool sink_write(void *conn, struct slice bytes)
@@ -82,7 +90,8 @@ static size_t piece_run(struct fuzz_env *world, struct node *node, void *state,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct fuzz_env world = {.env = {.now_ms = now_ms, .now_us = now_us}, .now_ms = 1000};
+    struct fuzz_env world = {
+        .env = {.now_ms = now_ms, .now_us = now_us, .random = fill_random}, .now_ms = 1000};
     struct node *node = fake_node_new();
     struct front_limits limits = {0};
     struct front_env env = {
