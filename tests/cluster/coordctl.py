@@ -443,8 +443,8 @@ def test_status_of_a_cluster_with_and_without_quorum(scratch):
     until(lambda: not left.status()["serving"], "the last node notices", 15)
     for arguments in ["get", "/a"], ["set", "/a", "w"], ["sync"]:
         for endpoints in left.endpoint, cluster.endpoints:
-            code, _, error = ctl(endpoints, "--timeout", "1s", *arguments)
-            expect(code == 7, "%r without a quorum: %d %s" % (arguments, code, error))
+            # A second is enough for an answer, but on a machine that is very busy.
+            until(lambda: ctl(endpoints, "--timeout", "1s", *arguments)[0] == 7, "%r without a quorum" % arguments, 20)
     expect(ctl_ok(left, "get", "/a", "--consistency", "local") == b"v", "a local read needs no quorum")
     status = json.loads(ctl_ok(cluster.endpoints, "status", "-o", "json"))
     expect(status["name"] == left.name and not status["serving"] and status["role"] != "leader" and
