@@ -443,6 +443,9 @@ enum status cluster_try_start(struct cluster *c, uint32_t node, struct errmsg *e
     if (rc != RC_OK) {
         world_fail(&c->world, "%s does not listen: %s", n->name, err->text);
     }
+    if (node_is_leading(n->node)) {
+        reign_begin(c, n); /* a member alone: its clock may jump before its first turn */
+    }
     cluster_wake(c, node);
     return RC_OK;
 }
