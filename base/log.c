@@ -137,6 +137,15 @@ const char *log_quote(char *out, size_t bytes, const char *value)
     return out;
 }
 
+int log_is_due(uint64_t *said_ms, uint64_t now_ms)
+{
+    int is_due = *said_ms == 0 || now_ms - *said_ms >= LOG_REPEAT_MS;
+    if (is_due) {
+        *said_ms = now_ms;
+    }
+    return is_due;
+}
+
 void log_stderr_sink(void *context, enum log_level level, const char *line)
 {
     (void)context;

@@ -10,6 +10,7 @@
 #define BASE_LOG_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
@@ -30,6 +31,12 @@ void log_write(struct log *log, enum log_level level, const char *event, const c
 #define log_warn(log, ...) log_write((log), LOG_WARN, __VA_ARGS__)
 #define log_info(log, ...) log_write((log), LOG_INFO, __VA_ARGS__)
 #define log_debug(log, ...) log_write((log), LOG_DEBUG, __VA_ARGS__)
+
+/* What happens again and again is said once in this time. */
+#define LOG_REPEAT_MS 10000
+/* Whether a line about it may be written now; `*said_ms` remembers when the last one was, 0: never.
+ * For what a client can bring about: log_guard.h bounds all lines, but by far more. */
+int log_is_due(uint64_t *said_ms, uint64_t now_ms);
 
 /* Writes `value` into `out`, in double quotes and escaped if it is empty or holds spaces, quotes,
  * `=`, backslashes or control bytes, cut with `...` if it does not fit. Returns `out`, so that the

@@ -165,10 +165,8 @@ static void conn_refuse_plain(struct conn *c, enum server_protocol protocol, str
 {
     struct slice words = server_plain_refusal(protocol, first);
     struct server *s = c->server;
-    uint64_t now = conn_now(c);
     metric_add(s->refused_plain, 1);
-    if (s->plain_logged_ms == 0 || now - s->plain_logged_ms >= CONN_REFUSAL_REPEAT_MS) {
-        s->plain_logged_ms = now;
+    if (log_is_due(&s->plain_logged_ms, conn_now(c))) {
         log_warn(s->log, "client.refused",
                  "peer=%s reason=\"plain text, and this port speaks TLS only\"",
                  c->front_env.peer);

@@ -31,8 +31,6 @@
 #define CONN_HEAVY_S           2 /* for about so long */
 #define CONN_HEAVY_PIECE_BYTES ((size_t)4096)
 #define SERVER_SHARE_US        2000 /* of all heavy ones in a turn of the loop */
-/* What happens again and again is said once in this time. */
-#define CONN_REFUSAL_REPEAT_MS 10000
 
 enum conn_state { CONN_DETECTING, CONN_OPEN, CONN_CLOSING };
 

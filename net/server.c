@@ -123,9 +123,7 @@ static void server_accept(void *owner, struct env_stream *stream)
         return;
     }
     metric_add(s->refused_limit, 1);
-    uint64_t now = s->env->now_ms(s->env);
-    if (s->refusal_logged_ms == 0 || now - s->refusal_logged_ms >= CONN_REFUSAL_REPEAT_MS) {
-        s->refusal_logged_ms = now;
+    if (log_is_due(&s->refusal_logged_ms, s->env->now_ms(s->env))) {
         char peer[FRONT_PEER_BYTES_MAX];
         s->env->net->peer_name(stream, peer, sizeof peer);
         log_warn(s->log, "client.refused",

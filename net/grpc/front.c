@@ -20,8 +20,6 @@
 #define KEEPALIVE_ANSWER_MS 20000
 /* A graceful stop waits no longer for the client's answer than this. */
 #define LEAVE_ROUND_TRIP_MS 1000
-/* That calls are broken off too often is said once in this time. */
-#define RESETS_REPEAT_MS 10000
 
 static struct grpc_call *call_of(struct http2_stream *s)
 {
@@ -225,9 +223,7 @@ static void resets_note(struct grpc_connection *c)
     metric_add(shared->reset_waits, 1);
     c->unread_ms = c->now_ms + wait_ms;
     c->env->sink.pause(c->env->sink.conn, true);
-    if (shared->reset_logged_ms == 0 ||
-        c->now_ms - shared->reset_logged_ms >= RESETS_REPEAT_MS) {
-        shared->reset_logged_ms = c->now_ms;
+    if (log_is_due(&shared->reset_logged_ms, c->now_ms)) {
         log_warn(c->env->log, "client.resets", "peer=%s calls=%zu wait_ms=%" PRIu64,
                  c->env->peer, c->resets_seen, wait_ms);
     }

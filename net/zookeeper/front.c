@@ -8,8 +8,6 @@
 #include "net/memory.h"
 #include "net/zookeeper/connection.h"
 
-/* A large reply is warned of once in this time. */
-#define LARGE_REPEAT_MS 10000
 /* Memory of this size is kept for the next output. */
 #define SPARE_BYTES_MAX ((size_t)256 << 10)
 
@@ -42,10 +40,8 @@ size_t zk_answer_begin(struct zk_connection *c, int32_t xid, enum zk_error error
 
 static void note_large(struct zk_connection *c, size_t bytes)
 {
-    uint64_t now = zk_now_ms(c);
     metric_add(c->shared->large_replies, 1);
-    if (c->shared->large_reply_ms == 0 || now - c->shared->large_reply_ms >= LARGE_REPEAT_MS) {
-        c->shared->large_reply_ms = now;
+    if (log_is_due(&c->shared->large_reply_ms, zk_now_ms(c))) {
         log_warn(c->env->log, "zookeeper.large_reply",
                  "peer=%s type=%s bytes=%zu reason=\"clients refuse more than 1 MiB unless "
                  "jute.maxbuffer is raised\"",
