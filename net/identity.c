@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "net/source.h"
 #include "store/command.h"
 
 #define SHA1_BYTES        20
@@ -57,20 +58,9 @@ static bool identity_add(struct buf *identities, struct slice scheme, struct sli
 
 /* ---- what a connection tells -------------------------------------------------------------- */
 
-/* "192.0.2.7:51434", "[2001:db8::1%eth0]:51434", or either without its port. */
-static struct slice peer_address(const char *peer)
-{
-    if (peer[0] == '[') {
-        return slice_make(peer + 1, strcspn(peer + 1, "]%"));
-    }
-    const char *colon = strchr(peer, ':');
-    bool is_bare_v6 = colon != NULL && strchr(colon + 1, ':') != NULL;
-    return slice_make(peer, strcspn(peer, is_bare_v6 ? "%" : ":"));
-}
-
 bool identity_add_ip(struct buf *identities, const char *peer)
 {
-    struct slice address = peer_address(peer);
+    struct slice address = source_address(peer);
     struct slice mapped = slice_str("::ffff:");
     if (address.size > mapped.size &&
         slice_equal(slice_make(address.data, mapped.size), mapped) &&

@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The part before the port, without brackets. */
-static void source_address(char out[SOURCE_BYTES], const char *peer)
+struct slice source_address(const char *peer)
 {
-    size_t skip = peer[0] == '[';
-    const char *end = strrchr(peer, skip ? ']' : ':');
-    size_t bytes = end != NULL ? (size_t)(end - peer) - skip : strlen(peer) - skip;
-    (void)snprintf(out, SOURCE_BYTES, "%.*s", (int)bytes, peer + skip);
+    if (peer[0] == '[') {
+        return slice_make(peer + 1, strcspn(peer + 1, "]%"));
+    }
+    const char *colon = strchr(peer, ':');
+    bool is_bare_v6 = colon != NULL && strchr(colon + 1, ':') != NULL;
+    return slice_make(peer, strcspn(peer, is_bare_v6 ? "%" : ":"));
 }
 
 void source_of(char out[SOURCE_BYTES], const char *peer)
@@ -19,7 +20,8 @@ void source_of(char out[SOURCE_BYTES], const char *peer)
     static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
     struct in6_addr address;
     char text[INET6_ADDRSTRLEN];
-    source_address(out, peer);
+    struct slice whole = source_address(peer);
+    (void)snprintf(out, SOURCE_BYTES, "%.*s", (int)whole.size, (const char *)whole.data);
     if (inet_pton(AF_INET6, out, &address) != 1 || IN6_IS_ADDR_LOOPBACK(&address)) {
         return;
     }
