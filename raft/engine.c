@@ -98,6 +98,17 @@ static void carry_out(struct engine *e, const struct raft_update *update)
     }
 }
 
+struct raft_server *engine_self(struct engine *e)
+{
+    const struct raft_configuration *c = &e->raft.configuration;
+    for (unsigned i = 0; i < c->n; i++) {
+        if (c->servers[i].id == e->raft.id) {
+            return &c->servers[i];
+        }
+    }
+    return NULL;
+}
+
 int engine_step(struct engine *e, struct raft_event *event)
 {
     if (e->failed) {

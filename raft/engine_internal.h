@@ -116,6 +116,8 @@ void engine_fail(struct engine *e, enum status rc, const char *why);
 void engine_advance(struct engine *e);
 /* Likewise, and all that is committed is applied, however long it takes. */
 void engine_advance_fully(struct engine *e);
+/* This member as the core's configuration has it; NULL: in none. Good until the next step. */
+struct raft_server *engine_self(struct engine *e);
 
 extern const struct wal_events engine_wal_events;
 

@@ -275,11 +275,7 @@ static void receive_append(struct engine *e, struct raft_message *rm,
  * what a voter does, and one without any entry is in no configuration. */
 static int step_vote(struct engine *e, struct raft_event *event)
 {
-    struct raft_configuration *c = &e->raft.configuration;
-    struct raft_server *self = NULL;
-    for (unsigned i = 0; i < c->n && self == NULL; i++) {
-        self = c->servers[i].id == e->raft.id ? &c->servers[i] : NULL;
-    }
+    struct raft_server *self = engine_self(e);
     if (self == NULL || self->role == RAFT_VOTER) {
         if (engine_is_suspected(e, engine_leader(e))) {
             event->receive.message->request_vote.disrupt_leader = true;

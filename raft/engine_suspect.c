@@ -15,15 +15,10 @@
 
 #define SUSPECT_JITTER_MS 20
 
-static bool is_voter(const struct engine *e)
+static bool is_voter(struct engine *e)
 {
-    const struct raft_configuration *c = &e->raft.configuration;
-    for (unsigned i = 0; i < c->n; i++) {
-        if (c->servers[i].id == e->raft.id) {
-            return c->servers[i].role == RAFT_VOTER;
-        }
-    }
-    return false;
+    const struct raft_server *self = engine_self(e);
+    return self != NULL && self->role == RAFT_VOTER;
 }
 
 /* The follower's timer is the core's start of it and how long it waits: the start is moved. */
