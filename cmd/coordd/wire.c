@@ -16,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "base/env_uv.h"
 #include "base/log_guard.h"
@@ -360,10 +361,8 @@ static void close_all(struct daemon *d)
 /* The guard lives longer than the env. */
 static uint64_t guard_now_ms(void *context)
 {
-    struct timespec now;
     (void)context;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return uv_hrtime() / 1000000;
 }
 
 int wire_run(const struct config *config, const char *program)
