@@ -63,6 +63,7 @@ struct env *env_uv_new(uv_loop_t *loop, struct log *log)
     e->log = log;
     list_init(&e->listeners);
     env_uv_streams_init(e);
+    env_uv_queues_init(e);
     return &e->env;
 }
 
@@ -85,6 +86,7 @@ void env_uv_free(struct env *env)
     }
     env_uv_streams_close(e);
     uv_close((uv_handle_t *)&e->flush_timer, env_uv_handle_closed_cb);
+    uv_close((uv_handle_t *)&e->wake, env_uv_handle_closed_cb);
     if (e->has_turn) {
         uv_close((uv_handle_t *)&e->prepare, env_uv_handle_closed_cb);
         uv_close((uv_handle_t *)&e->check, env_uv_handle_closed_cb);
@@ -93,6 +95,7 @@ void env_uv_free(struct env *env)
     while (e->pending > 0) {
         uv_run(e->loop, UV_RUN_ONCE);
     }
+    env_uv_queues_free(e);
     env_uv_release_locks(e);
     mem_free(e->read_buffer);
     mem_free(e);

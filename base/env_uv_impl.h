@@ -34,6 +34,11 @@ struct env_uv {
     struct list flushing;
     uv_timer_t flush_timer;
 
+    struct list queues;
+    int wake_fds[2]; /* a pipe: workers write, the loop reads */
+    uv_poll_t wake;
+    bool is_reporting; /* inside some job's `done` */
+
     int *locks; /* descriptors that hold the locks */
     size_t lock_count;
 
@@ -66,6 +71,8 @@ extern const struct env_net env_uv_net;
 void env_uv_release_locks(struct env_uv *e);
 
 /* env_uv_queue.c */
+void env_uv_queues_init(struct env_uv *e);
+void env_uv_queues_free(struct env_uv *e); /* all are closed, and so is the handle `wake` */
 struct env_queue *env_uv_queue_open(struct env *env, const char *name);
 void env_uv_queue_yield(struct env_queue *q);
 void env_uv_queue_submit(struct env_queue *queue, struct env_job *job);

@@ -4,15 +4,21 @@
  *
  * `waiting`, `finished`, `yields` and `closing` are guarded by the mutex, the rest belongs to the
  * loop. The loop is woken after each job, not after a batch: a sync that is done is a write that
- * can be answered. libuv folds wake-ups that come faster than the loop turns. Either side is woken
- * after the mutex is free: else it would run into it, and sleep once more.
+ * can be answered; but once for all that end before it looks. Either side is woken after the mutex
+ * is free: else it would run into it, and sleep once more.
+ *
+ * All queues wake the loop by a byte in one pipe. uv_async_send would not do: libuv's loop spins
+ * until the sender has returned, and the sender, whom the loop's waking has just taken the core
+ * from, may be one that gives way to everybody.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #ifdef __linux__
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #endif
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/env_uv_impl.h"
@@ -28,12 +34,12 @@ struct job_list {
 };
 
 struct env_queue {
+    struct list link;
     struct env_uv *env;
     char name[16]; /* what the kernel keeps of a thread's name */
     uv_thread_t thread;
     uv_mutex_t mutex;
     uv_cond_t wake;
-    uv_async_t async;
     struct job_list waiting;
     struct job_list finished;
     bool yields;
@@ -72,6 +78,13 @@ static void worker_yield(void)
 #endif
 }
 
+/* What is not taken, as the pipe is full of wake-ups, is not needed either. */
+static void wake_loop(struct env_uv *e)
+{
+    while (write(e->wake_fds[1], "", 1) < 0 && errno == EINTR) {
+    }
+}
+
 static void queue_thread(void *arg)
 {
     struct env_queue *q = arg;
@@ -101,28 +114,86 @@ static void queue_thread(void *arg)
         }
         job->run(job);
         uv_mutex_lock(&q->mutex);
+        bool is_first = q->finished.first == NULL;
         job_push(&q->finished, job);
         uv_mutex_unlock(&q->mutex);
-        uv_async_send(&q->async);
+        if (is_first) {
+            wake_loop(q->env);
+        }
         uv_mutex_lock(&q->mutex);
     }
     uv_mutex_unlock(&q->mutex);
 }
 
-static void queue_finished_cb(uv_async_t *async)
+/* ---- on the loop ------------------------------------------------------------------------- */
+
+static void queue_report(struct env_queue *q)
 {
-    struct env_queue *q = async->data;
     uv_mutex_lock(&q->mutex);
     struct job_list batch = q->finished;
     q->finished = (struct job_list){0};
     uv_mutex_unlock(&q->mutex);
 
-    /* `done` may submit its job again, or close the queue: then the others get no answer, and the
-     * queue's memory lasts until the loop's closing phase. */
+    /* `done` may submit its job again, or close the queue: then the others get no answer. */
     struct env_job *job;
     while (!q->closed && (job = job_pop(&batch)) != NULL) {
         job->done(job);
     }
+}
+
+/* Any `done` may close any queue, so none is freed while one is under way. */
+static void free_closed_queues(struct env_uv *e)
+{
+    struct list *it;
+    struct list *tmp;
+    LIST_EACH (it, tmp, &e->queues) {
+        struct env_queue *q = LIST_OF(it, struct env_queue, link);
+        if (q->closed) {
+            list_remove(&q->link);
+            uv_cond_destroy(&q->wake);
+            uv_mutex_destroy(&q->mutex);
+            mem_free(q);
+        }
+    }
+    if (list_empty(&e->queues)) {
+        uv_poll_stop(&e->wake);
+    }
+}
+
+static void woken_cb(uv_poll_t *poll, int status, int events)
+{
+    struct env_uv *e = poll->data;
+    char bytes[64];
+    (void)status;
+    (void)events;
+    while (read(e->wake_fds[0], bytes, sizeof bytes) < 0 && errno == EINTR) {
+    }
+    e->is_reporting = true;
+    struct list *it;
+    struct list *tmp;
+    LIST_EACH (it, tmp, &e->queues) {
+        queue_report(LIST_OF(it, struct env_queue, link));
+    }
+    e->is_reporting = false;
+    free_closed_queues(e);
+}
+
+void env_uv_queues_init(struct env_uv *e)
+{
+    list_init(&e->queues);
+    int rc = uv_pipe(e->wake_fds, UV_NONBLOCK_PIPE, UV_NONBLOCK_PIPE);
+    POST(rc == 0);
+    rc = uv_poll_init(e->loop, &e->wake, e->wake_fds[0]);
+    POST(rc == 0);
+    e->wake.data = e;
+    e->pending++;
+}
+
+void env_uv_queues_free(struct env_uv *e)
+{
+    PRE(list_empty(&e->queues));
+    close(e->wake_fds[0]);
+    close(e->wake_fds[1]);
 }
 
 struct env_queue *env_uv_queue_open(struct env *env, const char *name)
@@ -130,18 +201,18 @@ struct env_queue *env_uv_queue_open(struct env *env, const char *name)
     struct env_queue *q = mem_zalloc(sizeof *q);
     q->env = env_uv_of(env);
     strncpy(q->name, name, sizeof q->name - 1);
-    q->async.data = q;
-    /* These fail when the process is out of descriptors or threads right at its start: there is
-     * nothing to fall back to. */
-    int rc = uv_async_init(q->env->loop, &q->async, queue_finished_cb);
-    POST(rc == 0);
-    rc = uv_mutex_init(&q->mutex);
+    /* These fail when the process is out of memory or threads: there is nothing to fall back to. */
+    int rc = uv_mutex_init(&q->mutex);
     POST(rc == 0);
     rc = uv_cond_init(&q->wake);
     POST(rc == 0);
     rc = uv_thread_create(&q->thread, queue_thread, q);
     POST(rc == 0);
-    q->env->pending++;
+    if (list_empty(&q->env->queues)) {
+        rc = uv_poll_start(&q->env->wake, UV_READABLE, woken_cb);
+        POST(rc == 0);
+    }
+    list_push_back(&q->env->queues, &q->link);
     return q;
 }
 
@@ -161,15 +232,6 @@ void env_uv_queue_submit(struct env_queue *q, struct env_job *job)
     uv_cond_signal(&q->wake);
 }
 
-static void queue_closed_cb(uv_handle_t *handle)
-{
-    struct env_queue *q = handle->data;
-    q->env->pending--;
-    uv_cond_destroy(&q->wake);
-    uv_mutex_destroy(&q->mutex);
-    mem_free(q);
-}
-
 void env_uv_queue_close(struct env_queue *q)
 {
     PRE(!q->closed);
@@ -179,5 +241,7 @@ void env_uv_queue_close(struct env_queue *q)
     uv_cond_signal(&q->wake);
     uv_mutex_unlock(&q->mutex);
     uv_thread_join(&q->thread);
-    uv_close((uv_handle_t *)&q->async, queue_closed_cb);
+    if (!q->env->is_reporting) {
+        free_closed_queues(q->env);
+    }
 }
