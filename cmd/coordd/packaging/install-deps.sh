@@ -23,7 +23,7 @@ pin_file=/etc/apt/preferences.d/coord-libraft
 packages_build='gcc make libc6-dev dpkg-dev pkgconf git curl python3 jq
     libuv1-dev libsqlite3-dev libjansson-dev libnghttp2-dev libssl-dev libedit-dev openssl check
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libldns-dev bind9-dnsutils'
-packages_lint='shellcheck cppcheck'
+packages_lint='shellcheck cppcheck libzookeeper-mt-dev' # whose header one of ours includes
 packages_fuzz='clang libclang-rt-dev llvm'
 packages_bench='etcd-server zookeeper nghttp2-client gnuplot-nox'
 packages_compat="python3-grpcio python3-protobuf
