@@ -2,9 +2,6 @@
  * ones continued. A failed sync is never repeated: the kernel may have dropped the dirty pages
  * and would then report success for data that is gone, so the caller has to stop.
  */
-#ifdef __linux__
-#define _GNU_SOURCE /* sync_file_range */
-#endif
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,21 +12,17 @@
 #include "base/assert.h"
 #include "base/env_uv_impl.h"
 #include "base/mem.h"
+#include "base/write_out.h"
 
 /* The data may hold secrets of the clients: the daemon's own user only. */
 #define DISK_FILE_MODE 0600
 #define DISK_GROUP_FILE_MODE 0640 /* what is meant to be collected by others, as logs are */
 #define DISK_DIR_MODE 0700
 
-/* So much of what is written to a file at length waits for its sync; of what came before the disk
- * has begun. A sync that had all of a snapshot to bring would keep the log's own waiting. */
-#define DISK_UNBEGUN_MAX ((uint64_t)1 << 20)
-
 struct env_file {
     struct env_uv *env;
     int fd;
-    uint64_t run_begin; /* written without a gap, and not begun */
-    uint64_t run_end;
+    struct write_out out;
     char path[]; /* for the log */
 };
 
@@ -79,8 +72,7 @@ static enum status disk_open(struct env *env, const char *path, int flags, struc
     struct env_file *file = mem_alloc(sizeof *file + path_bytes);
     file->env = env_uv_of(env);
     file->fd = fd;
-    file->run_begin = 0;
-    file->run_end = 0;
+    file->out = (struct write_out){.end = 0};
     memcpy(file->path, path, path_bytes);
     *out = file;
     return RC_OK;
@@ -106,30 +98,6 @@ static enum status disk_read(struct env_file *file, uint64_t offset, void *to, s
     return RC_OK;
 }
 
-/* Begins and does not wait: an error of the disk is left for the sync to tell. */
-static enum status disk_begin(struct env_file *file, uint64_t offset, size_t bytes)
-{
-    if (offset != file->run_end) {
-        file->run_begin = offset;
-    }
-    file->run_end = offset + bytes;
-    if (file->run_end - file->run_begin < DISK_UNBEGUN_MAX) {
-        return RC_OK;
-    }
-    off_t begin = (off_t)file->run_begin;
-    off_t length = (off_t)(file->run_end - file->run_begin);
-    file->run_begin = file->run_end;
-#ifdef __linux__
-    int rc = sync_file_range(file->fd, begin, length, SYNC_FILE_RANGE_WRITE);
-    bool is_unknown = rc != 0 && (errno == EINVAL || errno == ENOSYS || errno == ESPIPE);
-    return rc == 0 || is_unknown ? RC_OK : file_failed(file, "begin");
-#else
-    (void)begin;
-    (void)length;
-    return RC_OK;
-#endif
-}
-
 static enum status disk_write(struct env_file *file, uint64_t offset, const void *from,
                               size_t bytes)
 {
@@ -146,7 +114,9 @@ static enum status disk_write(struct env_file *file, uint64_t offset, const void
         }
         done += (size_t)n;
     }
-    return disk_begin(file, offset, bytes);
+    return write_out_wrote(&file->out, file->fd, offset, bytes) == 0
+               ? RC_OK
+               : file_failed(file, "write out");
 }
 
 static enum status disk_sync(struct env_file *file)
@@ -155,7 +125,7 @@ static enum status disk_sync(struct env_file *file)
     do {
         rc = fdatasync(file->fd);
     } while (rc < 0 && errno == EINTR);
-    file->run_begin = file->run_end;
+    write_out_synced(&file->out);
     return rc < 0 ? file_failed(file, "sync") : RC_OK;
 }
 

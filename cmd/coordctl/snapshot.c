@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/write_out.h"
 #include "cmd/coordctl/ctl.h"
 #include "cmd/coordctl/signals.h"
 #include "cmd/coordctl/values.h"
@@ -31,6 +32,7 @@ struct saving {
     bool shows;
     struct coord_snapshot_file file;
     uint64_t written;
+    struct write_out out;
     uint64_t begun_ms;
     uint64_t shown_ms;
 };
@@ -112,6 +114,7 @@ static bool on_begin(void *context, const struct coord_snapshot_file *file)
     }
     s->file = *file;
     s->written = 0;
+    s->out = (struct write_out){.end = 0};
     s->begun_ms = now_ms();
     return go_on(s);
 }
@@ -126,6 +129,9 @@ static bool on_data(void *context, const void *data, size_t bytes)
                              errno);
         }
         at += wrote > 0 ? (size_t)wrote : 0;
+    }
+    if (!s->is_stdout && write_out_wrote(&s->out, s->fd, s->written, bytes) != 0) {
+        return stop_with(s, (const char *)s->part.data, errno);
     }
     s->written += bytes;
     return go_on(s);
