@@ -132,6 +132,9 @@ struct env {
     /* From its next job on the queue's worker gives way to other threads. May be NULL: it does
      * not. */
     void (*queue_yield)(struct env_queue *queue);
+    /* [worker] Between two small pieces of work, without any lock: lets other threads go first for
+     * which the calling one is to give way. Cheap enough for each row. May be NULL: none does. */
+    void (*give_way)(struct env *env);
     /* Waits for the jobs that are running or queued; their `done` does not run any more. */
     void (*queue_close)(struct env_queue *queue);
 };
@@ -150,6 +153,13 @@ static inline struct env_queue *env_queue_open_background(struct env *env, const
         env->queue_yield(queue);
     }
     return queue;
+}
+
+static inline void env_give_way(struct env *env)
+{
+    if (env->give_way != NULL) {
+        env->give_way(env);
+    }
 }
 
 static inline uint64_t env_random_u64(struct env *env)

@@ -56,6 +56,7 @@ struct env *env_uv_new(uv_loop_t *loop, struct log *log)
         .random = env_uv_random,
         .queue_open = env_uv_queue_open,
         .queue_yield = env_uv_queue_yield,
+        .give_way = env_uv_give_way,
         .queue_submit = env_uv_queue_submit,
         .queue_close = env_uv_queue_close,
     };

@@ -75,6 +75,7 @@ void env_uv_queues_init(struct env_uv *e);
 void env_uv_queues_free(struct env_uv *e); /* all are closed, and so is the handle `wake` */
 struct env_queue *env_uv_queue_open(struct env *env, const char *name);
 void env_uv_queue_yield(struct env_queue *q);
+void env_uv_give_way(struct env *env);
 void env_uv_queue_submit(struct env_queue *queue, struct env_job *job);
 void env_uv_queue_close(struct env_queue *queue);
 

@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #ifdef __linux__
 #include <sys/prctl.h>
@@ -27,6 +28,9 @@
 /* Of a worker that gives way: about a third of the share of another thread, where they compete.
  * Not less: a snapshot that is never finished would let the log grow. */
 #define QUEUE_YIELD_NICE 5
+/* What it holds a core for at most, where it says when it may lose it: the kernel would leave it
+ * the core for a whole tick, 4 ms, and all that is niceness changes is how often. */
+#define QUEUE_TURN_NS UINT64_C(100000)
 
 struct job_list {
     struct env_job *first;
@@ -70,12 +74,27 @@ static struct env_job *job_pop(struct job_list *l)
     return job;
 }
 
-/* Linux counts niceness by thread; what reads and writes for a nice thread comes later, too. */
+/* Since when this thread has had its core, as far as it knows; 0: it does not give way. */
+static _Thread_local uint64_t turn_began_ns;
+
+/* Linux counts niceness by thread; what reads and writes for a nice thread comes later, too. The
+ * idle class would give way more readily, but a thread that may get no core for seconds must not
+ * hold a lock which others want. */
 static void worker_yield(void)
 {
 #ifdef __linux__
     (void)setpriority(PRIO_PROCESS, 0, QUEUE_YIELD_NICE);
 #endif
+    turn_began_ns = uv_hrtime();
+}
+
+void env_uv_give_way(struct env *env)
+{
+    (void)env;
+    if (turn_began_ns != 0 && uv_hrtime() - turn_began_ns >= QUEUE_TURN_NS) {
+        (void)sched_yield();
+        turn_began_ns = uv_hrtime();
+    }
 }
 
 /* What is not taken, as the pipe is full of wake-ups, is not needed either. */

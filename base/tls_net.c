@@ -594,6 +594,7 @@ struct tls_net *tls_net_new(const struct tls_net_options *options)
                           .random = tls_net_random,
                           .queue_open = tls_net_queue_open,
                           .queue_yield = t->inner->queue_yield,
+                          .give_way = t->inner->give_way,
                           .queue_submit = t->inner->queue_submit,
                           .queue_close = t->inner->queue_close};
     t->plain = mem_alloc(PLAIN_BYTES);

@@ -20,7 +20,7 @@
 
 #define SNAPSHOT_KEEP            2
 #define SNAPSHOT_SEND_HOLD_MS    10000
-#define SNAPSHOT_SCAN_STEP_BYTES ((size_t)256 << 10)
+#define SNAPSHOT_SCAN_STEP_BYTES ((size_t)64 << 10)
 #define SNAPSHOT_CHUNK_BYTES_MAX ((size_t)256 << 10)
 #define SNAPSHOT_CHUNKS_MAX      4  /* received and not yet written */
 #define SNAPSHOT_READS_MAX       64 /* asked for and not yet answered */

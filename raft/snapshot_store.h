@@ -33,7 +33,7 @@ struct snapshot_store_options {
     struct env *env;
     struct log *log;
     struct metrics *metrics; /* may be NULL */
-    size_t scan_step_bytes;  /* 0 = 256 KiB: rows per turn, bounds the pause of the loop */
+    size_t scan_step_bytes;  /* 0 = 64 KiB: rows per turn, bounds the pause of the loop */
 };
 
 /* Lists `dir` (created if missing), removes leftovers. Blocks. */

@@ -54,6 +54,7 @@ static enum status check_pages(struct env *env, struct env_file *file, uint64_t 
                                 path, first + i + 1,
                                 is_whole ? "sound, but others are missing" : "damaged");
             }
+            env_give_way(env);
         }
     }
     mem_free(window);

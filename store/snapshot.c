@@ -184,6 +184,7 @@ enum status snapshot_writer_rows(struct snapshot_writer *w, struct slice rows,
             break;
         }
         rc = write_row(w, &row, &failure);
+        env_give_way(w->env);
     }
     return rc == RC_OK ? RC_OK : writer_fail(w, &failure, err);
 }
@@ -444,6 +445,7 @@ static enum status reader_take_table(struct reader *r, uint8_t table)
             break;
         }
         rc = reader_take_row(r, table);
+        env_give_way(r->env);
     }
     db_scan_close(scan);
     return rc;

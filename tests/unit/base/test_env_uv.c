@@ -67,6 +67,7 @@ struct counted_job {
 static struct env_queue *queue;
 static int run_next;  /* worker only */
 static int done_next; /* loop only */
+static int starting_gun[2];
 
 static void job_run(struct env_job *job)
 {
@@ -112,6 +113,67 @@ static void job_done_closes(struct env_job *job)
     job_done(job);
     env->queue_close(queue);
 }
+
+static struct env_queue *three[3];
+
+static void job_done_closes_all(struct env_job *job)
+{
+    (void)job;
+    done_next++;
+    for (int i = 0; i < 3; i++) {
+        env->queue_close(three[i]);
+    }
+}
+
+static void wait_for_a_byte(struct env_job *job)
+{
+    (void)job;
+    char byte;
+    ck_assert_int_eq(read(starting_gun[0], &byte, 1), 1);
+}
+
+START_TEST(queue_done_may_close_queues_that_have_something_to_tell)
+{
+    struct env_job jobs[3];
+    ck_assert_int_eq(pipe(starting_gun), 0);
+    for (int i = 0; i < 3; i++) {
+        three[i] = env->queue_open(env, "test");
+        jobs[i] = (struct env_job){.run = wait_for_a_byte, .done = job_done_closes_all};
+        env->queue_submit(three[i], &jobs[i]);
+    }
+    ck_assert_int_eq(write(starting_gun[1], "123", 3), 3);
+    WAIT_FOR(done_next == 1);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    ck_assert_int_eq(done_next, 1);
+    close(starting_gun[0]);
+    close(starting_gun[1]);
+}
+END_TEST
+
+static void give_way_often(struct env_job *job)
+{
+    (void)job;
+    for (int i = 0; i < 20000; i++) {
+        env_give_way(env);
+    }
+}
+
+static void count_done(struct env_job *job)
+{
+    (void)job;
+    done_next++;
+}
+
+START_TEST(queue_in_the_background_gives_way_and_comes_to_its_end)
+{
+    struct env_job job = {.run = give_way_often, .done = count_done};
+    queue = env_queue_open_background(env, "test");
+    env->queue_submit(queue, &job);
+    WAIT_FOR(done_next == 1);
+    give_way_often(&job); /* and so does the loop's thread, which gives none */
+    env->queue_close(queue);
+}
+END_TEST
 
 START_TEST(queue_close_waits_for_all_jobs_and_silences_their_done)
 {
@@ -773,6 +835,8 @@ static Suite *env_suite(void)
     tcase_add_checked_fixture(queues, setup, teardown);
     tcase_add_test(queues, queue_runs_jobs_in_order_and_reports_them_on_the_loop_in_order);
     tcase_add_test(queues, queue_close_waits_for_all_jobs_and_silences_their_done);
+    tcase_add_test(queues, queue_done_may_close_queues_that_have_something_to_tell);
+    tcase_add_test(queues, queue_in_the_background_gives_way_and_comes_to_its_end);
     suite_add_tcase(suite, queues);
 
     TCase *streams = tcase_create("stream");
