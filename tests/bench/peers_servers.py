@@ -129,6 +129,10 @@ class Coord(Cluster):
     def revision(self):
         return max(self.status(i)["revision"] for i in range(3) if self.is_up(i))
 
+    def change_logs_mib(self):
+        found = [re.search(r"^coord_history_bytes (\S+)$", self.ask(i, "/metrics"), re.M) for i in range(3)]
+        return [float(figure.group(1)) / 2**20 for figure in found]
+
     def hand_over(self):
         code, _, error = harness.ctl(self.endpoints(), "member", "transfer")
         expect(code == 0, error)
