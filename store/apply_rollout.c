@@ -7,6 +7,7 @@
 #include "recipes/instance.h"
 #include "store/apply.h"
 #include "store/config.h"
+#include "store/queues.h"
 #include "store/rollouts.h"
 #include "store/state.h"
 #include "store/validate.h"
@@ -54,6 +55,16 @@ bool store_rollout_find(const struct store *s, struct slice key, struct rollout 
         *revision = n->modify_revision;
     }
     return rollout_decode(value_slice(n->value), out, arena) && slice_equal(out->key, key);
+}
+
+/* Who looks at them through a gate, to see which values let it pass, must be allowed to. */
+static bool may_read_gates(const struct store *s, const struct rollout *r)
+{
+    char path[INSTANCE_PATH_BYTES_MAX];
+    return (r->gate.size == 0 || access_nearest(&s->access, ACL_READ, r->gate)) &&
+           (r->gate_service.size == 0 ||
+            access_nearest(&s->access, ACL_READ,
+                           instance_path(r->gate_service, slice_make(NULL, 0), path)));
 }
 
 /* Of the instances of the gate's service that do not drain. */
@@ -190,7 +201,7 @@ static enum outcome record_make(struct store *s, struct slice path, uint32_t *sl
     struct op_result result;
     *slot = tree_find(&s->tree, SPACE_NODES, path);
     if (*slot != TREE_NONE) {
-        return OUTCOME_OK;
+        return queues_protect_value(s, *slot) ? OUTCOME_PROTECTED : OUTCOME_OK;
     }
     uint32_t all = tree_find(&s->tree, SPACE_NODES, path_parent(SPACE_NODES, path));
     const struct dir *dir = all == TREE_NONE ? NULL : node_dir(tree_node(&s->tree, all));
@@ -217,10 +228,16 @@ static enum outcome start(struct store *s, const struct command_rollout *asked)
     if (root == NULL || key == TREE_NONE || tree_node(&s->tree, key)->value == NULL) {
         return OUTCOME_NO_NODE;
     }
+    if (queues_protect_value(s, key)) {
+        return OUTCOME_PROTECTED;
+    }
     bool is_record = rollout_decode(asked->record, &r, &s->arena) &&
                      slice_equal(r.key, asked->key) && r.state == ROLLOUT_PLANNING;
     if (!is_record || path.size == 0) {
         return OUTCOME_BAD_ARGUMENTS;
+    }
+    if (!may_read_gates(s, &r)) {
+        return OUTCOME_NO_AUTH;
     }
     if (root->root_revision != r.schema_revision ||
         tree_node(&s->tree, key)->modify_revision != r.base_revision) {

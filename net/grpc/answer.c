@@ -158,15 +158,15 @@ static bool session_check(const Coord__V1__SessionRef *session, struct errmsg *e
     return true;
 }
 
-/* Others do not keep it alive by naming it; what else they may not, apply says. One that is not
- * known here may have been opened elsewhere a moment ago. */
-static bool session_is_own(const struct grpc_call *call)
+void answer_touch(const struct grpc_call *call, uint64_t session)
 {
     const struct store *store = node_store(grpc_call_node(call));
-    const struct lease *lease = store_lease(store, call->session);
+    const struct lease *lease = store_lease(store, session);
     struct access access;
     access_begin(&access, store, grpc_call_identities(call));
-    return lease == NULL || access_lease(&access, lease, false);
+    if (lease == NULL || access_lease(&access, lease, false)) {
+        node_touch(grpc_call_node(call), session);
+    }
 }
 
 bool answer_session(struct grpc_call *call, const Coord__V1__RequestHeader *header)
@@ -181,8 +181,8 @@ bool answer_session(struct grpc_call *call, const Coord__V1__RequestHeader *head
     }
     bool is_new = call->session != header->session->id; /* a call may ask the node again */
     call->session = header->session->id;
-    if (is_new && session_is_own(call)) {
-        node_touch(grpc_call_node(call), call->session);
+    if (is_new) {
+        answer_touch(call, call->session);
     }
     return true;
 }

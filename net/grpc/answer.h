@@ -43,6 +43,9 @@ bool answer_ask(struct grpc_call *call, const Coord__V1__RequestHeader *header,
 /* Takes session, request id and note into the command, and who the caller is. */
 bool answer_write_prepare(struct grpc_call *call, const Coord__V1__RequestHeader *header,
                           struct command *c);
+/* The client of a session is there. Others do not keep it alive by naming it; what else they may
+ * not, apply says. One that is not known here may have been opened elsewhere a moment ago. */
+void answer_touch(const struct grpc_call *call, uint64_t session);
 /* For what is neither. */
 bool answer_session(struct grpc_call *call, const Coord__V1__RequestHeader *header);
 

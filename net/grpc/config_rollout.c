@@ -18,11 +18,16 @@ static struct arena *scratch_of(const struct grpc_call *call)
     return &call->connection->shared->scratch;
 }
 
-static bool may_read(struct grpc_call *call, struct slice path)
+static bool is_readable(struct grpc_call *call, struct slice path)
 {
     struct access access;
     access_begin(&access, store_of(call), grpc_call_identities(call));
-    if (access_nearest(&access, ACL_READ, path)) {
+    return access_nearest(&access, ACL_READ, path);
+}
+
+static bool may_read(struct grpc_call *call, struct slice path)
+{
+    if (is_readable(call, path)) {
         return true;
     }
     answer_refuse(call, path, OUTCOME_NO_AUTH, store_revision(store_of(call)));
@@ -79,7 +84,6 @@ static void rollout_fill(struct grpc_call *call, const struct rollout *r, uint64
     message->n_labels = parts_fill(call, r->labels, &message->labels);
     message->n_ids = parts_fill(call, r->ids, &message->ids);
     message->gate = answer_copy(call, r->gate);
-    message->gate_value = answer_bytes(r->gate_value);
     message->gate_service = answer_copy(call, r->gate_service);
     message->gate_tag = answer_copy(call, r->gate_tag);
     message->gate_percent = (uint32_t)r->gate_percent;
@@ -87,6 +91,7 @@ static void rollout_fill(struct grpc_call *call, const struct rollout *r, uint64
     message->revision = revision;
     percents_fill(call, r, message);
     if (with_values) {
+        message->gate_value = answer_bytes(r->gate_value);
         message->old_value = answer_bytes(r->base);
         message->value = answer_bytes(r->value);
     }
@@ -105,7 +110,8 @@ static void rollout_reply(struct grpc_call *call, Coord__V1__ReplyHeader *header
                          (const char *)path.data);
         return;
     }
-    rollout_fill(call, &r, revision, true, &rollout);
+    /* Who may only write has not asked for values. */
+    rollout_fill(call, &r, revision, is_readable(call, path), &rollout);
     coord__v1__config_rollout_reply__init(&message);
     message.header = header;
     message.rollout = &rollout;

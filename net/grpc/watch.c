@@ -332,7 +332,7 @@ static void create(struct grpc_watch_stream *stream, const Coord__V1__WatchCreat
     }
     const Coord__V1__RequestHeader *header = request->header;
     if (header != NULL && header->session != NULL && header->session->id != 0) {
-        node_touch(grpc_call_node(stream->call), header->session->id);
+        answer_touch(stream->call, header->session->id);
     }
     struct grpc_watch *w = watch_new(stream, id, request);
     grpc_watch_setup_new(w, &filter);
