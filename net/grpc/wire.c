@@ -74,11 +74,25 @@ static bool string_is_valid(struct slice s)
     return s.size == 0 || (memchr(s.data, 0, s.size) == NULL && utf8_is_valid(s));
 }
 
-/* A message that is being walked: its type, and the bytes of it that are left. */
+/* A message that is being walked: its type, the bytes of it that are left, and which of its
+ * fields that take one message have had theirs, a bit for each. */
 struct level {
     const ProtobufCMessageDescriptor *type;
     struct slice rest;
+    uint64_t taken;
 };
+
+/* protobuf-c would merge the second message into a copy of the first: as much work and memory for
+ * each further one as all before it are large. */
+static bool takes_another(struct level *level, const ProtobufCFieldDescriptor *field)
+{
+    size_t at = (size_t)(field - level->type->fields);
+    PRE(at < 64); /* no type of ours has more fields */
+    uint64_t bit = UINT64_C(1) << at;
+    bool is_first = (level->taken & bit) == 0;
+    level->taken |= bit;
+    return is_first || field->label == PROTOBUF_C_LABEL_REPEATED;
+}
 
 enum status wire_check(const ProtobufCMessageDescriptor *type, struct slice message,
                        struct errmsg *err)
@@ -86,6 +100,8 @@ enum status wire_check(const ProtobufCMessageDescriptor *type, struct slice mess
     struct level levels[WIRE_DEPTH_MAX];
     size_t depth = 1;
     size_t messages = 0;
+    size_t fields = 0;
+    size_t unknown = 0;
     levels[0] = (struct level){.type = type, .rest = message};
 
     while (depth > 0) {
@@ -99,12 +115,16 @@ enum status wire_check(const ProtobufCMessageDescriptor *type, struct slice mess
         if (rc != RC_OK) {
             return errmsg_set(err, rc, "not a valid %s", type->name);
         }
-        if (found.type != WIRE_BYTES) {
-            continue;
+        if (++fields > WIRE_FIELDS_MAX) {
+            return errmsg_set(err, RC_TOO_LARGE, "more than %d fields in one", WIRE_FIELDS_MAX);
         }
         const ProtobufCFieldDescriptor *field =
             protobuf_c_message_descriptor_get_field(level->type, found.number);
-        if (field == NULL) {
+        if (field == NULL && ++unknown > WIRE_UNKNOWN_MAX) {
+            return errmsg_set(err, RC_TOO_LARGE, "more than %d unknown fields in one",
+                              WIRE_UNKNOWN_MAX);
+        }
+        if (field == NULL || found.type != WIRE_BYTES) {
             continue;
         }
         if (field->type == PROTOBUF_C_TYPE_STRING && !string_is_valid(found.bytes)) {
@@ -112,6 +132,10 @@ enum status wire_check(const ProtobufCMessageDescriptor *type, struct slice mess
                               field->name);
         }
         if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
+            if (!takes_another(level, field)) {
+                return errmsg_set(err, RC_INVALID, "%s: is there twice, at most once is possible",
+                                  field->name);
+            }
             if (depth == WIRE_DEPTH_MAX) {
                 return errmsg_set(err, RC_TOO_LARGE, "messages are nested deeper than %d",
                                   WIRE_DEPTH_MAX);

@@ -2,7 +2,8 @@
  * and the check that comes before anything is unpacked.
  *
  * protobuf-c unpacks recursively without a limit, takes any bytes for a string and cuts strings
- * at their first NUL. So bytes from a client are walked once, along the message's description,
+ * at their first NUL, and copies what it has each time that a message comes again where one is
+ * to be. So bytes from a client are walked once, along the message's description,
  * before protobuf-c sees them.
  */
 #ifndef NET_GRPC_WIRE_H
@@ -16,8 +17,10 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-#define WIRE_DEPTH_MAX    64     /* of messages in messages */
-#define WIRE_MESSAGES_MAX 400000 /* in one request; no transaction of 4 MiB needs more */
+#define WIRE_DEPTH_MAX    64      /* of messages in messages */
+#define WIRE_MESSAGES_MAX 400000  /* in one request; no transaction of 4 MiB needs more */
+#define WIRE_FIELDS_MAX   1000000 /* in one request and all in it */
+#define WIRE_UNKNOWN_MAX  100000  /* of those, fields that this build does not know */
 
 enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
@@ -33,8 +36,9 @@ struct wire_field {
 enum status wire_next(struct slice *rest, struct wire_field *field) MUST_USE;
 
 /* Walks a message of type `type` and everything in it. RC_MALFORMED: no valid encoding.
- * RC_INVALID: a string, named in `err`, is no UTF-8 or holds a NUL. RC_TOO_LARGE: nested too
- * deeply, or of so many messages that unpacking them would hold up everybody else. */
+ * RC_INVALID: a string, named in `err`, is no UTF-8 or holds a NUL, or a message is there twice
+ * where there may be one. RC_TOO_LARGE: nested too deeply, or of so many messages or fields that
+ * unpacking them would hold up everybody else. */
 enum status wire_check(const ProtobufCMessageDescriptor *type, struct slice message,
                        struct errmsg *err) MUST_USE;
 

@@ -3,22 +3,31 @@
 #include "coord/v1/tree.pb-c.h"
 #include "tests/support/check_main.h"
 
-/* A message type that contains itself: field 1 is a message of the same type, field 2 a
- * string. */
-static const ProtobufCFieldDescriptor recursive_fields[2];
-static const ProtobufCIntRange recursive_ranges[2] = {{1, 0}, {0, 2}};
+/* A message type that contains itself: field 1 are messages of the same type, field 2 is a
+ * string, field 3 one message of the same type. */
+static const ProtobufCFieldDescriptor recursive_fields[3];
+static const ProtobufCIntRange recursive_ranges[2] = {{1, 0}, {0, 3}};
 static const ProtobufCMessageDescriptor recursive = {
     .magic = PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
     .name = "test.Recursive",
     .short_name = "Recursive",
-    .n_fields = 2,
+    .n_fields = 3,
     .fields = recursive_fields,
     .n_field_ranges = 1,
     .field_ranges = recursive_ranges,
 };
-static const ProtobufCFieldDescriptor recursive_fields[2] = {
-    {.name = "inner", .id = 1, .type = PROTOBUF_C_TYPE_MESSAGE, .descriptor = &recursive},
+static const ProtobufCFieldDescriptor recursive_fields[3] = {
+    {.name = "inner",
+     .id = 1,
+     .label = PROTOBUF_C_LABEL_REPEATED,
+     .type = PROTOBUF_C_TYPE_MESSAGE,
+     .descriptor = &recursive},
     {.name = "text", .id = 2, .type = PROTOBUF_C_TYPE_STRING},
+    {.name = "one",
+     .id = 3,
+     .label = PROTOBUF_C_LABEL_NONE,
+     .type = PROTOBUF_C_TYPE_MESSAGE,
+     .descriptor = &recursive},
 };
 
 /* `depth` messages in one another. */
@@ -60,6 +69,54 @@ START_TEST(messages_are_counted_before_they_are_unpacked)
     wire_append_bytes(&message, 1, slice_make("", 0));
     ck_assert_int_eq(wire_check(&recursive, buf_slice(&message), &err), RC_TOO_LARGE);
     buf_close(&message);
+}
+END_TEST
+
+START_TEST(fields_are_counted_before_they_are_unpacked)
+{
+    struct buf message = {0};
+    struct errmsg err;
+    for (size_t i = 0; i < WIRE_UNKNOWN_MAX; i++) {
+        wire_append_number(&message, 9, 0);
+    }
+    ck_assert_int_eq(wire_check(&recursive, buf_slice(&message), &err), RC_OK);
+    for (size_t i = WIRE_UNKNOWN_MAX; i < WIRE_FIELDS_MAX; i++) {
+        wire_append_bytes(&message, 2, slice_str(""));
+    }
+    ck_assert_int_eq(wire_check(&recursive, buf_slice(&message), &err), RC_OK);
+    wire_append_bytes(&message, 2, slice_str(""));
+    ck_assert_int_eq(wire_check(&recursive, buf_slice(&message), &err), RC_TOO_LARGE);
+    ck_assert_str_eq(err.text, "more than 1000000 fields in one");
+    buf_clear(&message);
+    for (size_t i = 0; i <= WIRE_UNKNOWN_MAX; i++) {
+        wire_append_number(&message, 9, 0);
+    }
+    ck_assert_int_eq(wire_check(&recursive, buf_slice(&message), &err), RC_TOO_LARGE);
+    ck_assert_str_eq(err.text, "more than 100000 unknown fields in one");
+    buf_close(&message);
+}
+END_TEST
+
+/* protobuf-c would copy all of the first for each further one. */
+START_TEST(a_message_comes_once_where_there_may_be_one)
+{
+    struct buf inner = {0};
+    struct buf outer = {0};
+    struct errmsg err;
+    wire_append_bytes(&inner, 3, slice_str(""));
+    wire_append_bytes(&outer, 1, buf_slice(&inner));
+    wire_append_bytes(&outer, 3, buf_slice(&inner));
+    wire_append_bytes(&outer, 1, buf_slice(&inner));
+    ck_assert_int_eq(wire_check(&recursive, buf_slice(&outer), &err), RC_OK);
+    wire_append_bytes(&outer, 3, slice_str(""));
+    ck_assert_int_eq(wire_check(&recursive, buf_slice(&outer), &err), RC_INVALID);
+    ck_assert_str_eq(err.text, "one: is there twice, at most once is possible");
+    wire_append_bytes(&inner, 3, slice_str(""));
+    buf_clear(&outer);
+    wire_append_bytes(&outer, 1, buf_slice(&inner));
+    ck_assert_int_eq(wire_check(&recursive, buf_slice(&outer), &err), RC_INVALID);
+    buf_close(&inner);
+    buf_close(&outer);
 }
 END_TEST
 
@@ -121,6 +178,8 @@ static Suite *wire_suite(void)
     TCase *tcase = tcase_create("wire");
     tcase_add_test(tcase, nesting_is_taken_up_to_the_limit);
     tcase_add_test(tcase, messages_are_counted_before_they_are_unpacked);
+    tcase_add_test(tcase, fields_are_counted_before_they_are_unpacked);
+    tcase_add_test(tcase, a_message_comes_once_where_there_may_be_one);
     tcase_add_test(tcase, strings_are_checked_at_any_depth);
     tcase_add_test(tcase, every_prefix_of_a_message_is_handled);
     tcase_add_test(tcase, pieces_make_the_message_that_protobuf_c_makes);
