@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/tls.h"
+#include "base/utf8.h"
 
 /* A refused peer comes back twice a second: the same reason is told once in this time. */
 #define REFUSAL_REPEAT_MS 10000
@@ -192,7 +193,17 @@ static enum status hello_decode(struct slice frame, struct message *m, struct ar
                           "it speaks format %" PRIu32 " of the peer protocol, this node %u",
                           format, (unsigned)MESSAGE_FORMAT);
     }
-    return message_decode(frame, m, arena, err);
+    enum status rc = message_decode(frame, m, arena, err);
+    if (rc != RC_OK) {
+        return rc;
+    }
+    /* Both are shown as text. */
+    bool is_name_text = utf8_is_valid(m->hello.name);
+    if (!is_name_text || !utf8_is_valid(m->hello.client_address)) {
+        return errmsg_set(err, RC_MALFORMED, "its %s is not valid UTF-8",
+                          is_name_text ? "client address" : "name");
+    }
+    return RC_OK;
 }
 
 /* Is it one of us, and the one that it should be? `member` is whom we dialled, or NULL. On success

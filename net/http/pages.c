@@ -61,6 +61,23 @@ static int print_metrics(const struct page_context *context, struct buf *out)
 
 /* ---- status ------------------------------------------------------------------------------ */
 
+/* Addresses, paths and reasons come from elsewhere: what is no UTF-8 is shown as ASCII, with '?'
+ * for all that is none. */
+static json_t *json_text(const char *text)
+{
+    struct buf ascii = {0};
+    json_t *value = json_string(text);
+    if (value == NULL) {
+        buf_append_str(&ascii, text);
+        for (size_t i = 0; i < ascii.size; i++) {
+            ascii.data[i] = ascii.data[i] < 0x80 ? ascii.data[i] : '?';
+        }
+        value = json_stringn((const char *)ascii.data, ascii.size);
+        buf_close(&ascii);
+    }
+    return value;
+}
+
 /* 64-bit ids and digests as text: a JSON number cannot hold them in every reader. */
 static json_t *json_hex(uint64_t v)
 {
@@ -96,10 +113,10 @@ static json_t *json_member(const struct node_member_status *m)
 {
     json_t *o = json_object();
     object_set(o, "id", json_hex(m->id));
-    object_set(o, "name", json_string(m->name));
-    object_set(o, "role", json_string(role_text(m)));
-    object_set(o, "peer_address", json_string(m->peer_address));
-    object_set(o, "client_address", json_string(m->client_address));
+    object_set(o, "name", json_text(m->name));
+    object_set(o, "role", json_text(role_text(m)));
+    object_set(o, "peer_address", json_text(m->peer_address));
+    object_set(o, "client_address", json_text(m->client_address));
     object_set(o, "self", json_boolean(m->is_self));
     object_set(o, "up", json_boolean(m->is_up));
     object_set(o, "match_index", json_u64(m->match_index));
@@ -112,7 +129,7 @@ static json_t *json_backup(const struct node_backup *b)
     object_set(o, "last_success_ms", json_u64(b->wall_ms));
     object_set(o, "revision", json_u64(b->revision));
     object_set(o, "failures", json_u64(b->failures));
-    object_set(o, "problem", json_string(b->problem));
+    object_set(o, "problem", json_text(b->problem));
     return o;
 }
 
@@ -123,11 +140,11 @@ static json_t *json_status(const struct node_status *s)
     for (size_t i = 0; i < s->member_count; i++) {
         PRE(json_array_append_new(members, json_member(&s->members[i])) == 0);
     }
-    object_set(o, "name", json_string(s->name));
-    object_set(o, "role", json_string(s->state));
-    object_set(o, "reason", json_string(s->state_reason != NULL ? s->state_reason : ""));
+    object_set(o, "name", json_text(s->name));
+    object_set(o, "role", json_text(s->state));
+    object_set(o, "reason", json_text(s->state_reason != NULL ? s->state_reason : ""));
     object_set(o, "serving", json_boolean(s->serving));
-    object_set(o, "version", json_string(version_text()));
+    object_set(o, "version", json_text(version_text()));
     object_set(o, "feature_level", json_u64(s->feature_level));
     object_set(o, "cluster_id", json_hex(s->cluster_id));
     object_set(o, "node_id", json_hex(s->node_id));

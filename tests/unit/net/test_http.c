@@ -279,6 +279,20 @@ START_TEST(status_is_json)
 }
 END_TEST
 
+/* Paths and addresses are bytes that somebody else chose. */
+START_TEST(status_is_json_whatever_its_texts_are)
+{
+    (void)snprintf(fake_status.members[1].client_address,
+                   sizeof fake_status.members[1].client_address, "h\xffst:7400");
+    json_t *o = json_loads(body_of(ask("GET /status HTTP/1.1\r\n" HOST "\r\n")), 0, NULL);
+    ck_assert_ptr_nonnull(o);
+    json_t *second = json_array_get(json_object_get(o, "members"), 1);
+    ck_assert_str_eq(json_string_value(json_object_get(second, "client_address")),
+                     "h?st:7400");
+    json_decref(o);
+}
+END_TEST
+
 START_TEST(version_is_one_line)
 {
     const char *body = body_of(ask("GET /version?x=1 HTTP/1.1\r\n" HOST "\r\n"));
@@ -624,6 +638,7 @@ static Suite *http_suite(void)
     tcase_add_test(t, metrics_show_the_status_of_the_moment);
     tcase_add_test(t, metrics_are_made_anew_for_a_few_readers_at_a_time);
     tcase_add_test(t, status_is_json);
+    tcase_add_test(t, status_is_json_whatever_its_texts_are);
     tcase_add_test(t, version_is_one_line);
     tcase_add_loop_test(t, each_request_gets_its_code_and_the_right_end, 0, count);
     tcase_add_loop_test(t, bytes_one_by_one_make_the_same_answer, 0, count);

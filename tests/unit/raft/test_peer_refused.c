@@ -188,6 +188,33 @@ START_TEST(anything_before_hello_is_thrown_out)
 }
 END_TEST
 
+static void expect_hello_thrown_out(const char *name, const char *address, const char *reason)
+{
+    struct buf out = {0};
+    message_encode(&out, &(struct message){.type = MESSAGE_HELLO,
+                                           .hello = {.format = MESSAGE_FORMAT,
+                                                     .cluster_id = CLUSTER,
+                                                     .node_id = 2,
+                                                     .target_id = 5,
+                                                     .boot_id = 3,
+                                                     .name = slice_str(name),
+                                                     .client_address = slice_str(address)}});
+    expect_thrown_out(buf_slice(&out), reason);
+    buf_close(&out);
+}
+
+START_TEST(a_name_that_is_no_text_is_thrown_out)
+{
+    expect_hello_thrown_out("b\xffta", "beta:7400", "its name is not valid UTF-8");
+}
+END_TEST
+
+START_TEST(an_address_that_is_no_text_is_thrown_out)
+{
+    expect_hello_thrown_out("beta", "b\xffta:7400", "its client address is not valid UTF-8");
+}
+END_TEST
+
 START_TEST(hello_twice_is_thrown_out)
 {
     struct buf out = {0};
@@ -342,6 +369,8 @@ static Suite *peer_refused_suite(void)
     tcase_add_test(c, noise_is_thrown_out);
     tcase_add_test(c, another_format_is_thrown_out_though_nothing_else_of_it_can_be_read);
     tcase_add_test(c, anything_before_hello_is_thrown_out);
+    tcase_add_test(c, a_name_that_is_no_text_is_thrown_out);
+    tcase_add_test(c, an_address_that_is_no_text_is_thrown_out);
     tcase_add_test(c, hello_twice_is_thrown_out);
     tcase_add_test(c, the_other_side_connecting_is_thrown_out_while_this_one_tries);
     tcase_add_test(c, the_higher_id_connects_when_the_lower_one_does_not);
