@@ -184,6 +184,20 @@ bool discovery_take_path(struct grpc_call *call, const char *service, const char
 
 /* ---- filters ------------------------------------------------------------------------------ */
 
+/* Subscriptions keep them. Longer ones are no instance's. */
+static bool filter_word_fits(struct grpc_call *call, const char *field, const char *word)
+{
+    struct errmsg err;
+    size_t bytes = strlen(word);
+    if (bytes <= INSTANCE_WORD_BYTES_MAX) {
+        return true;
+    }
+    (void)errmsg_set(&err, RC_INVALID, "filter.%s: %zu bytes, at most %zu", field, bytes,
+                     INSTANCE_WORD_BYTES_MAX);
+    refuse_field(call, &err);
+    return false;
+}
+
 bool discovery_filter_take(struct grpc_call *call, const Coord__V1__ServiceFilter *from,
                            struct discovery_filter *to)
 {
@@ -207,6 +221,14 @@ bool discovery_filter_take(struct grpc_call *call, const Coord__V1__ServiceFilte
             return false;
         }
         to->healths |= UINT32_C(1) << health;
+    }
+    if (!filter_word_fits(call, "zone", from->zone)) {
+        return false;
+    }
+    for (size_t i = 0; i < from->n_tags; i++) {
+        if (!filter_word_fits(call, "tags", from->tags[i])) {
+            return false;
+        }
     }
     to->tag_count = from->n_tags;
     buf_append(&to->words, from->zone, strlen(from->zone) + 1);

@@ -360,6 +360,34 @@ START_TEST(what_is_no_instance_is_refused_and_what_others_put_there_is_passed_ov
 }
 END_TEST
 
+/* A subscription keeps its filter. */
+START_TEST(words_of_a_filter_are_no_longer_than_those_of_instances)
+{
+    char word[INSTANCE_WORD_BYTES_MAX + 2];
+    memset(word, 'z', sizeof word);
+    word[INSTANCE_WORD_BYTES_MAX] = '\0';
+    struct subscriber s = subscribe(word, 0);
+    ck_assert(!s.call->has_ended);
+    peer_call_free(s.call);
+    word[INSTANCE_WORD_BYTES_MAX] = 'z';
+    word[INSTANCE_WORD_BYTES_MAX + 1] = '\0';
+    s = subscribe(word, 0);
+    refused(s.call, GRPC_INVALID_ARGUMENT, "filter.zone: 64 bytes, at most 63");
+
+    Coord__V1__DiscoveryDiscoverRequest request;
+    Coord__V1__ServiceFilter filter;
+    char *tags[] = {text("fine"), word};
+    coord__v1__discovery_discover_request__init(&request);
+    coord__v1__service_filter__init(&filter);
+    filter.tags = tags;
+    filter.n_tags = 2;
+    request.service = text("web");
+    request.filter = &filter;
+    refused(peer_unary(peer, "/coord.v1.Discovery/Discover", &request.base),
+            GRPC_INVALID_ARGUMENT, "filter.tags: 64 bytes, at most 63");
+}
+END_TEST
+
 static Suite *discovery_suite(void)
 {
     Suite *suite = suite_create("grpc_discovery");
@@ -377,6 +405,7 @@ static Suite *discovery_suite(void)
     tcase_add_test(tcase, a_client_that_does_not_read_misses_nothing);
     tcase_add_test(tcase,
                    what_is_no_instance_is_refused_and_what_others_put_there_is_passed_over);
+    tcase_add_test(tcase, words_of_a_filter_are_no_longer_than_those_of_instances);
     suite_add_tcase(suite, tcase);
     return suite;
 }
