@@ -251,16 +251,22 @@ static void add_txt(struct answer *a, const struct found *f)
     push(a, LDNS_SECTION_ANSWER, rr);
 }
 
+/* An address that is no name of the DNS, as "a..b", has no record. */
 static void add_srv(struct answer *a, const struct found *f)
 {
     char target[INSTANCE_ADDRESS_BYTES_MAX + 16];
     struct address address = address_of(f->address);
     target_name(f->address, target, sizeof target);
+    ldns_rdf *name = NULL;
+    ldns_status status = ldns_str2rdf_dname(&name, target);
+    if (status != LDNS_STATUS_OK && status != LDNS_STATUS_MEM_ERR) {
+        return;
+    }
     ldns_rr *rr = record_new(a, ldns_rdf_clone(a->owner), LDNS_RR_TYPE_SRV);
     add_data(a, rr, ldns_native2rdf_int16(LDNS_RDF_TYPE_INT16, 0));
     add_data(a, rr, ldns_native2rdf_int16(LDNS_RDF_TYPE_INT16, (uint16_t)f->in.weight));
     add_data(a, rr, ldns_native2rdf_int16(LDNS_RDF_TYPE_INT16, f->in.port));
-    add_data(a, rr, name_new(target));
+    add_data(a, rr, name);
     push(a, LDNS_SECTION_ANSWER, rr);
     if (address.family != 0) {
         add_address(a, LDNS_SECTION_ADDITIONAL, name_new(target), &address);

@@ -7,9 +7,10 @@
  *   10-0-0-7.ip.coord.          A or AAAA: the address in the name, with '-' for '.' and ':'
  *
  * Instances that drain or are down are left out as long as there are others, and those that are
- * suspected to be down as long as there are better ones. Addresses that are host names have
- * SRV and TXT records only. What a caller may not read, by the roles of who proves nothing, is
- * refused. Anything else below coord. does not exist, and what is not below it is refused. */
+ * suspected to be down as long as there are better ones. Addresses that are host names have SRV
+ * and TXT records only, and those that are no names of the DNS TXT records. What a caller may
+ * not read, by the roles of who proves nothing, is refused. Anything else below coord. does not
+ * exist, and what is not below it is refused. */
 #ifndef NET_DNS_ANSWER_H
 #define NET_DNS_ANSWER_H
 

@@ -196,6 +196,23 @@ START_TEST(what_does_not_fit_a_datagram_is_asked_for_by_tcp)
 }
 END_TEST
 
+START_TEST(addresses_that_are_no_names_are_left_out)
+{
+    char text[128];
+    char label[65];
+    memset(label, 'x', 64);
+    label[64] = '\0';
+    add("/services/web/e", "address=a..b\nport=84\nweight=100\n");
+    (void)snprintf(text, sizeof text, "address=%s.b\nport=85\nweight=100\n", label);
+    add("/services/web/f", text);
+    add("/services/web/g", "address=.\nport=86\nweight=100\n");
+    add("/services/web/h", "address=db2.example.com\nport=87\nweight=100\n");
+    expect_answers("web.service.coord.", LDNS_RR_TYPE_SRV,
+                   "0 30 80 10-0-0-7.ip.coord. | 0 100 81 fd00--8.ip.coord. | "
+                   "0 100 82 db.example.com. | 0 100 86 . | 0 100 87 db2.example.com. | ");
+}
+END_TEST
+
 START_TEST(answers_are_never_answered_and_other_requests_are_refused)
 {
     struct buf packet = question("web.service.coord.", LDNS_RR_TYPE_A, 0);
@@ -260,6 +277,7 @@ static Suite *answer_suite(void)
     tcase_add_test(tcase, what_is_not_there_is_told_apart_from_what_has_no_such_record);
     tcase_add_test(tcase, who_proves_nothing_may_read_no_more_by_dns);
     tcase_add_test(tcase, what_does_not_fit_a_datagram_is_asked_for_by_tcp);
+    tcase_add_test(tcase, addresses_that_are_no_names_are_left_out);
     tcase_add_test(tcase, answers_are_never_answered_and_other_requests_are_refused);
     tcase_add_test(tcase, garbage_is_survived);
     suite_add_tcase(suite, tcase);
