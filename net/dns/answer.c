@@ -15,6 +15,9 @@
 #define LABELS_MAX      8
 #define LABEL_BYTES_MAX 63
 #define TEXT_BYTES_MAX  255 /* of one string of a TXT record */
+/* Of a record of an instance: a reference to its name, type, class, TTL, length and an A record's
+ * address; all others have more. */
+#define RECORD_BYTES_MIN ((size_t)16)
 
 /* ---- headers ------------------------------------------------------------------------------ */
 
@@ -94,6 +97,7 @@ struct answer {
     ldns_pkt *reply;
     const ldns_rdf *owner; /* the name that was asked for */
     ldns_rr_type type;
+    size_t room; /* bytes that the reply may have */
     struct arena arena;
     bool has_failed; /* out of memory */
 };
@@ -359,7 +363,10 @@ static enum dns_code answer_service(struct answer *a, const char *service, const
     if (count == 0 && tag != NULL) {
         return DNS_NO_NAME;
     }
-    for (size_t i = 0; i < count && !a->has_failed; i++) {
+    /* What does not fit is not sent at all: the rest of it would be made for nothing. */
+    for (size_t i = 0; i < count && !a->has_failed &&
+                       ldns_pkt_ancount(a->reply) * RECORD_BYTES_MIN <= a->room;
+         i++) {
         add_instance(a, &found[(a->asked->turn + i) % count]);
     }
     return DNS_OK;
@@ -487,6 +494,7 @@ static bool answer_question(const struct store *s, const struct dns_asked *asked
         .reply = reply_new(question, rr),
         .owner = ldns_rr_owner(rr),
         .type = ldns_rr_get_type(rr),
+        .room = room_of(asked, question),
     };
     if (a.reply == NULL) {
         return false;
@@ -498,9 +506,8 @@ static bool answer_question(const struct store *s, const struct dns_asked *asked
         add_soa(&a, LDNS_SECTION_AUTHORITY);
     }
     ldns_pkt_set_rcode(a.reply, (uint8_t)code);
-    size_t room = room_of(asked, question);
-    bool ok = !a.has_failed && (append_reply(a.reply, room, out) ||
-                                answer_truncated(question, rr, room, out));
+    bool ok = !a.has_failed && (append_reply(a.reply, a.room, out) ||
+                                answer_truncated(question, rr, a.room, out));
     ldns_pkt_free(a.reply);
     arena_close(&a.arena);
     return ok;

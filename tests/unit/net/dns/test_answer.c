@@ -196,6 +196,26 @@ START_TEST(what_does_not_fit_a_datagram_is_asked_for_by_tcp)
 }
 END_TEST
 
+/* What stops early when it cannot fit must not stop before that. */
+START_TEST(a_datagram_is_used_to_its_end)
+{
+    size_t count = 1;
+    for (bool fits = true; fits; count++) {
+        char path[64];
+        char text[64];
+        (void)snprintf(path, sizeof path, "/services/web/m%zu", count);
+        (void)snprintf(text, sizeof text, "address=10.0.1.%zu\nport=80\nweight=1\n", count);
+        add(path, text);
+        ldns_pkt *answer = ask_as("web.service.coord.", LDNS_RR_TYPE_A, 1232, false);
+        fits = !ldns_pkt_tc(answer);
+        ck_assert_uint_eq(ldns_pkt_ancount(answer), fits ? count + 1 : 0);
+        ldns_pkt_free(answer);
+    }
+    /* 12 bytes of header, 23 of the question, 11 for EDNS, 16 for each address */
+    ck_assert_uint_eq(count - 1, (1232 - 12 - 23 - 11) / 16);
+}
+END_TEST
+
 START_TEST(addresses_that_are_no_names_are_left_out)
 {
     char text[128];
@@ -277,6 +297,7 @@ static Suite *answer_suite(void)
     tcase_add_test(tcase, what_is_not_there_is_told_apart_from_what_has_no_such_record);
     tcase_add_test(tcase, who_proves_nothing_may_read_no_more_by_dns);
     tcase_add_test(tcase, what_does_not_fit_a_datagram_is_asked_for_by_tcp);
+    tcase_add_test(tcase, a_datagram_is_used_to_its_end);
     tcase_add_test(tcase, addresses_that_are_no_names_are_left_out);
     tcase_add_test(tcase, answers_are_never_answered_and_other_requests_are_refused);
     tcase_add_test(tcase, garbage_is_survived);
