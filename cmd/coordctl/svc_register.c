@@ -10,7 +10,8 @@
 #include "cmd/coordctl/session.h"
 #include "cmd/coordctl/svc.h"
 
-#define WAIT_MS 1000 /* the end of the child wakes us; this is for a wake-up gone astray */
+#define WAIT_MS  1000 /* the end of the child wakes us; this is for a wake-up gone astray */
+#define RETRY_MS 100
 
 extern char **environ;
 
@@ -51,13 +52,12 @@ static size_t take_metadata(const struct ctl *ctl, struct buf *names,
     return ctl->meta_count;
 }
 
-static int register_instance(struct ctl *ctl)
+static enum coord_code ask_to_register(struct ctl *ctl, uint64_t *revision,
+                                       struct coord_error *error)
 {
     char host[256];
     struct buf names = {0};
     struct coord_metadata metadata[CTL_META_MAX];
-    struct coord_error error = {.code = COORD_INVALID};
-    uint64_t revision = 0;
     struct coord_instance in = {
         .service = ctl->words[0],
         .id = id_of(ctl),
@@ -76,11 +76,19 @@ static int register_instance(struct ctl *ctl)
                   .interval_ms = (unsigned)ctl->check_interval_ms},
     };
     enum coord_code code = COORD_INVALID;
+    *error = (struct coord_error){.code = COORD_INVALID};
     if (svc_parse_address(ctl->words[1], host, &in.port)) {
-        code = coord_register(ctl->client, &in, ctl->lease, ctl->only_new, &revision, &error);
+        code = coord_register(ctl->client, &in, ctl->lease, ctl->only_new, revision, error);
     }
     buf_close(&names);
-    int exit_code = ctl_check(ctl, code, &error);
+    return code;
+}
+
+static int register_instance(struct ctl *ctl)
+{
+    struct coord_error error;
+    uint64_t revision = 0;
+    int exit_code = ctl_check(ctl, ask_to_register(ctl, &revision, &error), &error);
     if (exit_code == EXIT_DONE) {
         print_registered(ctl, revision);
     }
@@ -104,16 +112,46 @@ static int spawn(const struct ctl *ctl, pid_t *pid)
     return rc;
 }
 
-/* A session that has ended took the instance with it: both are made anew, as long as it takes. */
-static bool come_back(struct ctl *ctl)
+/* It goes on trying as long as it takes; people are told once for each reason. Numbers in the
+ * message, as of a quota, may change from try to try: they make no other reason. */
+static void note_trouble(const struct ctl *ctl, struct coord_error *told,
+                         const struct coord_error *error)
+{
+    struct coord_error now = *error;
+    if (told->code != error->code || strcmp(told->outcome, error->outcome) != 0) {
+        snprintf(now.message, sizeof now.message, "%s; trying on", error->message);
+        (void)ctl_failed(ctl, &now);
+        *told = *error;
+    }
+}
+
+/* One that lives for certain. What may have ended is left to its TTL. */
+static enum coord_code have_session(struct ctl *ctl, struct coord_error *error)
+{
+    if (coord_session_trusted_ms(ctl->client) == 0) {
+        coord_session_detach(ctl->client);
+        return coord_session_open(ctl->client, ctl->session_ttl_ms, ctl->owner, error);
+    }
+    return coord_session_due_ms(ctl->client) > 0 ? COORD_OK
+                                                 : coord_session_keepalive(ctl->client, error);
+}
+
+/* A session that has ended took the instance with it: both are made anew, as long as it takes.
+ * `told`: why not so far. */
+static bool come_back(struct ctl *ctl, struct coord_error *told)
 {
     struct coord_error error;
-    bool is_open = coord_session_trusted_ms(ctl->client) > 0 ||
-                   coord_session_open(ctl->client, ctl->session_ttl_ms, ctl->owner, &error) ==
-                       COORD_OK;
-    if (!is_open || register_instance(ctl) != EXIT_DONE) {
+    uint64_t revision = 0;
+    enum coord_code code = have_session(ctl, &error);
+    if (code == COORD_OK) {
+        code = ask_to_register(ctl, &revision, &error);
+    }
+    if (code != COORD_OK) {
+        note_trouble(ctl, told, &error);
         return false;
     }
+    *told = (struct coord_error){.code = COORD_OK};
+    print_registered(ctl, revision);
     fprintf(stderr, "coordctl: svc register: %s/%s is registered again\n", ctl->words[0],
             id_of(ctl));
     return true;
@@ -142,9 +180,24 @@ static void hand_on(struct ctl *ctl, pid_t pid, int number)
     }
 }
 
+/* Until a keepalive is due. Without an instance it is tried again no later than after WAIT_MS,
+ * and no sooner than after RETRY_MS, as what was due may have failed at once. */
+static uint64_t rest_ms(const struct ctl *ctl, bool is_registered)
+{
+    uint64_t due_ms = coord_session_due_ms(ctl->client);
+    if (!is_registered && coord_session_trusted_ms(ctl->client) == 0) {
+        return WAIT_MS;
+    }
+    if (!is_registered && due_ms < RETRY_MS) {
+        return RETRY_MS;
+    }
+    return due_ms < WAIT_MS ? due_ms : WAIT_MS;
+}
+
 static int attend(struct ctl *ctl, pid_t pid)
 {
     bool is_registered = true;
+    struct coord_error told = {.code = COORD_OK}; /* why it is not */
     for (;;) {
         int status;
         pid_t ended = waitpid(pid, &status, WNOHANG);
@@ -154,12 +207,11 @@ static int attend(struct ctl *ctl, pid_t pid)
         if (ended < 0 && errno != EINTR) {
             return EXIT_GENERAL;
         }
-        uint64_t due_ms = is_registered ? coord_session_due_ms(ctl->client) : WAIT_MS;
-        int number = signals_wait(ctl->signals, -1, due_ms < WAIT_MS ? due_ms : WAIT_MS);
+        int number = signals_wait(ctl->signals, -1, rest_ms(ctl, is_registered));
         if (number != 0) {
             hand_on(ctl, pid, number);
         }
-        is_registered = is_registered ? keep_alive(ctl) : come_back(ctl);
+        is_registered = is_registered ? keep_alive(ctl) : come_back(ctl, &told);
     }
 }
 

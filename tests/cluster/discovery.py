@@ -92,6 +92,32 @@ def test_a_program_is_registered_while_it_runs_and_drains_when_it_is_asked_to_en
     expect(found(at, "web", "--all") == [], "it is gone")
 
 
+def sessions(at):
+    return json.loads(ctl_ok(at, "session", "list", "-o", "json"))
+
+
+def test_an_instance_that_is_refused_tries_until_it_is_registered_again(scratch):
+    node = start_one(scratch)
+    at = node.endpoint
+    server = Ctl(scratch, at, "svc", "register", "web", "10.0.0.7:80", "--id", "a", "--session-ttl", "1s", "--",
+                 "sh", "-c", "while :; do sleep 0.1; done")
+    until(lambda: found(at, "web") == ["a"], "it is found", PATIENT)
+    server.send_signal(signal.SIGSTOP)
+    until(lambda: not sessions(at), "its session has ended", PATIENT)
+    ctl_ok(at, "quota", "set", "/services", "--nodes", "1")
+    server.send_signal(signal.SIGCONT)
+    before = node.metric("coord_quota_refusals_total")
+    until(lambda: node.metric("coord_quota_refusals_total") >= before + 4, "it goes on to try", PATIENT)
+    server.send_signal(signal.SIGSTOP)
+    until(lambda: not sessions(at), "its session has ended before it was registered", PATIENT)
+    server.send_signal(signal.SIGCONT)
+    until(lambda: len(sessions(at)) == 1, "it has another session", PATIENT)
+    expect(server.complained().count("the quota of /services leaves no room") == 1, server.complained())
+    ctl_ok(at, "quota", "remove", "/services")
+    until(lambda: found(at, "web") == ["a"], "it is registered again", PATIENT)
+    until(lambda: "web/a is registered again" in server.complained(), "and says so", PATIENT)
+
+
 def test_an_instance_that_comes_back_takes_its_place_at_once(scratch):
     node = start_one(scratch)
     at = node.endpoint
