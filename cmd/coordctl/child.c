@@ -48,15 +48,12 @@ static void give_terminal(const struct child *c, pid_t group)
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-/* It was suspended at the terminal: so are we, until both go on. */
-static void suspend(const struct child *c)
+/* It was suspended at the terminal: so are we. */
+static void suspend(struct child *c)
 {
     give_terminal(c, c->our_group);
+    c->is_suspended = true;
     (void)raise(SIGSTOP);
-    if (tcgetpgrp(c->terminal) == c->our_group) {
-        give_terminal(c, c->pid);
-    }
-    (void)kill(-c->pid, SIGCONT);
 }
 
 /* ---- the program ------------------------------------------------------------------------- */
@@ -131,9 +128,23 @@ void child_signal(const struct child *c, int number)
     (void)kill(-c->pid, number);
 }
 
+void child_go_on(struct child *c)
+{
+    c->is_suspended = false;
+    if (tcgetpgrp(c->terminal) == c->our_group) {
+        give_terminal(c, c->pid);
+    }
+    child_signal(c, SIGCONT);
+}
+
 void child_end(struct child *c, uint64_t grace_ms)
 {
-    if (!c->is_ending) {
+    c->is_suspended = false;
+    if (!c->is_ending && grace_ms == 0) {
+        c->is_ending = true;
+        c->kill_ms = UINT64_MAX;
+        child_signal(c, SIGKILL);
+    } else if (!c->is_ending) {
         c->is_ending = true;
         c->kill_ms = now_ms() + grace_ms;
         child_signal(c, SIGTERM);

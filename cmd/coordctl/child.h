@@ -2,7 +2,7 @@
  *
  * It has a process group of its own, and the terminal, if we have it: so that what is typed
  * there reaches it alone, and that it can be ended with all that it has begun. When it is
- * suspended at the terminal, we are, and go on with it. */
+ * suspended at the terminal, we are; when we go on it is ours to say whether it does. */
 #ifndef CMD_COORDCTL_CHILD_H
 #define CMD_COORDCTL_CHILD_H
 
@@ -15,6 +15,7 @@ struct child {
     pid_t pid;    /* and process group; 0: none */
     int terminal; /* -1: none that we have */
     pid_t our_group;
+    bool is_suspended; /* as we were: child_go_on or child_end is wanted */
     bool is_ending;
     uint64_t kill_ms; /* monotonic: when it is killed */
 };
@@ -27,7 +28,10 @@ int child_start(struct child *c, const struct ctl *ctl, const struct signals *si
 bool child_has_ended(struct child *c, int *exit_code);
 /* To all of its group. */
 void child_signal(const struct child *c, int number);
-/* Ends it: SIGTERM, and SIGKILL after `grace_ms`, which child_tick sends. */
+/* After it was suspended: it has the terminal again, if we have, and runs. */
+void child_go_on(struct child *c);
+/* Ends it: SIGTERM, and SIGKILL after `grace_ms`, which child_tick sends. 0: SIGKILL at once, so
+ * that one that is stopped does not run again. */
 void child_end(struct child *c, uint64_t grace_ms);
 /* In how long child_tick has something to do; UINT64_MAX: never. */
 uint64_t child_wait_ms(const struct child *c);

@@ -130,6 +130,22 @@ static void take_signal(struct hold *h, int number)
     }
 }
 
+/* Nothing was kept alive while we were suspended with it. If that was too long somebody else may
+ * hold it by now, and there is no time left in which the program could end by itself. */
+static void go_on(struct hold *h)
+{
+    if (coord_session_trusted_ms(h->ctl->client) > 0) {
+        child_go_on(&h->child);
+        return;
+    }
+    const struct coord_error why = {
+        .code = COORD_TIMEOUT,
+        .grpc_status = -1,
+        .message = "may be lost: no keepalive was confirmed while it was suspended"};
+    h->exit_code = ctl_failed(h->ctl, &why);
+    child_end(&h->child, 0);
+}
+
 static void look_at_child(struct hold *h)
 {
     int exit_code;
@@ -137,6 +153,9 @@ static void look_at_child(struct hold *h)
     if (h->has_child && child_has_ended(&h->child, &exit_code)) {
         h->has_child = false;
         end(h, was_ending ? h->exit_code : exit_code);
+    }
+    if (h->has_child && h->child.is_suspended) {
+        go_on(h);
     }
 }
 

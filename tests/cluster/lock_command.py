@@ -26,6 +26,18 @@ print("began", os.getpid(), flush=True)
 while True:
     signal.pause()
 """
+# Leaves a file behind when it runs again after it was stopped, and ends; SIGTERM does not end it.
+RESUMED = """
+import signal, sys
+def resumed(number, frame):
+    open(sys.argv[1], "w").close()
+    sys.exit(9)
+signal.signal(signal.SIGCONT, resumed)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("began", flush=True)
+while True:
+    signal.pause()
+"""
 
 
 def queue(node, lock):
@@ -316,6 +328,39 @@ def test_ctrl_c_at_a_terminal(scratch):
     expect(exit_code(pid) == 0, "it has the terminal")
     os.close(fd)
     expect(queue(node, "/locks/a") == 0, "and nothing is left")
+
+
+def suspended(node, ttl, mark):
+    """A program that holds the lock, with coordctl before it, after Ctrl-Z; pid and terminal of coordctl."""
+    pid, fd = in_terminal([os.path.abspath(COORDCTL), "--endpoints", node.endpoint, "lock", "a", "--session-ttl", ttl,
+                           "--", PYTHON, "-c", RESUMED, mark])
+    read_until(fd, b"began")
+    os.write(fd, b"\x1a")
+    until(lambda: process_figures.stat(pid)[0] == "T", "coordctl is suspended too", 30)
+    return pid, fd
+
+
+def test_ctrl_z_at_a_terminal(scratch):
+    node = one(scratch)
+    mark = os.path.join(scratch, "resumed")
+    pid, fd = suspended(node, "1h", mark)
+    expect(queue(node, "/locks/a") == 1, "the lock is held meanwhile")
+    os.kill(pid, signal.SIGCONT)
+    expect(exit_code(pid) == 9 and os.path.exists(mark), "the program goes on")
+    os.close(fd)
+    os.remove(mark)
+
+    pid, fd = suspended(node, "1s", mark)
+    until(lambda: queue(node, "/locks/a") == 0, "the cluster gives it up", 30)
+    other = holder(scratch, node)
+    os.kill(pid, signal.SIGCONT)
+    code = exit_code(pid)
+    expect(not os.path.exists(mark), "the program does not run beside the new holder")
+    expect(code == 6, "its lock may be lost: %r" % code)
+    read_until(fd, b"may be lost")
+    os.close(fd)
+    other.send_signal(signal.SIGINT)
+    expect(other.wait() == 0, other.complained())
 
 
 def test_the_program_is_ended_when_the_lock_is_lost(scratch):
