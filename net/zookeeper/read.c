@@ -106,8 +106,14 @@ static void pages_begin(struct pages *p, struct zk_connection *c, enum query_typ
     p->query.identities = buf_slice(&c->identities);
 }
 
-/* The names of all children. On failure what it put is to be taken back. */
-static enum zk_error put_children(struct zk_connection *c, struct slice path,
+static bool is_too_large(const struct zk_connection *c, size_t begin)
+{
+    return c->out.size - begin > ZK_REPLY_BYTES_MAX;
+}
+
+/* The names of all children, in the reply that begins at `begin`. On failure what it put is to be
+ * taken back. */
+static enum zk_error put_children(struct zk_connection *c, size_t begin, struct slice path,
                                   struct node_stat *stat)
 {
     struct pages p;
@@ -123,7 +129,7 @@ static enum zk_error put_children(struct zk_connection *c, struct slice path,
                             slice_make(child.data + parent_bytes, child.size - parent_bytes));
         }
         count += (int32_t)p.result.entry_count;
-        if (c->out.size - count_at > ZK_REPLY_BYTES_MAX) {
+        if (is_too_large(c, begin)) {
             return ZK_SYSTEM_ERROR;
         }
     }
@@ -136,7 +142,7 @@ static void answer_children(struct zk_connection *c, const struct zk_request *r)
 {
     struct node_stat stat;
     size_t begin = zk_answer_begin(c, r->xid, ZK_OK);
-    enum zk_error error = put_children(c, r->path, &stat);
+    enum zk_error error = put_children(c, begin, r->path, &stat);
     if (error == ZK_OK && r->watch && !zk_watch_add(c, r->path, ZK_WATCH_CHILDREN)) {
         error = ZK_THROTTLED;
     }
@@ -220,32 +226,43 @@ static void answer_ephemerals(struct zk_connection *c, const struct zk_request *
     zk_answer_end(c, begin);
 }
 
-/* Each operation for itself: what fails says so, the others are answered. */
+/* Reads for an operation, and puts what it is answered with if nothing fails. */
+static enum zk_error put_read(struct zk_connection *c, size_t begin, const struct zk_request *op)
+{
+    struct query_result result;
+    struct node_stat stat;
+    zk_put_multi_head(&c->out, op->type, ZK_OK);
+    if (op->type != ZK_GET_DATA) {
+        return put_children(c, begin, op->path, &stat);
+    }
+    enum zk_error error = query(c, QUERY_GET, op->path, &result);
+    if (error == ZK_OK) {
+        put_data(&c->out, &result);
+    }
+    return error;
+}
+
+/* Each operation for itself: what fails says so, the others are answered. But once the reply is too
+ * large no other is looked at: what was put and taken back has cost its time all the same. */
 static void answer_multi_read(struct zk_connection *c, const struct zk_request *r)
 {
     size_t begin = zk_answer_begin(c, r->xid, ZK_OK);
     enum zk_error denied = ZK_OK;
     for (size_t i = 0; i < r->op_count; i++) {
         const struct zk_request *op = &r->ops[i];
-        struct query_result result = {.outcome = OUTCOME_OK};
-        struct node_stat stat;
         size_t head = c->out.size;
-        zk_put_multi_head(&c->out, op->type, ZK_OK);
-        enum zk_error error = op->type == ZK_GET_DATA ? query(c, QUERY_GET, op->path, &result)
-                                                      : put_children(c, op->path, &stat);
+        enum zk_error error = put_read(c, begin, op);
+        if (is_too_large(c, begin)) {
+            c->out.size = begin;
+            zk_answer(c, r->xid, ZK_SYSTEM_ERROR);
+            return;
+        }
         if (error != ZK_OK) {
             c->out.size = head;
             zk_put_multi_head(&c->out, ZK_ERROR, error);
             jute_put_int(&c->out, error);
             c->answered_op = error == ZK_NO_AUTH && denied == ZK_OK ? (uint32_t)i : c->answered_op;
             denied = error == ZK_NO_AUTH ? error : denied;
-        } else if (op->type == ZK_GET_DATA) {
-            put_data(&c->out, &result);
-        }
-        if (c->out.size - begin > ZK_REPLY_BYTES_MAX) {
-            c->out.size = begin;
-            zk_answer(c, r->xid, ZK_SYSTEM_ERROR);
-            return;
         }
     }
     zk_put_multi_end(&c->out);

@@ -289,6 +289,37 @@ START_TEST(a_multiRead_answers_each_for_itself)
 }
 END_TEST
 
+/* So many children with names so long that to list them takes more than a reply may have. */
+#define LONG_CHILDREN   16500
+#define LONG_NAME_BYTES 4085
+
+static void create_long_children(void)
+{
+    EXPECT(zk_ask_create(a, "/big"), "ok /big");
+    for (int i = 0; i < LONG_CHILDREN; i++) {
+        char path[LONG_NAME_BYTES + 16];
+        (void)snprintf(path, sizeof path, "/big/%05d%0*d", i, LONG_NAME_BYTES - 5, 0);
+        struct buf body = zk_create_body(path, "", ZK_FLAG_EPHEMERAL);
+        (void)zk_send(a, ZK_CREATE, &body);
+        zk_world_run(&w);
+        (void)zk_say_next(a, ZK_CREATE);
+    }
+}
+
+START_TEST(a_multiRead_whose_reply_would_be_too_large_fails_as_a_whole_and_at_once)
+{
+    struct multi m = {0};
+    create_long_children();
+    EXPECT(zk_ask_path(a, ZK_GET_CHILDREN, "/big", false), "-1");
+    multi_add(&m, ZK_GET_DATA, zk_path_body("/big", false));
+    multi_add(&m, ZK_GET_CHILDREN, zk_path_body("/big", false));
+    multi_add(&m, ZK_GET_DATA, zk_path_body("/big", false));
+    EXPECT(multi_ask(&m, ZK_MULTI_READ), "-1");
+    multi_add(&m, ZK_GET_DATA, zk_path_body("/none", false));
+    EXPECT(multi_ask(&m, ZK_MULTI_READ), "ok | -101");
+}
+END_TEST
+
 /* ---- access ------------------------------------------------------------------------------- */
 
 static struct buf auth_body(const char *scheme, const char *data)
@@ -411,6 +442,8 @@ static Suite *zookeeper_front_operations_suite(void)
     tcase_add_test(tcase, an_operation_that_cannot_be_fails_in_its_turn);
     tcase_add_test(tcase, wrong_flags_and_reads_fail_a_multi_as_a_whole);
     tcase_add_test(tcase, a_multiRead_answers_each_for_itself);
+    tcase_add_test(tcase,
+                   a_multiRead_whose_reply_would_be_too_large_fails_as_a_whole_and_at_once);
     tcase_add_test(tcase, schemes_that_do_not_exist_are_refused_and_end_the_connection);
     tcase_add_test(tcase,
                    lists_that_no_node_may_have_are_refused_before_the_parent_is_looked_for);
