@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "store/state.h"
+
 static int attached_order(const void *a, const void *b)
 {
     return path_order(((const struct attached *)a)->path, ((const struct attached *)b)->path);
@@ -27,4 +29,12 @@ uint32_t attached_in_order(const struct tree *t, const struct lease *l, struct s
     }
     *out = list;
     return count;
+}
+
+uint32_t store_attached(const struct store *s, uint64_t lease, struct arena *arena,
+                        struct attached **out)
+{
+    const struct lease *l = lease_table_find(&s->leases, lease);
+    *out = NULL;
+    return l == NULL ? 0 : attached_in_order(&s->tree, l, slice_make(NULL, 0), arena, out);
 }

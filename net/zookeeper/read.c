@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "net/zookeeper/connection.h"
 #include "store/access.h"
+#include "store/attached.h"
 
 /* The empty path means the root, to what only looks. */
 static struct slice node_path(struct slice path)
@@ -202,24 +203,30 @@ static bool has_prefix(struct slice path, struct slice prefix)
     return prefix.size <= path.size && slice_equal(slice_make(path.data, prefix.size), prefix);
 }
 
-/* Of this session, by plain prefix of the path. */
+/* Of this session, by plain prefix of the path. All of them are brought in order once: to go
+ * through pages would be to do it for each. */
 static void answer_ephemerals(struct zk_connection *c, const struct zk_request *r)
 {
-    struct pages p;
+    struct access access;
+    struct attached *attached;
     size_t begin = zk_answer_begin(c, r->xid, ZK_OK);
     size_t count_at = c->out.size;
     int32_t count = 0;
     jute_put_int(&c->out, 0);
-    pages_begin(&p, c, QUERY_LEASE, slice_make(NULL, 0));
-    p.query.lease = c->session;
-    p.query.is_owner = true;
-    while (pages_next(&p)) {
-        for (uint32_t i = 0; i < p.result.entry_count; i++) {
-            struct slice path = p.result.entries[i].path;
-            if (has_prefix(path, r->path)) {
-                jute_put_buffer(&c->out, path);
-                count++;
-            }
+    access_begin(&access, zk_store(c), buf_slice(&c->identities));
+    arena_clear(&c->shared->pages);
+    uint32_t most = store_attached(zk_store(c), c->session, &c->shared->pages, &attached);
+    for (uint32_t i = 0; i < most; i++) {
+        struct slice path = attached[i].path;
+        if (!has_prefix(path, r->path) || !access_path(&access, ACL_READ, SPACE_NODES, path)) {
+            continue; /* what roles do not allow to read is not there */
+        }
+        jute_put_buffer(&c->out, path);
+        count++;
+        if (is_too_large(c, begin)) {
+            c->out.size = begin;
+            zk_answer(c, r->xid, ZK_SYSTEM_ERROR);
+            return;
         }
     }
     jute_put_int_at(&c->out, count_at, count);

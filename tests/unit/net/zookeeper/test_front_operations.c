@@ -320,6 +320,37 @@ START_TEST(a_multiRead_whose_reply_would_be_too_large_fails_as_a_whole_and_at_on
 }
 END_TEST
 
+static struct buf prefix_body(const char *prefix)
+{
+    struct buf body = {0};
+    zk_put_text(&body, prefix);
+    return body;
+}
+
+START_TEST(ephemerals_come_in_order_and_not_more_than_a_reply_may_have)
+{
+    struct zk_seen seen;
+    struct buf keep = {0};
+    create_long_children();
+    EXPECT(zk_ask(a, ZK_GET_EPHEMERALS, prefix_body("/")), "-1");
+    EXPECT(zk_ask(a, ZK_GET_EPHEMERALS, prefix_body("/none")), "ok [ ]");
+    struct buf body = prefix_body("/big/00");
+    (void)zk_send(a, ZK_GET_EPHEMERALS, &body);
+    zk_world_run(&w);
+    ck_assert(zk_take(a, &seen, &keep));
+    ck_assert_int_eq(seen.error, ZK_OK);
+    ck_assert_int_eq(jute_int(&seen.body), 1000);
+    for (int i = 0; i < 1000; i++) {
+        char wanted[16];
+        int size = snprintf(wanted, sizeof wanted, "/big/%05d", i);
+        struct slice path = jute_buffer(&seen.body).bytes;
+        ck_assert_uint_eq(path.size, 5 + LONG_NAME_BYTES);
+        ck_assert_mem_eq(path.data, wanted, (size_t)size);
+    }
+    buf_close(&keep);
+}
+END_TEST
+
 /* ---- access ------------------------------------------------------------------------------- */
 
 static struct buf auth_body(const char *scheme, const char *data)
@@ -444,6 +475,7 @@ static Suite *zookeeper_front_operations_suite(void)
     tcase_add_test(tcase, a_multiRead_answers_each_for_itself);
     tcase_add_test(tcase,
                    a_multiRead_whose_reply_would_be_too_large_fails_as_a_whole_and_at_once);
+    tcase_add_test(tcase, ephemerals_come_in_order_and_not_more_than_a_reply_may_have);
     tcase_add_test(tcase, schemes_that_do_not_exist_are_refused_and_end_the_connection);
     tcase_add_test(tcase,
                    lists_that_no_node_may_have_are_refused_before_the_parent_is_looked_for);
