@@ -81,6 +81,19 @@ static enum outcome seek_nodes(struct query_walk *w, const struct query *q)
     return is_below ? OUTCOME_OK : OUTCOME_BAD_CURSOR;
 }
 
+/* All that a walk comes to. No paths are made: that is most of what a page costs. */
+static uint64_t count_entries(struct query_walk *w, const struct query *q, bool flat)
+{
+    uint64_t count = 0;
+    for (;;) {
+        uint32_t slot = query_walk_next(w);
+        if (slot == TREE_NONE || (flat && !name_has_prefix(w->tree, slot, q->path))) {
+            return count;
+        }
+        count++;
+    }
+}
+
 static void query_list(const struct access *access, uint32_t top, const struct query *q,
                        struct query_result *result, struct arena *arena)
 {
@@ -95,6 +108,10 @@ static void query_list(const struct access *access, uint32_t top, const struct q
                      .depth = q->depth};
     result->outcome = (uint8_t)(flat ? seek_keys(&w, q) : seek_nodes(&w, q));
     if (result->outcome != OUTCOME_OK) {
+        return;
+    }
+    if (q->count_only) {
+        result->counted = count_entries(&w, q, flat);
         return;
     }
     struct page page = {.query = q, .arena = arena, .limit = QUERY_PAGE_ENTRIES_MAX};

@@ -43,6 +43,7 @@ struct query {
     bool recursive; /* all descendants, depth first, in path order; else children in name order */
     bool with_data;
     bool with_stat;
+    bool count_only; /* list: only how many there are behind `after`, whatever the limit */
     struct slice after; /* exclusive: continue behind this full path, empty = from the start */
     uint32_t limit;     /* entries, locks or waits, 0 = as many as fit QUERY_PAGE_BYTES_MAX */
     uint32_t depth;     /* recursive: levels below the path, 0 = all */
@@ -113,6 +114,7 @@ struct query_result {
     const struct query_entry *entries;
     uint32_t entry_count;
     bool more; /* the page ended before the list did */
+    uint64_t counted; /* list: with count_only */
     /* lease: one, and its nodes as `entries` without data, in path order, after `after` */
     const struct query_lease *leases;
     uint32_t lease_count;

@@ -98,11 +98,10 @@ static bool pages_next(struct pages *p)
     return p->result.outcome == OUTCOME_OK;
 }
 
-static void pages_begin(struct pages *p, struct zk_connection *c, enum query_type type,
-                        struct slice path)
+static void pages_begin(struct pages *p, struct zk_connection *c, struct slice path)
 {
     p->connection = c;
-    p->query = (struct query){.type = (uint8_t)type, .space = SPACE_NODES, .path = path};
+    p->query = (struct query){.type = QUERY_LIST, .space = SPACE_NODES, .path = path};
     p->begun = false;
     p->query.identities = buf_slice(&c->identities);
 }
@@ -122,7 +121,7 @@ static enum zk_error put_children(struct zk_connection *c, size_t begin, struct 
     int32_t count = 0;
     size_t parent_bytes = path.size <= 1 ? 1 : path.size + 1;
     jute_put_int(&c->out, 0);
-    pages_begin(&p, c, QUERY_LIST, node_path(path));
+    pages_begin(&p, c, node_path(path));
     while (pages_next(&p)) {
         for (uint32_t i = 0; i < p.result.entry_count; i++) {
             struct slice child = p.result.entries[i].path;
@@ -176,24 +175,26 @@ static void answer_acl(struct zk_connection *c, const struct zk_request *r)
  * authentication is enabled, those apart that his roles hide. */
 static void answer_descendants(struct zk_connection *c, const struct zk_request *r)
 {
-    struct pages p;
     struct query_result result;
     struct buf everybody = {0};
-    uint64_t count = 0;
+    struct query q = {.type = QUERY_LIST,
+                      .space = SPACE_NODES,
+                      .path = node_path(r->path),
+                      .identities = buf_slice(&c->identities),
+                      .recursive = true,
+                      .count_only = true};
     enum zk_error error = query(c, QUERY_EXISTS, r->path, &result);
     identity_encode(&everybody, slice_str("super"), slice_str(""));
-    pages_begin(&p, c, QUERY_LIST, node_path(r->path));
-    p.query.recursive = true;
     if (!store_auth(zk_store(c))->is_enabled) {
-        p.query.identities = buf_slice(&everybody);
+        q.identities = buf_slice(&everybody);
     }
-    while (error == ZK_OK && pages_next(&p)) {
-        count += p.result.entry_count;
+    if (error == ZK_OK) {
+        store_query(zk_store(c), &q, &result, &c->shared->scratch);
     }
     buf_close(&everybody);
     size_t begin = zk_answer_begin(c, r->xid, error);
     if (error == ZK_OK) {
-        jute_put_int(&c->out, count > INT32_MAX ? INT32_MAX : (int32_t)count);
+        jute_put_int(&c->out, result.counted > INT32_MAX ? INT32_MAX : (int32_t)result.counted);
     }
     zk_answer_end(c, begin);
 }

@@ -91,6 +91,35 @@ START_TEST(descendants_come_depth_first)
 }
 END_TEST
 
+static uint64_t counted(uint8_t space, const char *path, bool recursive, uint32_t depth)
+{
+    struct query q = {.type = QUERY_LIST,
+                      .space = space,
+                      .path = slice_str(path),
+                      .recursive = recursive,
+                      .count_only = true,
+                      .limit = 1,
+                      .depth = depth};
+    store_query(k.store, &q, &result, &arena);
+    ck_assert_int_eq(result.outcome, OUTCOME_OK);
+    ck_assert_uint_eq(result.entry_count, 0);
+    ck_assert(!result.more);
+    return result.counted;
+}
+
+START_TEST(what_would_be_listed_can_be_counted_alone)
+{
+    ck_assert_uint_eq(counted(SPACE_NODES, "/", false, 0), 4);
+    ck_assert_uint_eq(counted(SPACE_NODES, "/", true, 0), 10);
+    ck_assert_uint_eq(counted(SPACE_NODES, "/", true, 2), 8);
+    ck_assert_uint_eq(counted(SPACE_NODES, "/a", true, 0), 4);
+    ck_assert_uint_eq(counted(SPACE_NODES, "/b", true, 0), 0);
+    ck_assert_uint_eq(counted(SPACE_META, "nothing", false, 0), 0);
+    ck_assert_int_eq(list("/a", true, "", 0), OUTCOME_OK);
+    ck_assert_uint_eq(result.counted, 0);
+}
+END_TEST
+
 START_TEST(a_list_goes_so_deep_and_no_deeper_page_by_page_too)
 {
     static const char *const wanted[] = {
@@ -235,6 +264,7 @@ static Suite *query_suite(void)
     tcase_add_test(tcase, get_and_exists_answer_with_the_stores_position);
     tcase_add_test(tcase, children_come_in_order_of_name);
     tcase_add_test(tcase, descendants_come_depth_first);
+    tcase_add_test(tcase, what_would_be_listed_can_be_counted_alone);
     tcase_add_test(tcase, a_list_goes_so_deep_and_no_deeper_page_by_page_too);
     tcase_add_test(tcase,
                    a_page_goes_on_behind_any_path_of_the_last_whether_or_not_it_still_exists);
