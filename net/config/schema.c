@@ -43,17 +43,28 @@ void schema_place_pop(struct check *c, size_t before)
     c->place[before] = '\0';
 }
 
-/* Every schema that is looked at, in a document or in itself. */
-static bool enter(struct check *c)
+static bool exhaust(struct check *c)
+{
+    c->is_exhausted = true;
+    return schema_fail(c, "schema",
+                       "more than %d steps, or nested deeper than %d, are not looked at",
+                       SCHEMA_STEPS_MAX, SCHEMA_DEPTH_MAX);
+}
+
+bool schema_spend(struct check *c, size_t steps)
 {
     if (c->is_exhausted) {
         return false;
     }
-    c->is_exhausted = ++c->steps > SCHEMA_STEPS_MAX || ++c->depth > SCHEMA_DEPTH_MAX;
-    return !c->is_exhausted ||
-           schema_fail(c, "schema",
-                       "more than %d steps, or nested deeper than %d, are not looked at",
-                       SCHEMA_STEPS_MAX, SCHEMA_DEPTH_MAX);
+    size_t left = SCHEMA_STEPS_MAX - c->steps;
+    c->steps += (unsigned)(steps < left ? steps : left);
+    return steps <= left || exhaust(c);
+}
+
+/* Every schema that is looked at, in a document or in itself. */
+static bool enter(struct check *c)
+{
+    return schema_spend(c, 1) && (++c->depth <= SCHEMA_DEPTH_MAX || exhaust(c));
 }
 
 /* ---- references ---------------------------------------------------------------------------- */

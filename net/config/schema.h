@@ -21,12 +21,14 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-#define SCHEMA_BYTES_MAX         ((size_t)64 << 10)
-#define SCHEMA_DEPTH_MAX         64
-#define SCHEMA_STEPS_MAX         100000
-#define SCHEMA_PATTERN_BYTES_MAX ((size_t)256)
-#define SCHEMA_PATTERN_COPIES_MAX 256 /* what {m,n} make of a pattern, multiplied */
-#define SCHEMA_MATCHED_BYTES_MAX ((size_t)4096)
+#define SCHEMA_BYTES_MAX           ((size_t)64 << 10)
+#define SCHEMA_DEPTH_MAX           64
+#define SCHEMA_STEPS_MAX           100000
+#define SCHEMA_PATTERN_BYTES_MAX   ((size_t)256)
+#define SCHEMA_PATTERN_COPIES_MAX  256 /* what {m,n} make of a part of a pattern, multiplied */
+#define SCHEMA_PATTERN_LETTERS_MAX ((size_t)2048) /* repetitions written out */
+#define SCHEMA_PATTERN_CHOICES_MAX ((size_t)256)
+#define SCHEMA_MATCHED_BYTES_MAX   ((size_t)4096)
 
 /* RC_OK, or RC_INVALID (RC_TOO_LARGE): `err` says where in the schema, and what is wrong there. */
 enum status schema_check(struct slice schema, struct errmsg *err) MUST_USE;

@@ -64,9 +64,10 @@ static bool check_names(struct check *c, const char *word, const json_t *rule)
 
 static bool check_pattern(struct check *c, const char *word, const json_t *rule)
 {
+    unsigned cost = 0;
     const char *wrong =
-        json_is_string(rule) ? pattern_check(json_string_value(rule)) : "takes a string";
-    return wrong == NULL || schema_fail(c, word, "%s", wrong);
+        json_is_string(rule) ? pattern_check(json_string_value(rule), &cost) : "takes a string";
+    return wrong == NULL ? schema_spend(c, cost) : schema_fail(c, word, "%s", wrong);
 }
 
 static bool check_schema(struct check *c, const char *word, const json_t *rule)

@@ -61,6 +61,8 @@ bool schema_form_check(struct check *c, enum schema_form form, const char *word,
 /* schema.c. Says what is wrong at the present place, and returns false. */
 bool schema_fail(struct check *c, const char *word, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Takes steps off what the check may cost; false: they are used up, and `c` says so. */
+bool schema_spend(struct check *c, size_t steps);
 /* The place one name further down; what it was before, to go back. */
 size_t schema_place_push(struct check *c, const char *name);
 size_t schema_place_push_index(struct check *c, size_t index);

@@ -167,9 +167,15 @@ static bool holds_pattern(struct check *c, const char *word, const json_t *rule,
         return schema_fail(c, word, "%zu bytes, at most %zu are matched",
                            json_string_length(value), SCHEMA_MATCHED_BYTES_MAX);
     }
-    c->steps += 100; /* a regular expression costs about so much more than another rule */
-    return pattern_matches(json_string_value(rule), json_string_value(value)) ||
-           schema_fail(c, word, "does not match %s", json_string_value(rule));
+    unsigned cost;
+    const char *pattern = json_string_value(rule);
+    const char *wrong = pattern_cost(pattern, json_string_length(value), &cost);
+    if (!schema_spend(c, cost)) {
+        return false;
+    }
+    return wrong != NULL ? schema_fail(c, word, "%s", wrong)
+                         : pattern_matches(pattern, json_string_value(value)) ||
+                               schema_fail(c, word, "does not match %s", pattern);
 }
 
 /* ---- rules of objects and arrays ----------------------------------------------------------- */
@@ -265,9 +271,8 @@ static bool holds_unique(struct check *c, const char *word, const json_t *rule,
     (void)schema;
     for (size_t i = 0; json_is_true(rule) && i < json_array_size(value); i++) {
         for (size_t k = 0; k < i; k++) {
-            if (++c->steps > SCHEMA_STEPS_MAX) {
-                c->is_exhausted = true;
-                return schema_fail(c, word, "too many items to compare");
+            if (!schema_spend(c, 1)) {
+                return false;
             }
             if (are_equal(json_array_get(value, i), json_array_get(value, k))) {
                 return schema_fail(c, word, "items %zu and %zu are the same", k, i);

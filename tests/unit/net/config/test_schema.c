@@ -31,7 +31,12 @@ static const struct {
      "at /: minLength: 1 characters, must be at least 2"},
     {"{\"maxLength\":1}", "\"\\u00e9\"", "\"ab\"",
      "at /: maxLength: 2 characters, must be at most 1"},
-    {"{\"pattern\":\"^[a-z]+$\"}", "\"abc\"", "\"aBc\"", "at /: pattern: does not match ^[a-z]+$"},
+    {"{\"pattern\":\"^[a-z]+$\"}", "\"abc\"", "\"aBc\"",
+     "at /: pattern: does not match ^[a-z]+$"},
+    {"{\"pattern\":\"^([0-9]{1,3}\\\\.){3}[0-9]{1,3}$\"}", "\"10.0.0.255\"", "\"10.0.0\"",
+     "at /: pattern: does not match ^([0-9]{1,3}\\.){3}[0-9]{1,3}$"},
+    {"{\"pattern\":\"b$|^$|[]x]\"}", "\"a]\"", "\"ba\"",
+     "at /: pattern: does not match b$|^$|[]x]"},
     {"{\"properties\":{\"a\":{\"properties\":{\"b\":{\"type\":\"null\"}}}}}",
      "{\"a\":{\"b\":null}}", "{\"a\":{\"b\":0}}", "at /a/b: type: must be null"},
     {"{\"required\":[\"a\"]}", "{\"a\":0}", "{}", "at /: required: \"a\" is missing"},
@@ -87,15 +92,17 @@ static const struct {
     {"7", "at /: schema: an object, true or false"},
     {"{\"typ\":1}", "at /: typ: this word is not supported"},
     {"{\"format\":\"date\"}", "at /: format: this word is not supported"},
-    {"{\"type\":\"text\"}", "at /: type: null, boolean, object, array, number, string or integer, "
-                            "or a list of them"},
+    {"{\"type\":\"text\"}",
+     "at /: type: null, boolean, object, array, number, string or integer, "
+     "or a list of them"},
     {"{\"minimum\":\"1\"}", "at /: minimum: takes a number"},
     {"{\"minLength\":-1}", "at /: minLength: takes a whole number from 0 on"},
     {"{\"uniqueItems\":1}", "at /: uniqueItems: takes true or false"},
     {"{\"required\":[1]}", "at /: required: takes a list of names"},
     {"{\"enum\":[]}", "at /: enum: takes a list that is not empty"},
-    {"{\"properties\":{\"a\":{\"items\":3}}}", "at /properties/a/items: schema: an object, true or "
-                                               "false"},
+    {"{\"properties\":{\"a\":{\"items\":3}}}",
+     "at /properties/a/items: schema: an object, true or "
+     "false"},
     {"{\"anyOf\":[true,1]}", "at /anyOf/1: schema: an object, true or false"},
     {"{\"$ref\":\"#/$defs/b\"}", "at /: $ref: leads to no schema in this document"},
     {"{\"$ref\":\"http://elsewhere/\"}", "at /: $ref: leads to no schema in this document"},
@@ -103,6 +110,17 @@ static const struct {
     {"{\"pattern\":\"(a)\\\\1\"}", "at /: pattern: back-references are not possible"},
     {"{\"pattern\":\"((a{50}){50}){50}\"}",
      "at /: pattern: repetitions {m,n} multiply to more than 256"},
+    {"{\"pattern\":\"a)\"}", "at /: pattern: not a POSIX extended regular expression"},
+    {"{\"pattern\":\"[[:alpha:]\"}", "at /: pattern: not a POSIX extended regular expression"},
+    {"{\"pattern\":\"(a?a?a?a?a?a?a?a?){33}\"}",
+     "at /: pattern: more than 256 choices (?, *, +, |, {0,n}) with its repetitions written "
+     "out"},
+    {"{\"pattern\":\"((a|b|c){10}c){25}\"}", "at /: pattern: more than 256 choices (?, *, +, "
+                                             "|, {0,n}) with its repetitions written out"},
+    {"{\"pattern\":\"(a{3}[]{0,9}[:alpha:]]\\\\{aaaaaaaaaaaaaaaaaaaab){80}\"}",
+     "at /: pattern: more than 2048 characters with its repetitions written out"},
+    {"{\"pattern\":\"(((((((((a*)*)*)*)*)*)*)*)*)\"}",
+     "at /: pattern: loops (*, +, {m,}) within loops are too many"},
     {"{\"a\":1,\"a\":2}", "the schema is no JSON: line 1: duplicate object key near '\"a\"'"},
 };
 
@@ -133,9 +151,10 @@ START_TEST(references_in_circles_and_towers_of_choices_end)
     /* Each name tries the next one twice: 2^40 ways. */
     buf_append_str(&tower, "{\"$ref\":\"#/$defs/d0\",\"$defs\":{");
     for (int i = 0; i < 40; i++) {
-        buf_printf(&tower,
-                   "\"d%d\":{\"anyOf\":[{\"$ref\":\"#/$defs/d%d\"},{\"$ref\":\"#/$defs/d%d\"}]},",
-                   i, i + 1, i + 1);
+        buf_printf(
+            &tower,
+            "\"d%d\":{\"anyOf\":[{\"$ref\":\"#/$defs/d%d\"},{\"$ref\":\"#/$defs/d%d\"}]},", i,
+            i + 1, i + 1);
     }
     buf_append_str(&tower, "\"d40\":false}}");
     ck_assert_int_eq(schema_check(buf_slice(&tower), &err), RC_OK);
@@ -150,15 +169,15 @@ START_TEST(deep_and_large_documents_and_schemas_are_refused_and_not_survived_by_
     struct errmsg err;
     struct buf deep = {0};
     repeat(&deep, "[", 100000);
-    ck_assert_int_eq(schema_validate(slice_str("{\"items\":{\"$ref\":\"#\"}}"), buf_slice(&deep),
-                                     &err),
-                     RC_INVALID);
+    ck_assert_int_eq(
+        schema_validate(slice_str("{\"items\":{\"$ref\":\"#\"}}"), buf_slice(&deep), &err),
+        RC_INVALID);
     buf_clear(&deep);
     repeat(&deep, "[", 200);
     repeat(&deep, "]", 200);
-    ck_assert_int_eq(schema_validate(slice_str("{\"items\":{\"$ref\":\"#\"}}"), buf_slice(&deep),
-                                     &err),
-                     RC_INVALID);
+    ck_assert_int_eq(
+        schema_validate(slice_str("{\"items\":{\"$ref\":\"#\"}}"), buf_slice(&deep), &err),
+        RC_INVALID);
     buf_clear(&deep);
     repeat(&deep, "{\"not\":", 100);
     buf_append_str(&deep, "true");
@@ -176,6 +195,35 @@ START_TEST(deep_and_large_documents_and_schemas_are_refused_and_not_survived_by_
 }
 END_TEST
 
+/* Each of them, or all of them together, would take the event loop for seconds. */
+START_TEST(patterns_cost_little_however_many_and_whatever_they_are_matched_with)
+{
+    struct errmsg err;
+    struct buf b = {0};
+    buf_append_str(&b, "{\"pattern\":\"(");
+    repeat(&b, "a?", 124);
+    buf_append_str(&b, "){256}\"}");
+    ck_assert_int_eq(schema_check(buf_slice(&b), &err), RC_INVALID);
+    ck_assert_int_eq(schema_validate(buf_slice(&b), slice_str("\"a\""), &err), RC_INVALID);
+    buf_clear(&b);
+
+    buf_append_str(&b, "{\"allOf\":[");
+    repeat(&b, "{\"pattern\":\"(a?a?a?a?a?a?a?a?){31}\"},", 1000);
+    buf_append_str(&b, "true]}");
+    ck_assert_int_eq(schema_check(buf_slice(&b), &err), RC_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.text, "are not looked at"));
+    buf_clear(&b);
+
+    buf_append_str(&b, "\"");
+    repeat(&b, "ab", 2000);
+    buf_append_str(&b, "\"");
+    const char *schema = "{\"pattern\":\"[ab]*a([ab]{8}){25}c\"}";
+    ck_assert_int_eq(schema_check(slice_str(schema), &err), RC_OK);
+    ck_assert_int_eq(schema_validate(slice_str(schema), buf_slice(&b), &err), RC_INVALID);
+    buf_close(&b);
+}
+END_TEST
+
 START_TEST(all_bytes_of_a_value_are_looked_at)
 {
     struct errmsg err;
@@ -183,7 +231,8 @@ START_TEST(all_bytes_of_a_value_are_looked_at)
     ck_assert_int_eq(validate("true", "1 2", &err), RC_INVALID);
     ck_assert_int_eq(validate("true", "", &err), RC_INVALID);
     ck_assert_int_eq(validate("true", "\"\xff\"", &err), RC_INVALID);
-    ck_assert_int_eq(schema_validate(slice_str("true"), slice_make("1\0", 2), &err), RC_INVALID);
+    ck_assert_int_eq(schema_validate(slice_str("true"), slice_make("1\0", 2), &err),
+                     RC_INVALID);
 }
 END_TEST
 
@@ -192,13 +241,14 @@ static Suite *schema_suite(void)
     Suite *suite = suite_create("config_schema");
     TCase *tcase = tcase_create("config_schema");
     tcase_add_loop_test(tcase,
-                        each_rule_lets_in_what_it_should_and_names_place_and_rule_of_what_not, 0,
-                        sizeof rules / sizeof rules[0]);
-    tcase_add_loop_test(tcase, a_schema_that_could_be_misunderstood_is_refused_when_it_is_set, 0,
-                        sizeof unfit / sizeof unfit[0]);
+                        each_rule_lets_in_what_it_should_and_names_place_and_rule_of_what_not,
+                        0, sizeof rules / sizeof rules[0]);
+    tcase_add_loop_test(tcase, a_schema_that_could_be_misunderstood_is_refused_when_it_is_set,
+                        0, sizeof unfit / sizeof unfit[0]);
     tcase_add_test(tcase, references_in_circles_and_towers_of_choices_end);
     tcase_add_test(tcase,
                    deep_and_large_documents_and_schemas_are_refused_and_not_survived_by_luck);
+    tcase_add_test(tcase, patterns_cost_little_however_many_and_whatever_they_are_matched_with);
     tcase_add_test(tcase, all_bytes_of_a_value_are_looked_at);
     suite_add_tcase(suite, tcase);
     return suite;
