@@ -480,7 +480,7 @@ static enum status load_defaults(struct loader *l)
     return RC_OK;
 }
 
-enum status config_load(int argc, char **argv, char *(*get_env)(const char *name),
+static enum status load(int argc, char **argv, char *(*get_env)(const char *name),
                         struct config *out, struct errmsg *err)
 {
     struct loader l = {.config = out, .err = err};
@@ -497,6 +497,26 @@ enum status config_load(int argc, char **argv, char *(*get_env)(const char *name
         rc = load_file(&l);
     }
     return rc == RC_OK ? config_check(out, err) : rc;
+}
+
+/* What is refused is quoted, and may hold anything: what is said of it stays one line. */
+static void make_one_line(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7f) {
+            *text = ' ';
+        }
+    }
+}
+
+enum status config_load(int argc, char **argv, char *(*get_env)(const char *name),
+                        struct config *out, struct errmsg *err)
+{
+    enum status rc = load(argc, argv, get_env, out, err);
+    if (rc != RC_OK) {
+        make_one_line(err->text);
+    }
+    return rc;
 }
 
 /* ---- words ------------------------------------------------------------------------------- */

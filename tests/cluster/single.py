@@ -188,11 +188,13 @@ def test_config_files_that_make_no_sense_end_it_with_2(scratch):
     path = scratch + "/coord.json"
     for content, word in [('{"nam": "a"}', "unknown key nam"), ('{"name": 3}', "string"), ('{"name": ', "line 1"),
                           ('["name"]', "object"), ('{"name": "a", "name": "b"}', "line 1"),
-                          ('{"config": "x"}', "unknown key config"), ('{"insecure": "maybe"}', '"insecure"')]:
+                          ('{"config": "x"}', "unknown key config"), ('{"insecure": "maybe"}', '"insecure"'),
+                          ('{"n\\\nyR":}', "invalid escape")]:
         with open(path, "w", encoding="utf-8") as out:
             out.write(content)
         code, error = run_coordd("--config", path)
-        expect(code == 2 and word in error, "%s: exit %d, %r" % (content, code, error))
+        expect(code == 2 and word in error and len(error.strip().splitlines()) == 1,
+               "%s: exit %d, %r" % (content, code, error))
 
 
 def test_flag_wins_over_environment_over_file(scratch):
