@@ -1,0 +1,174 @@
+/* Rollouts by the store's commands: what they do not write over, and who may start and read them. */
+#include "recipes/rollout.h"
+
+#include "lease/lease.h"
+#include "recipes/lock.h"
+#include "store/access.h"
+#include "store/acl.h"
+#include "store/config.h"
+#include "store/digest.h"
+#include "store/policy.h"
+#include "store/state.h"
+#include "tests/support/auth_kit.h"
+#include "tests/support/check_main.h"
+
+static struct kit k;
+
+static void setup(void)
+{
+    kit_open(&k);
+}
+
+static void teardown(void)
+{
+    store_check(k.store);
+    kit_close(&k);
+}
+
+static void make_root(const char *path)
+{
+    uint8_t key[POLICY_KEY_BYTES_MAX];
+    struct op op = kit_op(OP_CREATE, "", "10 open");
+    op.space = SPACE_META;
+    op.path = policy_root_key(slice_str(path), key);
+    op.flags = 0;
+    ck_assert_int_eq(kit_ops(&k, &op, 1), OUTCOME_OK);
+}
+
+static uint32_t slot_of(const char *path)
+{
+    uint32_t slot = tree_find(&k.store->tree, SPACE_NODES, slice_str(path));
+    ck_assert_uint_ne(slot, TREE_NONE);
+    return slot;
+}
+
+static struct slice value_of(const char *path)
+{
+    return value_slice(tree_node(&k.store->tree, slot_of(path))->value);
+}
+
+static void lock(const char *path)
+{
+    struct recipe_target target = {.path = slice_str(path), .mode = LOCK_WRITE};
+    struct command c = {.type = COMMAND_RECIPE,
+                        .recipe = {.recipe = RECIPE_LOCK,
+                                   .action = RECIPE_ACQUIRE,
+                                   .lease = 5,
+                                   .targets = &target,
+                                   .target_count = 1}};
+    kit_grant(&k, 5);
+    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
+}
+
+/* What a client would ask for that has just read the key. */
+static struct rollout rollout_of(const char *key, const char *value)
+{
+    return (struct rollout){
+        .strategy = ROLLOUT_PROGRESSIVE,
+        .state = ROLLOUT_PLANNING,
+        .base_revision = tree_node(&k.store->tree, slot_of(key))->modify_revision,
+        .schema_revision = policies_root(&k.store->policies, slice_str(key))->root_revision,
+        .key = slice_str(key),
+        .percents = slice_str("10,100"),
+        .base = value_of(key),
+        .value = slice_str(value),
+    };
+}
+
+static enum outcome start(const char *as, const struct rollout *r)
+{
+    struct buf who = {0};
+    struct buf record = {0};
+    rollout_encode(&record, r);
+    struct command c = {.type = COMMAND_ROLLOUT,
+                        .rollout = {.key = r->key, .record = buf_slice(&record)}};
+    c.identities = auth_kit_who(&who, as);
+    enum outcome outcome = kit_run(&k, &c);
+    buf_close(&record);
+    buf_close(&who);
+    return outcome;
+}
+
+
+/* ---- what they do not write over ---------------------------------------------------------- */
+
+static void assert_protected(const char *key)
+{
+    struct rollout r = rollout_of(key, "new");
+    uint64_t digest = k.store->node_sum;
+    uint64_t revision = store_revision(k.store);
+    ck_assert_int_eq(start(NULL, &r), OUTCOME_PROTECTED);
+    ck_assert_uint_eq(k.store->node_sum, digest);
+    ck_assert_uint_eq(store_revision(k.store), revision);
+}
+
+START_TEST(a_lock_and_its_entries_are_rolled_out_by_nobody)
+{
+    lock("/a/lock");
+    make_root("/a");
+    assert_protected("/a/lock");
+    assert_protected("/a/lock/q-0000000000");
+    kit_reload(&k); /* the lock is read back from its nodes */
+}
+END_TEST
+
+START_TEST(an_entry_at_the_place_of_the_record_is_not_written_over)
+{
+    lock("/a/.rollouts");
+    make_root("/a");
+    ck_assert_int_eq(kit_create(&k, "/a/q-0000000000", "old"), OUTCOME_OK);
+    assert_protected("/a/q-0000000000");
+    ck_assert_int_eq(kit_create(&k, "/a/other", "old"), OUTCOME_OK);
+    assert_protected("/a/other"); /* nor is there a record made among entries */
+    kit_reload(&k);
+}
+END_TEST
+
+/* ---- who may ------------------------------------------------------------------------------ */
+
+/* "u" may do everything at and below /a. */
+static void add_user(void)
+{
+    ck_assert_int_eq(auth_kit_user(&k, NULL, AUTH_USER_ADD, "admin", "hash"), OUTCOME_OK);
+    ck_assert_int_eq(auth_kit_user(&k, NULL, AUTH_USER_GRANT, "admin", AUTH_ROLE_ROOT),
+                     OUTCOME_OK);
+    auth_kit_add(&k, "u", "/a", ACL_READ | ACL_WRITE | ACL_CREATE | ACL_DELETE);
+}
+
+START_TEST(what_a_gate_looks_at_must_be_readable)
+{
+    ck_assert_int_eq(kit_create(&k, "/a", "x"), OUTCOME_OK);
+    make_root("/a");
+    ck_assert_int_eq(kit_create(&k, "/a/k", "old"), OUTCOME_OK);
+    ck_assert_int_eq(kit_create(&k, "/secret", "guess"), OUTCOME_OK);
+    add_user();
+    ck_assert_int_eq(auth_kit_enable(&k, NULL), OUTCOME_OK);
+    struct rollout r = rollout_of("/a/k", "new");
+    r.gate = slice_str("/secret");
+    r.gate_value = slice_str("guess");
+    ck_assert_int_eq(start("u", &r), OUTCOME_NO_AUTH);
+    r.gate = slice_str("/a/k");
+    r.gate_value = slice_str("old");
+    r.gate_service = slice_str("web");
+    r.gate_percent = 50;
+    ck_assert_int_eq(start("u", &r), OUTCOME_NO_AUTH);
+    ck_assert_int_eq(start("admin", &r), OUTCOME_OK);
+}
+END_TEST
+
+static Suite *rollouts_suite(void)
+{
+    Suite *suite = suite_create("store_rollouts");
+    TCase *tcase = tcase_create("store_rollouts");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, a_lock_and_its_entries_are_rolled_out_by_nobody);
+    tcase_add_test(tcase, an_entry_at_the_place_of_the_record_is_not_written_over);
+    tcase_add_test(tcase, what_a_gate_looks_at_must_be_readable);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+int main(void)
+{
+    return check_main((check_suite_fn[]){rollouts_suite, NULL});
+}
