@@ -171,6 +171,46 @@ START_TEST(a_changed_password_a_disabling_and_a_deletion_revoke_tokens)
 }
 END_TEST
 
+/* With the id of a session in its header. */
+static void watch_in_session(const char *const *who, uint64_t id)
+{
+    Coord__V1__SessionRef session = COORD__V1__SESSION_REF__INIT;
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    Coord__V1__WatchCreate request = subtree(1, "/");
+    struct stream s = {.call = peer_call_open(peer, "/coord.v1.Watch/Watch", who)};
+    session.id = id;
+    header.session = &session;
+    request.header = &header;
+    ask_create(&s, &request);
+    run();
+    stream_close(&s);
+    run();
+}
+
+START_TEST(a_watch_that_names_anothers_session_does_not_keep_it)
+{
+    struct who w;
+    struct who other;
+    struct buf identities = {0};
+    const char *const *admin = as_user(&w, "admin", "secret");
+    const char *const *u = as_user(&other, "u", "pass");
+    struct command c = {.type = COMMAND_GRANT,
+                        .lease = {.id = 77,
+                                  .ttl_ms = 10000,
+                                  .kind = 1,
+                                  .renewable = true,
+                                  .secret = slice_str("0123456789abcdef")}};
+    c.identities = auth_kit_who(&identities, "admin");
+    (void)apply(&c);
+    buf_close(&identities);
+    node->touched = 0;
+    watch_in_session(u, 77);
+    ck_assert_uint_eq(node->touched, 0);
+    watch_in_session(admin, 77);
+    ck_assert_uint_eq(node->touched, 77);
+}
+END_TEST
+
 /* As on a member that is behind: the log has another password before the write. */
 static void change_password_in_the_log(const char *user)
 {
@@ -693,6 +733,10 @@ static Suite *auth_suite(void)
     tcase_add_test(tokens, a_changed_password_a_disabling_and_a_deletion_revoke_tokens);
     tcase_add_test(tokens, a_token_that_was_touched_or_made_up_is_none);
     tcase_add_test(tokens, a_write_that_an_older_password_proved_is_refused_where_it_is_applied);
+    TCase *watches = tcase_create("watches");
+    tcase_add_checked_fixture(watches, open_enabled, world_close);
+    tcase_add_test(watches, a_watch_that_names_anothers_session_does_not_keep_it);
+    suite_add_tcase(suite, watches);
     suite_add_tcase(suite, tokens);
     TCase *passwords = tcase_create("passwords");
     tcase_set_timeout(passwords, TEST_LIMIT_S);
