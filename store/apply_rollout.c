@@ -156,36 +156,53 @@ static bool may_write(const struct store *s, struct slice key, uint32_t slot)
            access_node(&s->access, slot, ACL_WRITE);
 }
 
-static void record_write(struct store *s, uint32_t slot, const struct rollout *r)
+/* What is asked for must fit quotas; what is due, and what takes a value back, is not held up. */
+static enum outcome value_write(struct store *s, uint32_t slot, struct slice value, bool is_asked)
+{
+    size_t before = value_slice(tree_node(&s->tree, slot)->value).size;
+    struct quota_amount more = {.bytes = value.size > before ? value.size - before : 0};
+    if (is_asked && s->quotas.count > 0 && more.bytes > 0 &&
+        !quotas_fit(&s->quotas, &s->tree, slot, more, &s->refusal)) {
+        return OUTCOME_QUOTA;
+    }
+    edit_set(s, slot, value_new(s->values, value));
+    return OUTCOME_OK;
+}
+
+static enum outcome record_write(struct store *s, uint32_t slot, const struct rollout *r,
+                                 bool is_asked)
 {
     struct buf text = {0};
     rollout_encode(&text, r);
-    edit_set(s, slot, value_new(s->values, buf_slice(&text)));
+    enum outcome outcome = value_write(s, slot, buf_slice(&text), is_asked);
     buf_close(&text);
+    return outcome;
 }
 
 /* The key is there: it has a revision that the record names. */
-static void key_write(struct store *s, const struct rollout *r, struct slice value)
+static enum outcome key_write(struct store *s, const struct rollout *r, struct slice value,
+                              bool is_asked)
 {
-    edit_set(s, tree_find(&s->tree, SPACE_NODES, r->key), value_new(s->values, value));
+    return value_write(s, tree_find(&s->tree, SPACE_NODES, r->key), value, is_asked);
 }
 
 static enum outcome step(struct store *s, struct rollout *r, uint32_t slot,
                          enum rollout_event event)
 {
     struct rollout_facts facts = facts_of(s, r, s->cluster_ms, &s->arena);
+    bool is_asked = event == ROLLOUT_PROMOTE || event == ROLLOUT_FINISH;
+    enum outcome outcome = OUTCOME_OK;
     switch (rollout_step(r, event, &facts)) {
     case ROLLOUT_REFUSED: return OUTCOME_NOT_DUE;
     case ROLLOUT_UNCHANGED: return OUTCOME_OK;
     case ROLLOUT_SET_VALUE:
         r->done_revision = s->edit.revision;
-        key_write(s, r, r->value);
+        outcome = key_write(s, r, r->value, is_asked);
         break;
-    case ROLLOUT_SET_BASE: key_write(s, r, r->base); break;
+    case ROLLOUT_SET_BASE: outcome = key_write(s, r, r->base, is_asked); break;
     case ROLLOUT_CHANGED: break;
     }
-    record_write(s, slot, r);
-    return OUTCOME_OK;
+    return outcome == OUTCOME_OK ? record_write(s, slot, r, is_asked) : outcome;
 }
 
 /* The record's node, with what there is to write; the old one of the key, if that has ended. */
@@ -252,8 +269,7 @@ static enum outcome start(struct store *s, const struct command_rollout *asked)
         return outcome;
     }
     if (asked->stays_planned) {
-        record_write(s, slot, &r);
-        return OUTCOME_OK;
+        return record_write(s, slot, &r, true);
     }
     return step(s, &r, slot, ROLLOUT_PROMOTE);
 }

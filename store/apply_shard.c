@@ -170,16 +170,18 @@ static enum outcome join(struct shard_map *map, const struct command_shard *aske
         if (tree_node(&s->tree, slot)->lease != asked->lease) {
             return OUTCOME_HELD; /* until the session of who has it has ended */
         }
-        edit_set(s, slot, value_new(s->values, asked->text));
-        return OUTCOME_OK;
+        return shard_map_put(s, map->nodes, asked->node, NODE_EPHEMERAL, asked->lease,
+                             asked->text);
     }
     (void)shard_map_children(s, map->nodes, &count);
     if (count >= SHARD_MEMBERS_MAX) {
         return OUTCOME_LIMIT;
     }
-    (void)shard_map_make(s, map->nodes, asked->node, NODE_EPHEMERAL, asked->lease, asked->text);
-    shard_map_welcome(map);
-    return OUTCOME_OK;
+    outcome = shard_map_put(s, map->nodes, asked->node, NODE_EPHEMERAL, asked->lease, asked->text);
+    if (outcome == OUTCOME_OK) {
+        shard_map_welcome(map);
+    }
+    return outcome;
 }
 
 static enum outcome leave(struct shard_map *map, const struct command_shard *asked)
@@ -210,14 +212,8 @@ static enum outcome tell_stats(struct shard_map *map, const struct command_shard
     if (outcome != OUTCOME_OK) {
         return outcome;
     }
-    uint32_t slot = shard_map_find(map, map->stats, asked->node);
-    if (slot != TREE_NONE) {
-        edit_set(s, slot, value_new(s->values, asked->text));
-    } else {
-        (void)shard_map_make(s, map->stats, asked->node, NODE_EPHEMERAL,
-                             tree_node(&s->tree, member)->lease, asked->text);
-    }
-    return OUTCOME_OK;
+    return shard_map_put(s, map->stats, asked->node, NODE_EPHEMERAL,
+                         tree_node(&s->tree, member)->lease, asked->text);
 }
 
 /* ---- the command -------------------------------------------------------------------------- */

@@ -179,10 +179,5 @@ enum outcome shard_key_apply(struct shard_map *map, const struct command_shard *
     }
     char text[32];
     (void)snprintf(text, sizeof text, "shard=%" PRIu64 "\n", step->number);
-    if (slot != TREE_NONE) {
-        edit_set(s, slot, value_new(s->values, slice_str(text)));
-    } else {
-        (void)shard_map_make(s, map->keys, name, NODE_MAP, 0, slice_str(text));
-    }
-    return OUTCOME_OK;
+    return shard_map_put(s, map->keys, name, NODE_MAP, 0, slice_str(text));
 }

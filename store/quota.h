@@ -11,7 +11,7 @@
  * A create, or a set of a larger value, is refused if afterwards the usage were above the bound of
  * any quota at or above it; quotas may be nested. What does not grow is never refused: deletion,
  * expiry, a value of at most the same size, however far the usage is above a bound that was
- * lowered.
+ * lowered; nor what happens by itself, as steps of rollouts and moves of shards, and rolling back.
  *
  * Usage is derived from the tree and not stored, but it is in the state's digest: so a snapshot is
  * not taken for whole unless what is counted anew from its nodes is what was counted step by step.

@@ -102,6 +102,30 @@ uint32_t shard_map_make(struct store *s, uint32_t parent, struct slice name, uin
     return edit_create(s, &key, value_new(s->values, value));
 }
 
+enum outcome shard_map_put(struct store *s, uint32_t parent, struct slice name, uint8_t kind,
+                           uint64_t lease, struct slice value)
+{
+    struct slice path = path_of(s, parent, name);
+    uint64_t hash = tree_hash(SPACE_NODES, path);
+    uint32_t slot = tree_find_hashed(&s->tree, SPACE_NODES, path, hash);
+    size_t before = slot == TREE_NONE ? 0 : value_slice(tree_node(&s->tree, slot)->value).size;
+    struct quota_amount more = {.bytes = value.size > before ? value.size - before : 0};
+    if (slot == TREE_NONE) {
+        more = (struct quota_amount){.bytes = path.size + value.size, .nodes = 1};
+    }
+    if (s->quotas.count > 0 &&
+        (!quotas_fit_at(&s->quotas, path, hash, more, &s->refusal) ||
+         !quotas_fit(&s->quotas, &s->tree, parent, more, &s->refusal))) {
+        return OUTCOME_QUOTA;
+    }
+    if (slot != TREE_NONE) {
+        edit_set(s, slot, value_new(s->values, value));
+    } else {
+        (void)shard_map_make(s, parent, name, kind, lease, value);
+    }
+    return OUTCOME_OK;
+}
+
 uint64_t shard_map_number(const struct store *s, uint32_t slot)
 {
     struct slice name = node_name(tree_node(&s->tree, slot));

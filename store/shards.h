@@ -39,6 +39,10 @@ uint32_t shard_map_move(const struct shard_map *map, uint64_t number);
 /* A node below `parent`, by name or, with a prefix that ends with '-', by the next number. */
 uint32_t shard_map_make(struct store *s, uint32_t parent, struct slice name, uint8_t kind,
                         uint64_t lease, struct slice value);
+/* The same with what a client asks to be kept, under a name; one that is there is set.
+ * OUTCOME_QUOTA: there is no room. */
+enum outcome shard_map_put(struct store *s, uint32_t parent, struct slice name, uint8_t kind,
+                           uint64_t lease, struct slice value);
 /* The number in the name of a shard or a move. */
 uint64_t shard_map_number(const struct store *s, uint32_t slot);
 /* All children of a directory, in the arena: they may be deleted meanwhile. */

@@ -1,10 +1,9 @@
-/* Rollouts by the store's commands: what they do not write over, and who may start and read them. */
+/* Rollouts by the store's commands: what they do not write over, who may start and read them, and
+ * that what they and shard maps keep must fit quotas. */
 #include "recipes/rollout.h"
 
 #include "lease/lease.h"
 #include "recipes/lock.h"
-#include "store/access.h"
-#include "store/acl.h"
 #include "store/config.h"
 #include "store/digest.h"
 #include "store/policy.h"
@@ -156,6 +155,61 @@ START_TEST(what_a_gate_looks_at_must_be_readable)
 }
 END_TEST
 
+/* ---- quotas ------------------------------------------------------------------------------- */
+
+static enum outcome quota(const char *path, uint64_t bytes, uint64_t nodes)
+{
+    struct command c = {.type = COMMAND_QUOTA,
+                        .quota = {.path = slice_str(path), .bytes = bytes, .nodes = nodes}};
+    return kit_run(&k, &c);
+}
+
+START_TEST(a_start_must_fit_quotas)
+{
+    ck_assert_int_eq(kit_create(&k, "/a", "x"), OUTCOME_OK);
+    make_root("/a");
+    ck_assert_int_eq(kit_create(&k, "/a/k", "old"), OUTCOME_OK);
+    ck_assert_int_eq(quota("/a", 100, 0), OUTCOME_OK);
+    struct rollout r = rollout_of("/a/k", "new");
+    uint64_t digest = k.store->node_sum;
+    ck_assert_int_eq(start(NULL, &r), OUTCOME_QUOTA);
+    ck_assert(slice_is(k.reply.refusal.subject, "/a"));
+    ck_assert_uint_eq(k.store->node_sum, digest);
+    ck_assert_int_eq(quota("/a", 1000, 0), OUTCOME_OK);
+    ck_assert_int_eq(start(NULL, &r), OUTCOME_OK);
+}
+END_TEST
+
+static enum outcome map_key(const char *hex)
+{
+    struct shard_step step = {.number = 0, .from = slice_str(hex)};
+    struct command c = {.type = COMMAND_SHARD,
+                        .shard = {.action = SHARD_SET_KEY,
+                                  .path = slice_str("/m"),
+                                  .steps = &step,
+                                  .step_count = 1}};
+    return kit_run(&k, &c);
+}
+
+START_TEST(keys_of_a_shard_map_must_fit_quotas)
+{
+    static const char spec[] = "strategy=directory\nreplicas=2\npromote=fresh\n"
+                               "balance=replicas\nconcurrent=3\n";
+    struct shard_step count = {.number = 1};
+    struct command c = {.type = COMMAND_SHARD,
+                        .shard = {.action = SHARD_CREATE,
+                                  .path = slice_str("/m"),
+                                  .text = slice_str(spec),
+                                  .steps = &count,
+                                  .step_count = 1}};
+    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
+    ck_assert_int_eq(quota("/m", 0, 8), OUTCOME_OK); /* 7 are there */
+    ck_assert_int_eq(map_key("a"), OUTCOME_OK);
+    ck_assert_int_eq(map_key("b"), OUTCOME_QUOTA);
+    ck_assert_int_eq(map_key("a"), OUTCOME_OK); /* it is there */
+}
+END_TEST
+
 static Suite *rollouts_suite(void)
 {
     Suite *suite = suite_create("store_rollouts");
@@ -164,6 +218,8 @@ static Suite *rollouts_suite(void)
     tcase_add_test(tcase, a_lock_and_its_entries_are_rolled_out_by_nobody);
     tcase_add_test(tcase, an_entry_at_the_place_of_the_record_is_not_written_over);
     tcase_add_test(tcase, what_a_gate_looks_at_must_be_readable);
+    tcase_add_test(tcase, a_start_must_fit_quotas);
+    tcase_add_test(tcase, keys_of_a_shard_map_must_fit_quotas);
     suite_add_tcase(suite, tcase);
     return suite;
 }
