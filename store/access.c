@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 #include "base/mutant.h"
+#include "store/config.h"
+#include "store/rollouts.h"
 #include "store/state.h"
 
 static const struct slice root_path = {(const uint8_t *)"/", 1};
@@ -118,8 +120,17 @@ bool access_rules(const struct access *a, uint32_t rights, uint8_t space, struct
     if (!a->by_rules) {
         return true;
     }
-    return space == SPACE_NODES ? rules_allow(a, rights, path)
-                                : rules_allow(a, ACL_ADMIN, root_path);
+    uint8_t bytes[STORE_PATH_BYTES_MAX];
+    struct slice key;
+    if (space != SPACE_NODES) {
+        return rules_allow(a, ACL_ADMIN, root_path);
+    }
+    if ((rights & ACL_READ) == 0 || !rollout_key(path, bytes, &key)) {
+        return rules_allow(a, rights, path);
+    }
+    /* It has values of its key: to read it takes what it takes to read them. */
+    return rules_allow(a, rights & ~(uint32_t)ACL_READ, path) ||
+           (rules_allow(a, ACL_READ, path) && rules_allow(a, ACL_READ, key));
 }
 
 bool access_rules_of_slot(const struct access *a, uint32_t rights, uint32_t slot)
@@ -136,7 +147,12 @@ bool access_rules_of_slot(const struct access *a, uint32_t rights, uint32_t slot
 
 bool access_is_uniform(const struct access *a, struct slice path)
 {
+    static const char rollouts[] = "/" CONFIG_ROLLOUTS_NAME;
+    size_t size = sizeof rollouts - 1;
     bool uniform = true;
+    if (path.size > size && memcmp(path.data + path.size - size, rollouts, size) == 0) {
+        path.size -= size; /* what is below it is also asked about keys */
+    }
     for (uint32_t i = 0; a->by_rules && uniform && i < a->role_count; i++) {
         uniform = !auth_has_rules_below(role_at(a, i), path);
     }

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "store/config.h"
 #include "store/queues.h"
+#include "store/rollouts.h"
 #include "store/state.h"
 #include "store/validate.h"
 
@@ -383,6 +384,9 @@ enum outcome apply_set_acl(struct store *s, const struct op *op, struct op_resul
     outcome = list_intern(s, op, &acl);
     if (outcome == OUTCOME_OK) {
         edit_set_acl(s, slot, acl);
+        if (op->space == SPACE_NODES && s->policies.root_count > 0) {
+            rollout_give_list(s, op->path, acl);
+        }
         result_fill(s, slot, result);
     }
     return outcome;

@@ -41,6 +41,44 @@ struct slice rollout_path(const struct store *s, struct slice key,
     return slice_make(bytes, size > STORE_PATH_BYTES_MAX ? 0 : size);
 }
 
+bool rollout_key(struct slice path, uint8_t bytes[STORE_PATH_BYTES_MAX], struct slice *key)
+{
+    static const char dir[] = "/" CONFIG_ROLLOUTS_NAME "/";
+    size_t at = path.size; /* of the name */
+    while (at > 0 && path.data[at - 1] != '/') {
+        at--;
+    }
+    size_t size = at - (sizeof dir - 1); /* of the root */
+    if (path.size > STORE_PATH_BYTES_MAX || at < sizeof dir ||
+        memcmp(path.data + size, dir, sizeof dir - 1) != 0) {
+        return false;
+    }
+    memcpy(bytes, path.data, size);
+    struct slice name = slice_make(path.data + at, path.size - at);
+    for (size_t i = 0; i < name.size && !slice_is(name, "%2F"); i++) {
+        bool is_escape = name.data[i] == '%' && name.size - i >= 3;
+        bytes[size] = i == 0 ? '/' : bytes[size];
+        size += i == 0;
+        bytes[size++] = !is_escape                ? name.data[i]
+                        : name.data[i + 2] == 'F' ? '/'
+                                                  : '%';
+        i += is_escape ? 2 : 0;
+    }
+    *key = slice_make(bytes, size);
+    return true;
+}
+
+void rollout_give_list(struct store *s, struct slice key, uint32_t acl)
+{
+    uint8_t bytes[ROLLOUT_PATH_BYTES_MAX];
+    struct slice path = rollout_path(s, key, bytes);
+    uint32_t slot = path.size == 0 ? TREE_NONE : tree_find(&s->tree, SPACE_NODES, path);
+    if (slot != TREE_NONE && !queues_protect_value(s, slot) &&
+        tree_node(&s->tree, slot)->acl != acl) {
+        edit_set_acl(s, slot, acl);
+    }
+}
+
 bool store_rollout_find(const struct store *s, struct slice key, struct rollout *out,
                         uint64_t *revision, struct arena *arena)
 {
@@ -268,6 +306,7 @@ static enum outcome start(struct store *s, const struct command_rollout *asked)
     if (outcome != OUTCOME_OK) {
         return outcome;
     }
+    rollout_give_list(s, asked->key, tree_node(&s->tree, key)->acl);
     if (asked->stays_planned) {
         return record_write(s, slot, &r, true);
     }

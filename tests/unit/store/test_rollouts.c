@@ -4,6 +4,8 @@
 
 #include "lease/lease.h"
 #include "recipes/lock.h"
+#include "store/access.h"
+#include "store/acl.h"
 #include "store/config.h"
 #include "store/digest.h"
 #include "store/policy.h"
@@ -155,6 +157,84 @@ START_TEST(what_a_gate_looks_at_must_be_readable)
 }
 END_TEST
 
+static bool may_read(const char *as, const char *path)
+{
+    struct buf who = {0};
+    struct access access;
+    access_begin(&access, k.store, auth_kit_who(&who, as));
+    bool may = access_nearest(&access, ACL_READ, slice_str(path));
+    buf_close(&who);
+    return may;
+}
+
+START_TEST(a_record_is_read_by_those_who_may_read_its_key)
+{
+    ck_assert_int_eq(kit_create(&k, "/a", "x"), OUTCOME_OK);
+    make_root("/a");
+    ck_assert_int_eq(kit_create(&k, "/a/k", "open"), OUTCOME_OK);
+    ck_assert_int_eq(kit_create(&k, "/a/k/100%", "secret"), OUTCOME_OK);
+    add_user();
+    ck_assert_int_eq(auth_kit_rule(&k, NULL, AUTH_ROLE_GRANT, "u", "/a/k/100%", ACL_READ, true),
+                     OUTCOME_OK);
+    ck_assert_int_eq(auth_kit_enable(&k, NULL), OUTCOME_OK);
+    struct rollout r = rollout_of("/a/k/100%", "secret too");
+    ck_assert_int_eq(start("admin", &r), OUTCOME_OK);
+    r = rollout_of("/a/k", "new");
+    ck_assert_int_eq(start("admin", &r), OUTCOME_OK);
+    r = rollout_of("/a", "of the root");
+    ck_assert_int_eq(start("admin", &r), OUTCOME_OK);
+    slot_of("/a/.rollouts/k%2F100%25");
+    ck_assert(!may_read("u", "/a/.rollouts/k%2F100%25"));
+    ck_assert(may_read("admin", "/a/.rollouts/k%2F100%25"));
+    ck_assert(may_read("u", "/a/.rollouts/k"));
+    ck_assert(may_read("u", "/a/.rollouts/%2F"));
+    struct buf who = {0};
+    struct access access;
+    access_begin(&access, k.store, auth_kit_who(&who, "u"));
+    ck_assert(!access_is_uniform(&access, slice_str("/a/.rollouts")));
+    buf_close(&who);
+}
+END_TEST
+
+static void give_list(const char *path, const char *ip)
+{
+    struct buf list = {0};
+    struct acl_entry e = {ACL_READ | ACL_WRITE | ACL_ADMIN, slice_str("ip"), slice_str(ip)};
+    struct op op = kit_op(OP_SET_ACL, path, NULL);
+    acl_encode(&list, &e, 1);
+    op.acl = buf_slice(&list);
+    struct command c = {.type = COMMAND_TXN, .txn = {.then_ops = &op, .then_count = 1}};
+    struct buf who = {0};
+    identity_encode(&who, slice_str("super"), slice_str(""));
+    c.identities = buf_slice(&who);
+    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
+    buf_close(&who);
+    buf_close(&list);
+}
+
+static uint32_t list_of(const char *path)
+{
+    return tree_node(&k.store->tree, slot_of(path))->acl;
+}
+
+START_TEST(a_record_has_the_list_of_its_key)
+{
+    ck_assert_int_eq(kit_create(&k, "/a", "x"), OUTCOME_OK);
+    make_root("/a");
+    ck_assert_int_eq(kit_create(&k, "/a/k", "old"), OUTCOME_OK);
+    ck_assert_int_eq(kit_create(&k, "/a/l", "old"), OUTCOME_OK);
+    struct rollout r = rollout_of("/a/k", "new");
+    ck_assert_int_eq(start(NULL, &r), OUTCOME_OK);
+    ck_assert_uint_eq(list_of("/a/.rollouts/k"), 0);
+    give_list("/a/k", "10.1.1.1");
+    ck_assert_uint_ne(list_of("/a/k"), 0);
+    ck_assert_uint_eq(list_of("/a/.rollouts/k"), list_of("/a/k"));
+    give_list("/a/l", "10.1.1.2");
+    ck_assert_uint_eq(list_of("/a/.rollouts/k"), list_of("/a/k"));
+    kit_reload(&k);
+}
+END_TEST
+
 /* ---- quotas ------------------------------------------------------------------------------- */
 
 static enum outcome quota(const char *path, uint64_t bytes, uint64_t nodes)
@@ -218,6 +298,8 @@ static Suite *rollouts_suite(void)
     tcase_add_test(tcase, a_lock_and_its_entries_are_rolled_out_by_nobody);
     tcase_add_test(tcase, an_entry_at_the_place_of_the_record_is_not_written_over);
     tcase_add_test(tcase, what_a_gate_looks_at_must_be_readable);
+    tcase_add_test(tcase, a_record_is_read_by_those_who_may_read_its_key);
+    tcase_add_test(tcase, a_record_has_the_list_of_its_key);
     tcase_add_test(tcase, a_start_must_fit_quotas);
     tcase_add_test(tcase, keys_of_a_shard_map_must_fit_quotas);
     suite_add_tcase(suite, tcase);
