@@ -9,8 +9,11 @@
 
 /* ---- saying what is wrong ------------------------------------------------------------------ */
 
+#define FAIL_STEPS 4
+
 bool schema_fail(struct check *c, const char *word, const char *format, ...)
 {
+    c->steps_left -= c->steps_left < FAIL_STEPS ? c->steps_left : FAIL_STEPS;
     char text[sizeof c->err->text / 2];
     va_list args;
     va_start(args, format);
@@ -56,15 +59,17 @@ bool schema_spend(struct check *c, size_t steps)
     if (c->is_exhausted) {
         return false;
     }
-    size_t left = SCHEMA_STEPS_MAX - c->steps;
-    c->steps += (unsigned)(steps < left ? steps : left);
-    return steps <= left || exhaust(c);
+    bool ok = steps <= c->steps_left;
+    c->steps_left -= ok ? steps : c->steps_left;
+    return ok || exhaust(c);
 }
+
+#define ENTER_STEPS 1
 
 /* Every schema that is looked at, in a document or in itself. */
 static bool enter(struct check *c)
 {
-    return schema_spend(c, 1) && (++c->depth <= SCHEMA_DEPTH_MAX || exhaust(c));
+    return schema_spend(c, ENTER_STEPS) && (++c->depth <= SCHEMA_DEPTH_MAX || exhaust(c));
 }
 
 /* ---- references ---------------------------------------------------------------------------- */
@@ -104,14 +109,14 @@ const json_t *schema_reference(const struct check *c, const json_t *rule)
 
 /* ---- the walk ------------------------------------------------------------------------------ */
 
-static const struct rule *rule_find(const char *word)
+/* Its place in the table; the end of it: there is none. */
+static size_t rule_find(const char *word)
 {
-    for (size_t i = 0; i < schema_rule_count; i++) {
-        if (strcmp(schema_rules[i].word, word) == 0) {
-            return &schema_rules[i];
-        }
+    size_t i = 0;
+    while (i < schema_rule_count && strcmp(schema_rules[i].word, word) != 0) {
+        i++;
     }
-    return NULL;
+    return i;
 }
 
 bool schema_is_sound(struct check *c, const json_t *schema)
@@ -127,12 +132,27 @@ bool schema_is_sound(struct check *c, const json_t *schema)
     for (void *it = json_is_object(schema) ? json_object_iter(map) : NULL; ok && it != NULL;
          it = json_object_iter_next(map, it)) {
         const char *word = json_object_iter_key(it);
-        const struct rule *rule = rule_find(word);
-        ok = rule != NULL ? schema_form_check(c, rule->form, word, json_object_iter_value(it))
-                          : schema_fail(c, word, "this word is not supported");
+        size_t rule = rule_find(word);
+        ok = !schema_spend(c, 1)         ? false
+             : rule == schema_rule_count ? schema_fail(c, word, "this word is not supported")
+                                         : schema_form_check(c, schema_rules[rule].form, word,
+                                                             json_object_iter_value(it));
     }
     c->depth--;
     return ok;
+}
+
+/* The rules of a schema as bits, so that they are looked at in the order of the table. */
+static uint64_t rules_of(struct check *c, const json_t *schema)
+{
+    uint64_t rules = 0;
+    json_t *map = (json_t *)(uintptr_t)schema;
+    for (void *it = json_object_iter(map); it != NULL; it = json_object_iter_next(map, it)) {
+        size_t rule = rule_find(json_object_iter_key(it));
+        bool says_something = rule < schema_rule_count && schema_rules[rule].holds != NULL;
+        rules |= says_something ? (uint64_t)1 << rule : 0;
+    }
+    return schema_spend(c, json_object_size(schema)) ? rules : 0;
 }
 
 bool schema_holds(struct check *c, const json_t *schema, const json_t *value)
@@ -141,15 +161,15 @@ bool schema_holds(struct check *c, const json_t *schema, const json_t *value)
         return false;
     }
     bool ok = !json_is_false(schema) || schema_fail(c, "false", "nothing is allowed here");
-    for (size_t i = 0; ok && json_is_object(schema) && i < schema_rule_count; i++) {
-        const json_t *rule = schema_rules[i].holds == NULL
-                                 ? NULL
-                                 : json_object_get(schema, schema_rules[i].word);
-        ok =
-            rule == NULL || schema_rules[i].holds(c, schema_rules[i].word, rule, schema, value);
+    uint64_t rules = json_is_object(schema) ? rules_of(c, schema) : 0;
+    for (size_t i = 0; ok && rules >> i != 0; i++) {
+        const struct rule *rule = &schema_rules[i];
+        if ((rules >> i & 1) != 0) {
+            ok = rule->holds(c, rule->word, json_object_get(schema, rule->word), schema, value);
+        }
     }
     c->depth--;
-    return ok;
+    return ok && !c->is_exhausted;
 }
 
 /* ---- whole documents ----------------------------------------------------------------------- */
@@ -180,19 +200,64 @@ enum status schema_check(struct slice schema, struct errmsg *err)
     if (root == NULL) {
         return RC_INVALID;
     }
-    struct check c = {.root = root, .err = err};
+    struct check c = {.root = root, .err = err, .steps_left = SCHEMA_STEPS_MAX};
     bool ok = schema_is_sound(&c, root);
     json_decref(root);
     return ok ? RC_OK : RC_INVALID;
 }
 
-enum status schema_validate(struct slice schema, struct slice document, struct errmsg *err)
+/* What it costs to read so many bytes. */
+static size_t parse_steps(size_t bytes)
 {
-    json_t *root = parse(schema, "the schema", err);
+    return 5 + bytes / 10;
+}
+
+static const json_t *root_of(struct schema_checks *checks, struct slice schema,
+                             struct errmsg *err)
+{
+    bool is_same = checks->text.data == schema.data && checks->text.size == schema.size;
+    if (checks->root == NULL || !is_same) {
+        schema_checks_close(checks);
+        checks->root = parse(schema, "the schema", err);
+        checks->text = schema;
+        checks->steps += parse_steps(schema.size);
+    }
+    return checks->root;
+}
+
+enum status schema_checks_validate(struct schema_checks *checks, struct slice schema,
+                                   struct slice document, struct errmsg *err)
+{
+    if (checks->steps >= SCHEMA_CALL_STEPS_MAX) {
+        return errmsg_set(err, RC_TOO_LARGE,
+                          "the values of one call take more than %d steps to check: "
+                          "ask for fewer of them at a time",
+                          SCHEMA_CALL_STEPS_MAX);
+    }
+    const json_t *root = root_of(checks, schema, err);
     json_t *value = root == NULL ? NULL : parse(document, "the value", err);
-    struct check c = {.root = root, .err = err};
+    struct check c = {
+        .root = root,
+        .err = err,
+        .steps_left = SCHEMA_STEPS_MAX,
+        .schema_bytes = schema.size,
+    };
     bool ok = value != NULL && schema_holds(&c, root, value);
     json_decref(value);
-    json_decref(root);
+    checks->steps += parse_steps(document.size) + SCHEMA_STEPS_MAX - c.steps_left;
     return ok ? RC_OK : RC_INVALID;
+}
+
+void schema_checks_close(struct schema_checks *checks)
+{
+    json_decref(checks->root);
+    checks->root = NULL;
+}
+
+enum status schema_validate(struct slice schema, struct slice document, struct errmsg *err)
+{
+    struct schema_checks checks = {0};
+    enum status rc = schema_checks_validate(&checks, schema, document, err);
+    schema_checks_close(&checks);
+    return rc;
 }

@@ -23,7 +23,8 @@
 
 #define SCHEMA_BYTES_MAX           ((size_t)64 << 10)
 #define SCHEMA_DEPTH_MAX           64
-#define SCHEMA_STEPS_MAX           100000
+#define SCHEMA_STEPS_MAX           100000  /* of one value, each of about 0.1 us */
+#define SCHEMA_CALL_STEPS_MAX      2000000 /* of all values of a call, with reading them */
 #define SCHEMA_PATTERN_BYTES_MAX   ((size_t)256)
 #define SCHEMA_PATTERN_COPIES_MAX  256 /* what {m,n} make of a part of a pattern, multiplied */
 #define SCHEMA_PATTERN_LETTERS_MAX ((size_t)2048) /* repetitions written out */
@@ -33,7 +34,20 @@
 /* RC_OK, or RC_INVALID (RC_TOO_LARGE): `err` says where in the schema, and what is wrong there. */
 enum status schema_check(struct slice schema, struct errmsg *err) MUST_USE;
 
-/* RC_OK, or RC_INVALID: `err` names the place in the document, the rule and what it asks for. */
+/* The checks of a call, which cost so much together at most. Zeroed it is ready. */
+struct schema_checks {
+    size_t steps; /* taken */
+    struct slice text;
+    void *root; /* parsed from `text`, as long as one schema is of several values */
+};
+
+/* RC_OK, or RC_INVALID: `err` names the place in the document, the rule and what it asks for.
+ * RC_TOO_LARGE: the steps of a call are used up. Bytes of schemas stay where they are, and as they
+ * are, until schema_checks_close(). */
+enum status schema_checks_validate(struct schema_checks *checks, struct slice schema,
+                                   struct slice document, struct errmsg *err) MUST_USE;
+void schema_checks_close(struct schema_checks *checks);
+/* The only one of a call. */
 enum status schema_validate(struct slice schema, struct slice document,
                             struct errmsg *err) MUST_USE;
 

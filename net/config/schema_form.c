@@ -22,6 +22,9 @@ static bool is_type_name(const json_t *name)
 static bool check_type(struct check *c, const char *word, const json_t *rule)
 {
     bool ok = is_type_name(rule) || (json_is_array(rule) && json_array_size(rule) > 0);
+    if (json_array_size(rule) > TYPES) {
+        return schema_fail(c, word, "%zu types, there are %zu", json_array_size(rule), TYPES);
+    }
     for (size_t i = 0; ok && i < json_array_size(rule); i++) {
         ok = is_type_name(json_array_get(rule, i));
     }
@@ -110,6 +113,9 @@ static bool check_schema_map(struct check *c, const char *word, const json_t *ru
 static bool check_reference(struct check *c, const char *word, const json_t *rule)
 {
     const json_t *found = schema_reference(c, rule);
+    if (!schema_spend(c, json_string_length(rule) / 20)) {
+        return false;
+    }
     return json_is_object(found) || json_is_boolean(found) ||
            schema_fail(c, word, "leads to no schema in this document");
 }

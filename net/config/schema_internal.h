@@ -21,7 +21,8 @@ struct check {
     char place[SCHEMA_PLACE_BYTES]; /* in the document, a JSON pointer; clipped if it is long */
     size_t place_bytes;
     unsigned depth;
-    unsigned steps;
+    size_t steps_left;
+    size_t schema_bytes;
     bool is_exhausted; /* a bound was met: the whole check has failed */
 };
 

@@ -1,6 +1,6 @@
 /* What each rule of a schema says of a value, and the table of all rules. */
+#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "net/config/pattern.h"
@@ -42,6 +42,9 @@ static bool holds_type(struct check *c, const char *word, const json_t *rule,
         return is_of_type(value, name) || schema_fail(c, word, "must be %s", name);
     }
     char names[96] = "";
+    if (!schema_spend(c, json_array_size(rule))) {
+        return false;
+    }
     for (size_t i = 0; i < json_array_size(rule); i++) {
         const char *name = json_string_value(json_array_get(rule, i));
         size_t used = strlen(names);
@@ -53,42 +56,114 @@ static bool holds_type(struct check *c, const char *word, const json_t *rule,
     return schema_fail(c, word, "must be %s", names);
 }
 
-static bool are_equal(const json_t *a, const json_t *b)
+static bool are_equal(struct check *c, const json_t *a, const json_t *b);
+
+static bool are_equal_objects(struct check *c, const json_t *a, const json_t *b)
 {
+    bool equal = json_object_size(a) == json_object_size(b);
+    json_t *map = (json_t *)(uintptr_t)a;
+    for (void *it = json_object_iter(map); equal && it != NULL;
+         it = json_object_iter_next(map, it)) {
+        const char *name = json_object_iter_key(it);
+        equal = schema_spend(c, 1 + strlen(name) / 50) &&
+                are_equal(c, json_object_iter_value(it), json_object_get(b, name));
+    }
+    return equal;
+}
+
+static bool are_equal_arrays(struct check *c, const json_t *a, const json_t *b)
+{
+    bool equal = json_array_size(a) == json_array_size(b);
+    for (size_t i = 0; equal && i < json_array_size(a); i++) {
+        equal = are_equal(c, json_array_get(a, i), json_array_get(b, i));
+    }
+    return equal;
+}
+
+/* False too if that takes too many steps. */
+static bool are_equal(struct check *c, const json_t *a, const json_t *b)
+{
+    if (!schema_spend(c, 1)) {
+        return false;
+    }
     if (json_is_number(a) && json_is_number(b)) {
         bool exact = json_is_integer(a) && json_is_integer(b);
         return exact ? json_integer_value(a) == json_integer_value(b)
                      : json_number_value(a) == json_number_value(b);
     }
-    return json_equal(a, b) == 1;
+    if (a == NULL || b == NULL || json_typeof(a) != json_typeof(b)) {
+        return false;
+    }
+    switch (json_typeof(a)) {
+    case JSON_OBJECT: return are_equal_objects(c, a, b);
+    case JSON_ARRAY: return are_equal_arrays(c, a, b);
+    case JSON_STRING:
+        return json_string_length(a) == json_string_length(b) &&
+               schema_spend(c, json_string_length(a) / 500) &&
+               memcmp(json_string_value(a), json_string_value(b), json_string_length(a)) == 0;
+    default: return true;
+    }
+}
+
+/* The beginning of a rule, as an error quotes it. */
+struct quoted {
+    char text[101];
+    size_t bytes;
+};
+
+static int quote_more(const char *text, size_t bytes, void *context)
+{
+    struct quoted *q = context;
+    size_t room = sizeof q->text - 1 - q->bytes;
+    size_t taken = bytes < room ? bytes : room;
+    memcpy(q->text + q->bytes, text, taken);
+    q->bytes += taken;
+    return q->bytes == sizeof q->text - 1 ? -1 : 0; /* no more of it is written */
+}
+
+/* Strings are looked at whole before any of one is written. */
+static size_t quote_steps(const struct check *c, const json_t *rule)
+{
+    size_t steps = 10;
+    if (json_is_string(rule)) {
+        return steps + json_string_length(rule) / 50;
+    }
+    for (size_t i = 0; i < json_array_size(rule) && i < 50; i++) {
+        const json_t *item = json_array_get(rule, i);
+        steps += json_is_object(item) || json_is_array(item) ? c->schema_bytes / 50
+                                                             : json_string_length(item) / 50;
+    }
+    return steps + (json_is_object(rule) ? c->schema_bytes / 50 : 0);
+}
+
+static bool fail_quoting(struct check *c, const char *word, const char *what,
+                         const json_t *rule)
+{
+    struct quoted q = {.bytes = 0};
+    if (!schema_spend(c, quote_steps(c, rule))) {
+        return false;
+    }
+    (void)json_dump_callback(rule, quote_more, &q, JSON_COMPACT | JSON_ENCODE_ANY);
+    return schema_fail(c, word, "%s%s", what, q.text);
 }
 
 static bool holds_enum(struct check *c, const char *word, const json_t *rule,
                        const json_t *schema, const json_t *value)
 {
     (void)schema;
-    for (size_t i = 0; i < json_array_size(rule); i++) {
-        if (are_equal(json_array_get(rule, i), value)) {
+    for (size_t i = 0; i < json_array_size(rule) && !c->is_exhausted; i++) {
+        if (are_equal(c, json_array_get(rule, i), value)) {
             return true;
         }
     }
-    char *all = json_dumps(rule, JSON_COMPACT | JSON_ENCODE_ANY);
-    (void)schema_fail(c, word, "must be one of %.100s", all == NULL ? "the list" : all);
-    free(all);
-    return false;
+    return fail_quoting(c, word, "must be one of ", rule);
 }
 
 static bool holds_const(struct check *c, const char *word, const json_t *rule,
                         const json_t *schema, const json_t *value)
 {
     (void)schema;
-    if (are_equal(rule, value)) {
-        return true;
-    }
-    char *only = json_dumps(rule, JSON_COMPACT | JSON_ENCODE_ANY);
-    (void)schema_fail(c, word, "must be %.100s", only == NULL ? "the constant" : only);
-    free(only);
-    return false;
+    return are_equal(c, rule, value) || fail_quoting(c, word, "must be ", rule);
 }
 
 /* ---- rules of numbers ---------------------------------------------------------------------- */
@@ -153,7 +228,8 @@ static bool holds_length(struct check *c, const char *word, const json_t *rule,
 {
     (void)schema;
     return !json_is_string(value) ||
-           count_holds(c, word, rule, text_length(value), "characters");
+           (schema_spend(c, json_string_length(value) / 100) &&
+            count_holds(c, word, rule, text_length(value), "characters"));
 }
 
 static bool holds_pattern(struct check *c, const char *word, const json_t *rule,
@@ -189,6 +265,12 @@ static bool holds_at(struct check *c, const char *name, const json_t *schema,
     return ok;
 }
 
+/* A name that is looked up, and becomes part of a place. */
+static bool spend_name(struct check *c, const char *name)
+{
+    return schema_spend(c, 1 + strlen(name) / 50);
+}
+
 static bool holds_properties(struct check *c, const char *word, const json_t *rule,
                              const json_t *schema, const json_t *value)
 {
@@ -198,9 +280,10 @@ static bool holds_properties(struct check *c, const char *word, const json_t *ru
     json_t *map = (json_t *)(uintptr_t)rule;
     for (void *it = json_object_iter(map); ok && it != NULL;
          it = json_object_iter_next(map, it)) {
-        const json_t *member = json_object_get(value, json_object_iter_key(it));
-        ok = member == NULL ||
-             holds_at(c, json_object_iter_key(it), json_object_iter_value(it), member);
+        const char *name = json_object_iter_key(it);
+        const json_t *member = json_object_get(value, name);
+        ok = spend_name(c, name) &&
+             (member == NULL || holds_at(c, name, json_object_iter_value(it), member));
     }
     return ok;
 }
@@ -211,6 +294,9 @@ static bool holds_required(struct check *c, const char *word, const json_t *rule
     (void)schema;
     for (size_t i = 0; json_is_object(value) && i < json_array_size(rule); i++) {
         const char *name = json_string_value(json_array_get(rule, i));
+        if (!spend_name(c, name)) {
+            return false;
+        }
         if (json_object_get(value, name) == NULL) {
             return schema_fail(c, word, "\"%s\" is missing", name);
         }
@@ -227,6 +313,9 @@ static bool holds_additional(struct check *c, const char *word, const json_t *ru
     for (void *it = json_is_object(value) ? json_object_iter(map) : NULL; ok && it != NULL;
          it = json_object_iter_next(map, it)) {
         const char *name = json_object_iter_key(it);
+        if (!spend_name(c, name)) {
+            return false;
+        }
         if (json_object_get(known, name) != NULL) {
             continue;
         }
@@ -271,11 +360,11 @@ static bool holds_unique(struct check *c, const char *word, const json_t *rule,
     (void)schema;
     for (size_t i = 0; json_is_true(rule) && i < json_array_size(value); i++) {
         for (size_t k = 0; k < i; k++) {
-            if (!schema_spend(c, 1)) {
-                return false;
-            }
-            if (are_equal(json_array_get(value, i), json_array_get(value, k))) {
+            if (are_equal(c, json_array_get(value, i), json_array_get(value, k))) {
                 return schema_fail(c, word, "items %zu and %zu are the same", k, i);
+            }
+            if (c->is_exhausted) {
+                return false;
             }
         }
     }
@@ -290,7 +379,8 @@ static bool holds_reference(struct check *c, const char *word, const json_t *rul
     (void)word;
     (void)schema;
     const json_t *found = schema_reference(c, rule);
-    return found != NULL && schema_holds(c, found, value);
+    return found != NULL && schema_spend(c, json_string_length(rule) / 20) &&
+           schema_holds(c, found, value);
 }
 
 static bool holds_all(struct check *c, const char *word, const json_t *rule,

@@ -120,24 +120,51 @@ void config_list_schemas_call(struct grpc_call *call, const ProtobufCMessage *me
 /* ---- Check --------------------------------------------------------------------------------- */
 
 enum { CHECK_REPLY_PROBLEMS = 2 };
-/* Values whose checks take milliseconds in all. */
+/* And of what their checks cost there is a bound: schema.h. */
 #define CHECKED_MAX 1000
 
-static void problem_append(struct grpc_call *call, struct buf *out, struct slice path,
-                           struct slice value)
+/* False: the checks of this call are used up, and it is refused. */
+static bool problem_append(struct grpc_call *call, struct schema_checks *checks,
+                           struct buf *out, struct slice path, struct slice value)
 {
     struct errmsg err;
     struct config_place place;
     store_config_find(store_of(call), path, &place);
-    if (place.schema_revision == 0 ||
-        schema_validate(place.schema, value, &err) == RC_OK) {
-        return;
+    enum status rc = place.schema_revision == 0
+                         ? RC_OK
+                         : schema_checks_validate(checks, place.schema, value, &err);
+    if (rc == RC_OK) {
+        return true;
+    }
+    if (rc == RC_TOO_LARGE) {
+        grpc_call_refuse(call, OUTCOME_LIMIT, store_revision(store_of(call)), "%s", err.text);
+        return false;
     }
     Coord__V1__ConfigProblem problem;
     coord__v1__config_problem__init(&problem);
     problem.path = answer_copy(call, path);
     problem.text = answer_copy(call, slice_str(err.text));
     wire_append_message(out, CHECK_REPLY_PROBLEMS, &problem.base);
+    return true;
+}
+
+/* What is wrong with the items, or with one value if there are none. False: it is refused. */
+static bool problems_find(struct grpc_call *call, const struct config_items *items,
+                          struct buf *out)
+{
+    struct schema_checks checks = {0};
+    struct slice path = call->read.query.path;
+    bool ok = true;
+    if (call->word == 0) {
+        ok = problem_append(
+            call, &checks, out, path,
+            slice_make(call->path.data + path.size, call->path.size - path.size));
+    }
+    for (size_t i = 0; ok && call->word != 0 && i < items->count; i++) {
+        ok = problem_append(call, &checks, out, items->items[i].path, items->items[i].after);
+    }
+    schema_checks_close(&checks);
+    return ok;
 }
 
 /* The value that is to be checked stands behind the path in call->path. */
@@ -165,21 +192,20 @@ static void check_got(struct grpc_call *call, const struct query_result *result)
     coord__v1__config_check_reply__init(&message);
     message.header = &header;
     message.checked = (uint32_t)items.count;
-    struct buf *out = config_reply_begin(call, &message.base, &begin);
-    if (!is_stored) {
-        problem_append(call, out, path,
-                       slice_make(call->path.data + path.size, call->path.size - path.size));
+    struct buf problems = {0};
+    if (problems_find(call, &items, &problems)) {
+        struct buf *out = config_reply_begin(call, &message.base, &begin);
+        buf_append_slice(out, buf_slice(&problems));
+        grpc_call_end(call, begin);
+        grpc_call_finish(call);
     }
-    for (size_t i = 0; is_stored && i < items.count; i++) {
-        problem_append(call, out, items.items[i].path, items.items[i].after);
-    }
-    grpc_call_end(call, begin);
-    grpc_call_finish(call);
+    buf_close(&problems);
 }
 
 void config_check_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
-    const Coord__V1__ConfigCheckRequest *request = (const Coord__V1__ConfigCheckRequest *)message;
+    const Coord__V1__ConfigCheckRequest *request =
+        (const Coord__V1__ConfigCheckRequest *)message;
     if (!config_query_prepare(call, request->header, request->path, "")) {
         return;
     }

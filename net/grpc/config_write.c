@@ -15,10 +15,10 @@
 #include "net/grpc/config.h"
 #include "net/grpc/tree.h"
 
-#define ATTEMPTS_MAX      8
-#define VERSIONS_DEFAULT  100
-#define CONFIG_LEVEL      2
-#define ATTEMPT_ID_STEP   0x9e3779b97f4a7c15u /* any odd number */
+#define ATTEMPTS_MAX     8
+#define VERSIONS_DEFAULT 100
+#define CONFIG_LEVEL     2
+#define ATTEMPT_ID_STEP  0x9e3779b97f4a7c15u /* any odd number */
 
 struct config_write {
     void (*attempt)(struct grpc_call *call, struct config_write *w);
@@ -26,7 +26,8 @@ struct config_write {
     struct buf request;        /* packed */
     ProtobufCMessage *message; /* unpacked, of the attempt under way */
     struct buf told;           /* Rollback: packed, what it does */
-    struct buf blind;          /* a byte for each operation: whether what it finds is no matter */
+    struct buf blind; /* a byte for each operation: whether what it finds is no matter */
+    struct schema_checks checks; /* of the attempt under way */
     uint32_t changed;
     unsigned attempts;
     bool is_final; /* cannot be attempted again */
@@ -53,6 +54,7 @@ void config_write_closed(struct grpc_call *call)
         buf_close(&w->request);
         buf_close(&w->told);
         buf_close(&w->blind);
+        schema_checks_close(&w->checks);
         mem_free(w);
         call->data = NULL;
     }
@@ -64,6 +66,8 @@ static void attempt(struct grpc_call *call, struct config_write *w)
 {
     message_drop(w);
     buf_clear(&w->blind);
+    schema_checks_close(&w->checks);
+    w->checks = (struct schema_checks){0};
     w->message = protobuf_c_message_unpack(w->type, NULL, w->request.size, w->request.data);
     if (w->message == NULL) {
         grpc_call_fail_status(call, RC_OVERLOADED, false);
@@ -179,9 +183,9 @@ static void propose(struct grpc_call *call, struct config_write *w,
 /* Whether what was looked at had changed by the time that it was applied. */
 static bool was_overtaken(const struct config_write *w, const struct reply *reply)
 {
-    bool is_of_op = reply->outcome == OUTCOME_NODE_EXISTS ||
-                    reply->outcome == OUTCOME_NO_NODE || reply->outcome == OUTCOME_BAD_VERSION ||
-                    reply->outcome == OUTCOME_NOT_EMPTY;
+    bool is_of_op =
+        reply->outcome == OUTCOME_NODE_EXISTS || reply->outcome == OUTCOME_NO_NODE ||
+        reply->outcome == OUTCOME_BAD_VERSION || reply->outcome == OUTCOME_NOT_EMPTY;
     return reply->outcome == OUTCOME_GUARD_REFUSED ||
            (is_of_op && reply->failed_op < w->blind.size && w->blind.data[reply->failed_op]);
 }
@@ -205,7 +209,8 @@ static struct slice failed_path(const struct config_write *w, const struct reply
 static void entries_fill(struct grpc_call *call, const struct config_write *w,
                          const struct reply *reply, Coord__V1__ConfigChangeReply *message)
 {
-    const Coord__V1__ConfigUpdateRequest *r = (const Coord__V1__ConfigUpdateRequest *)w->message;
+    const Coord__V1__ConfigUpdateRequest *r =
+        (const Coord__V1__ConfigUpdateRequest *)w->message;
     bool is_update = w->type == &coord__v1__config_update_request__descriptor;
     size_t count = is_update && reply->result_count == r->n_updates ? r->n_updates : 0;
     Coord__V1__ConfigEntry *entries = grpc_call_scratch(call, count * sizeof *entries);
@@ -252,8 +257,8 @@ static void written(struct grpc_call *call, const struct reply *reply)
     } else if (is_overtaken) {
         struct slice path = failed_path(w, reply);
         grpc_call_refuse(call, OUTCOME_BAD_VERSION, reply->revision,
-                         "%.*s: the configuration changed meanwhile, ask again",
-                         (int)path.size, (const char *)path.data);
+                         "%.*s: the configuration changed meanwhile, ask again", (int)path.size,
+                         (const char *)path.data);
     } else if (reply->outcome != OUTCOME_OK) {
         answer_refuse_reply(call, failed_path(w, reply), reply);
     } else if (answer_fits(call, reply, !reply->has_lease)) {
@@ -265,19 +270,19 @@ static void written(struct grpc_call *call, const struct reply *reply)
 /* ---- Set, AtomicUpdate --------------------------------------------------------------------- */
 
 /* False: the value is not what the schema of its place asks for, and the call is refused. */
-static bool validate(struct grpc_call *call, struct slice path, struct slice value,
-                     struct config_place *place)
+static bool validate(struct grpc_call *call, struct config_write *w, struct slice path,
+                     struct slice value, struct config_place *place)
 {
     struct errmsg err;
     store_config_find(store_of(call), path, place);
     if (place->schema_revision == 0 ||
-        schema_validate(place->schema, value, &err) == RC_OK) {
+        schema_checks_validate(&w->checks, place->schema, value, &err) == RC_OK) {
         return true;
     }
-    grpc_call_refuse(call, OUTCOME_BAD_ARGUMENTS, store_revision(store_of(call)),
-                     "%.*s: %s (the schema of %.*s)", (int)path.size, (const char *)path.data,
-                     err.text, (int)place->schema_at.size,
-                     (const char *)place->schema_at.data);
+    grpc_call_refuse(call, err.rc == RC_TOO_LARGE ? OUTCOME_LIMIT : OUTCOME_BAD_ARGUMENTS,
+                     store_revision(store_of(call)), "%.*s: %s (the schema of %.*s)",
+                     (int)path.size, (const char *)path.data, err.text,
+                     (int)place->schema_at.size, (const char *)place->schema_at.data);
     return false;
 }
 
@@ -300,18 +305,19 @@ static bool update_add(struct grpc_call *call, struct config_write *w, struct dr
         draft_op(w, d, OP_DELETE, path, false)->version = version;
         return true;
     }
-    if (!validate(call, path, value, &place)) {
+    if (!validate(call, w, path, value, &place)) {
         return false;
     }
     bool creates = u->absent || (u->expect == NULL && !place.exists);
-    struct op *op = draft_op(w, d, creates ? OP_CREATE : OP_SET, path,
-                             !u->absent && u->expect == NULL);
+    struct op *op =
+        draft_op(w, d, creates ? OP_CREATE : OP_SET, path, !u->absent && u->expect == NULL);
     op->data = value;
     op->version = creates ? VERSION_ANY : version;
     return true;
 }
 
-static bool updates_are_one_root(struct grpc_call *call, const Coord__V1__ConfigUpdateRequest *r,
+static bool updates_are_one_root(struct grpc_call *call,
+                                 const Coord__V1__ConfigUpdateRequest *r,
                                  const struct policy **root)
 {
     const struct policy *found;
@@ -342,7 +348,8 @@ static bool updates_are_one_root(struct grpc_call *call, const Coord__V1__Config
 
 static void update_attempt(struct grpc_call *call, struct config_write *w)
 {
-    const Coord__V1__ConfigUpdateRequest *r = (const Coord__V1__ConfigUpdateRequest *)w->message;
+    const Coord__V1__ConfigUpdateRequest *r =
+        (const Coord__V1__ConfigUpdateRequest *)w->message;
     const struct policy *root;
     struct draft d;
     if (!updates_are_one_root(call, r, &root)) {
@@ -361,8 +368,7 @@ static void update_attempt(struct grpc_call *call, struct config_write *w)
 
 void config_update_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
-    const Coord__V1__ConfigUpdateRequest *r =
-        (const Coord__V1__ConfigUpdateRequest *)message;
+    const Coord__V1__ConfigUpdateRequest *r = (const Coord__V1__ConfigUpdateRequest *)message;
     begin(call, message, r->header, update_attempt);
 }
 
@@ -401,7 +407,7 @@ static bool rollback_set(struct grpc_call *call, struct config_write *w, struct 
                          const struct config_item *item)
 {
     struct config_place place;
-    if (!validate(call, item->path, item->after, &place)) {
+    if (!validate(call, w, item->path, item->after, &place)) {
         return false;
     }
     struct op *op = draft_op(w, d, place.exists ? OP_SET : OP_CREATE, item->path, true);
@@ -415,8 +421,7 @@ static void rollback_tell(struct grpc_call *call, struct config_write *w,
                           const struct config_items *items)
 {
     Coord__V1__ConfigChangeReply told;
-    Coord__V1__ConfigChange *changes =
-        grpc_call_scratch(call, items->count * sizeof *changes);
+    Coord__V1__ConfigChange *changes = grpc_call_scratch(call, items->count * sizeof *changes);
     coord__v1__config_change_reply__init(&told);
     told.changes = grpc_call_scratch(call, items->count * sizeof(void *));
     for (size_t i = 0; i < items->count; i++) {
@@ -482,7 +487,8 @@ void config_rollback_call(struct grpc_call *call, const ProtobufCMessage *messag
 
 static struct slice root_value(struct grpc_call *call, uint32_t versions, bool is_open)
 {
-    return policy_root_value(versions, is_open, grpc_call_scratch(call, POLICY_VALUE_BYTES_MAX));
+    return policy_root_value(versions, is_open,
+                             grpc_call_scratch(call, POLICY_VALUE_BYTES_MAX));
 }
 
 static void create_root_attempt(struct grpc_call *call, struct config_write *w)
@@ -570,7 +576,8 @@ static void set_schema_attempt(struct grpc_call *call, struct config_write *w)
         return;
     }
     if (schema.size > 0 && schema_check(schema, &err) != RC_OK) {
-        enum outcome outcome = err.rc == RC_TOO_LARGE ? OUTCOME_TOO_LARGE : OUTCOME_BAD_ARGUMENTS;
+        enum outcome outcome =
+            err.rc == RC_TOO_LARGE ? OUTCOME_TOO_LARGE : OUTCOME_BAD_ARGUMENTS;
         answer_refuse_early(call, outcome, &err);
         return;
     }

@@ -224,6 +224,30 @@ START_TEST(patterns_cost_little_however_many_and_whatever_they_are_matched_with)
 }
 END_TEST
 
+START_TEST(what_a_rule_compares_and_quotes_is_counted_and_a_call_has_an_end)
+{
+    struct errmsg err;
+    struct buf b = {0};
+    struct schema_checks checks = {0};
+    buf_append_str(&b, "{\"items\":{\"enum\":[");
+    repeat(&b, "1,", 10000);
+    buf_append_str(&b, "2]}}");
+    ck_assert_int_eq(schema_check(buf_slice(&b), &err), RC_OK);
+    ck_assert_int_eq(schema_validate(buf_slice(&b), slice_str("[2,2]"), &err), RC_OK);
+    ck_assert_int_eq(schema_validate(buf_slice(&b), slice_str("[2,2,2,2,2,2,2,2,2,2,2]"), &err),
+                     RC_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.text, "are not looked at"));
+    enum status rc = RC_OK;
+    for (int i = 0; rc == RC_OK && i < 1000; i++) {
+        rc = schema_checks_validate(&checks, buf_slice(&b), slice_str("[2,2]"), &err);
+    }
+    ck_assert_int_eq(rc, RC_TOO_LARGE);
+    ck_assert_ptr_nonnull(strstr(err.text, "ask for fewer"));
+    schema_checks_close(&checks);
+    buf_close(&b);
+}
+END_TEST
+
 START_TEST(all_bytes_of_a_value_are_looked_at)
 {
     struct errmsg err;
@@ -249,6 +273,7 @@ static Suite *schema_suite(void)
     tcase_add_test(tcase,
                    deep_and_large_documents_and_schemas_are_refused_and_not_survived_by_luck);
     tcase_add_test(tcase, patterns_cost_little_however_many_and_whatever_they_are_matched_with);
+    tcase_add_test(tcase, what_a_rule_compares_and_quotes_is_counted_and_a_call_has_an_end);
     tcase_add_test(tcase, all_bytes_of_a_value_are_looked_at);
     suite_add_tcase(suite, tcase);
     return suite;
