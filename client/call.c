@@ -337,10 +337,12 @@ static void decided(struct coord_call *call)
         call_prepare(call);
         return;
     }
-    if (call_is_write(call) && call->session_id != 0 &&
-        strcmp(error->outcome, "NO_SESSION") == 0) {
-        session_has_ended(client, call->session_id, error);
-    }
+    /* The call ends before its session's end is told: whoever is told may cancel calls. */
+    const struct coord_error why = *error;
+    uint64_t session = call->session_id;
+    bool is_session_over = call_is_write(call) && session != 0 &&
+                           strcmp(why.outcome, "NO_SESSION") == 0 &&
+                           session_mark_ended(client, session);
     /* Refused for its id's time, or forgotten: the earlier try is still on its way, or has been
      * forgotten too. */
     bool says_nothing = (call->has_id && id_was_refused(error)) ||
@@ -349,6 +351,9 @@ static void decided(struct coord_call *call)
         call_give_up(call);
     } else {
         call_finish(call);
+    }
+    if (is_session_over) {
+        session_tell_ended(client, session, &why);
     }
 }
 

@@ -85,14 +85,31 @@ static void set_timer(struct coord_client *client, uint64_t not_before_ms)
     }
 }
 
-void session_has_ended(struct coord_client *client, uint64_t id,
-                       const struct coord_error *error)
+bool session_mark_ended(struct coord_client *client, uint64_t id)
 {
     struct client_session *s = &client->session;
-    if (s->id == id && !s->has_ended) {
+    bool is_news = s->id == id && !s->has_ended;
+    if (is_news) {
         s->has_ended = true;
         loop_timer_stop(&client->loop, &s->timer);
+    }
+    return is_news;
+}
+
+void session_tell_ended(struct coord_client *client, uint64_t id,
+                        const struct coord_error *error)
+{
+    struct client_session *s = &client->session;
+    if (s->id == id && s->has_ended) {
         tell(s, COORD_SESSION_LOST, error);
+    }
+}
+
+static void session_has_ended(struct coord_client *client, uint64_t id,
+                              const struct coord_error *error)
+{
+    if (session_mark_ended(client, id)) {
+        session_tell_ended(client, id, error);
     }
 }
 

@@ -30,8 +30,10 @@ void session_forget(struct coord_client *client);
 /* As long as somebody needs it, it keeps itself alive. Nothing if it is not the client's. */
 void session_need(struct coord_client *client, uint64_t id);
 void session_need_not(struct coord_client *client, uint64_t id);
-/* The cluster says so, of this one. */
-void session_has_ended(struct coord_client *client, uint64_t id,
-                       const struct coord_error *error);
+/* The cluster says so, of this one. True: that is new, and to be told. */
+bool session_mark_ended(struct coord_client *client, uint64_t id);
+/* Calls its owner, who may cancel calls and open another session; nothing if he has done so. */
+void session_tell_ended(struct coord_client *client, uint64_t id,
+                        const struct coord_error *error);
 
 #endif

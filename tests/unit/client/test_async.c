@@ -537,6 +537,37 @@ START_TEST(an_ended_session_is_lost_and_nothing_follows)
 }
 END_TEST
 
+static struct coord_call *written; /* NULL: it has ended */
+
+static void on_written(void *context, const struct coord_result *result)
+{
+    written = NULL;
+    on_done(context, result);
+}
+
+static void cancel_when_lost(void *context, enum coord_session_state state,
+                             const struct coord_error *why)
+{
+    on_session(context, state, why);
+    if (written != NULL) {
+        coord_cancel(written);
+    }
+}
+
+START_TEST(whoever_is_told_of_the_end_may_cancel_what_told_it)
+{
+    follow(SCRIPT(STEP(SERVE), REFUSAL(NOT_FOUND, "NO_SESSION")), 60000);
+    ck_assert_int_eq(coord_session_follow(kit.client, cancel_when_lost, NULL, NULL), COORD_OK);
+    ck_assert_int_eq(coord_set_async(kit.client, "/a", "x", 1, COORD_ANY_VERSION, on_written,
+                                     NULL, &written, &kit.error),
+                     COORD_OK);
+    until_followed(1);
+    ck_assert_int_eq(followed.states[0], COORD_SESSION_LOST);
+    until_told(2);
+    ck_assert_int_eq(told.codes[1], COORD_SESSION_ENDED);
+}
+END_TEST
+
 START_TEST(writes_at_the_same_time_have_numbers_of_their_own)
 {
     follow(NULL, 60000);
@@ -731,6 +762,7 @@ static Suite *async_suite(void)
     tcase_add_test(t, a_followed_session_keeps_itself_alive);
     tcase_add_test(t, without_an_answer_it_becomes_unsafe_in_time_and_safe_again);
     tcase_add_loop_test(t, an_ended_session_is_lost_and_nothing_follows, 0, 3);
+    tcase_add_test(t, whoever_is_told_of_the_end_may_cancel_what_told_it);
     tcase_add_test(t, writes_at_the_same_time_have_numbers_of_their_own);
     tcase_add_test(t, a_closed_session_is_no_longer_followed);
     tcase_add_test(t, a_watch_says_when_there_is_something_and_goes_on_elsewhere);
