@@ -69,6 +69,20 @@ uint64_t coord_lock_trusted_ms(const struct coord_lock *lock)
     return is_known ? coord_session_trusted_ms(lock->client) : 0;
 }
 
+/* What was told of it before the lock was there is not told again. */
+static void look_at_session(struct coord_lock *lock)
+{
+    const struct client_session *s = &lock->client->session;
+    struct coord_error why;
+    if (s->id != lock->session || s->has_ended || s->told == COORD_SESSION_LOST) {
+        (void)client_fail(&why, COORD_SESSION_ENDED, "its session has ended");
+        lock_become(lock, COORD_LOCK_LOST, &why);
+    } else if (coord_session_trusted_ms(lock->client) == 0) {
+        (void)client_fail(&why, COORD_TIMEOUT, "no keepalive of its session was confirmed in time");
+        lock_become(lock, COORD_LOCK_UNSAFE, &why);
+    }
+}
+
 struct coord_lock *lock_new(struct coord_client *client, uint64_t session,
                             struct coord_grant *grants, size_t count)
 {
@@ -83,10 +97,8 @@ struct coord_lock *lock_new(struct coord_client *client, uint64_t session,
     lock->count = count;
     lock->state = COORD_LOCK_SAFE;
     list_push_back(&client->locks, &lock->link);
-    if (session != 0 && client->session.id != session) {
-        struct coord_error why;
-        (void)client_fail(&why, COORD_SESSION_ENDED, "its session has ended");
-        lock_become(lock, COORD_LOCK_LOST, &why);
+    if (session != 0) {
+        look_at_session(lock);
     }
     return lock;
 }

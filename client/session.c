@@ -167,8 +167,10 @@ static enum coord_code judge(struct coord_client *client, const ProtobufCMessage
     s->ttl_ms = reply->ttl_ms;
     s->confirmed_ms = sent_ms > s->confirmed_ms ? sent_ms : s->confirmed_ms;
     (void)client_fail(error, COORD_OK, "%s", "");
-    if (coord_session_trusted_ms(client) > 0) {
+    if (coord_session_trusted_ms(client) > 0 && s->told != COORD_SESSION_LOST) {
         tell(s, COORD_SESSION_SAFE, error);
+        /* Also those that became unsafe while the session's owner was not told so. */
+        locks_session_changed(client, s->id, COORD_SESSION_SAFE, error);
     }
     return COORD_OK;
 }

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -423,6 +424,37 @@ START_TEST(a_lock_is_unsafe_while_its_session_is_not_confirmed)
 }
 END_TEST
 
+/* As if the last keepalive had been confirmed long ago, or the session had ended meanwhile. */
+START_TEST(a_lock_of_a_session_in_trouble_is_told_so)
+{
+    struct coord_lock *lock;
+    struct coord_error why;
+    memset(&followed, 0, sizeof followed);
+    begin(NULL, 5000);
+    if (_i == 0) {
+        kit.client->session.confirmed_ms -= 60000;
+    } else {
+        (void)client_fail(&why, COORD_SESSION_ENDED, "ended");
+        ck_assert(session_mark_ended(kit.client, SCRIPTED_SESSION));
+        session_tell_ended(kit.client, SCRIPTED_SESSION, &why);
+    }
+    kit.client->session.ttl_ms = 60000;
+    struct coord_grant *grants = calloc(1, sizeof *grants);
+    ck_assert_ptr_nonnull(grants);
+    grants[0] = (struct coord_grant){.path = strdup(SCRIPTED_ENTRY), .revision = 5};
+    lock = lock_new(kit.client, SCRIPTED_SESSION, grants, 1);
+    ck_assert_ptr_nonnull(lock);
+    ck_assert_int_eq(coord_lock_follow(lock, on_changed, &followed, &kit.error), COORD_OK);
+    until_followed(1);
+    ck_assert_int_eq(followed.states[0], _i == 0 ? COORD_LOCK_UNSAFE : COORD_LOCK_LOST);
+    if (_i == 0) {
+        until_followed(2);
+        ck_assert_int_eq(followed.states[1], COORD_LOCK_SAFE);
+    }
+    coord_lock_free(lock);
+}
+END_TEST
+
 START_TEST(a_lock_is_lost_when_its_entry_is_not_listed)
 {
     static const struct scripted_message messages[] = {{.type = 0, .revision = 5},
@@ -512,6 +544,7 @@ static Suite *lock_suite(void)
     tcase_add_test(t, nobody_there_ends_in_time);
     tcase_add_loop_test(t, a_lock_is_lost_with_its_session, 0, 2);
     tcase_add_test(t, a_lock_is_unsafe_while_its_session_is_not_confirmed);
+    tcase_add_loop_test(t, a_lock_of_a_session_in_trouble_is_told_so, 0, 2);
     tcase_add_test(t, a_lock_is_lost_when_its_entry_is_not_listed);
     tcase_add_test(t, the_end_of_the_session_by_its_owner_is_told_too);
     tcase_add_test(t, a_queue_is_told_whole);
