@@ -332,6 +332,10 @@ enum coord_code client_start_noted(struct coord_client *client, enum client_meth
                                    call_done_fn done, void *context, struct coord_call **out,
                                    struct coord_error *error)
 {
+    enum coord_code code = client_may_begin(client, error);
+    if (code != COORD_OK) {
+        return code;
+    }
     struct coord_call *call = new_call(client, method_get(method), note, 0);
     if (call == NULL) {
         return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");
@@ -369,6 +373,11 @@ enum coord_code client_start_packed(struct coord_client *client,
                                     struct coord_error *error)
 {
     static const struct method unknown = {.kind = METHOD_WRITE};
+    enum coord_code code = client_may_begin(client, error);
+    if (code != COORD_OK) {
+        free(packed->body.data);
+        return code;
+    }
     struct coord_call *call =
         new_call(client, packed->known != NULL ? packed->known : &unknown, packed->note,
                  packed->timeout_ms);

@@ -174,6 +174,14 @@ void coord_close(struct coord_client *client)
     destroy(client);
 }
 
+/* Whoever is told of the end and begins anew would keep it from coming. */
+enum coord_code client_may_begin(const struct coord_client *client, struct coord_error *error)
+{
+    return client->is_closing
+               ? client_fail(error, COORD_CANCELED, "the client was closed")
+               : COORD_OK;
+}
+
 /* ---- being driven ------------------------------------------------------------------------ */
 
 void client_enter(struct coord_client *client)

@@ -62,6 +62,8 @@ struct coord_client {
 /* Around whatever the host calls that may begin something. client_leave may free the client. */
 void client_enter(struct coord_client *client);
 void client_leave(struct coord_client *client);
+/* COORD_CANCELED: the client is closing, and begins nothing more. */
+enum coord_code client_may_begin(const struct coord_client *client, struct coord_error *error);
 /* Drives the client until `*is_done`, or `deadline_ms` (monotonic) has passed. COORD_INVALID from
  * inside a callback, where nothing can be waited for. */
 enum coord_code client_wait(struct coord_client *client, const bool *is_done,

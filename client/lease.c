@@ -85,6 +85,10 @@ enum coord_code coord_lease_keepalive_async(struct coord_client *client, uint64_
                                             coord_done_fn done, void *context,
                                             struct coord_error *error)
 {
+    enum coord_code code = client_may_begin(client, error);
+    if (code != COORD_OK) {
+        return code;
+    }
     struct renewal *r = malloc(sizeof *r);
     if (r == NULL) {
         return client_fail(error, COORD_NO_MEMORY, "out of memory for the request");

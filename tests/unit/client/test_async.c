@@ -416,6 +416,43 @@ static void begin_another(void *context, const struct coord_result *result)
     }
 }
 
+static void get_again(void *context, const struct coord_result *result)
+{
+    struct coord_client *client = context;
+    on_done(NULL, result);
+    enum coord_code code =
+        coord_get_async(client, "/a", get_again, client, NULL, &kit.error);
+    ck_assert_int_eq(code, kit.client == NULL ? COORD_CANCELED : COORD_OK);
+}
+
+static void keep_again(void *context, const struct coord_result *result)
+{
+    struct coord_client *client = context;
+    on_done(NULL, result);
+    enum coord_code code = coord_lease_keepalive_async(client, 1, keep_again, client, NULL);
+    ck_assert_int_eq(code, kit.client == NULL ? COORD_CANCELED : COORD_OK);
+}
+
+START_TEST(a_callback_that_repeats_its_call_ends_with_the_client)
+{
+    begin(SCRIPT(STEP(SILENCE), STEP(SILENCE), STEP(SILENCE)), 5000);
+    struct coord_client *client = kit.client;
+    told.was_begun = true;
+    ck_assert_int_eq(coord_get_async(client, "/a", get_again, client, NULL, &kit.error),
+                     COORD_OK);
+    ck_assert_int_eq(coord_lease_keepalive_async(client, 1, keep_again, client, &kit.error),
+                     COORD_OK);
+    for (int i = 0; i < _i * 3; i++) {
+        host_turn();
+    }
+    kit.client = NULL;
+    coord_close(client);
+    ck_assert_uint_eq(told.count, 2);
+    ck_assert_int_eq(told.codes[0], COORD_CANCELED);
+    ck_assert_int_eq(told.codes[1], COORD_CANCELED);
+}
+END_TEST
+
 START_TEST(a_callback_may_begin_calls)
 {
     begin(NULL, 5000);
@@ -757,6 +794,7 @@ static Suite *async_suite(void)
     tcase_add_loop_test(t, a_canceled_call_is_told_at_once_and_never_again, 0, 2);
     tcase_add_loop_test(t, a_closed_client_tells_all_that_were_under_way, 0, 3);
     tcase_add_test(t, a_callback_may_close_the_client_but_not_wait);
+    tcase_add_loop_test(t, a_callback_that_repeats_its_call_ends_with_the_client, 0, 2);
     tcase_add_test(t, a_callback_may_begin_calls);
     tcase_add_test(t, waiting_calls_work_beside_those_that_do_not);
     tcase_add_test(t, a_followed_session_keeps_itself_alive);
