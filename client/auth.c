@@ -142,8 +142,10 @@ static void on_login(void *context, enum coord_code code, ProtobufCMessage **rep
     struct coord_client *client = context;
     struct coord_error outcome = *error;
     client->auth_gate.call = NULL;
-    if (code == COORD_OK) {
-        const Coord__V1__AuthenticateReply *r = (const Coord__V1__AuthenticateReply *)*reply;
+    const Coord__V1__AuthenticateReply *r = (const Coord__V1__AuthenticateReply *)*reply;
+    if (code == COORD_OK && r->ttl_ms == 0) { /* to be asked for again at once, and for ever */
+        (void)client_fail(&outcome, COORD_INTERNAL, "the login's token is good for 0 ms");
+    } else if (code == COORD_OK) {
         client->authorized_until_ms = socket_now_ms() + r->ttl_ms - r->ttl_ms / TRUST_SHARE;
         if (!keep_token(client, r->token)) {
             (void)client_fail(&outcome, COORD_NO_MEMORY, "out of memory");

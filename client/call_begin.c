@@ -190,15 +190,20 @@ void call_prepare(struct coord_call *call)
     }
 }
 
-/* Those who asked have had their own time for it. */
+/* Those who asked have had their own time for it, which may be more than is left for this call. */
 static void on_resume(struct gate_waiter *w, const struct coord_error *error)
 {
     struct coord_call *call = LOOP_OF(w, struct coord_call, waiter);
     bool may_pass = error->code == COORD_TIMEOUT || error->code == COORD_UNAVAILABLE ||
                     error->code == COORD_UNKNOWN;
-    bool has_time = socket_now_ms() + CALL_LAST_TRY_MS < call->deadline_ms;
-    if (error->code == COORD_OK || (may_pass && has_time)) {
+    uint64_t now = socket_now_ms();
+    bool has_time = now + CALL_LAST_TRY_MS < call->deadline_ms;
+    if (error->code == COORD_OK ? now < call->deadline_ms : may_pass && has_time) {
         call_prepare(call);
+        return;
+    }
+    if (error->code == COORD_OK) {
+        call_give_up(call);
         return;
     }
     call->error = *error;

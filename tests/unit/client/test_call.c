@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/call.h"
+#include "client/client_internal.h"
 #include "client/socket.h"
 #include "tests/support/check_main.h"
 #include "tests/support/scripted_server.h"
@@ -422,6 +423,20 @@ static void add_loop(TCase *t, const TTest *test, size_t count)
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
+START_TEST(a_token_that_is_good_for_no_time_is_an_error)
+{
+    void *data;
+    begin(NULL, 500);
+    client->user = strdup("me");
+    client->password = strdup("p");
+    cluster.keeps_no_ids = true;
+    ck_assert_int_eq(coord_get(client, "/a", &data, NULL, NULL, &error),
+                     COORD_INTERNAL);
+    ck_assert_str_eq(error.message, "the login's token is good for 0 ms");
+    ck_assert_uint_eq(cluster.call_count, 1);
+}
+END_TEST
+
 static Suite *call_suite(void)
 {
     Suite *s = suite_create("call");
@@ -451,6 +466,7 @@ static Suite *call_suite(void)
     tcase_add_test(t, large_values_go_through_the_windows);
     tcase_add_test(t, arguments_are_checked_before_anything_is_sent);
     tcase_add_test(t, every_call_works_without_the_optional_arguments);
+    tcase_add_test(t, a_token_that_is_good_for_no_time_is_an_error);
     suite_add_tcase(s, t);
     return s;
 }
