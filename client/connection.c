@@ -19,7 +19,10 @@ void connection_touch(struct connection *c)
     if (c->is_running) {
         c->was_touched = true;
     } else {
-        loop_timer_set(c->loop, &c->timer, 0);
+        uint64_t now = socket_now_ms(); /* whoever is due before it comes first */
+        if (!c->timer.runs || c->timer.due_ms > now) {
+            loop_timer_set(c->loop, &c->timer, now);
+        }
     }
 }
 
@@ -317,6 +320,7 @@ bool connection_is_usable(struct connection *c)
 {
     if (c->is_open && !c->is_running) {
         pump_in(c);
+        connection_touch(c); /* what was read is told by the loop */
     }
     return c->http2 != NULL && !c->is_retired && http2_may_request(c->http2) &&
            http2_stream_count(c->http2) < http2_peer_streams_max(c->http2);
