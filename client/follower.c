@@ -9,6 +9,7 @@
 #define SILENCE_MS   4000
 #define PAUSE_MS     20 /* after a round over all endpoints; then more */
 #define PAUSE_MS_MAX 1000
+#define LIVED_MS     1000 /* a stream that brought things for so long was a good one */
 
 static void on_changed(struct stream *stream);
 
@@ -23,6 +24,7 @@ void follower_header(const struct follower *f, Coord__V1__RequestHeader *header)
 void follower_ask(struct follower *f, const ProtobufCMessage *request)
 {
     f->opened_ms = socket_now_ms();
+    f->live_ms = 0;
     stream_open(f->client, &f->stream,
                 &(struct stream_options){.endpoint = f->endpoint,
                                          .method = f->ops->method,
@@ -38,6 +40,8 @@ static void go_down(struct follower *f)
 {
     size_t count = f->client->endpoint_count;
     uint64_t pause = 0;
+    bool was_of_use = f->live_ms != 0 && socket_now_ms() >= f->live_ms + LIVED_MS;
+    f->failures = was_of_use ? 0 : f->failures;
     stream_close(&f->stream);
     members_doubted(f->client);
     f->endpoint = (f->endpoint + 1) % count;
@@ -82,7 +86,7 @@ static void on_changed(struct stream *stream)
             fail(f, result, &error);
             return;
         }
-        f->failures = 0;
+        f->live_ms = f->live_ms != 0 ? f->live_ms : socket_now_ms();
         bool is_there = f->ops->take(f, m);
         client_reply_free(m);
         if (!is_there) {

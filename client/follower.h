@@ -34,8 +34,9 @@ struct follower {
     struct stream stream;
     struct loop_timer timer; /* open: when to look at it; down: when to try again */
     size_t endpoint;
-    size_t failures; /* since it brought something last */
+    size_t failures; /* since a stream was of use */
     uint64_t opened_ms;
+    uint64_t live_ms; /* of its first message; 0: none has come */
 };
 
 /* Begins, inside client_enter. Whatever is wrong, `refused` tells, or it is tried again. */

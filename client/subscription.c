@@ -27,6 +27,7 @@
 #define OPENING_DOUBLED_MAX 3
 #define PAUSE_MS            20
 #define PAUSE_MS_MAX        500
+#define LIVED_MS            1000 /* a stream that was live for so long was a good one */
 
 enum subscription_state {
     SUBSCRIPTION_DOWN = 0,
@@ -53,8 +54,10 @@ struct coord_subscription {
     struct stream stream;
     struct loop_timer timer; /* DOWN: until the next try; else: the end of patience */
     size_t endpoint;
-    size_t failures; /* since it was live */
+    size_t failures; /* since a stream was of use */
     uint64_t opened_ms;
+    uint64_t live_ms;       /* LIVE: since then */
+    uint64_t live_revision; /* LIVE: the position then */
     uint64_t waiting_ms; /* since then nothing is left to hand out */
     bool has_no_memory;
     bool is_settled; /* the opening is over */
@@ -143,12 +146,20 @@ static void drop_reply(struct coord_subscription *s)
     s->at = 0;
 }
 
+/* One that is accepted and ended at once, wherever it is opened, is not. */
+static bool was_of_use(const struct coord_subscription *s)
+{
+    return s->state == SUBSCRIPTION_LIVE && (s->next_revision > s->live_revision ||
+                                             socket_now_ms() >= s->live_ms + LIVED_MS);
+}
+
 /* `trouble` is filled in. The first failure is followed at once by the next endpoint; a
  * round of failures by a pause. */
 static void go_down(struct coord_subscription *s)
 {
     size_t count = s->client->endpoint_count;
     uint64_t pause = 0;
+    s->failures = was_of_use(s) ? 0 : s->failures;
     stream_close(&s->stream);
     members_doubted(s->client);
     s->state = SUBSCRIPTION_DOWN;
@@ -206,8 +217,11 @@ static void take_reply(struct coord_subscription *s, Coord__V1__DiscoverySubscri
         client_learn(s->client, reply->header);
         members_reached(s->client);
     }
-    s->state = SUBSCRIPTION_LIVE;
-    s->failures = 0;
+    if (s->state != SUBSCRIPTION_LIVE) {
+        s->state = SUBSCRIPTION_LIVE;
+        s->live_ms = socket_now_ms();
+        s->live_revision = s->next_revision;
+    }
     s->reply = reply;
     s->at = 0;
     s->has_changes = has_changes(reply);

@@ -30,6 +30,7 @@
 #define CREATED_DOUBLED_MAX 3
 #define PAUSE_MS            20
 #define PAUSE_MS_MAX        500
+#define LIVED_MS            1000 /* a stream that was live for so long was a good one */
 
 enum watch_state { WATCH_DOWN = 0, WATCH_OPENING, WATCH_LIVE, WATCH_OVER };
 
@@ -47,8 +48,10 @@ struct coord_watch {
     struct stream stream;
     struct loop_timer timer; /* DOWN: until the next try; else: the end of patience */
     size_t endpoint;
-    size_t failures;            /* since the watch was live */
+    size_t failures;            /* since a stream was of use */
     uint64_t opened_ms;         /* OPENING */
+    uint64_t live_ms;           /* LIVE: since then */
+    uint64_t live_revision;     /* LIVE: the position then */
     uint64_t waiting_ms;        /* since then nothing is left to hand out */
     bool has_no_memory;         /* to be told */
     bool was_live;              /* at some time */
@@ -157,12 +160,20 @@ static void drop_reply(struct coord_watch *w)
     w->at = 0;
 }
 
+/* One that is accepted and ended at once, wherever it is opened, is not. */
+static bool was_of_use(const struct coord_watch *w)
+{
+    return w->state == WATCH_LIVE && (w->next_revision > w->live_revision ||
+                                      socket_now_ms() >= w->live_ms + LIVED_MS);
+}
+
 /* `trouble` is filled in. The first failure is followed at once by the next endpoint; a
  * round of failures by a pause. */
 static void go_down(struct coord_watch *w)
 {
     size_t count = w->client->endpoint_count;
     uint64_t pause = 0;
+    w->failures = was_of_use(w) ? 0 : w->failures;
     stream_close(&w->stream);
     members_doubted(w->client);
     w->state = WATCH_DOWN;
@@ -205,11 +216,12 @@ static void on_created(struct coord_watch *w, uint64_t revision)
     w->state = WATCH_LIVE;
     w->was_live = true;
     w->is_settled = true;
-    w->failures = 0;
     w->is_listing = false;
     if (w->next_revision == 0 && !w->must_list) {
         w->next_revision = revision;
     }
+    w->live_ms = socket_now_ms();
+    w->live_revision = w->next_revision;
 }
 
 static void on_compacted(struct coord_watch *w, uint64_t floor)

@@ -242,6 +242,22 @@ START_TEST(a_watch_goes_on_past_failing_endpoints)
 }
 END_TEST
 
+#define ENDS_AT_ONCE SENDS(SERVE_AND_END, CREATED(5))
+
+START_TEST(streams_that_end_at_once_are_not_opened_without_pauses)
+{
+    begin_two(SCRIPT(ENDS_AT_ONCE, ENDS_AT_ONCE, ENDS_AT_ONCE, ENDS_AT_ONCE, ENDS_AT_ONCE),
+              SCRIPT(ENDS_AT_ONCE, ENDS_AT_ONCE, ENDS_AT_ONCE, ENDS_AT_ONCE,
+                     SENDS(SERVE, CREATED(5), EVENTS(6, 0, 1, false))),
+              NULL);
+    uint64_t begun = socket_now_ms();
+    expect_path("/w/6-0");
+    /* four pauses of half of 20, 40, 60, 80 ms at least */
+    ck_assert_uint_ge(socket_now_ms() - begun, 90);
+    ck_assert_uint_eq(kit.cluster.watch_count, 10);
+}
+END_TEST
+
 START_TEST(a_silent_server_is_given_up_and_another_asked)
 {
     const struct coord_watch_options options = {.progress_ms = 100};
@@ -419,6 +435,7 @@ static Suite *watch_suite(void)
     tcase_add_loop_test(t, a_break_anywhere_loses_and_repeats_nothing, 0, 2 * WHOLE_COUNT);
     tcase_add_loop_test(t, a_watch_is_opened_past_failing_endpoints, 0, COUNT(failing));
     tcase_add_loop_test(t, a_watch_goes_on_past_failing_endpoints, 0, COUNT(failing));
+    tcase_add_test(t, streams_that_end_at_once_are_not_opened_without_pauses);
     tcase_add_test(t, a_silent_server_is_given_up_and_another_asked);
     tcase_add_test(t, a_server_that_never_confirms_is_given_up);
     tcase_add_test(t, a_killed_server_is_left_for_another);
