@@ -116,7 +116,12 @@ static void on_timer(struct loop_timer *t)
 {
     struct keepalive *k = LOOP_OF(t, struct keepalive, timer);
     if (!stream_is_open(&k->stream)) { /* the pause is over */
-        try_once(k);
+        bool is_late = k->tries > 0 && socket_now_ms() >= first(k)->deadline_ms;
+        if (is_late) { /* what the last try met says more than one without any time would */
+            answer(k, NULL);
+        } else {
+            try_once(k);
+        }
         return;
     }
     (void)client_fail(&k->error, COORD_TIMEOUT, "%s: no answer in time",
