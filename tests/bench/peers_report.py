@@ -86,9 +86,13 @@ def plot(result, folder):
             for side in ("coord", "peer"):
                 cells += [statistics.median(row[side]), min(row[side]), max(row[side])]
             out.write('"%s" %s\n' % (name, " ".join("%.0f" % cell for cell in cells)))
-    script = PLOT % {"out": os.path.join(folder, PICTURE), "data": data}
-    subprocess.run(["gnuplot"], input=script, text=True, check=True)
+    picture = os.path.join(folder, PICTURE)
+    subprocess.run(["gnuplot"], input=PLOT % {"out": picture, "data": data}, text=True, check=True)
     os.remove(data)
+    with open(picture, encoding="utf-8") as drawn:
+        lines = [line.rstrip() for line in drawn]  # it is kept in docs, where no line ends in blanks
+    with open(picture, "w", encoding="utf-8") as out:
+        out.write("\n".join(lines) + "\n")
 
 
 def put_into_docs(text, folder):
