@@ -7,7 +7,7 @@ import subprocess
 PICTURE = "throughput.svg"
 BEGIN = "<!-- make bench-peers OUT=docs/performance: begin -->"
 END = "<!-- make bench-peers OUT=docs/performance: end -->"
-PLOT = """set terminal svg size 900,420 font "sans,12" background "white"
+PLOT = """set terminal svg size 1200,460 font "sans,12" background "white"
 set output "%(out)s"
 set style data histogram
 set style histogram errorbars gap 1 lw 1
@@ -15,7 +15,9 @@ set style fill solid 0.8 border -1
 set boxwidth 0.9
 set ylabel "operations a second"
 set yrange [0:*]
-set format y "%%.0s%%c"
+set format y "%%.1s%%c"
+set xtics font ",10"
+set bmargin 4
 set grid y
 set key top left
 plot "%(data)s" using 2:3:4:xtic(1) title "coord" linecolor rgb "#2266aa", \\
@@ -81,7 +83,7 @@ def plot(result, folder):
     data = os.path.join(folder, "throughput.dat")
     with open(data, "w", encoding="utf-8") as out:
         for row in rows:
-            name = row["name"].replace(", gRPC", "").replace("ZooKeeper's protocol", "ZK").replace(", to ", "\\n")
+            name = row["name"].replace(", gRPC", "").replace("ZooKeeper's protocol", "ZK").replace(", to ", "\\nto ").replace("linearizable", "lin.")
             cells = []
             for side in ("coord", "peer"):
                 cells += [statistics.median(row[side]), min(row[side]), max(row[side])]
