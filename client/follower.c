@@ -7,9 +7,7 @@
 #define CONNECT_MS   1000
 #define LOOK_MS      1000 /* so often it is looked at */
 #define SILENCE_MS   4000
-#define PAUSE_MS     20 /* after a round over all endpoints; then more */
 #define PAUSE_MS_MAX 1000
-#define LIVED_MS     1000 /* a stream that brought things for so long was a good one */
 
 static void on_changed(struct stream *stream);
 
@@ -24,9 +22,9 @@ void follower_header(const struct follower *f, Coord__V1__RequestHeader *header)
 void follower_ask(struct follower *f, const ProtobufCMessage *request)
 {
     f->opened_ms = socket_now_ms();
-    f->live_ms = 0;
+    retry_opened(&f->retry);
     stream_open(f->client, &f->stream,
-                &(struct stream_options){.endpoint = f->endpoint,
+                &(struct stream_options){.endpoint = f->retry.endpoint,
                                          .method = f->ops->method,
                                          .request = request,
                                          .is_last = true,
@@ -35,22 +33,12 @@ void follower_ask(struct follower *f, const ProtobufCMessage *request)
     loop_timer_set(&f->client->loop, &f->timer, f->opened_ms + LOOK_MS);
 }
 
-/* The first failure is followed at once by the next endpoint; a round of them by a pause. */
 static void go_down(struct follower *f)
 {
-    size_t count = f->client->endpoint_count;
-    uint64_t pause = 0;
-    bool was_of_use = f->live_ms != 0 && socket_now_ms() >= f->live_ms + LIVED_MS;
-    f->failures = was_of_use ? 0 : f->failures;
+    uint64_t pause_ms = retry_failed(&f->retry, f->client, 0, PAUSE_MS_MAX);
     stream_close(&f->stream);
     members_doubted(f->client);
-    f->endpoint = (f->endpoint + 1) % count;
-    f->failures++;
-    if (f->failures % count == 0) {
-        pause = PAUSE_MS * (f->failures / count);
-        pause = client_jitter(f->client, pause < PAUSE_MS_MAX ? pause : PAUSE_MS_MAX);
-    }
-    loop_timer_set(&f->client->loop, &f->timer, socket_now_ms() + pause);
+    loop_timer_set(&f->client->loop, &f->timer, socket_now_ms() + pause_ms);
 }
 
 void follower_stop(struct follower *f)
@@ -86,7 +74,7 @@ static void on_changed(struct stream *stream)
             fail(f, result, &error);
             return;
         }
-        f->live_ms = f->live_ms != 0 ? f->live_ms : socket_now_ms();
+        retry_live(&f->retry, 0);
         bool is_there = f->ops->take(f, m);
         client_reply_free(m);
         if (!is_there) {
@@ -120,7 +108,9 @@ static void on_timer(struct loop_timer *t)
 void follower_start(struct follower *f, struct coord_client *client,
                     const struct follower_ops *ops)
 {
-    *f = (struct follower){
-        .client = client, .ops = ops, .endpoint = client->current, .timer.fire = on_timer};
+    *f = (struct follower){.client = client,
+                           .ops = ops,
+                           .retry.endpoint = client->current,
+                           .timer.fire = on_timer};
     f->ops->ask(f);
 }

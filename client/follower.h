@@ -11,6 +11,7 @@
 #define CLIENT_FOLLOWER_H
 
 #include "client/loop.h"
+#include "client/retry.h"
 #include "client/stream.h"
 
 struct follower;
@@ -33,10 +34,8 @@ struct follower {
     /* private */
     struct stream stream;
     struct loop_timer timer; /* open: when to look at it; down: when to try again */
-    size_t endpoint;
-    size_t failures; /* since a stream was of use */
+    struct retry retry;
     uint64_t opened_ms;
-    uint64_t live_ms; /* of its first message; 0: none has come */
 };
 
 /* Begins, inside client_enter. Whatever is wrong, `refused` tells, or it is tried again. */

@@ -16,6 +16,7 @@
 #include "client/discovery.h"
 #include "client/instance.h"
 #include "client/members.h"
+#include "client/retry.h"
 #include "client/socket.h"
 #include "client/stream.h"
 #include "client/subscription.h"
@@ -25,9 +26,7 @@
 #define CONNECT_MS          1000
 #define OPENING_MS          2000 /* for the first message to come; doubled in each round */
 #define OPENING_DOUBLED_MAX 3
-#define PAUSE_MS            20
 #define PAUSE_MS_MAX        500
-#define LIVED_MS            1000 /* a stream that was live for so long was a good one */
 
 enum subscription_state {
     SUBSCRIPTION_DOWN = 0,
@@ -53,11 +52,8 @@ struct coord_subscription {
     enum subscription_state state;
     struct stream stream;
     struct loop_timer timer; /* DOWN: until the next try; else: the end of patience */
-    size_t endpoint;
-    size_t failures; /* since a stream was of use */
+    struct retry retry;
     uint64_t opened_ms;
-    uint64_t live_ms;       /* LIVE: since then */
-    uint64_t live_revision; /* LIVE: the position then */
     uint64_t waiting_ms; /* since then nothing is left to hand out */
     bool has_no_memory;
     bool is_settled; /* the opening is over */
@@ -88,7 +84,7 @@ static void on_changed(struct stream *s);
 static uint64_t patience_ms(const struct coord_subscription *s)
 {
     if (s->state == SUBSCRIPTION_OPENING) {
-        size_t rounds = s->failures / s->client->endpoint_count;
+        size_t rounds = s->retry.failures / s->client->endpoint_count;
         rounds = rounds < OPENING_DOUBLED_MAX ? rounds : OPENING_DOUBLED_MAX;
         return s->opened_ms + ((uint64_t)OPENING_MS << rounds);
     }
@@ -126,8 +122,9 @@ static void open_stream(struct coord_subscription *s)
     request.report_ms = s->report_ms;
     s->state = SUBSCRIPTION_OPENING;
     s->opened_ms = socket_now_ms();
+    retry_opened(&s->retry);
     stream_open(s->client, &s->stream,
-                &(struct stream_options){.endpoint = s->endpoint,
+                &(struct stream_options){.endpoint = s->retry.endpoint,
                                          .method = CLIENT_SVC_SUBSCRIBE,
                                          .request = &request.base,
                                          .is_last = true,
@@ -146,30 +143,14 @@ static void drop_reply(struct coord_subscription *s)
     s->at = 0;
 }
 
-/* One that is accepted and ended at once, wherever it is opened, is not. */
-static bool was_of_use(const struct coord_subscription *s)
-{
-    return s->state == SUBSCRIPTION_LIVE && (s->next_revision > s->live_revision ||
-                                             socket_now_ms() >= s->live_ms + LIVED_MS);
-}
-
-/* `trouble` is filled in. The first failure is followed at once by the next endpoint; a
- * round of failures by a pause. */
+/* `trouble` is filled in. */
 static void go_down(struct coord_subscription *s)
 {
-    size_t count = s->client->endpoint_count;
-    uint64_t pause = 0;
-    s->failures = was_of_use(s) ? 0 : s->failures;
+    uint64_t pause_ms = retry_failed(&s->retry, s->client, s->next_revision, PAUSE_MS_MAX);
     stream_close(&s->stream);
     members_doubted(s->client);
     s->state = SUBSCRIPTION_DOWN;
-    s->endpoint = (s->endpoint + 1) % count;
-    s->failures++;
-    if (s->failures % count == 0) {
-        pause = PAUSE_MS * (s->failures / count);
-        pause = client_jitter(s->client, pause < PAUSE_MS_MAX ? pause : PAUSE_MS_MAX);
-    }
-    loop_timer_set(&s->client->loop, &s->timer, socket_now_ms() + pause);
+    loop_timer_set(&s->client->loop, &s->timer, socket_now_ms() + pause_ms);
 }
 
 /* What it knows half it will ask for anew. */
@@ -217,11 +198,8 @@ static void take_reply(struct coord_subscription *s, Coord__V1__DiscoverySubscri
         client_learn(s->client, reply->header);
         members_reached(s->client);
     }
-    if (s->state != SUBSCRIPTION_LIVE) {
-        s->state = SUBSCRIPTION_LIVE;
-        s->live_ms = socket_now_ms();
-        s->live_revision = s->next_revision;
-    }
+    s->state = SUBSCRIPTION_LIVE;
+    retry_live(&s->retry, s->next_revision);
     s->reply = reply;
     s->at = 0;
     s->has_changes = has_changes(reply);
@@ -487,9 +465,10 @@ static enum coord_code out_of_time(const struct coord_subscription *s,
     if (s->state == SUBSCRIPTION_LIVE) {
         return client_fail(error, COORD_TIMEOUT, "no change in time");
     }
-    if (s->trouble.code == COORD_OK || s->failures == 0) {
+    if (s->trouble.code == COORD_OK || s->retry.failures == 0) {
+        size_t at = s->retry.endpoint % s->client->endpoint_count;
         return client_fail(error, COORD_UNAVAILABLE, "%s: no answer yet",
-                           s->client->endpoints[s->endpoint % s->client->endpoint_count].name);
+                           s->client->endpoints[at].name);
     }
     return client_fail(error, COORD_UNAVAILABLE, "%s", s->trouble.message);
 }
@@ -646,7 +625,7 @@ enum coord_code coord_subscribe_start(struct coord_client *client, const char *s
     s->report_ms = o->report_ms;
     s->ready = o->ready;
     s->context = o->context;
-    s->endpoint = client->current;
+    s->retry.endpoint = client->current;
     s->timer.fire = on_timer;
     if (s->service == NULL || !filter_copy_make(&s->filter, o)) {
         coord_subscription_close(s);

@@ -18,6 +18,7 @@
 #include "client/client_internal.h"
 #include "client/convert.h"
 #include "client/members.h"
+#include "client/retry.h"
 #include "client/socket.h"
 #include "client/stream.h"
 #include "coord/v1/watch.pb-c.h"
@@ -28,9 +29,7 @@
 #define CONNECT_MS          1000
 #define CREATED_MS          2000 /* for CREATED to come; doubled in each round */
 #define CREATED_DOUBLED_MAX 3
-#define PAUSE_MS            20
 #define PAUSE_MS_MAX        500
-#define LIVED_MS            1000 /* a stream that was live for so long was a good one */
 
 enum watch_state { WATCH_DOWN = 0, WATCH_OPENING, WATCH_LIVE, WATCH_OVER };
 
@@ -47,11 +46,8 @@ struct coord_watch {
     enum watch_state state;
     struct stream stream;
     struct loop_timer timer; /* DOWN: until the next try; else: the end of patience */
-    size_t endpoint;
-    size_t failures;            /* since a stream was of use */
+    struct retry retry;
     uint64_t opened_ms;         /* OPENING */
-    uint64_t live_ms;           /* LIVE: since then */
-    uint64_t live_revision;     /* LIVE: the position then */
     uint64_t waiting_ms;        /* since then nothing is left to hand out */
     bool has_no_memory;         /* to be told */
     bool was_live;              /* at some time */
@@ -89,7 +85,7 @@ static void on_changed(struct stream *s);
 static uint64_t patience_ms(const struct coord_watch *w)
 {
     if (w->state == WATCH_OPENING) {
-        size_t rounds = w->failures / w->client->endpoint_count;
+        size_t rounds = w->retry.failures / w->client->endpoint_count;
         rounds = rounds < CREATED_DOUBLED_MAX ? rounds : CREATED_DOUBLED_MAX;
         return w->opened_ms + ((uint64_t)CREATED_MS << rounds);
     }
@@ -139,8 +135,9 @@ static void open_stream(struct coord_watch *w)
     create.progress_ms = o->progress_ms;
     w->state = WATCH_OPENING;
     w->opened_ms = socket_now_ms();
+    retry_opened(&w->retry);
     stream_open(w->client, &w->stream,
-                &(struct stream_options){.endpoint = w->endpoint,
+                &(struct stream_options){.endpoint = w->retry.endpoint,
                                          .method = CLIENT_WATCH,
                                          .request = &request.base,
                                          .deadline_ms = w->opened_ms + CONNECT_MS,
@@ -160,31 +157,15 @@ static void drop_reply(struct coord_watch *w)
     w->at = 0;
 }
 
-/* One that is accepted and ended at once, wherever it is opened, is not. */
-static bool was_of_use(const struct coord_watch *w)
-{
-    return w->state == WATCH_LIVE && (w->next_revision > w->live_revision ||
-                                      socket_now_ms() >= w->live_ms + LIVED_MS);
-}
-
-/* `trouble` is filled in. The first failure is followed at once by the next endpoint; a
- * round of failures by a pause. */
+/* `trouble` is filled in. */
 static void go_down(struct coord_watch *w)
 {
-    size_t count = w->client->endpoint_count;
-    uint64_t pause = 0;
-    w->failures = was_of_use(w) ? 0 : w->failures;
+    uint64_t pause_ms = retry_failed(&w->retry, w->client, w->next_revision, PAUSE_MS_MAX);
     stream_close(&w->stream);
     members_doubted(w->client);
     w->state = WATCH_DOWN;
-    w->endpoint = (w->endpoint + 1) % count;
-    w->failures++;
     w->had_event = false;
-    if (w->failures % count == 0) {
-        pause = PAUSE_MS * (w->failures / count);
-        pause = client_jitter(w->client, pause < PAUSE_MS_MAX ? pause : PAUSE_MS_MAX);
-    }
-    loop_timer_set(&w->client->loop, &w->timer, socket_now_ms() + pause);
+    loop_timer_set(&w->client->loop, &w->timer, socket_now_ms() + pause_ms);
 }
 
 static void end(struct coord_watch *w)
@@ -220,8 +201,7 @@ static void on_created(struct coord_watch *w, uint64_t revision)
     if (w->next_revision == 0 && !w->must_list) {
         w->next_revision = revision;
     }
-    w->live_ms = socket_now_ms();
-    w->live_revision = w->next_revision;
+    retry_live(&w->retry, w->next_revision);
 }
 
 static void on_compacted(struct coord_watch *w, uint64_t floor)
@@ -411,9 +391,10 @@ static enum coord_code out_of_time(const struct coord_watch *w, struct coord_err
     if (w->state == WATCH_LIVE) {
         return client_fail(error, COORD_TIMEOUT, "no event in time");
     }
-    if (w->trouble.code == COORD_OK || w->failures == 0) {
+    if (w->trouble.code == COORD_OK || w->retry.failures == 0) {
+        size_t at = w->retry.endpoint % w->client->endpoint_count;
         return client_fail(error, COORD_UNAVAILABLE, "%s: no answer yet",
-                           w->client->endpoints[w->endpoint % w->client->endpoint_count].name);
+                           w->client->endpoints[at].name);
     }
     return client_fail(error, COORD_UNAVAILABLE, "%s", w->trouble.message);
 }
@@ -491,7 +472,7 @@ static struct coord_watch *watch_new(struct coord_client *client, const char *pa
     w->options = *options;
     w->path = strdup(path);
     w->glob = strdup(options->glob != NULL ? options->glob : "");
-    w->endpoint = client->current;
+    w->retry.endpoint = client->current;
     w->timer.fire = on_timer;
     w->next_revision = options->from_revision;
     w->must_list = options->list;
