@@ -132,11 +132,11 @@ struct env {
     /* From its next job on the queue's worker gives way to other threads. May be NULL: it does
      * not. */
     void (*queue_yield)(struct env_queue *queue);
+    /* Waits for the jobs that are running or queued; their `done` does not run any more. */
+    void (*queue_close)(struct env_queue *queue);
     /* [worker] Between two small pieces of work, without any lock: lets other threads go first for
      * which the calling one is to give way. Cheap enough for each row. May be NULL: none does. */
     void (*give_way)(struct env *env);
-    /* Waits for the jobs that are running or queued; their `done` does not run any more. */
-    void (*queue_close)(struct env_queue *queue);
 };
 
 static inline const struct tls_peer *env_stream_tls(const struct env *env,

@@ -137,9 +137,9 @@ const char *log_quote(char *out, size_t bytes, const char *value)
     return out;
 }
 
-int log_is_due(uint64_t *said_ms, uint64_t now_ms)
+bool log_is_due(uint64_t *said_ms, uint64_t now_ms)
 {
-    int is_due = *said_ms == 0 || now_ms - *said_ms >= LOG_REPEAT_MS;
+    bool is_due = *said_ms == 0 || now_ms - *said_ms >= LOG_REPEAT_MS;
     if (is_due) {
         *said_ms = now_ms;
     }

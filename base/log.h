@@ -9,6 +9,7 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,7 +37,7 @@ void log_write(struct log *log, enum log_level level, const char *event, const c
 #define LOG_REPEAT_MS 10000
 /* Whether a line about it may be written now; `*said_ms` remembers when the last one was, 0: never.
  * For what a client can bring about: log_guard.h bounds all lines, but by far more. */
-int log_is_due(uint64_t *said_ms, uint64_t now_ms);
+bool log_is_due(uint64_t *said_ms, uint64_t now_ms);
 
 /* Writes `value` into `out`, in double quotes and escaped if it is empty or holds spaces, quotes,
  * `=`, backslashes or control bytes, cut with `...` if it does not fit. Returns `out`, so that the

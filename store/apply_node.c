@@ -319,17 +319,6 @@ enum outcome apply_check_version(struct store *s, const struct op *op)
     return version_matches(s, op, slot) ? OUTCOME_OK : OUTCOME_BAD_VERSION;
 }
 
-/* A value that does not grow always has room. */
-static enum outcome quotas_allow_set(struct store *s, const struct op *op, uint32_t slot)
-{
-    size_t before = value_slice(tree_node(&s->tree, slot)->value).size;
-    if (space_is_flat(op->space) || op->data.size <= before) {
-        return OUTCOME_OK;
-    }
-    struct quota_amount more = {.bytes = op->data.size - before};
-    return quota_outcome(quotas_fit(&s->quotas, &s->tree, slot, more, &s->refusal));
-}
-
 /* In a flat space a set without a version is a put: it creates the key if there is none. */
 enum outcome apply_set(struct store *s, const struct op *op, struct op_result *result)
 {
@@ -350,7 +339,8 @@ enum outcome apply_set(struct store *s, const struct op *op, struct op_result *r
     if (!version_matches(s, op, slot)) {
         return OUTCOME_BAD_VERSION;
     }
-    if (s->quotas.count > 0 && quotas_allow_set(s, op, slot) != OUTCOME_OK) {
+    if (!space_is_flat(op->space) &&
+        !quotas_fit_value(&s->quotas, &s->tree, slot, op->data.size, &s->refusal)) {
         return OUTCOME_QUOTA;
     }
     edit_set(s, slot, op_value(s, op));

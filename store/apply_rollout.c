@@ -197,10 +197,7 @@ static bool may_write(const struct store *s, struct slice key, uint32_t slot)
 /* What is asked for must fit quotas; what is due, and what takes a value back, is not held up. */
 static enum outcome value_write(struct store *s, uint32_t slot, struct slice value, bool is_asked)
 {
-    size_t before = value_slice(tree_node(&s->tree, slot)->value).size;
-    struct quota_amount more = {.bytes = value.size > before ? value.size - before : 0};
-    if (is_asked && s->quotas.count > 0 && more.bytes > 0 &&
-        !quotas_fit(&s->quotas, &s->tree, slot, more, &s->refusal)) {
+    if (is_asked && !quotas_fit_value(&s->quotas, &s->tree, slot, value.size, &s->refusal)) {
         return OUTCOME_QUOTA;
     }
     edit_set(s, slot, value_new(s->values, value));

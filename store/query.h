@@ -57,7 +57,6 @@ struct query {
     uint64_t lease;
     uint8_t lease_kind; /* leases: enum lease_kind, 0 = all */
     bool lease_only;    /* lease: without its nodes, which cost time to bring in order */
-    bool is_owner;      /* lease: the caller has proved by its secret that it is his */
     /* history: of the changes with revisions in [from_revision, to_revision] (0 = open), the
      * newest first when `newest_first`. A page begins behind (after_revision, after_sub) when
      * after_revision is not 0. `recursive` takes all descendants too (of a flat key: all that begin

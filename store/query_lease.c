@@ -70,7 +70,7 @@ static void query_one(const struct access *access, const struct query *q,
         result->outcome = OUTCOME_NO_LEASE;
         return;
     }
-    if (!q->is_owner && !access_lease(access, l, false)) {
+    if (!access_lease(access, l, false)) {
         result->outcome = OUTCOME_NO_AUTH;
         return;
     }

@@ -395,6 +395,14 @@ bool quotas_fit(const struct quotas *q, const struct tree *t, uint32_t slot,
     return true;
 }
 
+bool quotas_fit_value(const struct quotas *q, const struct tree *t, uint32_t slot, size_t bytes,
+                      struct refusal *why)
+{
+    size_t before = value_slice(tree_node(t, slot)->value).size;
+    struct quota_amount more = {.bytes = bytes > before ? bytes - before : 0};
+    return q->count == 0 || more.bytes == 0 || quotas_fit(q, t, slot, more, why);
+}
+
 /* ---- states ------------------------------------------------------------------------------- */
 
 static enum quota_state amount_state(uint64_t used, uint64_t limit, uint32_t percent)

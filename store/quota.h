@@ -92,6 +92,9 @@ void quotas_resize(struct quotas *q, const struct tree *t, uint32_t slot, size_t
  * nearest that does not; its subject is the quota's path, valid until quotas change. */
 bool quotas_fit(const struct quotas *q, const struct tree *t, uint32_t slot,
                 struct quota_amount more, struct refusal *why);
+/* The same for a new value of the node, of so many bytes; one that does not grow always fits. */
+bool quotas_fit_value(const struct quotas *q, const struct tree *t, uint32_t slot, size_t bytes,
+                      struct refusal *why);
 /* The same for the quota of exactly this path, if there is one: of a node yet to be made. */
 bool quotas_fit_at(const struct quotas *q, struct slice path, uint64_t hash,
                    struct quota_amount more, struct refusal *why);

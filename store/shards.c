@@ -108,21 +108,20 @@ enum outcome shard_map_put(struct store *s, uint32_t parent, struct slice name, 
     struct slice path = path_of(s, parent, name);
     uint64_t hash = tree_hash(SPACE_NODES, path);
     uint32_t slot = tree_find_hashed(&s->tree, SPACE_NODES, path, hash);
-    size_t before = slot == TREE_NONE ? 0 : value_slice(tree_node(&s->tree, slot)->value).size;
-    struct quota_amount more = {.bytes = value.size > before ? value.size - before : 0};
-    if (slot == TREE_NONE) {
-        more = (struct quota_amount){.bytes = path.size + value.size, .nodes = 1};
+    if (slot != TREE_NONE) {
+        if (!quotas_fit_value(&s->quotas, &s->tree, slot, value.size, &s->refusal)) {
+            return OUTCOME_QUOTA;
+        }
+        edit_set(s, slot, value_new(s->values, value));
+        return OUTCOME_OK;
     }
+    struct quota_amount more = {.bytes = path.size + value.size, .nodes = 1};
     if (s->quotas.count > 0 &&
         (!quotas_fit_at(&s->quotas, path, hash, more, &s->refusal) ||
          !quotas_fit(&s->quotas, &s->tree, parent, more, &s->refusal))) {
         return OUTCOME_QUOTA;
     }
-    if (slot != TREE_NONE) {
-        edit_set(s, slot, value_new(s->values, value));
-    } else {
-        (void)shard_map_make(s, parent, name, kind, lease, value);
-    }
+    (void)shard_map_make(s, parent, name, kind, lease, value);
     return OUTCOME_OK;
 }
 

@@ -140,12 +140,14 @@ void child_go_on(struct child *c)
 void child_end(struct child *c, uint64_t grace_ms)
 {
     c->is_suspended = false;
-    if (!c->is_ending && grace_ms == 0) {
-        c->is_ending = true;
+    if (c->is_ending) {
+        return;
+    }
+    c->is_ending = true;
+    if (grace_ms == 0) {
         c->kill_ms = UINT64_MAX;
         child_signal(c, SIGKILL);
-    } else if (!c->is_ending) {
-        c->is_ending = true;
+    } else {
         c->kill_ms = now_ms() + grace_ms;
         child_signal(c, SIGTERM);
         child_signal(c, SIGCONT); /* so that one that is stopped takes note */

@@ -111,6 +111,13 @@ static bool is_too_large(const struct zk_connection *c, size_t begin)
     return c->out.size - begin > ZK_REPLY_BYTES_MAX;
 }
 
+/* Instead of the reply that begins at `begin`. */
+static void answer_too_large(struct zk_connection *c, const struct zk_request *r, size_t begin)
+{
+    c->out.size = begin;
+    zk_answer(c, r->xid, ZK_SYSTEM_ERROR);
+}
+
 /* The names of all children, in the reply that begins at `begin`. On failure what it put is to be
  * taken back. */
 static enum zk_error put_children(struct zk_connection *c, size_t begin, struct slice path,
@@ -225,8 +232,7 @@ static void answer_ephemerals(struct zk_connection *c, const struct zk_request *
         jute_put_buffer(&c->out, path);
         count++;
         if (is_too_large(c, begin)) {
-            c->out.size = begin;
-            zk_answer(c, r->xid, ZK_SYSTEM_ERROR);
+            answer_too_large(c, r, begin);
             return;
         }
     }
@@ -261,8 +267,7 @@ static void answer_multi_read(struct zk_connection *c, const struct zk_request *
         size_t head = c->out.size;
         enum zk_error error = put_read(c, begin, op);
         if (is_too_large(c, begin)) {
-            c->out.size = begin;
-            zk_answer(c, r->xid, ZK_SYSTEM_ERROR);
+            answer_too_large(c, r, begin);
             return;
         }
         if (error != ZK_OK) {
