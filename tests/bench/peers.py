@@ -260,8 +260,18 @@ def failover(bench):
 # ---- much data --------------------------------------------------------------------------------------
 
 
+def stall_ms(cluster, scratch):
+    """For how long the leader's loop does nothing else while its state is saved."""
+    harness.until(lambda: cluster.longest_turn_ms() < 2, "the loop has had small turns for a while", 120)
+    code, _, error = harness.ctl(cluster.leader(), "snapshot", "save", os.path.join(scratch, "save.db"), "--force",
+                               timeout=300)
+    harness.expect(code == 0, error)
+    return cluster.longest_turn_ms()
+
+
 def million(bench):
-    """1,000,000 nodes of 256 bytes in each; memory, and how long coord takes to serve again."""
+    """1,000,000 nodes of 256 bytes in each: memory, how long coord's loop stands still while they are saved, and
+    how long each takes to serve again."""
     figures = {}
     fill = ["--path", "/million", "--keys", "1000000", "--value-size", "256", "--in-flight", "64"]
     for kind, protocol in ((Coord, "grpc"), (Etcd, "etcd"), (ZooKeeper, "zookeeper")):
@@ -274,6 +284,7 @@ def million(bench):
                                   "creates_per_s": result["ops_per_s"]}
             if kind is Coord:
                 figures[kind.name]["change_log_mib"] = cluster.change_logs_mib()
+                figures[kind.name]["stall_ms"] = [stall_ms(cluster, scratch) for _ in range(5)]
             last = cluster.leader_index()
             cluster.kill(last)
             begin = time.monotonic()
@@ -285,6 +296,8 @@ def million(bench):
     bench.note_alone("1,000,000 nodes, RSS of the largest node, change log of %.0f MiB not counted" %
                      max(coord["change_log_mib"]), 400,
                      [max(a - b for a, b in zip(coord["rss_mib"], coord["change_log_mib"]))], "MiB")
+    bench.note_alone("1,000,000 nodes, longest turn of the leader's loop while they are saved", 5, coord["stall_ms"],
+                     "ms")
     bench.note_alone("1,000,000 nodes, restart to serving", 3, [figures["coord"]["restart_s"]], "s")
 
 

@@ -129,9 +129,15 @@ class Coord(Cluster):
     def revision(self):
         return max(self.status(i)["revision"] for i in range(3) if self.is_up(i))
 
+    def metric(self, index, name):
+        return float(re.search(r"^%s (\S+)$" % name, self.ask(index, "/metrics"), re.M).group(1))
+
     def change_logs_mib(self):
-        found = [re.search(r"^coord_history_bytes (\S+)$", self.ask(i, "/metrics"), re.M) for i in range(3)]
-        return [float(figure.group(1)) / 2**20 for figure in found]
+        return [self.metric(i, "coord_history_bytes") / 2**20 for i in range(3)]
+
+    def longest_turn_ms(self):
+        """Of the leader's loop within the last 10 to 20 s."""
+        return self.metric(self.leader_index(), "coord_loop_longest_turn_microseconds") / 1000
 
     def hand_over(self):
         code, _, error = harness.ctl(self.endpoints(), "member", "transfer")
