@@ -30,7 +30,7 @@ struct coord_lock_wait {
 
 /* Why a wait was refused: each waits because of the next, and the last because of the first. */
 struct coord_deadlock {
-    struct coord_lock_wait *waits; /* of a long cycle, the first of them */
+    struct coord_lock_wait *waits; /* those that you may read; of a long cycle, the first */
     size_t count;
     uint32_t length; /* of the whole cycle; 0: the server did not say */
     void *memory;    /* private: what they point to */

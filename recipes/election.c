@@ -77,7 +77,9 @@ static enum recipe_verdict refuse_try(const struct recipe_ops *ops,
     struct buf b = {0};
     const struct recipe_entry *leader = q == NULL ? NULL : leader_of(q);
     buf_printf(&b, "%.*s: ", (int)asked->path.size, (const char *)asked->path.data);
-    if (leader == NULL) {
+    if (leader != NULL && !entry_is_told(ops, leader)) {
+        buf_append_str(&b, "led by somebody whom you may not read");
+    } else if (leader == NULL) {
         buf_printf(&b, "only candidates labelled \"%.*s\" may lead",
                    (int)asked->head.eligible.size, (const char *)asked->head.eligible.data);
     } else {

@@ -57,6 +57,12 @@ void entry_place(const struct recipe_entry *e, struct recipe_place *place)
         .node = e->node, .state = e->state, .count = e->count, .epoch = e->epoch};
 }
 
+bool entry_is_told(const struct recipe_ops *ops, const struct recipe_entry *e)
+{
+    return ops->may_read(ops->context, e->queue->node) &&
+           (e->node == RECIPE_NO_NODE || ops->may_read(ops->context, e->node));
+}
+
 void entry_say(const struct recipe_ops *ops, struct recipe_answer *answer, struct buf *b)
 {
     answer->text = arena_copy(ops->arena, buf_slice(b));

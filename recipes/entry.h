@@ -28,6 +28,8 @@ uint64_t entry_deadline(const struct recipe_ops *ops, uint64_t duration_ms);
 /* What a command answers of it. `position` is the caller's. */
 void entry_place(const struct recipe_entry *e, struct recipe_place *place);
 
+/* Whether the caller may be told whose entry it is, and of which queue: who may read both. */
+bool entry_is_told(const struct recipe_ops *ops, const struct recipe_entry *e);
 /* Takes the text out of `b`. */
 void entry_say(const struct recipe_ops *ops, struct recipe_answer *answer, struct buf *b);
 /* `lease 17 "id"` */

@@ -247,6 +247,10 @@ static void say_holder(const struct recipe_ops *ops, const struct recipe_owner *
                                                : ENTRY_IN_QUEUE(q->held.next);
         struct slice path = ops->path(ops->context, q->node);
         buf_printf(&b, "%.*s: ", (int)path.size, (const char *)path.data);
+        if (!entry_is_told(ops, other)) {
+            buf_append_str(&b, "held, or waited for, by somebody whom you may not read");
+            break;
+        }
         buf_append_str(&b, other->state == ENTRY_HELD ? "held by " : "waited for by ");
         entry_say_owner(&b, other->owner->lease, other->owner->id);
         buf_append_str(&b, " (");
@@ -272,28 +276,39 @@ static void wait_fill(const struct recipe_ops *ops, const struct waits_link *lin
     };
 }
 
+static void say_wait(struct buf *b, const struct waits_link *link, const struct recipe_wait *w)
+{
+    entry_say_owner(b, w->lease, w->owner);
+    buf_printf(b, " waits for %.*s (", (int)w->path.size, (const char *)w->path.data);
+    say_mode(b, w->mode, link->wants->permits);
+    buf_append_str(b, w->blocker_holds ? "), held by " : "), waited for before by ");
+    entry_say_owner(b, w->blocker_lease, w->blocker_owner);
+    buf_append_str(b, " (");
+    say_mode(b, w->blocker_mode, link->blocker->permits);
+    buf_append_str(b, ")");
+}
+
+/* Of the first steps those that the caller may read: others are counted only. */
 static void say_cycle(struct recipes *r, const struct recipe_ops *ops, struct recipe_owner *from,
                       struct recipe_answer *answer)
 {
     struct waits_link *links;
     uint32_t count = waits_cycle(r, from, ops->arena, &links);
-    uint32_t told = count < RECIPE_CYCLE_MAX ? count : RECIPE_CYCLE_MAX;
-    struct recipe_wait *cycle = arena_alloc(ops->arena, told * sizeof *cycle);
+    uint32_t most = count < RECIPE_CYCLE_MAX ? count : RECIPE_CYCLE_MAX;
+    uint32_t told = 0;
+    struct recipe_wait *cycle = arena_alloc(ops->arena, most * sizeof *cycle);
     struct buf b = {0};
-    for (uint32_t i = 0; i < told; i++) {
-        struct recipe_wait *w = &cycle[i];
-        wait_fill(ops, &links[i], w);
-        buf_append_str(&b, i == 0 ? "" : "; ");
-        entry_say_owner(&b, w->lease, w->owner);
-        buf_printf(&b, " waits for %.*s (", (int)w->path.size, (const char *)w->path.data);
-        say_mode(&b, w->mode, links[i].wants->permits);
-        buf_append_str(&b, w->blocker_holds ? "), held by " : "), waited for before by ");
-        entry_say_owner(&b, w->blocker_lease, w->blocker_owner);
-        buf_append_str(&b, " (");
-        say_mode(&b, w->blocker_mode, links[i].blocker->permits);
-        buf_append_str(&b, ")");
+    for (uint32_t i = 0; i < most; i++) {
+        if (entry_is_told(ops, links[i].wants) && entry_is_told(ops, links[i].blocker)) {
+            struct recipe_wait *w = &cycle[told];
+            wait_fill(ops, &links[i], w);
+            buf_append_str(&b, told++ == 0 ? "" : "; ");
+            say_wait(&b, &links[i], w);
+        }
     }
-    if (told < count) {
+    if (told == 0) {
+        buf_printf(&b, "a cycle of %" PRIu32 " waits, for locks that you may not read", count);
+    } else if (told < count) {
         buf_printf(&b, "; and %" PRIu32 " more", count - told);
     }
     entry_say(ops, answer, &b);

@@ -18,6 +18,7 @@ struct recipe_ops {
 
     struct slice (*path)(void *context, uint32_t node); /* in the arena */
     struct slice (*read)(void *context, uint32_t node); /* until the node changes */
+    bool (*may_read)(void *context, uint32_t node);     /* the caller, as things are */
     void (*set)(void *context, uint32_t node, struct slice value);
     void (*remove)(void *context, uint32_t node);
     /* A recipe node with this value, with parents as far as they are missing; or, if there is one

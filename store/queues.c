@@ -61,6 +61,13 @@ static struct slice lent_read(void *context, uint32_t node)
     return arena_copy(&s->arena, value_slice(tree_node(&s->tree, node)->value));
 }
 
+static bool lent_may_read(void *context, uint32_t node)
+{
+    const struct access *access = &((struct queues_lent *)context)->store->access;
+    return access_node(access, node, ACL_READ) &&
+           access_rules_of_slot(access, ACL_READ, node);
+}
+
 static void lent_set(void *context, uint32_t node, struct slice value)
 {
     struct store *s = ((struct queues_lent *)context)->store;
@@ -136,6 +143,7 @@ void queues_lend(struct store *s, struct queues_lent *lent, struct recipe_ops *o
         .wall_ms = s->edit.context->wall_ms,
         .path = lent_path,
         .read = lent_read,
+        .may_read = lent_may_read,
         .set = lent_set,
         .remove = lent_remove,
         .make_queue = lent_make_queue,

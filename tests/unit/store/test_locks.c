@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "lease/lease.h"
+#include "recipes/election.h"
 #include "recipes/lock.h"
 #include "recipes/waits.h"
 #include "store/digest.h"
@@ -547,6 +548,88 @@ START_TEST(an_entry_is_its_leases_and_nobody_elses)
 }
 END_TEST
 
+/* alice may read what is at /open, and queue at /shut too; bob may all. Each has a lease. */
+static void enable_with_alice_and_bob(void)
+{
+    auth_kit_user(&k, NULL, AUTH_USER_ADD, "admin", "hash");
+    auth_kit_user(&k, NULL, AUTH_USER_GRANT, "admin", "root");
+    auth_kit_add(&k, "alice", "/open", ACL_ALL);
+    auth_kit_rule(&k, NULL, AUTH_ROLE_GRANT, "alice", "/shut", ACL_CREATE, false);
+    auth_kit_add(&k, "bob", "/", ACL_ALL);
+    ck_assert_int_eq(auth_kit_enable(&k, NULL), OUTCOME_OK);
+    ck_assert_int_eq(lease_as("alice", 11), OUTCOME_OK);
+    ck_assert_int_eq(lease_as("bob", 12), OUTCOME_OK);
+}
+
+static enum outcome queue_as(const char *user, uint8_t recipe, const char *path, uint8_t flags)
+{
+    bool is_lock = recipe == RECIPE_LOCK;
+    struct recipe_target t = target_of(path, is_lock ? LOCK_WRITE : 0, 0, 0);
+    uint64_t lease = strcmp(user, "alice") == 0 ? 11 : 12;
+    struct command c = lock_command(RECIPE_ACQUIRE, lease, user, &t, 1);
+    c.recipe.recipe = recipe;
+    c.recipe.flags = flags;
+    c.recipe.policy = is_lock ? 0 : ELECTION_FIRST;
+    return run_as(user, &c);
+}
+
+START_TEST(a_try_names_only_holders_whom_the_caller_may_read)
+{
+    enable_with_alice_and_bob();
+    ck_assert_int_eq(queue_as("bob", RECIPE_LOCK, "/open/l", 0), OUTCOME_OK);
+    ck_assert_int_eq(queue_as("bob", RECIPE_LOCK, "/shut/l", 0), OUTCOME_OK);
+    ck_assert_int_eq(queue_as("alice", RECIPE_LOCK, "/open/l", RECIPE_TRY), OUTCOME_HELD);
+    ck_assert(text_has("/open/l: held by lease 12 \"bob\" (write)"));
+    ck_assert_int_eq(queue_as("alice", RECIPE_LOCK, "/shut/l", RECIPE_TRY), OUTCOME_HELD);
+    ck_assert(text_has("/shut/l: held, or waited for, by somebody whom you may not read"));
+    ck_assert(!text_has("12") && !text_has("bob"));
+    ck_assert_int_eq(queue_as("bob", RECIPE_ELECTION, "/open/e", 0), OUTCOME_OK);
+    ck_assert_int_eq(queue_as("bob", RECIPE_ELECTION, "/shut/e", 0), OUTCOME_OK);
+    ck_assert_int_eq(queue_as("alice", RECIPE_ELECTION, "/open/e", RECIPE_TRY), OUTCOME_HELD);
+    ck_assert(text_has("/open/e: led by lease 12 \"bob\""));
+    ck_assert_int_eq(queue_as("alice", RECIPE_ELECTION, "/shut/e", RECIPE_TRY), OUTCOME_HELD);
+    ck_assert(text_has("/shut/e: led by somebody whom you may not read"));
+    ck_assert(!text_has("12") && !text_has("bob"));
+}
+END_TEST
+
+START_TEST(a_cycle_names_only_locks_that_the_caller_may_read)
+{
+    enable_with_alice_and_bob();
+    ck_assert_int_eq(queue_as("bob", RECIPE_LOCK, "/shut/l", 0), OUTCOME_OK);
+    ck_assert_int_eq(queue_as("alice", RECIPE_LOCK, "/open/l", 0), OUTCOME_OK);
+    ck_assert_int_eq(queue_as("bob", RECIPE_LOCK, "/open/l", 0), OUTCOME_OK);
+    ck_assert_int_eq(queue_as("alice", RECIPE_LOCK, "/shut/l", 0), OUTCOME_DEADLOCK);
+    ck_assert_uint_eq(k.reply.recipe.cycle_length, 2);
+    ck_assert_uint_eq(k.reply.recipe.cycle_count, 1);
+    ck_assert(slice_is(k.reply.recipe.cycle[0].path, "/open/l"));
+    ck_assert(text_has("lease 12 \"bob\" waits for /open/l (write), held by lease 11 \"alice\" "
+                       "(write); and 1 more"));
+    ck_assert(!text_has("shut"));
+    /* The other way around bob sees all of it. */
+    struct recipe_target t = {.path = slice_str("/open/l")};
+    struct command c = lock_command(RECIPE_CANCEL, 12, "bob", &t, 1);
+    ck_assert_int_eq(run_as("bob", &c), OUTCOME_OK);
+    ck_assert_int_eq(queue_as("alice", RECIPE_LOCK, "/shut/l", 0), OUTCOME_OK);
+    ck_assert_int_eq(queue_as("bob", RECIPE_LOCK, "/open/l", 0), OUTCOME_DEADLOCK);
+    ck_assert_uint_eq(k.reply.recipe.cycle_count, 2);
+}
+END_TEST
+
+START_TEST(a_cycle_of_which_nothing_may_be_read_names_nothing)
+{
+    enable_with_alice_and_bob();
+    ck_assert_int_eq(queue_as("bob", RECIPE_LOCK, "/shut/a", 0), OUTCOME_OK);
+    ck_assert_int_eq(queue_as("alice", RECIPE_LOCK, "/shut/b", 0), OUTCOME_OK);
+    ck_assert_int_eq(queue_as("bob", RECIPE_LOCK, "/shut/b", 0), OUTCOME_OK);
+    ck_assert_int_eq(queue_as("alice", RECIPE_LOCK, "/shut/a", 0), OUTCOME_DEADLOCK);
+    ck_assert_uint_eq(k.reply.recipe.cycle_length, 2);
+    ck_assert_uint_eq(k.reply.recipe.cycle_count, 0);
+    ck_assert(text_has("a cycle of 2 waits, for locks that you may not read"));
+    ck_assert(!text_has("shut") && !text_has("bob") && !text_has("lease"));
+}
+END_TEST
+
 START_TEST(a_command_with_a_stale_grant_acquires_nothing)
 {
     acquire(1, "/l", LOCK_WRITE);
@@ -756,6 +839,9 @@ static Suite *locks_suite(void)
     tcase_add_test(tcase, two_readers_cannot_both_wait_to_write);
     tcase_add_test(tcase, permits_can_come_from_anybody_who_has_some);
     tcase_add_test(tcase, an_entry_is_its_leases_and_nobody_elses);
+    tcase_add_test(tcase, a_try_names_only_holders_whom_the_caller_may_read);
+    tcase_add_test(tcase, a_cycle_names_only_locks_that_the_caller_may_read);
+    tcase_add_test(tcase, a_cycle_of_which_nothing_may_be_read_names_nothing);
     tcase_add_test(tcase, a_command_with_a_stale_grant_acquires_nothing);
     tcase_add_test(tcase, queues_that_cannot_be_are_not_loaded);
     tcase_add_test(tcase, what_is_asked_for_is_checked_by_name);
