@@ -1,4 +1,5 @@
-/* coord.v1.Config/WatchEffective through the bytes of a real HTTP/2 client. */
+/* coord.v1.Config/WatchEffective through the bytes of a real HTTP/2 client, and what is told of the
+ * rollouts that it is about. */
 #include "coord/v1/config.pb-c.h"
 #include "tests/support/watch_client.h"
 
@@ -244,6 +245,51 @@ START_TEST(a_client_that_does_not_read_finds_what_is_meant_by_then)
 }
 END_TEST
 
+/* ---- what is told of a rollout ------------------------------------------------------------ */
+
+/* As it is told to somebody who moves it. */
+static Coord__V1__ConfigRolloutReply *moved(const char *path, Coord__V1__RolloutAction action)
+{
+    Coord__V1__ConfigChangeRolloutRequest request;
+    coord__v1__config_change_rollout_request__init(&request);
+    request.path = text(path);
+    request.action = action;
+    struct peer_call *call = CALL("ChangeRollout", request);
+    ck_assert_msg(peer_call_code(call) == GRPC_OK, "%s", peer_call_text(call));
+    Coord__V1__ConfigRolloutReply *reply =
+        peer_call_unpack(call, 0, &coord__v1__config_rollout_reply__descriptor);
+    peer_call_free(call);
+    return reply;
+}
+
+START_TEST(who_moves_a_rollout_without_reading_its_key_is_told_no_values)
+{
+    struct buf list = {0};
+    const struct acl_entry only = {ACL_WRITE, slice_str("world"), slice_str("anyone")};
+    root("/c");
+    put("/c/a", "old");
+    roll_out("/c/a", "new", NULL);
+    Coord__V1__ConfigRolloutReply *reply =
+        moved("/c/a", COORD__V1__ROLLOUT_ACTION__ROLLOUT_PAUSE);
+    ck_assert_uint_eq(reply->rollout->value.len, 3);
+    ck_assert_uint_eq(reply->rollout->old_value.len, 3);
+    coord__v1__config_rollout_reply__free_unpacked(reply, NULL);
+    acl_encode(&list, &only, 1);
+    struct op op = op_make(OP_SET_ACL, "/c/a", slice_make(NULL, 0));
+    op.acl = buf_slice(&list);
+    const struct command c = {.type = COMMAND_TXN, .txn = {.then_ops = &op, .then_count = 1}};
+    (void)apply(&c);
+    reply = moved("/c/a", COORD__V1__ROLLOUT_ACTION__ROLLOUT_RESUME);
+    ck_assert(!reply->rollout->paused);
+    ck_assert_str_eq(reply->rollout->path, "/c/a");
+    ck_assert_uint_eq(reply->rollout->value.len, 0);
+    ck_assert_uint_eq(reply->rollout->old_value.len, 0);
+    ck_assert_uint_eq(reply->rollout->gate_value.len, 0);
+    coord__v1__config_rollout_reply__free_unpacked(reply, NULL);
+    buf_close(&list);
+}
+END_TEST
+
 static Suite *config_effective_suite(void)
 {
     Suite *s = suite_create("config_effective");
@@ -257,6 +303,10 @@ static Suite *config_effective_suite(void)
     tcase_add_test(t, changes_that_were_compacted_away_do_not_end_it);
     tcase_add_test(t, a_client_that_does_not_read_finds_what_is_meant_by_then);
     suite_add_tcase(s, t);
+    TCase *told_of = tcase_create("rollouts");
+    tcase_add_checked_fixture(told_of, world_open, world_close);
+    tcase_add_test(told_of, who_moves_a_rollout_without_reading_its_key_is_told_no_values);
+    suite_add_tcase(s, told_of);
     return s;
 }
 
