@@ -10,7 +10,8 @@
 #define NET_RESETS_H
 
 #include <stddef.h>
-#include <stdint.h>
+
+#include "net/budget.h"
 
 #define RESETS_OWN_BURST   100
 #define RESETS_OWN_PER_S   10
@@ -18,20 +19,9 @@
 #define RESETS_PER_S       1000
 #define RESETS_WAIT_MS_MAX 10000
 
-struct resets;
-
-/* What is left of an allowance. Zeroed before its first use. */
-struct resets_bucket {
-    int64_t left;
-    uint64_t at_ms;
-};
-
-struct resets *resets_new(uint64_t seed);
-void resets_free(struct resets *r);
-
-/* `count` calls were broken off on a connection from `peer`, which has the allowance `own`.
+/* `count` calls were broken off on a connection from `peer`, which has the bucket `own`.
  * Returns for how many ms it is not to be read; 0: it may go on. */
-uint64_t resets_take(struct resets *r, struct resets_bucket *own, const char *peer, size_t count,
-                     uint64_t now_ms);
+uint64_t resets_take(struct budgets *sources, struct budget_bucket *own, const char *peer,
+                     size_t count, uint64_t now_ms);
 
 #endif

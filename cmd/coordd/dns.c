@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "net/budget.h"
 #include "net/dns/answer.h"
 #include "raft/node.h"
 
@@ -16,6 +17,8 @@
 #define PIPELINED_MAX   16 /* on one connection */
 #define SILENCE_MS      10000
 #define WAIT_MS         2000 /* for a proof that the state is young enough */
+#define UDP_PER_S       1000 /* of one source (net/source.h); what is above is sent to TCP */
+#define UDP_BURST       2000
 #define UDP_BYTES_MAX   4096 /* larger questions are cut, and so malformed */
 
 struct dns {
@@ -27,8 +30,10 @@ struct dns {
     size_t question_count;
     size_t connection_count;
     uint32_t turn;
+    struct budgets *sources; /* that ask by UDP */
     struct buf reply;
     struct metric *answered;
+    struct metric *limited;
     struct metric *failed;
     struct metric *dropped;
     char room[UDP_BYTES_MAX];
@@ -65,6 +70,13 @@ static void question_free(struct question *q)
     mem_free(q);
 }
 
+/* What does not go out at once is lost, as any datagram may be. */
+static void udp_send(struct dns *d, const struct sockaddr *to)
+{
+    uv_buf_t bytes = uv_buf_init((char *)d->reply.data, (unsigned)d->reply.size);
+    (void)uv_udp_try_send(&d->udp, &bytes, 1, to);
+}
+
 static void send_reply(struct question *q)
 {
     struct dns *d = q->dns;
@@ -74,9 +86,7 @@ static void send_reply(struct question *q)
         (void)d->o.env->net->write(q->connection->stream, buf_slice(&d->reply));
         return;
     }
-    /* What does not go out at once is lost, as any datagram may be. */
-    uv_buf_t bytes = uv_buf_init((char *)d->reply.data, (unsigned)d->reply.size);
-    (void)uv_udp_try_send(&d->udp, &bytes, 1, (const struct sockaddr *)&q->from);
+    udp_send(d, (const struct sockaddr *)&q->from);
 }
 
 static void answer(struct question *q, enum status rc)
@@ -145,12 +155,47 @@ static void udp_room(uv_handle_t *handle, size_t wanted, uv_buf_t *room)
     *room = uv_buf_init(d->room, sizeof d->room);
 }
 
+/* Whether its source may ask one more now. */
+static bool udp_admits(struct dns *d, const struct sockaddr *from)
+{
+    static const struct budget_rate rate = {.per_s = UDP_PER_S, .burst = UDP_BURST};
+    char peer[INET6_ADDRSTRLEN + 2] = "";
+    char address[INET6_ADDRSTRLEN] = "";
+    (void)uv_ip_name(from, address, sizeof address);
+    bool is_v6 = from->sa_family == AF_INET6;
+    (void)snprintf(peer, sizeof peer, is_v6 ? "[%s]" : "%s", address);
+    struct budget_bucket *b = budget_of(d->sources, peer);
+    budget_refill(b, rate, d->o.env->now_ms(d->o.env));
+    bool may = b->left > 0;
+    b->left -= may;
+    return may;
+}
+
+/* Who asks too much, or who somebody pretends to be, is told to come by TCP: that costs little,
+ * is no larger than the question, and is no end of service to whom it concerns. */
+static void refuse_udp(struct dns *d, struct slice packet, const struct sockaddr *from)
+{
+    const struct dns_asked asked = {.packet = packet, .is_over = true};
+    buf_clear(&d->reply);
+    metric_add(d->limited, 1);
+    if (dns_answer(node_store(d->o.node), &asked, &d->reply)) {
+        udp_send(d, from);
+    }
+}
+
 static void udp_received(uv_udp_t *udp, ssize_t bytes, const uv_buf_t *buf,
                          const struct sockaddr *from, unsigned flags)
 {
+    struct dns *d = udp->data;
     (void)flags;
-    if (bytes > 0 && from != NULL) {
-        ask(udp->data, slice_make(buf->base, (size_t)bytes), NULL, from);
+    if (bytes <= 0 || from == NULL) {
+        return;
+    }
+    struct slice packet = slice_make(buf->base, (size_t)bytes);
+    if (udp_admits(d, from)) {
+        ask(d, packet, NULL, from);
+    } else {
+        refuse_udp(d, packet, from);
     }
 }
 
@@ -267,6 +312,7 @@ static void on_udp_closed(uv_handle_t *handle)
 {
     struct dns *d = handle->data;
     buf_close(&d->reply);
+    budgets_free(d->sources);
     mem_free(d);
 }
 
@@ -315,6 +361,9 @@ enum status dns_open(const struct dns_options *options, struct dns **out, struct
                                 "Questions of the DNS for which the state was too old.");
     d->dropped = metrics_counter(options->metrics, "coord_dns_dropped_total", NULL,
                                  "Packets to the DNS port that were no questions, or too many.");
+    d->limited = metrics_counter(options->metrics, "coord_dns_limited_total", NULL,
+                                 "Questions of the DNS by UDP whose source was sent to TCP.");
+    d->sources = budgets_new(env_random_u64(options->env));
     d->udp.data = d;
     int rc = uv_udp_init(options->loop, &d->udp);
     POST(rc == 0);

@@ -1,7 +1,8 @@
 /* The DNS port: questions by UDP and TCP, answered from this member's state (net/dns/answer.h).
  *
  * Every answer is at most so old as the bound says, by what was last proved (READ_BOUNDED): a
- * member that is cut off answers SERVFAIL, and resolvers ask another one. */
+ * member that is cut off answers SERVFAIL, and resolvers ask another one. A source that asks too
+ * much by UDP is sent to TCP, whose connections are few. */
 #ifndef COORDD_DNS_H
 #define COORDD_DNS_H
 

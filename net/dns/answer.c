@@ -15,6 +15,7 @@
 #define LABELS_MAX      8
 #define LABEL_BYTES_MAX 63
 #define TEXT_BYTES_MAX  255 /* of one string of a TXT record */
+#define PAGE_INSTANCES  ((uint32_t)100)
 /* Of a record of an instance: a reference to its name, type, class, TTL, length and an A record's
  * address; all others have more. */
 #define RECORD_BYTES_MIN ((size_t)16)
@@ -99,7 +100,8 @@ struct answer {
     ldns_rr_type type;
     size_t room; /* bytes that the reply may have */
     struct arena arena;
-    bool has_failed; /* out of memory */
+    bool has_failed;   /* out of memory */
+    bool is_truncated; /* it does not fit, or would take too long */
 };
 
 /* Takes `rr`, which is NULL if there was no memory for it. */
@@ -314,60 +316,101 @@ static enum tier tier_of(const struct service_instance *in)
                                                  : TIER_WELL;
 }
 
-/* Of those that pass the ones of a tier. Returns how many. */
-static size_t gather(struct answer *a, const struct query_result *list, const char *tag,
-                     enum tier tier, struct found *found)
+/* Those of the best tier that was seen. */
+struct gathered {
+    const char *tag; /* NULL: all */
+    struct found *found;
+    size_t count;
+    size_t records; /* that they have at least, of the type that was asked for */
+    enum tier tier;
+};
+
+/* Whether it has a record of the type for sure: of SRV, a host name may be none of the DNS. */
+static bool has_record(const struct answer *a, const struct found *f)
 {
-    size_t count = 0;
-    for (uint32_t i = 0; i < list->entry_count && count < DNS_INSTANCES_MAX; i++) {
-        const struct query_entry *e = &list->entries[i];
-        struct slice service;
-        struct found *f = &found[count];
-        if (!e->unreadable && instance_path_split(e->path, &service, &f->id) &&
-            instance_decode(e->data, &f->in, &a->arena) && tier_of(&f->in) == tier &&
-            (tag == NULL || has_tag(&f->in, tag))) {
-            char *address = arena_alloc(&a->arena, f->in.address.size + 1);
-            memcpy(address, f->in.address.data, f->in.address.size);
-            address[f->in.address.size] = '\0';
-            f->address = address;
-            count++;
-        }
+    int family = address_of(f->address).family;
+    return wants(a, LDNS_RR_TYPE_TXT) || (family == AF_INET && a->type == LDNS_RR_TYPE_A) ||
+           (family == AF_INET6 && a->type == LDNS_RR_TYPE_AAAA) ||
+           (family != 0 && a->type == LDNS_RR_TYPE_SRV);
+}
+
+static void gather(struct answer *a, const struct query_entry *e, struct gathered *g)
+{
+    struct slice service;
+    struct found f;
+    if (e->unreadable || !instance_path_split(e->path, &service, &f.id) ||
+        !instance_decode(e->data, &f.in, &a->arena) || tier_of(&f.in) > g->tier ||
+        (g->tag != NULL && !has_tag(&f.in, g->tag))) {
+        return;
     }
-    return count;
+    if (tier_of(&f.in) < g->tier) {
+        g->tier = tier_of(&f.in);
+        g->count = 0;
+        g->records = 0;
+    }
+    if (g->count == DNS_INSTANCES_MAX) {
+        return;
+    }
+    char *address = arena_alloc(&a->arena, f.in.address.size + 1);
+    memcpy(address, f.in.address.data, f.in.address.size);
+    address[f.in.address.size] = '\0';
+    f.address = address;
+    g->found[g->count++] = f;
+    g->records += has_record(a, &f);
+}
+
+/* By pages, so that no more are looked at than an answer can take. */
+static enum outcome gather_all(struct answer *a, struct slice path, struct gathered *g)
+{
+    size_t left = a->asked->by_tcp ? 2 * DNS_INSTANCES_MAX : DNS_UDP_LOOKED_MAX;
+    struct query_result page = {.more = true};
+    struct query query = {
+        .type = QUERY_LIST, .space = SPACE_NODES, .path = path, .with_data = true};
+    while (page.more && left > 0 && !a->is_truncated) {
+        query.limit = left < PAGE_INSTANCES ? (uint32_t)left : PAGE_INSTANCES;
+        store_query(a->store, &query, &page, &a->arena);
+        if (page.outcome != OUTCOME_OK) {
+            return (enum outcome)page.outcome;
+        }
+        for (uint32_t i = 0; i < page.entry_count; i++) {
+            gather(a, &page.entries[i], g);
+        }
+        left -= page.entry_count;
+        query.after = page.entry_count > 0 ? page.entries[page.entry_count - 1].path : path;
+        a->is_truncated = !a->asked->by_tcp && g->tier == TIER_WELL &&
+                          g->records * RECORD_BYTES_MIN > a->room;
+    }
+    a->is_truncated = a->is_truncated || (page.more && !a->asked->by_tcp);
+    return OUTCOME_OK;
 }
 
 static enum dns_code answer_service(struct answer *a, const char *service, const char *tag)
 {
     char path[INSTANCE_PATH_BYTES_MAX];
-    struct query_result list;
     if (service_name_check(slice_str(service), NULL) != RC_OK) {
         return DNS_NO_NAME;
     }
-    struct query query = {
-        .type = QUERY_LIST,
-        .space = SPACE_NODES,
-        .path = instance_path(slice_str(service), slice_make(NULL, 0), path),
-        .with_data = true,
-        .with_stat = true,
-        .limit = 2 * DNS_INSTANCES_MAX,
+    struct gathered g = {
+        .tag = tag,
+        .found = arena_alloc(&a->arena, DNS_INSTANCES_MAX * sizeof *g.found),
+        .tier = TIER_REST,
     };
-    store_query(a->store, &query, &list, &a->arena);
-    if (list.outcome != OUTCOME_OK) {
-        return list.outcome == OUTCOME_NO_NODE ? DNS_NO_NAME : DNS_REFUSED;
+    enum outcome outcome =
+        gather_all(a, instance_path(slice_str(service), slice_make(NULL, 0), path), &g);
+    if (outcome != OUTCOME_OK) {
+        return outcome == OUTCOME_NO_NODE ? DNS_NO_NAME : DNS_REFUSED;
     }
-    struct found *found = arena_alloc(&a->arena, DNS_INSTANCES_MAX * sizeof *found);
-    size_t count = 0;
-    for (enum tier tier = TIER_WELL; tier <= TIER_REST && count == 0; tier++) {
-        count = gather(a, &list, tag, tier, found);
+    if (a->is_truncated) {
+        return DNS_OK;
     }
-    if (count == 0 && tag != NULL) {
+    if (g.count == 0 && tag != NULL) {
         return DNS_NO_NAME;
     }
     /* What does not fit is not sent at all: the rest of it would be made for nothing. */
-    for (size_t i = 0; i < count && !a->has_failed &&
+    for (size_t i = 0; i < g.count && !a->has_failed &&
                        ldns_pkt_ancount(a->reply) * RECORD_BYTES_MIN <= a->room;
          i++) {
-        add_instance(a, &found[(a->asked->turn + i) % count]);
+        add_instance(a, &g.found[(a->asked->turn + i) % g.count]);
     }
     return DNS_OK;
 }
@@ -501,13 +544,16 @@ static bool answer_question(const struct store *s, const struct dns_asked *asked
     }
     name_take(a.owner, &name);
     bool is_ours = ldns_rr_get_class(rr) == LDNS_RR_CLASS_IN;
-    enum dns_code code = is_ours ? answer_name(&a, &name) : DNS_REFUSED;
+    a.is_truncated = asked->is_over;
+    enum dns_code code = a.is_truncated ? DNS_OK
+                         : is_ours      ? answer_name(&a, &name)
+                                        : DNS_REFUSED;
     if ((code == DNS_OK && ldns_pkt_ancount(a.reply) == 0) || code == DNS_NO_NAME) {
         add_soa(&a, LDNS_SECTION_AUTHORITY);
     }
     ldns_pkt_set_rcode(a.reply, (uint8_t)code);
-    bool ok = !a.has_failed && (append_reply(a.reply, a.room, out) ||
-                                answer_truncated(question, rr, a.room, out));
+    bool fits = !a.has_failed && !a.is_truncated && append_reply(a.reply, a.room, out);
+    bool ok = fits || (!a.has_failed && answer_truncated(question, rr, a.room, out));
     ldns_pkt_free(a.reply);
     arena_close(&a.arena);
     return ok;

@@ -10,7 +10,10 @@
  * suspected to be down as long as there are better ones. Addresses that are host names have SRV
  * and TXT records only, and those that are no names of the DNS TXT records. What a caller may
  * not read, by the roles of who proves nothing, is refused. Anything else below coord. does not
- * exist, and what is not below it is refused. */
+ * exist, and what is not below it is refused.
+ *
+ * What does not fit a datagram, or takes a look at too many instances to know, is asked for again
+ * by TCP: such an answer has nothing but TC, and is made as soon as that is clear. */
 #ifndef NET_DNS_ANSWER_H
 #define NET_DNS_ANSWER_H
 
@@ -21,7 +24,8 @@ struct store;
 #define DNS_UDP_BYTES_MIN  ((size_t)512)
 #define DNS_UDP_BYTES_MAX  ((size_t)1232) /* fits any path without fragments */
 #define DNS_TCP_BYTES_MAX  ((size_t)65535)
-#define DNS_INSTANCES_MAX  1000 /* of one answer */
+#define DNS_INSTANCES_MAX  ((size_t)1000) /* of one answer, and twice as many are looked at; but */
+#define DNS_UDP_LOOKED_MAX ((size_t)500)  /* for a datagram no more than these */
 #define DNS_TTL_S_MAX      5
 
 enum dns_code {
@@ -36,6 +40,7 @@ enum dns_code {
 struct dns_asked {
     struct slice packet;
     bool by_tcp;
+    bool is_over; /* by UDP: its source asks too much, it is sent to TCP without a look */
     uint32_t ttl_s;
     uint32_t turn; /* where the list begins, so that clients spread */
 };

@@ -49,7 +49,7 @@ struct grpc_shared {
     struct figures *figures;
     struct metric *in_flight;
     struct metric *open; /* connections */
-    struct resets *resets;     /* that clients may cause */
+    struct budgets *resets;    /* that clients may cause */
     struct metric *reset_calls;
     struct metric *reset_waits;
     uint64_t reset_logged_ms;  /* the last line about them; 0 = none */
@@ -91,7 +91,7 @@ struct grpc_connection {
     uint64_t leave_ms;      /* GRPC_LEAVING: do not wait longer for the round trip */
     uint64_t unread_ms;     /* breaks off too much: not read until then; 0 = read */
     size_t resets_seen;
-    struct resets_bucket resets;
+    struct budget_bucket resets;
     uint64_t auth_version;  /* of the users when calls were last checked */
     uint8_t stage;
 };

@@ -137,7 +137,7 @@ static void *grpc_shared_new(const struct front_env *env)
     shared->session_memory.kept_bytes_max = SESSION_MEMORY_KEPT_BYTES;
     uint64_t seed;
     env->env->random(env->env, &seed, sizeof seed);
-    shared->resets = resets_new(seed);
+    shared->resets = budgets_new(seed);
     shared->routes = grpc_routes_new(env->metrics);
     shared->figures = figures_new(env->metrics);
     shared->watches = grpc_watch_shared_new(env->metrics);
@@ -166,7 +166,7 @@ static void grpc_shared_free(void *state)
     grpc_calls_free(&shared->pool);
     grpc_watch_shared_free(shared->watches);
     grpc_routes_free(shared->routes);
-    resets_free(shared->resets);
+    budgets_free(shared->resets);
     figures_free(shared->figures);
     pool_close(&shared->session_memory);
     arena_close(&shared->scratch);

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 
@@ -225,6 +226,35 @@ def test_the_dns_answers_about_services(scratch):
         ctl_ok(at, "svc", "register", "big", "10.0.1.%d:80" % i, "--lease", own)
     expect(len(dig(port, "+noedns", "big.service.coord", "A")[1]) == 60, "too large for a datagram, so by TCP")
     expect(node.metric("coord_dns_answers_total") > 10, "they are counted")
+
+
+def test_a_flood_of_the_dns_by_udp_is_sent_to_tcp(scratch):
+    port = free_port()
+    node = start_one(scratch, dns_listen="127.0.0.1:%d" % port)
+    at = node.endpoint
+    ctl_ok(at, "svc", "register", "web", "10.0.0.7:80", "--lease", lease(at))
+    name = b"".join(bytes([len(label)]) + label for label in (b"web", b"service", b"coord", b""))
+    question = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + name + b"\x00\x01\x00\x01"
+    refused = []
+
+    def flood():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(0.1)
+            for _ in range(100):
+                for _ in range(50):
+                    s.sendto(question, ("127.0.0.1", port))
+                try:
+                    for _ in range(50):
+                        reply = s.recv(2048)
+                        refused.extend([reply] if reply[2] & 2 else [])
+                except socket.timeout:
+                    continue  # some were lost
+        return node.metric("coord_dns_limited_total") > 0
+
+    until(flood, "too many are limited", PATIENT)
+    expect(len(refused) > 0 and all(len(reply) == len(question) for reply in refused), "with TC, and no larger")
+    expect(dig(port, "web.service.coord", "A")[1] == ["web.service.coord. 1 IN A 10.0.0.7"], "by TCP there is an answer")
+    until(lambda: dig(port, "+ignore", "web.service.coord", "A")[1] != [], "and by UDP again later", PATIENT)
 
 
 def test_the_dns_of_a_member_that_is_cut_off_fails_instead_of_lying(scratch):

@@ -6,16 +6,16 @@
 
 #define T0 ((uint64_t)50000)
 
-static struct resets *resets;
+static struct budgets *resets;
 
 static void setup(void)
 {
-    resets = resets_new(7);
+    resets = budgets_new(7);
 }
 
 static void teardown(void)
 {
-    resets_free(resets);
+    budgets_free(resets);
 }
 
 START_TEST(an_address_is_its_own_source_and_of_ipv6_its_network_is)
@@ -57,9 +57,9 @@ END_TEST
 
 START_TEST(some_calls_may_be_broken_off_on_each_connection)
 {
-    struct resets_bucket own = {0};
+    struct budget_bucket own = {0};
     for (int i = 0; i < 100; i++) {
-        struct resets_bucket another = {0};
+        struct budget_bucket another = {0};
         ck_assert_uint_eq(
             resets_take(resets, &another, "192.0.2.7:1", RESETS_OWN_BURST, T0), 0);
     }
@@ -72,7 +72,7 @@ END_TEST
 
 START_TEST(what_is_above_that_waits_as_long_as_it_takes_to_be_allowed)
 {
-    struct resets_bucket own = {0};
+    struct budget_bucket own = {0};
     size_t all = RESETS_OWN_BURST + RESETS_BURST;
     ck_assert_uint_eq(resets_take(resets, &own, "192.0.2.7:2", all + 500, T0), 500);
     ck_assert_uint_eq(resets_take(resets, &own, "192.0.2.7:2", 100, T0 + 500), 95);
@@ -82,9 +82,9 @@ END_TEST
 
 START_TEST(connections_of_one_source_share_and_others_are_not_touched)
 {
-    struct resets_bucket first = {0};
-    struct resets_bucket second = {0};
-    struct resets_bucket other = {0};
+    struct budget_bucket first = {0};
+    struct budget_bucket second = {0};
+    struct budget_bucket other = {0};
     size_t all = RESETS_OWN_BURST + RESETS_BURST;
     ck_assert_uint_eq(resets_take(resets, &first, "192.0.2.7:1", all, T0), 0);
     ck_assert_uint_eq(resets_take(resets, &second, "192.0.2.7:2", RESETS_OWN_BURST + 30, T0),
@@ -95,7 +95,7 @@ END_TEST
 
 START_TEST(nobody_waits_for_ever)
 {
-    struct resets_bucket own = {0};
+    struct budget_bucket own = {0};
     ck_assert_uint_eq(resets_take(resets, &own, "192.0.2.7:1", SIZE_MAX / 4, T0),
                       RESETS_WAIT_MS_MAX);
     ck_assert_uint_eq(resets_take(resets, &own, "192.0.2.7:1", 1000000, T0 + 1),
@@ -106,7 +106,7 @@ END_TEST
 START_TEST(many_sources_take_the_place_of_those_that_rest)
 {
     for (int i = 0; i < 100000; i++) {
-        struct resets_bucket own = {0};
+        struct budget_bucket own = {0};
         char peer[32];
         (void)snprintf(peer, sizeof peer, "10.%d.%d.%d:9", i >> 16, (i >> 8) & 255, i & 255);
         uint64_t now = T0 + (uint64_t)i;

@@ -216,6 +216,67 @@ START_TEST(a_datagram_is_used_to_its_end)
 }
 END_TEST
 
+/* To know that there are none of a kind takes a look at all: of many only by TCP. */
+START_TEST(a_datagram_costs_a_look_at_so_many_instances_and_no_more)
+{
+    size_t count = 5; /* of the setup */
+    char path[64];
+    for (; count < DNS_UDP_LOOKED_MAX; count++) {
+        (void)snprintf(path, sizeof path, "/services/web/m%zu", count);
+        add(path, "address=db.example.com\nport=80\nweight=1\n");
+    }
+    expect_answers("web.service.coord.", LDNS_RR_TYPE_A, "10.0.0.7 | ");
+    expect_answers("blue.web.service.coord.", LDNS_RR_TYPE_A, "10.0.0.7 | ");
+    add("/services/web/z", "address=10.0.0.8\nport=80\nweight=1\ntag=blue\n");
+    for (int i = 0; i < 2; i++) {
+        const char *name = i == 0 ? "web.service.coord." : "blue.web.service.coord.";
+        ldns_pkt *answer = ask(name, LDNS_RR_TYPE_A);
+        ck_assert(ldns_pkt_tc(answer));
+        ck_assert_uint_eq(ldns_pkt_ancount(answer), 0);
+        ck_assert_int_eq(ldns_pkt_get_rcode(answer), LDNS_RCODE_NOERROR);
+        ldns_pkt_free(answer);
+        answer = ask_as(name, LDNS_RR_TYPE_A, 0, true);
+        ck_assert(!ldns_pkt_tc(answer));
+        ck_assert_uint_eq(ldns_pkt_ancount(answer), 2);
+        ldns_pkt_free(answer);
+    }
+}
+END_TEST
+
+START_TEST(those_that_are_well_are_found_on_whatever_page_they_are)
+{
+    char path[64];
+    for (int i = 0; i < 250; i++) {
+        (void)snprintf(path, sizeof path, "/services/late/m%03d", i);
+        if (i == 0) {
+            add("/services/late", "");
+        }
+        add(path, i == 240 ? "address=10.0.0.7\nport=80\nweight=1\n"
+                           : "address=10.0.0.9\nport=80\nweight=1\ndraining=yes\n");
+    }
+    expect_answers("late.service.coord.", LDNS_RR_TYPE_A, "10.0.0.7 | ");
+}
+END_TEST
+
+START_TEST(who_asks_too_much_is_sent_to_tcp_with_its_question)
+{
+    struct buf packet = question("web.service.coord.", LDNS_RR_TYPE_A, 0);
+    struct buf reply = {0};
+    ldns_pkt *answer = NULL;
+    const struct dns_asked asked = {
+        .packet = buf_slice(&packet), .is_over = true, .ttl_s = 3};
+    ck_assert(dns_answer(k.store, &asked, &reply));
+    ck_assert_uint_eq(reply.size, packet.size);
+    ck_assert_int_eq(ldns_wire2pkt(&answer, reply.data, reply.size), LDNS_STATUS_OK);
+    ck_assert(ldns_pkt_tc(answer));
+    ck_assert_uint_eq(ldns_pkt_qdcount(answer), 1);
+    ck_assert_uint_eq(ldns_pkt_ancount(answer) + ldns_pkt_nscount(answer), 0);
+    ldns_pkt_free(answer);
+    buf_close(&packet);
+    buf_close(&reply);
+}
+END_TEST
+
 START_TEST(addresses_that_are_no_names_are_left_out)
 {
     char text[128];
@@ -298,6 +359,9 @@ static Suite *answer_suite(void)
     tcase_add_test(tcase, who_proves_nothing_may_read_no_more_by_dns);
     tcase_add_test(tcase, what_does_not_fit_a_datagram_is_asked_for_by_tcp);
     tcase_add_test(tcase, a_datagram_is_used_to_its_end);
+    tcase_add_test(tcase, a_datagram_costs_a_look_at_so_many_instances_and_no_more);
+    tcase_add_test(tcase, those_that_are_well_are_found_on_whatever_page_they_are);
+    tcase_add_test(tcase, who_asks_too_much_is_sent_to_tcp_with_its_question);
     tcase_add_test(tcase, addresses_that_are_no_names_are_left_out);
     tcase_add_test(tcase, answers_are_never_answered_and_other_requests_are_refused);
     tcase_add_test(tcase, garbage_is_survived);
