@@ -303,6 +303,7 @@ static ssize_t data_read_cb(nghttp2_session *session, int32_t id, uint8_t *to, s
         return NGHTTP2_ERR_DEFERRED;
     }
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    s->announced = queued < room ? queued : room;
     if (queued > room) {
         return (ssize_t)room;
     }
@@ -354,6 +355,7 @@ static int data_send_cb(nghttp2_session *session, nghttp2_frame *frame, const ui
         buf_append(h->taking, s->out.data + s->out_sent, bytes);
     }
     s->out_sent += bytes;
+    s->announced = 0;
     h->queued_bytes -= bytes;
     out_compact(s);
     return 0;
@@ -664,8 +666,10 @@ void http2_stream_reset(struct http2_stream *s, uint32_t error)
 {
     struct http2 *h = s->connection;
     PRE(s->is_open);
-    h->queued_bytes -= http2_stream_queued(s);
-    s->out_sent = s->out.size;
+    /* nghttp2 comes back for what it has announced and had no room for. */
+    size_t dropped = http2_stream_queued(s) - s->announced;
+    h->queued_bytes -= dropped;
+    s->out.size -= dropped;
     submitted(h, nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, error));
 }
 

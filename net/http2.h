@@ -69,6 +69,7 @@ struct http2_stream {
     struct list link;
     struct buf out; /* submitted, from out_sent on not yet framed */
     size_t out_sent;
+    size_t announced; /* of a DATA frame that is under way: these bytes have to follow */
     size_t unconsumed;
     const struct http2_header *trailers;
     size_t trailer_count;
@@ -156,7 +157,8 @@ void http2_stream_wrote(struct http2_stream *s, size_t bytes);
  * nothing. */
 void http2_stream_finish(struct http2_stream *s, const struct http2_header *trailers,
                          size_t count);
-/* Drops what is queued and ends the stream with an error. `closed` follows from http2_take. */
+/* Drops what is queued, but for a frame that has begun, and ends the stream with an error. `closed`
+ * follows from http2_take. */
 void http2_stream_reset(struct http2_stream *s, uint32_t error);
 /* Forgets what is queued, and frees its memory. The connection may only be freed afterwards. */
 void http2_stream_drop(struct http2_stream *s);

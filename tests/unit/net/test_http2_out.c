@@ -124,6 +124,22 @@ static void write_bytes(size_t count)
     http2_stream_wrote(&at_server, count);
 }
 
+/* A frame may be announced while there is no room for it: what it holds goes out, and no more. */
+START_TEST(a_stream_that_is_reset_behind_an_announced_frame_ends_in_order)
+{
+    write_bytes((size_t)40 << 10);
+    move(server, client, (size_t)16 << 10);
+    ck_assert_uint_gt(http2_stream_queued(&at_server), 0);
+    http2_stream_reset(&at_server, HTTP2_CANCEL);
+    move(server, client, SIZE_MAX);
+    ck_assert_uint_eq(http2_queued(server), 0);
+    ck_assert_uint_eq(http2_stream_count(server), 0);
+    ck_assert_uint_eq(http2_stream_count(client), 0);
+    ck_assert_uint_le(received, (size_t)32 << 10);
+    ck_assert(!http2_is_done(server));
+}
+END_TEST
+
 START_TEST(a_stream_that_never_runs_dry_does_not_grow)
 {
     const size_t backlog = (size_t)200 << 10;
@@ -184,6 +200,7 @@ static Suite *out_suite(void)
     Suite *suite = suite_create("http2 out");
     TCase *tcase = tcase_create("out");
     tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, a_stream_that_is_reset_behind_an_announced_frame_ends_in_order);
     tcase_add_test(tcase, a_stream_that_never_runs_dry_does_not_grow);
     tcase_add_test(tcase, a_stream_gives_a_large_buffer_back_when_it_is_idle);
     tcase_add_test(tcase, what_comes_for_a_stream_that_was_given_up_does_not_end_the_connection);
