@@ -58,6 +58,7 @@ void node_on_state(struct node *n)
         n->membership.hand_over.target = 0;
         memset(n->membership.rounds, 0, sizeof n->membership.rounds);
         node_drop_forwarded(n); /* their senders send them again in the next term */
+        n->mark_count = 0;
         n->check.index = 0;
     }
     read_index_leader_changed(&n->reads);
@@ -129,7 +130,6 @@ void node_note_applied(struct node *n, uint64_t index, uint64_t term)
         n->leading_term = term;
         n->leading_since_ms = n->env->now_ms(n->env);
         n->submitted = 0;
-        n->mark_count = 0;
         node_lease_lead(n);
     }
     note_digest(n, index);

@@ -299,12 +299,15 @@ static enum status admit_in_order(const struct node *n, struct forward_mark *mar
  * not be able to stop the others. Counters that were had already are dropped: the sender
  * repeats them after a broken connection.
  *
- * What comes when this node does not lead (or not in that term) is dropped without an answer:
- * the sender had applied an entry of the term before it sent, so this node had too, and if it
- * does not lead any more, nobody ever will in that term. The sender repeats it in the next. */
+ * What comes when this node does not lead (or not in that term) is dropped without an answer: the
+ * sender had applied an entry of the term before it sent, so if this node does not lead any more,
+ * nobody ever will in that term. The sender repeats it in the next. A leader that has not applied
+ * that entry yet, as it has more to apply than the sender had, takes it and proposes it then: no
+ * next term would come, and what is sent later would overtake it. */
 void node_on_forward(struct node *n, uint64_t from, const struct message_forward *m)
 {
-    if (n->engine == NULL || m->term != engine_term(n->engine) || !node_may_propose(n)) {
+    if (n->engine == NULL || m->term != engine_term(n->engine) ||
+        engine_state(n->engine) != ENGINE_LEADER) {
         return;
     }
     struct unpack u = unpack_make(m->commands);

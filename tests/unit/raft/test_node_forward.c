@@ -210,6 +210,24 @@ START_TEST(a_leader_that_stops_refuses_nothing)
 }
 END_TEST
 
+/* The sender may have applied the first entry of the term before its leader has. */
+START_TEST(a_leader_that_still_applies_takes_what_comes_and_proposes_it_then)
+{
+    struct fixture x;
+    init(&x);
+    uint64_t term = x.n->leading_term;
+    x.n->leading_term = 0;
+    forward_one(&x, OTHER, BOOT, 1);
+    ck_assert_uint_eq(created(&x), 0);
+    x.n->leading_term = term;
+    forward_one(&x, OTHER, BOOT, 2);
+    ck_assert_uint_eq(created(&x), 2);
+    forward_one(&x, OTHER, BOOT, 1);
+    ck_assert_uint_eq(created(&x), 2);
+    finish(&x);
+}
+END_TEST
+
 START_TEST(other_terms_are_dropped)
 {
     struct fixture x;
@@ -362,6 +380,7 @@ static Suite *forward_suite(void)
     tcase_add_test(tcase, more_than_the_bound_is_refused_and_taken_later);
     tcase_add_test(tcase, what_is_behind_a_refused_write_is_refused_until_its_sender_knows);
     tcase_add_test(tcase, a_leader_that_stops_refuses_nothing);
+    tcase_add_test(tcase, a_leader_that_still_applies_takes_what_comes_and_proposes_it_then);
     tcase_add_test(tcase, other_terms_are_dropped);
     tcase_add_test(tcase, nothing_malformed_gets_into_the_log);
     tcase_add_test(tcase, only_who_took_a_write_may_refuse_it);
