@@ -148,6 +148,7 @@ struct grpc_call {
     const struct reply *reply; /* while `written` runs */
     struct login login;       /* of `authorization`, then of the method */
     uint64_t user_generation; /* of the user who makes it; 0: no user does */
+    uint64_t auth_version;    /* of the users by which that was found out */
     struct http2_header trailers[GRPC_TRAILERS_MAX];
     union {
         struct node_write write;

@@ -264,11 +264,24 @@ void grpc_call_recheck(struct grpc_call *call)
     }
 }
 
+/* A client may let any time pass between its headers and its message, and of what changes the
+ * members nobody asks later who it was. */
+bool grpc_call_is_still_allowed(struct grpc_call *call)
+{
+    uint64_t version = store_auth(store_of(call))->version;
+    if (call->auth_version != version) {
+        call->auth_version = version;
+        grpc_call_recheck(call);
+    }
+    return call->state != GRPC_CALL_FINISHED;
+}
+
 static enum grpc_identified identify(struct grpc_call *call)
 {
     struct slice rest;
     struct slice value = buf_slice(&call->authorization);
     const struct auth *auth = store_auth(store_of(call));
+    call->auth_version = auth->version;
     if (!auth->is_enabled) {
         return GRPC_IDENTIFIED;
     }

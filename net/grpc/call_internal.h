@@ -11,6 +11,9 @@ enum grpc_identified { GRPC_IDENTIFIED, GRPC_IDENTIFYING, GRPC_REFUSED };
 enum grpc_identified grpc_call_identify(struct grpc_call *call);
 /* The call ends while it is being found out; nothing follows. */
 void grpc_call_identify_cancel(struct grpc_call *call);
+/* Whether what was found out still holds, now that a message is handed over. False: the call is
+ * over. */
+bool grpc_call_is_still_allowed(struct grpc_call *call);
 /* Hands over what had to wait. */
 void grpc_call_identified(struct grpc_call *call);
 

@@ -21,6 +21,9 @@ static void call_message(struct grpc_call *call, struct slice message)
     const struct grpc_method *method = call->route->method;
     struct arena *scratch = &call->connection->shared->scratch;
     struct errmsg err;
+    if (!grpc_call_is_still_allowed(call)) {
+        return;
+    }
     enum status rc = wire_check(method->request, message, &err);
     if (rc != RC_OK) {
         grpc_call_fail(call, rc == RC_MALFORMED ? GRPC_INTERNAL : GRPC_INVALID_ARGUMENT,

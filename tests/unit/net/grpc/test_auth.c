@@ -582,6 +582,52 @@ START_TEST(a_stream_of_nobody_ends_when_everybody_is_asked)
 }
 END_TEST
 
+/* Between headers and message a client may wait; nobody asks later who changed the members. */
+START_TEST(a_call_that_began_before_its_user_lost_the_right_ends_with_its_message)
+{
+    struct who w;
+    struct who other;
+    Coord__V1__MemberRemoveRequest request = COORD__V1__MEMBER_REMOVE_REQUEST__INIT;
+    Coord__V1__UserRevokeRoleRequest revoke = COORD__V1__USER_REVOKE_ROLE_REQUEST__INIT;
+    const char *const *admin = as_user(&w, "admin", "secret");
+    ck_assert_int_eq(user_grant(admin, "u", "root"), GRPC_OK);
+    struct peer_call *call =
+        peer_call_open(peer, "/coord.v1.Cluster/MemberRemove", as_user(&other, "u", "pass"));
+    run();
+    revoke.user = text("u");
+    revoke.role = text("root");
+    ck_assert_int_eq(code_as(admin, AUTH("UserRevokeRole"), &revoke.base), GRPC_OK);
+    request.name = text("n2");
+    peer_call_send(call, &request.base);
+    peer_call_end(call);
+    run();
+    ck_assert_int_eq(peer_call_code(call), GRPC_PERMISSION_DENIED);
+    ck_assert_ptr_null(node->change);
+    peer_call_free(call);
+}
+END_TEST
+
+START_TEST(a_call_of_nobody_that_began_before_everybody_is_asked_ends_with_its_message)
+{
+    struct who w;
+    Coord__V1__MemberRemoveRequest request = COORD__V1__MEMBER_REMOVE_REQUEST__INIT;
+    Coord__V1__AuthDisableRequest disable = COORD__V1__AUTH_DISABLE_REQUEST__INIT;
+    const char *const *admin = as_user(&w, "admin", "secret");
+    ck_assert_int_eq(code_as(admin, AUTH("Disable"), &disable.base), GRPC_OK);
+    struct peer_call *call =
+        peer_call_open(peer, "/coord.v1.Cluster/MemberRemove", nobody());
+    run();
+    ck_assert_int_eq(enable(nobody()), GRPC_OK);
+    request.name = text("n2");
+    peer_call_send(call, &request.base);
+    peer_call_end(call);
+    run();
+    ck_assert_int_eq(peer_call_code(call), GRPC_UNAUTHENTICATED);
+    ck_assert_ptr_null(node->change);
+    peer_call_free(call);
+}
+END_TEST
+
 /* ---- a state that is too old to tell ------------------------------------------------------ */
 
 /* Of a member that starts: the log goes on, in what it has not applied yet, by enabling. */
@@ -763,6 +809,10 @@ static Suite *auth_suite(void)
     tcase_add_checked_fixture(streams, open_enabled, world_close);
     tcase_add_test(streams, a_stream_ends_when_what_proved_its_user_does_so_no_more);
     tcase_add_test(streams, a_stream_of_nobody_ends_when_everybody_is_asked);
+    tcase_add_test(streams,
+                   a_call_that_began_before_its_user_lost_the_right_ends_with_its_message);
+    tcase_add_test(streams,
+                   a_call_of_nobody_that_began_before_everybody_is_asked_ends_with_its_message);
     suite_add_tcase(suite, streams);
     TCase *behind = tcase_create("behind");
     tcase_set_timeout(behind, TEST_LIMIT_S);
