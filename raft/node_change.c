@@ -195,6 +195,11 @@ void node_guest(struct node *n, const struct message_member_ask *question,
         tell->text = slice_str("a guest can ask to join, and nothing else");
         return;
     }
+    if (question->id == 0) {
+        tell->verdict = MEMBER_REFUSED;
+        tell->text = slice_str("it asks under the id 0, which is nobody's");
+        return;
+    }
     if (n->engine == NULL || n->phase != NODE_RUNNING) {
         tell->verdict = MEMBER_UNKNOWN; /* somebody else may know: it is not to be asked again */
         tell->text = slice_str("the member that was asked does not serve");
