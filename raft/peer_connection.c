@@ -279,12 +279,14 @@ static void connection_up(struct peer_connection *c, struct peer *m,
     p->events.up(p->context, m->id, h);
 }
 
-static void write_message(struct peer_connection *c, const struct message *m)
+/* False: more than a stream holds is waiting to be read. */
+static bool write_message(struct peer_connection *c, const struct message *m)
 {
     struct buf out = {0};
     message_encode(&out, m);
-    (void)c->peers->env->net->write(c->stream, buf_slice(&out));
+    bool has_room = c->peers->env->net->write(c->stream, buf_slice(&out));
     buf_close(&out);
+    return has_room;
 }
 
 /* It belongs to no cluster, and has come to ask. */
@@ -314,7 +316,13 @@ static void guest_asks(struct peer_connection *c, const struct message *m)
         return;
     }
     c->peers->events.guest(c->peers->context, &m->member_ask, &answer);
-    write_message(c, &answer);
+    if (!write_message(c, &answer)) {
+        (void)errmsg_set(&err, RC_OVERLOADED,
+                         "a guest asks and does not read the answers, of which more than %zu "
+                         "bytes wait",
+                         ENV_STREAM_QUEUE_MAX);
+        peer_connection_refuse(c, &err);
+    }
 }
 
 /* Somebody of this cluster whom nobody has added, with whom a connection may begin. True if it has
@@ -338,7 +346,7 @@ static bool hello_is_admitted(struct peer_connection *c, const struct message_he
     if (farewell.type != 0) {
         /* Behind our HELLO, without which it would not be listened to. */
         guest_in(c, h->node_id);
-        write_message(c, &farewell);
+        (void)write_message(c, &farewell);
     }
     return false;
 }

@@ -327,6 +327,33 @@ START_TEST(a_guest_asks_and_is_answered)
 }
 END_TEST
 
+START_TEST(a_guest_that_does_not_read_its_answers_is_sent_away)
+{
+    enum { ASKS = 100000 };
+    struct buf out = {0};
+    struct env *from = fake_net_host(net, "raw");
+    struct raw r;
+    side_open(0, 1);
+    raw_connect(&r, from);
+    from->net->read_pause(r.stream, true);
+    message_encode(&out, &(struct message){
+                             .type = MESSAGE_HELLO,
+                             .hello = {.format = MESSAGE_FORMAT, .node_id = 77}});
+    for (int i = 0; i < ASKS; i++) {
+        message_encode(&out, &(struct message){
+                                 .type = MESSAGE_MEMBER_ASK,
+                                 .member_ask = {.token = 5, .id = 77, .kind = MEMBER_JOIN}});
+    }
+    (void)from->net->write(r.stream, buf_slice(&out));
+    fake_net_settle(net);
+    ck_assert_uint_gt(sides[0].asked, 1000);
+    ck_assert_uint_lt(sides[0].asked, ASKS / 2);
+    ck_assert_int_eq(times_logged(&sides[0], "does not read the answers"), 1);
+    buf_close(&out);
+    raw_close(&r, from);
+}
+END_TEST
+
 START_TEST(connections_without_hello_are_few_and_short)
 {
     struct env *from = fake_net_host(net, "raw");
@@ -377,6 +404,7 @@ static Suite *peer_refused_suite(void)
     tcase_add_test(c, who_is_not_known_is_let_in_if_it_is_admitted);
     tcase_add_test(c, who_is_not_admitted_is_told_why);
     tcase_add_test(c, a_guest_asks_and_is_answered);
+    tcase_add_test(c, a_guest_that_does_not_read_its_answers_is_sent_away);
     tcase_add_test(c, connections_without_hello_are_few_and_short);
     suite_add_tcase(suite, c);
     return suite;
