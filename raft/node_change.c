@@ -195,9 +195,9 @@ void node_guest(struct node *n, const struct message_member_ask *question,
         tell->text = slice_str("a guest can ask to join, and nothing else");
         return;
     }
-    if (question->id == 0) {
+    if (question->id == 0 || question->id == n->identity.node_id) {
         tell->verdict = MEMBER_REFUSED;
-        tell->text = slice_str("it asks under the id 0, which is nobody's");
+        tell->text = slice_str("it asks under an id that is nobody's, or that of the one it asks");
         return;
     }
     if (n->engine == NULL || n->phase != NODE_RUNNING) {

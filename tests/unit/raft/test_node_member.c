@@ -365,7 +365,7 @@ START_TEST(names_that_nobody_has_and_joins_that_cannot_be_are_refused)
 }
 END_TEST
 
-START_TEST(who_asks_under_no_id_is_no_member)
+START_TEST(who_asks_under_no_id_or_that_of_the_asked_is_no_member)
 {
     struct fake_cluster c;
     fake_cluster_open(&c, 3, TIMEOUT_MS, 6);
@@ -374,6 +374,9 @@ START_TEST(who_asks_under_no_id_is_no_member)
     struct message_member_ask ask_of_nobody = {.kind = MEMBER_JOIN,
                                                .name = slice_str("n9"),
                                                .address = slice_str("n9:7000")};
+    node_guest(c.members[leader].node, &ask_of_nobody, &answer);
+    ck_assert_uint_eq(answer.member_tell.verdict, MEMBER_REFUSED);
+    ask_of_nobody.id = node_id(c.members[leader].node);
     node_guest(c.members[leader].node, &ask_of_nobody, &answer);
     ck_assert_uint_eq(answer.member_tell.verdict, MEMBER_REFUSED);
     fake_cluster_run(&c, 100);
@@ -683,7 +686,7 @@ static Suite *member_suite(void)
     tcase_add_test(tcase, the_leader_hands_over_before_it_is_removed);
     tcase_add_test(tcase, what_would_endanger_the_quorum_is_refused_and_names_who_is_down);
     tcase_add_test(tcase, names_that_nobody_has_and_joins_that_cannot_be_are_refused);
-    tcase_add_test(tcase, who_asks_under_no_id_is_no_member);
+    tcase_add_test(tcase, who_asks_under_no_id_or_that_of_the_asked_is_no_member);
     tcase_add_test(tcase, a_member_whose_disk_is_lost_is_replaced_under_its_name);
     tcase_add_test(tcase, leadership_goes_to_whom_it_is_given);
     tcase_add_test(tcase, no_write_waits_for_a_timer_while_leadership_goes_over);
