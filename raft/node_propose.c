@@ -225,6 +225,18 @@ void node_drop_forwarded(struct node *n)
     }
 }
 
+/* Of a member that has left: nothing of it arrives any more. */
+static struct forward_mark *mark_to_reuse(struct node *n)
+{
+    const struct engine_configuration *c = engine_configuration(n->engine);
+    for (size_t i = 0; i < n->mark_count; i++) {
+        if (node_find_member(c, n->marks[i].member) == NULL) {
+            return &n->marks[i];
+        }
+    }
+    return NULL;
+}
+
 /* One per member and not per process: after a restart nothing of the former process arrives any
  * more (rule FIFO), and a term may outlast any number of them. */
 static struct forward_mark *mark_of(struct node *n, uint64_t member, uint64_t boot_id)
@@ -236,10 +248,11 @@ static struct forward_mark *mark_of(struct node *n, uint64_t member, uint64_t bo
         }
     }
     if (mark == NULL) {
-        if (n->mark_count == NODE_MEMBERS_MAX) {
+        bool has_room = n->mark_count < NODE_MEMBERS_MAX;
+        mark = has_room ? &n->marks[n->mark_count++] : mark_to_reuse(n);
+        if (mark == NULL) {
             return NULL;
         }
-        mark = &n->marks[n->mark_count++];
         *mark = (struct forward_mark){.member = member};
     }
     if (mark->boot_id != boot_id) {

@@ -117,6 +117,20 @@ START_TEST(a_member_s_new_process_counts_from_the_start_again_and_again)
 }
 END_TEST
 
+/* A term may also last longer than any number of members, one in the place of another. */
+START_TEST(members_that_have_left_make_room_for_those_that_came)
+{
+    struct fixture x;
+    init(&x);
+    for (uint64_t i = 0; i < 3 * NODE_MEMBERS_MAX; i++) {
+        forward_one(&x, OTHER + i, BOOT + i, 1);
+        forward_one(&x, OTHER + i, BOOT + i, 1);
+        ck_assert_uint_eq(created(&x), i + 1);
+    }
+    finish(&x);
+}
+END_TEST
+
 START_TEST(what_gathers_is_cut_into_entries_that_fit)
 {
     struct fixture x;
@@ -376,6 +390,7 @@ static Suite *forward_suite(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, a_counter_is_proposed_once_however_often_it_comes);
     tcase_add_test(tcase, a_member_s_new_process_counts_from_the_start_again_and_again);
+    tcase_add_test(tcase, members_that_have_left_make_room_for_those_that_came);
     tcase_add_test(tcase, what_gathers_is_cut_into_entries_that_fit);
     tcase_add_test(tcase, more_than_the_bound_is_refused_and_taken_later);
     tcase_add_test(tcase, what_is_behind_a_refused_write_is_refused_until_its_sender_knows);
