@@ -92,6 +92,10 @@ static uint32_t lent_make_queue(void *context, struct slice path, struct slice v
 {
     struct queues_lent *lent = context;
     uint32_t slot = tree_find(&lent->store->tree, SPACE_NODES, path);
+    if (slot != TREE_NONE && !is_recipe(lent->store, slot)) {
+        lent->outcome = OUTCOME_NO_RECIPE; /* made above or as another lock of the same command */
+        return RECIPE_NO_NODE;
+    }
     if (slot != TREE_NONE) {
         edit_set(lent->store, slot, value_new(lent->store->values, value));
         return slot;

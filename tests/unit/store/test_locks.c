@@ -814,6 +814,21 @@ START_TEST(a_graph_beyond_the_limit_is_refused_and_nothing_added)
 }
 END_TEST
 
+/* What is missing above the first lock is made with it, as plain nodes: no place for the second. */
+START_TEST(of_two_locks_none_is_what_the_other_has_made_above_it)
+{
+    ck_assert_int_eq(acquire_two(1, "/a/b", "/a"), OUTCOME_NO_RECIPE);
+    ck_assert_int_eq(acquire_two(1, "/a/b/c/d", "/a/b"), OUTCOME_NO_RECIPE);
+    ck_assert_int_eq(acquire_two(1, "/a/q-0000000000", "/a"), OUTCOME_NO_RECIPE);
+    ck_assert_int_eq(acquire_two(1, "/a", "/a/b"), OUTCOME_PROTECTED);
+    ck_assert_int_eq(acquire_two(1, "/a", "/a/q-0000000000"), OUTCOME_NO_RECIPE);
+    ck_assert(!kit_exists(&k, "/a"));
+    store_check(k.store);
+    ck_assert_int_eq(acquire(1, "/a", LOCK_WRITE), OUTCOME_OK);
+    kit_reload(&k);
+}
+END_TEST
+
 static Suite *locks_suite(void)
 {
     Suite *suite = suite_create("locks");
@@ -829,6 +844,7 @@ static Suite *locks_suite(void)
     tcase_add_test(tcase, of_a_semaphore_nobody_passes_the_first_that_waits);
     tcase_add_test(tcase, a_lock_is_used_in_one_way_as_long_as_anybody_is_there);
     tcase_add_test(tcase, several_are_had_all_at_once_or_waited_for);
+    tcase_add_test(tcase, of_two_locks_none_is_what_the_other_has_made_above_it);
     tcase_add_test(tcase, the_end_of_a_lease_hands_over_what_it_held_in_one_revision);
     tcase_add_test(tcase, waits_and_holds_end_when_their_time_has_run_out);
     tcase_add_test(tcase, who_waited_too_long_is_not_granted_though_nobody_looked);
