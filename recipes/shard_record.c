@@ -186,11 +186,13 @@ struct slice names_without(struct slice names, struct slice name, struct arena *
     return kept;
 }
 
-/* Names that are valid and different. */
+/* Names that are valid and different. How many there are comes first: each is compared with all
+ * others. */
 static bool names_are_valid(struct slice names)
 {
     struct slice at;
-    if (names.size > 0 && names.data[names.size - 1] == ',') {
+    if ((names.size > 0 && names.data[names.size - 1] == ',') ||
+        names_count(names) > SHARD_NAMES_MAX) {
         return false;
     }
     while (names_next(&names, &at)) {

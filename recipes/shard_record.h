@@ -10,8 +10,8 @@
  *
  * There is one text for each content: what decodes encodes to the same bytes. Numbers that are 0
  * and empty texts have no line. Names (of nodes, zones, tags) have letters, digits, '.', '_', ':'
- * and '-' only; lists of names are joined by commas. Bounds of ranges are in hexadecimal, so that
- * keys can be any bytes.
+ * and '-' only; lists of names are joined by commas, and have at most SHARD_NAMES_MAX. Bounds of
+ * ranges are in hexadecimal, so that keys can be any bytes.
  *
  * To add a field: a member, a line in the table of shard_record.c, one in docs/formats.md. Pure. */
 #ifndef RECIPES_SHARD_RECORD_H
@@ -25,6 +25,7 @@
 #define SHARD_KEY_BYTES_MAX     ((size_t)256)
 #define SHARD_COUNT_MAX         ((uint64_t)100000)
 #define SHARD_REPLICAS_MAX      ((uint64_t)16)
+#define SHARD_NAMES_MAX         ((uint32_t)64) /* in a list */
 #define SHARD_SLOTS_MAX         ((uint64_t)1 << 24)
 #define SHARD_WEIGHT_MAX        ((uint64_t)1000)
 #define SHARD_MEMBERS_MAX       ((uint32_t)1024)
@@ -148,7 +149,7 @@ struct shard_stats {
  * `rest`; false at the end, and *failed if it is no such line. */
 bool shard_stats_next(struct slice *rest, struct shard_stats *s, bool *failed);
 bool shard_stats_are_valid(struct slice text);
-/* Those of one shard. */
+/* Those of one shard, of lines that are valid. */
 bool shard_stats_find(struct slice text, uint64_t shard, struct shard_stats *s);
 void shard_stats_encode(struct buf *b, const struct shard_stats *s);
 

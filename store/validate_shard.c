@@ -6,6 +6,8 @@
 #include "lease/lease.h"
 #include "recipes/shard_record.h"
 
+_Static_assert(SHARD_NAMES_MAX == 64, "told in texts");
+
 static enum outcome refuse(struct errmsg *err, const char *field, const char *why)
 {
     (void)errmsg_set(err, RC_INVALID, "%s: %s", field, why);
@@ -105,7 +107,9 @@ static enum outcome text_check(const struct command_shard *s, struct errmsg *err
     case SHARD_SET_SHARD: is_valid = shard_record_decode(s->text, &record); break;
     default: is_valid = s->text.size == 0; break;
     }
-    return is_valid ? OUTCOME_OK : refuse(err, "text", "not what this action takes");
+    return is_valid ? OUTCOME_OK
+                    : refuse(err, "text",
+                             "not what this action takes, with at most 64 names in a list");
 }
 
 enum outcome shard_check(const struct command_shard *s, struct errmsg *err)
