@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/mutant.h"
@@ -56,9 +57,19 @@ static struct slice path_of(struct store *s, uint32_t slot, struct slice name)
     return slice_make(path, size + 1 + name.size);
 }
 
+/* Not in the arena: it may be asked some times for each of many shards. */
 uint32_t shard_map_find(const struct shard_map *map, uint32_t dir, struct slice name)
 {
-    return tree_find(&map->store->tree, SPACE_NODES, path_of(map->store, dir, name));
+    uint8_t path[STORE_PATH_BYTES_MAX];
+    const struct tree *t = &map->store->tree;
+    size_t size = tree_path_bytes(t, dir);
+    if (size + 1 + name.size > sizeof path) {
+        return TREE_NONE;
+    }
+    tree_path_write(t, dir, path);
+    path[size] = '/';
+    memcpy(path + size + 1, name.data, name.size);
+    return tree_find(t, SPACE_NODES, slice_make(path, size + 1 + name.size));
 }
 
 static uint32_t find_number(const struct shard_map *map, uint32_t dir, const char *prefix,
@@ -230,21 +241,59 @@ static uint64_t qps_in_all(struct slice text)
     return sum;
 }
 
+static int compare_work(const void *a, const void *b)
+{
+    uint32_t x = ((const struct shard_work *)a)->stats;
+    uint32_t y = ((const struct shard_work *)b)->stats;
+    return x < y ? -1 : x > y;
+}
+
+/* Added up once for the whole command, in which nobody tells anything new. */
+static void work_make(struct shard_map *map)
+{
+    struct store *s = map->store;
+    const uint32_t *slots = shard_map_children(s, map->stats, &map->work_count);
+    map->work = arena_alloc(&s->arena, map->work_count * sizeof *map->work);
+    for (uint32_t i = 0; i < map->work_count; i++) {
+        map->work[i] = (struct shard_work){
+            .stats = slots[i],
+            .qps = qps_in_all(value_slice(tree_node(&s->tree, slots[i])->value)),
+        };
+    }
+    qsort(map->work, map->work_count, sizeof *map->work, compare_work);
+}
+
+static uint64_t work_of(struct shard_map *map, uint32_t stats)
+{
+    const struct shard_work key = {.stats = stats};
+    if (map->work == NULL) {
+        work_make(map);
+    }
+    const struct shard_work *found =
+        stats == TREE_NONE
+            ? NULL
+            : bsearch(&key, map->work, map->work_count, sizeof key, compare_work);
+    return found != NULL ? found->qps : 0;
+}
+
+/* Asked of each replica of each shard that loses its leader: what is read is not copied. */
 static uint64_t world_score(void *context, uint64_t shard, struct slice node)
 {
-    const struct shard_map *map = context;
-    struct store *s = map->store;
+    struct shard_map *map = context;
+    const struct tree *t = &map->store->tree;
     if (map->spec.promote == SHARD_PROMOTE_PRIORITY) {
         struct shard_member m;
         uint32_t slot = shard_map_find(map, map->nodes, node);
-        bool is_there = slot != TREE_NONE && shard_member_decode(text_of(s, slot), &m);
+        bool is_there = slot != TREE_NONE &&
+                        shard_member_decode(value_slice(tree_node(t, slot)->value), &m);
         return is_there ? m.priority : 0;
     }
     uint32_t slot = shard_map_find(map, map->stats, node);
-    struct slice text = slot != TREE_NONE ? text_of(s, slot) : slice_make(NULL, 0);
     if (map->spec.promote == SHARD_PROMOTE_IDLE) {
-        return UINT64_MAX - qps_in_all(text);
+        return UINT64_MAX - work_of(map, slot);
     }
+    struct slice text =
+        slot != TREE_NONE ? value_slice(tree_node(t, slot)->value) : slice_make(NULL, 0);
     struct shard_stats stats;
     (void)shard_stats_find(text, shard, &stats);
     return stats.position;

@@ -17,6 +17,12 @@ bool shards_own(const struct store *s, uint32_t slot);
 /* Whether the node is a shard, and under which epoch its assignment is: what a guard asks for. */
 bool shards_epoch(const struct store *s, uint32_t slot, uint64_t *epoch);
 
+/* How much a node has said to have to do in all. */
+struct shard_work {
+    uint32_t stats; /* its node in the directory of that name */
+    uint64_t qps;
+};
+
 /* A map that is being worked on. */
 struct shard_map {
     struct store *store;
@@ -27,6 +33,8 @@ struct shard_map {
     uint32_t moves;
     uint32_t keys; /* TREE_NONE unless it is a directory */
     struct shard_spec spec;
+    struct shard_work *work; /* of all, by node; made when the first is asked for */
+    uint32_t work_count;
 };
 
 bool shard_map_open(struct store *s, uint32_t root, struct shard_map *map);

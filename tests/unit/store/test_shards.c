@@ -49,11 +49,62 @@ static enum outcome create(uint64_t shards, const char *promote, uint32_t concur
                                       .step_count = 1});
 }
 
+static void join(const char *node, uint64_t lease)
+{
+    kit_grant(&k, lease);
+    ck_assert_int_eq(run((struct command_shard){.action = SHARD_JOIN,
+                                                .node = slice_str(node),
+                                                .text = slice_str("weight=100\n"),
+                                                .lease = lease}),
+                     OUTCOME_OK);
+}
+
+/* The same of all shards. */
+static void assign_all(uint32_t shards, const char *nodes)
+{
+    struct shard_step *steps = calloc(shards, sizeof *steps);
+    for (uint32_t i = 0; i < shards; i++) {
+        steps[i] = (struct shard_step){
+            .number = i, .kind = SHARD_STEP_ASSIGN, .to = slice_str(nodes)};
+    }
+    ck_assert_int_eq(run((struct command_shard){.action = SHARD_PLAN,
+                                                .base = store_revision(k.store),
+                                                .steps = steps,
+                                                .step_count = shards}),
+                     OUTCOME_OK);
+    free(steps);
+}
+
+static void tell(const char *node, uint32_t shards, uint64_t qps)
+{
+    buf_clear(&text);
+    for (uint32_t i = 0; i < shards; i++) {
+        /* Who is ahead is another one for each shard. */
+        uint64_t position = 1000 + (i % 2 == 0 ? qps : 100 - qps);
+        buf_printf(&text, "%" PRIu32 " 1 1 %" PRIu64 " %" PRIu64 "\n", i, qps, position);
+    }
+    ck_assert_int_eq(run((struct command_shard){.action = SHARD_STATS,
+                                                .node = slice_str(node),
+                                                .text = buf_slice(&text)}),
+                     OUTCOME_OK);
+}
+
 static uint64_t cpu_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static bool leads(uint32_t shard, const char *node)
+{
+    char path[64];
+    struct shard_record r;
+    snprintf(path, sizeof path, MAP "/shards/s-%010" PRIu32, shard);
+    uint32_t slot = tree_find(&k.store->tree, SPACE_NODES, slice_str(path));
+    ck_assert_uint_ne(slot, TREE_NONE);
+    ck_assert(shard_record_decode(value_slice(tree_node(&k.store->tree, slot)->value), &r));
+    return slice_is(r.leader, node);
 }
 
 /* ---- lists of names ----------------------------------------------------------------------- */
@@ -121,12 +172,52 @@ START_TEST(lists_of_names_have_a_bound)
 }
 END_TEST
 
+/* ---- what it costs ------------------------------------------------------------------------ */
+
+/* Each of the lost node's shards asks what the others say of it. */
+static void lose_leader_of(uint32_t shards, const char *promote)
+{
+    ck_assert_int_eq(create(shards, promote, 2), OUTCOME_OK);
+    join("a", 1);
+    join("b", 2);
+    join("c", 3);
+    assign_all(shards, "a,b,c");
+    tell("b", shards, 10);
+    tell("c", shards, 90);
+    struct command c = {.type = COMMAND_REVOKE, .lease = {.id = 1, .kind = LEASE_PLAIN}};
+    uint64_t begin = cpu_ms();
+    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
+    uint64_t ms = cpu_ms() - begin;
+    printf("%" PRIu32 " shards by %s lost their leader in %" PRIu64 " ms\n", shards, promote, ms);
+    ck_assert_uint_lt(ms, 3000);
+}
+
+START_TEST(a_node_that_led_all_is_lost_in_linear_time)
+{
+    lose_leader_of(10000, "fresh");
+    for (uint32_t i = 0; i < 10000; i++) {
+        ck_assert(leads(i, i % 2 == 0 ? "c" : "b"));
+    }
+}
+END_TEST
+
+START_TEST(who_has_least_to_do_is_found_in_linear_time)
+{
+    lose_leader_of(10000, "idle");
+    for (uint32_t i = 0; i < 10000; i++) {
+        ck_assert(leads(i, "b"));
+    }
+}
+END_TEST
+
 static Suite *shards_suite(void)
 {
     Suite *suite = suite_create("store_shards");
     TCase *tcase = tcase_create("store_shards");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, lists_of_names_have_a_bound);
+    tcase_add_test(tcase, a_node_that_led_all_is_lost_in_linear_time);
+    tcase_add_test(tcase, who_has_least_to_do_is_found_in_linear_time);
     tcase_set_timeout(tcase, 120);
     suite_add_tcase(suite, tcase);
     return suite;
