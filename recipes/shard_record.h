@@ -26,6 +26,7 @@
 #define SHARD_COUNT_MAX         ((uint64_t)100000)
 #define SHARD_REPLICAS_MAX      ((uint64_t)16)
 #define SHARD_NAMES_MAX         ((uint32_t)64) /* in a list */
+#define SHARD_MOVES_MAX         ((uint32_t)100000) /* of a map, with those that wait */
 #define SHARD_SLOTS_MAX         ((uint64_t)1 << 24)
 #define SHARD_WEIGHT_MAX        ((uint64_t)1000)
 #define SHARD_MEMBERS_MAX       ((uint32_t)1024)

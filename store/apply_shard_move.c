@@ -124,6 +124,9 @@ enum outcome shard_plan_apply(struct shard_map *map, const struct command_shard 
         if (!step_fits(map, step, &r)) {
             return OUTCOME_MISMATCH;
         }
+        if (shard_map_count(s, map->moves) >= SHARD_MOVES_MAX) {
+            return OUTCOME_LIMIT;
+        }
         enqueue(map, step);
     }
     shard_map_settle(map);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/id_map.h"
 #include "base/mutant.h"
 #include "store/apply.h"
 #include "store/state.h"
@@ -146,10 +147,16 @@ uint64_t shard_map_number(const struct store *s, uint32_t slot)
     return number;
 }
 
+uint32_t shard_map_count(const struct store *s, uint32_t dir)
+{
+    const struct dir *d = node_dir(tree_node(&s->tree, dir));
+    return d != NULL ? d->children.count : 0;
+}
+
 uint32_t *shard_map_children(struct store *s, uint32_t dir, uint32_t *count)
 {
     const struct dir *d = node_dir(tree_node(&s->tree, dir));
-    uint32_t children = d != NULL ? d->children.count : 0;
+    uint32_t children = shard_map_count(s, dir);
     uint32_t *slots = arena_alloc(&s->arena, children * sizeof *slots);
     struct children_position p = {0, 0};
     for (*count = 0; *count < children; ++*count) {
@@ -356,28 +363,28 @@ static bool is_open(const struct shard_map *map)
                : minute >= spec->hours_begin || minute < spec->hours_end;
 }
 
-/* Numbers of the shards whose moves are under way. */
-static uint32_t busy_shards(struct shard_map *map, const uint32_t *slots, uint32_t count,
-                            uint64_t *busy)
+/* The shards whose moves are under way. */
+struct busy {
+    struct id_map shards;
+    uint32_t count; /* of moves */
+};
+
+static void busy_add(struct busy *b, uint64_t shard)
 {
-    uint32_t busy_count = 0;
+    id_map_set(&b->shards, shard, b);
+    b->count++;
+}
+
+static void busy_init(struct busy *b, struct shard_map *map, const uint32_t *slots,
+                      uint32_t count)
+{
+    *b = (struct busy){.count = 0};
     for (uint32_t i = 0; i < count; i++) {
         struct shard_move m;
         if (!is_queued(map->store, slots[i]) && shard_move_read(map->store, slots[i], &m)) {
-            busy[busy_count++] = m.shard;
+            busy_add(b, m.shard);
         }
     }
-    return busy_count;
-}
-
-static bool is_busy(const uint64_t *busy, uint32_t count, uint64_t shard)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (busy[i] == shard) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* True: it is under way now. */
@@ -402,17 +409,18 @@ static bool begin(struct shard_map *map, uint32_t slot, struct shard_move *m)
 void shard_map_settle(struct shard_map *map)
 {
     struct store *s = map->store;
+    struct busy busy;
     uint32_t count;
     const uint32_t *slots = shard_map_children(s, map->moves, &count);
-    uint64_t *busy = arena_alloc(&s->arena, count * sizeof *busy);
-    uint32_t busy_count = busy_shards(map, slots, count, busy);
-    for (uint32_t i = 0; i < count && busy_count < map->spec.concurrent && is_open(map); i++) {
+    busy_init(&busy, map, slots, count);
+    for (uint32_t i = 0; i < count && busy.count < map->spec.concurrent && is_open(map); i++) {
         struct shard_move m;
         if (is_queued(s, slots[i]) && shard_move_read(s, slots[i], &m) && m.held == 0 &&
-            !is_busy(busy, busy_count, m.shard) && begin(map, slots[i], &m)) {
-            busy[busy_count++] = m.shard;
+            id_map_get(&busy.shards, m.shard) == NULL && begin(map, slots[i], &m)) {
+            busy_add(&busy, m.shard);
         }
     }
+    id_map_close(&busy.shards);
 }
 
 /* ---- nodes that go and come --------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 #include "net/shards/upkeep.h"
 
+#include "base/id_map.h"
 #include "base/mem.h"
 #include "net/shards/view.h"
 #include "recipes/shard_record.h"
@@ -104,14 +105,18 @@ static bool took_too_long(const struct shard_spec *spec, const struct shard_move
            spec->timeout_ms > 0 && cluster_ms >= m->begun_ms + spec->timeout_ms;
 }
 
-static bool is_busy(const uint64_t *busy, uint32_t count, uint64_t shard)
+/* The shards whose moves are under way; returns of how many moves. */
+static uint32_t busy_shards(const struct map_copy *map, struct id_map *busy)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        if (busy[i] == shard) {
-            return true;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < map->moves.count; i++) {
+        struct shard_move m;
+        if (shard_move_decode(map->moves.at[i].text, &m) && m.state != MOVE_QUEUED) {
+            id_map_set(busy, m.shard, busy);
+            count++;
         }
     }
-    return false;
+    return count;
 }
 
 static void look_at_moves(const struct map_copy *map, const struct shard_spec *spec,
@@ -119,14 +124,9 @@ static void look_at_moves(const struct map_copy *map, const struct shard_spec *s
                           struct arena *arena, struct upkeep *out)
 {
     uint32_t count = map->moves.count;
-    uint64_t *busy = arena_alloc(arena, (count + (size_t)1) * sizeof *busy);
-    uint32_t busy_count = 0;
+    struct id_map busy = {0};
+    uint32_t busy_count = busy_shards(map, &busy);
     struct shard_move m;
-    for (uint32_t i = 0; i < count; i++) {
-        if (shard_move_decode(map->moves.at[i].text, &m) && m.state != MOVE_QUEUED) {
-            busy[busy_count++] = m.shard;
-        }
-    }
     out->aborts = arena_alloc(arena, (count + (size_t)1) * sizeof *out->aborts);
     for (uint32_t i = 0; i < count; i++) {
         if (!shard_move_decode(map->moves.at[i].text, &m)) {
@@ -140,11 +140,12 @@ static void look_at_moves(const struct map_copy *map, const struct shard_spec *s
         }
         out->has_queue = out->has_queue || is_queued;
         bool can_begin = is_queued && m.held == 0 && busy_count < spec->concurrent &&
-                         !is_busy(busy, busy_count, m.shard) &&
+                         id_map_get(&busy, m.shard) == NULL &&
                          (m.to.size == 0 || view_node(map, m.to) != PLAN_NONE);
         out->is_due = out->is_due || (can_begin && spec->hours_begin != spec->hours_end &&
                                       is_open(spec, time->wall_ms));
     }
+    id_map_close(&busy);
 }
 
 bool upkeep_look(const struct map_copy *map, struct absences *a, const struct upkeep_time *time,

@@ -210,6 +210,50 @@ START_TEST(who_has_least_to_do_is_found_in_linear_time)
 }
 END_TEST
 
+/* A replica more of all shards. */
+static enum outcome add_all(uint32_t shards, const char *node)
+{
+    struct shard_step *steps = calloc(shards, sizeof *steps);
+    for (uint32_t i = 0; i < shards; i++) {
+        steps[i] =
+            (struct shard_step){.number = i, .kind = SHARD_ADD, .to = slice_str(node)};
+    }
+    enum outcome outcome = run((struct command_shard){.action = SHARD_PLAN,
+                                                      .base = store_revision(k.store),
+                                                      .steps = steps,
+                                                      .step_count = shards});
+    free(steps);
+    return outcome;
+}
+
+/* Of each shard one is under way, and another one waits for it. */
+START_TEST(moves_that_wait_for_others_of_their_shard_cost_no_more)
+{
+    const uint32_t shards = SHARD_MOVES_MAX / 2;
+    ck_assert_int_eq(create(shards, "fresh", shards), OUTCOME_BAD_ARGUMENTS); /* 16384 slots */
+    buf_clear(&text);
+    buf_append_str(&text, "strategy=directory\nreplicas=3\npromote=fresh\n"
+                          "balance=replicas\nconcurrent=100000\n");
+    struct shard_step count = {.number = shards};
+    ck_assert_int_eq(run((struct command_shard){.action = SHARD_CREATE,
+                                                .text = buf_slice(&text),
+                                                .steps = &count,
+                                                .step_count = 1}),
+                     OUTCOME_OK);
+    join("a", 1);
+    join("b", 2);
+    join("c", 3);
+    assign_all(shards, "a");
+    uint64_t begin = cpu_ms();
+    ck_assert_int_eq(add_all(shards, "b"), OUTCOME_OK);
+    ck_assert_int_eq(add_all(shards, "c"), OUTCOME_OK);
+    uint64_t ms = cpu_ms() - begin;
+    printf("%" PRIu32 " moves were planned in %" PRIu64 " ms\n", 2 * shards, ms);
+    ck_assert_uint_lt(ms, 3000);
+    ck_assert_int_eq(add_all(1, "c"), OUTCOME_LIMIT);
+}
+END_TEST
+
 static Suite *shards_suite(void)
 {
     Suite *suite = suite_create("store_shards");
@@ -218,6 +262,7 @@ static Suite *shards_suite(void)
     tcase_add_test(tcase, lists_of_names_have_a_bound);
     tcase_add_test(tcase, a_node_that_led_all_is_lost_in_linear_time);
     tcase_add_test(tcase, who_has_least_to_do_is_found_in_linear_time);
+    tcase_add_test(tcase, moves_that_wait_for_others_of_their_shard_cost_no_more);
     tcase_set_timeout(tcase, 120);
     suite_add_tcase(suite, tcase);
     return suite;
