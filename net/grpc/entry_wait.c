@@ -15,6 +15,7 @@
  * revision. The watch begins behind the revision of the reply, so nothing is missed in between. */
 #include "base/mem.h"
 #include "net/grpc/answer.h"
+#include "net/grpc/audit.h"
 #include "net/grpc/entry_wait.h"
 #include "net/grpc/lock.h"
 #include "recipes/record.h"
@@ -338,7 +339,9 @@ static void acquired_cb(struct node_write *write, enum status rc, const struct r
         wait_free(w);
     } else {
         struct arena *scratch = &call->connection->shared->scratch;
+        call->reply = reply;
         acquired(w, reply);
+        call->reply = NULL;
         arena_clear(scratch);
     }
 }
@@ -364,6 +367,7 @@ void entry_wait_ended(struct grpc_call *call)
 void entry_wait_start(struct grpc_call *call, const struct command *c, entry_wait_fn held)
 {
     struct errmsg err;
+    grpc_audit_command(call, c);
     enum outcome outcome = command_check(c, &err);
     if (outcome != OUTCOME_OK) {
         answer_refuse_early(call, outcome, &err);

@@ -4,6 +4,7 @@
 
 #include "coord/v1/auth.pb-c.h"
 #include "coord/v1/cluster.pb-c.h"
+#include "coord/v1/election.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "net/audit/audit.h"
@@ -176,6 +177,33 @@ START_TEST(a_write_is_told_when_it_is_answered_and_a_read_is_not)
     ask_refused(x.grpc, "/coord.v1.Tree/Create", &wrong.base, GRPC_INVALID_ARGUMENT, "BAD_PATH",
                 "");
     expect_line(&x, 2, "coord.v1.Tree/Create", "BAD_PATH");
+    close_grpc(&x);
+}
+END_TEST
+
+/* Acquire, Campaign, Enter and Leave make their commands themselves. */
+START_TEST(what_waits_for_its_turn_tells_what_it_asked_for)
+{
+    struct fixture x;
+    open_grpc(&x, AUDIT_WRITES);
+    Coord__V1__ElectionCampaignRequest request = COORD__V1__ELECTION_CAMPAIGN_REQUEST__INIT;
+    Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
+    header.note = ask_text("who leads");
+    request.header = &header;
+    request.path = ask_text("/leader");
+    request.lease = 7;
+    ask_refused(x.grpc, "/coord.v1.Election/Campaign", &request.base, GRPC_NOT_FOUND, "NO_LEASE",
+                "");
+    json_t *all;
+    const json_t *line = only_line(&x, 0, &all);
+    const json_t *op = json_array_get(json_object_get(line, "ops"), 0);
+    ck_assert_str_eq(text_at(line, "request"), "coord.v1.Election/Campaign");
+    ck_assert_str_eq(text_at(line, "outcome"), "NO_LEASE");
+    ck_assert_str_eq(text_at(line, "note"), "who leads");
+    ck_assert_str_eq(text_at(line, "lease"), "0000000000000007");
+    ck_assert_str_eq(text_at(op, "op"), "acquire");
+    ck_assert_str_eq(text_at(op, "path"), "/leader");
+    json_decref(all);
     close_grpc(&x);
 }
 END_TEST
@@ -417,6 +445,7 @@ static Suite *requests_suite(void)
     Suite *suite = suite_create("audited requests");
     TCase *tc = tcase_create("grpc");
     tcase_add_test(tc, a_write_is_told_when_it_is_answered_and_a_read_is_not);
+    tcase_add_test(tc, what_waits_for_its_turn_tells_what_it_asked_for);
     tcase_add_test(tc, reads_are_told_with_their_paths_when_all_is);
     tcase_add_test(tc, a_transaction_that_is_answered_with_ok_tells_its_own_outcome);
     tcase_add_test(tc, a_write_of_which_nobody_knows_is_told_as_unknown);
