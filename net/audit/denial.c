@@ -126,23 +126,66 @@ static bool explain_facts(struct slice facts, struct audit_denial *d)
     return false;
 }
 
-/* Of a recipe's actions some take a right on the path; the others, that the entry is one's own. */
-static bool explain_recipe(const struct audit_event *e, struct audit_denial *d)
+static uint8_t right_of_recipe(uint8_t action)
+{
+    switch ((enum recipe_action)action) {
+    case RECIPE_ACQUIRE: return ACL_CREATE;
+    case RECIPE_ASK_RELEASE:
+    case RECIPE_CONFIGURE:
+    case RECIPE_ADD:
+    case RECIPE_COUNT_DOWN: return ACL_WRITE;
+    case RECIPE_REMOVE: return ACL_ADMIN;
+    default: return 0;
+    }
+}
+
+static uint8_t right_of_shard(uint8_t action)
+{
+    switch ((enum shard_action)action) {
+    case SHARD_CREATE:
+    case SHARD_JOIN: return ACL_CREATE;
+    case SHARD_DROP_MAP: return ACL_DELETE;
+    case SHARD_LEAVE:
+    case SHARD_STATS:
+    case SHARD_REPORT: return 0;
+    default: return ACL_WRITE;
+    }
+}
+
+/* Of the actions of recipes and shard maps some take a right on the path; the others, that the
+ * entry or the member is one's own. */
+static bool explain_action(const struct audit_event *e, const struct access *access,
+                           struct audit_denial *d)
 {
     struct audit_op op;
     if (!find_op(e->facts, AUDIT_THEN, e->failed_op, &op) || op.type < AUDIT_OP_RECIPE) {
         return false;
     }
-    uint8_t action = (uint8_t)(op.type - AUDIT_OP_RECIPE);
-    uint8_t right = action == RECIPE_ACQUIRE       ? ACL_CREATE
-                    : action == RECIPE_ASK_RELEASE ? ACL_WRITE
-                    : action == RECIPE_ADD         ? ACL_WRITE
-                    : action == RECIPE_COUNT_DOWN  ? ACL_WRITE
-                    : action == RECIPE_REMOVE      ? ACL_ADMIN
-                                                   : 0;
+    const struct lease *lease =
+        access != NULL && op.lease != 0 ? store_lease(access->store, op.lease) : NULL;
+    if (lease != NULL && !access_lease(access, lease, false)) {
+        *d = (struct audit_denial){.right = "own", .lease = op.lease};
+        return true;
+    }
+    uint8_t right = op.type == AUDIT_OP_DRAIN  ? ACL_WRITE
+                    : op.type < AUDIT_OP_SHARD ? right_of_recipe(op.type - AUDIT_OP_RECIPE)
+                                               : right_of_shard(op.type - AUDIT_OP_SHARD);
     *d =
         (struct audit_denial){.right = right != 0 ? right_name(right) : "own", .path = op.path};
     return true;
+}
+
+/* What takes an administrator: COMMAND_AUTH, and quotas. A rollout takes write on its key. */
+static void explain_rest(struct slice facts, struct audit_denial *d)
+{
+    struct slice role;
+    *d = (struct audit_denial){.right = "admin", .path = slice_str("/")};
+    if (find_text(facts, AUDIT_PATH, &d->path)) {
+        bool is_role = find_text(facts, AUDIT_ROLE, &role);
+        d->right = is_role ? "admin" : "write";
+        d->path = is_role ? slice_str("/") : d->path;
+    }
+    (void)find_text(facts, AUDIT_QUOTA, &d->path);
 }
 
 bool audit_denial_explain(const struct audit_event *e, const struct access *access,
@@ -169,10 +212,8 @@ bool audit_denial_explain(const struct audit_event *e, const struct access *acce
         *d = explain_op(access, &op, true);
         return true;
     }
-    if (explain_recipe(e, d) || explain_facts(e->facts, d)) {
-        return true;
+    if (!explain_action(e, access, d) && !explain_facts(e->facts, d)) {
+        explain_rest(e->facts, d);
     }
-    *d = (struct audit_denial){.right = "admin", .path = slice_str("/")}; /* COMMAND_AUTH */
-    (void)find_text(e->facts, AUDIT_QUOTA, &d->path);
     return true;
 }

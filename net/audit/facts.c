@@ -241,6 +241,29 @@ static void note_recipe(struct buf *facts, const struct command_recipe *recipe)
     }
 }
 
+static void note_shard(struct buf *facts, const struct command_shard *shard)
+{
+    const struct audit_op op = {.branch = AUDIT_THEN,
+                                .type = (uint8_t)(AUDIT_OP_SHARD + shard->action),
+                                .space = SPACE_NODES,
+                                .version = VERSION_ANY,
+                                .lease = shard->lease,
+                                .path = shard->path};
+    note_guards(facts, shard->guards, shard->guard_count);
+    note_op(facts, &op);
+    audit_note_text(facts, AUDIT_MEMBER, shard->node);
+}
+
+static void note_discovery(struct buf *facts, const struct command_discovery *discovery)
+{
+    const struct audit_op op = {.branch = AUDIT_THEN,
+                                .type = AUDIT_OP_DRAIN,
+                                .space = SPACE_NODES,
+                                .version = VERSION_ANY,
+                                .path = discovery->path};
+    note_op(facts, &op);
+}
+
 static void note_quota(struct buf *facts, const struct command_quota *quota)
 {
     audit_note_text(facts, AUDIT_QUOTA, quota->path);
@@ -273,6 +296,8 @@ void audit_note_command(struct buf *facts, const struct command *c)
     case COMMAND_ROLLOUT: note_rollout(facts, &c->rollout); break;
     case COMMAND_QUOTA: note_quota(facts, &c->quota); break;
     case COMMAND_RECIPE: note_recipe(facts, &c->recipe); break;
+    case COMMAND_SHARD: note_shard(facts, &c->shard); break;
+    case COMMAND_DISCOVERY: note_discovery(facts, &c->discovery); break;
     case COMMAND_LEVEL: audit_note_number(facts, AUDIT_FEATURE_LEVEL, c->level); break;
     default: break;
     }

@@ -50,11 +50,14 @@ enum audit_branch { AUDIT_THEN, AUDIT_ELSE, AUDIT_GUARD };
 
 /* What a recipe does to each of its targets is noted as an operation of this type and above. */
 #define AUDIT_OP_RECIPE ((uint8_t)100)
+/* The same of what is done to a shard map, and to an instance of a service. */
+#define AUDIT_OP_SHARD ((uint8_t)150)
+#define AUDIT_OP_DRAIN ((uint8_t)200)
 
 /* An operation or a guard as it was noted. */
 struct audit_op {
     uint8_t branch; /* enum audit_branch */
-    uint8_t type;   /* enum op_type, AUDIT_OP_RECIPE + enum recipe_action, or enum guard_target */
+    uint8_t type;   /* enum op_type or one of those above, or enum guard_target */
     uint8_t flags;  /* enum op_flags */
     uint8_t kind;   /* of a create: enum node_kind */
     uint8_t space;  /* enum space */

@@ -135,8 +135,37 @@ static const char *recipe_name(uint8_t action)
     return "unknown";
 }
 
+static const char *shard_name(uint8_t action)
+{
+    switch ((enum shard_action)action) {
+    case SHARD_CREATE: return "create_map";
+    case SHARD_CONFIGURE: return "configure";
+    case SHARD_DROP_MAP: return "drop_map";
+    case SHARD_JOIN: return "join";
+    case SHARD_LEAVE: return "leave";
+    case SHARD_STATS: return "stats";
+    case SHARD_PLAN: return "apply_plan";
+    case SHARD_REPORT: return "report";
+    case SHARD_ABORT: return "abort";
+    case SHARD_HOLD: return "hold";
+    case SHARD_RESUME: return "resume";
+    case SHARD_SPLIT: return "split";
+    case SHARD_MERGE: return "merge";
+    case SHARD_SET_SHARD: return "set_shard";
+    case SHARD_SET_KEY: return "set_key";
+    case SHARD_REMOVE_KEY: return "remove_key";
+    }
+    return "unknown";
+}
+
 static const char *op_name(uint8_t type)
 {
+    if (type == AUDIT_OP_DRAIN) {
+        return "drain";
+    }
+    if (type >= AUDIT_OP_SHARD) {
+        return shard_name((uint8_t)(type - AUDIT_OP_SHARD));
+    }
     if (type >= AUDIT_OP_RECIPE) {
         return recipe_name((uint8_t)(type - AUDIT_OP_RECIPE));
     }
@@ -288,18 +317,23 @@ struct overview {
     uint64_t counts[AUDIT_BRANCHES];
     bool has_ops[AUDIT_BRANCHES];
     bool has_keys;
+    bool is_txn; /* else what was done has one branch, which is not taken unless guards hold */
 };
 
 static void look_over(struct slice facts, struct overview *o)
 {
     struct unpack u = unpack_make(facts);
     struct audit_fact fact;
-    *o = (struct overview){.has_keys = false};
+    *o = (struct overview){.is_txn = true};
     while (audit_facts_next(&u, &fact)) {
         switch ((enum audit_fact_type)fact.type) {
         case AUDIT_FACT_TEXT:
         case AUDIT_FACT_NUMBER: o->has_keys = true; break;
-        case AUDIT_FACT_OP: o->has_ops[fact.op.branch] = true; break;
+        case AUDIT_FACT_OP:
+            o->has_ops[fact.op.branch] = true;
+            o->is_txn = o->is_txn &&
+                        (fact.op.branch == AUDIT_GUARD || fact.op.type < AUDIT_OP_RECIPE);
+            break;
         case AUDIT_FACT_COUNT: o->counts[fact.key] = fact.number; break;
         case AUDIT_FACT_DENIED: break;
         }
@@ -345,6 +379,18 @@ static void put_branch(struct buf *out, const struct audit_event *e, const struc
     }
     size_t used = out->size - begin;
     *room = used < *room ? *room - used : 0;
+}
+
+/* Of what is no transaction it is known if it was done, or refused for that. */
+static void put_guards_held(struct buf *out, const struct reply *reply, bool is_txn)
+{
+    bool is_refused = reply->outcome == OUTCOME_GUARD_REFUSED ||
+                      reply->outcome == OUTCOME_GUARD_STALE;
+    bool held = is_txn ? reply->took_then : !is_refused;
+    if (is_txn || is_refused || reply->outcome == OUTCOME_OK) {
+        KEY(out, "guards_held");
+        line_put_name(out, held ? "true" : "false");
+    }
 }
 
 /* ---- what else ---------------------------------------------------------------------------- */
@@ -461,8 +507,7 @@ void audit_line_append(struct buf *out, struct audit_clock *clock, uint64_t wall
             put_facts(out, e->facts);
         }
         if (e->reply != NULL && o.has_ops[AUDIT_GUARD]) {
-            KEY(out, "guards_held");
-            line_put_name(out, e->reply->took_then ? "true" : "false");
+            put_guards_held(out, e->reply, o.is_txn);
         }
     }
     put_outcome(out, e);

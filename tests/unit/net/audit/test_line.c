@@ -230,6 +230,98 @@ START_TEST(a_recipe_tells_its_targets_and_what_was_denied_of_them)
 }
 END_TEST
 
+static json_t *denied_of(const struct command *c, const char *op, const char *path)
+{
+    const struct reply reply = {.outcome = OUTCOME_NO_AUTH};
+    buf_clear(&facts);
+    audit_note_command(&facts, c);
+    struct audit_event e = event();
+    e.reply = &reply;
+    e.is_denied = true;
+    json_t *json = told(&e);
+    ck_assert_str_eq(text_at(op_at(json, "ops", 0), "op"), op);
+    ck_assert_str_eq(text_at(op_at(json, "ops", 0), "path"), path);
+    ck_assert_str_eq(text_at(json_object_get(json, "denied"), "path"), path);
+    return json;
+}
+
+START_TEST(shard_maps_and_instances_tell_their_paths_and_what_was_denied)
+{
+    static const struct {
+        enum shard_action action;
+        const char *op;
+        const char *right;
+    } cases[] = {
+        {SHARD_CREATE, "create_map", "create"}, {SHARD_DROP_MAP, "drop_map", "delete"},
+        {SHARD_PLAN, "apply_plan", "write"},    {SHARD_LEAVE, "leave", "own"},
+        {SHARD_REMOVE_KEY, "remove_key", "write"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct command c = {.type = COMMAND_SHARD,
+                                  .shard = {.action = (uint8_t)cases[i].action,
+                                            .path = slice_str("/map"),
+                                            .node = slice_str("n7")}};
+        json_t *json = denied_of(&c, cases[i].op, "/map");
+        ck_assert_str_eq(text_at(json, "member"), "n7");
+        ck_assert_str_eq(text_at(json_object_get(json, "denied"), "right"), cases[i].right);
+        json_decref(json);
+    }
+    const struct command drain = {.type = COMMAND_DISCOVERY,
+                                  .discovery = {.path = slice_str("/services/web/a")}};
+    json_t *json = denied_of(&drain, "drain", "/services/web/a");
+    ck_assert_str_eq(text_at(json_object_get(json, "denied"), "right"), "write");
+    json_decref(json);
+}
+END_TEST
+
+START_TEST(a_rollout_is_denied_on_its_key)
+{
+    const struct command c = {.type = COMMAND_ROLLOUT,
+                              .rollout = {.key = slice_str("/config/a")}};
+    const struct reply reply = {.outcome = OUTCOME_NO_AUTH};
+    buf_clear(&facts);
+    audit_note_command(&facts, &c);
+    struct audit_event e = event();
+    e.reply = &reply;
+    e.is_denied = true;
+    json_t *json = told(&e);
+    ck_assert_str_eq(text_at(json_object_get(json, "denied"), "right"), "write");
+    ck_assert_str_eq(text_at(json_object_get(json, "denied"), "path"), "/config/a");
+    json_decref(json);
+}
+END_TEST
+
+static bool guards_held(enum outcome outcome)
+{
+    const struct guard guard = {
+        .target = GUARD_GRANT, .space = SPACE_NODES, .path = slice_str("/leader")};
+    const struct recipe_target target = {.path = slice_str("/locks/a")};
+    const struct command c = {.type = COMMAND_RECIPE,
+                              .recipe = {.action = RECIPE_RELEASE,
+                                         .targets = &target,
+                                         .target_count = 1,
+                                         .guards = &guard,
+                                         .guard_count = 1}};
+    const struct reply reply = {.outcome = (uint8_t)outcome};
+    buf_clear(&facts);
+    audit_note_command(&facts, &c);
+    struct audit_event e = event();
+    e.reply = &reply;
+    json_t *json = told(&e);
+    const json_t *held = json_object_get(json, "guards_held");
+    ck_assert(json_is_boolean(held));
+    bool is_true = json_is_true(held);
+    json_decref(json);
+    return is_true;
+}
+
+START_TEST(what_a_recipe_did_under_a_guard_was_done_as_the_guard_held)
+{
+    ck_assert(guards_held(OUTCOME_OK));
+    ck_assert(!guards_held(OUTCOME_GUARD_STALE));
+}
+END_TEST
+
 START_TEST(the_path_that_a_sequential_node_got_is_told)
 {
     struct op op = kit_op(OP_CREATE, "/q/n-", "");
@@ -447,6 +539,9 @@ static Suite *line_suite(void)
     tcase_add_test(tc, changes_of_users_and_roles_say_what_was_changed);
     tcase_add_test(tc, quotas_are_told_and_whose_was_used_up);
     tcase_add_test(tc, a_recipe_tells_its_targets_and_what_was_denied_of_them);
+    tcase_add_test(tc, shard_maps_and_instances_tell_their_paths_and_what_was_denied);
+    tcase_add_test(tc, a_rollout_is_denied_on_its_key);
+    tcase_add_test(tc, what_a_recipe_did_under_a_guard_was_done_as_the_guard_held);
     tcase_add_test(tc, the_path_that_a_sequential_node_got_is_told);
     tcase_add_test(tc, names_and_paths_of_any_bytes_stay_within_one_line);
     tcase_add_test(tc, of_many_operations_the_first_are_told_and_how_many_there_were);
