@@ -149,8 +149,12 @@ void node_ttl_turn(struct node *n, uint64_t now_ms)
     }
 }
 
+/* `deadline_ms` outlives the question that it was of: the next turn with one puts it right. */
 uint64_t node_ttl_deadline_ms(const struct node *n)
 {
+    if (n->ttls.count == 0) {
+        return UINT64_MAX;
+    }
     uint64_t retry_ms =
         list_empty(&n->ttls.asked) ? UINT64_MAX : n->ttls.asked_ms + ASK_RETRY_MS;
     return retry_ms < n->ttls.deadline_ms ? retry_ms : n->ttls.deadline_ms;

@@ -126,6 +126,24 @@ START_TEST(the_time_left_is_told_on_any_member)
 }
 END_TEST
 
+/* The loop waits for the next deadline: one that has passed would make it turn without a rest. */
+START_TEST(the_deadline_of_a_question_that_was_answered_wakes_nobody)
+{
+    open_three();
+    for (size_t i = 0; i < 3; i++) {
+        struct node_ttl t;
+        struct result result;
+        ask(i, &t, &result, ID, 1000);
+        wait_for(&result);
+        ask(i, &t, &result, ID, 1000);
+        node_ttl_cancel(at(i), &t);
+        fake_cluster_run(&cluster, 1100);
+        ck_assert_uint_gt(node_next_deadline_ms(at(i)), fake_cluster_now(&cluster));
+    }
+    finish();
+}
+END_TEST
+
 START_TEST(a_question_that_a_dead_leader_took_along_is_answered_by_the_next)
 {
     open_three();
@@ -312,6 +330,7 @@ static Suite *node_lease_time_suite(void)
     tcase_add_test(tcase,
                    a_keepalive_behind_a_void_expire_is_answered_when_the_lease_is_renewed);
     tcase_add_test(tcase, the_time_left_is_told_on_any_member);
+    tcase_add_test(tcase, the_deadline_of_a_question_that_was_answered_wakes_nobody);
     tcase_add_test(tcase, a_question_that_a_dead_leader_took_along_is_answered_by_the_next);
     tcase_add_test(tcase, without_a_leader_or_an_answer_a_question_ends_at_its_deadline);
     tcase_add_test(tcase, questions_are_bounded);
