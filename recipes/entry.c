@@ -71,7 +71,7 @@ void entry_say(const struct recipe_ops *ops, struct recipe_answer *answer, struc
 
 void entry_say_owner(struct buf *b, uint64_t lease, struct slice id)
 {
-    buf_printf(b, "lease %" PRIu64, lease);
+    buf_printf(b, "lease %016" PRIx64, lease);
     if (id.size > 0) {
         buf_printf(b, " \"%.*s\"", (int)id.size, (const char *)id.data);
     }

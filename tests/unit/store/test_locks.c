@@ -161,7 +161,7 @@ START_TEST(a_try_that_is_lost_leaves_nothing_behind)
     struct command c = lock_command(RECIPE_ACQUIRE, 2, "", &t, 1);
     c.recipe.flags = RECIPE_TRY;
     ck_assert_int_eq(kit_run(&k, &c), OUTCOME_HELD);
-    ck_assert(text_has("/l: held by lease 1 (write)"));
+    ck_assert(text_has("/l: held by lease 0000000000000001 (write)"));
     ck_assert_uint_eq(store_revision(k.store), revision);
     ck_assert_uint_eq(k.store->node_sum, digest);
 }
@@ -223,7 +223,7 @@ START_TEST(another_owner_of_the_same_lease_is_somebody_else)
     ck_assert_int_eq(kit_run(&k, &b), OUTCOME_OK);
     ck_assert(!is_held());
     ck_assert_int_eq(kit_run(&k, &b), OUTCOME_WAITS);
-    ck_assert(text_has("lease 1 \"thread b\" waits for /l"));
+    ck_assert(text_has("lease 0000000000000001 \"thread b\" waits for /l"));
 }
 END_TEST
 
@@ -439,8 +439,10 @@ START_TEST(two_that_would_wait_for_each_other_are_told_how)
     ck_assert_int_eq(acquire(2, "/a", LOCK_WRITE), OUTCOME_DEADLOCK);
     ck_assert_uint_eq(store_revision(k.store), revision);
     ck_assert_uint_eq(k.reply.recipe.cycle_count, 2);
-    ck_assert(text_has("lease 2 waits for /a (write), held by lease 1 (write); "
-                       "lease 1 waits for /b (write), held by lease 2 (write)"));
+    ck_assert(text_has("lease 0000000000000002 waits for /a (write), "
+                       "held by lease 0000000000000001 (write); "
+                       "lease 0000000000000001 waits for /b (write), "
+                       "held by lease 0000000000000002 (write)"));
     on_lock(RECIPE_RELEASE, 2, "/b");
     ck_assert(value_has("/b/q-0000000001", "state=held"));
 }
