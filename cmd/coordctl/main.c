@@ -17,7 +17,7 @@ static int help(const struct ctl *ctl)
     const struct command *c = word != NULL ? command_find(word, verb) : NULL;
     if (c != NULL) {
         command_help(c);
-    } else if (word == NULL) {
+    } else if (word == NULL || strcmp(word, "help") == 0) {
         command_help_all();
     } else if (command_is_noun(word) && verb == NULL) {
         command_help_noun(word);

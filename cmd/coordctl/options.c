@@ -262,12 +262,19 @@ static int take_long_option(struct parser *p, const char *word)
     return take(p, o, name[size] == '=' ? name + size + 1 : NULL);
 }
 
+/* A letter that another store has for this command, and coordctl for others only. */
+static bool is_foreign_letter(const struct command *c, const struct option *o)
+{
+    const char word[] = {'-', o->letter, '\0'};
+    return c != NULL && !option_is_of(o, c) && foreign_answer(c->name, word) != NULL;
+}
+
 /* "-l", "-lr", "-ojson", "-o json" */
 static int take_letters(struct parser *p, const char *word)
 {
     for (const char *at = word + 1; *at != '\0'; at++) {
         const struct option *o = option_find_letter(*at);
-        if (o == NULL) {
+        if (o == NULL || is_foreign_letter(p->ctl->command, o)) {
             return unknown_option(p, word);
         }
         bool has_rest = o->value != NULL && at[1] != '\0';

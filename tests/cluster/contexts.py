@@ -7,7 +7,7 @@ import stat
 import subprocess
 
 from coordctl import complaint, one
-from harness import COORDCTL, PATIENCE, clean_environment, ctl, ctl_ok, expect, main
+from harness import COORDCTL, COORDD, PATIENCE, clean_environment, ctl, ctl_ok, expect, main
 
 NOBODY = "127.0.0.1:1"
 SOURCES = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
@@ -168,6 +168,9 @@ def test_words_of_other_stores_are_answered_with_ours(scratch):
             (["endpoint", "status"], 'unknown command "endpoint"; here it is status, or doctor; see coordctl help'),
             (["lease", "timetolive", "1"], 'unknown command "lease timetolive"; here it is lease ttl ID; see .* lease'),
             (["get", "--prefix", "/a"], r"get does not take --prefix; here it is export PATH, .*; usage: .*"),
+            (["snapshot", "restore", "f"], 'unknown command "snapshot restore"; here it is coordd restore --from FILE; .*'),
+            (["watch", "/a", "--rev", "3"], "watch does not take --rev; here it is --from-revision N; usage: .*"),
+            (["create", "-c", "/a"], "unknown option -c; here it is --container; data that begins with - goes .*"),
             (["create", "-s", "/a"], "unknown option -s; here it is --sequential; data that begins with - goes .*"),
             (["create", "/a", "--sequental"], "unknown option --sequental, did you mean --sequential\\?; data .*"),
             (["ls", "-R", "/"], "unknown option -R; here it is -r; see coordctl help ls")):
@@ -184,10 +187,17 @@ def test_what_other_words_are_answered_with_exists(scratch):
         words = re.match(r"-*[a-z]+( [a-z]+)?", answer).group(0).split()
         if words[0].startswith("-"):
             pages = ctl_ok(NOBODY, "help"), ctl_ok(NOBODY, "help", "ls"), ctl_ok(NOBODY, "help", "create"), \
-                ctl_ok(NOBODY, "help", "set")
+                ctl_ok(NOBODY, "help", "set"), ctl_ok(NOBODY, "help", "watch")
             expect(re.search(r"^ .*%s\b" % words[0], b"".join(pages).decode(), re.M), answer)
+        elif words[0] == "coordd":
+            subprocess.run([COORDD, words[1], "--help"], check=True, stdout=subprocess.DEVNULL)
         else:
             ctl_ok(NOBODY, "help", *words)
+
+
+def test_help_explains_itself(scratch):
+    del scratch
+    expect(ctl_ok(NOBODY, "help", "help") == ctl_ok(NOBODY, "help"), "help of help is all of it")
 
 
 def test_errors_say_what_to_do_next(scratch):
