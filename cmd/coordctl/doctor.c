@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "cmd/coordctl/member.h"
+
 /* A member that is down shall not keep the others' findings waiting. */
 #define MEMBER_TIMEOUT_MS 2000
 
@@ -92,6 +94,7 @@ static void free_reply(const ProtobufCMessage *reply)
 static bool ask_all(struct doctor *d)
 {
     const Coord__V1__StatusReply *first = (const Coord__V1__StatusReply *)d->first;
+    members_sort(first->members, first->n_members);
     d->count = first->n_members;
     d->members = calloc(d->count + 1, sizeof *d->members);
     if (d->members == NULL) {

@@ -1,10 +1,12 @@
 /* The members: list, add, grow, remove, replace, promote, transfer. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "cmd/coordctl/ctl.h"
+#include "cmd/coordctl/member.h"
 #include "coord/v1/cluster.pb-c.h"
 
 #define GROW_TIMEOUT_MS 60000
@@ -15,6 +17,21 @@ static uint64_t now_ms(void)
     struct timespec t;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const Coord__V1__Member *first = *(Coord__V1__Member *const *)a;
+    const Coord__V1__Member *second = *(Coord__V1__Member *const *)b;
+    int order = strcmp(first->name, second->name); /* the same of one that is being replaced */
+    return order != 0 ? order : (first->id > second->id) - (first->id < second->id);
+}
+
+void members_sort(Coord__V1__Member **members, size_t count)
+{
+    if (count > 1) {
+        qsort(members, count, sizeof(Coord__V1__Member *), compare_names);
+    }
 }
 
 static json_t *member_json(const Coord__V1__Member *m)
@@ -41,6 +58,7 @@ int ctl_member_list(struct ctl *ctl)
         return exit_code;
     }
     const Coord__V1__MembersReply *reply = (const Coord__V1__MembersReply *)m;
+    members_sort(reply->members, reply->n_members);
     json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
     if (array == NULL && ctl_is_table(ctl)) {
         printf("%-16s %-16s %-8s %-9s %-22s %s\n", "NAME", "ID", "STATE", "ROLE", "CLIENTS",

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/coordctl/ctl.h"
+#include "cmd/coordctl/member.h"
 #include "cmd/coordctl/values.h"
 #include "coord/v1/cluster.pb-c.h"
 
@@ -135,6 +136,7 @@ int ctl_status(struct ctl *ctl)
         return exit_code;
     }
     const Coord__V1__StatusReply *reply = (const Coord__V1__StatusReply *)m;
+    members_sort(reply->members, reply->n_members);
     if (ctl_is_json(ctl)) {
         ctl_print_json(ctl, status_json(reply, client_endpoint(ctl->client)));
     } else {
