@@ -56,8 +56,21 @@ static const char *without_path(const char *message, const char *path)
     return is_about ? message + size + 2 : message;
 }
 
+/* Nobody serves, or not us: what the reason points at. */
+static const char *connect_step(const char *message)
+{
+    if (strstr(message, "TLS: the certificate of") != NULL) {
+        return "; --cacert says whose certificates count, --server-name which name they carry";
+    }
+    if (strstr(message, "perhaps it wants TLS") != NULL) {
+        return "; coords:// in front of the endpoints, or --cacert, means TLS";
+    }
+    return "; --endpoints, COORD_ENDPOINTS or a context says where members are";
+}
+
 /* What to do about it, where that is not plain; else "". */
-static const char *next_step(const struct ctl *ctl, const char *code, const char *outcome)
+static const char *next_step(const struct ctl *ctl, const char *message, const char *code,
+                             const char *outcome)
 {
     static const struct {
         const char *outcome;
@@ -72,9 +85,10 @@ static const char *next_step(const struct ctl *ctl, const char *code, const char
         }
     }
     if (strcmp(code, coord_code_text(COORD_UNAVAILABLE)) == 0) {
-        return "; --endpoints, COORD_ENDPOINTS or a context says where members are";
+        return connect_step(message);
     }
-    if (strcmp(code, coord_code_text(COORD_DENIED)) == 0) {
+    bool is_known = strstr(message, "not allowed") != NULL || strstr(message, "required") != NULL;
+    if (strcmp(code, coord_code_text(COORD_DENIED)) == 0 && is_known) {
         return "; coordctl auth whoami says who asks";
     }
     return "";
@@ -99,7 +113,7 @@ static void say(const struct ctl *ctl, const char *message, const char *code,
     }
     fprintf(stderr, "coordctl: %s%s%.*s%s: %s%s\n", command, path[0] != '\0' ? " " : "",
             PATH_SHOWN_BYTES, path, strlen(path) > PATH_SHOWN_BYTES ? "..." : "", message,
-            next_step(ctl, code, outcome));
+            next_step(ctl, message, code, outcome));
 }
 
 int ctl_failed(const struct ctl *ctl, const struct coord_error *error)

@@ -90,8 +90,9 @@ def test_coordctl_reaches_a_node_over_tls_and_only_so(scratch):
                          (["--cacert", authority.certificate, "--cert", other.path("eve.pem"),
                            "--key", other.path("eve.key")], "unknown ca"),
                          (other.options("eve"), "'CN=n1' is not accepted"),
+                         (other.options("eve"), "; --cacert says whose certificates count"),
                          ([*authority.options("ann"), "--server-name", "n9"], "mismatch"),
-                         ([], "TLS")]:
+                         ([], "; coords:// in front of the endpoints")]:
         def is_refused(options=options, why=why):
             code, _, error = ctl(node.endpoint, *options, "--timeout", "2s", "get", "/a")
             expect(code in (6, 7), "%r: exit %d, %s" % (options, code, error))
