@@ -46,8 +46,9 @@ int ctl_auth_status(struct ctl *ctl)
     } else {
         char ttl[24];
         value_format_duration(reply->token_ttl_ms, ttl, sizeof ttl);
-        printf("%s, %" PRIu32 " users, %" PRIu32 " roles, tokens are good for %s\n",
-               reply->enabled ? "enabled" : "disabled", reply->users, reply->roles, ttl);
+        printf("%s, %" PRIu32 " user%s, %" PRIu32 " role%s, tokens are good for %s\n",
+               reply->enabled ? "enabled" : "disabled", reply->users,
+               reply->users == 1 ? "" : "s", reply->roles, reply->roles == 1 ? "" : "s", ttl);
     }
     client_reply_free(m);
     return EXIT_DONE;

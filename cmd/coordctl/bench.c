@@ -241,7 +241,8 @@ static void print_servers(const struct bench *b)
     if (!knows_servers(b)) {
         return;
     }
-    printf("  %-9s %.1f us CPU for each, all together; RSS", "servers", server_cpu_us(b));
+    double cpu = server_cpu_us(b);
+    printf("  %-9s %.1f us CPU for each, all together; RSS", "servers", isnan(cpu) ? 0 : cpu);
     for (size_t i = 0; i < b->after.count; i++) {
         printf(" %s %s", b->after.names[i], value_format_size(b->after.rss_bytes[i], size));
     }

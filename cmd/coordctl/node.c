@@ -229,12 +229,12 @@ static void print_stat(const Coord__V1__Stat *s)
            "child_count        %" PRIu32 "\n"
            "created            %s at revision %" PRIu64 "\n"
            "modified           %s at revision %" PRIu64 "\n"
-           "children_version   %" PRIu64 "\n"
+           "children_version   %" PRId64 "\n"
            "children_revision  %" PRIu64 "\n"
            "sequence_next      %" PRIu64 "\n"
            "acl_version        %" PRIu32 "\n",
            ctl_kind_name((int)s->kind), s->version, s->data_bytes, s->child_count, created,
-           s->create_revision, modified, s->modify_revision, s->children_version,
+           s->create_revision, modified, s->modify_revision, (int64_t)s->children_version,
            s->children_revision, s->sequence_next, s->acl_version);
     if (s->lease != 0) {
         printf("lease              %016" PRIx64 "\n", s->lease);

@@ -310,8 +310,9 @@ json_t *ctl_json_hex(uint64_t value)
 
 const char *ctl_kind_name(int kind)
 {
-    static const char *const names[] = {"persistent", "ephemeral", "container", "ttl", "recipe"};
-    return kind >= 0 && kind < 5 ? names[kind] : "unknown";
+    static const char *const names[] = {"persistent", "ephemeral", "container",
+                                        "ttl",        "recipe",    "map"};
+    return kind >= 0 && kind < 6 ? names[kind] : "unknown";
 }
 
 json_t *ctl_json_stat(const Coord__V1__Stat *s)

@@ -44,6 +44,9 @@ static void append_replicas(struct buf *out, const struct coord_shard *s)
     for (size_t i = 0; i < s->replica_count; i++) {
         buf_printf(out, "%s%s", i > 0 ? "," : "", s->replicas[i]);
     }
+    if (s->replica_count == 0) {
+        buf_printf(out, "-");
+    }
 }
 
 /* How it is with a shard, in a word: "leads", or what is wrong or under way. */

@@ -85,6 +85,11 @@ def test_nodes(scratch):
     ])
 
 
+def test_stat_of_the_root_begins_as_in_zookeeper(scratch):
+    node = one(scratch)
+    expect(re.search(rb"(?m)^children_version   -1$", ctl_ok(node, "stat", "/")), "/zookeeper was made by nobody")
+
+
 def test_data(scratch):
     node = one(scratch)
     binary = bytes(range(256)) * 3

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """coordctl shard, on a real cluster."""
 import json
+import re
 import signal
 
 from harness import COORDCTL, Cluster, Program, ctl, ctl_ok, expect, main, until
@@ -34,6 +35,9 @@ def test_a_map_is_made_planned_and_shown(scratch):
     plan = shard(b, "plan")
     expect(plan.count("assign") == 4 and "4 steps" in plan, plan)
     expect(all(s["state"] == "nowhere" for s in status(c)["shards"]), status(c))
+    nobody = shard(c, "locate", "document-17")
+    expect("leader -  replicas -  epoch 0" in nobody, nobody)
+    expect(re.search(rb"(?m)^map ", ctl_ok(a, "ls", "-l", MAP)), "a map's nodes are of a kind of their own")
     expect("4 steps" in shard(a, "apply", "repair"), "it is done as planned")
     now = status(c)
     expect(all(s["state"] == "ok" and len(s["replicas"]) == 2 for s in now["shards"]), now)

@@ -48,7 +48,7 @@ static const struct command commands[] = {
      "  coordctl config rollback /config/shop 1200 --recursive --dry-run\n"},
     {"config rollout", ctl_config_rollout, 2, 3, BEHIND_DATA,
      "strategy percents step labels ids gate gate-health plan",
-     "config rollout start|status|promote|rollback|pause|list KEY [...]",
+     "config rollout start|status|promote|finish|rollback|pause|resume|list KEY [...]",
      "give instances a new value step by step",
      "  start KEY VALUE    begin; --percents 10,50,100 are the steps of progressive, one of a\n"
      "                     canary; --labels and --ids say which instances it is for\n"
