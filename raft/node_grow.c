@@ -233,7 +233,7 @@ static void say_who_is_missing(struct node *n, struct grow_candidate *const *fou
     if (g->names[0][0] == '\0') {
         note_progress(n,
                       "%s%s asked to join; two nodes are needed: start %s, with an empty data dir: "
-                      "coordd --name NAME --join HOST:PORT of this node",
+                      "coordd --name NAME --peer-listen HOST:PORT --join HOST:PORT of this node",
                       count == 1 ? "only " : "nobody has", count == 1 ? found[0]->at.name : "",
                       count == 1 ? "one more" : "them");
         return;

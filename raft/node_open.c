@@ -169,6 +169,10 @@ static enum status open_data_dir(struct node *n, struct errmsg *err)
 {
     char lock[NODE_PATH_BYTES];
     enum status rc = n->env->disk->mkdir(n->env, n->data_dir);
+    if (rc == RC_NOT_FOUND) {
+        return errmsg_set(err, rc, "create data dir %s: the directory above it does not exist",
+                          n->data_dir);
+    }
     if (rc != RC_OK) {
         return errmsg_set(err, rc, "create data dir %s: %s", n->data_dir, status_text(rc));
     }

@@ -54,6 +54,10 @@ static enum status make_dir(struct env *env, const char *dir, struct errmsg *err
         return rc;
     }
     rc = env->disk->mkdir(env, dir);
+    if (rc == RC_NOT_FOUND) {
+        return errmsg_set(err, rc, "create data dir %s: the directory above it does not exist",
+                          dir);
+    }
     if (rc != RC_OK) {
         return errmsg_set(err, rc, "create data dir %s: %s", dir, status_text(rc));
     }

@@ -71,7 +71,7 @@ static const struct option options[] = {
     WORD("data-dir", "DIR", KIND_TEXT, data_dir, "./coord.data",
          "where log and snapshots are kept"),
     WORD("listen", "HOST:PORT", KIND_ADDRESS, listen, "127.0.0.1:7400",
-         "for clients: gRPC and HTTP"),
+         "for clients: gRPC, HTTP and ZooKeeper's protocol"),
     WORD("client-address", "HOST:PORT", KIND_ADDRESS, client_address, NULL,
          "where clients reach this node, told to the others (default: from --listen)"),
     WORD("peer-listen", "HOST:PORT", KIND_ADDRESS, peer_listen, NULL,

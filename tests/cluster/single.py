@@ -92,6 +92,11 @@ def test_client_port_in_use_is_refused(scratch):
     expect(code == 1 and str(node.port) in error, "exit %d, %r" % (code, error))
 
 
+def test_data_dir_in_a_directory_that_is_not_there_is_refused(scratch):
+    code, error = run_coordd("--data-dir", scratch + "/no/where", "--listen", "127.0.0.1:%d" % free_port())
+    expect(code == 1 and "no/where: the directory above it does not exist" in error, "exit %d, %r" % (code, error))
+
+
 def test_other_nodes_and_clusters_data_dirs_are_refused(scratch):
     cluster = Cluster(scratch).start()
     n1 = cluster.nodes[0]
