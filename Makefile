@@ -378,7 +378,7 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	$(MANUAL) cmd/coordd/packaging/coordd.8.in $(BUILD)/coordd '$(VERSION)' >$(SHARE)/man/man8/coordd.8
 	$(MANUAL) cmd/coordctl/packaging/coordctl.1.in $(BUILD)/coordctl '$(VERSION)' >$(SHARE)/man/man1/coordctl.1
 	$(MANUAL) client/libcoord.3.in - '$(VERSION)' >$(SHARE)/man/man3/libcoord.3
-	cd docs && find . -type f -exec install -D -m 644 {} $(abspath $(SHARE))/doc/coord/{} \;
+	cd docs && find . -type f ! -name .gitignore -exec install -D -m 644 {} $(abspath $(SHARE))/doc/coord/{} \;
 deb: all ## Debian packages into build/deb
 	$(Q)cmd/coordd/packaging/deb.sh build/deb '$(VERSION)'
 clean: ## remove every build
