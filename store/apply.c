@@ -101,10 +101,11 @@ static void command_apply(struct store *s, const struct apply_context *context,
     }
 }
 
-/* Which quota was in the way, whatever the command. The reply outlives what is set of it. */
+/* Which quota was in the way, or which version, whatever the command. The reply outlives what is
+ * set of it. */
 static void refusal_copy(struct store *s, struct reply *reply)
 {
-    if (reply->outcome == OUTCOME_QUOTA) {
+    if (reply->outcome == OUTCOME_QUOTA || reply->outcome == OUTCOME_BAD_VERSION) {
         reply->refusal = s->refusal;
         reply->refusal.subject = arena_copy(&s->arena, s->refusal.subject);
     }
@@ -136,6 +137,7 @@ void store_apply(struct store *s, const struct apply_context *context, const str
     INVARIANT(14, context->index > s->applied_index);
     arena_clear(&s->arena);
     access_begin(&s->access, s, c->identities);
+    s->refusal = (struct refusal){.bound = BOUND_NONE};
     *reply = (struct reply){.outcome = OUTCOME_OK};
     if (context->cluster_ms > s->cluster_ms) { /* never back, whoever leads */
         s->cluster_ms = context->cluster_ms;

@@ -306,6 +306,25 @@ static bool version_matches(const struct store *s, const struct op *op, uint32_t
     return op->version == VERSION_ANY || op->version == tree_node(&s->tree, slot)->version;
 }
 
+/* Which it is, is for those who may read it. */
+static enum outcome refuse_version(struct store *s, const struct op *op, uint32_t slot,
+                                   uint32_t version)
+{
+    bool may_read = access_node(&s->access, slot, ACL_READ) &&
+                    access_path(&s->access, ACL_READ, op->space, op->path);
+    if (may_read && s->level >= 2) { /* older members answer without */
+        s->refusal = (struct refusal){
+            .bound = BOUND_VERSION, .used = version, .wanted = op->version};
+    }
+    return OUTCOME_BAD_VERSION;
+}
+
+/* The same, of the version of the value. */
+static enum outcome refuse_value(struct store *s, const struct op *op, uint32_t slot)
+{
+    return refuse_version(s, op, slot, tree_node(&s->tree, slot)->version);
+}
+
 enum outcome apply_check_version(struct store *s, const struct op *op)
 {
     uint32_t slot;
@@ -316,7 +335,7 @@ enum outcome apply_check_version(struct store *s, const struct op *op)
     if (outcome != OUTCOME_OK) {
         return outcome;
     }
-    return version_matches(s, op, slot) ? OUTCOME_OK : OUTCOME_BAD_VERSION;
+    return version_matches(s, op, slot) ? OUTCOME_OK : refuse_value(s, op, slot);
 }
 
 /* In a flat space a set without a version is a put: it creates the key if there is none. */
@@ -337,7 +356,7 @@ enum outcome apply_set(struct store *s, const struct op *op, struct op_result *r
         return OUTCOME_PROTECTED;
     }
     if (!version_matches(s, op, slot)) {
-        return OUTCOME_BAD_VERSION;
+        return refuse_value(s, op, slot);
     }
     if (!space_is_flat(op->space) &&
         !quotas_fit_value(&s->quotas, &s->tree, slot, op->data.size, &s->refusal)) {
@@ -369,7 +388,7 @@ enum outcome apply_set_acl(struct store *s, const struct op *op, struct op_resul
         return OUTCOME_PROTECTED;
     }
     if (op->version != VERSION_ANY && op->version != tree_node(&s->tree, slot)->acl_version) {
-        return OUTCOME_BAD_VERSION;
+        return refuse_version(s, op, slot, tree_node(&s->tree, slot)->acl_version);
     }
     outcome = list_intern(s, op, &acl);
     if (outcome == OUTCOME_OK) {
@@ -484,7 +503,7 @@ enum outcome apply_delete(struct store *s, const struct op *op, struct op_result
         return outcome;
     }
     if (!version_matches(s, op, slot)) {
-        return OUTCOME_BAD_VERSION;
+        return refuse_value(s, op, slot);
     }
     if (queues_protect(s, slot) || config_protects(s, op, op->path)) {
         return OUTCOME_PROTECTED;

@@ -70,6 +70,12 @@ void refusal_text(const struct refusal *r, char *text)
             bytes--;
         }
     }
+    if (r->bound == BOUND_VERSION) {
+        (void)snprintf(text, REFUSAL_TEXT_BYTES_MAX,
+                       "%s: it is %" PRIu64 ", %" PRIu64 " was expected",
+                       outcome_text(OUTCOME_BAD_VERSION), r->used, r->wanted);
+        return;
+    }
     bool is_quota = r->bound != BOUND_USER_LEASES;
     const char *unit = r->bound == BOUND_QUOTA_BYTES   ? "bytes"
                        : r->bound == BOUND_QUOTA_NODES ? "nodes"
@@ -84,7 +90,9 @@ void refusal_text(const struct refusal *r, char *text)
 
 static enum outcome outcome_of_bound(uint8_t bound)
 {
-    return bound == BOUND_USER_LEASES ? OUTCOME_USER_LIMIT : OUTCOME_QUOTA;
+    return bound == BOUND_USER_LEASES ? OUTCOME_USER_LIMIT
+           : bound == BOUND_VERSION   ? OUTCOME_BAD_VERSION
+                                      : OUTCOME_QUOTA;
 }
 
 static void refusal_encode(struct buf *b, const struct refusal *r)
@@ -103,7 +111,7 @@ static void refusal_decode(struct unpack *u, struct refusal *r, uint8_t outcome)
     r->used = unpack_u64(u);
     r->wanted = unpack_u64(u);
     r->limit = unpack_u64(u);
-    if (r->bound < BOUND_QUOTA_BYTES || r->bound > BOUND_USER_LEASES ||
+    if (r->bound < BOUND_QUOTA_BYTES || r->bound > BOUND_VERSION ||
         outcome != outcome_of_bound(r->bound) || r->subject.size > STORE_PATH_BYTES_MAX) {
         u->failed = true;
     }

@@ -69,7 +69,7 @@ struct reply {
     uint32_t result_count;
     bool has_lease;
     struct lease_result lease; /* has_lease */
-    struct refusal refusal;    /* of OUTCOME_QUOTA and OUTCOME_USER_LIMIT */
+    struct refusal refusal;    /* enum bound says of which outcomes */
     bool has_recipe;
     struct recipe_result recipe; /* has_recipe */
 };

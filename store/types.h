@@ -130,12 +130,14 @@ enum outcome {
 
 const char *outcome_text(enum outcome outcome); /* in store/reply.c */
 
-/* Which bound a refusal was about: of OUTCOME_QUOTA and OUTCOME_USER_LIMIT, and of no other. */
+/* What a refusal was about: which bound, of OUTCOME_QUOTA and OUTCOME_USER_LIMIT; or a version, of
+ * OUTCOME_BAD_VERSION to those who may read the node; and of no other. */
 enum bound {
     BOUND_NONE = 0,
     BOUND_QUOTA_BYTES = 1, /* `subject` is the quota's path */
     BOUND_QUOTA_NODES = 2,
     BOUND_USER_LEASES = 3, /* `subject` is the user */
+    BOUND_VERSION = 4,     /* no bound: `used` is the version, `wanted` the one that was expected */
 };
 
 /* `used` of `limit` are taken, and what was refused wants `wanted` more. */
@@ -148,8 +150,9 @@ struct refusal {
 };
 
 #define REFUSAL_TEXT_BYTES_MAX ((size_t)448)
-/* For people: "the quota of /a leaves no room: 10 of 10 nodes are used, 1 more is wanted". A long
- * path is cut. `text` has REFUSAL_TEXT_BYTES_MAX bytes. */
+/* For people: "the quota of /a leaves no room: 10 of 10 nodes are used, 1 more is wanted", "version
+ * does not match: it is 7, 5 was expected". A long path is cut. `text` has REFUSAL_TEXT_BYTES_MAX
+ * bytes. */
 void refusal_text(const struct refusal *r, char *text);
 
 #endif

@@ -475,7 +475,7 @@ static void put_outcome(struct buf *out, const struct audit_event *e)
     if (reply->outcome != OUTCOME_OK && reply->result_count > 1) {
         NUMBER(out, "failed_op", e->failed_op);
     }
-    if (reply->refusal.bound != BOUND_NONE) { /* whose quota, or which user's limit */
+    if (reply->refusal.subject.size > 0) { /* whose quota, or which user's limit */
         STRING(out, "limited_by", reply->refusal.subject, TEXT_BYTES);
     }
     if (reply->repeated) {

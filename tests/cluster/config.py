@@ -37,7 +37,7 @@ def test_a_value_is_set_by_version_read_at_any_revision_and_told_with_who_and_wh
     cluster, at = configured(scratch)
     first = change(at, "config", "set", "/config/shop/a", "1", "--note", "begin")
     change(at, "config", "set", "/config/shop/a", "2", "--version", "0", "--note", "more")
-    refused(at, 4, "version does not match", "config", "set", "/config/shop/a", "3", "--version", "0")
+    refused(at, 4, "version does not match: it is 1, 0 was expected", "config", "set", "/config/shop/a", "3", "--version", "0")
     for node in cluster.nodes:
         expect(ctl_ok(node.endpoint, "config", "get", "/config/shop/a") == b"2", node.name)
         old = ctl_ok(node.endpoint, "config", "get", "/config/shop/a", "--rev", str(first))

@@ -399,6 +399,48 @@ START_TEST(a_node_s_own_list_counts_next_to_roles_but_not_for_root)
 }
 END_TEST
 
+static void expect_version(const char *user, struct op op, bool is_told, uint64_t version)
+{
+    char text[REFUSAL_TEXT_BYTES_MAX];
+    char expected[REFUSAL_TEXT_BYTES_MAX];
+    op.version = 9;
+    ck_assert_int_eq(op_as(user, op), OUTCOME_BAD_VERSION);
+    ck_assert_int_eq(k.reply.refusal.bound, is_told ? BOUND_VERSION : BOUND_NONE);
+    if (is_told) {
+        refusal_text(&k.reply.refusal, text);
+        (void)snprintf(expected, sizeof expected,
+                       "version does not match: it is %llu, 9 was expected",
+                       (unsigned long long)version);
+        ck_assert_str_eq(text, expected);
+    }
+}
+
+START_TEST(which_version_it_is_is_told_to_who_may_read)
+{
+    struct buf list = {0};
+    const struct acl_entry only = {ACL_ALL & ~ACL_READ, slice_str("user"), slice_str("u")};
+    auth_kit_add(&k, "u", "/", ACL_ALL);
+    auth_kit_add(&k, "v", "/", ACL_ALL & ~ACL_READ);
+    enable();
+    ck_assert_int_eq(do_as("u", OP_CREATE, "/a"), OUTCOME_OK);
+    ck_assert_int_eq(do_as("u", OP_SET, "/a"), OUTCOME_OK);
+    acl_encode(&list, &only, 1);
+    struct op give = kit_op(OP_SET_ACL, "/a", NULL);
+    give.acl = buf_slice(&list);
+    expect_version("u", kit_op(OP_SET, "/a", "x"), true, 1);
+    expect_version("u", kit_op(OP_DELETE, "/a", NULL), true, 1);
+    expect_version("u", kit_op(OP_CHECK, "/a", NULL), true, 1);
+    expect_version("u", give, true, 0);
+    expect_version("v", kit_op(OP_SET, "/a", "x"), false, 0);
+    expect_version("v", kit_op(OP_DELETE, "/a", NULL), false, 0);
+    ck_assert_int_eq(op_as("u", give), OUTCOME_OK);
+    expect_version("u", kit_op(OP_SET, "/a", "x"), false, 0);
+    ck_assert_int_eq(do_as("u", OP_CREATE, "/a"), OUTCOME_NODE_EXISTS);
+    ck_assert_int_eq(k.reply.refusal.bound, BOUND_NONE);
+    buf_close(&list);
+}
+END_TEST
+
 /* `u` as a member took him that knew this generation of him. */
 static enum outcome set_proved(uint64_t generation, const char *path)
 {
@@ -641,6 +683,7 @@ static Suite *access_suite(void)
     tcase_add_test(commands, a_sequential_create_is_asked_for_the_parent_and_for_the_path_it_gets);
     tcase_add_test(commands, keys_of_the_metadata_take_admin_at_the_top);
     tcase_add_test(commands, a_node_s_own_list_counts_next_to_roles_but_not_for_root);
+    tcase_add_test(commands, which_version_it_is_is_told_to_who_may_read);
     tcase_add_test(commands, what_proved_a_user_does_so_until_his_password_is_another);
     tcase_add_test(commands, while_it_is_disabled_nobody_is_asked);
     suite_add_tcase(suite, commands);

@@ -313,6 +313,10 @@ static void draw_reply(struct rng *rng, struct arena *a, struct reply *r)
             .limit = draw_u64(rng),
         };
     }
+    if (r->outcome == OUTCOME_BAD_VERSION && rng_chance(rng, 500)) {
+        r->refusal = (struct refusal){
+            .bound = BOUND_VERSION, .used = draw_u64(rng), .wanted = draw_u64(rng)};
+    }
     r->has_recipe = rng_chance(rng, 300);
     if (r->has_recipe) {
         draw_recipe_result(rng, a, &r->recipe);

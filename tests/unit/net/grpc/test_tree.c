@@ -219,6 +219,8 @@ START_TEST(set_checks_the_expected_version)
     call = peer_unary(peer, "/coord.v1.Tree/Set", &request.base);
     ck_assert_int_eq(peer_call_code(call), GRPC_ABORTED);
     ck_assert_str_eq(peer_call_header(call, "coord-outcome"), "BAD_VERSION");
+    ck_assert_str_eq(peer_call_text(call),
+                     "/a: version does not match: it is 1, 0 was expected");
     peer_call_free(call);
 
     expect.version = UINT32_MAX; /* must not mean "any" */
