@@ -6,7 +6,6 @@
 #include "coord/v1/cluster.pb-c.h"
 #include "base/version.h"
 #include "net/grpc/answer.h"
-#include "net/grpc/audit.h"
 #include "raft/message.h"
 #include "store/store.h"
 
@@ -175,8 +174,7 @@ static void finish_upgrade_call(struct grpc_call *call, const ProtobufCMessage *
                        " only, this one knows %d: upgrade it first",
                        who, c.level, FEATURE_LEVEL);
     } else {
-        grpc_audit_command(call, &c);
-        grpc_call_write(call, &c, upgrade_finished);
+        answer_propose(call, &c, upgrade_finished);
     }
 }
 

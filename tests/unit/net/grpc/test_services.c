@@ -163,6 +163,26 @@ END_TEST
 
 /* ---- cluster ----------------------------------------------------------------------------- */
 
+START_TEST(the_end_of_an_upgrade_keeps_to_the_limits_too)
+{
+    size_t calls_before = node->index;
+    char *large = mem_zalloc(5001);
+    memset(large, 'x', 5000);
+    Coord__V1__RequestHeader header;
+    Coord__V1__FinishUpgradeRequest request;
+    coord__v1__request_header__init(&header);
+    coord__v1__finish_upgrade_request__init(&request);
+    header.note = large;
+    request.header = &header;
+    struct peer_call *call = peer_unary(peer, "/coord.v1.Cluster/FinishUpgrade", &request.base);
+    ck_assert_int_eq(peer_call_code(call), GRPC_RESOURCE_EXHAUSTED);
+    ck_assert_ptr_nonnull(strstr(peer_call_text(call), "note"));
+    ck_assert_uint_eq(node->index, calls_before);
+    peer_call_free(call);
+    mem_free(large);
+}
+END_TEST
+
 START_TEST(status_answers_without_a_quorum)
 {
     node->is_serving = false;
@@ -314,6 +334,7 @@ static Suite *services_suite(void)
                         (int)(sizeof errors / sizeof errors[0]));
     tcase_add_test(tcase, every_outcome_has_a_status);
     tcase_add_test(tcase, consistency_reaches_the_node);
+    tcase_add_test(tcase, the_end_of_an_upgrade_keeps_to_the_limits_too);
     tcase_add_test(tcase, status_answers_without_a_quorum);
     tcase_add_test(tcase, members_are_read_behind_a_barrier);
     tcase_add_test(tcase, a_change_of_the_members_is_answered_by_its_verdict);
