@@ -174,6 +174,19 @@ static void hello_put(const struct peers *p, struct buf *out, uint64_t target_id
     message_encode(out, &m);
 }
 
+/* It stands in lines of the log and in labels of metrics as it is. */
+static bool name_is_fine(struct slice name)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        uint8_t c = name.data[i];
+        bool is_letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+        if (!is_letter && !(c >= '0' && c <= '9') && c != '-' && c != '_' && c != '.') {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* In every format that there will ever be, a HELLO begins with the format: so that the reason can
  * be told even if the rest cannot be read. */
 static enum status hello_decode(struct slice frame, struct message *m, struct arena *arena,
@@ -202,6 +215,10 @@ static enum status hello_decode(struct slice frame, struct message *m, struct ar
     if (!is_name_text || !utf8_is_valid(m->hello.client_address)) {
         return errmsg_set(err, RC_MALFORMED, "its %s is not valid UTF-8",
                           is_name_text ? "client address" : "name");
+    }
+    if (!name_is_fine(m->hello.name)) {
+        return errmsg_set(err, RC_MALFORMED,
+                          "its name has others than letters, digits, '-', '_' and '.'");
     }
     return RC_OK;
 }

@@ -209,6 +209,14 @@ START_TEST(a_name_that_is_no_text_is_thrown_out)
 }
 END_TEST
 
+/* Names stand in lines of the log and in labels of metrics. */
+START_TEST(a_name_that_no_member_can_have_is_thrown_out)
+{
+    expect_hello_thrown_out("b\nta", "beta:7400",
+                            "its name has others than letters, digits, '-', '_' and '.'");
+}
+END_TEST
+
 START_TEST(an_address_that_is_no_text_is_thrown_out)
 {
     expect_hello_thrown_out("beta", "b\xffta:7400", "its client address is not valid UTF-8");
@@ -397,6 +405,7 @@ static Suite *peer_refused_suite(void)
     tcase_add_test(c, another_format_is_thrown_out_though_nothing_else_of_it_can_be_read);
     tcase_add_test(c, anything_before_hello_is_thrown_out);
     tcase_add_test(c, a_name_that_is_no_text_is_thrown_out);
+    tcase_add_test(c, a_name_that_no_member_can_have_is_thrown_out);
     tcase_add_test(c, an_address_that_is_no_text_is_thrown_out);
     tcase_add_test(c, hello_twice_is_thrown_out);
     tcase_add_test(c, the_other_side_connecting_is_thrown_out_while_this_one_tries);
