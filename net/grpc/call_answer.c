@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/base64.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "net/grpc/audit.h"
 #include "net/grpc/call_internal.h"
 #include "net/grpc/memory.h"
@@ -79,6 +80,17 @@ static void trailers_send(struct grpc_call *call, size_t count)
     }
 }
 
+/* So many bytes of a text that was cut, of which the last character may lack some. */
+static size_t whole_characters(const char *text, size_t size)
+{
+    const uint8_t *bytes = (const uint8_t *)text;
+    size_t last = size > 0 ? size - 1 : 0;
+    while (last > 0 && (bytes[last] & 0xc0) == 0x80) {
+        last--;
+    }
+    return utf8_length(bytes + last, size - last) > 0 ? size : last;
+}
+
 /* Puts the message into call->text, encoded; returns its size there. */
 __attribute__((format(printf, 2, 0)))
 static size_t text_set(struct grpc_call *call, const char *format, va_list args)
@@ -86,10 +98,9 @@ static size_t text_set(struct grpc_call *call, const char *format, va_list args)
     char plain[CALL_TEXT_BYTES];
     int bytes = vsnprintf(plain, sizeof plain, format, args);
     PRE(bytes >= 0);
-    size_t size = (size_t)bytes < sizeof plain ? (size_t)bytes : sizeof plain - 1;
-    /* Do not cut a character in two. */
-    while (size == sizeof plain - 1 && size > 0 && ((uint8_t)plain[size] & 0xc0) == 0x80) {
-        size--;
+    size_t size = (size_t)bytes;
+    if (size >= sizeof plain) {
+        size = whole_characters(plain, sizeof plain - 1);
     }
     buf_clear(&call->text);
     grpc_message_encode(&call->text, slice_make(plain, size));

@@ -2,6 +2,7 @@
  * counted; and coord.v1.Cluster. Through the bytes of a real HTTP/2 client. */
 #include "coord/v1/cluster.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
+#include "base/utf8.h"
 #include "net/grpc/call.h"
 #include "raft/message.h"
 #include "tests/support/check_main.h"
@@ -246,6 +247,25 @@ static void complete_change(enum status rc, uint8_t verdict, const char *why)
     peer_run(peer);
 }
 
+START_TEST(a_text_that_is_too_long_ends_with_a_whole_character)
+{
+    char why[NODE_TEXT_BYTES_MAX] = "";
+    for (size_t at = 0; at + 2 < sizeof why; at += 2) {
+        memcpy(why + at, "\xc3\xa9", 2);
+    }
+    for (size_t i = 0; i < 2; i++) { /* one of the two would be cut within a character */
+        struct peer_call *call = ask_removal("n3");
+        complete_change(RC_TIMEOUT, 0, why);
+        const char *text = peer_call_text(call);
+        ck_assert_uint_gt(strlen(text), NODE_TEXT_BYTES_MAX - 8);
+        ck_assert(utf8_is_valid(slice_str(text)));
+        peer_call_free(call);
+        why[0] = 'e';
+        memmove(why + 1, why + 2, sizeof why - 2);
+    }
+}
+END_TEST
+
 START_TEST(a_change_of_the_members_is_answered_by_its_verdict)
 {
     static const struct {
@@ -338,6 +358,7 @@ static Suite *services_suite(void)
     tcase_add_test(tcase, status_answers_without_a_quorum);
     tcase_add_test(tcase, members_are_read_behind_a_barrier);
     tcase_add_test(tcase, a_change_of_the_members_is_answered_by_its_verdict);
+    tcase_add_test(tcase, a_text_that_is_too_long_ends_with_a_whole_character);
     tcase_add_test(tcase, a_name_that_is_too_long_is_nobodys);
     tcase_add_test(tcase, calls_are_counted_by_method_and_code);
     suite_add_tcase(suite, tcase);
