@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "net/shards/view.h"
+#include "store/validate.h"
 
 static struct slice name_of(const struct view *v, uint32_t node)
 {
@@ -154,6 +155,21 @@ static size_t steps_at_most(const struct view *v, const struct plan *plan)
     return count;
 }
 
+/* As many as one request may say: what is left is for the next plan. */
+static uint32_t steps_in_request(const struct draft *d)
+{
+    uint32_t count = 0;
+    size_t bytes = 0;
+    while (count < d->step_count && count < SHARD_STEPS_MAX) {
+        bytes += shard_steps_bytes(&d->steps[count], 1);
+        if (bytes > STORE_REQUEST_BYTES_MAX) {
+            break;
+        }
+        count++;
+    }
+    return count;
+}
+
 static void write_steps(struct draft *out, const struct view *v, const struct plan *plan)
 {
     uint32_t shards = v->map->shards.count;
@@ -170,7 +186,7 @@ static void write_steps(struct draft *out, const struct view *v, const struct pl
     for (uint32_t i = 0; i < shards; i++) {
         drop_lost(&w, &v->of_shards[i]);
     }
-    out->step_count = out->step_count < SHARD_STEPS_MAX ? out->step_count : SHARD_STEPS_MAX;
+    out->step_count = steps_in_request(out);
     bool copies = false;
     for (uint32_t i = 0; i < out->step_count; i++) {
         out->bytes += out->steps[i].amount;

@@ -56,9 +56,15 @@ static bool propose(struct ward *w, struct command_shard what, const char *note)
 {
     const struct warden_options *o = &w->warden->o;
     struct command c = {.type = COMMAND_SHARD, .shard = what};
+    struct errmsg err;
     c.shard.path = w->path;
     c.identities = buf_slice(&w->warden->identities);
     c.note = slice_str(note);
+    if (command_check(&c, &err) != OUTCOME_OK) { /* the log takes nothing that is too large */
+        log_error(o->log, "shards.refused", "map=%.*s reason=\"%s\"", (int)w->path.size,
+                  (const char *)w->path.data, err.text);
+        return false;
+    }
     w->write = (struct node_write){.done = on_written, .owner = w};
     w->is_writing =
         node_write(o->node, &w->write, &c, o->env->now_ms(o->env) + WRITE_MS) == RC_OK;

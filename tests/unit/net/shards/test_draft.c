@@ -189,6 +189,32 @@ START_TEST(a_new_map_is_assigned_at_once)
 }
 END_TEST
 
+/* 100,000 shards on eight nodes each are more than one request may say. */
+START_TEST(a_plan_that_is_too_long_for_one_request_is_made_in_pieces)
+{
+    static const char spec[] = "strategy=directory\nreplicas=8\npromote=fresh\n"
+                               "balance=replicas\nconcurrent=4\n";
+    struct shard_step count = {.number = SHARD_COUNT_MAX};
+    ck_assert_int_eq(
+        run((struct command_shard){
+            .action = SHARD_CREATE, .text = slice_str(spec), .steps = &count, .step_count = 1}),
+        OUTCOME_OK);
+    for (int i = 0; i < NODES; i++) {
+        come(i);
+    }
+    uint32_t pieces = 0;
+    uint64_t steps = 0;
+    for (struct draft d = draft_for(PLAN_REPAIR); d.step_count > 0; pieces++) {
+        ck_assert_uint_lt(pieces, 3);
+        steps += d.step_count;
+        apply(&d);
+        d = draft_for(PLAN_REPAIR);
+    }
+    ck_assert_uint_eq(pieces, 2);
+    ck_assert_uint_eq(steps, SHARD_COUNT_MAX);
+}
+END_TEST
+
 START_TEST(a_lost_node_is_replaced_replica_by_replica_and_nothing_else_moves)
 {
     make_map(POLICY, 12);
@@ -384,6 +410,7 @@ static Suite *draft_suite(void)
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, a_new_map_is_assigned_at_once);
+    tcase_add_test(t, a_plan_that_is_too_long_for_one_request_is_made_in_pieces);
     tcase_add_test(t, a_lost_node_is_replaced_replica_by_replica_and_nothing_else_moves);
     tcase_add_test(t, a_shard_that_all_have_lost_is_left_to_who_led_it);
     tcase_add_test(t, somebody_may_say_that_who_is_back_leads);
