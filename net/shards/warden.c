@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/hash.h"
+#include "base/id_map.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "net/shards/upkeep.h"
@@ -13,12 +15,14 @@
 #define REPLAN_EVERY_MS 10000 /* of a map of which only loads have changed */
 #define WRITE_MS        10000
 #define LOT_MOVES       8 /* of a balance, for each that may be under way */
+#define LOOKS_MAX       1000 /* maps that are looked at in one turn; the others in the next */
 
 /* A map that this node looks after while it leads. */
 struct ward {
     struct list link;
     struct warden *warden;
-    struct slice path; /* owned */
+    struct ward *next_alike; /* whose path has the same hash */
+    struct slice path;       /* owned */
     struct absences absences;
     struct plan_ask *ask; /* NULL: none is under way */
     struct node_write write;
@@ -32,8 +36,10 @@ struct ward {
 
 struct warden {
     struct warden_options o;
-    struct list wards;
-    uint64_t look_ms; /* not before */
+    struct list wards; /* that was not looked at for longest comes first */
+    size_t ward_count;
+    struct id_map by_hash; /* of their paths; made anew each time all maps are found */
+    uint64_t look_ms;      /* not before */
     uint64_t looked_revision;
     uint64_t urgent_ms; /* then, though nothing has changed */
     struct buf identities;
@@ -180,6 +186,7 @@ static void ward_free(struct ward *w)
         node_write_cancel(w->warden->o.node, &w->write);
     }
     list_remove(&w->link);
+    w->warden->ward_count--;
     absences_close(&w->absences);
     mem_free((void *)(uintptr_t)w->path.data);
     mem_free(w);
@@ -194,23 +201,36 @@ static void wards_free(struct warden *w)
     w->urgent_ms = UINT64_MAX;
 }
 
+static uint64_t path_hash(struct slice path)
+{
+    return hash_bytes(0, path.data, path.size);
+}
+
+static void ward_index(struct warden *warden, struct ward *w)
+{
+    uint64_t hash = path_hash(w->path);
+    w->next_alike = id_map_get(&warden->by_hash, hash);
+    id_map_set(&warden->by_hash, hash, w);
+}
+
+static struct ward *ward_new(struct warden *warden, struct slice path)
+{
+    struct ward *w = mem_zalloc(sizeof *w);
+    w->warden = warden;
+    w->path = slice_make(mem_dup(path.data, path.size), path.size);
+    list_push_back(&warden->wards, &w->link);
+    warden->ward_count++;
+    ward_index(warden, w);
+    return w;
+}
+
 static struct ward *ward_get(struct warden *warden, struct slice path)
 {
-    struct list *it;
-    struct list *tmp;
-    LIST_EACH(it, tmp, &warden->wards)
-    {
-        if (slice_equal(ward_of(it)->path, path)) {
-            return ward_of(it);
-        }
+    struct ward *w = id_map_get(&warden->by_hash, path_hash(path));
+    while (w != NULL && !slice_equal(w->path, path)) {
+        w = w->next_alike;
     }
-    struct ward *w = mem_zalloc(sizeof *w);
-    uint8_t *copy = mem_alloc(path.size);
-    memcpy(copy, path.data, path.size);
-    w->warden = warden;
-    w->path = slice_make(copy, path.size);
-    list_push_back(&warden->wards, &w->link);
-    return w;
+    return w != NULL ? w : ward_new(warden, path);
 }
 
 static void find_all(struct warden *w)
@@ -222,17 +242,37 @@ static void find_all(struct warden *w)
     LIST_EACH(it, tmp, &w->wards)
     {
         ward_of(it)->is_there = false;
+        ward_index(w, ward_of(it));
     }
     struct slice path = store_map_path(store, 0, &arena);
     for (uint32_t i = 0; path.size > 0; path = store_map_path(store, ++i, &arena)) {
         ward_get(w, path)->is_there = true;
     }
     arena_close(&arena);
+    id_map_close(&w->by_hash);
     LIST_EACH(it, tmp, &w->wards)
     {
         if (!ward_of(it)->is_there) {
             ward_free(ward_of(it));
         }
+    }
+}
+
+/* Each goes behind all others. */
+static void look_at_some(struct warden *w, uint64_t now_ms)
+{
+    for (size_t i = 0; i < w->ward_count && i < LOOKS_MAX; i++) {
+        struct ward *ward = ward_of(w->wards.next);
+        list_remove(&ward->link);
+        list_push_back(&w->wards, &ward->link);
+        if (ward->ask == NULL && !ward->is_writing) {
+            look(ward, now_ms);
+        } else {
+            w->urgent_ms = now_ms + LOOK_EVERY_MS;
+        }
+    }
+    if (w->ward_count > LOOKS_MAX) {
+        w->urgent_ms = now_ms + LOOK_EVERY_MS;
     }
 }
 
@@ -249,20 +289,11 @@ void warden_turn(struct warden *w, uint64_t now_ms)
     if (now_ms < w->look_ms || (revision == w->looked_revision && now_ms < w->urgent_ms)) {
         return;
     }
-    struct list *it;
-    struct list *tmp;
     w->look_ms = now_ms + LOOK_EVERY_MS;
     w->looked_revision = revision;
     w->urgent_ms = UINT64_MAX;
     find_all(w);
-    LIST_EACH(it, tmp, &w->wards)
-    {
-        if (ward_of(it)->ask == NULL && !ward_of(it)->is_writing) {
-            look(ward_of(it), now_ms);
-        } else {
-            w->urgent_ms = now_ms + LOOK_EVERY_MS;
-        }
-    }
+    look_at_some(w, now_ms);
 }
 
 uint64_t warden_next_deadline_ms(const struct warden *w)

@@ -5,7 +5,8 @@
  *   `automatic`    a plan is made when the map has changed, or a node was away for too long, or
  *                  from time to time as loads change; its steps are proposed as Apply would be
  *
- * One proposal or plan of a map at a time. Balances come in small lots, so that what is lost
+ * Of more than a thousand maps so many have their turn each second. One proposal or plan of a map
+ * at a time. Balances come in small lots, so that what is lost
  * meanwhile does not wait behind them. A new leader counts absences from its beginning. On the
  * loop. */
 #ifndef NET_SHARDS_WARDEN_H
