@@ -1,6 +1,7 @@
 /* Members come and go: whole nodes in one process, over a network and disks in memory. */
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "tests/support/check_main.h"
 #include "tests/support/fake_cluster.h"
 
@@ -569,6 +570,67 @@ START_TEST(a_leader_that_stops_hands_over_first_and_its_writes_go_through_the_ne
 }
 END_TEST
 
+/* After a restart there is much to apply, and a follower may be faster than its leader. */
+START_TEST(a_leader_that_still_applies_loses_no_write_of_a_follower)
+{
+    struct fake_cluster c;
+    size_t leader = 3;
+    uint8_t *large = mem_zalloc(STORE_VALUE_BYTES_MAX);
+    fake_cluster_open(&c, 3, TIMEOUT_MS, 13);
+    for (int i = 0; i < 20; i++) {
+        struct wrote x = {.write = {.done = on_write}};
+        char path[16];
+        (void)snprintf(path, sizeof path, "/l%d", i);
+        struct op op = {.type = OP_CREATE,
+                        .space = SPACE_NODES,
+                        .path = slice_str(path),
+                        .data = slice_make(large, STORE_VALUE_BYTES_MAX)};
+        struct command command = {.type = COMMAND_TXN,
+                                  .txn = {.then_ops = &op, .then_count = 1}};
+        ck_assert_int_eq(node_write(c.members[fake_cluster_leader(&c)].node, &x.write, &command,
+                                    fake_cluster_now(&c) + 5000),
+                         RC_OK);
+        while (!x.is_done) {
+            fake_cluster_run(&c, 1);
+        }
+    }
+    for (size_t i = 0; i < 3; i++) {
+        fake_cluster_kill(&c, i);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        fake_cluster_start(&c, i);
+    }
+    for (int ms = 0; leader == 3 && ms < 5000; ms++) {
+        fake_cluster_run(&c, 1);
+        for (size_t i = 0; i < 3; i++) {
+            const struct engine *e = c.members[i].node->engine;
+            leader = e != NULL && engine_leads_safely(e) &&
+                             engine_applied_index(e) < engine_commit_index(e)
+                         ? i
+                         : leader;
+        }
+    }
+    ck_assert_uint_lt(leader, 3);
+    struct node *other = c.members[(leader + 1) % 3].node;
+    fake_cluster_run(&c, 1); /* it says what is committed */
+    fake_cluster_pause(&c, leader);
+    fake_cluster_run(&c, TIMEOUT_MS / 4);
+    ck_assert_uint_eq(other->applied_term, engine_term(other->engine));
+    struct op op = {.type = OP_CREATE, .space = SPACE_NODES, .path = slice_str("/w")};
+    struct command command = {.type = COMMAND_TXN, .txn = {.then_ops = &op, .then_count = 1}};
+    struct wrote x = {.write = {.done = on_write}};
+    ck_assert_int_eq(node_write(other, &x.write, &command, fake_cluster_now(&c) + 5000), RC_OK);
+    fake_cluster_run(&c, 5);
+    fake_cluster_resume(&c, leader);
+    fake_cluster_run(&c, TIMEOUT_MS);
+    ck_assert_uint_eq(engine_leader(other->engine), node_id(c.members[leader].node));
+    ck_assert(x.is_done);
+    ck_assert_int_eq(x.rc, RC_OK);
+    mem_free(large);
+    fake_cluster_close(&c);
+}
+END_TEST
+
 START_TEST(a_leader_that_stops_passes_over_a_member_that_hangs)
 {
     struct fake_cluster c;
@@ -694,6 +756,7 @@ static Suite *member_suite(void)
     tcase_add_test(tcase,
                    a_leader_that_stops_hands_over_first_and_its_writes_go_through_the_next_one);
     tcase_add_test(tcase, a_leader_that_stops_passes_over_a_member_that_hangs);
+    tcase_add_test(tcase, a_leader_that_still_applies_loses_no_write_of_a_follower);
     tcase_add_test(tcase, a_single_node_names_the_command_that_makes_it_a_cluster);
     tcase_add_test(tcase, all_members_can_be_exchanged_and_one_that_was_away_finds_its_way);
     tcase_add_test(tcase, a_change_goes_on_under_the_next_leader);
