@@ -52,7 +52,7 @@ static size_t take_metadata(const struct ctl *ctl, struct buf *names,
     return ctl->meta_count;
 }
 
-static enum coord_code ask_to_register(struct ctl *ctl, uint64_t *revision,
+static enum coord_code ask_to_register(struct ctl *ctl, bool drains, uint64_t *revision,
                                        struct coord_error *error)
 {
     char host[256];
@@ -74,6 +74,7 @@ static enum coord_code ask_to_register(struct ctl *ctl, uint64_t *revision,
                                                                  : COORD_CHECK_HTTP,
                   .path = ctl->check != NULL && ctl->check[0] == '/' ? ctl->check : NULL,
                   .interval_ms = (unsigned)ctl->check_interval_ms},
+        .draining = drains,
     };
     enum coord_code code = COORD_INVALID;
     *error = (struct coord_error){.code = COORD_INVALID};
@@ -88,7 +89,7 @@ static int register_instance(struct ctl *ctl)
 {
     struct coord_error error;
     uint64_t revision = 0;
-    int exit_code = ctl_check(ctl, ask_to_register(ctl, &revision, &error), &error);
+    int exit_code = ctl_check(ctl, ask_to_register(ctl, false, &revision, &error), &error);
     if (exit_code == EXIT_DONE) {
         print_registered(ctl, revision);
     }
@@ -111,6 +112,14 @@ static int spawn(const struct ctl *ctl, pid_t *pid)
     (void)posix_spawnattr_destroy(&attributes);
     return rc;
 }
+
+/* What is known of the instance while the program runs. */
+struct attendance {
+    bool is_registered;
+    bool must_drain; /* the program was asked to end */
+    bool drains;     /* as far as the cluster knows */
+    struct coord_error told; /* why it is not registered */
+};
 
 /* It goes on trying as long as it takes; people are told once for each reason. Numbers in the
  * message, as of a quota, may change from try to try: they make no other reason. */
@@ -136,68 +145,78 @@ static enum coord_code have_session(struct ctl *ctl, struct coord_error *error)
                                                  : coord_session_keepalive(ctl->client, error);
 }
 
-/* A session that has ended took the instance with it: both are made anew, as long as it takes.
- * `told`: why not so far. */
-static bool come_back(struct ctl *ctl, struct coord_error *told)
+/* A session that has ended took the instance with it: both are made anew, as long as it takes. */
+static void come_back(struct ctl *ctl, struct attendance *a)
 {
     struct coord_error error;
     uint64_t revision = 0;
     enum coord_code code = have_session(ctl, &error);
     if (code == COORD_OK) {
-        code = ask_to_register(ctl, &revision, &error);
+        code = ask_to_register(ctl, a->must_drain, &revision, &error);
     }
     if (code != COORD_OK) {
-        note_trouble(ctl, told, &error);
-        return false;
+        note_trouble(ctl, &a->told, &error);
+        return;
     }
-    *told = (struct coord_error){.code = COORD_OK};
+    a->told = (struct coord_error){.code = COORD_OK};
+    a->is_registered = true;
+    a->drains = a->must_drain;
     print_registered(ctl, revision);
     fprintf(stderr, "coordctl: svc register: %s/%s is registered again\n", ctl->words[0],
             id_of(ctl));
-    return true;
 }
 
-/* False: the session is over. What is only not confirmed may be later. */
-static bool keep_alive(struct ctl *ctl)
+/* What is only not confirmed may be later. */
+static void keep_alive(struct ctl *ctl, struct attendance *a)
 {
     struct coord_error error;
-    if (coord_session_due_ms(ctl->client) > 0) {
-        return true;
-    }
-    enum coord_code code = coord_session_keepalive(ctl->client, &error);
-    if (code == COORD_SESSION_ENDED) {
+    if (coord_session_due_ms(ctl->client) == 0 &&
+        coord_session_keepalive(ctl->client, &error) == COORD_SESSION_ENDED) {
         (void)ctl_failed(ctl, &error);
+        a->is_registered = false;
     }
-    return code != COORD_SESSION_ENDED;
 }
 
-/* The signal first: the program is not to wait for the cluster. */
-static void hand_on(struct ctl *ctl, pid_t pid, int number)
+/* It is asked again only where that may help. An instance that has gone comes back draining. */
+static void drain(struct ctl *ctl, struct attendance *a)
 {
-    (void)kill(pid, number);
-    if (number != SIGHUP) {
-        (void)coord_drain(ctl->client, ctl->words[0], id_of(ctl), true, NULL);
-    }
+    enum coord_code code = coord_drain(ctl->client, ctl->words[0], id_of(ctl), true, NULL);
+    a->drains =
+        code != COORD_TIMEOUT && code != COORD_UNAVAILABLE && code != COORD_UNKNOWN;
 }
 
-/* Until a keepalive is due. Without an instance it is tried again no later than after WAIT_MS,
- * and no sooner than after RETRY_MS, as what was due may have failed at once. */
-static uint64_t rest_ms(const struct ctl *ctl, bool is_registered)
+/* Until a keepalive is due. What was due may have failed at once: it is tried again no sooner than
+ * after RETRY_MS, and without an instance no later than after WAIT_MS. */
+static uint64_t rest_ms(const struct ctl *ctl, const struct attendance *a)
 {
     uint64_t due_ms = coord_session_due_ms(ctl->client);
-    if (!is_registered && coord_session_trusted_ms(ctl->client) == 0) {
+    if (!a->is_registered && coord_session_trusted_ms(ctl->client) == 0) {
         return WAIT_MS;
     }
-    if (!is_registered && due_ms < RETRY_MS) {
-        return RETRY_MS;
+    return due_ms < RETRY_MS ? RETRY_MS : due_ms < WAIT_MS ? due_ms : WAIT_MS;
+}
+
+/* One round; the program runs. */
+static void look_after(struct ctl *ctl, pid_t pid, struct attendance *a)
+{
+    int number = signals_wait(ctl->signals, -1, rest_ms(ctl, a));
+    if (number != 0) { /* it first: the program is not to wait for the cluster */
+        (void)kill(pid, number);
+        a->must_drain = a->must_drain || number != SIGHUP;
     }
-    return due_ms < WAIT_MS ? due_ms : WAIT_MS;
+    if (a->is_registered && a->must_drain && !a->drains) {
+        drain(ctl, a);
+    }
+    if (a->is_registered) {
+        keep_alive(ctl, a);
+    } else {
+        come_back(ctl, a);
+    }
 }
 
 static int attend(struct ctl *ctl, pid_t pid)
 {
-    bool is_registered = true;
-    struct coord_error told = {.code = COORD_OK}; /* why it is not */
+    struct attendance a = {.is_registered = true};
     for (;;) {
         int status;
         pid_t ended = waitpid(pid, &status, WNOHANG);
@@ -207,11 +226,7 @@ static int attend(struct ctl *ctl, pid_t pid)
         if (ended < 0 && errno != EINTR) {
             return EXIT_GENERAL;
         }
-        int number = signals_wait(ctl->signals, -1, rest_ms(ctl, is_registered));
-        if (number != 0) {
-            hand_on(ctl, pid, number);
-        }
-        is_registered = is_registered ? keep_alive(ctl) : come_back(ctl, &told);
+        look_after(ctl, pid, &a);
     }
 }
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 from harness import clean_environment, Cluster, Ctl, free_port, Node, ctl, ctl_ok, expect, main, until
 
@@ -117,6 +118,45 @@ def test_an_instance_that_is_refused_tries_until_it_is_registered_again(scratch)
     ctl_ok(at, "quota", "remove", "/services")
     until(lambda: found(at, "web") == ["a"], "it is registered again", PATIENT)
     until(lambda: "web/a is registered again" in server.complained(), "and says so", PATIENT)
+
+
+def test_an_instance_that_was_asked_to_end_drains_after_it_comes_back_too(scratch):
+    node = start_one(scratch)
+    at = node.endpoint
+    server = Ctl(scratch, at, "svc", "register", "web", "10.0.0.7:80", "--id", "a", "--session-ttl", "1s", "--",
+                 "sh", "-c", "trap : TERM; while :; do sleep 0.1; done")
+    until(lambda: found(at, "web") == ["a"], "it is found", PATIENT)
+    server.send_signal(signal.SIGTERM)
+    until(lambda: found(at, "web") == [], "it gets no new work", PATIENT)
+    server.send_signal(signal.SIGSTOP)
+    until(lambda: not sessions(at), "its session has ended", PATIENT)
+    server.send_signal(signal.SIGCONT)
+    until(lambda: "web/a is registered again" in server.complained(), "it is registered again", PATIENT)
+    expect(found(at, "web", "--all") == ["a"], "it is there")
+    expect(found(at, "web") == [], "it still gets no new work")
+
+
+def test_an_instance_whose_keepalive_is_refused_pauses_between_its_tries(scratch):
+    node = start_one(scratch)
+    at = node.endpoint
+    server = Ctl(scratch, at, "svc", "register", "web", "10.0.0.7:80", "--id", "a", "--session-ttl", "1s", "--",
+                 "sh", "-c", "while :; do sleep 0.1; done")
+    until(lambda: found(at, "web") == ["a"], "it is found", PATIENT)
+    ctl_ok(at, "user", "add", "admin", "secret")
+    ctl_ok(at, "user", "grant-role", "admin", "root")
+    ctl_ok(at, "auth", "enable")
+
+    def refused():
+        lines = [line for line in node.http("/metrics")[1].splitlines()
+                 if line.startswith("coord_grpc_requests_total{") and "KeepAlive" in line and "UNAUTHENTICATED" in line]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+    until(lambda: refused() > 0, "its keepalive is refused", PATIENT)
+    before, begun = refused(), time.monotonic()
+    time.sleep(2)
+    tries, seconds = refused() - before, time.monotonic() - begun
+    expect(tries <= 20 * seconds, "%d tries in %.1f s" % (tries, seconds))
+    expect(server.process.poll() is None, "it goes on")
 
 
 def test_an_instance_that_comes_back_takes_its_place_at_once(scratch):
