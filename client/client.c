@@ -144,7 +144,8 @@ enum coord_code coord_open(const struct coord_options *options, struct coord_cli
     return client_fail(error, COORD_OK, "%s", "");
 }
 
-static void destroy(struct coord_client *client)
+/* Whatever is under way is told of the end. */
+static void cancel_all(struct coord_client *client)
 {
     client->is_closing = true;
     client->depth++; /* callbacks that are told of the end must not wait */
@@ -152,6 +153,11 @@ static void destroy(struct coord_client *client)
     snapshot_close_all(client);
     session_forget(client);
     keepalive_close(&client->lease_keepalive);
+    client->depth--;
+}
+
+static void destroy(struct coord_client *client)
+{
     connections_close(client);
     auth_drop(client);
     tls_context_free(client->tls_context);
@@ -160,6 +166,16 @@ static void destroy(struct coord_client *client)
     free(client->note);
     free(client->chroot);
     free(client);
+}
+
+/* Calls that wait end now, while what they wait with is still on the stack; the client itself goes
+ * when the last one that holds it has let go. */
+static void end(struct coord_client *client)
+{
+    cancel_all(client);
+    if (client->holds == 0) {
+        destroy(client);
+    }
 }
 
 void coord_close(struct coord_client *client)
@@ -171,7 +187,7 @@ void coord_close(struct coord_client *client)
         client->is_closing = true;
         return;
     }
-    destroy(client);
+    end(client);
 }
 
 /* Whoever is told of the end and begins anew would keep it from coming. */
@@ -196,9 +212,22 @@ void client_leave(struct coord_client *client)
         return;
     }
     if (client->is_closing) {
-        destroy(client);
+        end(client);
     } else {
         loop_tell(&client->loop);
+    }
+}
+
+void client_hold(struct coord_client *client)
+{
+    client->holds++;
+}
+
+void client_let_go(struct coord_client *client)
+{
+    client->holds--;
+    if (client->is_closing && client->holds == 0 && client->depth == 0) {
+        end(client);
     }
 }
 
@@ -209,7 +238,7 @@ enum coord_code client_wait(struct coord_client *client, const bool *is_done,
         return client_fail(error, COORD_INVALID, "no call inside a callback may wait");
     }
     client_enter(client);
-    while (!*is_done && socket_now_ms() < deadline_ms) {
+    while (!*is_done && !client->is_closing && socket_now_ms() < deadline_ms) {
         loop_wait(&client->loop, deadline_ms);
     }
     client_leave(client);
@@ -260,8 +289,9 @@ enum coord_code coord_run(struct coord_client *client, uint32_t timeout_ms)
     }
     client_enter(client);
     loop_wait(&client->loop, socket_now_ms() + timeout_ms);
+    enum coord_code code = client_may_begin(client, NULL);
     client_leave(client);
-    return COORD_OK;
+    return code;
 }
 
 uint64_t coord_revision(const struct coord_client *client)

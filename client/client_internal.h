@@ -21,6 +21,7 @@ struct coord_client {
     struct list locks;     /* see client/lock.h */
     size_t calls_in_flight;
     unsigned depth;  /* of what the host has called and has not returned */
+    unsigned holds;  /* of calls that look at it after they have waited */
     bool is_closing; /* coord_close came from inside a callback */
     uint64_t random; /* for the jitter of pauses */
     struct endpoint endpoints[ENDPOINTS_MAX];
@@ -62,10 +63,15 @@ struct coord_client {
 /* Around whatever the host calls that may begin something. client_leave may free the client. */
 void client_enter(struct coord_client *client);
 void client_leave(struct coord_client *client);
+/* Around whatever waits and looks at the client, or at what needs it, after that: a callback may
+ * have closed it meanwhile, and client_may_begin says so. client_let_go may free it. */
+void client_hold(struct coord_client *client);
+void client_let_go(struct coord_client *client);
 /* COORD_CANCELED: the client is closing, and begins nothing more. */
 enum coord_code client_may_begin(const struct coord_client *client, struct coord_error *error);
-/* Drives the client until `*is_done`, or `deadline_ms` (monotonic) has passed. COORD_INVALID from
- * inside a callback, where nothing can be waited for. */
+/* Drives the client until `*is_done`, or `deadline_ms` (monotonic) has passed, or a callback has
+ * closed it: calls and keepalives under way are done then, and the client is freed unless it is
+ * held. COORD_INVALID from inside a callback, where nothing can be waited for. */
 enum coord_code client_wait(struct coord_client *client, const bool *is_done,
                             uint64_t deadline_ms, struct coord_error *error);
 /* The client closes: those being saved are given up. */

@@ -119,7 +119,8 @@ enum coord_code coord_open(const struct coord_options *options, struct coord_cli
 enum coord_code coord_add_digest(struct coord_client *client, const char *name,
                                  const char *password, struct coord_error *error);
 /* Calls under way are told COORD_CANCELED. From inside a callback it takes effect when that has
- * returned. NULL is fine. */
+ * returned. A call that waited meanwhile then ends at once, with COORD_CANCELED unless it has come
+ * to something already, and the client is gone when it returns. NULL is fine. */
 void coord_close(struct coord_client *client);
 
 /* ---- in an event loop ------------------------------------------------------------------- */
@@ -157,7 +158,7 @@ size_t coord_wants(const struct coord_client *client, struct coord_want *wants, 
 uint64_t coord_wait_ms(const struct coord_client *client);
 
 /* For programs without a loop: waits until something has happened, at most `timeout_ms`, and deals
- * with it. */
+ * with it. COORD_CANCELED: a callback has closed the client. */
 enum coord_code coord_run(struct coord_client *client, uint32_t timeout_ms);
 
 /* ---- what nodes are --------------------------------------------------------------------- */

@@ -152,9 +152,9 @@ enum coord_code coord_subscribe_start(struct coord_client *client, const char *s
                                       struct coord_error *error);
 /* The next change, which is then among the instances below; what it points to is valid until the
  * next call for this subscription. COORD_TIMEOUT: none in time, all is well. COORD_UNAVAILABLE:
- * no endpoint could be reached in time; call again to go on trying. Everything else but
- * COORD_NO_MEMORY is its end: what is known stays known. With `timeout_ms` 0 it only looks at what
- * has arrived. */
+ * no endpoint could be reached in time; call again to go on trying. COORD_CANCELED: a callback has
+ * closed it, or the client, while this waited. Everything else but COORD_NO_MEMORY is its end: what
+ * is known stays known. With `timeout_ms` 0 it only looks at what has arrived. */
 enum coord_code coord_subscription_next(struct coord_subscription *subscription,
                                         uint32_t timeout_ms,
                                         struct coord_service_event *event,

@@ -114,19 +114,21 @@ enum coord_code coord_latch_await(struct coord_client *client, const char *path,
 {
     struct async_wait w = {.error = error};
     struct coord_call *call;
+    uint64_t now = socket_now_ms();
+    uint64_t until =
+        wait_ms > 0 && wait_ms < LOOP_NEVER - now ? now + wait_ms : LOOP_NEVER;
     enum coord_code code = async_may_wait(client, error);
     if (code == COORD_OK) {
         code = look(client, path, false, async_waited, &w, &call, error);
     }
-    if (code == COORD_OK && wait_ms > 0) {
-        uint64_t now = socket_now_ms();
-        (void)client_wait(client, &w.is_done,
-                          wait_ms < LOOP_NEVER - now ? now + wait_ms : LOOP_NEVER, NULL);
-        if (!w.is_done) {
-            coord_cancel(call);
-            return client_fail(error, COORD_WAIT_TIMEOUT, "%s: not open within %llu ms", path,
-                               (unsigned long long)wait_ms);
-        }
+    if (code != COORD_OK) {
+        return code;
     }
-    return wait_for_count(client, &w, code, NULL);
+    (void)client_wait(client, &w.is_done, until, NULL);
+    if (!w.is_done) { /* and so the client is there */
+        coord_cancel(call);
+        return client_fail(error, COORD_WAIT_TIMEOUT, "%s: not open within %llu ms", path,
+                           (unsigned long long)wait_ms);
+    }
+    return w.code;
 }

@@ -228,6 +228,7 @@ enum coord_code coord_lease_ttl(struct coord_client *client, uint64_t id, bool w
     request.header = &header;
     request.id = id;
     request.with_paths = with_paths;
+    client_hold(client);
     do {
         ProtobufCMessage *next;
         code = client_call(client, CLIENT_LEASE_TTL, &request.base, &header, &next, error);
@@ -240,6 +241,7 @@ enum coord_code coord_lease_ttl(struct coord_client *client, uint64_t id, bool w
             code = take_info(&found, reply, error);
         }
     } while (code == COORD_OK && request.after[0] != '\0');
+    client_let_go(client);
     client_reply_free(page);
     if (code == COORD_OK) {
         *info = found;
@@ -284,6 +286,7 @@ enum coord_code coord_lease_list(struct coord_client *client, struct coord_lease
     struct coord_leases found = {.count = 0};
     enum coord_code code;
     request.header = &header;
+    client_hold(client);
     do {
         ProtobufCMessage *page;
         code = client_call(client, CLIENT_LEASE_LIST, &request.base, &header, &page, error);
@@ -296,6 +299,7 @@ enum coord_code coord_lease_list(struct coord_client *client, struct coord_lease
         }
         client_reply_free(page);
     } while (code == COORD_OK && request.after != 0);
+    client_let_go(client);
     if (code == COORD_OK) {
         *list = found;
     } else {

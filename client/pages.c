@@ -51,6 +51,7 @@ enum coord_code pages_ask(struct coord_client *client, enum client_method method
 {
     struct pages *all = NULL;
     enum coord_code code;
+    client_hold(client);
     do {
         ProtobufCMessage *m;
         code = client_call(client, method, request, NULL, &m, error);
@@ -64,6 +65,7 @@ enum coord_code pages_ask(struct coord_client *client, enum client_method method
             break;
         }
     } while ((*after)[0] != '\0');
+    client_let_go(client);
     if (code != COORD_OK) {
         pages_free(all);
         return code;

@@ -491,10 +491,12 @@ enum coord_code coord_session_attach(struct coord_client *client, uint64_t id,
         return code;
     }
     hold(client, id, secret, 0, 0);
+    client_hold(client);
     code = coord_session_keepalive(client, error);
     if (code != COORD_OK) {
         session_forget(client);
     }
+    client_let_go(client);
     return code;
 }
 

@@ -238,13 +238,19 @@ enum coord_code coord_shards_open(struct coord_client *client, const char *path,
     s->client = client;
     s->options = options != NULL ? *options : (struct coord_shards_options){0};
     memcpy(s->path, path, strlen(path) + 1);
+    client_hold(client);
     enum coord_code code = open_all(s, error);
-    if (code != COORD_OK) {
-        coord_shards_close(s);
-        return code;
+    if (code == COORD_OK) {
+        code = client_may_begin(client, error);
     }
-    *shards = s;
-    return client_fail(error, COORD_OK, "%s", "");
+    if (code == COORD_OK) {
+        *shards = s;
+        (void)client_fail(error, COORD_OK, "%s", "");
+    } else {
+        coord_shards_close(s);
+    }
+    client_let_go(client);
+    return code;
 }
 
 void coord_shards_close(struct coord_shards *s)

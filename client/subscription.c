@@ -58,6 +58,8 @@ struct coord_subscription {
     bool has_no_memory;
     bool is_settled; /* the opening is over */
     bool is_told;    /* the owner has been told to look, and has not looked at all */
+    bool is_waited_for; /* a call of it waits, and looks at it after that */
+    bool is_closed;     /* meanwhile: that call frees it */
     struct coord_error trouble;
     /* what is known */
     struct entry **entries;
@@ -425,11 +427,15 @@ static void advance(struct coord_subscription *s)
 }
 
 /* There is something to be told by coord_subscription_next. */
+static bool has_news(const struct coord_subscription *s)
+{
+    return s->reply != NULL || s->state == SUBSCRIPTION_OVER || s->has_no_memory;
+}
+
 static void tell(struct coord_subscription *s)
 {
-    bool has_news = s->reply != NULL || s->state == SUBSCRIPTION_OVER || s->has_no_memory;
-    s->is_settled = s->is_settled || has_news;
-    if (has_news && !s->is_told && s->ready != NULL) {
+    s->is_settled = s->is_settled || has_news(s);
+    if (has_news(s) && !s->is_told && s->ready != NULL) {
         s->is_told = true;
         s->ready(s->context, s);
     }
@@ -447,6 +453,8 @@ static void on_timer(struct loop_timer *t)
     struct coord_subscription *s = LOOP_OF(t, struct coord_subscription, timer);
     if (s->state == SUBSCRIPTION_DOWN) {
         open_stream(s);
+    } else if (s->reply != NULL || s->state == SUBSCRIPTION_OVER) {
+        set_timer(s); /* nothing is waited for */
     } else if (socket_now_ms() >= patience_ms(s)) {
         (void)client_fail(&s->trouble, COORD_UNAVAILABLE, "%s: gives no sign of life",
                           s->stream.endpoint.name);
@@ -473,10 +481,21 @@ static enum coord_code out_of_time(const struct coord_subscription *s,
     return client_fail(error, COORD_UNAVAILABLE, "%s", s->trouble.message);
 }
 
+/* A callback has closed it, or the client, while a call of it waited. */
+static enum coord_code closed(const struct coord_subscription *s, struct coord_error *error)
+{
+    return s->is_closed ? client_fail(error, COORD_CANCELED, "the subscription was closed")
+                        : client_may_begin(s->client, error);
+}
+
 /* True: `code` is what coord_subscription_next has to say. */
 static bool look(struct coord_subscription *s, struct coord_service_event *event,
                  enum coord_code *code, struct coord_error *error)
 {
+    *code = closed(s, error);
+    if (*code != COORD_OK) {
+        return true;
+    }
     do {
         if (hand_out(s, event)) {
             *code = client_fail(error, COORD_OK, "%s", "");
@@ -499,6 +518,42 @@ static bool look(struct coord_subscription *s, struct coord_service_event *event
     return false;
 }
 
+static void stop(struct coord_subscription *s)
+{
+    stream_close(&s->stream);
+    loop_timer_stop(&s->client->loop, &s->timer);
+}
+
+static void subscription_free(struct coord_subscription *s)
+{
+    stop(s);
+    drop_reply(s);
+    for (size_t i = 0; i < s->count; i++) {
+        entry_free(s->entries[i]);
+    }
+    entry_free(s->gone);
+    free(s->entries);
+    filter_copy_free(&s->filter);
+    free(s->service);
+    free(s);
+}
+
+/* Around what waits, and looks at it after that. True: `release` is to follow. */
+static bool claim(struct coord_subscription *s)
+{
+    bool is_outermost = s->client->depth == 0 && !s->is_waited_for;
+    s->is_waited_for = s->is_waited_for || is_outermost;
+    return is_outermost;
+}
+
+static void release(struct coord_subscription *s)
+{
+    s->is_waited_for = false;
+    if (s->is_closed) {
+        subscription_free(s);
+    }
+}
+
 enum coord_code coord_subscription_next(struct coord_subscription *s, uint32_t timeout_ms,
                                         struct coord_service_event *event,
                                         struct coord_error *error)
@@ -506,6 +561,7 @@ enum coord_code coord_subscription_next(struct coord_subscription *s, uint32_t t
     struct coord_client *client = s->client;
     uint64_t deadline_ms = socket_now_ms() + timeout_ms;
     bool may_wait = client->depth == 0;
+    bool is_claimed = claim(s);
     enum coord_code code = COORD_OK;
     client_enter(client);
     bool is_known = look(s, event, &code, error);
@@ -518,17 +574,28 @@ enum coord_code coord_subscription_next(struct coord_subscription *s, uint32_t t
         s->is_told = false;
         code = out_of_time(s, error);
     }
+    if (is_claimed) {
+        release(s);
+    }
     client_leave(client);
     return code;
 }
 
 bool coord_subscription_update(struct coord_subscription *s)
 {
+    struct coord_client *client = s->client;
     struct coord_service_event event;
+    bool is_claimed = claim(s);
+    client_hold(client);
     while (coord_subscription_next(s, 0, &event, NULL) == COORD_OK) {
         /* taken in */
     }
-    return s->was_synced;
+    bool was_synced = s->was_synced;
+    if (is_claimed) {
+        release(s);
+    }
+    client_let_go(client);
+    return was_synced;
 }
 
 size_t coord_subscription_count(const struct coord_subscription *s)
@@ -584,17 +651,12 @@ void coord_subscription_close(struct coord_subscription *s)
     }
     struct coord_client *client = s->client;
     client_enter(client);
-    drop_reply(s);
-    stream_close(&s->stream);
-    loop_timer_stop(&client->loop, &s->timer);
-    for (size_t i = 0; i < s->count; i++) {
-        entry_free(s->entries[i]);
+    if (s->is_waited_for) {
+        s->is_closed = true;
+        stop(s);
+    } else {
+        subscription_free(s);
     }
-    entry_free(s->gone);
-    free(s->entries);
-    filter_copy_free(&s->filter);
-    free(s->service);
-    free(s);
     client_leave(client);
 }
 
@@ -638,6 +700,36 @@ enum coord_code coord_subscribe_start(struct coord_client *client, const char *s
     return client_fail(error, COORD_OK, "%s", "");
 }
 
+/* Its owner has it now: what came before that is told by the loop. */
+static void begin_telling(struct coord_subscription *s)
+{
+    s->is_told = false;
+    if (has_news(s) && s->ready != NULL) {
+        client_enter(s->client);
+        loop_timer_set(&s->client->loop, &s->timer, 0);
+        client_leave(s->client);
+    }
+}
+
+static enum coord_code outcome_of_opening(const struct coord_subscription *s,
+                                          struct coord_error *error)
+{
+    enum coord_code code = closed(s, error);
+    if (code != COORD_OK) {
+        return code;
+    }
+    if (s->state == SUBSCRIPTION_LIVE) {
+        return client_fail(error, COORD_OK, "%s", "");
+    }
+    if (s->state != SUBSCRIPTION_OVER && !s->has_no_memory) {
+        return out_of_time(s, error);
+    }
+    if (error != NULL) {
+        *error = s->trouble;
+    }
+    return s->trouble.code;
+}
+
 enum coord_code coord_subscribe(struct coord_client *client, const char *service,
                                 const struct coord_subscription_options *options,
                                 struct coord_subscription **subscription,
@@ -651,19 +743,16 @@ enum coord_code coord_subscribe(struct coord_client *client, const char *service
     if (code != COORD_OK) {
         return code;
     }
+    client_hold(client);
+    s->is_told = true; /* its owner does not know it yet */
     (void)client_wait(client, &s->is_settled, socket_now_ms() + client->timeout_ms, NULL);
-    if (s->state != SUBSCRIPTION_LIVE) {
-        if (s->state == SUBSCRIPTION_OVER || s->has_no_memory) {
-            code = s->trouble.code;
-            if (error != NULL) {
-                *error = s->trouble;
-            }
-        } else {
-            code = out_of_time(s, error);
-        }
+    code = outcome_of_opening(s, error);
+    if (code == COORD_OK) {
+        begin_telling(s);
+        *subscription = s;
+    } else {
         coord_subscription_close(s);
-        return code;
     }
-    *subscription = s;
-    return client_fail(error, COORD_OK, "%s", "");
+    client_let_go(client);
+    return code;
 }

@@ -53,6 +53,8 @@ struct coord_watch {
     bool was_live;              /* at some time */
     bool is_settled;            /* that, or OVER, or has_no_memory: the opening is over */
     bool is_told;               /* the owner has been told to look, and has not looked at all */
+    bool is_waited_for;         /* a call of it waits, and looks at it after that */
+    bool is_closed;             /* meanwhile: that call frees it */
     struct coord_error trouble; /* why it is DOWN, or OVER */
     /* position */
     uint64_t next_revision;
@@ -353,10 +355,14 @@ static void advance(struct coord_watch *w)
 }
 
 /* There is something to be told by coord_watch_next. */
+static bool has_news(const struct coord_watch *w)
+{
+    return w->reply != NULL || w->state == WATCH_OVER || w->has_no_memory;
+}
+
 static void tell(struct coord_watch *w)
 {
-    bool has_news = w->reply != NULL || w->state == WATCH_OVER || w->has_no_memory;
-    if (has_news && !w->is_told && w->options.ready != NULL) {
+    if (has_news(w) && !w->is_told && w->options.ready != NULL) {
         w->is_told = true;
         w->options.ready(w->options.context, w);
     }
@@ -374,6 +380,8 @@ static void on_timer(struct loop_timer *t)
     struct coord_watch *w = LOOP_OF(t, struct coord_watch, timer);
     if (w->state == WATCH_DOWN) {
         open_stream(w);
+    } else if (w->reply != NULL || w->state == WATCH_OVER) {
+        set_timer(w); /* nothing is waited for */
     } else if (socket_now_ms() >= patience_ms(w)) {
         (void)client_fail(&w->trouble, COORD_UNAVAILABLE, "%s: gives no sign of life",
                           w->stream.endpoint.name);
@@ -411,10 +419,21 @@ static enum coord_code over(const struct coord_watch *w, struct coord_event *eve
     return w->trouble.code;
 }
 
+/* A callback has closed it, or the client, while a call of it waited. */
+static enum coord_code closed(const struct coord_watch *w, struct coord_error *error)
+{
+    return w->is_closed ? client_fail(error, COORD_CANCELED, "the watch was closed")
+                        : client_may_begin(w->client, error);
+}
+
 /* True: `code` is what coord_watch_next has to say. */
 static bool look(struct coord_watch *w, struct coord_event *event, enum coord_code *code,
                  struct coord_error *error)
 {
+    *code = closed(w, error);
+    if (*code != COORD_OK) {
+        return true;
+    }
     for (;;) {
         if (hand_out(w, event)) {
             *code = client_fail(error, COORD_OK, "%s", "");
@@ -437,14 +456,31 @@ static bool look(struct coord_watch *w, struct coord_event *event, enum coord_co
     return false;
 }
 
+static void stop(struct coord_watch *w)
+{
+    stream_close(&w->stream);
+    loop_timer_stop(&w->client->loop, &w->timer);
+}
+
+static void watch_free(struct coord_watch *w)
+{
+    stop(w);
+    drop_reply(w);
+    free(w->path);
+    free(w->glob);
+    free(w);
+}
+
 enum coord_code coord_watch_next(struct coord_watch *w, uint32_t timeout_ms,
                                  struct coord_event *event, struct coord_error *error)
 {
     struct coord_client *client = w->client;
     uint64_t deadline_ms = socket_now_ms() + timeout_ms;
-    bool may_wait = client->depth == 0;
+    bool is_outermost = client->depth == 0;
+    bool may_wait = is_outermost;
     enum coord_code code = COORD_OK;
     client_enter(client);
+    w->is_waited_for = w->is_waited_for || is_outermost;
     bool is_known = look(w, event, &code, error);
     while (!is_known && may_wait) {
         loop_wait(&client->loop, deadline_ms);
@@ -454,6 +490,12 @@ enum coord_code coord_watch_next(struct coord_watch *w, uint32_t timeout_ms,
     if (!is_known) {
         w->is_told = false;
         code = out_of_time(w, error);
+    }
+    if (is_outermost) {
+        w->is_waited_for = false;
+        if (w->is_closed) {
+            watch_free(w);
+        }
     }
     client_leave(client);
     return code;
@@ -510,12 +552,40 @@ enum coord_code coord_watch_start(struct coord_client *client, const char *path,
     return client_fail(error, COORD_OK, "%s", "");
 }
 
+/* Its owner has it now: what came before that is told by the loop. */
+static void begin_telling(struct coord_watch *w)
+{
+    w->is_told = false;
+    if (has_news(w) && w->options.ready != NULL) {
+        client_enter(w->client);
+        loop_timer_set(&w->client->loop, &w->timer, 0);
+        client_leave(w->client);
+    }
+}
+
+static enum coord_code outcome_of_opening(const struct coord_watch *w,
+                                          struct coord_error *error)
+{
+    struct coord_event event;
+    enum coord_code code = closed(w, error);
+    if (code != COORD_OK) {
+        return code;
+    }
+    if (w->was_live) { /* what has come of it since then, coord_watch_next tells */
+        return client_fail(error, COORD_OK, "%s", "");
+    }
+    if (w->state == WATCH_OVER) {
+        return over(w, &event, error);
+    }
+    return w->has_no_memory ? client_fail(error, COORD_NO_MEMORY, "%s", w->trouble.message)
+                            : out_of_time(w, error);
+}
+
 enum coord_code coord_watch_open(struct coord_client *client, const char *path,
                                  const struct coord_watch_options *options,
                                  struct coord_watch **watch, struct coord_error *error)
 {
     struct coord_watch *w;
-    struct coord_event event;
     enum coord_code code = async_may_wait(client, error);
     if (code == COORD_OK) {
         code = coord_watch_start(client, path, options, &w, error);
@@ -523,22 +593,18 @@ enum coord_code coord_watch_open(struct coord_client *client, const char *path,
     if (code != COORD_OK) {
         return code;
     }
+    client_hold(client);
+    w->is_told = true; /* its owner does not know it yet */
     (void)client_wait(client, &w->is_settled, socket_now_ms() + client->timeout_ms, NULL);
-    if (w->was_live) { /* what has come of it since then, coord_watch_next tells */
-        code = COORD_OK;
-    } else if (w->state == WATCH_OVER) {
-        code = over(w, &event, error);
-    } else if (w->has_no_memory) {
-        code = client_fail(error, COORD_NO_MEMORY, "%s", w->trouble.message);
+    code = outcome_of_opening(w, error);
+    if (code == COORD_OK) {
+        begin_telling(w);
+        *watch = w;
     } else {
-        code = out_of_time(w, error);
-    }
-    if (code != COORD_OK) {
         coord_watch_close(w);
-        return code;
     }
-    *watch = w;
-    return client_fail(error, COORD_OK, "%s", "");
+    client_let_go(client);
+    return code;
 }
 
 uint64_t coord_watch_revision(const struct coord_watch *w)
@@ -556,12 +622,12 @@ void coord_watch_close(struct coord_watch *w)
     if (w != NULL) {
         struct coord_client *client = w->client;
         client_enter(client);
-        drop_reply(w);
-        stream_close(&w->stream);
-        loop_timer_stop(&client->loop, &w->timer);
-        free(w->path);
-        free(w->glob);
-        free(w);
+        if (w->is_waited_for) {
+            w->is_closed = true;
+            stop(w);
+        } else {
+            watch_free(w);
+        }
         client_leave(client);
     }
 }

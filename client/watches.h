@@ -65,6 +65,7 @@ enum coord_code coord_watch_start(struct coord_client *client, const char *path,
  * COORD_TIMEOUT: none came in time, all is well. COORD_UNAVAILABLE: none of the endpoints
  * could be reached in time; call again to go on trying. With `timeout_ms` 0 it only looks at
  * what has arrived, as it does inside a callback.
+ * COORD_CANCELED: a callback has closed the watch, or the client, while this waited.
  * COORD_COMPACTED (without relist) and everything else but COORD_NO_MEMORY are the end of
  * the watch. */
 enum coord_code coord_watch_next(struct coord_watch *watch, uint32_t timeout_ms,
