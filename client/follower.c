@@ -7,6 +7,8 @@
 #define CONNECT_MS   1000
 #define LOOK_MS      1000 /* so often it is looked at */
 #define SILENCE_MS   4000
+#define BEGIN_MS     2000 /* for the first message to come; doubled in each round */
+#define DOUBLED_MAX  3
 #define PAUSE_MS_MAX 1000
 
 static void on_changed(struct stream *stream);
@@ -83,6 +85,19 @@ static void on_changed(struct stream *stream)
     }
 }
 
+/* Until when there must be a sign of life; and a message, where one comes at once. */
+static uint64_t patience_ms(const struct follower *f)
+{
+    const struct connection *c = f->stream.exchange.connection;
+    uint64_t heard_ms = c != NULL ? connection_heard_ms(c) : 0;
+    uint64_t alive_ms = (heard_ms > f->opened_ms ? heard_ms : f->opened_ms) + SILENCE_MS;
+    size_t rounds = f->retry.failures / f->client->endpoint_count;
+    rounds = rounds < DOUBLED_MAX ? rounds : DOUBLED_MAX;
+    uint64_t begun_ms = f->opened_ms + ((uint64_t)BEGIN_MS << rounds);
+    bool must_begin = f->ops->begins_at_once && f->retry.live_ms == 0;
+    return must_begin && begun_ms < alive_ms ? begun_ms : alive_ms;
+}
+
 static void on_timer(struct loop_timer *t)
 {
     struct follower *f = LOOP_OF(t, struct follower, timer);
@@ -92,9 +107,7 @@ static void on_timer(struct loop_timer *t)
         return;
     }
     struct connection *c = f->stream.exchange.connection;
-    uint64_t heard_ms = c != NULL ? connection_heard_ms(c) : 0;
-    uint64_t since_ms = heard_ms > f->opened_ms ? heard_ms : f->opened_ms;
-    if (now >= since_ms + SILENCE_MS) {
+    if (now >= patience_ms(f)) {
         stream_give_up(&f->stream);
         go_down(f);
         return;

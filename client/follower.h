@@ -18,6 +18,7 @@ struct follower;
 
 struct follower_ops {
     enum client_method method;
+    bool begins_at_once; /* the first message does not wait for something to happen */
     /* Opens the stream by follower_ask, with what is wanted from now on. */
     void (*ask)(struct follower *f);
     /* A message; freed afterwards. False: the owner has gone, and with it the follower. */

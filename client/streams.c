@@ -136,6 +136,9 @@ static bool config_take(struct follower *f, const ProtobufCMessage *m)
     }
     for (size_t i = 0; i < reply->n_changes; i++) {
         const Coord__V1__ConfigChange *c = reply->changes[i];
+        if (c->revision < s->from_revision) { /* nobody has asked for it */
+            continue;
+        }
         if (c->revision == s->from_revision && s->skip > 0) {
             s->skip--;
             continue;
@@ -163,6 +166,7 @@ static bool config_refused(struct follower *f, const struct coord_error *error)
 }
 
 static const struct follower_ops config_ops = {.method = CLIENT_CONFIG_WATCH,
+                                               .begins_at_once = true,
                                                .ask = config_ask,
                                                .take = config_take,
                                                .refused = config_refused};
@@ -241,6 +245,7 @@ static bool value_refused(struct follower *f, const struct coord_error *error)
 }
 
 static const struct follower_ops value_ops = {.method = CLIENT_CONFIG_WATCH_EFFECTIVE,
+                                              .begins_at_once = true,
                                               .ask = value_ask,
                                               .take = value_take,
                                               .refused = value_refused};
@@ -257,11 +262,12 @@ static void health_ask(struct follower *f)
 static bool health_take(struct follower *f, const ProtobufCMessage *m)
 {
     struct coord_stream *s = of(f);
+    unsigned status = (unsigned)((const Grpc__Health__V1__HealthCheckResponse *)m)->status;
     const struct coord_health_event event = {
-        .serving =
-            (enum coord_serving)((const Grpc__Health__V1__HealthCheckResponse *)m)->status};
+        .serving = status <= COORD_NO_SERVICE ? (enum coord_serving)status /* counted alike */
+                                              : COORD_SERVING_UNKNOWN};
     telling(s);
-    s->health(s->context, s, &event); /* both sides count alike */
+    s->health(s->context, s, &event);
     return told(s);
 }
 
@@ -275,6 +281,7 @@ static bool health_refused(struct follower *f, const struct coord_error *error)
 }
 
 static const struct follower_ops health_ops = {.method = CLIENT_HEALTH_WATCH,
+                                               .begins_at_once = true,
                                                .ask = health_ask,
                                                .take = health_take,
                                                .refused = health_refused};

@@ -8,6 +8,7 @@
 #include "base/sha256.h"
 #include "coord/v1/barrier.pb-c.h"
 #include "coord/v1/cluster.pb-c.h"
+#include "coord/v1/config.pb-c.h"
 #include "coord/v1/counter.pb-c.h"
 #include "coord/v1/election.pb-c.h"
 #include "coord/v1/history.pb-c.h"
@@ -23,6 +24,7 @@
 
 static char entry_path[] = SCRIPTED_ENTRY;
 static char path_of_entry[] = "/parent/child";
+static char key[] = "/c";
 static uint8_t value[] = {'v'};
 static uint8_t secret[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
@@ -72,11 +74,11 @@ static void reply_acl(struct buf *out, Coord__V1__ReplyHeader *header, bool is_s
     scripted_append(out, is_set ? &set.base : &got.base);
 }
 
-static void reply_health(struct buf *out)
+static void reply_health(struct buf *out, int status)
 {
     Grpc__Health__V1__HealthCheckResponse reply =
         GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
-    reply.status = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
+    reply.status = (Grpc__Health__V1__HealthCheckResponse__ServingStatus)status;
     scripted_append(out, &reply.base);
 }
 
@@ -423,7 +425,7 @@ void scripted_reply(struct buf *out, const char *path, const struct scripted_clu
     } else if (strstr(path, ".Tree/GetAcl") != NULL || strstr(path, ".Tree/SetAcl") != NULL) {
         reply_acl(out, &header, strstr(path, "Set") != NULL);
     } else if (strcmp(path, "/grpc.health.v1.Health/Check") == 0) {
-        reply_health(out);
+        reply_health(out, GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING);
     } else if (strcmp(path, "/coord.v1.Session/Open") == 0) {
         reply_session_open(out, &header, ttl_ms);
     } else if (strcmp(path, "/coord.v1.Session/Resume") == 0) {
@@ -539,6 +541,70 @@ void scripted_observe_reply(struct buf *out, const struct scripted_message *m)
     reply.revision = m->revision;
     reply.leader = m->count != 0 ? &leader : NULL;
     scripted_append(out, &reply.base);
+}
+
+static void reply_config_changes(struct buf *out, Coord__V1__ReplyHeader *header,
+                                 const struct scripted_message *m)
+{
+    Coord__V1__ConfigWatchReply reply = COORD__V1__CONFIG_WATCH_REPLY__INIT;
+    Coord__V1__ConfigChange changes[ITEMS_MAX];
+    Coord__V1__ConfigChange *places[ITEMS_MAX];
+    PRE(m->count <= ITEMS_MAX);
+    for (uint32_t i = 0; i < m->count; i++) {
+        coord__v1__config_change__init(&changes[i]);
+        changes[i].type = COORD__V1__EVENT_TYPE__SET_EVENT;
+        changes[i].path = key;
+        changes[i].version = m->first_sub + i;
+        changes[i].revision = m->revision;
+        places[i] = &changes[i];
+    }
+    reply.header = header;
+    reply.n_changes = m->count;
+    reply.changes = places;
+    scripted_append(out, &reply.base);
+}
+
+static void reply_config_value(struct buf *out, Coord__V1__ReplyHeader *header,
+                               const struct scripted_message *m)
+{
+    Coord__V1__ConfigEffectiveReply reply = COORD__V1__CONFIG_EFFECTIVE_REPLY__INIT;
+    Coord__V1__ConfigEntry entry = COORD__V1__CONFIG_ENTRY__INIT;
+    uint8_t *data = mem_zalloc(m->data_bytes + 1);
+    entry.path = key;
+    entry.value = (ProtobufCBinaryData){.data = data, .len = m->data_bytes};
+    entry.modify_revision = m->revision;
+    reply.header = header;
+    reply.entry = m->count != 0 ? &entry : NULL;
+    scripted_append(out, &reply.base);
+    mem_free(data);
+}
+
+void scripted_followed_reply(struct buf *out, const char *path,
+                             const struct scripted_message *m)
+{
+    Coord__V1__ReplyHeader header = COORD__V1__REPLY_HEADER__INIT;
+    header.revision = m->revision;
+    header.applied_index = 9;
+    if (strstr(path, ".Health/") != NULL) {
+        reply_health(out, m->type);
+    } else if (strstr(path, "Effective") != NULL) {
+        reply_config_value(out, &header, m);
+    } else {
+        reply_config_changes(out, &header, m);
+    }
+}
+
+/* Field 1 is a number in the one, and a message in the other. */
+void scripted_another(struct buf *out, const char *path)
+{
+    Coord__V1__ReplyHeader header = COORD__V1__REPLY_HEADER__INIT;
+    Coord__V1__SyncReply reply = COORD__V1__SYNC_REPLY__INIT;
+    reply.header = &header;
+    if (strstr(path, ".Health/") != NULL) {
+        scripted_append(out, &reply.base);
+    } else {
+        reply_health(out, GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING);
+    }
 }
 
 void scripted_snapshot_reply(struct buf *out, const struct scripted_message *m)

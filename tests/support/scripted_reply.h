@@ -22,6 +22,12 @@ void scripted_keepalive(struct buf *out, const char *path, uint64_t ttl_ms, int 
 void scripted_watch_reply(struct buf *out, const struct scripted_message *message);
 /* `count` other than 0: somebody leads since its revision, with a value "v". */
 void scripted_observe_reply(struct buf *out, const struct scripted_message *message);
+/* Of Config/Watch, Config/WatchEffective or Health/Watch: changes of "/c", its value of zeros, or
+ * the health. */
+void scripted_followed_reply(struct buf *out, const char *path,
+                             const struct scripted_message *message);
+/* What is no reply to a call of `path`. */
+void scripted_another(struct buf *out, const char *path);
 void scripted_snapshot_reply(struct buf *out, const struct scripted_message *message);
 
 #endif

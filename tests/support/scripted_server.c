@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "coord/v1/election.pb-c.h"
 #include "coord/v1/cluster.pb-c.h"
+#include "coord/v1/config.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "coord/v1/watch.pb-c.h"
 #include "net/http2.h"
@@ -194,7 +195,8 @@ static void perform(struct connection *c, struct call *call, const struct script
     case SCRIPT_NOISE: buf_append_str(&c->out, "HTTP/1.1 400 Bad Request\r\n\r\n"); break;
     case SCRIPT_SERVE_AND_END:
     case SCRIPT_GARBAGE:
-    case SCRIPT_BAD_FRAME: UNREACHABLE(); /* of streams alone */
+    case SCRIPT_BAD_FRAME:
+    case SCRIPT_ANOTHER: UNREACHABLE(); /* of streams alone */
     }
 }
 
@@ -210,15 +212,21 @@ static bool is_observer(const struct call *call)
     return strstr(call->path, "/Observe") != NULL;
 }
 
-static bool is_stream(const struct call *call)
-{
-    return is_observer(call) || strstr(call->path, "/KeepAlive") != NULL ||
-           strstr(call->path, "/Watch") != NULL || is_snapshot(call);
-}
-
 static bool is_watch(const struct call *call)
 {
-    return strstr(call->path, "/Watch") != NULL;
+    return strcmp(call->path, "/coord.v1.Watch/Watch") == 0;
+}
+
+/* Of Config or Health. */
+static bool is_followed(const struct call *call)
+{
+    return !is_watch(call) && strstr(call->path, "/Watch") != NULL;
+}
+
+static bool is_stream(const struct call *call)
+{
+    return is_observer(call) || strstr(call->path, "/KeepAlive") != NULL || is_watch(call) ||
+           is_followed(call) || is_snapshot(call);
 }
 
 static void note_watch(struct scripted_cluster *cluster, struct slice message)
@@ -242,6 +250,22 @@ static void note_observer(struct scripted_cluster *cluster, struct slice message
     coord__v1__election_observe_request__free_unpacked(request, NULL);
 }
 
+static void note_followed(struct scripted_cluster *cluster, const struct call *call,
+                          struct slice message)
+{
+    uint64_t from_revision = 0;
+    PRE(cluster->watch_count < SCRIPTED_CALLS_MAX);
+    if (strcmp(call->path, "/coord.v1.Config/Watch") == 0) {
+        Coord__V1__ConfigWatchRequest *request =
+            coord__v1__config_watch_request__unpack(NULL, message.size, message.data);
+        PRE(request != NULL);
+        from_revision = request->from_revision;
+        coord__v1__config_watch_request__free_unpacked(request, NULL);
+    }
+    cluster->watches[cluster->watch_count++] =
+        (struct scripted_watch){.from_revision = from_revision};
+}
+
 /* `cluster` is only read in fields that tests set before it runs. */
 static void send_messages(const struct scripted_cluster *cluster, struct call *call,
                           const struct scripted_step *step)
@@ -257,6 +281,8 @@ static void send_messages(const struct scripted_cluster *cluster, struct call *c
         buf_append(out, garbage, sizeof garbage);
     } else if (step->action == SCRIPT_BAD_FRAME) {
         buf_append(out, bad_frame, sizeof bad_frame);
+    } else if (step->action == SCRIPT_ANOTHER) {
+        scripted_another(out, call->path);
     } else if (messages == NULL && is_watch(call) && cluster->watch_messages != NULL) {
         messages = cluster->watch_messages;
         count = cluster->watch_message_count;
@@ -269,6 +295,8 @@ static void send_messages(const struct scripted_cluster *cluster, struct call *c
             scripted_watch_reply(out, &messages[i]);
         } else if (is_observer(call)) {
             scripted_observe_reply(out, &messages[i]);
+        } else if (is_followed(call)) {
+            scripted_followed_reply(out, call->path, &messages[i]);
         } else if (is_snapshot(call)) {
             scripted_snapshot_reply(out, &messages[i]);
         } else {
@@ -288,6 +316,7 @@ static void perform_on_stream(struct connection *c, struct call *call,
     case SCRIPT_SERVE_AND_END:
     case SCRIPT_GARBAGE:
     case SCRIPT_BAD_FRAME:
+    case SCRIPT_ANOTHER:
         if (!call->has_responded) {
             http2_respond(&call->stream, response_headers, 2, false);
             call->has_responded = true;
@@ -325,6 +354,8 @@ static void on_message(struct connection *c, struct call *call, struct slice mes
         note_watch(cluster, message);
     } else if (is_observer(call)) {
         note_observer(cluster, message);
+    } else if (is_followed(call)) {
+        note_followed(cluster, call, message);
     } else {
         cluster->keepalive_count++;
     }

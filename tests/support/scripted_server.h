@@ -35,14 +35,15 @@ enum scripted_action {
     SCRIPT_SERVE_AND_END, /* answer, and end the stream with `code` */
     SCRIPT_GARBAGE,       /* answer what is a gRPC message and no protobuf */
     SCRIPT_BAD_FRAME,     /* answer what is no gRPC message */
+    SCRIPT_ANOTHER,       /* answer a message of another type */
 };
 
 /* An answer on a stream. */
 struct scripted_message {
-    int type;           /* of a watch: Coord__V1__WatchReply__Type; of a snapshot likewise */
+    int type; /* of a watch: Coord__V1__WatchReply__Type; of a snapshot likewise; of health: it */
     uint64_t revision;  /* of a snapshot's BEGIN: how large the file will be */
-    uint32_t first_sub; /* of its events */
-    uint32_t count;     /* of events, or entries; of an election's: 0 is nobody leads */
+    uint32_t first_sub; /* of its events; of a configuration's change: its version */
+    uint32_t count;     /* of events, or entries, or changes; 0: nobody leads, or no such key */
     bool more;
     int outcome; /* Coord__V1__Outcome; of a snapshot's END: not 0, and its sum is wrong */
     size_t data_bytes; /* of each event's or entry's value; of a snapshot: so many zeros */
@@ -85,7 +86,8 @@ struct scripted_cluster {
     size_t members_count;
     /* what it names as its members' addresses for clients */
     const char *members[SCRIPTED_MEMBERS_MAX];
-    /* as they were asked for; observers of elections too, with what they saw last */
+    /* as they were asked for; observers of elections too, with what they saw last; and those of
+     * Config and Health */
     struct scripted_watch watches[SCRIPTED_CALLS_MAX];
     size_t watch_count;
     size_t keepalive_count;
