@@ -16,35 +16,51 @@ void absences_close(struct absences *a)
     *a = (struct absences){0};
 }
 
-static struct absence *find(const struct absences *a, struct slice node)
+/* The place of the node, or where it belongs: they are in order of name. */
+static size_t seek(const struct absences *a, struct slice node, bool *found)
 {
-    for (size_t i = 0; i < a->count; i++) {
-        if (slice_is(node, a->at[i].node)) {
-            return &a->at[i];
+    size_t low = 0;
+    size_t high = a->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (slice_compare(slice_str(a->at[middle].node), node) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
-    return NULL;
+    *found = low < a->count && slice_is(node, a->at[low].node);
+    return low;
+}
+
+static const struct absence *find(const struct absences *a, struct slice node)
+{
+    bool found;
+    size_t at = seek(a, node, &found);
+    return found ? &a->at[at] : NULL;
 }
 
 static void note(struct absences *a, const struct map_copy *map, struct slice node,
                  uint64_t now_ms)
 {
+    bool found;
     if (node.size == 0 || node.size > SHARD_NAME_BYTES_MAX ||
         view_node(map, node) != PLAN_NONE) {
         return;
     }
-    struct absence *known = find(a, node);
-    if (known != NULL) {
-        known->is_seen = true;
+    size_t at = seek(a, node, &found);
+    if (found) {
+        a->at[at].is_seen = true;
         return;
     }
     if (a->count == a->capacity) {
         a->capacity = a->capacity > 0 ? 2 * a->capacity : 8;
         a->at = mem_resize(a->at, a->capacity * sizeof *a->at);
     }
-    known = &a->at[a->count++];
-    *known = (struct absence){.since_ms = now_ms, .is_seen = true};
-    memcpy(known->node, node.data, node.size);
+    memmove(a->at + at + 1, a->at + at, (a->count - at) * sizeof *a->at);
+    a->at[at] = (struct absence){.since_ms = now_ms, .is_seen = true};
+    memcpy(a->at[at].node, node.data, node.size);
+    a->count++;
 }
 
 static void note_all(struct absences *a, const struct map_copy *map, uint64_t now_ms)

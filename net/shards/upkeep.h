@@ -16,7 +16,7 @@ struct absence {
 };
 
 struct absences {
-    struct absence *at;
+    struct absence *at; /* in order of name */
     size_t count;
     size_t capacity;
 };
