@@ -45,6 +45,12 @@ struct recipe_entry *recipe_owner_holds(const struct recipe_owner *o,
                                         const struct recipe_queue *q)
 {
     struct recipe_entry *last = NULL;
+    if (q->held_count < o->hold_count) {
+        for (struct list *at = q->held.next; at != &q->held; at = at->next) {
+            last = ENTRY_IN_QUEUE(at)->owner == o ? ENTRY_IN_QUEUE(at) : last; /* by order */
+        }
+        return last;
+    }
     for (struct list *at = o->holds.next; at != &o->holds; at = at->next) {
         struct recipe_entry *e = ENTRY_IN_OWNER(at);
         if (e->queue == q && (last == NULL || e->order > last->order)) {
@@ -57,7 +63,13 @@ struct recipe_entry *recipe_owner_holds(const struct recipe_owner *o,
 struct recipe_entry *recipe_owner_waits(const struct recipe_owner *o,
                                         const struct recipe_queue *q)
 {
-    for (struct list *at = o->waits.next; at != &o->waits; at = at->next) {
+    bool by_queue = q->waiting_count < o->wait_count;
+    for (struct list *at = q->waiting.next; by_queue && at != &q->waiting; at = at->next) {
+        if (ENTRY_IN_QUEUE(at)->owner == o) {
+            return ENTRY_IN_QUEUE(at);
+        }
+    }
+    for (struct list *at = o->waits.next; !by_queue && at != &o->waits; at = at->next) {
         if (ENTRY_IN_OWNER(at)->queue == q) {
             return ENTRY_IN_OWNER(at);
         }
@@ -198,6 +210,7 @@ static void entry_link(struct recipe_entry *e)
     if (e->state == ENTRY_HELD) {
         link_by_order(&q->held, e);
         list_push_back(&e->owner->holds, &e->in_owner);
+        e->owner->hold_count++;
         q->held_count++;
         q->held_writes += e->mode == LOCK_WRITE;
         q->held_permits += e->permits;
@@ -205,6 +218,7 @@ static void entry_link(struct recipe_entry *e)
     } else {
         link_by_order(&q->waiting, e);
         link_by_part(&e->owner->waits, e);
+        e->owner->wait_count++;
         q->waiting_count++;
         if (e->mode == LOCK_WRITE) { /* who waits came last of all */
             list_push_back(&q->waiting_writes, &e->in_writes);
@@ -219,11 +233,13 @@ static void entry_unlink(struct recipe_entry *e)
     list_remove(&e->in_writes);
     list_remove(&e->in_owner);
     if (e->state == ENTRY_HELD) {
+        e->owner->hold_count--;
         q->held_count--;
         q->held_writes -= e->mode == LOCK_WRITE;
         q->held_permits -= e->permits;
         q->leaving_count -= e->is_leaving;
     } else {
+        e->owner->wait_count--;
         q->waiting_count--;
     }
 }

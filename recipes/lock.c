@@ -193,6 +193,15 @@ static struct recipe_entry *find_cover(const struct recipe_owner *o,
                                        const struct recipe_queue *q, uint8_t mode)
 {
     struct recipe_entry *first = NULL;
+    if (q->held_count < o->hold_count) {
+        for (struct list *at = q->held.next; at != &q->held; at = at->next) {
+            struct recipe_entry *e = ENTRY_IN_QUEUE(at);
+            if (e->owner == o && covers(e, mode)) {
+                return e; /* they are in order */
+            }
+        }
+        return NULL;
+    }
     for (struct list *at = o->holds.next; at != &o->holds; at = at->next) {
         struct recipe_entry *e = ENTRY_IN_OWNER(at);
         if (e->queue == q && covers(e, mode) && (first == NULL || e->order < first->order)) {

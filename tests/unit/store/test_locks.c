@@ -769,6 +769,28 @@ START_TEST(a_crowd_at_one_lock_joins_and_passes_in_linear_time)
 }
 END_TEST
 
+/* One that has many finds each of them by its lock, whether it releases it or wants it again. */
+START_TEST(who_holds_many_locks_finds_each_at_once)
+{
+    const uint32_t count = 30000;
+    char path[32];
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "/own/%" PRIu32, i);
+        ck_assert_int_eq(acquire(1, path, LOCK_WRITE), OUTCOME_OK);
+    }
+    uint64_t begin = now_us();
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "/own/%" PRIu32, i * 7 % count);
+        ck_assert_int_eq(acquire(1, path, LOCK_WRITE), OUTCOME_OK);
+        ck_assert_uint_eq(k.reply.recipe.places[0].count, 2);
+        ck_assert_int_eq(on_lock(RECIPE_RELEASE, 1, path), OUTCOME_OK);
+    }
+    uint64_t took_us = now_us() - begin;
+    printf("%" PRIu32 " locks of one owner found in %" PRIu64 " us\n", count, took_us);
+    ck_assert_uint_lt(took_us, 3000000);
+}
+END_TEST
+
 /* Each waits for the next. */
 #define CYCLE 2500
 
@@ -864,6 +886,7 @@ static Suite *locks_suite(void)
     tcase_add_test(tcase, queues_that_cannot_be_are_not_loaded);
     tcase_add_test(tcase, what_is_asked_for_is_checked_by_name);
     tcase_add_test(tcase, a_crowd_at_one_lock_joins_and_passes_in_linear_time);
+    tcase_add_test(tcase, who_holds_many_locks_finds_each_at_once);
     tcase_add_test(tcase, a_long_cycle_is_found_within_ten_milliseconds);
     tcase_add_test(tcase, a_graph_beyond_the_limit_is_refused_and_nothing_added);
     tcase_set_timeout(tcase, 60);
