@@ -126,7 +126,7 @@ struct recipe_queue *recipe_queue_find(const struct recipes *r, uint32_t node);
 struct recipe_entry *recipe_entry_find(const struct recipes *r, uint32_t node);
 struct recipe_owner *recipe_owner_find(const struct recipes *r, uint8_t recipe, uint64_t lease,
                                        struct slice id);
-/* The owner's entry in the queue: of those it holds the last, or the one that waits. They are looked
+/* The owner's entry in the queue: of those it holds the last, or the one that waits. It is looked
  * for in the shorter list, that of the owner or that of the queue. */
 struct recipe_entry *recipe_owner_holds(const struct recipe_owner *o,
                                         const struct recipe_queue *q);
