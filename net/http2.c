@@ -677,6 +677,7 @@ void http2_stream_drop(struct http2_stream *s)
 {
     s->connection->queued_bytes -= http2_stream_queued(s);
     s->out_sent = 0;
+    s->announced = 0; /* nothing is sent any more */
     buf_close(&s->out);
 }
 
