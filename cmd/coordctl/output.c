@@ -84,6 +84,10 @@ static const char *next_step(const struct ctl *ctl, const char *message, const c
             return steps[i].step;
         }
     }
+    if (strcmp(outcome, "MISMATCH") == 0 && ctl->command != NULL &&
+        command_has_noun(ctl->command, "shard")) {
+        return "; coordctl shard status says what the map has";
+    }
     if (strcmp(code, coord_code_text(COORD_UNAVAILABLE)) == 0) {
         return connect_step(message);
     }

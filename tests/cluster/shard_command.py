@@ -110,7 +110,9 @@ def test_what_is_wrong_is_said(scratch):
                               (("create", MAP, "automatic=maybe"), 2, "no, repair, fill or balance"),
                               (("status", "/nowhere"), 3, "/nowhere"),
                               (("plan", "/nowhere"), 3, "/nowhere"),
-                              (("plan", MAP, "everything"), 2, "repair, fill or balance")):
+                              (("plan", MAP, "everything"), 2, "repair, fill or balance"),
+                              (("create", MAP, "shards=1"), 0, ""),
+                              (("move", MAP, "0", "a", "b"), 1, "; coordctl shard status says what the map has")):
         done = ctl(a, "shard", *words)
         expect(done[0] == code and text in str(done[2]), (words, done))
 
