@@ -189,7 +189,7 @@ static int read_all(const struct ctl *ctl, FILE *f, const char *name, struct buf
     while ((got = fread(bytes, 1, sizeof bytes, f)) > 0) {
         buf_append(out, bytes, got);
         if (out->size > DATA_BYTES_MAX) {
-            return ctl_general(ctl, "%s: more than %zu MiB, which no value may have", name,
+            return ctl_general(ctl, "%s: more than %zu MiB; a value has at most 1 MiB", name,
                                DATA_BYTES_MAX >> 20);
         }
     }

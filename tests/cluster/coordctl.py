@@ -121,7 +121,7 @@ def test_data(scratch):
         (["set", "/d", "@%s/none" % scratch], 1, b"",
          complaint("set /d: file .*/none: No such file or directory")),
         (["set", "/d", "@" + scratch], 1, b"", complaint("set /d: .*: Is a directory")),
-        (["set", "/d", "@/dev/zero"], 1, b"", complaint("set /d: /dev/zero: more than 4 MiB, which no value may have")),
+        (["set", "/d", "@/dev/zero"], 1, b"", complaint("set /d: /dev/zero: more than 4 MiB; a value has at most 1 MiB")),
         (["set", "/d", "-"], 0, b"", "", b"x" * (1 << 20)),
         (["get", "/d"], 0, b"x" * (1 << 20)),
         (["set", "/d", "-"], 1, b"", complaint("set /d: .*1048576.*"), b"x" * ((1 << 20) + 1)),
