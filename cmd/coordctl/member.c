@@ -1,7 +1,6 @@
 /* The members: list, add, grow, remove, replace, promote, transfer. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -19,18 +18,16 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    const Coord__V1__Member *first = *(Coord__V1__Member *const *)a;
-    const Coord__V1__Member *second = *(Coord__V1__Member *const *)b;
-    int order = strcmp(first->name, second->name); /* the same of one that is being replaced */
-    return order != 0 ? order : (first->id > second->id) - (first->id < second->id);
-}
-
+/* Two have the same name while one replaces the other: they stay as the server tells them. */
 void members_sort(Coord__V1__Member **members, size_t count)
 {
-    if (count > 1) {
-        qsort(members, count, sizeof(Coord__V1__Member *), compare_names);
+    for (size_t i = 1; i < count; i++) {
+        Coord__V1__Member *m = members[i];
+        size_t at = i;
+        for (; at > 0 && strcmp(members[at - 1]->name, m->name) > 0; at--) {
+            members[at] = members[at - 1];
+        }
+        members[at] = m;
     }
 }
 
