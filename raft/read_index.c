@@ -32,7 +32,10 @@ void read_index_init(struct read_index *ri, const struct read_index_ops *ops, vo
     list_init(&ri->in_round);
     list_init(&ri->held);
     list_init(&ri->ready);
+    list_init(&ri->unapplied);
     list_init(&ri->serving);
+    list_init(&ri->expired);
+    ri->unapplied_index = UINT64_MAX;
 }
 
 static void forget_questions(struct read_index_question *questions, size_t *count)
@@ -53,7 +56,9 @@ void read_index_close(struct read_index *ri, enum status rc)
     move_all(&ri->waiting, &ri->in_round);
     move_all(&ri->waiting, &ri->held);
     move_all(&ri->waiting, &ri->ready);
+    move_all(&ri->waiting, &ri->unapplied);
     move_all(&ri->waiting, &ri->serving);
+    move_all(&ri->waiting, &ri->expired);
     struct list *it;
     while ((it = list_pop_front(&ri->waiting)) != NULL) {
         of(it)->done(of(it), rc, NULL);
@@ -361,7 +366,8 @@ void read_index_unwant_round(struct read_index *ri)
 bool read_index_is_idle(const struct read_index *ri)
 {
     return list_empty(&ri->waiting) && list_empty(&ri->in_round) && list_empty(&ri->held) &&
-           list_empty(&ri->ready) && list_empty(&ri->serving);
+           list_empty(&ri->ready) && list_empty(&ri->unapplied) && list_empty(&ri->serving) &&
+           list_empty(&ri->expired);
 }
 
 /* ---- messages ---------------------------------------------------------------------------- */
@@ -464,26 +470,50 @@ void read_index_on_answer(struct read_index *ri, uint64_t from,
 
 /* ---- results ----------------------------------------------------------------------------- */
 
+/* A read whose index is known, out of any list. */
+static void sort_out(struct read_index *ri, struct list *link, uint64_t applied)
+{
+    if (of(link)->wait_index <= applied) {
+        list_push_back(&ri->serving, link);
+        return;
+    }
+    list_push_back(&ri->unapplied, link);
+    if (of(link)->wait_index < ri->unapplied_index) {
+        ri->unapplied_index = of(link)->wait_index;
+    }
+}
+
+static void look_through_unapplied(struct read_index *ri, uint64_t applied)
+{
+    struct list all;
+    struct list *it;
+    list_init(&all);
+    move_all(&all, &ri->unapplied);
+    ri->unapplied_index = UINT64_MAX;
+    while ((it = list_pop_front(&all)) != NULL) {
+        sort_out(ri, it, applied);
+    }
+}
+
 /* Those that may be served are gathered first: one walk for all of them, and completions may
- * cancel or add what they like meanwhile. */
+ * cancel or add what they like meanwhile. What is not applied yet is not walked before the first
+ * of it is: there may be many, and every turn comes here. */
 struct node_read *read_index_next(struct read_index *ri, uint64_t applied)
 {
     struct list *it;
-    struct list *tmp;
     if (list_empty(&ri->serving)) {
-        LIST_EACH(it, tmp, &ri->ready)
-        {
-            if (of(it)->wait_index <= applied) {
-                list_remove(it);
-                list_push_back(&ri->serving, it);
-            }
+        if (ri->unapplied_index <= applied) { /* these came first */
+            look_through_unapplied(ri, applied);
+        }
+        while ((it = list_pop_front(&ri->ready)) != NULL) {
+            sort_out(ri, it, applied);
         }
     }
     it = list_pop_front(&ri->serving);
     return it != NULL ? of(it) : NULL;
 }
 
-static struct node_read *expired_in(struct read_index *ri, struct list *list, uint64_t now_ms)
+static void take_expired(struct read_index *ri, struct list *list, uint64_t now_ms)
 {
     struct list *it;
     struct list *tmp;
@@ -491,27 +521,26 @@ static struct node_read *expired_in(struct read_index *ri, struct list *list, ui
     {
         if (of(it)->deadline_ms <= now_ms) {
             list_remove(it);
-            return of(it);
+            list_push_back(&ri->expired, it);
+        } else {
+            note_deadline(ri, of(it));
         }
-        note_deadline(ri, of(it));
     }
-    return NULL;
 }
 
+/* Gathered first, for the same reasons. */
 struct node_read *read_index_expired(struct read_index *ri, uint64_t now_ms)
 {
-    if (now_ms < ri->deadline_ms) {
-        return NULL;
+    if (list_empty(&ri->expired) && now_ms >= ri->deadline_ms) {
+        ri->deadline_ms = UINT64_MAX;
+        take_expired(ri, &ri->waiting, now_ms);
+        take_expired(ri, &ri->in_round, now_ms);
+        take_expired(ri, &ri->held, now_ms);
+        take_expired(ri, &ri->unapplied, now_ms);
+        take_expired(ri, &ri->ready, now_ms);
     }
-    ri->deadline_ms = UINT64_MAX;
-    struct node_read *r = expired_in(ri, &ri->waiting, now_ms);
-    r = r != NULL ? r : expired_in(ri, &ri->in_round, now_ms);
-    r = r != NULL ? r : expired_in(ri, &ri->held, now_ms);
-    r = r != NULL ? r : expired_in(ri, &ri->ready, now_ms);
-    if (r != NULL) {
-        ri->deadline_ms = now_ms; /* there may be more: look again at the next call */
-    }
-    return r;
+    struct list *it = list_pop_front(&ri->expired);
+    return it != NULL ? of(it) : NULL;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)

@@ -70,11 +70,14 @@ struct read_index {
     uint64_t self;
     uint32_t retry_ms;
 
-    struct list waiting;  /* node_read, need a round that begins from now on */
-    struct list in_round; /* wait for the round that runs */
-    struct list held;     /* what they touch was not renewed: wait until held_ms */
-    struct list ready;    /* have their index, wait until it is applied */
-    struct list serving;  /* applied: handed out by read_index_next until none is left */
+    struct list waiting;      /* node_read, need a round that begins from now on */
+    struct list in_round;     /* wait for the round that runs */
+    struct list held;         /* what they touch was not renewed: wait until held_ms */
+    struct list ready;        /* have their index, not yet compared with what is applied */
+    struct list unapplied;    /* it was: wait until it is applied */
+    struct list serving;      /* applied: handed out by read_index_next until none is left */
+    struct list expired;      /* likewise, by read_index_expired */
+    uint64_t unapplied_index; /* not above that of any of `unapplied` */
 
     /* Leases to renew, by the same two stages. What a waiting read touches is among `touches`. */
     struct touches touches;

@@ -1,4 +1,7 @@
 /* Rounds of linearizable reads: what is served, at which index, and never too early. */
+#include <time.h>
+
+#include "base/mem.h"
 #include "tests/support/read_index_kit.h"
 
 /* ---- the leader ---------------------------------------------------------------------------- */
@@ -375,6 +378,117 @@ START_TEST(deadlines_are_found_in_every_stage)
 }
 END_TEST
 
+/* So many that a walk for each of them shows: it would take several seconds. */
+#define MANY    40000
+#define MANY_MS 1000
+#define NEVER   (UINT64_C(1) << 62)
+
+static uint64_t clock_ms(void)
+{
+    struct timespec t;
+    ck_assert_int_eq(clock_gettime(CLOCK_MONOTONIC, &t), 0);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void on_parked(struct node_read *r, enum status rc, const struct query_result *result)
+{
+    (void)r;
+    ck_assert_ptr_null(result);
+    ck_assert_int_eq(rc, RC_STOPPED);
+}
+
+static struct node_read *park(struct fixture *x, uint64_t deadline_ms)
+{
+    struct node_read *reads = mem_zalloc(MANY * sizeof *reads);
+    for (size_t i = 0; i < MANY; i++) {
+        reads[i].done = on_parked;
+        reads[i].deadline_ms = deadline_ms;
+        read_index_add_ready(&x->ri, &reads[i], NEVER);
+    }
+    return reads;
+}
+
+START_TEST(many_that_expire_behind_many_that_do_not_take_one_walk)
+{
+    struct fixture x;
+    init(&x, 2);
+    struct node_read *far = park(&x, 60000);
+    struct node_read *due = park(&x, 2000);
+    uint64_t began = clock_ms();
+    size_t in_order = 0;
+    ck_assert_ptr_null(read_index_next(&x.ri, 20));
+    for (size_t i = 0; i < MANY; i++) {
+        in_order += read_index_expired(&x.ri, 2000) == &due[i];
+    }
+    ck_assert_uint_lt(clock_ms() - began, MANY_MS);
+    ck_assert_uint_eq(in_order, MANY);
+    ck_assert_ptr_null(read_index_expired(&x.ri, 2000));
+    ck_assert_uint_eq(read_index_next_deadline_ms(&x.ri), 60000);
+    finish(&x);
+    mem_free(due);
+    mem_free(far);
+}
+END_TEST
+
+START_TEST(reads_whose_index_is_far_cost_the_others_no_walk)
+{
+    struct fixture x;
+    init(&x, 2);
+    struct node_read *far = park(&x, 60000);
+    uint64_t began = clock_ms();
+    size_t served = 0;
+    for (uint64_t i = 0; i < MANY; i++) {
+        served += read_index_next(&x.ri, i) != NULL;
+        read_index_add_ready(&x.ri, &x.reads[0], i);
+        served += read_index_next(&x.ri, i) == &x.reads[0];
+    }
+    ck_assert_uint_lt(clock_ms() - began, MANY_MS);
+    ck_assert_uint_eq(served, MANY);
+    ck_assert_ptr_eq(read_index_next(&x.ri, NEVER), &far[0]);
+    finish(&x);
+    mem_free(far);
+}
+END_TEST
+
+START_TEST(reads_wait_for_their_own_index_and_come_in_order)
+{
+    struct fixture x;
+    init(&x, 2);
+    uint64_t indexes[] = {30, 25, 30, 25};
+    for (size_t i = 0; i < 3; i++) {
+        x.reads[i] = (struct node_read){.done = on_done, .owner = &x, .deadline_ms = 9000};
+        read_index_add_ready(&x.ri, &x.reads[i], indexes[i]);
+    }
+    ck_assert_ptr_null(read_index_next(&x.ri, 24));
+    x.reads[3] = (struct node_read){.done = on_done, .owner = &x, .deadline_ms = 9000};
+    read_index_add_ready(&x.ri, &x.reads[3], indexes[3]);
+    ck_assert_ptr_eq(read_index_next(&x.ri, 25), &x.reads[1]);
+    ck_assert_ptr_eq(read_index_next(&x.ri, 25), &x.reads[3]);
+    ck_assert_ptr_null(read_index_next(&x.ri, 29));
+    ck_assert_ptr_eq(read_index_next(&x.ri, 30), &x.reads[0]);
+    ck_assert_ptr_eq(read_index_next(&x.ri, 30), &x.reads[2]);
+    ck_assert_ptr_null(read_index_next(&x.ri, 30));
+    finish(&x);
+}
+END_TEST
+
+START_TEST(the_completion_of_one_that_expired_may_cancel_the_next_and_the_end_finds_the_rest)
+{
+    struct fixture x;
+    init(&x, 2);
+    add(&x, 0);
+    turn(&x);
+    add(&x, 1);
+    add(&x, 2);
+    ck_assert_ptr_eq(read_index_expired(&x.ri, 9000), &x.reads[1]);
+    read_index_cancel(&x.reads[2]);
+    ck_assert(!read_index_is_idle(&x.ri));
+    finish(&x);
+    ck_assert_int_eq(x.calls[0], 1);
+    ck_assert_int_eq(x.calls[1] + x.calls[2], 0);
+}
+END_TEST
+
 START_TEST(a_cancelled_read_is_gone_from_every_stage)
 {
     struct fixture x;
@@ -422,8 +536,8 @@ static Suite *read_index_suite(void)
     tcase_add_test(tcase, a_follower_asks_the_leader_and_waits_for_its_index);
     tcase_add_test(tcase, a_lost_or_refused_question_is_asked_again);
     tcase_add_test(tcase, the_leader_answers_a_question_with_the_round_that_begins_after_it);
-    tcase_add_test(
-        tcase, a_question_of_one_who_makes_a_majority_with_the_leader_is_answered_at_once);
+    tcase_add_test(tcase,
+                   a_question_of_one_who_makes_a_majority_with_the_leader_is_answered_at_once);
     tcase_add_test(tcase, a_leader_without_an_entry_of_its_term_answers_no_question);
     tcase_add_test(tcase, a_question_with_touches_waits_for_a_round);
     tcase_add_test(tcase, a_member_s_newest_question_replaces_its_older_one);
@@ -433,6 +547,12 @@ static Suite *read_index_suite(void)
     tcase_add_test(tcase, another_leader_s_answer_confirms_nothing_about_this_one);
     tcase_add_test(tcase, an_age_counts_from_the_beginning_of_the_newest_round_that_is_applied);
     tcase_add_test(tcase, deadlines_are_found_in_every_stage);
+    tcase_add_test(tcase, many_that_expire_behind_many_that_do_not_take_one_walk);
+    tcase_add_test(tcase, reads_whose_index_is_far_cost_the_others_no_walk);
+    tcase_add_test(tcase, reads_wait_for_their_own_index_and_come_in_order);
+    tcase_add_test(
+        tcase,
+        the_completion_of_one_that_expired_may_cancel_the_next_and_the_end_finds_the_rest);
     tcase_add_test(tcase, a_cancelled_read_is_gone_from_every_stage);
     tcase_add_test(tcase, the_end_answers_every_stage_once);
     suite_add_tcase(suite, tcase);
