@@ -227,6 +227,7 @@ struct node {
     uint64_t refusals_term;
     struct buf forwarded; /* commands of other members for the next entries */
     size_t forwarded_taken;
+    bool own_were_left; /* the last entry had no room for own writes: first in the next */
     struct forward_mark marks[NODE_MEMBERS_MAX];
     size_t mark_count;
 

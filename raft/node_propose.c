@@ -82,7 +82,30 @@ static void note_proposal(struct node *n, uint64_t bytes)
     }
 }
 
-/* Others first, but when both wait each gets half, so that neither starves. */
+static uint32_t take_own(struct node *n, size_t bytes_max)
+{
+    n->sent_to = n->identity.node_id;
+    return pending_take(&n->pending, engine_term(n->engine), bytes_max, &n->batch);
+}
+
+/* Others first, but when both wait each gets half. One large command of theirs may leave nothing
+ * of it to ours: then these come first in the next entry, so that neither starves. */
+static uint32_t take_commands(struct node *n, size_t bytes_max)
+{
+    bool is_shared = node_has_forwarded(n) && !list_empty(&n->pending.queued);
+    size_t share = is_shared ? bytes_max / 2 : bytes_max;
+    uint32_t own = n->own_were_left ? take_own(n, share) : 0;
+    uint32_t count = 0;
+    if (node_has_forwarded(n) && n->batch.size < bytes_max) {
+        count = take_forwarded(n, n->own_were_left ? bytes_max - n->batch.size : share);
+    }
+    if (n->batch.size < bytes_max) {
+        own += take_own(n, bytes_max - n->batch.size);
+    }
+    n->own_were_left = own == 0 && !list_empty(&n->pending.queued);
+    return own + count;
+}
+
 static void propose(struct node *n)
 {
     uint64_t now = n->env->now_ms(n->env);
@@ -95,14 +118,7 @@ static void propose(struct node *n)
         .cluster_ms = node_cluster_ms_at(n, now),
         .wall_ms = n->env->wall_ms(n->env),
     };
-    if (node_has_forwarded(n)) {
-        bool alone = list_empty(&n->pending.queued);
-        header.count = take_forwarded(n, alone ? bytes_max : bytes_max / 2);
-    }
-    if (n->batch.size < bytes_max) {
-        header.count += pending_take(&n->pending, term, bytes_max - n->batch.size, &n->batch);
-        n->sent_to = n->identity.node_id;
-    }
+    header.count = take_commands(n, bytes_max);
     batch_seal(&n->batch, header_at, &header);
     uint64_t entry_term;
     enum status rc = engine_submit(n->engine, buf_slice(&n->batch), &n->submitted, &entry_term);

@@ -383,6 +383,42 @@ START_TEST(both_sides_get_their_share_of_entries)
 }
 END_TEST
 
+/* A command larger than an entry shall be is proposed nevertheless, and has it for itself. */
+START_TEST(commands_that_fill_an_entry_leave_the_next_to_the_other_side)
+{
+    struct fixture x;
+    enum status rc[2] = {RC_CORRUPT, RC_CORRUPT};
+    struct node_write w[2];
+    init(&x);
+    x.n->options.batch_bytes = 64;
+    for (uint64_t counter = 1; counter <= 12; counter++) {
+        uint8_t large[100] = {0};
+        add(&x, BOOT, counter, slice_make(large, sizeof large));
+    }
+    forward(&x, OTHER, engine_term(x.n->engine));
+    uint8_t large[100] = {0};
+    struct op op = {.type = OP_SET,
+                    .space = SPACE_NODES,
+                    .path = slice_str("/none"),
+                    .data = slice_make(large, sizeof large)};
+    struct command c = {.type = COMMAND_TXN, .txn = {.then_ops = &op, .then_count = 1}};
+    for (int i = 0; i < 2; i++) {
+        w[i] = (struct node_write){.done = on_done, .owner = &rc[i]};
+        ck_assert_int_eq(node_write(x.n, &w[i], &c, UINT64_MAX), RC_OK);
+    }
+    size_t bytes = x.n->forwarded.size;
+    node_turn(x.n); /* two entries */
+    ck_assert_int_eq(w[0].state, PENDING_SENT);
+    ck_assert_int_eq(w[1].state, PENDING_QUEUED);
+    ck_assert_uint_eq(x.n->forwarded_taken, bytes / 12);
+    run(&x);
+    ck_assert_int_eq(rc[0], RC_OK);
+    ck_assert_int_eq(rc[1], RC_OK);
+    ck_assert_uint_eq(created(&x), 12);
+    finish(&x);
+}
+END_TEST
+
 static Suite *forward_suite(void)
 {
     Suite *suite = suite_create("node_forward");
@@ -401,6 +437,7 @@ static Suite *forward_suite(void)
     tcase_add_test(tcase, only_who_took_a_write_may_refuse_it);
     tcase_add_test(tcase, what_was_sent_behind_a_refused_write_is_refused_with_it);
     tcase_add_test(tcase, both_sides_get_their_share_of_entries);
+    tcase_add_test(tcase, commands_that_fill_an_entry_leave_the_next_to_the_other_side);
     suite_add_tcase(suite, tcase);
     return suite;
 }
