@@ -310,7 +310,7 @@ bool zk_watch_restore(struct zk_connection *c, const struct zk_request *request)
 void zk_watches_flush(struct zk_connection *c);
 void zk_watches_close(struct zk_connection *c);
 size_t zk_watches_count(const struct zk_connection *c);
-/* Every watched path, once. */
+/* Every watched path, once; none of a connection that ends as its events were lost. */
 void zk_watches_each(const struct zk_connection *c,
                      void (*fn)(void *context, struct slice path), void *context);
 

@@ -480,6 +480,9 @@ void zk_watches_each(const struct zk_connection *c,
                      void (*fn)(void *context, struct slice path), void *context)
 {
     const struct zk_watches *w = c->watches;
+    if (c->watches_lost) { /* the hub has let go of their paths, and the connection ends */
+        return;
+    }
     for (size_t i = 0; w != NULL && i < w->bucket_count; i++) {
         for (const struct zk_watch *e = w->buckets[i]; e != NULL; e = e->next) {
             if (is_last_of_path(c, e)) {

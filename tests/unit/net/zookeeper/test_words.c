@@ -1,5 +1,6 @@
 /* Four-letter words: what monitoring parses, who is refused, and that they are answered without a
  * leader. */
+#include "store/rebirth.h"
 #include "tests/support/check_main.h"
 #include "tests/support/zk_say.h"
 
@@ -169,6 +170,34 @@ START_TEST(watches_are_counted_and_listed)
 }
 END_TEST
 
+/* As a snapshot does whose log begins behind what the watches were told. */
+static void lose_the_log(void)
+{
+    struct rebirth rebirth;
+    store_rebirth(w.node->store, &rebirth);
+    w.node->index = store_applied_index(w.node->store);
+    hub_dispatch(w.node->watches);
+}
+
+START_TEST(watches_whose_events_were_lost_are_not_listed)
+{
+    struct zk_peer *p = zk_peer_connect(&w, "192.0.2.7:51434");
+    char wanted[200];
+    ck_assert_str_eq(zk_ask_path(p, ZK_EXISTS, "/x", true), "-101");
+    ck_assert_str_eq(zk_ask_path(p, ZK_GET_CHILDREN, "/", true), "ok [ zookeeper ]");
+    p->is_full = true; /* it does not read: no turn ends it yet */
+    lose_the_log();
+    (void)snprintf(wanted, sizeof wanted, "0x%llx\n\n", (unsigned long long)p->session);
+    ck_assert_str_eq(ask("wchc"), wanted);
+    ck_assert_str_eq(ask("wchp"), "\n");
+    EXPECT_HAS(ask("wchs"), "1 connections watching 0 paths\n");
+    ck_assert(!p->is_closed);
+    p->is_full = false;
+    zk_world_run(&w);
+    ck_assert(p->is_closed);
+}
+END_TEST
+
 START_TEST(dump_lists_sessions_and_their_ephemerals)
 {
     struct zk_peer *p = zk_peer_connect(&w, "192.0.2.7:51434");
@@ -236,6 +265,7 @@ static Suite *words_suite(void)
     tcase_add_test(tcase, cons_tells_of_each_session);
     tcase_add_test(tcase, mntr_has_one_number_a_line);
     tcase_add_test(tcase, watches_are_counted_and_listed);
+    tcase_add_test(tcase, watches_whose_events_were_lost_are_not_listed);
     tcase_add_test(tcase, dump_lists_sessions_and_their_ephemerals);
     tcase_add_test(tcase, dump_of_a_follower_lists_the_sessions_with_their_timeouts);
     tcase_add_test(tcase, a_word_that_the_settings_leave_out_is_refused);
