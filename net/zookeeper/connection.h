@@ -231,6 +231,8 @@ void zk_answer(struct zk_connection *c, int32_t xid, enum zk_error error);
 /* A packet of another shape is about to be put into c->out, and is there. */
 void zk_out_begin(struct zk_connection *c);
 void zk_out_end(struct zk_connection *c);
+/* What waits to be sent has changed, events that were only noted included. */
+void zk_note_replies(struct zk_connection *c);
 void zk_latency_note(struct zk_connection *c, bool is_write, uint64_t ms);
 
 /* ---- greeting.c ---- */
@@ -308,6 +310,9 @@ bool zk_watch_restore(struct zk_connection *c, const struct zk_request *request)
 /* Events that came up go to `out`, in order. To be called before anything is answered. Ends the
  * connection of a client that does not read, or whose events were lost. */
 void zk_watches_flush(struct zk_connection *c);
+/* What is kept for events that did not go to `out` yet; and lets go of it, for good. */
+size_t zk_watches_bytes(const struct zk_connection *c);
+void zk_watches_drop(struct zk_connection *c);
 void zk_watches_close(struct zk_connection *c);
 size_t zk_watches_count(const struct zk_connection *c);
 /* Every watched path, once; none of a connection that ends as its events were lost. */

@@ -13,6 +13,11 @@
 
 /* ---- the output --------------------------------------------------------------------------- */
 
+void zk_note_replies(struct zk_connection *c)
+{
+    memory_note(c->env->memory, MEMORY_REPLIES, c->out.size + zk_watches_bytes(c));
+}
+
 void zk_out_begin(struct zk_connection *c)
 {
     if (c->out.capacity == 0) {
@@ -25,7 +30,7 @@ void zk_out_end(struct zk_connection *c)
 {
     c->sent++;
     c->shared->sent++;
-    memory_note(c->env->memory, MEMORY_REPLIES, c->out.size);
+    zk_note_replies(c);
     metric_add(c->shared->packets_out, 1);
 }
 
@@ -70,7 +75,7 @@ static void write_out(struct zk_connection *c)
         c->is_full = !c->env->sink.write(c->env->sink.conn, buf_slice(&c->out));
     }
     buf_clear(&c->out);
-    memory_note(c->env->memory, MEMORY_REPLIES, 0);
+    zk_note_replies(c);
     if (c->shared->spare.capacity == 0 && c->out.capacity <= SPARE_BYTES_MAX) {
         c->shared->spare = c->out;
         c->out = (struct buf){0};
@@ -340,6 +345,7 @@ static void zk_tick(void *state, uint64_t now_ms)
         c->checked_ms = now_ms;
         check_serving(c, now_ms);
         check_session(c);
+        (void)memory_admits(c->env->memory); /* while it does not read, no turn asks */
     }
     if (c->stage == ZK_STAGE_SERVING && c->watches_lost) {
         zk_finish(c, "events were lost, or are not read");
@@ -390,6 +396,7 @@ static void zk_drop(void *state)
 {
     struct zk_connection *c = state;
     buf_close(&c->out);
+    zk_watches_drop(c);
 }
 
 static void zk_close(void *state)

@@ -236,6 +236,20 @@ bool zk_watch_find(struct zk_connection *c, struct slice path, enum zk_watcher_t
 
 /* ---- what the hub delivers ---------------------------------------------------------------- */
 
+size_t zk_watches_bytes(const struct zk_connection *c)
+{
+    return c->watches == NULL ? 0 : c->watches->hits.size + c->watches->paths.size;
+}
+
+void zk_watches_drop(struct zk_connection *c)
+{
+    c->watches_lost = true;
+    if (c->watches != NULL) {
+        buf_close(&c->watches->hits);
+        buf_close(&c->watches->paths);
+    }
+}
+
 static size_t deliver(struct watch *watch, const struct change *const *changes, size_t count,
                       bool continued, bool more)
 {
@@ -244,7 +258,7 @@ static size_t deliver(struct watch *watch, const struct change *const *changes, 
     struct zk_watches *w = c->watches;
     (void)continued;
     (void)more;
-    for (size_t i = 0; i < count && w->paths.size <= ZK_EVENTS_BYTES_MAX; i++) {
+    for (size_t i = 0; i < count && !c->watches_lost; i++) {
         const struct change *change = changes[i];
         bool of_child = watch->filter.scope == WATCH_CHILDREN;
         struct slice path = of_child ? watch->filter.path : change->path;
@@ -259,8 +273,11 @@ static size_t deliver(struct watch *watch, const struct change *const *changes, 
                           .path_at = w->paths.size};
         buf_append_slice(&w->paths, path);
         buf_append(&w->hits, &hit, sizeof hit);
+        if (zk_watches_bytes(c) > ZK_EVENTS_BYTES_MAX) {
+            zk_watches_drop(c);
+        }
     }
-    c->watches_lost = c->watches_lost || w->paths.size > ZK_EVENTS_BYTES_MAX;
+    zk_note_replies(c);
     c->env->sink.wake(c->env->sink.conn);
     return count;
 }
@@ -362,7 +379,7 @@ void zk_watches_flush(struct zk_connection *c)
     if (count > 1) {
         qsort(hits, count, sizeof hits[0], hit_order);
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && c->out.size <= ZK_EVENTS_BYTES_MAX; i++) {
         struct slice path = slice_make(w->paths.data + hits[i].path_at, hits[i].path_bytes);
         bool fires = fire(c, &hits[i], path);
         if (fires && (said == NULL || !is_same_event(said, &hits[i]))) {

@@ -1,5 +1,6 @@
 /* The watches of ZooKeeper clients: who is told what, how often, and in which order. */
 #include "tests/support/check_main.h"
+#include "tests/support/memory_sum.h"
 #include "tests/support/zk_say.h"
 
 static struct zk_world w;
@@ -386,6 +387,60 @@ START_TEST(a_client_that_does_not_read_its_events_is_closed)
 }
 END_TEST
 
+/* In one transaction, and not through the client that a reply would cost. */
+static void set_often(uint32_t count)
+{
+    struct kit kit = {.store = w.node->store, .index = w.node->index};
+    struct op *ops = mem_alloc(count * sizeof ops[0]);
+    for (uint32_t i = 0; i < count; i++) {
+        ops[i] = kit_op(OP_SET, "/a", "");
+    }
+    ck_assert_int_eq(kit_ops(&kit, ops, count), OUTCOME_OK);
+    w.node->index = kit.index;
+    hub_dispatch(w.node->watches);
+    mem_free(ops);
+    arena_close(&kit.arena);
+    buf_close(&kit.bytes);
+}
+
+START_TEST(events_with_short_paths_count_as_well)
+{
+    create("/a");
+    EXPECT(zk_ask(a, ZK_ADD_WATCH, path_number("/a", 0)), "ok 0");
+    sum_begin(&a->env, &zookeeper_front, a->state);
+    a->is_full = true; /* it does not read */
+    set_often(100000);
+    size_t held = sum.hold.parts[MEMORY_REPLIES];
+    ck_assert_uint_gt(held, 100000 * 16);
+    for (int i = 0; i < 6; i++) {
+        set_often(100000);
+        zk_world_run(&w);
+        ck_assert_uint_lt(sum.hold.parts[MEMORY_REPLIES], (size_t)17 << 20);
+    }
+    ck_assert_uint_eq(sum.hold.parts[MEMORY_REPLIES], 0); /* they were too many */
+    a->is_full = false;
+    zk_world_run(&w);
+    ck_assert(a->is_closed);
+    ck_assert(!b->is_closed);
+}
+END_TEST
+
+START_TEST(events_that_are_not_read_are_in_the_sum_of_all)
+{
+    create("/a");
+    EXPECT(zk_ask(a, ZK_ADD_WATCH, path_number("/a", 0)), "ok 0");
+    sum_begin(&a->env, &zookeeper_front, a->state);
+    a->is_full = true;
+    set_often(1000);
+    sum_overflow();
+    zk_world_advance(&w, 1000);
+    ck_assert(sum.is_evicted);
+    struct hub_status status;
+    hub_status(w.node->watches, &status);
+    ck_assert_uint_eq(status.watches, 0);
+}
+END_TEST
+
 START_TEST(paths_that_no_node_can_have_are_watched_in_vain)
 {
     EXPECT(zk_ask_path(a, ZK_EXISTS, "//", true), "-101");
@@ -437,6 +492,8 @@ static Suite *watches_suite(void)
     tcase_add_test(tcase, what_was_missed_is_told_before_the_reply);
     tcase_add_test(tcase, persistent_watches_are_armed_again_without_catching_up);
     tcase_add_test(tcase, a_client_that_does_not_read_its_events_is_closed);
+    tcase_add_test(tcase, events_with_short_paths_count_as_well);
+    tcase_add_test(tcase, events_that_are_not_read_are_in_the_sum_of_all);
     tcase_add_test(tcase, paths_that_no_node_can_have_are_watched_in_vain);
     tcase_add_test(tcase, who_may_not_read_a_node_hears_nothing_of_it);
     suite_add_tcase(suite, tcase);
