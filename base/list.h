@@ -35,6 +35,19 @@ static inline void list_push_back(struct list *head, struct list *node)
     head->prev = node;
 }
 
+/* Moves all of `from`, in their order, to the front of `head`. */
+static inline void list_prepend(struct list *head, struct list *from)
+{
+    if (list_empty(from)) {
+        return;
+    }
+    from->prev->next = head->next;
+    head->next->prev = from->prev;
+    head->next = from->next;
+    from->next->prev = head;
+    list_init(from);
+}
+
 /* Leaves the node self-linked, so that removing it twice is harmless. */
 static inline void list_remove(struct list *node)
 {

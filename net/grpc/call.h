@@ -42,6 +42,9 @@
 /* A stream with more than this to send takes no further message until the client has read; the
  * streams of a connection none at all with more than GRPC_OUT_BYTES_MAX. */
 #define GRPC_STREAM_OUT_BYTES_MAX ((size_t)256 << 10)
+/* Streams of a connection that have looked at so many nodes in a turn begin no further listing in
+ * it, so that a thousand of them do not hold up everybody else. */
+#define GRPC_TURN_SCAN_MAX ((size_t)10000)
 
 /* What all connections have in common. */
 struct grpc_shared {
@@ -80,6 +83,7 @@ struct grpc_connection {
     struct list blocked; /* streaming calls that wait for their client to read */
     uint64_t now_ms;     /* at the last feed, turn or tick */
     uint64_t now_us;
+    size_t scanned;      /* nodes that listings of streams looked at since the last turn began */
     struct allowance_hold hold; /* of the user who made the last call */
     struct buf identities;  /* of the peer, net/identity.h */
     struct buf token_text;  /* the last one that was good; empty: none */
@@ -237,6 +241,11 @@ void grpc_call_hold(struct grpc_call *call);
 void grpc_call_resume(struct grpc_call *call);
 /* Goes on in `drained` as soon as there is room, which may be in the next turn. */
 void grpc_call_await_room(struct grpc_call *call);
+/* May a stream begin a listing in this turn? Else it does so in `drained`, as one that waits for
+ * room. */
+bool grpc_call_may_scan(struct grpc_call *call);
+/* It looked at so many nodes for one. */
+void grpc_call_scanned(struct grpc_call *call, size_t nodes);
 /* Calls the method's `woken` at that time; UINT64_MAX = not at all. */
 void grpc_call_wake_at(struct grpc_call *call, uint64_t at_ms);
 

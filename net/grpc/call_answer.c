@@ -273,6 +273,20 @@ bool grpc_call_has_room(const struct grpc_call *call)
            http2_queued(call->connection->http2) <= GRPC_OUT_BYTES_MAX;
 }
 
+bool grpc_call_may_scan(struct grpc_call *call)
+{
+    if (call->connection->scanned < GRPC_TURN_SCAN_MAX) {
+        return true;
+    }
+    grpc_call_await_room(call);
+    return false;
+}
+
+void grpc_call_scanned(struct grpc_call *call, size_t nodes)
+{
+    call->connection->scanned += nodes;
+}
+
 void grpc_call_hold(struct grpc_call *call)
 {
     call->is_held = true;

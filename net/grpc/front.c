@@ -252,7 +252,8 @@ static ptrdiff_t grpc_feed(void *state, struct slice bytes)
     return (ptrdiff_t)bytes.size;
 }
 
-/* Lets streams go on whose client has read. */
+/* Lets streams go on whose client has read. Each may take much of the room that they share: those
+ * for whom none is left are the first ones next time. */
 static void blocked_resume(struct grpc_connection *c)
 {
     struct list ready;
@@ -266,9 +267,15 @@ static void blocked_resume(struct grpc_connection *c)
             list_push_back(&ready, it);
         }
     }
-    while ((it = list_pop_front(&ready)) != NULL) {
-        grpc_call_drained(LIST_OF(it, struct grpc_call, link));
+    while (!list_empty(&ready)) {
+        struct grpc_call *call = LIST_OF(ready.next, struct grpc_call, link);
+        if (!grpc_call_has_room(call)) {
+            break;
+        }
+        list_remove(&call->link);
+        grpc_call_drained(call);
     }
+    list_prepend(&c->blocked, &ready);
 }
 
 static void grpc_turn(void *state)
@@ -278,6 +285,7 @@ static void grpc_turn(void *state)
     struct buf *out = &c->shared->out;
     bool is_open = sink->queued(sink->conn) <= ENV_STREAM_QUEUE_MAX;
 
+    c->scanned = 0;
     if (c->auth_version != auth_version(c)) {
         c->auth_version = auth_version(c);
         http2_each(c->http2, long_call_recheck);

@@ -173,7 +173,8 @@ void grpc_watch_start(struct grpc_watch *w, const Coord__V1__RequestHeader *head
 
 /* Puts the watch, which has a setup, in line for a listing. */
 void grpc_listing_queue(struct grpc_watch *w);
-/* Captures the first in line, or sends a page of it. */
+/* Captures the first in line, unless its connection has listed enough in this turn, or sends a page
+ * of it. */
 void grpc_listing_step(struct grpc_watch_stream *stream);
 void grpc_listing_drop(struct grpc_watch_setup *setup, struct grpc_watch_shared *shared);
 

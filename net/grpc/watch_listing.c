@@ -32,6 +32,7 @@ struct capture {
     const struct store *store;
     struct arena arena; /* of one page */
     size_t seen;
+    size_t looked_at; /* with what the caller may not see */
     const char *limit_name; /* of the limit that was exceeded; NULL: none */
     size_t limit;
 };
@@ -88,6 +89,7 @@ static bool capture_node(struct capture *c, struct slice path)
                           .identities = c->identities};
     arena_clear(&c->arena);
     store_query(c->store, &query, &result, &c->arena);
+    c->looked_at++;
     bool with_values = !c->setup->owner->keys_only;
     return result.outcome != OUTCOME_OK ||
            capture_add(c, path, with_values ? result.value : NULL, &result.stat);
@@ -109,6 +111,7 @@ static bool capture_list(struct capture *c, struct query *query, struct slice pr
         if (result.outcome != OUTCOME_OK) {
             return true; /* nothing there, or nothing that may be seen */
         }
+        c->looked_at += result.entry_count;
         for (uint32_t i = 0; i < result.entry_count; i++) {
             const struct query_entry *e = &result.entries[i];
             if (!has_prefix(e->path, prefix)) {
@@ -186,6 +189,7 @@ static bool capture(struct grpc_watch *w)
     };
     bool is_whole = capture_all(&c);
     arena_close(&c.arena);
+    grpc_call_scanned(w->stream->call, c.looked_at);
     if (!is_whole) {
         grpc_watch_end(w, OUTCOME_LIMIT, "list: more than %zu %s", c.limit, c.limit_name);
         return false;
@@ -282,6 +286,9 @@ void grpc_listing_step(struct grpc_watch_stream *stream)
     struct grpc_watch_setup *setup =
         LIST_OF(stream->listings.next, struct grpc_watch_setup, link);
     struct grpc_watch *w = setup->owner;
+    if (setup->stage != GRPC_WATCH_LISTING && !grpc_call_may_scan(stream->call)) {
+        return;
+    }
     if (setup->stage == GRPC_WATCH_LISTING || capture(w)) {
         page_send(w);
         if (setup->first == NULL) {

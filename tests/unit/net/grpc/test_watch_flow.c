@@ -3,6 +3,7 @@
 
 #include "base/rng.h"
 #include "net/grpc/front.h"
+#include "net/grpc/memory.h"
 
 #define OUTCOME(name) COORD__V1__OUTCOME__##name
 
@@ -189,6 +190,82 @@ START_TEST(a_revision_in_pieces_waits_for_room_in_its_middle)
     peer->client_hoards = false;
     mem_free(value);
     stream_close(&s);
+}
+END_TEST
+
+enum { LISTERS = 100 };
+
+/* Listings on as many streams, asked for at once. */
+static void list_all(struct stream *streams, Coord__V1__WatchCreate *request)
+{
+    request->list = true;
+    for (size_t i = 0; i < LISTERS; i++) {
+        streams[i] = stream_open();
+        ask_create(&streams[i], request);
+    }
+}
+
+static size_t entries_read(struct stream *s)
+{
+    size_t count = 0;
+    while (next(s) != NULL) {
+        count += s->reply->n_entries;
+    }
+    return count;
+}
+
+START_TEST(streams_that_go_on_at_once_share_the_room_of_their_connection)
+{
+    struct stream streams[LISTERS];
+    size_t listed = 0;
+    create("/a", "");
+    set_large("/a", 'x', 1 << 20);
+    Coord__V1__WatchCreate request = subtree(1, "/a");
+    request.scope = COORD__V1__WATCH_CREATE__SCOPE__NODE;
+    node->is_held = true;
+    list_all(streams, &request);
+    run();
+    peer->client_sleeps = true;
+    node->is_held = false;
+    run();
+    ck_assert_uint_gt(queued(), GRPC_OUT_BYTES_MAX - (2 << 20));
+    ck_assert_uint_le(queued(), GRPC_OUT_BYTES_MAX + (2 << 20));
+    peer->client_sleeps = false;
+    run();
+    for (size_t i = 0; i < LISTERS; i++) {
+        listed += entries_read(&streams[i]);
+        stream_close(&streams[i]);
+    }
+    ck_assert_uint_eq(listed, LISTERS);
+}
+END_TEST
+
+START_TEST(a_turn_lists_only_so_many_nodes)
+{
+    enum { NODES = 6000 };
+    char path[32];
+    struct stream streams[LISTERS];
+    for (int i = 0; i < NODES; i++) {
+        (void)snprintf(path, sizeof path, "/%04d", i);
+        create(path, "");
+    }
+    Coord__V1__WatchCreate request = subtree(1, "/");
+    request.glob = text("none");
+    node->is_held = true;
+    list_all(streams, &request);
+    run();
+    node->is_held = false;
+    node_turn(node);
+    grpc_front.turn(peer->state);
+    const struct grpc_connection *c = peer->state;
+    ck_assert_uint_ge(c->scanned, GRPC_TURN_SCAN_MAX);
+    ck_assert_uint_le(c->scanned, GRPC_TURN_SCAN_MAX + NODES);
+    run();
+    for (size_t i = 0; i < LISTERS; i++) {
+        expect(&streams[i], 1, TYPE(CREATED));
+        expect(&streams[i], 1, TYPE(LISTING));
+        stream_close(&streams[i]);
+    }
 }
 END_TEST
 
@@ -693,6 +770,8 @@ static Suite *flow_suite(void)
     tcase_add_test(tcase, a_slow_stream_holds_no_other);
     tcase_add_test(tcase, watches_of_a_full_stream_share_the_room_there_is);
     tcase_add_test(tcase, a_revision_in_pieces_waits_for_room_in_its_middle);
+    tcase_add_test(tcase, streams_that_go_on_at_once_share_the_room_of_their_connection);
+    tcase_add_test(tcase, a_turn_lists_only_so_many_nodes);
     tcase_add_test(tcase, progress_tells_up_to_where_all_has_been_sent);
     tcase_add_test(tcase, progress_is_as_far_as_the_slowest_watch);
     tcase_add_test(tcase, a_quiet_watch_is_told_its_progress_in_time);
