@@ -17,8 +17,10 @@
  * range that runs backwards, no '\' at the end. If not, `err` (may be NULL) says what and where. */
 bool glob_check(struct slice pattern, struct errmsg *err);
 
-/* The pattern has been checked. Takes no memory; at most pattern x name steps, since only the last
- * '*' is ever tried again. */
+/* The pattern has been checked. Takes no memory but 8 KiB of the stack. What is before the first
+ * and behind the last '*' is compared once; what is between two is searched for in one pass over
+ * the name, of a few steps for each character, whatever nearly fits: at most pattern x 128 + name
+ * steps in all, if the name is ASCII. Each other character costs the ranges of the segment. */
 bool glob_match(struct slice pattern, struct slice name);
 
 #endif

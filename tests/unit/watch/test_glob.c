@@ -1,6 +1,7 @@
 #include "watch/glob.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "base/rng.h"
 #include "base/utf8.h"
@@ -153,6 +154,70 @@ START_TEST(many_stars_do_not_make_it_slow)
 }
 END_TEST
 
+/* Each of these fits nearly everywhere in a long name of 'a's. At pattern x name steps it would be
+ * some 10 s of the processor. */
+START_TEST(a_long_segment_that_nearly_fits_everywhere_does_not_make_it_slow)
+{
+    static char name[4001];
+    char behind[257];
+    char between[257];
+    char mixed[257];
+    memset(name, 'a', 4000);
+    memset(behind, 'a', 256);
+    behind[0] = '*';
+    behind[255] = 'b';
+    behind[256] = '\0';
+    memcpy(between, behind, sizeof between);
+    between[254] = 'b';
+    between[255] = '*';
+    memcpy(mixed, between, sizeof mixed);
+    mixed[100] = '?';
+    memcpy(mixed + 200, "[!x]", 4);
+    clock_t begun = clock();
+    for (int i = 0; i < 400; i++) {
+        ck_assert(!match(behind, name));
+        ck_assert(!match(between, name));
+        ck_assert(!match(mixed, name));
+    }
+    ck_assert_int_lt(clock() - begun, 3 * CLOCKS_PER_SEC);
+    name[3990] = 'b';
+    ck_assert(!match(behind, name));
+    ck_assert(match(between, name));
+    ck_assert(match(mixed, name));
+}
+END_TEST
+
+START_TEST(a_segment_is_found_across_the_words_of_its_search)
+{
+    char pattern[257];
+    char name[600];
+    for (size_t items = 1; items <= 254; items++) {
+        pattern[0] = '*';
+        memset(pattern + 1, 'a', items);
+        pattern[items] = 'b';
+        memcpy(pattern + items + 1, "*", 2);
+        memset(name, 'a', 300);
+        memcpy(name + 300, "bc", 3);
+        ck_assert(match(pattern, name));
+        ck_assert(match(pattern, name + 301 - items));
+        ck_assert(!match(pattern, name + 302 - items));
+    }
+}
+END_TEST
+
+START_TEST(what_is_behind_the_last_star_is_told_from_the_end)
+{
+    ck_assert(match("*?\xc3\xa9", "\xe2\x82\xac\xc3\xa9"));
+    ck_assert(!match("\xe2\x82\xac*?\xc3\xa9", "\xe2\x82\xac\xc3\xa9"));
+    ck_assert(match("*??", "\xe2\x82")); /* a cut character is two stray bytes */
+    ck_assert(!match("*???", "\xe2\x82"));
+    ck_assert(match("*?", "\xff\xa9"));
+    ck_assert(!match("a*a", "a"));
+    ck_assert(!match("a*b*b", "ab"));
+    ck_assert(match("*[*]\\*", "x**"));
+}
+END_TEST
+
 /* ---- a naive second implementation ------------------------------------------------------- */
 
 static size_t character(const char *p)
@@ -250,6 +315,49 @@ START_TEST(matches_as_a_naive_recursive_matcher_does)
 }
 END_TEST
 
+/* A name that the pattern, without classes, may well match. */
+static void near_name(struct rng *rng, const char *pattern, char *name, size_t room)
+{
+    size_t size = 0;
+    for (const char *p = pattern; *p != '\0' && size + 12 < room; p += character(p)) {
+        size_t repeats = *p == '*' ? rng_below(rng, 12) : 1;
+        for (; repeats > 0; repeats--) {
+            bool is_other = *p == '*' || *p == '?' || rng_chance(rng, 4);
+            name[size++] = is_other ? (char)('a' + rng_below(rng, 2)) : *p;
+        }
+    }
+    name[size] = '\0';
+}
+
+START_TEST(long_segments_match_as_a_naive_matcher_says)
+{
+    struct rng rng;
+    rng_init(&rng, 9);
+    int matches = 0;
+    for (int i = 0; i < 20000; i++) {
+        char pattern[257];
+        char name[400];
+        size_t stars = 1 + rng_below(&rng, 3);
+        size_t size = 20 + rng_below(&rng, 230);
+        for (size_t k = 0; k < size; k++) {
+            pattern[k] = "aaaaaaab?"[rng_below(&rng, 9)];
+        }
+        for (; stars > 0; stars--) {
+            pattern[rng_below(&rng, size)] = '*';
+        }
+        pattern[size] = '\0';
+        near_name(&rng, pattern, name, sizeof name);
+        bool expected = naive(pattern, name);
+        matches += expected;
+        if (match(pattern, name) != expected) {
+            ck_abort_msg("\"%s\" on \"%s\" should be %d", pattern, name, expected);
+        }
+    }
+    ck_assert_int_gt(matches, 5000);
+    ck_assert_int_lt(matches, 18000);
+}
+END_TEST
+
 START_TEST(any_bytes_are_a_pattern_or_refused_and_any_pattern_takes_any_bytes)
 {
     struct rng rng;
@@ -293,7 +401,11 @@ static Suite *glob_suite(void)
     tcase_add_test(tcase, what_is_no_pattern_is_told_with_its_place);
     tcase_add_test(tcase, a_pattern_has_256_bytes_at_most);
     tcase_add_test(tcase, many_stars_do_not_make_it_slow);
+    tcase_add_test(tcase, a_long_segment_that_nearly_fits_everywhere_does_not_make_it_slow);
+    tcase_add_test(tcase, a_segment_is_found_across_the_words_of_its_search);
+    tcase_add_test(tcase, what_is_behind_the_last_star_is_told_from_the_end);
     tcase_add_test(tcase, matches_as_a_naive_recursive_matcher_does);
+    tcase_add_test(tcase, long_segments_match_as_a_naive_matcher_says);
     tcase_add_test(tcase, any_bytes_are_a_pattern_or_refused_and_any_pattern_takes_any_bytes);
     suite_add_tcase(suite, tcase);
     return suite;
