@@ -5,9 +5,9 @@
  *     +-------(lost)-----------+---------(lost)------+
  *
  * Position. `next_revision` is the first revision of which not everything has been handed out;
- * `last` names the last event handed out. A stream that is lost in the middle of a revision
- * begins with that revision again, and what was handed out of it is skipped. A listing that is
- * lost in the middle begins again too, and says so (COORD_EVENT_LISTING).
+ * `last` names the last event handed out, or the end of a listing. A stream that is lost in the
+ * middle of a revision begins with that revision again, and what was handed out of it is skipped.
+ * A listing that is lost in the middle begins again too, and says so (COORD_EVENT_LISTING).
  *
  * A position moves only when what it covers has been handed out, so that nothing is lost if
  * there is no memory either: the next call takes up from there. */
@@ -241,6 +241,8 @@ static void finish_reply(struct coord_watch *w)
     if (!reply->more) {
         w->next_revision = reply->revision + 1;
         w->must_list = w->must_list && !is_listing;
+        /* It may be older than what was handed out before: what comes after it is new again. */
+        w->last = is_listing ? (struct position){reply->revision, UINT32_MAX} : w->last;
     }
     if (!reply->more && !is_listing && w->options.once && w->had_event) {
         w->trouble = (struct coord_error){.code = COORD_OK};

@@ -391,6 +391,24 @@ START_TEST(compacted_history_is_listed_anew_if_asked_for)
 }
 END_TEST
 
+/* The node that lists is behind the one that told of events before. */
+START_TEST(a_list_that_is_older_than_what_was_told_is_followed_by_all_after_it)
+{
+    const struct coord_watch_options relist = {.relist = true};
+    begin(SCRIPT(SENDS(SERVE_AND_END, CREATED(5), EVENTS(70, 0, 1, false)),
+                 SENDS(SERVE_AND_END, CREATED(71), COMPACTED(80)),
+                 SENDS(SERVE, CREATED(61), LISTING(60, 0, 1, false), EVENTS(65, 0, 1, false),
+                       EVENTS(70, 0, 1, false))),
+          &relist);
+    expect_path("/w/70-0");
+    expect_type(COORD_EVENT_LISTING);
+    expect_path("/w/0");
+    expect_type(COORD_EVENT_LISTED);
+    expect_path("/w/65-0");
+    expect_path("/w/70-0");
+}
+END_TEST
+
 START_TEST(a_refused_watch_says_why)
 {
     static const struct scripted_message bad[] = {CREATED(5), CANCELED(BAD_PATTERN)};
@@ -445,6 +463,7 @@ static Suite *watch_suite(void)
     tcase_add_test(t, a_listing_that_is_compacted_begins_anew_and_says_so);
     tcase_add_test(t, compacted_history_is_told_and_ends_the_watch);
     tcase_add_loop_test(t, compacted_history_is_listed_anew_if_asked_for, 0, 2);
+    tcase_add_test(t, a_list_that_is_older_than_what_was_told_is_followed_by_all_after_it);
     tcase_add_loop_test(t, a_refused_watch_says_why, 0, 2);
     tcase_add_test(t, arguments_are_checked_before_anything_is_sent);
     suite_add_tcase(s, t);
