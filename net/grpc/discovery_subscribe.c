@@ -2,8 +2,8 @@
  *
  *   BARRIER --(as fresh as asked for)--> listed, or resumed --> RUNNING --(compacted)--> listed
  *
- * A list is made and framed in one go, so that it is of one revision; the watch (watch/watch.h)
- * begins behind it. While the client does not read, the watch waits at its cursor. New vitals, for
+ * A list is made and framed in one go, so that it is of one revision, in `drained`: one after
+ * another, as there is room for them. The watch (watch/watch.h) begins behind it. While the client does not read, the watch waits at its cursor. New vitals, for
  * who asked for them, go out every so often between whole revisions. */
 #include "base/mem.h"
 #include "net/checks/vitals.h"
@@ -135,12 +135,14 @@ struct listing {
     struct subscription *s;
     struct buf *out;
     size_t begin;
+    size_t looked_at;
     size_t instances;
     size_t bytes; /* of the pieces before */
 };
 
 static void list_page(struct listing *l, const struct query_result *page)
 {
+    l->looked_at += page->entry_count;
     for (uint32_t i = 0; i < page->entry_count; i++) {
         const struct query_entry *e = &page->entries[i];
         if (l->out->size - l->begin > PIECE_BYTES_MAX) {
@@ -184,6 +186,7 @@ static enum outcome list_frame(struct subscription *s)
                           : slice_make(NULL, 0);
     } while (page.outcome == OUTCOME_OK && page.more && !list_is_large(&l));
     arena_close(&arena);
+    grpc_call_scanned(s->call, l.looked_at);
     piece_end(s, l.out, l.begin, false);
     if (page.outcome != OUTCOME_OK && page.outcome != OUTCOME_NO_NODE) {
         return page.outcome;
@@ -220,6 +223,12 @@ static void list_and_go_on(struct subscription *s)
     if (outcome != OUTCOME_OK) {
         answer_refuse(s->call, slice_str(s->path), outcome, revision);
     }
+}
+
+static void list_soon(struct subscription *s)
+{
+    s->must_list = true;
+    grpc_call_await_room(s->call);
 }
 
 static void change_append(struct subscription *s, struct buf *out, const struct change *c)
@@ -262,11 +271,7 @@ static void on_compacted(struct watch *w, uint64_t floor)
     struct subscription *s = subscription_of(w);
     (void)floor;
     s->is_waiting = false;
-    if (grpc_call_is_full(s->call)) {
-        s->must_list = true;
-    } else {
-        list_and_go_on(s);
-    }
+    list_soon(s);
 }
 
 static bool on_may_see(struct watch *w, const struct change *change)
@@ -284,7 +289,7 @@ void subscribe_drained(struct grpc_call *call)
     if (s == NULL) {
         return;
     }
-    if (s->must_list) {
+    if (s->must_list && grpc_call_may_scan(call)) {
         list_and_go_on(s);
     } else if (s->is_waiting) {
         s->is_waiting = false;
@@ -435,7 +440,7 @@ static void subscribe_ready(struct grpc_call *call, const struct query_result *r
     }
     wake_later(s);
     if (s->from_revision == 0 || watch_begin(s, s->from_revision) != OUTCOME_OK) {
-        list_and_go_on(s);
+        list_soon(s);
     } else {
         sign_send(s, s->from_revision - 1);
     }

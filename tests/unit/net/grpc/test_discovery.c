@@ -1,6 +1,7 @@
 /* coord.v1.Discovery through the bytes of a real HTTP/2 client. */
 #include "coord/v1/discovery.pb-c.h"
 #include "lease/lease.h"
+#include "net/grpc/front.h"
 #include "recipes/instance.h"
 #include "tests/support/watch_client.h"
 
@@ -338,6 +339,48 @@ START_TEST(a_client_that_does_not_read_misses_nothing)
 }
 END_TEST
 
+/* As when a member gets a snapshot. */
+START_TEST(subscriptions_that_list_again_all_at_once_take_turns)
+{
+    enum { SUBSCRIBERS = 100, INSTANCES = 300 };
+    char id[16];
+    char told[128];
+    struct subscriber subscribers[SUBSCRIBERS];
+    const struct grpc_connection *c = peer->state;
+    uint64_t last = 0;
+    for (int i = 0; i < INSTANCES; i++) {
+        (void)snprintf(id, sizeof id, "%03d", i);
+        last = registered(id, "z1");
+    }
+    create("/other", "");
+    for (int i = 0; i < 2000; i++) { /* more than the hub looks at in a turn */
+        set("/other", "x");
+    }
+    node->is_held = true;
+    for (int i = 0; i < SUBSCRIBERS; i++) {
+        subscribers[i] = subscribe("z2", last + 1);
+    }
+    node->is_held = false;
+    node_turn(node);
+    compact();
+    ck_assert(hub_has_work(node->watches));
+    while (hub_turn(node->watches, 1000)) {
+    }
+    grpc_front.turn(peer->state);
+    ck_assert_uint_ge(c->scanned, GRPC_TURN_SCAN_MAX);
+    ck_assert_uint_le(c->scanned, GRPC_TURN_SCAN_MAX + INSTANCES);
+    run();
+    for (int i = 0; i < SUBSCRIBERS; i++) {
+        expect_told(&subscribers[i], at_revision(told, last, ""));
+        (void)snprintf(told, sizeof told, "full %u:",
+                       (unsigned)store_revision(node->store));
+        expect_told(&subscribers[i], told);
+        expect_told(&subscribers[i], "nothing");
+        peer_call_free(subscribers[i].call);
+    }
+}
+END_TEST
+
 START_TEST(what_is_no_instance_is_refused_and_what_others_put_there_is_passed_over)
 {
     Coord__V1__ServiceInstance in = instance("a", "");
@@ -403,6 +446,7 @@ static Suite *discovery_suite(void)
                    a_subscription_resumes_from_a_revision_and_lists_when_history_is_gone);
     tcase_add_test(tcase, a_quiet_subscription_gives_signs_of_life);
     tcase_add_test(tcase, a_client_that_does_not_read_misses_nothing);
+    tcase_add_test(tcase, subscriptions_that_list_again_all_at_once_take_turns);
     tcase_add_test(tcase,
                    what_is_no_instance_is_refused_and_what_others_put_there_is_passed_over);
     tcase_add_test(tcase, words_of_a_filter_are_no_longer_than_those_of_instances);
