@@ -3,8 +3,9 @@
  *   BARRIER --(as fresh as asked for)--> listed, or resumed --> RUNNING --(compacted)--> listed
  *
  * A list is made and framed in one go, so that it is of one revision, in `drained`: one after
- * another, as there is room for them. The watch (watch/watch.h) begins behind it. While the client does not read, the watch waits at its cursor. New vitals, for
- * who asked for them, go out every so often between whole revisions. */
+ * another, as there is room for them. The watch (watch/watch.h) begins behind it. While the client
+ * does not read, the watch waits at its cursor. New vitals, for who asked for them, go out every so
+ * often between whole revisions. */
 #include "base/mem.h"
 #include "net/checks/vitals.h"
 #include "net/grpc/answer.h"
