@@ -74,7 +74,7 @@ struct engine_options {
     size_t wal_segment_bytes;
     uint64_t trailing_bytes;
     struct engine_snapshot snapshot; /* newest one, or index 0 */
-    /* Written as term 1, entry 1 if the log is empty; NULL = it must not be empty. */
+    /* Written as term 1, entry 1 if log and snapshot are empty; NULL = there must be a log. */
     const struct engine_configuration *bootstrap;
     /* This member joins: its log may be empty, and then comes from the leader, whoever that is. */
     bool joins;

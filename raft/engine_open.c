@@ -128,6 +128,15 @@ static bool is_empty(const struct engine *e, const struct wal_recovery *r)
     return e->snapshot.index == 0 && r->reset_index == 0 && r->entry_count == 0 && r->term <= 1;
 }
 
+/* What this member promised was in a log that is no more. A snapshot does not make up for it: its
+ * vote, its term and what it acknowledged since are forgotten. Whoever installs a snapshot, grows
+ * or begins anew from one leaves a log that says where it begins, and so is not new. */
+static bool is_lost(const struct engine *e, const struct wal_recovery *r,
+                    const struct engine_options *o)
+{
+    return o->bootstrap == NULL && !o->joins && (r->is_new || is_empty(e, r));
+}
+
 static enum status start_core(struct engine *e, const struct wal_recovery *r,
                               const struct engine_options *o, struct errmsg *err)
 {
@@ -145,12 +154,12 @@ static enum status start_core(struct engine *e, const struct wal_recovery *r,
     uint64_t term = r->term;
     struct wal_entry first_entry;
     struct buf payload = {0};
+    if (is_lost(e, r, o)) {
+        return errmsg_set(err, RC_CORRUPT,
+                          "the log of this member is gone; it must not vote again: replace "
+                          "this member");
+    }
     if (is_empty(e, r) && !o->joins) {
-        if (first == NULL) {
-            return errmsg_set(err, RC_CORRUPT,
-                              "the log of this member is gone; it must not vote again: replace "
-                              "this member");
-        }
         bootstrap(e, first, &first_entry, &payload, &term);
         entries = &first_entry;
         count = 1;

@@ -94,6 +94,12 @@ static enum status check_log(struct survivor *s, struct errmsg *err)
     uint64_t next = s->snapshot_index + 1;
     uint64_t first = log->entry_count > 0 ? log->entries[0].index : log->reset_index + 1;
     bool has_state = log->entry_count > 0 || log->reset_index > 0;
+    if (log->is_new && s->snapshot_index > 0 && s->identity.phase == IDENTITY_MEMBER) {
+        return errmsg_set(err, RC_CORRUPT,
+                          "%s: its log is gone, and with it all after entry %" PRIu64
+                          "; restore its snapshot if nothing else is left",
+                          s->dir, s->snapshot_index);
+    }
     if (has_state && first > next) {
         return errmsg_set(err, RC_CORRUPT,
                           "%s: entries %" PRIu64 " to %" PRIu64

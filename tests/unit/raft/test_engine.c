@@ -159,6 +159,24 @@ START_TEST(a_member_whose_log_is_gone_does_not_start)
 }
 END_TEST
 
+/* The snapshot has neither the vote nor what was acknowledged since. */
+START_TEST(a_member_that_has_only_a_snapshot_left_does_not_start)
+{
+    struct engine_kit x;
+    engine_kit_init(&x, 1, 1);
+    struct buf bytes = {0};
+    engine_configuration_encode(&bytes, &x.first);
+    x.snapshot = (struct engine_snapshot){
+        .index = 30, .term = 2, .configuration_index = 1, .configuration = buf_slice(&bytes)};
+    for (int i = 0; i < 2; i++) { /* nor when it is tried again */
+        ck_assert_int_eq(engine_kit_open_with(&x, NULL), RC_CORRUPT);
+        ck_assert(strstr(x.err.text, "replace") != NULL);
+    }
+    buf_close(&bytes);
+    fake_env_close(&x.fake);
+}
+END_TEST
+
 START_TEST(a_log_that_begins_behind_a_missing_snapshot_does_not_start)
 {
     struct engine_kit x;
@@ -167,9 +185,14 @@ START_TEST(a_log_that_begins_behind_a_missing_snapshot_does_not_start)
     engine_configuration_encode(&bytes, &x.first);
     x.snapshot = (struct engine_snapshot){
         .index = 30, .term = 2, .configuration_index = 1, .configuration = buf_slice(&bytes)};
+    x.joins = true;
     ck_assert_int_eq(engine_kit_open_with(&x, NULL), RC_OK);
     engine_kit_run(&x);
     ck_assert_uint_ge(engine_last_index(x.engine), 30);
+    engine_close(x.engine);
+    x.joins = false; /* it has become a member, and starts with its log */
+    ck_assert_int_eq(engine_kit_open_with(&x, NULL), RC_OK);
+    engine_kit_run(&x);
     engine_close(x.engine);
     x.snapshot = (struct engine_snapshot){0};
     ck_assert_int_eq(engine_kit_open_with(&x, NULL), RC_CORRUPT);
@@ -371,6 +394,7 @@ static Suite *engine_suite(void)
     tcase_add_test(tcase, a_single_voter_leads_at_once_and_commits_what_is_durable);
     tcase_add_test(tcase, a_restart_finds_everything_again);
     tcase_add_test(tcase, a_member_whose_log_is_gone_does_not_start);
+    tcase_add_test(tcase, a_member_that_has_only_a_snapshot_left_does_not_start);
     tcase_add_test(tcase, a_log_that_begins_behind_a_missing_snapshot_does_not_start);
     tcase_add_loop_test(tcase, a_power_cut_at_any_call_loses_nothing_that_was_applied, 0, 3);
     tcase_add_test(tcase, a_failed_write_is_fatal_once_and_nothing_is_applied_after_it);

@@ -284,6 +284,21 @@ static void fill(struct fixture *x)
     ck_assert_uint_ge(look(x).snapshot_index, 60);
 }
 
+START_TEST(a_member_that_has_only_its_snapshots_left_does_not_start)
+{
+    struct fixture x;
+    init(&x, 1);
+    fill(&x);
+    close_node(&x);
+    empty_dir(&x, DIR "/wal");
+    for (int i = 0; i < 2; i++) { /* nor when it is tried again */
+        ck_assert_int_eq(try_open(&x), RC_CORRUPT);
+        ck_assert(strstr(x.err.text, "log of this member is gone") != NULL);
+    }
+    finish(&x);
+}
+END_TEST
+
 START_TEST(a_restart_goes_on_from_snapshot_and_log)
 {
     struct fixture x;
@@ -362,6 +377,7 @@ static Suite *open_suite(void)
     tcase_add_test(tcase, another_node_s_dir_is_refused);
     tcase_add_test(tcase, an_interrupted_first_start_of_a_member_needs_the_members_again);
     tcase_add_test(tcase, a_member_that_lost_its_log_does_not_start);
+    tcase_add_test(tcase, a_member_that_has_only_its_snapshots_left_does_not_start);
     tcase_add_test(tcase, a_restart_goes_on_from_snapshot_and_log);
     tcase_add_test(tcase, a_missing_snapshot_is_not_replaced_by_guesses);
     tcase_add_loop_test(tcase, a_power_cut_at_any_call_loses_no_acknowledged_write, 0, 3);

@@ -134,18 +134,23 @@ static void note_name(void *context, const char *name, uint64_t bytes)
     buf_append(context, name, strlen(name) + 1);
 }
 
+static void wipe_dir(struct env *env, const char *dir)
+{
+    struct buf names = {0};
+    (void)env->disk->list(env, dir, note_name, &names);
+    for (size_t at = 0; at < names.size; at += strlen((char *)names.data + at) + 1) {
+        char path[256];
+        (void)snprintf(path, sizeof path, "%s/%s", dir, (char *)names.data + at);
+        (void)env->disk->unlink(env, path);
+    }
+    buf_close(&names);
+}
+
 static void wipe(struct env *env)
 {
     static const char *const dirs[] = {"data", "data/wal", "data/snapshots"};
     for (size_t i = 0; i < 3; i++) {
-        struct buf names = {0};
-        (void)env->disk->list(env, dirs[i], note_name, &names);
-        for (size_t at = 0; at < names.size; at += strlen((char *)names.data + at) + 1) {
-            char path[256];
-            (void)snprintf(path, sizeof path, "%s/%s", dirs[i], (char *)names.data + at);
-            (void)env->disk->unlink(env, path);
-        }
-        buf_close(&names);
+        wipe_dir(env, dirs[i]);
     }
 }
 
@@ -248,6 +253,36 @@ START_TEST(what_is_no_data_dir_or_is_damaged_is_named)
     segment->data[128 + 50] ^= 1;
     ck_assert_int_eq(survivor_open(env_of(&x, 0), "data", &s, &x.err), RC_CORRUPT);
     ck_assert(strstr(x.err.text, "wal-0000000000000001.seg") != NULL);
+    finish(&x);
+}
+END_TEST
+
+/* Its state now as a snapshot of `term`, beside those it has. */
+static uint64_t put_snapshot(struct fixture *x, uint64_t term)
+{
+    const struct node *n = x->cluster.members[0].node;
+    struct snapshot_meta meta = {.term = term, .cluster_id = node_cluster_id(n)};
+    buf_append_slice(&meta.configuration,
+                     engine_applied_configuration(n->engine, &meta.configuration_index));
+    enum status rc =
+        snapshot_store_write(env_of(x, 0), "data/snapshots", n->store, &meta, &x->err);
+    ck_assert_msg(rc == RC_OK, "%s", x->err.text);
+    snapshot_meta_close(&meta);
+    return store_applied_index(n->store);
+}
+
+START_TEST(a_snapshot_whose_log_is_gone_is_not_taken_for_all_there_was)
+{
+    struct fixture x;
+    struct survivor s;
+    init(&x, 1, 1);
+    write_some(&x, 5);
+    (void)put_snapshot(&x, 1);
+    write_some(&x, 5);
+    kill_all(&x);
+    wipe_dir(env_of(&x, 0), "data/wal");
+    ck_assert_int_eq(survivor_open(env_of(&x, 0), "data", &s, &x.err), RC_CORRUPT);
+    ck_assert(strstr(x.err.text, "data: its log is gone") != NULL);
     finish(&x);
 }
 END_TEST
@@ -591,6 +626,7 @@ static Suite *rebirth_suite(void)
     tcase_add_test(tcase, a_member_that_was_cut_off_is_behind_the_others);
     tcase_add_test(tcase, a_later_term_is_further_than_a_longer_log);
     tcase_add_test(tcase, what_is_no_data_dir_or_is_damaged_is_named);
+    tcase_add_test(tcase, a_snapshot_whose_log_is_gone_is_not_taken_for_all_there_was);
     tcase_add_test(tcase, a_node_starts_from_it_goes_on_and_starts_again);
     tcase_add_loop_test(
         tcase,
