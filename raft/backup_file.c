@@ -193,14 +193,15 @@ static void list_one(void *context, const char *name, uint64_t bytes)
     }
 }
 
+/* Within one cluster the index only grows; the wall clock may have been ahead for a while. */
 static int newest_first(const void *a, const void *b)
 {
     const struct backup_file *x = a;
     const struct backup_file *y = b;
-    if (x->wall_ms != y->wall_ms) {
-        return x->wall_ms > y->wall_ms ? -1 : 1;
+    if (x->index != y->index) {
+        return x->index > y->index ? -1 : 1;
     }
-    return x->index != y->index ? (x->index > y->index ? -1 : 1) : 0;
+    return x->wall_ms != y->wall_ms ? (x->wall_ms > y->wall_ms ? -1 : 1) : 0;
 }
 
 static enum status remove_file(struct env *env, const char *dir, const struct backup_file *f,

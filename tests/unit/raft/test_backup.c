@@ -265,6 +265,41 @@ START_TEST(as_many_stay_as_are_wanted_and_the_newest_of_them)
 }
 END_TEST
 
+static uint64_t wall_of_next_year_ms(struct env *env)
+{
+    return env->now_ms(env) + UINT64_C(365) * 24 * 60 * MINUTE;
+}
+
+START_TEST(a_clock_that_was_ahead_does_not_make_old_backups_the_newest)
+{
+    struct fixture x;
+    init(&x, 11);
+    uint64_t (*right)(struct env *env) = x.fake.env.wall_ms;
+    x.fake.env.wall_ms = wall_of_next_year_ms;
+    begin(&x);
+    for (size_t i = 0; i < 4; i++) {
+        write_one(&x);
+        advance(&x, MINUTE + 1000);
+    }
+    ck_assert_uint_eq(look(&x).count, 3);
+    x.fake.env.wall_ms = right;
+    for (size_t i = 0; i < 2; i++) {
+        write_one(&x);
+        uint64_t index = store_applied_index(node_store(x.node));
+        advance(&x, MINUTE + 1000);
+        struct listing l = look(&x);
+        bool is_there = false;
+        for (size_t j = 0; j < l.count; j++) {
+            is_there = is_there || l.files[j].index >= index;
+        }
+        ck_assert(is_there);
+        ck_assert_uint_eq(l.count, 3);
+    }
+    ck_assert_uint_eq(told(&x).failures, 0);
+    finish(&x);
+}
+END_TEST
+
 START_TEST(old_ones_go_and_the_newest_never)
 {
     struct fixture x;
@@ -464,6 +499,7 @@ static Suite *backup_suite(void)
     tcase_add_test(tc, other_names_are_not_ours);
     tcase_add_test(tc, the_first_is_taken_at_once_and_then_one_each_interval);
     tcase_add_test(tc, as_many_stay_as_are_wanted_and_the_newest_of_them);
+    tcase_add_test(tc, a_clock_that_was_ahead_does_not_make_old_backups_the_newest);
     tcase_add_test(tc, old_ones_go_and_the_newest_never);
     tcase_add_test(tc, an_idle_node_needs_no_new_file_and_its_backup_stays_fresh);
     tcase_add_test(tc, a_restart_goes_on_with_the_schedule);
