@@ -4,6 +4,7 @@
 #include "coord/v1/lock.pb-c.h"
 #include "lease/lease.h"
 #include "recipes/record.h"
+#include "store/auth.h"
 #include "tests/support/grpc_ask.h"
 #include "tests/support/watch_client.h"
 
@@ -199,6 +200,69 @@ START_TEST(who_loses_its_lease_while_leaving_is_told_so)
 }
 END_TEST
 
+/* ---- who may not read --------------------------------------------------------------------- */
+
+static void change_auth(struct command_auth what)
+{
+    apply(&(struct command){.type = COMMAND_AUTH, .auth = what});
+}
+
+/* From now on whoever says no name may queue, with leases of others too, and read nothing. */
+static void forbid_reading(void)
+{
+    struct slice admin = slice_str("admin");
+    struct slice anonymous = slice_str(AUTH_ANONYMOUS);
+    change_auth((struct command_auth){
+        .action = AUTH_USER_ADD, .user = admin, .secret = slice_str("hash")});
+    change_auth((struct command_auth){
+        .action = AUTH_USER_GRANT, .user = admin, .role = slice_str(AUTH_ROLE_ROOT)});
+    change_auth((struct command_auth){.action = AUTH_ROLE_ADD, .role = anonymous});
+    change_auth((struct command_auth){.action = AUTH_ROLE_GRANT,
+                                      .role = anonymous,
+                                      .path = slice_str("/"),
+                                      .rights = ACL_CREATE | ACL_ADMIN});
+    change_auth((struct command_auth){.action = AUTH_ENABLE,
+                                      .secret = slice_str("0123456789abcdef0123456789abcdef"),
+                                      .token_ttl_ms = AUTH_TOKEN_TTL_MS_DEFAULT});
+}
+
+static struct peer_call *leave_as(const char *path, Coord__V1__RequestId *id)
+{
+    Coord__V1__BarrierLeaveRequest request;
+    Coord__V1__RequestHeader header;
+    Coord__V1__LockGrant entry;
+    coord__v1__barrier_leave_request__init(&request);
+    coord__v1__request_header__init(&header);
+    coord__v1__lock_grant__init(&entry);
+    header.request_id = id;
+    entry.path = text(path);
+    request.header = &header;
+    request.entry = &entry;
+    return peer_unary(peer, "/coord.v1.Barrier/Leave", &request.base);
+}
+
+START_TEST(a_repeated_wait_of_one_who_may_not_read_waits_on)
+{
+    Coord__V1__RequestId id;
+    coord__v1__request_id__init(&id);
+    id.issued_ms = 1;
+    id.high = 5;
+    open_world();
+    forbid_reading();
+    struct peer_call *first = enter(1, 2);
+    ended(enter(2, 2), GRPC_OK);
+    ended(first, GRPC_OK);
+    struct peer_call *leaves = leave_as("/b/q-0000000000", &id);
+    ck_assert(is_waiting(leaves));
+    struct peer_call *again = leave_as("/b/q-0000000000", &id);
+    ck_assert(is_waiting(again));
+    ended(on_party("/coord.v1.Barrier/Leave", "/b/q-0000000001"), GRPC_OK);
+    ended(leaves, GRPC_OK);
+    ended(again, GRPC_OK);
+    world_close();
+}
+END_TEST
+
 static Suite *entry_wait_suite(void)
 {
     Suite *suite = suite_create("entry_wait");
@@ -210,6 +274,7 @@ static Suite *entry_wait_suite(void)
     tcase_add_test(tcase, all_are_told_that_they_are_inside_and_then_that_all_have_left);
     tcase_add_test(tcase, who_goes_away_while_leaving_leaves_even_so);
     tcase_add_test(tcase, who_loses_its_lease_while_leaving_is_told_so);
+    tcase_add_test(tcase, a_repeated_wait_of_one_who_may_not_read_waits_on);
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     return suite;
