@@ -12,6 +12,10 @@
 /* Changes that watches which catch up look at in one turn: a millisecond or two. */
 #define WATCH_TURN_CHANGES ((size_t)2048)
 #define WATCH_METRICS_MS   100 /* the furthest behind is looked for among all that are */
+/* Reads are answered for so long in one turn; the clock is looked at once for so many small ones,
+ * of which each takes about a microsecond. */
+#define READ_TURN_US   ((uint64_t)2000)
+#define READS_PER_LOOK ((size_t)32)
 
 /* ---- endings ----------------------------------------------------------------------------- */
 
@@ -213,6 +217,31 @@ static void serve_read(struct node *n, struct node_read *r)
     arena_clear(&n->query_arena);
 }
 
+/* A page of a list or of history may take milliseconds, although it finds little or nothing. */
+static bool is_small(const struct node_read *r)
+{
+    bool is_point = r->query.type == QUERY_GET || r->query.type == QUERY_EXISTS;
+    return r->is_barrier || (is_point && r->query.revision == 0);
+}
+
+/* What is left is answered in the next turn, in the same order, from a state as new or newer: a
+ * thousand pages at once must not keep the node from its peers. */
+static void serve_turn(struct node *n, uint64_t applied)
+{
+    uint64_t end_us = n->env->now_us(n->env) + READ_TURN_US;
+    size_t unlooked = 0;
+    struct node_read *r;
+    n->reads_are_left = false;
+    while (!n->reads_are_left && (r = read_index_next(&n->reads, applied)) != NULL) {
+        unlooked += is_small(r) ? 1 : READS_PER_LOOK;
+        serve_read(n, r);
+        if (unlooked >= READS_PER_LOOK) {
+            unlooked = 0;
+            n->reads_are_left = n->env->now_us(n->env) >= end_us;
+        }
+    }
+}
+
 static void read_turn(struct node *n, uint64_t now_ms)
 {
     struct node_read *r;
@@ -225,9 +254,7 @@ static void read_turn(struct node *n, uint64_t now_ms)
     read_index_turn(&n->reads, now_ms);
     uint64_t applied = store_applied_index(n->store);
     read_index_note_applied(&n->reads, applied);
-    while ((r = read_index_next(&n->reads, applied)) != NULL) {
-        serve_read(n, r);
-    }
+    serve_turn(n, applied);
     while ((r = read_index_expired(&n->reads, now_ms)) != NULL) {
         bool leaderless = engine_leader(n->engine) == 0;
         r->done(r,
@@ -379,7 +406,7 @@ uint64_t node_next_deadline_ms(const struct node *n)
         next = earlier(next, node_grow_deadline_ms(n));
         next = earlier(next, node_snapshot_deadline_ms(n));
         next = earlier(next, node_export_deadline_ms(n));
-        if (hub_has_work(n->watches)) {
+        if (n->reads_are_left || hub_has_work(n->watches)) {
             next = earlier(next, n->env->now_ms(n->env));
         }
     }

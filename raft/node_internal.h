@@ -210,7 +210,8 @@ struct node {
     struct node_member peer_address; /* of this node, as others shall know it */
     struct arena apply_arena;
     struct arena query_arena;
-    bool notices_wait; /* node_put_off_notices */
+    bool notices_wait;   /* node_put_off_notices */
+    bool reads_are_left; /* that the last turn had no time for */
     bool in_turn;
 
     /* bootstrap */

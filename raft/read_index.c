@@ -538,6 +538,7 @@ struct node_read *read_index_expired(struct read_index *ri, uint64_t now_ms)
         take_expired(ri, &ri->held, now_ms);
         take_expired(ri, &ri->unapplied, now_ms);
         take_expired(ri, &ri->ready, now_ms);
+        take_expired(ri, &ri->serving, now_ms);
     }
     struct list *it = list_pop_front(&ri->expired);
     return it != NULL ? of(it) : NULL;

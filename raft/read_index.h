@@ -153,7 +153,8 @@ void read_index_leader_changed(struct read_index *ri);
 /* Begins a round if there is something for it and none runs: also the first, which nobody asks for,
  * so that a member knows when it has caught up. Once per turn. */
 void read_index_turn(struct read_index *ri, uint64_t now_ms);
-/* Next read that may be served at `applied`, or NULL; detached. Call until NULL. */
+/* Next read that may be served at `applied`, or NULL; detached. Call until NULL, if need be in
+ * several turns. */
 struct node_read *read_index_next(struct read_index *ri, uint64_t applied);
 /* Next read past its deadline, or NULL; detached. */
 struct node_read *read_index_expired(struct read_index *ri, uint64_t now_ms);

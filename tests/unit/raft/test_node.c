@@ -275,6 +275,96 @@ START_TEST(a_session_read_waits_for_its_index)
 }
 END_TEST
 
+/* ---- the length of a turn ------------------------------------------------------------------- */
+
+#define READS 1000
+
+static size_t answered; /* of the reads below, in order */
+static uint64_t answer_us;
+
+static void on_slow_read(struct client *c)
+{
+    ck_assert_uint_eq((size_t)(c - c->x->clients), answered);
+    answered++;
+    c->x->fake.now_us += answer_us;
+}
+
+static void read_slowly(struct fixture *x, enum query_type type, uint64_t us)
+{
+    answered = 0;
+    answer_us = us;
+    for (size_t i = 0; i < READS; i++) {
+        ck_assert_int_eq(read_node(x, i, "/", READ_LINEARIZABLE), RC_OK);
+        x->clients[i].then = on_slow_read;
+        x->clients[i].read.query.type = (uint8_t)type; /* looked at when it is answered */
+    }
+}
+
+START_TEST(reads_that_take_long_are_spread_over_turns_in_their_order)
+{
+    static const struct {
+        enum query_type type;
+        uint64_t us;
+        size_t most;
+    } rows[] = {{QUERY_LIST, 1000, 2}, {QUERY_HISTORY, 5000, 1}, {QUERY_GET, 50, 64}};
+    struct fixture x;
+    init(&x, 1);
+    open_node(&x);
+    run(&x);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        read_slowly(&x, rows[i].type, rows[i].us);
+        while (answered < READS) {
+            size_t before = answered;
+            node_turn(x.node);
+            ck_assert_uint_gt(answered, before);
+            ck_assert_uint_le(answered - before, rows[i].most);
+            ck_assert(answered == READS || is_due(&x));
+        }
+        run(&x);
+    }
+    finish(&x);
+}
+END_TEST
+
+START_TEST(small_reads_are_answered_in_one_turn)
+{
+    struct fixture x;
+    init(&x, 1);
+    open_node(&x);
+    run(&x);
+    read_slowly(&x, QUERY_EXISTS, 1);
+    node_turn(x.node);
+    ck_assert_uint_eq(answered, READS);
+    run(&x);
+    finish(&x);
+}
+END_TEST
+
+START_TEST(reads_that_are_left_for_a_later_turn_may_be_cancelled_and_expire)
+{
+    struct fixture x;
+    init(&x, 1);
+    open_node(&x);
+    run(&x);
+    read_slowly(&x, QUERY_LIST, 2000);
+    node_turn(x.node);
+    ck_assert_uint_eq(answered, 1);
+    node_read_cancel(x.node, &x.clients[1].read);
+    x.clients[1].calls = 0;
+    answered++;
+    node_turn(x.node);
+    ck_assert_uint_eq(answered, 3);
+    fake_env_advance(&x.fake, FAR);
+    node_turn(x.node);
+    ck_assert_uint_eq(answered, READS);
+    ck_assert_int_eq(x.clients[1].calls, 0);
+    ck_assert_int_eq(x.clients[3].rc, RC_OK);
+    ck_assert_int_eq(x.clients[4].rc, RC_TIMEOUT);
+    ck_assert_int_eq(x.clients[READS - 1].rc, RC_TIMEOUT);
+    finish(&x);
+}
+END_TEST
+
 START_TEST(a_deadline_ends_a_write_that_the_disk_keeps)
 {
     struct fixture x;
@@ -512,6 +602,9 @@ static Suite *requests_suite(void)
     tcase_add_test(tcase, large_writes_make_entries_that_the_log_can_hold);
     tcase_add_test(tcase, reads_of_every_consistency_are_served);
     tcase_add_test(tcase, a_session_read_waits_for_its_index);
+    tcase_add_test(tcase, reads_that_take_long_are_spread_over_turns_in_their_order);
+    tcase_add_test(tcase, small_reads_are_answered_in_one_turn);
+    tcase_add_test(tcase, reads_that_are_left_for_a_later_turn_may_be_cancelled_and_expire);
     tcase_add_test(tcase, a_deadline_ends_a_write_that_the_disk_keeps);
     tcase_add_test(tcase, cancelled_requests_are_never_answered);
     tcase_add_test(tcase, completions_may_write_read_and_cancel);
