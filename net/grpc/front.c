@@ -12,6 +12,9 @@
 
 /* Output is handed to the sink in pieces of about this size. */
 #define OUT_PIECE_BYTES ((size_t)256 << 10)
+/* One turn hands over about so much, or for about so long. */
+#define TURN_BYTES ((size_t)1 << 20)
+#define TURN_US    ((uint64_t)1000)
 /* What nghttp2 has given back is kept for it up to here. */
 #define SESSION_MEMORY_KEPT_BYTES ((size_t)8 << 20)
 /* A client that has sent nothing for so long is asked whether it is there, so that what dead
@@ -278,11 +281,39 @@ static void blocked_resume(struct grpc_connection *c)
     list_prepend(&c->blocked, &ready);
 }
 
+/* False: there is more than the sink takes now, or than one turn has time for: a client that reads
+ * as fast as its streams are written to must not keep the loop to itself. */
+static bool output_write(struct grpc_connection *c)
+{
+    const struct front_sink *sink = &c->env->sink;
+    struct env *env = c->env->env;
+    struct buf *out = &c->shared->out;
+    uint64_t end_us = env->now_us(env) + TURN_US;
+    size_t written = 0;
+    for (;;) {
+        buf_clear(out);
+        (void)http2_take(c->http2, out, OUT_PIECE_BYTES);
+        if (!list_empty(&c->blocked)) {
+            blocked_resume(c);
+        }
+        if (out->size == 0) {
+            return true;
+        }
+        if (!sink->write(sink->conn, buf_slice(out))) {
+            return false;
+        }
+        written += out->size;
+        if (written >= TURN_BYTES || env->now_us(env) >= end_us) {
+            sink->wake(sink->conn);
+            return false;
+        }
+    }
+}
+
 static void grpc_turn(void *state)
 {
     struct grpc_connection *c = state;
     const struct front_sink *sink = &c->env->sink;
-    struct buf *out = &c->shared->out;
     bool is_open = sink->queued(sink->conn) <= ENV_STREAM_QUEUE_MAX;
 
     c->scanned = 0;
@@ -290,16 +321,8 @@ static void grpc_turn(void *state)
         c->auth_version = auth_version(c);
         http2_each(c->http2, long_call_recheck);
     }
-    while (is_open) {
-        buf_clear(out);
-        (void)http2_take(c->http2, out, OUT_PIECE_BYTES);
-        if (!list_empty(&c->blocked)) {
-            blocked_resume(c);
-        }
-        if (out->size == 0) {
-            break;
-        }
-        is_open = sink->write(sink->conn, buf_slice(out));
+    if (is_open) {
+        is_open = output_write(c);
     }
     grpc_memory_note_replies(c);
     bool has_left = c->stage == GRPC_LEFT && http2_stream_count(c->http2) == 0;

@@ -393,6 +393,81 @@ START_TEST(there_is_no_progress_before_a_listing_is_out)
 }
 END_TEST
 
+/* ---- the length of a turn ---------------------------------------------------------------- */
+
+static size_t written; /* in one turn */
+static size_t pieces;
+static uint64_t piece_ms; /* what each of them takes */
+
+static bool takes_all(void *conn, struct slice bytes)
+{
+    struct peer *p = conn;
+    buf_append_slice(&p->to_client, bytes);
+    written += bytes.size;
+    pieces++;
+    p->env.now_ms += piece_ms;
+    return true;
+}
+
+static size_t takes_all_at_once(void *conn)
+{
+    (void)conn;
+    return 0;
+}
+
+static void list_in_turns(size_t stream_count, size_t bytes_most, size_t pieces_most)
+{
+    struct stream s[8];
+    ck_assert_uint_le(stream_count, sizeof s / sizeof s[0]);
+    peer->front_env.sink.write = takes_all;
+    peer->front_env.sink.queued = takes_all_at_once;
+    peer->is_blocked = true; /* no turn but those below */
+    for (size_t i = 0; i < stream_count; i++) {
+        s[i] = stream_open();
+        Coord__V1__WatchCreate request = subtree(1, "/l");
+        request.list = true;
+        ask_create(&s[i], &request);
+        peer_run(peer);
+    }
+    peer->is_blocked = false;
+    size_t total = 0;
+    do {
+        written = 0;
+        pieces = 0;
+        peer->is_awake = false;
+        grpc_front.turn(peer->state);
+        ck_assert_uint_le(written, bytes_most);
+        ck_assert_uint_le(pieces, pieces_most);
+        total += written;
+    } while (peer->is_awake);
+    ck_assert_uint_gt(total, stream_count * 900 << 10);
+    for (size_t i = 0; i < stream_count; i++) {
+        run();
+        size_t listed = 0;
+        while (next(&s[i]) != NULL) {
+            listed += s[i].reply->n_entries;
+        }
+        ck_assert_uint_eq(listed, 21);
+        stream_close(&s[i]);
+    }
+}
+
+START_TEST(a_client_that_takes_everything_at_once_does_not_keep_the_loop)
+{
+    char path[32];
+    create("/l", "");
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(path, sizeof path, "/l/%03d", i);
+        create(path, "");
+        set_large(path, 'o', 48 << 10);
+    }
+    piece_ms = 0;
+    list_in_turns(5, (1 << 20) + (512 << 10), SIZE_MAX);
+    piece_ms = 1;
+    list_in_turns(1, SIZE_MAX, 1);
+}
+END_TEST
+
 /* ---- many -------------------------------------------------------------------------------- */
 
 START_TEST(a_thousand_watches_on_a_stream_are_all_told)
@@ -776,6 +851,7 @@ static Suite *flow_suite(void)
     tcase_add_test(tcase, progress_is_as_far_as_the_slowest_watch);
     tcase_add_test(tcase, a_quiet_watch_is_told_its_progress_in_time);
     tcase_add_test(tcase, there_is_no_progress_before_a_listing_is_out);
+    tcase_add_test(tcase, a_client_that_takes_everything_at_once_does_not_keep_the_loop);
     tcase_add_test(tcase, a_thousand_watches_on_a_stream_are_all_told);
     tcase_add_test(tcase, a_stream_takes_so_many_watches_and_no_more);
     tcase_add_test(tcase, an_idle_watch_is_small);
