@@ -170,7 +170,8 @@ enum status zk_frame(struct slice bytes, struct slice *packet, size_t *taken) MU
 enum status zk_connect_decode(struct slice packet, struct zk_connect *out) MUST_USE;
 
 /* RC_MALFORMED: not even a header, close. Else `error` is ZK_OK, or what to answer: a field is
- * missing (MARSHALLING_ERROR), or nobody knows the type (UNIMPLEMENTED; xid and type are filled).
+ * missing (MARSHALLING_ERROR), or the type is no request of clients (UNIMPLEMENTED; xid and type
+ * are filled).
  * Slices point into the packet, arrays into `arena`. */
 enum status zk_request_decode(struct slice packet, struct zk_request *out, enum zk_error *error,
                               struct arena *arena) MUST_USE;

@@ -128,7 +128,8 @@ static bool decode(struct zk_connection *c, struct slice packet, struct zk_reque
     return zk_request_decode(packet, request, error, &c->shared->scratch) == RC_OK;
 }
 
-/* What is wrong with a packet is answered in its turn, as a read would be. */
+/* What is wrong with a packet is answered in its turn, as a read would be. To finish is the last
+ * thing: that frees the tasks, and with them the packet that the request points into. */
 static void answer_local(struct zk_connection *c, const struct zk_request *request,
                          enum zk_error error)
 {
@@ -139,7 +140,7 @@ static void answer_local(struct zk_connection *c, const struct zk_request *reque
     }
     zk_answer(c, request->xid, error);
     if (error == ZK_UNIMPLEMENTED) {
-        zk_finish(c, "an operation that does not exist");
+        zk_finish(c, "an operation that clients do not have");
     }
 }
 

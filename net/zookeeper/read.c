@@ -326,12 +326,6 @@ static void answer_who_am_i(struct zk_connection *c, const struct zk_request *r)
     zk_answer_end(c, begin);
 }
 
-static void answer_unimplemented(struct zk_connection *c, const struct zk_request *r)
-{
-    zk_answer(c, r->xid, ZK_UNIMPLEMENTED);
-    zk_finish(c, "an operation that clients do not have");
-}
-
 bool zk_reads_tree(int32_t type)
 {
     switch (type) {
@@ -371,8 +365,6 @@ void zk_read(struct zk_connection *c, const struct zk_request *request)
     case ZK_WHO_AM_I: answer_who_am_i(c, request); break;
     case ZK_PING: zk_answer(c, ZK_XID_PING, ZK_OK); break; /* whatever it was asked with */
     case ZK_RECONFIG: /* RECONFIG_DISABLED many clients do not know: kazoo waits for ever */
-        zk_answer(c, request->xid, ZK_UNIMPLEMENTED);
-        break;
-    default: answer_unimplemented(c, request); break;
+    default: zk_answer(c, request->xid, ZK_UNIMPLEMENTED); break;
     }
 }

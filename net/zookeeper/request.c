@@ -234,7 +234,7 @@ enum status zk_request_decode(struct slice packet, struct zk_request *out, enum 
         return RC_MALFORMED;
     }
     *error = ZK_OK;
-    if (!zk_type_is_known(out->type)) {
+    if (!zk_type_is_known(out->type) || out->type == ZK_CHECK) {
         *error = ZK_UNIMPLEMENTED;
         return RC_OK;
     }

@@ -14,7 +14,8 @@
 #include "tests/support/grpc_ask.h"
 #include "tests/support/zk_say.h"
 
-#define PATH "audit.jsonl"
+#define PATH       "audit.jsonl"
+#define PATH_BYTES ((size_t)300 << 10)
 
 /* Both fronts over one node each; only one is used in a test. */
 struct fixture {
@@ -348,6 +349,30 @@ START_TEST(zookeeper_sessions_and_writes_are_told_and_pings_are_not)
 }
 END_TEST
 
+/* Its packet is as large as memory that is given back to the system at once. */
+START_TEST(a_check_alone_behind_a_write_ends_the_connection_and_is_no_line)
+{
+    struct fixture x;
+    open_zk(&x, AUDIT_ALL);
+    struct zk_peer *p = connect_zk(&x);
+    struct buf check = {0};
+    struct buf path = {0};
+    memset(buf_extend(&path, PATH_BYTES), '/', PATH_BYTES);
+    jute_put_buffer(&check, buf_slice(&path));
+    jute_put_int(&check, -1);
+    struct buf create = zk_create_body("/a", "x", 0);
+    (void)zk_send(p, ZK_CREATE, &create);
+    (void)zk_send(p, ZK_CHECK, &check);
+    zk_world_run(&x.zk);
+    ck_assert_str_eq(zk_say_next(p, ZK_CREATE), "ok /a");
+    ck_assert_str_eq(zk_say_next(p, ZK_CHECK), "-6");
+    ck_assert_str_eq(zk_say_next(p, ZK_CHECK), "closed");
+    expect_line(&x, 1, "create", "ok");
+    buf_close(&path);
+    close_zk(&x);
+}
+END_TEST
+
 START_TEST(a_zookeeper_multi_is_one_line_with_its_operations)
 {
     struct fixture x;
@@ -454,6 +479,7 @@ static Suite *requests_suite(void)
     suite_add_tcase(suite, tc);
     tc = tcase_create("zookeeper");
     tcase_add_test(tc, zookeeper_sessions_and_writes_are_told_and_pings_are_not);
+    tcase_add_test(tc, a_check_alone_behind_a_write_ends_the_connection_and_is_no_line);
     tcase_add_test(tc, a_zookeeper_multi_is_one_line_with_its_operations);
     tcase_add_test(tc, zookeeper_writes_that_lose_their_client_are_told_as_unknown);
     tcase_add_test(tc, what_a_zookeeper_list_denies_is_told_for_reads_and_writes);
