@@ -8,7 +8,8 @@
  *
  * TLS 1.2 and 1.3, ciphers with forward secrecy and authenticated encryption only. No session
  * tickets, no renegotiation, no compression: every connection shows its certificate anew, so that a
- * reload counts for all that connect after it.
+ * reload counts for all that connect after it. Who asks for new keys (KeyUpdate) more than a few
+ * times without sending megabytes in between is cut off.
  *
  * Memory. A session keeps no ciphertext and no plaintext of its own: what comes is taken out of the
  * caller's slice, what goes is handed to the caller's function. OpenSSL holds at most one record

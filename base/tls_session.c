@@ -7,17 +7,44 @@
 #include "base/assert.h"
 #include "base/tls_internal.h"
 
+/* A few bytes ask for new keys, which take us a thousand times as long as to read them, and OpenSSL
+ * sets no limit. Honest peers ask once in gigabytes. */
+#define KEY_UPDATES_MAX          32
+#define KEY_UPDATE_EACH_RECEIVED ((uint64_t)1 << 20) /* and one more for so many bytes */
+
 struct tls_session {
     SSL *ssl;
     tls_send_fn send;
     void *owner;
     struct slice input; /* while tls_session_read runs */
     struct tls_peer *peer;
+    uint64_t received;    /* ciphertext, in bytes */
+    uint64_t key_updates; /* that have come */
     bool failed;
     bool ended;        /* we have said good-bye */
     char refused[120]; /* the subject of the certificate that was not accepted */
     char error[TLS_ERROR_BYTES_MAX];
 };
+
+/* ---- new keys ---------------------------------------------------------------------------- */
+
+static void notice_message(int is_ours, int version, int type, const void *bytes, size_t size,
+                           SSL *ssl, void *owner)
+{
+    struct tls_session *s = owner;
+    const uint8_t *message = bytes;
+    (void)version;
+    (void)ssl;
+    if (is_ours == 0 && type == SSL3_RT_HANDSHAKE && size > 0 &&
+        message[0] == SSL3_MT_KEY_UPDATE) {
+        s->key_updates++;
+    }
+}
+
+static bool has_too_many_keys(const struct tls_session *s)
+{
+    return s->key_updates > KEY_UPDATES_MAX + s->received / KEY_UPDATE_EACH_RECEIVED;
+}
 
 /* ---- the BIO ----------------------------------------------------------------------------- */
 
@@ -28,6 +55,9 @@ static int bio_read(BIO *bio, char *to, int bytes)
     if (bytes <= 0) {
         return 0;
     }
+    if (has_too_many_keys(s)) {
+        return -1;
+    }
     if (s->input.size == 0) {
         BIO_set_retry_read(bio);
         return -1;
@@ -35,6 +65,7 @@ static int bio_read(BIO *bio, char *to, int bytes)
     size_t size = s->input.size < (size_t)bytes ? s->input.size : (size_t)bytes;
     memcpy(to, s->input.data, size);
     s->input = slice_make(s->input.data + size, s->input.size - size);
+    s->received += size;
     return (int)size;
 }
 
@@ -107,6 +138,11 @@ static void describe(struct tls_session *s)
                        alert != NULL ? alert + strlen(" alert ") : "for an unknown reason");
     } else if (ERR_GET_LIB(code) == ERR_LIB_SSL && reason == SSL_R_WRONG_VERSION_NUMBER) {
         (void)snprintf(s->error, sizeof s->error, "what came is not TLS");
+    } else if (has_too_many_keys(s)) {
+        (void)snprintf(s->error, sizeof s->error,
+                       "the other side asks for new keys too often: more than %d times, and once "
+                       "for each MiB",
+                       KEY_UPDATES_MAX);
     } else {
         tls_error_take(s->error, sizeof s->error);
     }
@@ -167,6 +203,8 @@ struct tls_session *tls_session_new(struct tls_context *c, enum tls_side side, c
     s->owner = owner;
     BIO_set_data(bio, s);
     (void)SSL_set_app_data(ssl, s);
+    SSL_set_msg_callback(ssl, notice_message);
+    SSL_set_msg_callback_arg(ssl, s);
     SSL_set_bio(ssl, bio, bio);
     if (side == TLS_SERVER) {
         SSL_set_accept_state(ssl);

@@ -428,6 +428,56 @@ START_TEST(renegotiation_is_refused)
 }
 END_TEST
 
+/* What a client of another make has written, to the server. */
+static void foreign_flush(BIO *out, struct side *server)
+{
+    char *bytes;
+    long size = BIO_get_mem_data(out, &bytes);
+    side_feed(server, slice_make(bytes, (size_t)size));
+    (void)BIO_reset(out);
+}
+
+static void foreign_update_keys(SSL *ssl, BIO *out, struct side *server)
+{
+    ck_assert_int_eq(SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+    ck_assert_int_eq(SSL_do_handshake(ssl), 1);
+    foreign_flush(out, server);
+}
+
+START_TEST(who_asks_for_new_keys_too_often_is_cut_off)
+{
+    struct world w;
+    world_open(&w, TLS_VERIFY_NONE);
+    SSL_CTX *foreign = SSL_CTX_new(TLS_client_method());
+    SSL *ssl = SSL_new(foreign);
+    BIO *in = BIO_new(BIO_s_mem());
+    BIO *out = BIO_new(BIO_s_mem());
+    SSL_set_bio(ssl, in, out);
+    pair_open(&w.pair, w.client, NULL, w.server);
+    struct side *server = &w.pair.server;
+    while (SSL_connect(ssl) != 1) {
+        foreign_flush(out, server);
+        (void)BIO_write(in, server->sent.data, (int)server->sent.size);
+        buf_clear(&server->sent);
+    }
+    for (int i = 0; i < 32; i++) {
+        foreign_update_keys(ssl, out, server);
+    }
+    static const char much[1 << 20];
+    ck_assert_int_eq(SSL_write(ssl, much, sizeof much), sizeof much);
+    foreign_flush(out, server);
+    ck_assert_uint_eq(server->heard.size, sizeof much);
+    foreign_update_keys(ssl, out, server); /* one more for the megabyte */
+    ck_assert(tls_session_is_open(server->session));
+    foreign_update_keys(ssl, out, server);
+    ck_assert_int_eq(server->last, TLS_FAILED);
+    ck_assert_ptr_nonnull(strstr(tls_session_error(server->session), "new keys too often"));
+    SSL_free(ssl);
+    SSL_CTX_free(foreign);
+    world_close(&w);
+}
+END_TEST
+
 /* ---- damaged input ----------------------------------------------------------------------- */
 
 START_TEST(garbage_instead_of_a_handshake_is_not_tls)
@@ -657,6 +707,7 @@ static Suite *tls_suite(void)
     tcase_add_test(t, an_optional_certificate_must_be_right_all_the_same);
     tcase_add_test(t, versions_before_1_2_are_refused);
     tcase_add_test(t, renegotiation_is_refused);
+    tcase_add_test(t, who_asks_for_new_keys_too_often_is_cut_off);
     suite_add_tcase(s, t);
     t = tcase_create("damage");
     tcase_add_test(t, garbage_instead_of_a_handshake_is_not_tls);
