@@ -153,7 +153,7 @@ static const struct option options[] = {
     NUMBER("zookeeper-timeout-max-ms", zookeeper_timeout_max_ms, LEASE_TTL_MS_MIN, 3600000,
            ZK_TIMEOUT_MS_MAX, "and at most this"),
     WORD("zookeeper-words", "WORD,...", KIND_WORDS, zookeeper_words,
-         "ruok,isro,srvr,stat,mntr,conf,cons,envi,wchs,dirs",
+         "ruok,isro,srvr,stat,mntr,conf,cons,envi,dirs",
          "four-letter words that are answered; *: all, none: none"),
     SWITCH("help", help, "this text"),
     SWITCH("version", version, "the version"),

@@ -52,6 +52,7 @@
 #define ZK_REPLY_BYTES_WARN ((size_t)1 << 20)
 #define ZK_REPLY_BYTES_MAX  ((size_t)64 << 20)
 #define ZK_WATCHES_MAX      ((size_t)250000)
+#define ZK_NODE_WATCHES_MAX ((size_t)1000000) /* of all connections of this node */
 /* What one read from the network may bring while the connection is paused. */
 #define ZK_REST_BYTES ((size_t)256 << 10)
 /* A write that the node had no room for, or a read that waits for a leader, is tried again. */

@@ -188,7 +188,8 @@ static uint8_t armed(const struct zk_connection *c, struct slice path, uint8_t s
 bool zk_watch_add(struct zk_connection *c, struct slice path, enum zk_watch_kind kind)
 {
     size_t before = zk_watches_count(c);
-    if (before >= ZK_WATCHES_MAX || !zk_user_watch(c)) {
+    if (before >= ZK_WATCHES_MAX || c->shared->watch_count >= ZK_NODE_WATCHES_MAX ||
+        !zk_user_watch(c)) {
         return false;
     }
     switch (kind) {

@@ -5,7 +5,7 @@
 
 static const char *const names[ZK_WORDS] = {
     "ruok", "isro", "srvr", "stat", "mntr", "conf", "cons", "envi",
-    "wchs", "dirs", "dump", "wchc", "wchp", "crst", "srst",
+    "dirs", "wchs", "dump", "wchc", "wchp", "crst", "srst",
 };
 
 enum zk_word zk_word_find(struct slice name)

@@ -16,10 +16,10 @@ enum zk_word {
     ZK_WORD_CONF,
     ZK_WORD_CONS,
     ZK_WORD_ENVI,
-    ZK_WORD_WCHS,
     ZK_WORD_DIRS,
     ZK_WORDS_CHEAP, /* those before it list little and change nothing */
-    ZK_WORD_DUMP = ZK_WORDS_CHEAP,
+    ZK_WORD_WCHS = ZK_WORDS_CHEAP, /* short, but to count paths it sorts all of them */
+    ZK_WORD_DUMP,
     ZK_WORD_WCHC,
     ZK_WORD_WCHP,
     ZK_WORD_CRST,

@@ -1,4 +1,5 @@
 /* The watches of ZooKeeper clients: who is told what, how often, and in which order. */
+#include "net/zookeeper/connection.h"
 #include "tests/support/check_main.h"
 #include "tests/support/memory_sum.h"
 #include "tests/support/zk_say.h"
@@ -441,6 +442,29 @@ START_TEST(events_that_are_not_read_are_in_the_sum_of_all)
 }
 END_TEST
 
+START_TEST(a_node_holds_no_more_watches_than_its_limit)
+{
+    struct zk_shared *shared = w.shared;
+    const uint64_t others = ZK_NODE_WATCHES_MAX - 2; /* of connections that are not there */
+    shared->watch_count = others;
+    EXPECT(zk_ask_path(a, ZK_EXISTS, "/a", true), "-101");
+    EXPECT(zk_ask_path(b, ZK_EXISTS, "/b", true), "-101");
+    EXPECT(zk_ask(b, ZK_ADD_WATCH, path_number("/", 1)), "-127");
+    EXPECT(zk_ask_path(a, ZK_GET_CHILDREN, "/", true), "-127");
+    struct buf body = {0};
+    jute_put_long(&body, 0);
+    put_paths(&body, PATHS(NULL));
+    put_paths(&body, PATHS("/later"));
+    put_paths(&body, PATHS(NULL));
+    EXPECT(zk_ask(b, ZK_SET_WATCHES, body), "-127");
+    create("/a"); /* one less */
+    EXPECT_EVENTS("1 /a");
+    EXPECT(zk_ask(b, ZK_ADD_WATCH, path_number("/", 1)), "ok 0");
+    ck_assert_uint_eq(shared->watch_count, ZK_NODE_WATCHES_MAX);
+    shared->watch_count -= others;
+}
+END_TEST
+
 START_TEST(paths_that_no_node_can_have_are_watched_in_vain)
 {
     EXPECT(zk_ask_path(a, ZK_EXISTS, "//", true), "-101");
@@ -494,6 +518,7 @@ static Suite *watches_suite(void)
     tcase_add_test(tcase, a_client_that_does_not_read_its_events_is_closed);
     tcase_add_test(tcase, events_with_short_paths_count_as_well);
     tcase_add_test(tcase, events_that_are_not_read_are_in_the_sum_of_all);
+    tcase_add_test(tcase, a_node_holds_no_more_watches_than_its_limit);
     tcase_add_test(tcase, paths_that_no_node_can_have_are_watched_in_vain);
     tcase_add_test(tcase, who_may_not_read_a_node_hears_nothing_of_it);
     suite_add_tcase(suite, tcase);
