@@ -240,9 +240,11 @@ static void finish_reply(struct coord_watch *w)
     bool is_listing = reply->type == COORD__V1__WATCH_REPLY__TYPE__LISTING;
     if (!reply->more) {
         w->next_revision = reply->revision + 1;
-        w->must_list = w->must_list && !is_listing;
+    }
+    if (!reply->more && is_listing && w->must_list) {
         /* It may be older than what was handed out before: what comes after it is new again. */
-        w->last = is_listing ? (struct position){reply->revision, UINT32_MAX} : w->last;
+        w->last = (struct position){reply->revision, UINT32_MAX};
+        w->must_list = false;
     }
     if (!reply->more && !is_listing && w->options.once && w->had_event) {
         w->trouble = (struct coord_error){.code = COORD_OK};
