@@ -7,7 +7,8 @@
  * What is known is a list of instances in the order of their ids. A message is taken in as its
  * updates are handed out, one at a time, and the position moves behind the last: so a stream that
  * is lost in between is taken up at the same revision, and updates that are known change nothing. A
- * full list marks what it names; what it did not name is removed at its end. */
+ * full list marks what it names; what it did not name is removed at its end. One that is lost
+ * before that removes nothing. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,6 +153,8 @@ static void go_down(struct coord_subscription *s)
     stream_close(&s->stream);
     members_doubted(s->client);
     s->state = SUBSCRIPTION_DOWN;
+    s->is_listing = false; /* what its rest would have named may well be there */
+    s->is_sweeping = false;
     loop_timer_set(&s->client->loop, &s->timer, socket_now_ms() + pause_ms);
 }
 
@@ -161,8 +164,6 @@ static void fail_memory(struct coord_subscription *s)
     (void)client_fail(&s->trouble, COORD_NO_MEMORY, "out of memory for instances");
     drop_reply(s);
     s->next_revision = 0;
-    s->is_listing = false;
-    s->is_sweeping = false;
     s->has_no_memory = true;
     s->is_settled = true;
     go_down(s);

@@ -10,6 +10,7 @@
 #include "coord/v1/cluster.pb-c.h"
 #include "coord/v1/config.pb-c.h"
 #include "coord/v1/counter.pb-c.h"
+#include "coord/v1/discovery.pb-c.h"
 #include "coord/v1/election.pb-c.h"
 #include "coord/v1/history.pb-c.h"
 #include "coord/v1/lease.pb-c.h"
@@ -540,6 +541,36 @@ void scripted_observe_reply(struct buf *out, const struct scripted_message *m)
     reply.header = &header;
     reply.revision = m->revision;
     reply.leader = m->count != 0 ? &leader : NULL;
+    scripted_append(out, &reply.base);
+}
+
+void scripted_subscribe_reply(struct buf *out, const struct scripted_message *m)
+{
+    Coord__V1__DiscoverySubscribeReply reply = COORD__V1__DISCOVERY_SUBSCRIBE_REPLY__INIT;
+    Coord__V1__ReplyHeader header = COORD__V1__REPLY_HEADER__INIT;
+    Coord__V1__ServiceUpdate updates[ITEMS_MAX];
+    Coord__V1__ServiceUpdate *places[ITEMS_MAX];
+    Coord__V1__ServiceInstance instances[ITEMS_MAX];
+    char ids[ITEMS_MAX][16];
+    PRE(m->count <= ITEMS_MAX);
+    for (uint32_t i = 0; i < m->count; i++) {
+        coord__v1__service_update__init(&updates[i]);
+        coord__v1__service_instance__init(&instances[i]);
+        snprintf(ids[i], sizeof ids[i], "i%u", m->first_sub + i);
+        instances[i].id = ids[i];
+        instances[i].revision = instances[i].modify_revision = 5;
+        updates[i].update_case = COORD__V1__SERVICE_UPDATE__UPDATE_PUT;
+        updates[i].put = &instances[i];
+        places[i] = &updates[i];
+    }
+    header.revision = m->revision;
+    header.applied_index = 9;
+    reply.header = &header;
+    reply.revision = m->revision;
+    reply.full = m->outcome != 0;
+    reply.more = m->more;
+    reply.n_updates = m->count;
+    reply.updates = places;
     scripted_append(out, &reply.base);
 }
 

@@ -22,6 +22,9 @@ void scripted_keepalive(struct buf *out, const char *path, uint64_t ttl_ms, int 
 void scripted_watch_reply(struct buf *out, const struct scripted_message *message);
 /* `count` other than 0: somebody leads since its revision, with a value "v". */
 void scripted_observe_reply(struct buf *out, const struct scripted_message *message);
+/* `count` instances, the first with the id "i" and `first_sub`; `outcome` other than 0: it begins a
+ * full list. */
+void scripted_subscribe_reply(struct buf *out, const struct scripted_message *message);
 /* Of Config/Watch, Config/WatchEffective or Health/Watch: changes of "/c", its value of zeros, or
  * the health. */
 void scripted_followed_reply(struct buf *out, const char *path,

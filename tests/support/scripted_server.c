@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "coord/v1/discovery.pb-c.h"
 #include "coord/v1/election.pb-c.h"
 #include "coord/v1/cluster.pb-c.h"
 #include "coord/v1/config.pb-c.h"
@@ -217,6 +218,11 @@ static bool is_watch(const struct call *call)
     return strcmp(call->path, "/coord.v1.Watch/Watch") == 0;
 }
 
+static bool is_subscription(const struct call *call)
+{
+    return strcmp(call->path, "/coord.v1.Discovery/Subscribe") == 0;
+}
+
 /* Of Config or Health. */
 static bool is_followed(const struct call *call)
 {
@@ -226,7 +232,7 @@ static bool is_followed(const struct call *call)
 static bool is_stream(const struct call *call)
 {
     return is_observer(call) || strstr(call->path, "/KeepAlive") != NULL || is_watch(call) ||
-           is_followed(call) || is_snapshot(call);
+           is_followed(call) || is_snapshot(call) || is_subscription(call);
 }
 
 static void note_watch(struct scripted_cluster *cluster, struct slice message)
@@ -248,6 +254,16 @@ static void note_observer(struct scripted_cluster *cluster, struct slice message
     cluster->watches[cluster->watch_count++] =
         (struct scripted_watch){.from_revision = request->after_revision};
     coord__v1__election_observe_request__free_unpacked(request, NULL);
+}
+
+static void note_subscription(struct scripted_cluster *cluster, struct slice message)
+{
+    Coord__V1__DiscoverySubscribeRequest *request =
+        coord__v1__discovery_subscribe_request__unpack(NULL, message.size, message.data);
+    PRE(request != NULL && cluster->watch_count < SCRIPTED_CALLS_MAX);
+    cluster->watches[cluster->watch_count++] =
+        (struct scripted_watch){.from_revision = request->from_revision};
+    coord__v1__discovery_subscribe_request__free_unpacked(request, NULL);
 }
 
 static void note_followed(struct scripted_cluster *cluster, const struct call *call,
@@ -295,6 +311,8 @@ static void send_messages(const struct scripted_cluster *cluster, struct call *c
             scripted_watch_reply(out, &messages[i]);
         } else if (is_observer(call)) {
             scripted_observe_reply(out, &messages[i]);
+        } else if (is_subscription(call)) {
+            scripted_subscribe_reply(out, &messages[i]);
         } else if (is_followed(call)) {
             scripted_followed_reply(out, call->path, &messages[i]);
         } else if (is_snapshot(call)) {
@@ -354,6 +372,8 @@ static void on_message(struct connection *c, struct call *call, struct slice mes
         note_watch(cluster, message);
     } else if (is_observer(call)) {
         note_observer(cluster, message);
+    } else if (is_subscription(call)) {
+        note_subscription(cluster, message);
     } else if (is_followed(call)) {
         note_followed(cluster, call, message);
     } else {

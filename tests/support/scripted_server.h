@@ -45,7 +45,8 @@ struct scripted_message {
     uint32_t first_sub; /* of its events; of a configuration's change: its version */
     uint32_t count;     /* of events, or entries, or changes; 0: nobody leads, or no such key */
     bool more;
-    int outcome; /* Coord__V1__Outcome; of a snapshot's END: not 0, and its sum is wrong */
+    int outcome; /* Coord__V1__Outcome; of a snapshot's END: not 0, and its sum is wrong; of a
+                  * subscription: not 0, and it begins a full list */
     size_t data_bytes; /* of each event's or entry's value; of a snapshot: so many zeros */
 };
 
@@ -87,7 +88,7 @@ struct scripted_cluster {
     /* what it names as its members' addresses for clients */
     const char *members[SCRIPTED_MEMBERS_MAX];
     /* as they were asked for; observers of elections too, with what they saw last; and those of
-     * Config and Health */
+     * Config, Discovery and Health */
     struct scripted_watch watches[SCRIPTED_CALLS_MAX];
     size_t watch_count;
     size_t keepalive_count;
