@@ -256,6 +256,7 @@ struct node {
     /* snapshots */
     uint64_t log_bytes;   /* applied since the last snapshot */
     uint64_t snapshot_ms; /* when it was begun */
+    uint64_t snapshot_retry_ms; /* the last one failed: one that is needed waits until then */
     struct list exports;  /* node_export: wait for a snapshot */
     struct node_backup backup;
     struct {

@@ -21,6 +21,7 @@
 #define SNAPSHOT_LOG_BYTES   ((uint64_t)16 << 20)
 #define SNAPSHOT_INTERVAL_MS 30000 /* unless the log has grown to so many times the threshold */
 #define SNAPSHOT_LOG_FACTOR  8
+#define SNAPSHOT_RETRY_MS    1000
 #define PACED_BYTES          ((uint64_t)1 << 20) /* smaller thresholds are meant as they are */
 #define PULL_RETRY_MS        500
 #define PULL_GIVE_UP_MS      5000
@@ -50,7 +51,9 @@ static void on_taken(void *context, enum status rc, const struct snapshot_meta *
 {
     struct node *n = context;
     if (rc != RC_OK) {
-        /* The snapshot store has said why. Tried again after as much log. */
+        /* The snapshot store has said why. Tried again after as much log, or after a pause if
+         * a follower needs it. */
+        n->snapshot_retry_ms = n->env->now_ms(n->env) + SNAPSHOT_RETRY_MS;
         node_export_failed(n, meta->index, rc);
         return;
     }
@@ -282,7 +285,8 @@ void node_on_installed(struct node *n, uint64_t index)
 void node_snapshot_turn(struct node *n, uint64_t now_ms)
 {
     snapshot_store_tick(n->snapshots, now_ms);
-    if (is_due(n, now_ms) || engine_needs_snapshot(n->engine)) {
+    bool is_needed = engine_needs_snapshot(n->engine) && now_ms >= n->snapshot_retry_ms;
+    if (is_due(n, now_ms) || is_needed) {
         node_snapshot_take(n, now_ms);
     }
     node_export_turn(n, now_ms);

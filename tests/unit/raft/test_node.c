@@ -5,7 +5,9 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "raft/engine_internal.h"
 #include "raft/identity.h"
+#include "raft/node_internal.h"
 #include "tests/support/check_main.h"
 #include "tests/support/fake_env.h"
 
@@ -591,6 +593,39 @@ START_TEST(a_failed_disk_stops_the_node_before_it_acknowledges)
 }
 END_TEST
 
+static void count_failed_takes(void *context, enum log_level level, const char *line)
+{
+    int *count = context;
+    (void)level;
+    *count += strstr(line, "snapshot.take_failed") != NULL ? 1 : 0;
+}
+
+START_TEST(a_snapshot_that_is_needed_and_fails_is_tried_again_after_a_pause)
+{
+    struct fixture x;
+    int failed = 0;
+    struct log log = {.level = LOG_WARN, .sink = count_failed_takes, .context = &failed};
+    init(&x, 1);
+    x.options.log = &log;
+    open_node(&x);
+    run(&x);
+    x.fake.space_left = 0;
+    x.node->engine->lacks_payloads = true;
+    for (int i = 0; i < 3000; i++) {
+        fake_env_advance(&x.fake, 1);
+        node_turn(x.node);
+        fake_env_run(&x.fake);
+    }
+    ck_assert_int_ge(failed, 2);
+    ck_assert_int_le(failed, 4);
+    x.fake.space_left = UINT64_MAX / 2;
+    fake_env_advance(&x.fake, 1000);
+    run(&x);
+    ck_assert(!engine_needs_snapshot(x.node->engine));
+    finish(&x);
+}
+END_TEST
+
 static Suite *requests_suite(void)
 {
     Suite *suite = suite_create("node");
@@ -609,6 +644,7 @@ static Suite *requests_suite(void)
     tcase_add_test(tcase, cancelled_requests_are_never_answered);
     tcase_add_test(tcase, completions_may_write_read_and_cancel);
     tcase_add_test(tcase, a_full_disk_refuses_writes_serves_reads_and_recovers);
+    tcase_add_test(tcase, a_snapshot_that_is_needed_and_fails_is_tried_again_after_a_pause);
     tcase_add_test(tcase, a_stop_finishes_what_is_open_and_refuses_what_comes);
     tcase_add_test(tcase, a_stop_does_not_wait_for_ever);
     tcase_add_test(tcase, closing_answers_everything_even_those_who_ask_again);
