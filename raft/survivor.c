@@ -87,10 +87,24 @@ static enum status find_snapshot(struct survivor *s, struct errmsg *err)
     return rc;
 }
 
+/* A crash came after a snapshot was installed, and before the log was reset to it: what this member
+ * had at its index was another leader's and not committed, and so is all that follows it. */
+static void drop_what_was_replaced(struct survivor *s)
+{
+    struct wal_recovery *log = &s->log;
+    uint64_t at = s->snapshot_index;
+    uint64_t first = log->entry_count > 0 ? log->entries[0].index : UINT64_MAX;
+    if (at >= first && at - first < log->entry_count &&
+        log->entries[at - first].term != s->snapshot_term) {
+        log->entry_count = 0;
+    }
+}
+
 /* Snapshot and log must meet. */
 static enum status check_log(struct survivor *s, struct errmsg *err)
 {
     const struct wal_recovery *log = &s->log;
+    drop_what_was_replaced(s);
     uint64_t next = s->snapshot_index + 1;
     uint64_t first = log->entry_count > 0 ? log->entries[0].index : log->reset_index + 1;
     bool has_state = log->entry_count > 0 || log->reset_index > 0;

@@ -287,6 +287,30 @@ START_TEST(a_snapshot_whose_log_is_gone_is_not_taken_for_all_there_was)
 }
 END_TEST
 
+START_TEST(entries_that_an_installed_snapshot_replaced_are_not_followed)
+{
+    struct fixture x;
+    struct survivor s;
+    struct replay r;
+    init(&x, 1, 1);
+    write_some(&x, 5);
+    uint64_t index = put_snapshot(&x, 100);
+    uint64_t digest = store_digest(node_store(x.cluster.members[0].node));
+    write_some(&x, 5);
+    kill_all(&x);
+    open_survivor(&x, 0, &s);
+    ck_assert_uint_eq(s.last_index, index);
+    ck_assert_uint_eq(s.last_term, 100);
+    struct store *store = load_survivor(&x, &s, &r);
+    ck_assert_uint_eq(r.index, index);
+    ck_assert_uint_eq(store_digest(store), digest);
+    replay_close(&r);
+    store_free(store);
+    survivor_close(&s);
+    finish(&x);
+}
+END_TEST
+
 /* ---- a single node out of it -------------------------------------------------------------- */
 
 static struct node *open_single(struct fixture *x, const char *dir)
@@ -627,6 +651,7 @@ static Suite *rebirth_suite(void)
     tcase_add_test(tcase, a_later_term_is_further_than_a_longer_log);
     tcase_add_test(tcase, what_is_no_data_dir_or_is_damaged_is_named);
     tcase_add_test(tcase, a_snapshot_whose_log_is_gone_is_not_taken_for_all_there_was);
+    tcase_add_test(tcase, entries_that_an_installed_snapshot_replaced_are_not_followed);
     tcase_add_test(tcase, a_node_starts_from_it_goes_on_and_starts_again);
     tcase_add_loop_test(
         tcase,
