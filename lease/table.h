@@ -18,7 +18,9 @@
 struct lease {
     uint64_t id;
     uint64_t ttl_ms;
-    uint64_t generation; /* moved by every resume: an EXPIRE of an older one is void */
+    /* Of a session moved by every resume, of a plain lease the log index of its grant, or 0 at
+     * level 1: an EXPIRE of another one is void. */
+    uint64_t generation;
     uint64_t granted_ms; /* wall clock, for display */
     uint8_t kind;        /* enum lease_kind */
     bool renewable;

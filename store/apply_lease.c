@@ -74,6 +74,10 @@ static enum outcome grant(struct store *s, const struct apply_context *context,
         .user = s->access.user,
     };
     memcpy(what.secret, c->secret.data, sizeof what.secret);
+    /* Its client may have had an id before: an EXPIRE of that lease may still be under way. */
+    if (c->kind == LEASE_PLAIN && s->level >= 2) { /* older members begin at 0 */
+        what.generation = context->index;
+    }
     struct lease *l = lease_table_add(&s->leases, &what);
     scan_skip_lease(s, l);
     result_fill(s, l, reply);

@@ -179,7 +179,7 @@ static Coord__V1__LeaseInfo info_fill(struct grpc_call *call, const struct query
     info.renewable = lease->renewable;
     info.attached = lease->attached;
     info.granted_ms = lease->granted_ms;
-    info.generation = lease->generation;
+    info.generation = lease->kind == LEASE_SESSION ? lease->generation : 0;
     info.owner = answer_copy(call, lease->owner);
     return info;
 }

@@ -154,6 +154,16 @@ void kit_grant(struct kit *k, uint64_t id)
     POST(outcome == OUTCOME_OK);
 }
 
+enum outcome kit_expire(struct kit *k, uint64_t id)
+{
+    const struct lease *l = store_lease(k->store, id);
+    const struct command c = {
+        .type = COMMAND_EXPIRE,
+        .lease = {.id = id, .generation = l != NULL ? l->generation : 0},
+    };
+    return kit_run(k, &c);
+}
+
 void kit_reload(struct kit *k)
 {
     struct snapshot_meta meta = {0};

@@ -39,6 +39,8 @@ bool kit_exists(struct kit *k, const char *path);
 
 /* A plain lease of 10 s. */
 void kit_grant(struct kit *k, uint64_t id);
+/* As the leader does it: of the generation that the lease has. */
+enum outcome kit_expire(struct kit *k, uint64_t id);
 
 /* Puts the store that a snapshot taken now loads to in the place of this one: they are the same. */
 void kit_reload(struct kit *k);

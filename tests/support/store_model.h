@@ -53,6 +53,7 @@ struct model {
     size_t lease_count;
     uint64_t revision;
     uint64_t wall_ms;
+    uint64_t index; /* of the command that is executed */
     uint8_t caller; /* of MODEL_CALLERS: of the command that is executed */
 };
 

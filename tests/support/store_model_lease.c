@@ -165,6 +165,7 @@ static enum outcome grant(struct model *m, const struct command_lease *f,
     *l = (struct model_lease){
         .id = f->id,
         .ttl_ms = f->ttl_ms,
+        .generation = f->kind == LEASE_PLAIN ? m->index : 0,
         .granted_ms = m->wall_ms,
         .kind = f->kind,
         .renewable = f->renewable,

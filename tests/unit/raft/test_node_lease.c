@@ -1,4 +1,5 @@
 /* Leases over one and over three nodes: who ends, when, and who never does. */
+#include "lease/table.h"
 #include "tests/support/node_lease_kit.h"
 
 /* ---- expiry -------------------------------------------------------------------------------- */
@@ -49,6 +50,29 @@ START_TEST(a_revoked_lease_is_not_kept_any_more)
     ck_assert_uint_eq(keeper_count(at(leader)->leases.keeper), 1);
     ck_assert_int_eq(run_command(leader, &c), OUTCOME_OK);
     ck_assert_uint_eq(keeper_count(at(leader)->leases.keeper), 0);
+    finish();
+}
+END_TEST
+
+/* What the keeper had proposed comes behind it in the log. */
+START_TEST(a_lease_granted_anew_under_its_id_does_not_end_for_the_one_before)
+{
+    open_one();
+    struct command again = grant_of(ID, TTL);
+    again.lease.kind = LEASE_PLAIN;
+    ck_assert_int_eq(run_command(0, &again), OUTCOME_OK);
+    struct command end = {.type = COMMAND_EXPIRE};
+    end.lease = (struct command_lease){
+        .id = ID, .generation = store_lease(node_store(at(0)), ID)->generation};
+    struct command c = {.type = COMMAND_REVOKE};
+    c.lease = (struct command_lease){.id = ID, .secret = slice_make(secret, sizeof secret)};
+    ck_assert_int_eq(run_command(0, &c), OUTCOME_OK);
+    ck_assert_int_eq(run_command(0, &again), OUTCOME_OK);
+    command_encode(&at(0)->forwarded, &end);
+    fake_cluster_run(&cluster, 20);
+    ck_assert(!node_has_forwarded(at(0)));
+    ck_assert(has(0, ID));
+    expect_in(until_gone(0, ID), TTL - 20, TTL + LATE);
     finish();
 }
 END_TEST
@@ -388,6 +412,7 @@ static Suite *node_lease_suite(void)
     tcase_add_test(tcase, a_single_node_s_lease_ends_likewise_and_it_sleeps_until_then);
     tcase_add_test(tcase, only_the_leader_keeps_deadlines);
     tcase_add_test(tcase, a_revoked_lease_is_not_kept_any_more);
+    tcase_add_test(tcase, a_lease_granted_anew_under_its_id_does_not_end_for_the_one_before);
     tcase_add_test(tcase, many_that_end_at_once_are_proposed_in_lots);
     tcase_add_test(tcase, jumps_of_the_wall_clock_change_nothing);
     tcase_add_test(tcase, a_full_disk_puts_expiry_off_until_there_is_space);

@@ -249,8 +249,7 @@ START_TEST(what_leases_and_the_reaper_remove_needs_no_permission)
     ck_assert_int_eq(kit_ops(&k, &op, 1), OUTCOME_OK);
     uint64_t revision = k.reply.results[0].stat.create_revision;
     ck_assert_int_eq(set_acl_as(nobody, "/p", closed, VERSION_ANY), OUTCOME_OK);
-    c = (struct command){.type = COMMAND_EXPIRE, .lease = {.id = 7}};
-    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
+    ck_assert_int_eq(kit_expire(&k, 7), OUTCOME_OK);
     ck_assert_uint_eq(k.reply.lease.removed, 1);
     k.cluster_ms += 1000;
     c = (struct command){.type = COMMAND_REAP, .reap = {slice_str("/p/t"), revision}};

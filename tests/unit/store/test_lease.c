@@ -85,7 +85,7 @@ START_TEST(a_granted_lease_is_as_it_was_asked_for)
     ck_assert(k.reply.has_lease);
     ck_assert_uint_eq(k.reply.lease.id, 7);
     ck_assert_uint_eq(k.reply.lease.ttl_ms, 10000);
-    ck_assert_uint_eq(k.reply.lease.generation, 0);
+    ck_assert_uint_eq(k.reply.lease.generation, k.index);
     ck_assert_uint_eq(k.reply.lease.secret.size, 0);
     const struct lease *l = store_lease(k.store, 7);
     ck_assert_ptr_nonnull(l);
@@ -289,7 +289,7 @@ START_TEST(a_lease_without_nodes_ends_without_a_revision)
     ck_assert_int_eq(revoke(7, LEASE_PLAIN), OUTCOME_OK);
     ck_assert_uint_eq(k.reply.lease.removed, 0);
     grant(7, LEASE_PLAIN);
-    ck_assert_int_eq(expire(7, 0), OUTCOME_OK);
+    ck_assert_int_eq(kit_expire(&k, 7), OUTCOME_OK);
     ck_assert_uint_eq(store_revision(k.store), revision);
     ck_assert_int_eq(expire(7, 0), OUTCOME_NO_LEASE);
     ck_assert_int_eq(revoke(7, 0), OUTCOME_NO_LEASE);
@@ -341,6 +341,29 @@ START_TEST(ten_thousand_nodes_go_in_one_revision)
     ck_assert_uint_eq(store_revision(k.store), revision + 1);
     check_changes_since(from, REASON_EXPIRED, 9900);
     ck_assert_uint_eq(attached(8), 100);
+}
+END_TEST
+
+START_TEST(a_lease_does_not_end_for_one_that_had_its_id_before)
+{
+    grant(7, LEASE_PLAIN);
+    uint64_t first = store_lease(k.store, 7)->generation;
+    revoke(7, LEASE_PLAIN);
+    grant(7, LEASE_PLAIN);
+    attach("/e", 7);
+    ck_assert_int_eq(expire(7, first), OUTCOME_GENERATION_MOVED);
+    ck_assert_int_eq(expire(7, 0), OUTCOME_GENERATION_MOVED);
+    ck_assert(kit_exists(&k, "/e"));
+    ck_assert_int_eq(kit_expire(&k, 7), OUTCOME_OK);
+    ck_assert(!kit_exists(&k, "/e"));
+}
+END_TEST
+
+START_TEST(an_older_cluster_s_leases_begin_with_generation_0)
+{
+    k.store->level = 1;
+    grant(7, LEASE_PLAIN);
+    ck_assert_uint_eq(store_lease(k.store, 7)->generation, 0);
 }
 END_TEST
 
@@ -465,6 +488,8 @@ static Suite *lease_suite(void)
     tcase_add_test(tcase, a_lease_of_the_other_kind_is_not_revoked);
     tcase_add_test(tcase, a_session_is_closed_with_its_secret_only);
     tcase_add_test(tcase, ten_thousand_nodes_go_in_one_revision);
+    tcase_add_test(tcase, a_lease_does_not_end_for_one_that_had_its_id_before);
+    tcase_add_test(tcase, an_older_cluster_s_leases_begin_with_generation_0);
     tcase_add_test(tcase, a_resumed_session_moves_its_generation_and_keeps_its_nodes);
     tcase_add_test(tcase, a_wrong_secret_disturbs_nothing);
     tcase_add_test(tcase, what_is_wrong_with_a_grant_is_named);

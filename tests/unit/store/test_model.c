@@ -245,6 +245,7 @@ static void step_command(struct run *r)
     enum outcome outcome;
     const struct model_reply *first;
     r->model.wall_ms = k->wall_ms;
+    r->model.index = k->index + 1;
     r->model.caller = r->draft.caller;
     r->expected.count = 0;
     r->expected.session = c.session;

@@ -141,8 +141,7 @@ START_TEST(expiry_and_reaping_give_back_what_they_take_away)
     ck_assert_uint_eq(find("/a")->used.nodes, 4);
 
     ck_assert_int_eq(quota("/a", 1, 1), OUTCOME_OK); /* far below what is used */
-    c = (struct command){.type = COMMAND_EXPIRE, .lease = {.id = 7}};
-    ck_assert_int_eq(kit_run(&k, &c), OUTCOME_OK);
+    ck_assert_int_eq(kit_expire(&k, 7), OUTCOME_OK);
     ck_assert_uint_eq(find("/a")->used.nodes, 3);
     struct store_due due[4];
     k.cluster_ms += 5000;

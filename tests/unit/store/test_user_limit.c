@@ -28,12 +28,6 @@ static enum outcome grant(const char *as, uint64_t id)
     return outcome;
 }
 
-static enum outcome expire(uint64_t id)
-{
-    struct command c = {.type = COMMAND_EXPIRE, .lease = {.id = id}};
-    return kit_run(&k, &c);
-}
-
 static const struct auth_limits *limits_of(const char *user)
 {
     return auth_limits_of(store_auth(k.store), slice_str(user));
@@ -67,7 +61,7 @@ START_TEST(a_lease_beyond_the_limit_is_refused_and_names_the_user)
     ck_assert_str_eq(text, "the limit of user ann leaves no room: 2 of 2 leases and sessions "
                            "are used, 1 more is wanted");
     ck_assert_int_eq(grant("bob", 3), OUTCOME_OK);
-    ck_assert_int_eq(expire(1), OUTCOME_OK);
+    ck_assert_int_eq(kit_expire(&k, 1), OUTCOME_OK);
     ck_assert_int_eq(grant("ann", 5), OUTCOME_OK);
     ck_assert_uint_eq(lease_table_count_of(&k.store->leases, slice_str("ann")), 2);
 }
@@ -133,7 +127,7 @@ START_TEST(a_snapshot_brings_limits_back_and_how_many_leases_are_whose)
     ck_assert_int_eq(grant("ann", 1), OUTCOME_OK);
     kit_reload(&k);
     ck_assert_int_eq(grant("ann", 3), OUTCOME_USER_LIMIT);
-    ck_assert_int_eq(expire(1), OUTCOME_OK);
+    ck_assert_int_eq(kit_expire(&k, 1), OUTCOME_OK);
     ck_assert_int_eq(grant("ann", 3), OUTCOME_OK);
 }
 END_TEST
