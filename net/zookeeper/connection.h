@@ -44,6 +44,9 @@
 /* A write may be proposed over the heads of so many unanswered reads: their answers are made in one
  * go, whatever room there is. */
 #define ZK_READS_OVERTAKEN_MAX 32
+/* So long a connection is worked for in one go, if there is a choice (as net/conn.h has it): a few
+ * bytes may ask for a walk over the whole tree, and one read from the network brings thousands. */
+#define ZK_SHARE_US 1000
 /* With so much waiting to be sent, reads wait too; with so much in events, the client does not read
  * and is closed: it comes back with setWatches. */
 #define ZK_OUT_BYTES_MAX    ((size_t)1 << 20)
@@ -152,6 +155,8 @@ struct zk_connection {
     bool is_paused;
     bool is_stopping;
     bool is_throttled; /* the next packet waits for its user's requests to become fewer */
+    bool is_spent;     /* what it says next waits for its turn: its share of time is used up */
+    bool is_cut;       /* some that could be answered were not, for want of room or time */
     bool watches_lost; /* some could not be told what happened */
     struct buf out;    /* replies and events in the order in which they may be seen */
     int64_t zxid_sent; /* the highest in a header */
@@ -164,6 +169,7 @@ struct zk_connection {
     size_t syncing;             /* SYNCING and SYNCED ones */
     size_t writing;             /* WRITING ones */
     uint64_t retry_ms;          /* 0 = nothing to try again */
+    uint64_t share_us;          /* its share of time lasts until then */
     struct zk_watches *watches; /* NULL until the first */
     /* greeting */
     struct zk_connect connect; /* its password is gone after the decoding */
@@ -222,6 +228,9 @@ static inline uint64_t zk_now_ms(const struct zk_connection *c)
 
 /* ---- front.c ---- */
 
+/* A share of time begins; whether it is used up. */
+void zk_share_begin(struct zk_connection *c);
+bool zk_share_is_used(const struct zk_connection *c);
 /* No more requests; what is in `out` goes out, then the connection ends. `why` is for the log. */
 void zk_finish(struct zk_connection *c, const char *why);
 /* A reply into c->out, in two steps; with ZK_OK the body between them. */

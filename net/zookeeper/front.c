@@ -85,6 +85,16 @@ static void write_out(struct zk_connection *c)
 
 /* ---- times -------------------------------------------------------------------------------- */
 
+void zk_share_begin(struct zk_connection *c)
+{
+    c->share_us = c->env->env->now_us(c->env->env) + ZK_SHARE_US;
+}
+
+bool zk_share_is_used(const struct zk_connection *c)
+{
+    return c->env->env->now_us(c->env->env) >= c->share_us;
+}
+
 static void latency_add(struct zk_latency *l, uint64_t ms)
 {
     l->min_ms = l->count == 0 || ms < l->min_ms ? ms : l->min_ms;
@@ -134,7 +144,8 @@ static void pause_if_full(struct zk_connection *c)
                            : ZK_TASKS_MAX;
     bool full = c->task_count >= tasks_max || c->task_bytes > ZK_TASKS_BYTES_MAX ||
                 c->out.size > ZK_OUT_BYTES_MAX || c->stage == ZK_STAGE_OPENING ||
-                c->proving != NULL || c->throttled_ms != 0 || c->is_stopping;
+                c->proving != NULL || c->throttled_ms != 0 || c->is_stopping ||
+                c->is_spent;
     if (full != c->is_paused) {
         c->is_paused = full;
         c->env->sink.pause(c->env->sink.conn, full);
@@ -238,6 +249,7 @@ static ptrdiff_t zk_feed(void *state, struct slice bytes)
     struct zk_connection *c = state;
     size_t taken = 0;
     c->heard_ms = zk_now_ms(c);
+    zk_share_begin(c);
     if (c->stage == ZK_STAGE_NEW && c->received == 0 && bytes.data[0] != 0) {
         return (ptrdiff_t)zk_word(c, bytes);
     }
@@ -261,6 +273,7 @@ static ptrdiff_t zk_feed(void *state, struct slice bytes)
         c->is_throttled = false;
         taken += size;
         take_packet(c, packet);
+        c->is_spent = taken < bytes.size && zk_share_is_used(c);
         pause_if_full(c);
     }
     return (ptrdiff_t)(c->stage == ZK_STAGE_CLOSING ? bytes.size : taken);
@@ -284,9 +297,12 @@ static void zk_turn(void *state)
 {
     struct zk_connection *c = state;
     c->is_full = false;
+    c->is_spent = false;
+    c->is_cut = false;
     check_user(c);
     if (c->stage == ZK_STAGE_SERVING) {
         zk_watches_flush(c);
+        zk_share_begin(c);
         zk_queue_turn(c);
     }
     if (c->is_stopping && c->stage != ZK_STAGE_CLOSING && list_empty(&c->tasks) &&
@@ -297,6 +313,9 @@ static void zk_turn(void *state)
     if (c->stage == ZK_STAGE_CLOSING) {
         c->env->sink.close(c->env->sink.conn, true);
         return;
+    }
+    if (c->is_cut && !c->is_full) {
+        c->env->sink.wake(c->env->sink.conn);
     }
     pause_if_full(c);
 }

@@ -173,11 +173,18 @@ static void answer_done(struct zk_connection *c, const struct zk_task *task)
     zk_out_end(c);
 }
 
-/* Whether the node's state may be shown now: there is room, and this node is not cut off. Before
- * writes that are on their way there is no choice: later it would show their effects. */
-static bool may_show(const struct zk_connection *c)
+/* Whether the node's state may be shown now: this node is not cut off, and there is room and time.
+ * Before writes that are on their way there is no choice: later it would show their effects. */
+static bool may_show(struct zk_connection *c)
 {
-    return c->writing > 0 || (c->out.size <= ZK_OUT_BYTES_MAX && node_is_serving(zk_node(c)));
+    if (c->writing > 0) {
+        return true;
+    }
+    if (!node_is_serving(zk_node(c))) {
+        return false;
+    }
+    c->is_cut = c->out.size > ZK_OUT_BYTES_MAX || zk_share_is_used(c);
+    return !c->is_cut;
 }
 
 /* Answers the foremost task if it can be. */
@@ -233,6 +240,7 @@ void zk_task_done(struct zk_task *task)
     struct zk_connection *c = task->connection;
     PRE(task->state == ZK_TASK_DONE);
     c->env->sink.wake(c->env->sink.conn);
+    zk_share_begin(c);
     if (c->tasks.next == &task->link && !MUTANT_IS(MUTANT_ZK_READ_LATE)) {
         answer_ready(c);
     }

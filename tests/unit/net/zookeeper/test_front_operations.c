@@ -454,6 +454,79 @@ START_TEST(the_super_user_of_the_settings_may_everything)
 }
 END_TEST
 
+/* ---- shares of time ----------------------------------------------------------------------- */
+
+/* Whenever somebody looks, a tenth of a millisecond has passed. */
+static uint64_t slow_us(struct env *env)
+{
+    static uint64_t passed_us;
+    passed_us += 100;
+    return ((struct zk_world *)env)->now_ms * 1000 + passed_us;
+}
+
+static void put_descendants(struct buf *out, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        jute_put_int(out, 8 + 5);
+        jute_put_int(out, ++a->xid);
+        jute_put_int(out, ZK_GET_ALL_CHILDREN_NUMBER);
+        zk_put_text(out, "/");
+    }
+}
+
+/* How many replies have come, which are in order. */
+static int32_t replies_until(int32_t last)
+{
+    struct zk_seen seen;
+    struct buf keep = {0};
+    while (zk_take(a, &seen, &keep)) {
+        ck_assert_int_eq(seen.xid, ++last);
+        ck_assert_int_eq(seen.error, ZK_OK);
+    }
+    buf_close(&keep);
+    return last;
+}
+
+START_TEST(a_connection_is_fed_for_no_longer_than_its_share)
+{
+    struct buf requests = {0};
+    w.env.now_us = slow_us;
+    put_descendants(&requests, 100);
+    zk_peer_feed(a, buf_slice(&requests));
+    ck_assert(a->is_paused);
+    zookeeper_front.turn(a->state);
+    int32_t last = replies_until(0);
+    ck_assert_int_ge(last, 1);
+    ck_assert_int_le(last, 10);
+    zk_world_run(&w);
+    ck_assert_int_eq(replies_until(last), 100);
+    ck_assert(!a->is_paused);
+    buf_close(&requests);
+}
+END_TEST
+
+START_TEST(reads_behind_a_write_take_no_longer_than_a_share_in_one_go)
+{
+    struct buf body = zk_create_body("/first", "", 0);
+    struct buf requests = {0};
+    w.node->is_held = true;
+    (void)zk_send(a, ZK_CREATE, &body);
+    put_descendants(&requests, 100);
+    zk_peer_feed(a, buf_slice(&requests));
+    zk_world_run(&w);
+    w.env.now_us = slow_us;
+    w.node->is_held = false;
+    node_turn(w.node);
+    zookeeper_front.turn(a->state);
+    int32_t last = replies_until(0);
+    ck_assert_int_ge(last, 2);
+    ck_assert_int_le(last, 21);
+    zk_world_run(&w);
+    ck_assert_int_eq(replies_until(last), 101);
+    buf_close(&requests);
+}
+END_TEST
+
 static Suite *zookeeper_front_operations_suite(void)
 {
     Suite *suite = suite_create("zookeeper_front_operations");
@@ -482,6 +555,8 @@ static Suite *zookeeper_front_operations_suite(void)
     tcase_add_test(tcase, who_is_not_in_the_list_is_kept_out_and_digests_are_not_shown);
     tcase_add_test(tcase, an_auth_packet_holds_for_the_requests_behind_it);
     tcase_add_test(tcase, the_super_user_of_the_settings_may_everything);
+    tcase_add_test(tcase, a_connection_is_fed_for_no_longer_than_its_share);
+    tcase_add_test(tcase, reads_behind_a_write_take_no_longer_than_a_share_in_one_go);
     suite_add_tcase(suite, tcase);
     return suite;
 }
