@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 #include <uv.h>
@@ -43,6 +44,8 @@
 #define LOCK_PATIENCE_MS 1000
 /* When nothing is left to be answered, for clients that are slow to read it. */
 #define LAST_BYTES_MS 1000
+/* Open files that are not for clients. */
+#define FILES_KEPT 256
 
 struct daemon {
     const struct config *config;
@@ -256,6 +259,26 @@ static void open_audit(struct daemon *d)
                                                  .files_kept = c->audit_keep});
 }
 
+/* Log, snapshots and peers need files too: a member that cannot open one at the wrong moment stops
+ * itself, which clients must not bring about. */
+static uint32_t connections_max(struct daemon *d)
+{
+    uint64_t wanted = d->config->connections_max;
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) {
+        return (uint32_t)wanted;
+    }
+    uint64_t kept = files.rlim_cur > 2 * FILES_KEPT ? FILES_KEPT : files.rlim_cur / 2;
+    uint64_t most = files.rlim_cur - kept;
+    if (wanted <= most) {
+        return (uint32_t)wanted;
+    }
+    log_warn(&d->log, "daemon.connections_bounded",
+             "connections_max=%" PRIu64 " instead_of=%" PRIu64 " open_files=%" PRIu64, most, wanted,
+             (uint64_t)files.rlim_cur);
+    return (uint32_t)most;
+}
+
 static enum status open_server(struct daemon *d, struct errmsg *err)
 {
     const struct config *c = d->config;
@@ -278,7 +301,7 @@ static enum status open_server(struct daemon *d, struct errmsg *err)
                    [SERVER_GUEST] = &guest_front,
                    [SERVER_ZOOKEEPER] = c->zookeeper ? &zookeeper_front : NULL},
         .settings = {[SERVER_ZOOKEEPER] = &d->zookeeper},
-        .connections_max = (uint32_t)c->connections_max,
+        .connections_max = connections_max(d),
         .limits = {.requests_max = (uint32_t)c->requests_max,
                    .idle_timeout_ms = c->idle_timeout_ms},
     };

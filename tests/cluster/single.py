@@ -243,6 +243,16 @@ def test_ipv6_and_host_names_work(scratch):
         node.kill()
 
 
+def test_connections_leave_files_for_the_rest(scratch):
+    node = Node(scratch)
+    arguments = node.arguments()
+    node.arguments = lambda: ["prlimit", "--nofile=600"] + arguments
+    node.start()
+    expect(node.metric("coord_connections_max") == 600 - 256, "%r" % node.metric("coord_connections_max"))
+    expect("daemon.connections_bounded connections_max=344 instead_of=10000" in node.log(), node.log())
+    node.terminate()
+
+
 def test_help_and_version(scratch):
     del scratch
     done = subprocess.run([COORDD, "--help"], capture_output=True, text=True, check=False)
