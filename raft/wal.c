@@ -202,6 +202,7 @@ static struct wal_run *run_begin(struct wal *w, size_t at)
     struct wal_segment *s = active_segment(w);
     run->file = s->file;
     run->position = (struct wal_position){s->id, s->end};
+    run->salt = s->salt;
     run->begin = at;
     run->end = at;
     run->starts_segment = false;
@@ -214,12 +215,16 @@ static struct wal_run *segment_begin(struct wal *w, size_t at)
 {
     struct wal_segment *ended = active_segment(w);
     struct wal_segment next = wal_segments_pop_first(&w->ready);
+    next.salt = w->next_salt;
+    w->next_salt = env_random_u64(w->env);
     struct wal_header header = {
         .segment = next.id,
         .cluster_id = w->options.cluster_id,
         .node_id = w->options.node_id,
         .state = w->placed,
         .previous = {ended->id, ended->end},
+        .salt = next.salt,
+        .next_salt = w->next_salt,
     };
     struct env_file *previous = ended->file;
 
@@ -317,7 +322,7 @@ static enum status run_write(struct wal_batch *b, struct wal_run *run)
     struct wal_position position = run->position;
     for (size_t at = run->begin; at < run->end;) {
         size_t bytes = wal_record_at(&b->bytes, at, NULL).bytes;
-        wal_record_seal(&b->bytes, at, position, b->synced);
+        wal_record_seal(&b->bytes, at, position, run->salt, b->synced);
         position.offset += bytes;
         at += bytes;
     }

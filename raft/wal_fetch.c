@@ -3,7 +3,7 @@
  * A worker walks over the records from the begin of the first segment that can have the wanted
  * entries, or from where the last fetch ended, and takes them by index and term. Nothing protects
  * a segment from being retired meanwhile: then its file is gone, or what is read there is no record
- * of it any more, since a record's checksum covers the segment's id. */
+ * of it any more, since each record names its segment. */
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/list.h"
@@ -18,6 +18,7 @@ struct reader {
     struct env_file *file;
     struct wal_position at;
     uint64_t end; /* of the segment */
+    uint64_t salt;
     uint64_t base;
 };
 
@@ -36,7 +37,8 @@ static enum status reader_need(struct reader *r, size_t bytes, struct slice *out
             size_t at = b->size;
             size_t got = 0;
             void *to = buf_extend(b, wanted - at);
-            enum status rc = r->f->env->disk->read(r->file, r->base + at, to, wanted - at, &got);
+            enum status rc =
+                r->f->env->disk->read(r->file, r->base + at, to, wanted - at, &got);
             b->size = at + got;
             if (rc != RC_OK || got == 0) {
                 return rc != RC_OK ? rc : RC_NOT_FOUND;
@@ -78,7 +80,8 @@ static enum status take_records(struct wal_fetch *f, struct reader *r)
         if (rc != RC_OK) {
             return rc;
         }
-        if (!wal_record_header(bytes, r->at, &record) || record.bytes > r->end - r->at.offset) {
+        if (!wal_record_header(bytes, r->at, r->salt, &record) ||
+            record.bytes > r->end - r->at.offset) {
             return RC_NOT_FOUND;
         }
         rc = reader_need(r, record.bytes, &bytes);
@@ -99,7 +102,11 @@ static enum status take_records(struct wal_fetch *f, struct reader *r)
 
 static enum status take_segment(struct wal_fetch *f, const struct wal_span *span)
 {
-    struct reader r = {.f = f, .at = span->begin, .end = span->end, .base = span->begin.offset};
+    struct reader r = {.f = f,
+                       .at = span->begin,
+                       .end = span->end,
+                       .salt = span->salt,
+                       .base = span->begin.offset};
     char *path = wal_path(f->dir, WAL_NAME_SEGMENT, span->begin.segment);
     enum status rc = f->env->disk->open(f->env, path, 0, &r.file);
     mem_free(path);
@@ -159,7 +166,7 @@ static void find_spans(const struct wal *w, struct wal_fetch *f)
         }
         uint64_t begin =
             is_known && s->id == f->ended.segment ? f->ended.offset : WAL_HEADER_BYTES;
-        f->spans[f->span_count++] = (struct wal_span){{s->id, begin}, s->end};
+        f->spans[f->span_count++] = (struct wal_span){{s->id, begin}, s->end, s->salt};
     }
 }
 

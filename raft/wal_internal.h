@@ -19,6 +19,9 @@
  *     the next one's header says where it ended. So only the last segment can have a torn tail.
  *   - Behind the end of the last segment there is no record valid under its id when new ones are
  *     written: opening the log zeroes what a crash left there.
+ *   - A segment's records are marked with its salt, random and never shown to anyone: bytes that a
+ *     client chose and that lie in a recycled segment, or behind a torn batch, are no record. The
+ *     header of the segment before has it too, so that records behind a lost header are found.
  *   - A segment is retired only when the header of a later one is durable: headers repeat term,
  *     vote and where the log begins.
  */
@@ -29,7 +32,8 @@
 #include "base/pack.h"
 #include "raft/wal.h"
 
-#define WAL_FORMAT              1
+#define WAL_FORMAT              2 /* 1: without salts */
+#define WAL_FORMAT_MIN          1
 #define WAL_HEADER_BYTES        128
 #define WAL_RECORD_HEADER_BYTES 40
 #define WAL_SEGMENT_BYTES_MIN   4096
@@ -69,6 +73,8 @@ struct wal_header {
     uint64_t node_id;
     struct wal_state state;       /* before the first record of this segment */
     struct wal_position previous; /* where the segment before it ended; 0, 0 in the first one */
+    uint64_t salt;                /* in the mark of each record of this segment */
+    uint64_t next_salt;           /* the same of the segment that comes next */
 };
 
 /* RC_OK; RC_CORRUPT: not a valid header; RC_UNSUPPORTED: a valid one of a newer format. */
@@ -92,12 +98,13 @@ void wal_record_end(struct buf *b, size_t at, uint64_t ticket);
 /* The unsealed record at `at`; *ticket may be NULL. The body is borrowed from `b`. */
 struct wal_record wal_record_at(const struct buf *b, size_t at, uint64_t *ticket);
 /* Fills in position, watermark and checksums: the record's place is known now. [worker] */
-void wal_record_seal(struct buf *b, size_t at, struct wal_position position,
+void wal_record_seal(struct buf *b, size_t at, struct wal_position position, uint64_t salt,
                      struct wal_position watermark);
 
-/* Is there a record at the front of `bytes`, which are those at `position`? Looks at the record's
+/* Is there a record at the front of `bytes`, which are those at `position` of a segment with that
+ * salt? Looks at the record's
  * header only and needs nothing but that; the body may lie beyond the end of `bytes`. */
-bool wal_record_header(struct slice bytes, struct wal_position position,
+bool wal_record_header(struct slice bytes, struct wal_position position, uint64_t salt,
                        struct wal_record *out);
 /* Cuts the body out of `bytes`, which hold the whole record, and proves it. */
 bool wal_record_body(struct slice bytes, struct wal_record *r);
@@ -116,6 +123,7 @@ struct wal_segment {
     uint64_t capacity;     /* bytes of the file */
     uint64_t end;          /* where the next record goes, or where the last one ended */
     uint64_t max_index;    /* highest entry ever written to it; 0 = none */
+    uint64_t salt;         /* of its records; means nothing while ready */
     struct env_file *file; /* open while ready or being written to */
 };
 
@@ -166,6 +174,7 @@ enum status wal_zero(struct env *env, struct env_file *file, uint64_t from,
 struct wal_run {
     struct env_file *file;
     struct wal_position position;
+    uint64_t salt;
     size_t begin; /* in the batch's bytes */
     size_t end;
     bool starts_segment; /* header first, after the segment before it is durable */
@@ -193,6 +202,7 @@ struct wal_batch {
 struct wal_span {
     struct wal_position begin;
     uint64_t end;
+    uint64_t salt;
 };
 
 /* Entries that are read back. The worker owns it between submit and done. */
@@ -249,6 +259,7 @@ struct wal {
     struct wal_segments retired; /* still under their wal- name */
     struct wal_segments spares;
     uint64_t next_id;
+    uint64_t next_salt;    /* of the segment behind the last live one */
     uint64_t needed_index; /* entries below it are not needed; at least 1 */
     struct wal_chore chore;
     bool is_on_chore;
@@ -281,7 +292,7 @@ struct wal_scan {
     struct wal_recovery *found;
     struct errmsg *err;
     bool is_read_only; /* nothing is repaired, made or removed */
-    uint64_t *spares; /* ids of spare files */
+    uint64_t *spares;  /* ids of spare files */
     size_t spare_count;
     struct wal_segment *segments; /* of all wal- files, by id */
     size_t segment_count;
@@ -310,8 +321,10 @@ enum status wal_scan_find_end(struct wal_scan *s, struct wal_segment *segment,
 /* The last segment ends at segment->end: is that a torn tail? Makes it safe to go on there. */
 enum status wal_scan_end(struct wal_scan *s, struct wal_segment *segment) MUST_USE;
 /* A segment without a valid header was never written to, since headers are durable before records.
- * RC_CORRUPT if there are records of its own all the same. */
-enum status wal_scan_headless(struct wal_scan *s, struct wal_segment *segment) MUST_USE;
+ * RC_CORRUPT if there are records of its own all the same. `is_next`: the one before it is in use,
+ * so that its salt is known. */
+enum status wal_scan_headless(struct wal_scan *s, struct wal_segment *segment,
+                              bool is_next) MUST_USE;
 /* Carries out the records up to segment->end. Entries point into `bytes`, which become storage. */
 enum status wal_scan_take(struct wal_scan *s, struct wal_segment *segment) MUST_USE;
 

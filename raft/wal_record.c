@@ -5,6 +5,10 @@
  * the segment and offset they were written for, so that a record of the segment's former life never
  * passes. That a header can be proven alone lets recovery find the records behind a damaged one in
  * one pass, whatever the damaged one says about its length.
+ *
+ * A checksum without a key proves nothing about bytes that a client chose, and the values of
+ * clients lie in former records. So the segment is named by its id and a random salt: who does not
+ * know that cannot write a record that passes.
  */
 #include "raft/wal_internal.h"
 
@@ -19,7 +23,7 @@ static const uint8_t wal_magic[8] = {'C', 'O', 'O', 'R', 'D', 'W', 'A', 'L'};
 /* Offsets within a record's header. */
 #define AT_CRC               0
 #define AT_BODY_CRC          4
-#define AT_SEGMENT           8
+#define AT_MARK              8 /* wal_mark: which segment this is a record of */
 #define AT_OFFSET            16
 #define AT_BODY_BYTES        20
 #define AT_WATERMARK_SEGMENT 24 /* the ticket, until sealed */
@@ -49,6 +53,8 @@ void wal_header_encode(uint8_t out[WAL_HEADER_BYTES], const struct wal_header *h
     pack_u64(&b, h->state.reset_term);
     pack_u64(&b, h->previous.segment);
     pack_u64(&b, h->previous.offset);
+    pack_u64(&b, h->salt);
+    pack_u64(&b, h->next_salt);
     memset(buf_extend(&b, HEADER_CRC_AT - b.size), 0, HEADER_CRC_AT - b.size);
     pack_u32(&b, crc32c(0, b.data, b.size));
     POST(b.size == WAL_HEADER_BYTES);
@@ -70,7 +76,8 @@ enum status wal_header_decode(struct slice bytes, struct wal_header *out)
     }
     /* Place and extent of the checksum are the same in all formats to come, so that a newer one is
      * told from a damaged one. */
-    if (unpack_u32(&u) != WAL_FORMAT) {
+    uint32_t format = unpack_u32(&u);
+    if (format < WAL_FORMAT_MIN || format > WAL_FORMAT) {
         return RC_UNSUPPORTED;
     }
     (void)unpack_u32(&u);
@@ -84,6 +91,9 @@ enum status wal_header_decode(struct slice bytes, struct wal_header *out)
     out->state.reset_term = unpack_u64(&u);
     out->previous.segment = unpack_u64(&u);
     out->previous.offset = unpack_u64(&u);
+    /* Format 1 has zeros here: no salt, and none for the next one. */
+    out->salt = unpack_u64(&u);
+    out->next_salt = unpack_u64(&u);
     return out->state.next_index > out->state.reset_index ? RC_OK : RC_CORRUPT;
 }
 
@@ -133,14 +143,19 @@ struct wal_record wal_record_at(const struct buf *b, size_t at, uint64_t *ticket
     };
 }
 
-void wal_record_seal(struct buf *b, size_t at, struct wal_position position,
+static uint64_t wal_mark(uint64_t segment, uint64_t salt)
+{
+    return segment ^ salt;
+}
+
+void wal_record_seal(struct buf *b, size_t at, struct wal_position position, uint64_t salt,
                      struct wal_position watermark)
 {
     struct wal_record r = wal_record_at(b, at, NULL);
     const uint8_t *record = b->data + at;
     pack_u32_at(b, at + AT_BODY_CRC,
                 crc32c(0, record + WAL_RECORD_HEADER_BYTES, r.bytes - WAL_RECORD_HEADER_BYTES));
-    pack_u64_at(b, at + AT_SEGMENT, position.segment);
+    pack_u64_at(b, at + AT_MARK, wal_mark(position.segment, salt));
     pack_u32_at(b, at + AT_OFFSET, (uint32_t)position.offset);
     pack_u64_at(b, at + AT_WATERMARK_SEGMENT, watermark.segment);
     pack_u32_at(b, at + AT_WATERMARK_OFFSET, (uint32_t)watermark.offset);
@@ -150,11 +165,12 @@ void wal_record_seal(struct buf *b, size_t at, struct wal_position position,
 
 /* ---- reading records ---------------------------------------------------------------------- */
 
-bool wal_record_header(struct slice bytes, struct wal_position position, struct wal_record *out)
+bool wal_record_header(struct slice bytes, struct wal_position position, uint64_t salt,
+                       struct wal_record *out)
 {
     if (bytes.size < WAL_RECORD_HEADER_BYTES ||
         u32_at(bytes.data + AT_OFFSET) != position.offset ||
-        u64_at(bytes.data + AT_SEGMENT) != position.segment) {
+        u64_at(bytes.data + AT_MARK) != wal_mark(position.segment, salt)) {
         return false;
     }
     uint32_t crc = crc32c(0, bytes.data + AT_BODY_CRC, WAL_RECORD_HEADER_BYTES - AT_BODY_CRC);

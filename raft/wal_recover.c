@@ -166,13 +166,14 @@ static enum status find_used(struct wal_scan *s)
         }
         if (rc == RC_OK) {
             s->used_count = i + 1;
+            s->wal->next_salt = h.next_salt;
             segment_close(s, segment); /* there may be many */
             continue;
         }
         if (rc != RC_NOT_FOUND) {
             return rc;
         }
-        rc = wal_scan_headless(s, segment);
+        rc = wal_scan_headless(s, segment, i > 0 && i == s->used_count);
         if (rc != RC_OK) {
             return rc;
         }
@@ -190,6 +191,9 @@ static enum status check_header(struct wal_scan *s, size_t i, const struct wal_h
 {
     const struct wal_state *a = &s->wal->placed;
     const struct wal_state *b = &h->state;
+    uint64_t salt = s->wal->next_salt; /* as the header before this one has it */
+    s->segments[i].salt = h->salt;
+    s->wal->next_salt = h->next_salt;
     if (i == 0) {
         s->wal->placed = h->state;
         s->found->reset_index = b->reset_index;
@@ -197,7 +201,7 @@ static enum status check_header(struct wal_scan *s, size_t i, const struct wal_h
         return RC_OK;
     }
     if (h->previous.segment != s->segments[i - 1].id ||
-        h->previous.offset != s->segments[i - 1].end || a->term != b->term ||
+        h->previous.offset != s->segments[i - 1].end || h->salt != salt || a->term != b->term ||
         a->vote != b->vote || a->next_index != b->next_index ||
         a->reset_index != b->reset_index || a->reset_term != b->reset_term) {
         return wal_scan_damaged(s, h->segment, 0,
@@ -257,11 +261,13 @@ static enum status begin_log(struct wal_scan *s)
 {
     struct wal *w = s->wal;
     struct wal_segment first = {.id = 1, .end = WAL_HEADER_BYTES};
-    struct wal_header header = {
+    const struct wal_header header = {
         .segment = 1,
         .cluster_id = w->options.cluster_id,
         .node_id = w->options.node_id,
         .state = {.next_index = 1},
+        .salt = env_random_u64(w->env),
+        .next_salt = env_random_u64(w->env),
     };
     uint8_t bytes[WAL_HEADER_BYTES];
     enum status rc = RC_OK;
@@ -287,6 +293,8 @@ static enum status begin_log(struct wal_scan *s)
         first.capacity = make.bytes;
         w->next_id = 2;
     }
+    first.salt = header.salt;
+    w->next_salt = header.next_salt;
     if (rc == RC_OK) {
         wal_segments_push(&w->live, first);
         wal_header_encode(bytes, &header);
@@ -396,6 +404,8 @@ enum status wal_create(struct env *env, const char *dir, const struct wal_option
                   .next_index = index + 1,
                   .reset_index = index,
                   .reset_term = term},
+        .salt = env_random_u64(env),
+        .next_salt = env_random_u64(env),
     };
     struct wal_chore make = {.env = env,
                              .dir = dir,

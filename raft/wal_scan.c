@@ -86,7 +86,7 @@ enum status wal_scan_find_end(struct wal_scan *s, struct wal_segment *segment, u
         if (rc != RC_OK) {
             return rc;
         }
-        if (!wal_record_header(wal_scan_bytes(s, at.offset), at, &r) ||
+        if (!wal_record_header(wal_scan_bytes(s, at.offset), at, segment->salt, &r) ||
             r.bytes > segment->capacity - at.offset || r.bytes > limit - at.offset) {
             return RC_OK;
         }
@@ -166,7 +166,7 @@ enum status wal_scan_take(struct wal_scan *s, struct wal_segment *segment)
     while (offset < segment->end) {
         struct wal_position at = {segment->id, offset};
         struct wal_record r;
-        is_good = wal_record_header(wal_scan_bytes(s, offset), at, &r) &&
+        is_good = wal_record_header(wal_scan_bytes(s, offset), at, segment->salt, &r) &&
                   wal_record_body(wal_scan_bytes(s, offset), &r) &&
                   wal_state_apply(&s->wal->placed, &r);
         if (is_good && r.type == WAL_ENTRIES) {
@@ -215,7 +215,7 @@ static enum status scan_tail(struct wal_scan *s, struct wal_segment *segment, ui
                 continue;
             }
             *zero_to = offset + i + (rest < 8 ? rest : 8);
-            if (wal_record_header(slice_make(window + i, rest), at, &r)) {
+            if (wal_record_header(slice_make(window + i, rest), at, segment->salt, &r)) {
                 saw_watermark(s, r.watermark);
                 *cut_to = at.offset + r.bytes;
             }
@@ -231,11 +231,27 @@ static enum status scan_tail(struct wal_scan *s, struct wal_segment *segment, ui
     return wal_scan_io(s, segment->id, rc, "read");
 }
 
-enum status wal_scan_headless(struct wal_scan *s, struct wal_segment *segment)
+/* Of several ready segments only the first can have a torn header: the next one's is written when
+ * that one is whole. The others must be as they were made. */
+static enum status scan_untouched(struct wal_scan *s, struct wal_segment *segment)
+{
+    for (size_t i = 0; i < s->bytes.size && i < WAL_HEADER_BYTES; i++) {
+        if (s->bytes.data[i] != 0) {
+            return wal_scan_damaged(s, segment->id, 0, "damaged header");
+        }
+    }
+    return RC_OK;
+}
+
+enum status wal_scan_headless(struct wal_scan *s, struct wal_segment *segment, bool is_next)
 {
     uint64_t records_to;
     uint64_t bytes_to;
+    if (!is_next && segment->id != 1) {
+        return scan_untouched(s, segment);
+    }
     segment->end = WAL_HEADER_BYTES;
+    segment->salt = s->wal->next_salt;
     enum status rc = scan_tail(s, segment, &records_to, &bytes_to);
     /* The first one has no former life: nothing at all may be there. */
     uint64_t to = segment->id == 1 ? bytes_to : records_to;

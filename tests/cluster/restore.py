@@ -299,10 +299,11 @@ def read_log(data_dir):
         if not name.startswith("wal-") or data[:8] != b"COORDWAL":
             continue
         segment_id, cluster = struct.unpack_from("<QQ", data, 16)
+        mark = segment_id ^ struct.unpack_from("<Q", data, 96)[0]
         at = 128
         while at + 40 <= len(data):
-            crc, _, record_id, offset, size = struct.unpack_from("<IIQII", data, at)
-            if crc != crc32c(data[at + 4:at + 40]) or record_id != segment_id or offset != at:
+            crc, _, record_mark, offset, size = struct.unpack_from("<IIQII", data, at)
+            if crc != crc32c(data[at + 4:at + 40]) or record_mark != mark or offset != at:
                 break
             body = data[at + 40:at + 40 + size]
             if data[at + 36] == 1:

@@ -9,9 +9,10 @@ SEGMENT_HEADER, RECORD_HEADER = 128, 40
 def records_of(data):
     """(offset, size) of the records of a segment; docs/formats.md has the layout."""
     records, at = [], SEGMENT_HEADER
+    mark = bytes(a ^ b for a, b in zip(data[16:24], data[96:104]))  # id and salt
     while at + RECORD_HEADER <= len(data):
         segment, place, size = struct.unpack_from("<8sII", data, at + 8)
-        if segment != data[16:24] or place != at:
+        if segment != mark or place != at:
             break
         length = RECORD_HEADER + (size + 7) // 8 * 8
         records.append((at, length))

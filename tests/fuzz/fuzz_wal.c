@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define DIR           "log"
 #define SEGMENT_BYTES 4096
 #define STEPS_MAX     64
+#define SALT          UINT64_C(0x9e3779b97f4a7c15) /* of the first segment */
 
 static const struct wal_options options = {
     .segment_bytes = SEGMENT_BYTES,
@@ -76,7 +77,7 @@ static void put_record(struct story *s, enum step step)
     wal_record_end(b, at, 0);
     struct wal_record r = wal_record_at(b, at, NULL);
     uint64_t mark = unpack_u8(&s->input) * UINT64_C(8);
-    wal_record_seal(b, at, (struct wal_position){s->header.segment, at},
+    wal_record_seal(b, at, (struct wal_position){s->header.segment, at}, s->header.salt,
                     (struct wal_position){s->header.segment, mark > at ? at : mark});
     (void)wal_state_apply(&s->state, &r);
 }
@@ -86,6 +87,8 @@ static void header_begin(struct story *s)
     uint8_t bytes[WAL_HEADER_BYTES];
     uint8_t oddity = unpack_u8(&s->input);
     s->header.state = s->state;
+    s->header.salt = s->header.next_salt;
+    s->header.next_salt *= 3;
     if ((oddity & 7) == 1) { /* it does not continue the one before it */
         s->header.state.term += oddity;
     } else if ((oddity & 7) == 2) {
@@ -94,6 +97,10 @@ static void header_begin(struct story *s)
         s->header.previous.offset += oddity;
     } else if ((oddity & 7) == 4) {
         s->header.cluster_id ^= oddity;
+    } else if ((oddity & 7) == 5) {
+        s->header.salt += oddity;
+    } else if ((oddity & 7) == 6) { /* as in format 1 */
+        s->header.next_salt = 0;
     }
     wal_header_encode(bytes, &s->header);
     buf_append(&s->segment, bytes, sizeof bytes);
@@ -115,17 +122,17 @@ static void segment_end(struct story *s, bool is_cut)
 
 static void tell(struct story *s)
 {
-    s->header = (struct wal_header){
-        .segment = 1, .cluster_id = options.cluster_id, .node_id = options.node_id};
+    s->header = (struct wal_header){.segment = 1,
+                                    .cluster_id = options.cluster_id,
+                                    .node_id = options.node_id,
+                                    .next_salt = SALT};
     s->state = (struct wal_state){.next_index = 1};
     header_begin(s);
     for (size_t i = 0; i < STEPS_MAX && !s->input.failed && s->input.rest.size > 0; i++) {
         uint8_t byte = unpack_u8(&s->input);
         enum step step = byte & 7;
         switch (step) {
-        case STEP_BYTES:
-            buf_append_slice(&s->segment, unpack_raw(&s->input, byte >> 3));
-            break;
+        case STEP_BYTES: buf_append_slice(&s->segment, unpack_raw(&s->input, byte >> 3)); break;
         case STEP_FLIP: {
             size_t at = ((size_t)unpack_u8(&s->input) << 4 | byte >> 4) % s->segment.size;
             s->segment.data[at] ^= 0x10;
