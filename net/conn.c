@@ -379,8 +379,9 @@ void conn_turn(struct conn *c)
             c->front->turn(c->state);
         }
         conn_note_memory(c);
-        (void)memory_admits(&c->memory);
     }
+    memory_turned(&c->memory);
+    (void)memory_admits(&c->memory);
     if (c->stage == CONN_CLOSING) {
         conn_free(c, c->flush);
         return;

@@ -28,11 +28,42 @@ static void sum_change(struct memory *m, size_t less, size_t more)
     metric_set(m->held, (int64_t)m->bytes);
 }
 
+static size_t front_bytes(const struct memory_hold *h)
+{
+    return h->parts[MEMORY_REQUESTS] + h->parts[MEMORY_REPLIES];
+}
+
+static size_t left_of(const struct memory_hold *h)
+{
+    return h->parts[MEMORY_READ] + h->parts[MEMORY_WRITTEN] + h->front_left;
+}
+
+static void sum_leave(struct memory_hold *h)
+{
+    sum_change(h->memory, h->bytes, 0);
+    h->memory->left -= left_of(h);
+    list_remove(&h->link);
+}
+
 void memory_hold_close(struct memory_hold *h)
 {
     if (!h->is_evicted) {
-        sum_change(h->memory, h->bytes, 0);
-        list_remove(&h->link);
+        sum_leave(h);
+    }
+}
+
+/* Of what was left by the front, what has become less since is gone. */
+static void front_left_set(struct memory_hold *h, size_t bytes)
+{
+    size_t front = front_bytes(h);
+    bytes = bytes < front ? bytes : front;
+    h->front_left = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+}
+
+static void left_change(struct memory_hold *h, size_t less)
+{
+    if (!h->is_evicted) {
+        h->memory->left = h->memory->left - less + left_of(h);
     }
 }
 
@@ -41,11 +72,28 @@ void memory_note(struct memory_hold *h, enum memory_part part, size_t bytes)
     if (h == NULL || h->parts[part] == bytes) {
         return;
     }
+    size_t left = left_of(h);
     if (!h->is_evicted) {
         sum_change(h->memory, h->parts[part], bytes);
     }
     h->bytes = h->bytes - h->parts[part] + bytes;
     h->parts[part] = bytes;
+    front_left_set(h, h->front_left);
+    left_change(h, left);
+}
+
+void memory_turned(struct memory_hold *h)
+{
+    if (h != NULL) {
+        size_t left = left_of(h);
+        front_left_set(h, SIZE_MAX);
+        left_change(h, left);
+    }
+}
+
+bool memory_is_behind(const struct memory_hold *h)
+{
+    return h != NULL && h->memory->bytes - h->memory->left > MEMORY_BYTES_MAX / 2;
 }
 
 static void evict(struct memory_hold *h)
@@ -54,11 +102,15 @@ static void evict(struct memory_hold *h)
     log_info(m->log, "client.evicted", "peer=%s request_bytes=%zu reply_bytes=%zu", h->peer,
              h->parts[MEMORY_READ] + h->parts[MEMORY_REQUESTS],
              h->parts[MEMORY_REPLIES] + h->parts[MEMORY_WRITTEN]);
-    sum_change(m, h->bytes, 0);
-    list_remove(&h->link);
+    sum_leave(h);
     h->is_evicted = true;
     metric_add(m->evicted, 1);
     m->evict(h);
+}
+
+static bool is_over(const struct memory *m)
+{
+    return m->left > MEMORY_BYTES_MAX || m->bytes > 2 * MEMORY_BYTES_MAX;
 }
 
 /* Those that hold at least half of what the worst one does: many go at a time, so that an attack of
@@ -66,6 +118,7 @@ static void evict(struct memory_hold *h)
 static void make_room(struct memory *m)
 {
     size_t most = 0;
+    size_t most_left = 0;
     struct list *it;
     struct list *next;
     LIST_EACH(it, next, &m->holds)
@@ -73,14 +126,18 @@ static void make_room(struct memory *m)
         struct memory_hold *h = LIST_OF(it, struct memory_hold, link);
         m->renew(h);
         most = h->bytes > most ? h->bytes : most;
+        most_left = left_of(h) > most_left ? left_of(h) : most_left;
     }
-    if (m->bytes <= MEMORY_BYTES_MAX) {
+    if (!is_over(m)) {
         return;
     }
+    bool by_left = m->left > MEMORY_BYTES_MAX;
     LIST_EACH(it, next, &m->holds)
     {
         struct memory_hold *h = LIST_OF(it, struct memory_hold, link);
-        if (h->bytes >= most - most / 2) {
+        bool goes =
+            by_left ? left_of(h) >= most_left - most_left / 2 : h->bytes >= most - most / 2;
+        if (goes) {
             evict(h);
         }
     }
@@ -91,7 +148,7 @@ bool memory_admits(struct memory_hold *h)
     if (h == NULL) {
         return true;
     }
-    while (h->memory->bytes > MEMORY_BYTES_MAX) {
+    while (is_over(h->memory)) {
         make_room(h->memory);
     }
     return !h->is_evicted;

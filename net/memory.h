@@ -3,8 +3,11 @@
  *
  * A client that asks and does not read, or that begins requests and does not end them, must neither
  * fill our memory nor have others refused. How much one connection may hold is its front's matter;
- * when all together come to MEMORY_BYTES_MAX, those that hold the most are closed until there is
- * room: a client that reads what it asked for holds next to nothing.
+ * when what is left after the turns of all together comes to MEMORY_BYTES_MAX, those that left the
+ * most are closed until there is room: a client that reads what it asked for leaves very little.
+ * What came since is nobody's fault: a change that thousands watch, a value that hundreds read at
+ * once. Who makes such replies waits while memory_is_behind; come to as much again, those that hold
+ * the most are closed all the same.
  *
  * A connection has one hold with four parts. net/conn.c notes the two of its own, the front the
  * others, each when it changes; noting is cheap and closes nobody. Who is about to make somebody
@@ -14,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/list.h"
 #include "base/log.h"
@@ -35,6 +39,7 @@ struct memory_hold;
 struct memory {
     struct list holds;
     size_t bytes;
+    size_t left; /* of these, after the turns of their connections */
     struct log *log;
     struct metric *held;
     struct metric *evicted;
@@ -51,6 +56,7 @@ struct memory_hold {
     struct list link; /* among all, until it is evicted */
     size_t parts[MEMORY_PARTS];
     size_t bytes; /* their sum */
+    uint32_t front_left; /* of the front's parts, after the last turn */
     bool is_evicted;
     const char *peer; /* for the log */
 };
@@ -66,8 +72,16 @@ void memory_hold_close(struct memory_hold *h);
 /* So much is held now. `h` NULL: nobody counts. */
 void memory_note(struct memory_hold *h, enum memory_part part, size_t bytes);
 
-/* Makes room, by evicting, until the sum is within its bound. False: this hold is evicted and must
- * not grow. `h` NULL: true. */
+/* The connection has had its turn: what the front holds now it could not get rid of. `h` NULL:
+ * nobody counts. */
+void memory_turned(struct memory_hold *h);
+
+/* So much came that connections which have not had their turn since should have it first. `h` NULL:
+ * false. */
+bool memory_is_behind(const struct memory_hold *h);
+
+/* Makes room, by evicting, until the sums are within their bounds. False: this hold is evicted and
+ * must not grow. `h` NULL: true. */
 bool memory_admits(struct memory_hold *h);
 
 #endif

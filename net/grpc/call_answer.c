@@ -10,6 +10,7 @@
 #include "net/grpc/audit.h"
 #include "net/grpc/call_internal.h"
 #include "net/grpc/memory.h"
+#include "net/memory.h"
 #include "raft/message.h"
 
 #define CALL_TEXT_BYTES 512
@@ -252,6 +253,10 @@ static void call_block(struct grpc_call *call)
 
 bool grpc_call_is_full(struct grpc_call *call)
 {
+    if (memory_is_behind(call->connection->env->memory)) {
+        grpc_call_await_room(call);
+        return true;
+    }
     if (http2_stream_queued(&call->stream) <= GRPC_STREAM_OUT_BYTES_MAX &&
         http2_queued(call->connection->http2) <= GRPC_OUT_BYTES_MAX) {
         return false;

@@ -4,6 +4,7 @@
 #include "base/rng.h"
 #include "net/grpc/front.h"
 #include "net/grpc/memory.h"
+#include "net/memory.h"
 
 #define OUTCOME(name) COORD__V1__OUTCOME__##name
 
@@ -389,6 +390,38 @@ START_TEST(there_is_no_progress_before_a_listing_is_out)
     }
     ck_assert_uint_eq(listed, 41);
     peer->client_hoards = false;
+    stream_close(&s);
+}
+END_TEST
+
+/* ---- memory ------------------------------------------------------------------------------ */
+
+static struct memory memory;
+static struct memory_hold own;
+static struct memory_hold others;
+
+static void hold_ignore(struct memory_hold *h)
+{
+    (void)h;
+}
+
+START_TEST(a_watch_waits_for_others_to_have_their_turn)
+{
+    create("/a", "");
+    struct stream s = stream_on_all(1);
+    memory_init(&memory, NULL, hold_ignore, hold_ignore);
+    memory_hold_open(&memory, &own, "192.0.2.7:1");
+    memory_hold_open(&memory, &others, "192.0.2.8:1");
+    peer->front_env.memory = &own;
+    memory_note(&others, MEMORY_REPLIES, MEMORY_BYTES_MAX / 2 + 1);
+    uint64_t first = set_large("/a", 'x', 1 << 20);
+    uint64_t second = set("/a", "small");
+    ck_assert_uint_eq(queued(), 0);
+    ck_assert(peer->is_awake);
+    memory_turned(&others); /* they do not read: that is their matter */
+    run();
+    expect_event(&s, 1, "/a", first);
+    expect_event(&s, 1, "/a", second);
     stream_close(&s);
 }
 END_TEST
@@ -851,6 +884,7 @@ static Suite *flow_suite(void)
     tcase_add_test(tcase, progress_is_as_far_as_the_slowest_watch);
     tcase_add_test(tcase, a_quiet_watch_is_told_its_progress_in_time);
     tcase_add_test(tcase, there_is_no_progress_before_a_listing_is_out);
+    tcase_add_test(tcase, a_watch_waits_for_others_to_have_their_turn);
     tcase_add_test(tcase, a_client_that_takes_everything_at_once_does_not_keep_the_loop);
     tcase_add_test(tcase, a_thousand_watches_on_a_stream_are_all_told);
     tcase_add_test(tcase, a_stream_takes_so_many_watches_and_no_more);
