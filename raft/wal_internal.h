@@ -102,8 +102,8 @@ void wal_record_seal(struct buf *b, size_t at, struct wal_position position, uin
                      struct wal_position watermark);
 
 /* Is there a record at the front of `bytes`, which are those at `position` of a segment with that
- * salt? Looks at the record's
- * header only and needs nothing but that; the body may lie beyond the end of `bytes`. */
+ * salt? Looks at the record's header only and needs nothing but that; the body may lie beyond the
+ * end of `bytes`. */
 bool wal_record_header(struct slice bytes, struct wal_position position, uint64_t salt,
                        struct wal_record *out);
 /* Cuts the body out of `bytes`, which hold the whole record, and proves it. */
