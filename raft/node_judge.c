@@ -109,8 +109,9 @@ static void invite(struct judge *j, uint64_t replaces)
     struct member_invitation found = node_invitation(j->node, j->name);
     if (found.is_there && found.learner == wanted.learner && found.replaces == replaces &&
         strcmp(found.address, wanted.address) == 0) {
-        say(j, MEMBER_DONE, "now start it, with an empty data dir: "
-            "coordd --name %s --peer-listen HOST:PORT --join ...",
+        say(j, MEMBER_DONE,
+            "now start it, with an empty data dir: coordd --name %s --peer-listen HOST:PORT "
+            "--join ...",
             j->name);
         return;
     }

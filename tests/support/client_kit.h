@@ -16,6 +16,14 @@ struct client_kit {
 };
 
 #define SCRIPT(...) ((const struct scripted_step[]){__VA_ARGS__, {.action = SCRIPT_END}})
+/* A step of a stream that brings these messages, each a struct scripted_message. */
+#define SENDS(how, ...)                                                           \
+    {                                                                             \
+        .action = SCRIPT_##how, .code = GRPC_UNAVAILABLE,                         \
+        .messages = (const struct scripted_message[]){__VA_ARGS__},               \
+        .message_count = sizeof((const struct scripted_message[]){__VA_ARGS__}) / \
+                         sizeof(struct scripted_message)                          \
+    }
 #define STEP(a)              \
     {                        \
         .action = SCRIPT_##a \

@@ -106,7 +106,7 @@ static const struct scripted_message two = {
 static const struct scripted_message three = {
     .type = COORD_NO_SERVICE, .revision = 7, .first_sub = 3, .count = 1, .data_bytes = 3};
 
-#define SENDS(act, message)                                              \
+#define SENDS_ONE(act, message)                                          \
     {                                                                    \
         .action = SCRIPT_##act, .messages = &(message), .message_count = 1 \
     }
@@ -165,7 +165,7 @@ static const struct scripted_step failures[] = {
 
 START_TEST(a_stream_that_fails_is_taken_up_again)
 {
-    begin(SCRIPT(failures[_i / KINDS], failures[_i / KINDS], SENDS(SERVE, two)));
+    begin(SCRIPT(failures[_i / KINDS], failures[_i / KINDS], SENDS_ONE(SERVE, two)));
     followers[_i % KINDS]();
     until_told(1);
     ck_assert_uint_eq(told.numbers[0], 2);
@@ -177,7 +177,7 @@ START_TEST(another_member_is_asked_for_what_one_does_not_say)
 {
     client_kit_begin(&kit,
                      (const struct scripted_step *const[]){SCRIPT(STEP(SILENCE)),
-                                                           SCRIPT(SENDS(SERVE, two))},
+                                                           SCRIPT(SENDS_ONE(SERVE, two))},
                      2, 5000);
     followers[_i]();
     until_told(1);
@@ -188,7 +188,8 @@ END_TEST
 /* But health, which is told again by whoever is asked. */
 START_TEST(what_comes_after_a_failure_is_told_once)
 {
-    begin(SCRIPT(SENDS(SERVE_AND_DROP, two), SENDS(SERVE_AND_END, three), SENDS(SERVE, three)));
+    begin(SCRIPT(SENDS_ONE(SERVE_AND_DROP, two), SENDS_ONE(SERVE_AND_END, three),
+                 SENDS_ONE(SERVE, three)));
     followers[_i]();
     until_told(2);
     run_for(100);
@@ -249,7 +250,7 @@ START_TEST(whoever_is_told_may_close_the_stream_and_the_client)
     bool is_end = _i / KINDS % 2 == 1;
     told.closes = true;
     told.closes_client = _i / KINDS >= 2;
-    begin(is_end ? refusal : SCRIPT(SENDS(SERVE_AND_END, two)));
+    begin(is_end ? refusal : SCRIPT(SENDS_ONE(SERVE_AND_END, two)));
     followers[_i % KINDS]();
     uint64_t until = socket_now_ms() + PATIENT_MS;
     while (stream != NULL && socket_now_ms() < until) {
@@ -270,7 +271,7 @@ END_TEST
 START_TEST(a_revision_that_was_told_in_part_goes_on_behind_that)
 {
     static const struct scripted_message whole = {.revision = 6, .first_sub = 2, .count = 3};
-    begin(SCRIPT(SENDS(SERVE_AND_DROP, two), SENDS(SERVE, whole)));
+    begin(SCRIPT(SENDS_ONE(SERVE_AND_DROP, two), SENDS_ONE(SERVE, whole)));
     follow_changes();
     until_told(3);
     run_for(50);
@@ -285,7 +286,7 @@ END_TEST
 START_TEST(a_stream_that_was_told_nothing_goes_on_where_it_began)
 {
     static const struct scripted_message begun = {.revision = 5};
-    begin(SCRIPT(SENDS(SERVE_AND_DROP, begun), SENDS(SERVE, two)));
+    begin(SCRIPT(SENDS_ONE(SERVE_AND_DROP, begun), SENDS_ONE(SERVE, two)));
     follow_changes();
     until_told(1);
     ck_assert_uint_eq(kit.cluster.watches[0].from_revision, 0);
@@ -312,7 +313,7 @@ END_TEST
 START_TEST(health_that_nobody_knows_is_unknown)
 {
     static const struct scripted_message odd = {.type = 77};
-    begin(SCRIPT(SENDS(SERVE, odd)));
+    begin(SCRIPT(SENDS_ONE(SERVE, odd)));
     follow_health();
     until_told(1);
     ck_assert_uint_eq(told.numbers[0], COORD_SERVING_UNKNOWN);

@@ -46,14 +46,6 @@ static void expect(enum coord_service_event_type type, const char *id)
     {                                                      \
         .revision = (r), .first_sub = (from), .count = (n) \
     }
-#define SENDS(how, ...)                                                           \
-    {                                                                             \
-        .action = SCRIPT_##how, .code = GRPC_UNAVAILABLE,                         \
-        .messages = (const struct scripted_message[]){__VA_ARGS__},               \
-        .message_count = sizeof((const struct scripted_message[]){__VA_ARGS__}) / \
-                         sizeof(struct scripted_message)                          \
-    }
-
 START_TEST(what_a_full_list_does_not_name_is_removed_at_its_end)
 {
     begin(SCRIPT(SENDS(SERVE, LIST(8, 0, 3, false), LIST(20, 1, 2, true), UPDATES(20, 3, 1))));

@@ -84,14 +84,6 @@ static void expect_type(enum coord_event_type type)
         .type = 5, .outcome = COORD__V1__OUTCOME__##o \
     }
 
-#define SENDS(how, ...)                                                           \
-    {                                                                             \
-        .action = SCRIPT_##how, .code = GRPC_UNAVAILABLE,                         \
-        .messages = (const struct scripted_message[]){__VA_ARGS__},               \
-        .message_count = sizeof((const struct scripted_message[]){__VA_ARGS__}) / \
-                         sizeof(struct scripted_message)                          \
-    }
-
 /* ---- the good course -------------------------------------------------------------------- */
 
 START_TEST(events_come_in_order_and_then_it_is_quiet)
