@@ -300,7 +300,9 @@ static void put_payload(struct world_of_peers *w, uint8_t type, struct buf *b)
             (void)snprintf(next.members[i].address, sizeof next.members[i].address, "%s=%s:%u",
                            m->name, m->host, (unsigned)m->port);
         }
-        next = present != NULL && die % 2 == 0 ? *present : next;
+        if (present != NULL && present->count > 0 && die % 2 == 0) { /* 0: it has not joined */
+            next = *present;
+        }
         next.members[die % next.count].role = (die >> 6) % 3; /* enum engine_role */
         next.count -= (die & 0x30) == 0x30 && next.count > 1;
         engine_configuration_encode(b, &next);
