@@ -35,6 +35,9 @@ static enum zk_proof judge(struct zk_connection *c, enum login_result result)
     if (result == LOGIN_PENDING) {
         return ZK_PROVING;
     }
+    if (result == LOGIN_BUSY || result == LOGIN_LIMITED) {
+        return ZK_LATER;
+    }
     if (result != LOGIN_OK ||
         !identity_add_user(&c->identities, slice_make(l->user, l->user_bytes),
                            l->generation)) {

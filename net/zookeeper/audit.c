@@ -251,7 +251,7 @@ void zk_audit_claim(struct zk_connection *c, struct zk_task *task, const struct 
 }
 
 /* A name that is no user's proves nothing to anybody but lists: that is only a way of looking. */
-void zk_audit_proved(struct zk_task *task, bool is_proved)
+void zk_audit_proved(struct zk_task *task, enum zk_proof proof)
 {
     struct zk_connection *c = task->connection;
     if (c->env->audit == NULL) {
@@ -259,8 +259,9 @@ void zk_audit_proved(struct zk_task *task, bool is_proved)
     }
     struct audit_event e = event_of(c, "auth", buf_slice(&task->facts));
     e.class = c->user_bytes > 0 ? AUDIT_WRITE : AUDIT_READ;
-    e.is_denied = !is_proved;
-    e.outcome = error_name(is_proved ? ZK_OK : ZK_AUTH_FAILED);
+    e.is_denied = proof != ZK_PROVED;
+    e.outcome = proof == ZK_LATER ? "RESOURCE_EXHAUSTED"
+                                  : error_name(proof == ZK_PROVED ? ZK_OK : ZK_AUTH_FAILED);
     e.revision = store_revision(zk_store(c));
     audit_add(c->env->audit, &e);
 }

@@ -226,6 +226,9 @@ static inline uint64_t zk_now_ms(const struct zk_connection *c)
     return c->env->env->now_ms(c->env->env);
 }
 
+/* What became of an auth packet. LATER: nobody has looked whether it is right. */
+enum zk_proof { ZK_PROVED, ZK_PROVING, ZK_LATER, ZK_REFUSED };
+
 /* ---- front.c ---- */
 
 /* A share of time begins; whether it is used up. */
@@ -294,7 +297,7 @@ void zk_audit_connect(struct zk_connection *c, const struct reply *reply, const 
                       bool is_denied);
 /* An auth packet came; and was found to be right, or not. */
 void zk_audit_claim(struct zk_connection *c, struct zk_task *task, const struct zk_request *r);
-void zk_audit_proved(struct zk_task *task, bool is_proved);
+void zk_audit_proved(struct zk_task *task, enum zk_proof proof);
 
 /* ---- words.c ---- */
 
@@ -333,8 +336,6 @@ void zk_watches_each(const struct zk_connection *c,
 
 /* The identity that every connection has: its address. */
 void zk_identities_begin(struct zk_connection *c);
-enum zk_proof { ZK_PROVED, ZK_PROVING, ZK_REFUSED };
-
 /* An auth packet. Of a user of the cluster (store/auth.h), the password is checked: ZK_PROVING, and
  * zk_proved follows. */
 enum zk_proof zk_identities_add(struct zk_connection *c, struct slice scheme,

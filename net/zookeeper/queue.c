@@ -378,11 +378,17 @@ static void take_auth(struct zk_connection *c, const struct zk_request *r, size_
     }
 }
 
+/* Clients take -115 for the end of their session and do not come back: it is only for what was
+ * found to be wrong. Whose connection is closed comes back, here or to another member. */
 void zk_proved(struct zk_connection *c, enum zk_proof proof)
 {
     struct zk_task *task = c->proving;
     bool known = proof == ZK_PROVED;
-    zk_audit_proved(task, known);
+    zk_audit_proved(task, proof);
+    if (proof == ZK_LATER) {
+        zk_finish(c, "too many passwords are being looked at, or were wrong");
+        return;
+    }
     if (known && !zk_user_connect(c)) {
         return;
     }

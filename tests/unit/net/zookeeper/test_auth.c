@@ -89,6 +89,48 @@ START_TEST(a_wrong_password_is_auth_failed_and_ends_the_connection)
 }
 END_TEST
 
+/* After -115 clients never come back; after an end without a reply they do. */
+START_TEST(a_password_that_nobody_had_time_to_look_at_is_not_said_to_be_wrong)
+{
+    struct zk_peer *peers[LOGIN_PENDING_OF_ONE_MAX + 1];
+    size_t count = sizeof peers / sizeof peers[0];
+    size_t closed = 0;
+    for (size_t i = 0; i < count; i++) {
+        peers[i] = zk_peer_connect(&w, "10.0.0.1:1");
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct buf body = auth_packet("u:pw");
+        (void)zk_send(peers[i], ZK_AUTH, &body);
+    }
+    zk_world_run(&w);
+    for (size_t i = 0; i < count; i++) {
+        const char *said = zk_say_next(peers[i], ZK_AUTH);
+        bool is_closed = strcmp(said, "closed") == 0;
+        closed += is_closed;
+        EXPECT(said, is_closed ? "closed" : "ok");
+    }
+    ck_assert_uint_eq(closed, 1);
+    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("u:pw")), "ok");
+}
+END_TEST
+
+START_TEST(who_guessed_makes_others_of_his_address_wait_but_does_not_end_them)
+{
+    for (int i = 0; i < LOGIN_FAILURES_MAX; i++) {
+        char guess[16];
+        (void)snprintf(guess, sizeof guess, "u:guess%d", i);
+        struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
+        EXPECT(zk_ask(p, ZK_AUTH, auth_packet(guess)), "-115");
+    }
+    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:2");
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("u:pw")), "closed");
+    zk_world_advance(&w, LOGIN_WINDOW_MS);
+    p = zk_peer_connect(&w, "10.0.0.1:2");
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("u:pw")), "ok");
+}
+END_TEST
+
 START_TEST(a_digest_whose_name_is_no_user_s_is_one_as_ever_and_may_nothing_more)
 {
     struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
@@ -207,6 +249,9 @@ static Suite *auth_suite(void)
     tcase_add_checked_fixture(users, setup, teardown);
     tcase_add_test(users, who_proves_to_be_a_user_may_what_his_roles_allow);
     tcase_add_test(users, a_wrong_password_is_auth_failed_and_ends_the_connection);
+    tcase_add_test(users,
+                   a_password_that_nobody_had_time_to_look_at_is_not_said_to_be_wrong);
+    tcase_add_test(users, who_guessed_makes_others_of_his_address_wait_but_does_not_end_them);
     tcase_add_test(users, a_digest_whose_name_is_no_user_s_is_one_as_ever_and_may_nothing_more);
     tcase_add_test(users, requests_behind_an_auth_packet_wait_for_it_and_are_answered_in_order);
     tcase_add_test(users, a_connection_that_goes_while_its_password_is_looked_at_harms_nobody);
