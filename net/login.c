@@ -28,13 +28,13 @@ struct login_job {
     struct buf hash; /* to compare with, or what was made */
     uint8_t salt[PASSWORD_SALT_BYTES];
     bool is_new;
-    bool is_right;
+    enum password_match match; /* of a new one RIGHT: it was made */
 };
 
-/* A name and a password that were right. */
+/* A name and a password that were right; or wrong, with the address that they came from. */
 struct known {
     uint64_t generation;
-    uint8_t mac[TOKEN_MAC_BYTES]; /* of both */
+    uint8_t mac[TOKEN_MAC_BYTES]; /* of all of them */
     bool is_used;
 };
 
@@ -54,6 +54,7 @@ struct logins {
     size_t pending;
     uint8_t key[AUTH_KEY_BYTES]; /* of what is known */
     struct known known[KNOWN_COUNT];
+    struct known wrongs[KNOWN_COUNT];
     struct suspect suspects[SUSPECT_COUNT];
     struct metric *ok;
     struct metric *wrong;
@@ -161,48 +162,89 @@ static void note_failure(struct logins *s, const char *address)
         at->since_ms = now;
     }
     at->failures++;
-    metric_add(s->wrong, 1);
     if (at->failures == LOGIN_FAILURES_MAX) {
         log_warn(s->log, "login.limited", "address=%s failures=%u for_ms=%d", address,
                  at->failures, LOGIN_WINDOW_MS);
     }
 }
 
-/* ---- what is known to be right ------------------------------------------------------------ */
+/* ---- what is known to be right, or wrong -------------------------------------------------- */
 
-static void known_mac(const struct logins *s, struct slice user, struct slice password,
+/* `generation` is 0 for a user whom nobody can be. */
+struct claim {
+    struct slice user;
+    struct slice password;
+    uint64_t generation;
+};
+
+/* `address` is NULL for what is right, wherever it comes from. */
+static void known_mac(const struct logins *s, const struct claim *claim, const char *address,
                       uint8_t mac[TOKEN_MAC_BYTES])
 {
-    struct buf both = {0};
-    pack_bytes(&both, user);
-    pack_bytes(&both, password);
-    token_mac(s->key, buf_slice(&both), mac);
-    password_wipe(both.data, both.size);
-    buf_close(&both);
+    struct buf all = {0};
+    pack_bytes(&all, claim->user);
+    pack_bytes(&all, claim->password);
+    pack_bytes(&all, slice_str(address == NULL ? "" : address));
+    token_mac(s->key, buf_slice(&all), mac);
+    password_wipe(all.data, all.size);
+    buf_close(&all);
 }
 
-static struct known *known_cell(struct logins *s, const uint8_t mac[TOKEN_MAC_BYTES])
+static struct known *known_cell(struct known cells[KNOWN_COUNT],
+                                const uint8_t mac[TOKEN_MAC_BYTES])
 {
     size_t at = (size_t)mac[0] << 8 | mac[1];
-    return &s->known[at % KNOWN_COUNT];
+    return &cells[at % KNOWN_COUNT];
 }
 
-static bool is_known(struct logins *s, const struct auth_user *user, struct slice password)
+static bool is_known(struct known cells[KNOWN_COUNT], const struct claim *claim,
+                     const uint8_t mac[TOKEN_MAC_BYTES])
 {
-    uint8_t mac[TOKEN_MAC_BYTES];
-    known_mac(s, user->name, password, mac);
-    const struct known *k = known_cell(s, mac);
-    return k->is_used && k->generation == user->generation &&
-           memcmp(k->mac, mac, sizeof mac) == 0;
+    const struct known *k = known_cell(cells, mac);
+    return k->is_used && k->generation == claim->generation &&
+           memcmp(k->mac, mac, sizeof k->mac) == 0;
 }
 
-static void note_success(struct logins *s, const struct login_job *j)
+static void note_known(struct known cells[KNOWN_COUNT], const struct claim *claim,
+                       const uint8_t mac[TOKEN_MAC_BYTES])
+{
+    struct known *k = known_cell(cells, mac);
+    *k = (struct known){.generation = claim->generation, .is_used = true};
+    memcpy(k->mac, mac, sizeof k->mac);
+}
+
+static bool is_known_right(struct logins *s, const struct claim *claim)
 {
     uint8_t mac[TOKEN_MAC_BYTES];
-    known_mac(s, slice_make(j->user, j->user_bytes), buf_slice(&j->password), mac);
-    struct known *k = known_cell(s, mac);
-    *k = (struct known){.generation = j->generation, .is_used = true};
-    memcpy(k->mac, mac, sizeof mac);
+    known_mac(s, claim, NULL, mac);
+    return claim->generation != 0 && is_known(s->known, claim, mac);
+}
+
+static bool is_known_wrong(struct logins *s, const struct claim *claim, const char *address)
+{
+    uint8_t mac[TOKEN_MAC_BYTES];
+    known_mac(s, claim, address, mac);
+    return is_known(s->wrongs, claim, mac);
+}
+
+static void note_right(struct logins *s, const struct claim *claim)
+{
+    uint8_t mac[TOKEN_MAC_BYTES];
+    known_mac(s, claim, NULL, mac);
+    note_known(s->known, claim, mac);
+    metric_add(s->ok, 1);
+}
+
+/* Many of the same may have been under way when the first was found to be wrong. */
+static void note_wrong(struct logins *s, const struct claim *claim, const char *address)
+{
+    uint8_t mac[TOKEN_MAC_BYTES];
+    known_mac(s, claim, address, mac);
+    if (!is_known(s->wrongs, claim, mac)) {
+        note_known(s->wrongs, claim, mac);
+        note_failure(s, address);
+    }
+    metric_add(s->wrong, 1);
 }
 
 /* ---- jobs --------------------------------------------------------------------------------- */
@@ -211,9 +253,10 @@ static void job_run(struct env_job *job)
 {
     struct login_job *j = (struct login_job *)job;
     if (j->is_new) {
-        j->is_right = password_hash(&j->hash, buf_slice(&j->password), j->salt);
+        bool is_made = password_hash(&j->hash, buf_slice(&j->password), j->salt);
+        j->match = is_made ? PASSWORD_RIGHT : PASSWORD_UNKNOWN;
     } else {
-        j->is_right = password_matches(buf_slice(&j->hash), buf_slice(&j->password));
+        j->match = password_matches(buf_slice(&j->hash), buf_slice(&j->password));
     }
 }
 
@@ -228,15 +271,24 @@ static bool job_user_is_same(const struct login_job *j)
 static enum login_result job_judge(struct login_job *j)
 {
     struct logins *s = j->logins;
-    if (j->is_new) {
-        return j->is_right ? LOGIN_OK : LOGIN_BUSY;
+    if (j->match == PASSWORD_UNKNOWN) {
+        metric_add(s->busy, 1);
+        return LOGIN_BUSY;
     }
-    if (!j->is_right || !job_user_is_same(j)) {
-        note_failure(s, j->address);
+    if (j->is_new) {
+        return LOGIN_OK;
+    }
+    const struct claim claim = {slice_make(j->user, j->user_bytes), buf_slice(&j->password),
+                                j->generation};
+    if (j->match == PASSWORD_WRONG) {
+        note_wrong(s, &claim, j->address);
         return LOGIN_WRONG;
     }
-    note_success(s, j);
-    metric_add(s->ok, 1);
+    if (!job_user_is_same(j)) {
+        metric_add(s->wrong, 1);
+        return LOGIN_WRONG;
+    }
+    note_right(s, &claim);
     return LOGIN_OK;
 }
 
@@ -290,35 +342,53 @@ static enum login_result job_start(struct login_job *j)
 
 /* ---- the calls ---------------------------------------------------------------------------- */
 
+/* What can be said without a worker. LOGIN_PENDING: nothing. */
+static enum login_result answer_at_once(struct logins *s, struct login *l,
+                                        const struct claim *claim, const char *address)
+{
+    struct slice user = claim->user;
+    if (user.size == 0 || user.size > AUTH_NAME_BYTES_MAX ||
+        claim->password.size > PASSWORD_BYTES_MAX) {
+        note_failure(s, address);
+        metric_add(s->wrong, 1);
+        return LOGIN_WRONG;
+    }
+    if (is_known_right(s, claim)) {
+        memcpy(l->user, user.data, user.size);
+        l->user_bytes = user.size;
+        l->generation = claim->generation;
+        metric_add(s->ok, 1);
+        return LOGIN_OK;
+    }
+    if (is_known_wrong(s, claim, address)) {
+        metric_add(s->wrong, 1);
+        return LOGIN_WRONG;
+    }
+    if (is_limited(s, address)) {
+        metric_add(s->limited, 1);
+        return LOGIN_LIMITED;
+    }
+    if (has_many_pending(s, address)) {
+        metric_add(s->busy, 1);
+        return LOGIN_BUSY;
+    }
+    return LOGIN_PENDING;
+}
+
 enum login_result login_begin(struct logins *s, struct login *l, struct slice user,
                               struct slice password, const char *peer)
 {
     const struct auth *auth = store_auth(node_store(s->node));
     const struct auth_user *found = auth_find_user(auth, user);
     bool counts = found != NULL && !found->is_disabled && found->hash.size > 0;
-    char address[SOURCE_BYTES];
+    const struct claim claim = {user, password, counts ? found->generation : 0};
+    char address[SOURCE_BYTES] = {0};
+    source_of(address, peer);
     l->job = NULL;
     l->hash = (struct buf){0};
-    if (counts && is_known(s, found, password)) {
-        memcpy(l->user, found->name.data, found->name.size);
-        l->user_bytes = found->name.size;
-        l->generation = found->generation;
-        metric_add(s->ok, 1);
-        return LOGIN_OK;
-    }
-    memset(address, 0, sizeof address);
-    source_of(address, peer);
-    if (is_limited(s, address)) {
-        metric_add(s->limited, 1);
-        return LOGIN_LIMITED;
-    }
-    if (user.size == 0 || user.size > AUTH_NAME_BYTES_MAX || password.size > PASSWORD_BYTES_MAX) {
-        note_failure(s, address);
-        return LOGIN_WRONG;
-    }
-    if (has_many_pending(s, address)) {
-        metric_add(s->busy, 1);
-        return LOGIN_BUSY;
+    enum login_result result = answer_at_once(s, l, &claim, address);
+    if (result != LOGIN_PENDING) {
+        return result;
     }
     struct login_job *j = job_new(s, l, password);
     if (j == NULL) {
@@ -327,7 +397,7 @@ enum login_result login_begin(struct logins *s, struct login *l, struct slice us
     memcpy(j->address, address, sizeof address);
     memcpy(j->user, user.data, user.size);
     j->user_bytes = user.size;
-    j->generation = counts ? found->generation : 0;
+    j->generation = claim.generation;
     buf_append_slice(&j->hash, counts ? found->hash : password_of_nobody());
     return job_start(j);
 }

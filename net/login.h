@@ -5,9 +5,11 @@
  *               --else--> LOGIN_PENDING --> done, on the loop
  *
  * A password that was right is remembered by a keyed hash until its user changes, so that
- * clients which send it with each request cost a worker only once. A source (net/source.h)
- * from which too many wrong ones came is refused for a while, and has no more than half of the
- * places in the queue. Names that do not exist take as long as those that do. */
+ * clients which send it with each request cost a worker only once; one that was wrong too, for
+ * the source (net/source.h) that sent it. A source from which too many wrong ones came is
+ * refused for a while, and has no more than half of the places in the queue; one and the same,
+ * sent again and again by a program that does not know better, is no guess and counts once.
+ * Names that do not exist take as long as those that do. */
 #ifndef NET_LOGIN_H
 #define NET_LOGIN_H
 
@@ -31,7 +33,9 @@ enum login_result {
     LOGIN_OK,
     LOGIN_WRONG,   /* no such user, not his password, or disabled: which, is not told */
     LOGIN_LIMITED, /* too many wrong ones came from this address */
-    LOGIN_BUSY,    /* LOGIN_PENDING_MAX are under way, or LOGIN_PENDING_OF_ONE_MAX of this source */
+    /* LOGIN_PENDING_MAX are under way, or LOGIN_PENDING_OF_ONE_MAX of this source; or there was no
+     * memory to look */
+    LOGIN_BUSY,
     LOGIN_PENDING,
 };
 

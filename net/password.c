@@ -99,12 +99,17 @@ static bool parse(struct slice text, struct scrypt *s)
            take_hex(take_part(&text), s->hash, sizeof s->hash) && text.size == 0;
 }
 
-bool password_matches(struct slice hash, struct slice password)
+enum password_match password_matches(struct slice hash, struct slice password)
 {
     struct scrypt s;
     uint8_t found[HASH_BYTES];
-    return parse(hash, &s) && scrypt_run(&s, password, found) &&
-           CRYPTO_memcmp(found, s.hash, sizeof found) == 0;
+    if (!parse(hash, &s)) {
+        return PASSWORD_WRONG;
+    }
+    if (!scrypt_run(&s, password, found)) {
+        return PASSWORD_UNKNOWN;
+    }
+    return CRYPTO_memcmp(found, s.hash, sizeof found) == 0 ? PASSWORD_RIGHT : PASSWORD_WRONG;
 }
 
 struct slice password_of_nobody(void)

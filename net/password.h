@@ -14,9 +14,14 @@
 /* Appends the hash. False: there was no memory for it. [worker] */
 bool password_hash(struct buf *out, struct slice password,
                    const uint8_t salt[PASSWORD_SALT_BYTES]);
-/* False also for a hash that is none. In time that does not tell how much of it is right.
- * [worker] */
-bool password_matches(struct slice hash, struct slice password);
+enum password_match {
+    PASSWORD_RIGHT,
+    PASSWORD_WRONG,   /* also with a hash that is none */
+    PASSWORD_UNKNOWN, /* there was no memory to look */
+};
+
+/* In time that does not tell how much of it is right. [worker] */
+enum password_match password_matches(struct slice hash, struct slice password);
 /* Of nobody's password, as costly to compare with as any: for names that do not exist. */
 struct slice password_of_nobody(void);
 

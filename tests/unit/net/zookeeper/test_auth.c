@@ -131,6 +131,31 @@ START_TEST(who_guessed_makes_others_of_his_address_wait_but_does_not_end_them)
 }
 END_TEST
 
+/* A program whose password was changed sends the old one each time that it is started. */
+START_TEST(one_wrong_password_sent_often_is_no_guessing)
+{
+    for (int i = 0; i < 2 * LOGIN_FAILURES_MAX; i++) {
+        struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
+        EXPECT(zk_ask(p, ZK_AUTH, auth_packet("u:old")), "-115");
+    }
+    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:2");
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("u:pw")), "ok");
+}
+END_TEST
+
+START_TEST(a_wrong_password_is_right_once_it_was_made_the_user_s)
+{
+    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
+    apply_auth_command((struct command_auth){
+        .action = AUTH_USER_PASSWORD, .user = slice_str("u"), .secret = slice_str("other")});
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("u:pw")), "-115");
+    apply_auth_command((struct command_auth){
+        .action = AUTH_USER_PASSWORD, .user = slice_str("u"), .secret = slice_str(PW_HASH)});
+    p = zk_peer_connect(&w, "10.0.0.1:1");
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("u:pw")), "ok");
+}
+END_TEST
+
 START_TEST(a_digest_whose_name_is_no_user_s_is_one_as_ever_and_may_nothing_more)
 {
     struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
@@ -252,6 +277,8 @@ static Suite *auth_suite(void)
     tcase_add_test(users,
                    a_password_that_nobody_had_time_to_look_at_is_not_said_to_be_wrong);
     tcase_add_test(users, who_guessed_makes_others_of_his_address_wait_but_does_not_end_them);
+    tcase_add_test(users, one_wrong_password_sent_often_is_no_guessing);
+    tcase_add_test(users, a_wrong_password_is_right_once_it_was_made_the_user_s);
     tcase_add_test(users, a_digest_whose_name_is_no_user_s_is_one_as_ever_and_may_nothing_more);
     tcase_add_test(users, requests_behind_an_auth_packet_wait_for_it_and_are_answered_in_order);
     tcase_add_test(users, a_connection_that_goes_while_its_password_is_looked_at_harms_nobody);
