@@ -211,7 +211,13 @@ uint64_t zk_user_wait_ms(const struct zk_connection *c)
                : 0;
 }
 
-bool zk_user_watch(struct zk_connection *c)
+bool zk_user_watch(struct zk_connection *c, char text[ALLOWANCE_TEXT_BYTES_MAX])
 {
-    return c->env->allowances == NULL || allowance_watch(c->env->allowances, &c->hold, user_of(c));
+    struct allowances *allowances = c->env->allowances;
+    struct slice user = user_of(c);
+    if (allowance_watch(allowances, &c->hold, user)) {
+        return true;
+    }
+    allowance_text(allowances, user, ALLOWANCE_WATCHES, text);
+    return false;
 }

@@ -14,6 +14,7 @@ static const char *error_name(enum zk_error error)
     case ZK_RUNTIME_INCONSISTENCY: return "RUNTIME_INCONSISTENCY";
     case ZK_MARSHALLING_ERROR: return "MARSHALLING_ERROR";
     case ZK_UNIMPLEMENTED: return "UNIMPLEMENTED";
+    case ZK_OPERATION_TIMEOUT: return "OPERATION_TIMEOUT";
     case ZK_BAD_ARGUMENTS: return "BAD_ARGUMENTS";
     case ZK_NO_NODE: return "NO_NODE";
     case ZK_NO_AUTH: return "NO_AUTH";
@@ -25,10 +26,7 @@ static const char *error_name(enum zk_error error)
     case ZK_INVALID_ACL: return "INVALID_ACL";
     case ZK_AUTH_FAILED: return "AUTH_FAILED";
     case ZK_NO_WATCHER: return "NO_WATCHER";
-    case ZK_REQUEST_TIMEOUT: return "REQUEST_TIMEOUT";
-    case ZK_RECONFIG_DISABLED: return "RECONFIG_DISABLED";
     case ZK_QUOTA_EXCEEDED: return "LIMIT";
-    case ZK_THROTTLED: return "THROTTLED";
     }
     return "UNKNOWN_ERROR";
 }

@@ -313,7 +313,7 @@ enum zk_watch_kind {
     ZK_WATCH_RECURSIVE = 8,  /* data of all below */
 };
 
-/* False: the connection has too many. */
+/* False: the connection, this node or the user has too many, and the log says which. */
 bool zk_watch_add(struct zk_connection *c, struct slice path, enum zk_watch_kind kind);
 /* `remove` also drops them. False: there is none of this type. */
 bool zk_watch_find(struct zk_connection *c, struct slice path, enum zk_watcher_type type,
@@ -347,8 +347,8 @@ void zk_proved(struct zk_connection *c, enum zk_proof proof);
 bool zk_user_connect(struct zk_connection *c);
 /* A token for a request of this user: 0, or so many ms until there is one. */
 uint64_t zk_user_wait_ms(const struct zk_connection *c);
-/* False: the user has as many watches as he may. */
-bool zk_user_watch(struct zk_connection *c);
+/* False: the user has as many watches as he may, as `text` says. */
+bool zk_user_watch(struct zk_connection *c, char text[ALLOWANCE_TEXT_BYTES_MAX]);
 /* Whether the user that the client has proved to be is still the same. */
 bool zk_user_is_same(const struct zk_connection *c);
 /* The entries of whoAmI: a count, and scheme and user of each. */

@@ -53,13 +53,16 @@ enum zk_type {
     ZK_ERROR = -1, /* in a multi's results */
 };
 
-/* The only codes that clients know (KeeperException.Code). */
+/* Codes that all clients know, since 3.4 (KeeperException.Code): what is sent a code that it does
+ * not know may never answer its caller. Two are newer: NO_WATCHER, for requests that came with it,
+ * and QUOTA_EXCEEDED. */
 enum zk_error {
     ZK_OK = 0,
     ZK_SYSTEM_ERROR = -1,
     ZK_RUNTIME_INCONSISTENCY = -2,
     ZK_MARSHALLING_ERROR = -5,
     ZK_UNIMPLEMENTED = -6,
+    ZK_OPERATION_TIMEOUT = -7,
     ZK_BAD_ARGUMENTS = -8,
     ZK_NO_NODE = -101,
     ZK_NO_AUTH = -102,
@@ -71,10 +74,7 @@ enum zk_error {
     ZK_INVALID_ACL = -114,
     ZK_AUTH_FAILED = -115,
     ZK_NO_WATCHER = -121,
-    ZK_REQUEST_TIMEOUT = -122,
-    ZK_RECONFIG_DISABLED = -123,
     ZK_QUOTA_EXCEEDED = -125,
-    ZK_THROTTLED = -127,
 };
 
 /* Reserved xids. */

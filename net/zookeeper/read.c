@@ -26,7 +26,7 @@ static enum zk_error query(struct zk_connection *c, uint8_t type, struct slice p
 static enum zk_error watch_data(struct zk_connection *c, const struct zk_request *r,
                                 enum zk_error error)
 {
-    return !r->watch || zk_watch_add(c, r->path, ZK_WATCH_DATA) ? error : ZK_THROTTLED;
+    return !r->watch || zk_watch_add(c, r->path, ZK_WATCH_DATA) ? error : ZK_SYSTEM_ERROR;
 }
 
 static void answer_exists(struct zk_connection *c, const struct zk_request *r)
@@ -151,7 +151,7 @@ static void answer_children(struct zk_connection *c, const struct zk_request *r)
     size_t begin = zk_answer_begin(c, r->xid, ZK_OK);
     enum zk_error error = put_children(c, begin, r->path, &stat);
     if (error == ZK_OK && r->watch && !zk_watch_add(c, r->path, ZK_WATCH_CHILDREN)) {
-        error = ZK_THROTTLED;
+        error = ZK_SYSTEM_ERROR;
     }
     if (error != ZK_OK) {
         c->out.size = begin;
@@ -311,7 +311,7 @@ static void answer_add_watch(struct zk_connection *c, const struct zk_request *r
     bool added =
         zk_watch_add(c, r->path, r->flags == 0 ? ZK_WATCH_PERSISTENT : ZK_WATCH_RECURSIVE);
     if (!added) {
-        zk_answer(c, r->xid, ZK_THROTTLED);
+        zk_answer(c, r->xid, ZK_SYSTEM_ERROR);
         return;
     }
     size_t begin = zk_answer_begin(c, r->xid, ZK_OK); /* this reply has a body: an error of 0 */
@@ -356,7 +356,7 @@ void zk_read(struct zk_connection *c, const struct zk_request *request)
     case ZK_REMOVE_WATCHES: answer_watches(c, request); break;
     case ZK_SET_WATCHES:
     case ZK_SET_WATCHES2:
-        zk_answer(c, request->xid, zk_watch_restore(c, request) ? ZK_OK : ZK_THROTTLED);
+        zk_answer(c, request->xid, zk_watch_restore(c, request) ? ZK_OK : ZK_SYSTEM_ERROR);
         break;
     case ZK_ADD_WATCH: answer_add_watch(c, request); break;
     case ZK_SASL: /* no mechanism is offered; an empty token kazoo would answer for ever */
@@ -364,7 +364,7 @@ void zk_read(struct zk_connection *c, const struct zk_request *request)
         break;
     case ZK_WHO_AM_I: answer_who_am_i(c, request); break;
     case ZK_PING: zk_answer(c, ZK_XID_PING, ZK_OK); break; /* whatever it was asked with */
-    case ZK_RECONFIG: /* RECONFIG_DISABLED many clients do not know: kazoo waits for ever */
+    case ZK_RECONFIG: /* "disabled", -123, many clients do not know: kazoo waits for ever */
     default: zk_answer(c, request->xid, ZK_UNIMPLEMENTED); break;
     }
 }

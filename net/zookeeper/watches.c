@@ -11,6 +11,7 @@
  * else it is put in the order of the changes, a node's own event before its parent's, and looked at
  * as ZooKeeper would: whether the entry still listens then (a one-shot watch is used up by the
  * first change it hears of), and what two watches say alike is said once. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -185,11 +186,27 @@ static uint8_t armed(const struct zk_connection *c, struct slice path, uint8_t s
 
 /* ---- for requests ------------------------------------------------------------------------- */
 
+/* The code that the client is told does not say which limit it is, as none does that all know. */
+static bool takes_watch(struct zk_connection *c)
+{
+    char text[ALLOWANCE_TEXT_BYTES_MAX];
+    if (zk_watches_count(c) >= ZK_WATCHES_MAX) {
+        (void)snprintf(text, sizeof text, "%zu watches of a connection are the limit",
+                       ZK_WATCHES_MAX);
+    } else if (c->shared->watch_count >= ZK_NODE_WATCHES_MAX) {
+        (void)snprintf(text, sizeof text, "%zu watches at each member are the limit",
+                       ZK_NODE_WATCHES_MAX);
+    } else if (zk_user_watch(c, text)) {
+        return true;
+    }
+    log_warn(c->env->log, "zookeeper.limited", "peer=%s reason=\"%s\"", c->env->peer, text);
+    return false;
+}
+
 bool zk_watch_add(struct zk_connection *c, struct slice path, enum zk_watch_kind kind)
 {
     size_t before = zk_watches_count(c);
-    if (before >= ZK_WATCHES_MAX || c->shared->watch_count >= ZK_NODE_WATCHES_MAX ||
-        !zk_user_watch(c)) {
+    if (!takes_watch(c)) {
         return false;
     }
     switch (kind) {
