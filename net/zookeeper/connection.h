@@ -318,7 +318,8 @@ bool zk_watch_add(struct zk_connection *c, struct slice path, enum zk_watch_kind
 /* `remove` also drops them. False: there is none of this type. */
 bool zk_watch_find(struct zk_connection *c, struct slice path, enum zk_watcher_type type,
                    bool remove);
-/* setWatches and setWatches2: arms, and tells what was missed. False: too many. */
+/* setWatches and setWatches2: arms, and tells what was missed. False: too many, and the connection
+ * ends. */
 bool zk_watch_restore(struct zk_connection *c, const struct zk_request *request);
 /* Events that came up go to `out`, in order. To be called before anything is answered. Ends the
  * connection of a client that does not read, or whose events were lost. */

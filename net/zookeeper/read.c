@@ -296,6 +296,15 @@ static void answer_watches(struct zk_connection *c, const struct zk_request *r)
     zk_answer(c, r->xid, found ? ZK_OK : ZK_NO_WATCHER);
 }
 
+static void answer_set_watches(struct zk_connection *c, const struct zk_request *r)
+{
+    if (zk_watch_restore(c, r)) {
+        zk_answer(c, r->xid, ZK_OK);
+    } else {
+        c->answered = ZK_SYSTEM_ERROR; /* as the audit log has it */
+    }
+}
+
 static void answer_add_watch(struct zk_connection *c, const struct zk_request *r)
 {
     if (r->flags != 0 && r->flags != 1) {
@@ -355,9 +364,7 @@ void zk_read(struct zk_connection *c, const struct zk_request *request)
     case ZK_CHECK_WATCHES:
     case ZK_REMOVE_WATCHES: answer_watches(c, request); break;
     case ZK_SET_WATCHES:
-    case ZK_SET_WATCHES2:
-        zk_answer(c, request->xid, zk_watch_restore(c, request) ? ZK_OK : ZK_SYSTEM_ERROR);
-        break;
+    case ZK_SET_WATCHES2: answer_set_watches(c, request); break;
     case ZK_ADD_WATCH: answer_add_watch(c, request); break;
     case ZK_SASL: /* no mechanism is offered; an empty token kazoo would answer for ever */
         zk_answer(c, request->xid, ZK_AUTH_FAILED);

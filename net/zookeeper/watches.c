@@ -300,14 +300,20 @@ static size_t deliver(struct watch *watch, const struct change *const *changes, 
     return count;
 }
 
+/* Nothing more is answered, and the connection ends in its next turn. */
+static void watches_give_up(struct zk_connection *c)
+{
+    c->watches_lost = true;
+    c->env->sink.wake(c->env->sink.conn);
+}
+
 /* The log was trimmed before this node could look at it, or a snapshot has replaced it: what was
  * missed is not known here. The client finds out by setWatches, after it has come back. */
 static void compacted(struct watch *watch, uint64_t floor)
 {
     struct zk_watch *e = (struct zk_watch *)watch;
     (void)floor;
-    e->connection->watches_lost = true;
-    e->connection->env->sink.wake(e->connection->env->sink.conn);
+    watches_give_up(e->connection);
 }
 
 /* Of a node, whoever may read it; of its children as a whole, whoever may read their parent. */
@@ -470,6 +476,8 @@ static bool restore_children(struct zk_connection *c, struct slice path, uint64_
     return true;
 }
 
+/* No client looks at the error of this reply: it would go on with watches that nobody holds. At
+ * another member there may be room for them. */
 bool zk_watch_restore(struct zk_connection *c, const struct zk_request *r)
 {
     uint64_t since = r->relative_zxid < 0 ? 0 : (uint64_t)r->relative_zxid;
@@ -488,6 +496,9 @@ bool zk_watch_restore(struct zk_connection *c, const struct zk_request *r)
     }
     for (size_t i = 0; i < r->recursive_watches.count && fits; i++) {
         fits = zk_watch_add(c, r->recursive_watches.paths[i], ZK_WATCH_RECURSIVE);
+    }
+    if (!fits) {
+        watches_give_up(c);
     }
     return fits;
 }

@@ -451,17 +451,34 @@ START_TEST(a_node_holds_no_more_watches_than_its_limit)
     EXPECT(zk_ask_path(b, ZK_EXISTS, "/b", true), "-101");
     EXPECT(zk_ask(b, ZK_ADD_WATCH, path_number("/", 1)), "-1");
     EXPECT(zk_ask_path(a, ZK_GET_CHILDREN, "/", true), "-1");
-    struct buf body = {0};
-    jute_put_long(&body, 0);
-    put_paths(&body, PATHS(NULL));
-    put_paths(&body, PATHS("/later"));
-    put_paths(&body, PATHS(NULL));
-    EXPECT(zk_ask(b, ZK_SET_WATCHES, body), "-1");
     create("/a"); /* one less */
     EXPECT_EVENTS("1 /a");
     EXPECT(zk_ask(b, ZK_ADD_WATCH, path_number("/", 1)), "ok 0");
     ck_assert_uint_eq(shared->watch_count, ZK_NODE_WATCHES_MAX);
     shared->watch_count -= others;
+}
+END_TEST
+
+/* Clients do not look at the reply's error. */
+START_TEST(who_comes_back_with_more_watches_than_fit_is_sent_to_another_member)
+{
+    struct zk_shared *shared = w.shared;
+    const uint64_t others = ZK_NODE_WATCHES_MAX - 1;
+    create("/there");
+    shared->watch_count = others;
+    struct buf body = {0};
+    jute_put_long(&body, 0);
+    put_paths(&body, PATHS("/gone"));
+    put_paths(&body, PATHS("/later", "/never"));
+    put_paths(&body, PATHS(NULL));
+    struct buf get = zk_path_body("/there", false);
+    (void)zk_send(a, ZK_SET_WATCHES, &body);
+    (void)zk_send(a, ZK_EXISTS, &get);
+    zk_world_run(&w);
+    EXPECT(zk_say_next(a, 0), "event 2 /gone");
+    EXPECT(zk_say_next(a, ZK_SET_WATCHES), "closed");
+    ck_assert_uint_eq(shared->watch_count, others); /* it left none behind */
+    shared->watch_count = 0;
 }
 END_TEST
 
@@ -519,6 +536,7 @@ static Suite *watches_suite(void)
     tcase_add_test(tcase, events_with_short_paths_count_as_well);
     tcase_add_test(tcase, events_that_are_not_read_are_in_the_sum_of_all);
     tcase_add_test(tcase, a_node_holds_no_more_watches_than_its_limit);
+    tcase_add_test(tcase, who_comes_back_with_more_watches_than_fit_is_sent_to_another_member);
     tcase_add_test(tcase, paths_that_no_node_can_have_are_watched_in_vain);
     tcase_add_test(tcase, who_may_not_read_a_node_hears_nothing_of_it);
     suite_add_tcase(suite, tcase);
