@@ -136,6 +136,9 @@ static void answer_local(struct zk_connection *c, const struct zk_request *reque
     if (error == ZK_OK) {
         zk_read(c, request);
         zk_audit_read(c, request);
+        if (request->type == ZK_SASL) {
+            zk_finish(c, "it wants to prove itself in a way that is not offered");
+        }
         return;
     }
     zk_answer(c, request->xid, error);

@@ -328,6 +328,17 @@ static void answer_add_watch(struct zk_connection *c, const struct zk_request *r
     zk_answer_end(c, begin);
 }
 
+/* No mechanism is offered. Java reads the token whatever the error is, and only takes a null one
+ * for a refusal: without it, it would connect again for ever. kazoo takes the error. */
+static void answer_sasl(struct zk_connection *c, const struct zk_request *r)
+{
+    zk_out_begin(c);
+    size_t begin = zk_reply_begin(&c->out, r->xid, 0, ZK_AUTH_FAILED);
+    jute_put_null(&c->out);
+    zk_answer_end(c, begin);
+    c->answered = ZK_AUTH_FAILED;
+}
+
 static void answer_who_am_i(struct zk_connection *c, const struct zk_request *r)
 {
     size_t begin = zk_answer_begin(c, r->xid, ZK_OK);
@@ -366,9 +377,7 @@ void zk_read(struct zk_connection *c, const struct zk_request *request)
     case ZK_SET_WATCHES:
     case ZK_SET_WATCHES2: answer_set_watches(c, request); break;
     case ZK_ADD_WATCH: answer_add_watch(c, request); break;
-    case ZK_SASL: /* no mechanism is offered; an empty token kazoo would answer for ever */
-        zk_answer(c, request->xid, ZK_AUTH_FAILED);
-        break;
+    case ZK_SASL: answer_sasl(c, request); break;
     case ZK_WHO_AM_I: answer_who_am_i(c, request); break;
     case ZK_PING: zk_answer(c, ZK_XID_PING, ZK_OK); break; /* whatever it was asked with */
     case ZK_RECONFIG: /* "disabled", -123, many clients do not know: kazoo waits for ever */

@@ -142,6 +142,9 @@ static inline const char *zk_say_next(struct zk_peer *p, int32_t type)
         zk_text_bytes(&text, jute_buffer(&seen.body));
     } else if (seen.error != 0) {
         buf_printf(&text, "%" PRId32, seen.error);
+        if (type == ZK_SASL) { /* which clients read whatever the error is */
+            zk_text_body(&text, type, &seen.body);
+        }
     } else {
         buf_append_str(&text, "ok");
         zk_text_body(&text, type, &seen.body);

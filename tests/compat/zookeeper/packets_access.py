@@ -241,9 +241,14 @@ def _(t):
         equal(client.error(wire.GET, buf(t.base) + b"\0"), 0)
 
 
-@check("sasl, of which there is none, is answered with a null token, by coord with -115; the connection goes on")
+@check("sasl, of which there is none, is answered with a null token, by coord with -115 and the end of the connection")
 def _(t):
     with Client(t.servers[0]) as client:
         reply = client.call(wire.SASL, buf(""))
         equal(reply.err, differs(t, zookeeper=0, coord=wire.AUTH_FAILED))
-        equal(client.error(wire.EXISTS, buf("/") + b"\0"), 0)
+        equal(reply.body.buf(), None)
+        if t.is_coord:
+            equal(reply.zxid, 0)
+            client.expect_close()
+        else:
+            equal(client.error(wire.EXISTS, buf("/") + b"\0"), 0)

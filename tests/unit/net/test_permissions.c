@@ -462,7 +462,7 @@ static char zk_cell_of(const char *said)
     if (strcmp(said, "-102") == 0 || strstr(said, "| -102") != NULL) {
         return 'n';
     }
-    if (strcmp(said, "-115") == 0 || strcmp(said, "closed") == 0) {
+    if (strncmp(said, "-115", 4) == 0 || strcmp(said, "closed") == 0) { /* sasl: with a token */
         return 'u';
     }
     return said[0] == '-' ? '-' : 'y';

@@ -169,9 +169,27 @@ START_TEST(what_no_client_may_ask_for_is_refused_and_ends_the_connection)
         EXPECT(zk_ask(p, types[i], zk_version_body("/zookeeper", 1)), "-6");
         ck_assert(p->is_closed);
     }
-    EXPECT(zk_ask(a, ZK_SASL, zk_version_body("", 0)), "-115");
     EXPECT(zk_ask(a, ZK_GET_DATA, (struct buf){0}), "-5");
     EXPECT(zk_ask_path(a, ZK_GET_DATA, "/no", false), "-101");
+}
+END_TEST
+
+/* Java reads the token although there is an error: without one it would connect again for ever. */
+START_TEST(sasl_is_refused_with_a_null_token_and_ends_the_connection)
+{
+    struct zk_seen seen;
+    struct buf keep = {0};
+    struct buf body = zk_version_body("", 0);
+    EXPECT(zk_ask_create(a, "/a"), "ok /a");
+    (void)zk_send(a, ZK_SASL, &body);
+    zk_world_run(&w);
+    ck_assert(zk_take(a, &seen, &keep));
+    ck_assert_int_eq(seen.error, ZK_AUTH_FAILED);
+    ck_assert_int_eq(seen.zxid, 0);
+    ck_assert_int_eq(jute_int(&seen.body), -1);
+    ck_assert(!seen.body.failed && seen.body.rest.size == 0);
+    buf_close(&keep);
+    ck_assert(a->is_closed);
 }
 END_TEST
 
@@ -540,6 +558,7 @@ static Suite *zookeeper_front_operations_suite(void)
     tcase_add_test(tcase, reads_answer_from_the_tree_and_bad_paths_are_missing_nodes);
     tcase_add_test(tcase, a_listing_longer_than_a_page_is_whole);
     tcase_add_test(tcase, what_no_client_may_ask_for_is_refused_and_ends_the_connection);
+    tcase_add_test(tcase, sasl_is_refused_with_a_null_token_and_ends_the_connection);
     tcase_add_test(tcase, packets_that_are_none_end_the_connection);
     tcase_add_test(tcase, a_multi_does_all_in_order_and_answers_each);
     tcase_add_test(tcase, a_failed_multi_says_who_failed_and_does_nothing);
