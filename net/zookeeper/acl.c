@@ -80,6 +80,36 @@ bool zk_user_is_same(const struct zk_connection *c)
            (user != NULL && !user->is_disabled && user->generation == c->user_generation);
 }
 
+/* Of a digest, the part of its id before the colon, as it came. */
+static struct slice digest_name(struct slice id)
+{
+    const uint8_t *colon = id.size == 0 ? NULL : memchr(id.data, ':', id.size);
+    return colon == NULL ? id : slice_make(id.data, (size_t)(colon - id.data));
+}
+
+/* Who can prove nothing by a password would only be refused. */
+static bool can_prove(const struct auth *auth, struct slice name)
+{
+    const struct auth_user *user = auth_find_user(auth, name);
+    return user != NULL && !user->is_disabled && user->hash.size > 0;
+}
+
+bool zk_user_is_unproved(const struct zk_connection *c)
+{
+    const struct auth *auth = store_auth(zk_store(c));
+    struct unpack u = unpack_make(buf_slice(&c->identities));
+    bool found = false;
+    if (c->user_bytes > 0 || !auth->is_enabled) {
+        return false;
+    }
+    while (u.rest.size > 0 && !u.failed && !found) {
+        struct slice scheme = unpack_bytes(&u);
+        struct slice id = unpack_bytes(&u);
+        found = slice_is(scheme, "digest") && can_prove(auth, digest_name(id));
+    }
+    return found || identity_certified_user(auth, c->env->tls) != NULL;
+}
+
 /* ---- identities ---------------------------------------------------------------------------- */
 
 enum zk_proof zk_identities_add(struct zk_connection *c, struct slice scheme,
@@ -106,11 +136,8 @@ void zk_identities_put(struct buf *out, const struct zk_connection *c)
         if (!identity_is_shown(scheme)) {
             continue;
         }
-        const uint8_t *colon =
-            slice_is(scheme, "digest") ? memchr(id.data, ':', id.size) : NULL;
         jute_put_buffer(out, scheme);
-        jute_put_buffer(out,
-                        colon == NULL ? id : slice_make(id.data, (size_t)(colon - id.data)));
+        jute_put_buffer(out, slice_is(scheme, "digest") ? digest_name(id) : id);
         count++;
     }
     POST(!u.failed);

@@ -352,6 +352,9 @@ uint64_t zk_user_wait_ms(const struct zk_connection *c);
 bool zk_user_watch(struct zk_connection *c, char text[ALLOWANCE_TEXT_BYTES_MAX]);
 /* Whether the user that the client has proved to be is still the same. */
 bool zk_user_is_same(const struct zk_connection *c);
+/* Whether it is nobody although it has said, or its certificate says, that it is who is a user by
+ * now: then, nobody was asked. */
+bool zk_user_is_unproved(const struct zk_connection *c);
 /* The entries of whoAmI: a count, and scheme and user of each. */
 void zk_identities_put(struct buf *out, const struct zk_connection *c);
 /* A list as the store has it, in the scratch arena, with `auth` replaced by what it stands for. Not

@@ -281,15 +281,19 @@ static ptrdiff_t zk_feed(void *state, struct slice bytes)
 
 /* ---- turns -------------------------------------------------------------------------------- */
 
-/* The server makes a turn for every connection when users have changed. */
+/* The server makes a turn for every connection when users have changed. Clients send who they are
+ * when they connect, and not again because they are refused something. */
 static void check_user(struct zk_connection *c)
 {
     uint64_t version = store_auth(zk_store(c))->version;
-    if (c->auth_version != version) {
-        c->auth_version = version;
-        if (c->stage == ZK_STAGE_SERVING && !zk_user_is_same(c)) {
-            zk_finish(c, "the user was disabled, or has another password");
-        }
+    if (c->auth_version == version || c->proving != NULL) {
+        return;
+    }
+    c->auth_version = version;
+    if (c->stage == ZK_STAGE_SERVING && !zk_user_is_same(c)) {
+        zk_finish(c, "the user was disabled, or has another password");
+    } else if (c->stage == ZK_STAGE_SERVING && zk_user_is_unproved(c)) {
+        zk_finish(c, "who the client says to be is a user now, and has to be proved");
     }
 }
 

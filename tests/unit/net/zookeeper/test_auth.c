@@ -208,6 +208,31 @@ START_TEST(who_is_disabled_or_has_another_password_loses_his_connection)
 }
 END_TEST
 
+/* Clients send auth packets when they connect, and not because they are refused something. */
+START_TEST(who_said_who_he_is_before_that_was_asked_is_made_to_say_it_again)
+{
+    apply_auth_command((struct command_auth){.action = AUTH_DISABLE});
+    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
+    struct zk_peer *other = zk_peer_connect(&w, "10.0.0.1:2");
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("u:pw")), "ok");
+    EXPECT(zk_ask(other, ZK_AUTH, auth_packet("somebody:pw")), "ok");
+    EXPECT(zk_ask_create(p, "/u"), "ok /u");
+    apply_auth_command((struct command_auth){.action = AUTH_ENABLE,
+                                             .secret = slice_str(AUTH_KIT_KEY),
+                                             .token_ttl_ms = 60000});
+    zk_world_advance(&w, 1000);
+    EXPECT(zk_say_next(p, ZK_PING), "closed");
+    ck_assert(!other->is_closed);
+    p = zk_peer_connect(&w, "10.0.0.1:1");
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("u:pw")), "ok");
+    EXPECT(zk_ask_path(p, ZK_EXISTS, "/u", false), "ok (v0 c0 a0 n0 1b)");
+    user_make("somebody", "r");
+    zk_world_advance(&w, 1000);
+    ck_assert(!p->is_closed);
+    EXPECT(zk_say_next(other, ZK_PING), "closed");
+}
+END_TEST
+
 /* The password changes between its proof and the place of the write in the log, as it does for a
  * member that is behind. */
 START_TEST(a_write_that_an_older_password_proved_is_refused_where_it_is_applied)
@@ -283,6 +308,7 @@ static Suite *auth_suite(void)
     tcase_add_test(users, requests_behind_an_auth_packet_wait_for_it_and_are_answered_in_order);
     tcase_add_test(users, a_connection_that_goes_while_its_password_is_looked_at_harms_nobody);
     tcase_add_test(users, who_is_disabled_or_has_another_password_loses_his_connection);
+    tcase_add_test(users, who_said_who_he_is_before_that_was_asked_is_made_to_say_it_again);
     tcase_add_test(users, a_write_that_an_older_password_proved_is_refused_where_it_is_applied);
     tcase_add_test(users, events_are_for_those_who_may_read_the_path);
     tcase_add_test(users, status_words_that_show_clients_and_paths_are_not_for_anybody);
