@@ -430,22 +430,25 @@ static void tell(struct zk_connection *c, enum zk_event_type type, struct slice 
     metric_add(c->shared->events, 1);
 }
 
-static bool exists(struct zk_connection *c, struct slice path, struct node_stat *stat)
+/* OUTCOME_OK and the node's stat, OUTCOME_NO_NODE, or why that is not for this client to know. */
+static enum outcome look(struct zk_connection *c, struct slice path, struct node_stat *stat)
 {
     struct query q = {.type = QUERY_EXISTS, .space = SPACE_NODES, .path = path};
     struct query_result result;
     q.identities = buf_slice(&c->identities);
     store_query(zk_store(c), &q, &result, &c->shared->pages);
     *stat = result.stat;
-    return result.outcome != OUTCOME_NO_NODE;
+    return (enum outcome)result.outcome;
 }
 
 static bool restore_data(struct zk_connection *c, struct slice path, uint64_t since)
 {
     struct node_stat stat;
-    if (!exists(c, path, &stat)) {
+    enum outcome outcome = look(c, path, &stat);
+    if (outcome == OUTCOME_NO_NODE) {
         tell(c, ZK_EVENT_DELETED, path);
-    } else if (stat.modify_revision > since && !MUTANT_IS(MUTANT_ZK_MISSED_UNTOLD)) {
+    } else if (outcome == OUTCOME_OK && stat.modify_revision > since &&
+               !MUTANT_IS(MUTANT_ZK_MISSED_UNTOLD)) {
         tell(c, ZK_EVENT_CHANGED, path);
     } else {
         return zk_watch_add(c, path, ZK_WATCH_DATA);
@@ -456,7 +459,7 @@ static bool restore_data(struct zk_connection *c, struct slice path, uint64_t si
 static bool restore_exists(struct zk_connection *c, struct slice path)
 {
     struct node_stat stat;
-    if (!exists(c, path, &stat)) {
+    if (look(c, path, &stat) != OUTCOME_OK) {
         return zk_watch_add(c, path, ZK_WATCH_DATA);
     }
     tell(c, ZK_EVENT_CREATED, path);
@@ -466,9 +469,10 @@ static bool restore_exists(struct zk_connection *c, struct slice path)
 static bool restore_children(struct zk_connection *c, struct slice path, uint64_t since)
 {
     struct node_stat stat;
-    if (!exists(c, path, &stat)) {
+    enum outcome outcome = look(c, path, &stat);
+    if (outcome == OUTCOME_NO_NODE) {
         tell(c, ZK_EVENT_DELETED, path);
-    } else if (stat.children_revision > since) {
+    } else if (outcome == OUTCOME_OK && stat.children_revision > since) {
         tell(c, ZK_EVENT_CHILDREN, path);
     } else {
         return zk_watch_add(c, path, ZK_WATCH_CHILDREN);

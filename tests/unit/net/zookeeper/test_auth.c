@@ -277,6 +277,20 @@ START_TEST(events_are_for_those_who_may_read_the_path)
 }
 END_TEST
 
+START_TEST(set_watches_does_not_tell_what_is_there_to_who_may_not_read_it)
+{
+    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
+    struct buf body = {0};
+    jute_put_long(&body, 0);
+    jute_put_int(&body, -1);
+    jute_put_int(&body, 1);
+    zk_put_text(&body, "/other"); /* which is not there */
+    jute_put_int(&body, -1);
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("u:pw")), "ok");
+    EXPECT(zk_ask(p, ZK_SET_WATCHES, body), "ok");
+}
+END_TEST
+
 START_TEST(status_words_that_show_clients_and_paths_are_not_for_anybody)
 {
     w.settings.words = (1u << ZK_WORDS) - 1;
@@ -311,6 +325,7 @@ static Suite *auth_suite(void)
     tcase_add_test(users, who_said_who_he_is_before_that_was_asked_is_made_to_say_it_again);
     tcase_add_test(users, a_write_that_an_older_password_proved_is_refused_where_it_is_applied);
     tcase_add_test(users, events_are_for_those_who_may_read_the_path);
+    tcase_add_test(users, set_watches_does_not_tell_what_is_there_to_who_may_not_read_it);
     tcase_add_test(users, status_words_that_show_clients_and_paths_are_not_for_anybody);
     suite_add_tcase(suite, users);
     return suite;

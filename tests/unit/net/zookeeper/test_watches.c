@@ -509,6 +509,28 @@ START_TEST(who_may_not_read_a_node_hears_nothing_of_it)
 }
 END_TEST
 
+START_TEST(what_was_missed_is_not_told_to_who_may_not_read_it)
+{
+    const struct zk_acl acl = {ZK_PERM_ALL, slice_str("ip"), slice_str("192.0.2.8")};
+    struct buf body = {0};
+    zk_put_text(&body, "/hidden");
+    zk_put_text(&body, "");
+    zk_put_acl(&body, &acl, 1);
+    jute_put_int(&body, 0);
+    EXPECT(zk_ask(b, ZK_CREATE, body), "ok /hidden");
+    body = (struct buf){0};
+    jute_put_long(&body, 0);
+    put_paths(&body, PATHS("/hidden"));
+    put_paths(&body, PATHS("/hidden", "/later"));
+    put_paths(&body, PATHS("/hidden"));
+    EXPECT(zk_ask(a, ZK_SET_WATCHES, body), "ok");
+    EXPECT(zk_ask(a, ZK_CHECK_WATCHES, path_number("/hidden", 2)), "ok");
+    EXPECT(zk_ask(a, ZK_CHECK_WATCHES, path_number("/hidden", 1)), "ok");
+    create("/later");
+    EXPECT_EVENTS("1 /later");
+}
+END_TEST
+
 static Suite *watches_suite(void)
 {
     Suite *suite = suite_create("zookeeper watches");
@@ -539,6 +561,7 @@ static Suite *watches_suite(void)
     tcase_add_test(tcase, who_comes_back_with_more_watches_than_fit_is_sent_to_another_member);
     tcase_add_test(tcase, paths_that_no_node_can_have_are_watched_in_vain);
     tcase_add_test(tcase, who_may_not_read_a_node_hears_nothing_of_it);
+    tcase_add_test(tcase, what_was_missed_is_not_told_to_who_may_not_read_it);
     suite_add_tcase(suite, tcase);
     return suite;
 }
