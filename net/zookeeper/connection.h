@@ -154,6 +154,7 @@ struct zk_connection {
     bool is_full;     /* no turn comes before the client has read */
     bool is_paused;
     bool is_stopping;
+    bool is_refused;   /* it will end with the answer to an auth packet: nothing behind is taken */
     bool is_throttled; /* the next packet waits for its user's requests to become fewer */
     bool is_spent;     /* what it says next waits for its turn: its share of time is used up */
     bool is_cut;       /* some that could be answered were not, for want of room or time */

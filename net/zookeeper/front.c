@@ -144,8 +144,8 @@ static void pause_if_full(struct zk_connection *c)
                            : ZK_TASKS_MAX;
     bool full = c->task_count >= tasks_max || c->task_bytes > ZK_TASKS_BYTES_MAX ||
                 c->out.size > ZK_OUT_BYTES_MAX || c->stage == ZK_STAGE_OPENING ||
-                c->proving != NULL || c->throttled_ms != 0 || c->is_stopping ||
-                c->is_spent;
+                c->proving != NULL || c->is_refused || c->throttled_ms != 0 ||
+                c->is_stopping || c->is_spent;
     if (full != c->is_paused) {
         c->is_paused = full;
         c->env->sink.pause(c->env->sink.conn, full);

@@ -399,6 +399,7 @@ void zk_proved(struct zk_connection *c, enum zk_proof proof)
     zk_reply_end(&task->reply, begin);
     task->state = ZK_TASK_DONE;
     task->closes = !known;
+    c->is_refused = !known;
     c->proving = NULL;
     c->shared->auth_failed += !known;
     c->env->sink.wake(c->env->sink.conn); /* what was left over is read */

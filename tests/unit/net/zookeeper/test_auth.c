@@ -156,6 +156,31 @@ START_TEST(a_wrong_password_is_right_once_it_was_made_the_user_s)
 }
 END_TEST
 
+/* Although its answer waits for those before it. */
+START_TEST(nothing_behind_a_wrong_password_is_done)
+{
+    struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
+    EXPECT(zk_ask(p, ZK_AUTH, auth_packet("admin:pw")), "ok");
+    struct buf before = zk_create_body("/a", "x", 0);
+    struct buf auth = auth_packet("u:wrong");
+    struct buf behind = zk_create_body("/b", "x", 0);
+    w.node->is_held = true;
+    (void)zk_send(p, ZK_CREATE, &before);
+    (void)zk_send(p, ZK_AUTH, &auth);
+    (void)zk_send(p, ZK_CREATE, &behind);
+    zk_world_run(&w);
+    ck_assert_uint_eq(w.node->pending, 1);
+    w.node->is_held = false;
+    zk_world_run(&w);
+    EXPECT(zk_say_next(p, ZK_CREATE), "ok /a");
+    EXPECT(zk_say_next(p, ZK_AUTH), "-115");
+    EXPECT(zk_say_next(p, ZK_CREATE), "closed");
+    struct zk_peer *admin = zk_peer_connect(&w, "10.0.0.1:2");
+    EXPECT(zk_ask(admin, ZK_AUTH, auth_packet("admin:pw")), "ok");
+    EXPECT(zk_ask_path(admin, ZK_EXISTS, "/b", false), "-101");
+}
+END_TEST
+
 START_TEST(a_digest_whose_name_is_no_user_s_is_one_as_ever_and_may_nothing_more)
 {
     struct zk_peer *p = zk_peer_connect(&w, "10.0.0.1:1");
@@ -318,6 +343,7 @@ static Suite *auth_suite(void)
     tcase_add_test(users, who_guessed_makes_others_of_his_address_wait_but_does_not_end_them);
     tcase_add_test(users, one_wrong_password_sent_often_is_no_guessing);
     tcase_add_test(users, a_wrong_password_is_right_once_it_was_made_the_user_s);
+    tcase_add_test(users, nothing_behind_a_wrong_password_is_done);
     tcase_add_test(users, a_digest_whose_name_is_no_user_s_is_one_as_ever_and_may_nothing_more);
     tcase_add_test(users, requests_behind_an_auth_packet_wait_for_it_and_are_answered_in_order);
     tcase_add_test(users, a_connection_that_goes_while_its_password_is_looked_at_harms_nobody);
