@@ -48,7 +48,7 @@
  * bytes may ask for a walk over the whole tree, and one read from the network brings thousands. */
 #define ZK_SHARE_US 1000
 /* With so much waiting to be sent, reads wait too; with so much in events, the client does not read
- * and is closed: it comes back with setWatches. */
+ * and is closed: it comes back with setWatches. One large reply may be more. */
 #define ZK_OUT_BYTES_MAX    ((size_t)1 << 20)
 #define ZK_EVENTS_BYTES_MAX ((size_t)16 << 20)
 /* Clients take no larger packet than 1 MiB unless they are told to. */
@@ -172,6 +172,7 @@ struct zk_connection {
     uint64_t retry_ms;          /* 0 = nothing to try again */
     uint64_t share_us;          /* its share of time lasts until then */
     struct zk_watches *watches; /* NULL until the first */
+    size_t events_bytes; /* at most so much of what waits to be sent are events */
     /* greeting */
     struct zk_connect connect; /* its password is gone after the decoding */
     uint8_t secret[LEASE_SECRET_BYTES];

@@ -377,7 +377,9 @@ static void say(struct zk_connection *c, const struct hit *hit, struct slice pat
     int64_t zxid = (int64_t)hit->revision;
     c->zxid_sent = zxid > c->zxid_sent ? zxid : c->zxid_sent;
     zk_out_begin(c);
+    size_t before = c->out.size;
     zk_put_event(&c->out, zxid, (enum zk_event_type)hit->type, path);
+    c->events_bytes += c->out.size - before;
     zk_out_end(c);
     metric_add(c->shared->events, 1);
 }
@@ -385,6 +387,12 @@ static void say(struct zk_connection *c, const struct hit *hit, struct slice pat
 static bool is_same_event(const struct hit *a, const struct hit *b)
 {
     return a->revision == b->revision && a->sub == b->sub && a->type == b->type;
+}
+
+/* What waits may be a large reply as well. */
+static bool has_too_many(const struct zk_connection *c)
+{
+    return c->events_bytes > ZK_EVENTS_BYTES_MAX;
 }
 
 void zk_watches_flush(struct zk_connection *c)
@@ -400,10 +408,12 @@ void zk_watches_flush(struct zk_connection *c)
     struct hit *hits = (struct hit *)(void *)w->hits.data;
     size_t count = w->hits.size / sizeof hits[0];
     const struct hit *said = NULL;
+    size_t waiting = c->out.size + c->env->sink.queued(c->env->sink.conn);
+    c->events_bytes = waiting < c->events_bytes ? waiting : c->events_bytes;
     if (count > 1) {
         qsort(hits, count, sizeof hits[0], hit_order);
     }
-    for (size_t i = 0; i < count && c->out.size <= ZK_EVENTS_BYTES_MAX; i++) {
+    for (size_t i = 0; i < count && !has_too_many(c); i++) {
         struct slice path = slice_make(w->paths.data + hits[i].path_at, hits[i].path_bytes);
         bool fires = fire(c, &hits[i], path);
         if (fires && (said == NULL || !is_same_event(said, &hits[i]))) {
@@ -413,8 +423,7 @@ void zk_watches_flush(struct zk_connection *c)
     }
     buf_close(&w->hits);
     buf_close(&w->paths);
-    const struct front_sink *sink = &c->env->sink;
-    if (c->out.size + sink->queued(sink->conn) > ZK_EVENTS_BYTES_MAX) {
+    if (has_too_many(c)) {
         zk_finish(c, "events are not read");
     }
 }

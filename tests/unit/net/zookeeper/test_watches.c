@@ -388,6 +388,26 @@ START_TEST(a_client_that_does_not_read_its_events_is_closed)
 }
 END_TEST
 
+START_TEST(a_large_reply_on_its_way_is_no_sign_of_events_that_are_not_read)
+{
+    expect_ok(zk_ask_path(a, ZK_GET_CHILDREN, "/", true));
+    struct buf body = zk_create_body("/a", "x", 0);
+    w.node->is_held = true;
+    (void)zk_send(a, ZK_CREATE, &body);
+    zk_world_run(&w);
+    memset(buf_extend(&a->out, ZK_EVENTS_BYTES_MAX + 1), 0, ZK_EVENTS_BYTES_MAX + 1);
+    a->is_full = true; /* the listing before it */
+    w.node->is_held = false;
+    zk_world_run(&w);
+    ck_assert(!a->is_closed);
+    buf_clear(&a->out);
+    a->is_full = false;
+    zk_world_run(&w);
+    EXPECT(zk_say_next(a, 0), "event 4 /");
+    EXPECT(zk_say_next(a, ZK_CREATE), "ok /a");
+}
+END_TEST
+
 /* In one transaction, and not through the client that a reply would cost. */
 static void set_often(uint32_t count)
 {
@@ -555,6 +575,7 @@ static Suite *watches_suite(void)
     tcase_add_test(tcase, what_was_missed_is_told_before_the_reply);
     tcase_add_test(tcase, persistent_watches_are_armed_again_without_catching_up);
     tcase_add_test(tcase, a_client_that_does_not_read_its_events_is_closed);
+    tcase_add_test(tcase, a_large_reply_on_its_way_is_no_sign_of_events_that_are_not_read);
     tcase_add_test(tcase, events_with_short_paths_count_as_well);
     tcase_add_test(tcase, events_that_are_not_read_are_in_the_sum_of_all);
     tcase_add_test(tcase, a_node_holds_no_more_watches_than_its_limit);
