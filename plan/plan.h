@@ -30,7 +30,7 @@
 #include <stdint.h>
 
 #define PLAN_NONE         UINT32_MAX
-#define PLAN_REPLICAS_MAX 16 /* of one shard */
+#define PLAN_REPLICAS_MAX 17 /* of one shard, and while one of 16 moves */
 #define PLAN_NODES_MAX    ((uint32_t)1024)
 #define PLAN_WEIGHT_MAX   (((uint32_t)1 << 20) - 1)
 

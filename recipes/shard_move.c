@@ -89,7 +89,8 @@ static bool is_possible(const struct shard_record *r, const struct shard_move *m
 {
     switch (m->kind) {
     case SHARD_MOVE:
-        return names_have(r->replicas, m->from) && !names_have(r->replicas, m->to);
+        return names_have(r->replicas, m->from) && !names_have(r->replicas, m->to) &&
+               names_count(r->replicas) < SHARD_REPLICAS_HELD_MAX;
     case SHARD_ADD:
         return !names_have(r->replicas, m->to) && names_count(r->replicas) < SHARD_REPLICAS_MAX;
     case SHARD_DROP: return names_have(r->replicas, m->from);

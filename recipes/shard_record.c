@@ -364,7 +364,7 @@ bool shard_record_decode(struct slice text, struct shard_record *r)
 {
     *r = (struct shard_record){0};
     return decode(text, record_fields, COUNT_OF(record_fields), r) && r->low <= r->high &&
-           names_count(r->replicas) <= SHARD_REPLICAS_MAX &&
+           names_count(r->replicas) <= SHARD_REPLICAS_HELD_MAX &&
            (r->leader.size == 0 || names_have(r->replicas, r->leader)) &&
            (r->awaits.size == 0 || (r->leader.size == 0 && names_have(r->replicas, r->awaits)));
 }

@@ -25,6 +25,8 @@
 #define SHARD_KEY_BYTES_MAX     ((size_t)256)
 #define SHARD_COUNT_MAX         ((uint64_t)100000)
 #define SHARD_REPLICAS_MAX      ((uint64_t)16)
+/* While a move switches its source and its target are both there. */
+#define SHARD_REPLICAS_HELD_MAX (SHARD_REPLICAS_MAX + 1)
 #define SHARD_NAMES_MAX         ((uint32_t)64) /* in a list */
 #define SHARD_MOVES_MAX         ((uint32_t)100000) /* of a map, with those that wait */
 #define SHARD_SLOTS_MAX         ((uint64_t)1 << 24)

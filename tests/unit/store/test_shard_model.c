@@ -16,7 +16,7 @@
 #include "tests/support/check_main.h"
 #include "tests/support/store_kit.h"
 
-#define NODES      6
+#define NODES_MAX  20
 #define SHARDS_MAX 64
 #define CONCURRENT 3
 #define STEPS      6000
@@ -38,7 +38,7 @@ struct seen {
     char last[8]; /* who led last; "" = not known, as of a shard that was split off */
     bool led_by_hand;
     char replicas[64];
-    bool has_data[NODES]; /* whose copy is whole */
+    bool has_data[NODES_MAX]; /* whose copy is whole */
 };
 
 struct belief {
@@ -55,15 +55,18 @@ struct written {
 static struct kit k;
 static struct rng rng;
 static struct seen shards[SHARDS_MAX];
-static struct belief beliefs[NODES][SHARDS_MAX];
+static struct belief beliefs[NODES_MAX][SHARDS_MAX];
 static struct written writes[EPOCHS_MAX];
 static uint32_t write_count;
 static uint32_t let_through;
 static uint32_t refused;
 static uint32_t switched;
-static uint64_t lease_of[NODES]; /* 0: away */
+static uint32_t widest; /* replicas of a shard */
+static uint64_t lease_of[NODES_MAX]; /* 0: away */
 static uint64_t last_lease;
 static bool is_unclean; /* whoever is back leads */
+static bool is_wide;    /* shards have about as many replicas as may be */
+static int nodes;
 
 static uint32_t below(uint32_t bound)
 {
@@ -72,13 +75,15 @@ static uint32_t below(uint32_t bound)
 
 static const char *name_of(int node)
 {
-    static const char *const names[NODES] = {"n0", "n1", "n2", "n3", "n4", "n5"};
+    static const char *const names[NODES_MAX] = {"na", "nb", "nc", "nd", "ne", "nf", "ng",
+                                                 "nh", "ni", "nj", "nk", "nl", "nm", "nn",
+                                                 "no", "np", "nq", "nr", "ns", "nt"};
     return names[node];
 }
 
 static int node_of(struct slice name)
 {
-    return name.size == 2 ? name.data[1] - '0' : -1;
+    return name.size == 2 ? name.data[1] - 'a' : -1;
 }
 
 static uint32_t find(const char *path)
@@ -172,6 +177,7 @@ static void check_shard(uint32_t shard)
     s->epoch = r.epoch;
     memcpy(s->leader, leader, sizeof leader);
     memcpy(s->replicas, replicas, sizeof replicas);
+    widest = names_count(r.replicas) > widest ? names_count(r.replicas) : widest;
     check_data(&r, s);
 }
 
@@ -282,7 +288,7 @@ static void forget_targets(int node)
 
 static void do_lose(int node)
 {
-    if (lease_of[node] == 0) {
+    if (lease_of[node] == 0 || (is_wide && below(8) != 0)) {
         return;
     }
     forget_targets(node);
@@ -302,6 +308,32 @@ static void do_lose(int node)
     must(outcome == (OUTCOME_OK));
 }
 
+/* As many as may be of those that are here. */
+static const char *wide_replicas(void)
+{
+    static char names[3 * NODES_MAX];
+    uint32_t count = 0;
+    names[0] = '\0';
+    for (int node = 0; node < nodes && count < SHARD_REPLICAS_MAX; node++) {
+        if (lease_of[node] != 0) {
+            strcat(names, count++ > 0 ? "," : "");
+            strcat(names, name_of(node));
+        }
+    }
+    return names;
+}
+
+static const char *first_replicas(void)
+{
+    return is_wide ? wide_replicas() : below(2) == 0 ? "na,nb" : "nd,nc";
+}
+
+/* So that shards get no less wide for long. */
+static bool drops_too_much(const struct shard_record *r)
+{
+    return names_count(r->replicas) < 2 || (is_wide && below(16) != 0);
+}
+
 static void do_plan(void)
 {
     struct shard_step steps[4];
@@ -313,15 +345,15 @@ static void do_plan(void)
         steps[i] = (struct shard_step){
             .number = shard,
             .kind = (uint8_t)(1 + below(4)),
-            .from = slice_str(name_of((int)below(NODES))),
-            .to = slice_str(name_of((int)below(NODES))),
+            .from = slice_str(name_of((int)below(nodes))),
+            .to = slice_str(name_of((int)below(nodes))),
             .why = slice_str("because"),
         };
         if (is_there && r.replicas.size == 0) {
             steps[i].kind = SHARD_STEP_ASSIGN;
-            steps[i].to = slice_str(below(2) == 0 ? "n0,n1" : "n3,n2");
+            steps[i].to = slice_str(first_replicas());
         }
-        if (steps[i].kind == SHARD_DROP && names_count(r.replicas) < 2) {
+        if (steps[i].kind == SHARD_DROP && drops_too_much(&r)) {
             steps[i].kind = SHARD_ADD;
         }
     }
@@ -375,7 +407,7 @@ static void do_report(void)
     uint64_t state = m.state + 1;
     if (below(10) == 0) {
         state = 1 + below(7);
-        who = (int)below(NODES);
+        who = (int)below(nodes);
     }
     if (who < 0 || lease_of[who] == 0 || state < MOVE_PREPARING) {
         return;
@@ -444,7 +476,7 @@ static void do_split_or_merge(void)
 
 static void do_stats(void)
 {
-    int node = (int)below(NODES);
+    int node = (int)below(nodes);
     char text[128];
     snprintf(text, sizeof text, "0 1 2 3 %u\n3 10 20 30 %u\n", below(100), below(100));
     enum outcome outcome = run((struct command_shard){
@@ -514,7 +546,7 @@ static void do_write(int node)
 static void step(void)
 {
     uint32_t dice = below(1000);
-    int node = (int)below(NODES);
+    int node = (int)below(nodes);
     if (dice < 60) {
         do_join(node);
     } else if (dice < 85) {
@@ -545,18 +577,20 @@ static void run_seed(uint64_t seed)
     memset(shards, 0, sizeof shards);
     memset(beliefs, 0, sizeof beliefs);
     memset(lease_of, 0, sizeof lease_of);
-    write_count = let_through = refused = switched = 0;
+    write_count = let_through = refused = switched = widest = 0;
     last_lease = 0;
     is_unclean = seed % 2 == 0;
+    is_wide = seed % 5 == 0;
+    nodes = is_wide ? NODES_MAX : 6;
     rng_init(&rng, seed);
     kit_open(&k);
     ck_assert_int_eq(kit_create(&k, "/written", "-"), OUTCOME_OK);
     create_map();
     check();
-    for (int node = 0; node < NODES; node++) {
+    for (int node = 0; node < nodes; node++) {
         do_join(node);
     }
-    for (int i = 0; i < STEPS; i++) {
+    for (int i = 0; i < (is_wide ? 3 * STEPS : STEPS); i++) {
         step();
         if (i % 500 == 0) {
             store_check(k.store);
@@ -565,6 +599,8 @@ static void run_seed(uint64_t seed)
     must(let_through > 50);
     must(refused > 20);
     must(switched > 20);
+    must(!is_wide || widest == SHARD_REPLICAS_HELD_MAX);
+    must(widest <= SHARD_REPLICAS_HELD_MAX);
     kit_close(&k);
 }
 

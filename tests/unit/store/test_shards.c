@@ -96,7 +96,7 @@ static uint64_t cpu_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static bool leads(uint32_t shard, const char *node)
+static struct shard_record record_of(uint32_t shard)
 {
     char path[64];
     struct shard_record r;
@@ -104,7 +104,35 @@ static bool leads(uint32_t shard, const char *node)
     uint32_t slot = tree_find(&k.store->tree, SPACE_NODES, slice_str(path));
     ck_assert_uint_ne(slot, TREE_NONE);
     ck_assert(shard_record_decode(value_slice(tree_node(&k.store->tree, slot)->value), &r));
-    return slice_is(r.leader, node);
+    return r;
+}
+
+static bool leads(uint32_t shard, const char *node)
+{
+    return slice_is(record_of(shard).leader, node);
+}
+
+static enum outcome plan_one(struct shard_step step)
+{
+    return run((struct command_shard){.action = SHARD_PLAN,
+                                      .base = store_revision(k.store),
+                                      .steps = &step,
+                                      .step_count = 1});
+}
+
+static enum outcome report(const char *node, uint64_t move, uint8_t state)
+{
+    struct shard_step step = {.number = move, .state = state};
+    return run((struct command_shard){.action = SHARD_REPORT,
+                                      .node = slice_str(node),
+                                      .steps = &step,
+                                      .step_count = 1});
+}
+
+static enum outcome stop(uint8_t action, uint64_t move)
+{
+    struct shard_step step = {.number = move};
+    return run((struct command_shard){.action = action, .steps = &step, .step_count = 1});
 }
 
 /* ---- lists of names ----------------------------------------------------------------------- */
@@ -169,6 +197,68 @@ START_TEST(lists_of_names_have_a_bound)
     ck_assert_int_eq(shard_check(&asked, &err), OUTCOME_BAD_ARGUMENTS);
     ck_assert_ptr_nonnull(strstr(err.text, "at most 64 names in a list"));
     kit_reload(&k);
+}
+END_TEST
+
+/* ---- the most replicas -------------------------------------------------------------------- */
+
+#define ALL_16 "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p"
+
+/* On as many nodes as may be, and one more is there. */
+static void fill_one_shard(void)
+{
+    struct slice rest = slice_str(ALL_16 ",q");
+    struct slice name;
+    ck_assert_int_eq(create(1, "fresh", 2), OUTCOME_OK);
+    for (uint64_t lease = 1; names_next(&rest, &name); lease++) {
+        char node[2] = {(char)name.data[0], '\0'};
+        join(node, lease);
+    }
+    assign_all(1, ALL_16);
+}
+
+static void move_until(const char *to, uint64_t move, uint8_t state)
+{
+    for (uint8_t s = MOVE_COPYING; s <= state; s++) {
+        ck_assert_int_eq(report(to, move, s), OUTCOME_OK);
+    }
+}
+
+static struct shard_step move_of(const char *from, const char *to)
+{
+    return (struct shard_step){
+        .number = 0, .kind = SHARD_MOVE, .from = slice_str(from), .to = slice_str(to)};
+}
+
+START_TEST(one_of_as_many_replicas_as_may_be_moves)
+{
+    fill_one_shard();
+    ck_assert_int_eq(plan_one(move_of("a", "q")), OUTCOME_OK);
+    move_until("q", 0, MOVE_SWITCHING);
+    ck_assert_uint_eq(names_count(record_of(0).replicas), 17); /* the source stays so long */
+    kit_reload(&k);
+    ck_assert_int_eq(report("q", 0, MOVE_CLEANING_UP), OUTCOME_OK);
+    ck_assert_int_eq(report("a", 0, MOVE_DONE), OUTCOME_OK);
+    ck_assert_uint_eq(names_count(record_of(0).replicas), 16);
+    ck_assert(leads(0, "q"));
+}
+END_TEST
+
+START_TEST(one_more_than_may_be_is_taken_back)
+{
+    fill_one_shard();
+    ck_assert_int_eq(plan_one(move_of("b", "q")), OUTCOME_OK);
+    move_until("q", 0, MOVE_SWITCHING);
+    ck_assert_int_eq(stop(SHARD_ABORT, 0), OUTCOME_OK);
+    ck_assert_uint_eq(names_count(record_of(0).replicas), 16);
+    ck_assert(names_have(record_of(0).replicas, slice_str("b")));
+    /* Nor is one added where there are as many as may be: it is done as it begins. */
+    ck_assert_int_eq(report("q", 0, MOVE_DONE), OUTCOME_OK);
+    ck_assert_int_eq(
+        plan_one((struct shard_step){.number = 0, .kind = SHARD_ADD, .to = slice_str("q")}),
+        OUTCOME_OK);
+    ck_assert_uint_eq(names_count(record_of(0).replicas), 16);
+    ck_assert_int_eq(report("q", 1, MOVE_COPYING), OUTCOME_NO_NODE);
 }
 END_TEST
 
@@ -260,6 +350,8 @@ static Suite *shards_suite(void)
     TCase *tcase = tcase_create("store_shards");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, lists_of_names_have_a_bound);
+    tcase_add_test(tcase, one_of_as_many_replicas_as_may_be_moves);
+    tcase_add_test(tcase, one_more_than_may_be_is_taken_back);
     tcase_add_test(tcase, a_node_that_led_all_is_lost_in_linear_time);
     tcase_add_test(tcase, who_has_least_to_do_is_found_in_linear_time);
     tcase_add_test(tcase, moves_that_wait_for_others_of_their_shard_cost_no_more);
