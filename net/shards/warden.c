@@ -30,6 +30,7 @@ struct ward {
     bool is_there;
     bool is_balancing;          /* it has begun to, and goes on to the target */
     uint64_t planned_structure; /* 0: not yet */
+    uint64_t resumed_structure; /* likewise: what could not begin then is not asked again */
     size_t planned_keep;
     uint64_t replan_ms;
 };
@@ -55,6 +56,7 @@ static void on_written(struct node_write *write, enum status rc, const struct re
     w->is_writing = false;
     if (rc != RC_OK || reply->outcome != OUTCOME_OK) {
         w->planned_structure = 0; /* it has changed since: look again */
+        w->resumed_structure = 0;
     }
 }
 
@@ -141,6 +143,23 @@ static bool is_due(const struct ward *w, const struct map_copy *map, const struc
            now_ms >= w->replan_ms;
 }
 
+/* Once for what there is: a move may have to wait for more than the hours, as one of a shard that
+ * nobody leads does, and then nothing else is to wait for it. */
+static bool is_to_resume(struct ward *w, const struct map_copy *map, const struct upkeep *u)
+{
+    if (!u->is_due) {
+        w->resumed_structure = 0;
+    }
+    return u->is_due && w->resumed_structure != map->structure;
+}
+
+static void resume(struct ward *w, const struct map_copy *map)
+{
+    if (propose(w, (struct command_shard){.action = SHARD_RESUME}, "the hours have come")) {
+        w->resumed_structure = map->structure;
+    }
+}
+
 static void look(struct ward *w, uint64_t now_ms)
 {
     struct warden *warden = w->warden;
@@ -162,9 +181,8 @@ static void look(struct ward *w, uint64_t now_ms)
         }
         if (u.abort_count > 0) {
             give_up(w, &u, &arena);
-        } else if (u.is_due) {
-            (void)propose(w, (struct command_shard){.action = SHARD_RESUME},
-                          "the hours have come");
+        } else if (is_to_resume(w, &map, &u)) {
+            resume(w, &map);
         } else if (spec.automatic != 0 && is_due(w, &map, &u, now_ms)) {
             plan(w, &map, &spec, &u, now_ms);
         }
