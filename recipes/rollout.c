@@ -181,6 +181,23 @@ bool rollout_decode(struct slice text, struct rollout *r, struct arena *arena)
     return is_same;
 }
 
+static bool skip_line(struct slice *rest, const char *begin)
+{
+    size_t size = strlen(begin);
+    const uint8_t *end = rest->size > 0 ? memchr(rest->data, '\n', rest->size) : NULL;
+    if (end == NULL || rest->size < size || memcmp(rest->data, begin, size) != 0) {
+        return false;
+    }
+    *rest = slice_make(end + 1, rest->size - (size_t)(end + 1 - rest->data));
+    return true;
+}
+
+bool rollout_text_has_ended(struct slice text)
+{
+    return skip_line(&text, "key=") && skip_line(&text, "strategy=") &&
+           (skip_line(&text, "state=completed\n") || skip_line(&text, "state=rolled_back\n"));
+}
+
 /* ---- lists --------------------------------------------------------------------------------- */
 
 /* The next of several parts with a comma between them; false: there is none. */

@@ -64,6 +64,8 @@ void rollout_encode(struct buf *b, const struct rollout *r);
 /* False unless it is the text of a record that rollout_check lets through. Slices point into `text`
  * or `arena`. */
 bool rollout_decode(struct slice text, struct rollout *r, struct arena *arena);
+/* Whether that is the text of a rollout that has ended, by its first lines alone. */
+bool rollout_text_has_ended(struct slice text);
 /* What is wrong with it, in static memory; NULL: nothing. */
 const char *rollout_check(const struct rollout *r);
 

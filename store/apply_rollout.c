@@ -240,6 +240,29 @@ static enum outcome step(struct store *s, struct rollout *r, uint32_t slot,
     return outcome == OUTCOME_OK ? record_write(s, slot, r, is_asked) : outcome;
 }
 
+/* What is kept of the rollout that ended first goes, so that as many keys as there are can have
+ * theirs one after the other. False: none has ended. */
+static bool forget_one(struct store *s, const struct dir *dir)
+{
+    struct children_position at = {0, 0};
+    uint32_t first = TREE_NONE;
+    uint32_t child = children_next(&dir->children, &at);
+    for (; child != TREE_NONE; child = children_next(&dir->children, &at)) {
+        const struct node *n = tree_node(&s->tree, child);
+        bool has_children = node_dir(n) != NULL && node_dir(n)->children.count > 0;
+        bool is_before = first == TREE_NONE ||
+                         n->modify_revision < tree_node(&s->tree, first)->modify_revision;
+        if (is_before && !has_children && !queues_protect_value(s, child) &&
+            rollout_text_has_ended(value_slice(n->value))) {
+            first = child;
+        }
+    }
+    if (first != TREE_NONE) {
+        edit_delete(s, first);
+    }
+    return first != TREE_NONE;
+}
+
 /* The record's node, with what there is to write; the old one of the key, if that has ended. */
 static enum outcome record_make(struct store *s, struct slice path, uint32_t *slot)
 {
@@ -257,7 +280,8 @@ static enum outcome record_make(struct store *s, struct slice path, uint32_t *sl
     }
     uint32_t all = tree_find(&s->tree, SPACE_NODES, path_parent(SPACE_NODES, path));
     const struct dir *dir = all == TREE_NONE ? NULL : node_dir(tree_node(&s->tree, all));
-    if (dir != NULL && dir->children.count >= ROLLOUTS_MAX) {
+    uint32_t count = dir == NULL ? 0 : dir->children.count;
+    if (count > ROLLOUTS_MAX || (count == ROLLOUTS_MAX && !forget_one(s, dir))) {
         return OUTCOME_LIMIT;
     }
     enum outcome outcome = apply_create(s, &op, &result);

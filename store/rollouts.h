@@ -9,7 +9,8 @@
 struct store;
 
 #define ROLLOUT_PATH_BYTES_MAX (4 * STORE_PATH_BYTES_MAX)
-/* Open and ended ones of one root; what is beyond is not looked at, and no more can be started. */
+/* Of one root. At the start of one more, what is kept of the one that ended first goes; no more can
+ * be started if none has. */
 #define ROLLOUTS_MAX ((uint32_t)1000)
 
 /* The path of the record of a key; empty: it would be too long, or the key is below no root. */

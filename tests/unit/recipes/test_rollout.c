@@ -50,6 +50,24 @@ START_TEST(a_record_decodes_to_what_it_was_whatever_its_bytes)
 }
 END_TEST
 
+START_TEST(whether_it_has_ended_is_told_by_its_first_lines)
+{
+    struct buf text = {0};
+    struct rollout r = plan(ROLLOUT_PROGRESSIVE, "10,50,100");
+    r.value = slice_str("a\nstate=completed\n");
+    for (r.state = ROLLOUT_PLANNING; r.state <= ROLLOUT_ROLLED_BACK; r.state++) {
+        buf_clear(&text);
+        rollout_encode(&text, &r);
+        ck_assert(rollout_text_has_ended(buf_slice(&text)) == !rollout_is_open(&r));
+    }
+    ck_assert(!rollout_text_has_ended(slice_str("")));
+    ck_assert(!rollout_text_has_ended(slice_str("key=/a\n")));
+    ck_assert(!rollout_text_has_ended(slice_str("a\nb\nstate=completed\n")));
+    ck_assert(!rollout_text_has_ended(slice_str("key=/a\nstrategy=canary\nstate=completed")));
+    buf_close(&text);
+}
+END_TEST
+
 static const char *const unfit[] = {
     "",
     "key=/a\n",
@@ -361,6 +379,7 @@ static Suite *rollout_suite(void)
     TCase *tcase = tcase_create("rollout");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, a_record_decodes_to_what_it_was_whatever_its_bytes);
+    tcase_add_test(tcase, whether_it_has_ended_is_told_by_its_first_lines);
     tcase_add_loop_test(tcase, what_is_no_record_is_refused, 0, sizeof unfit / sizeof unfit[0]);
     tcase_add_test(tcase, who_has_been_given_the_value_keeps_it_as_the_percentage_grows);
     tcase_add_test(tcase, labels_must_all_match_and_ids_are_there_from_the_first_step_on);

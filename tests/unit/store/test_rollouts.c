@@ -1,6 +1,9 @@
 /* Rollouts by the store's commands: what they do not write over, who may start and read them, and
  * that what they and shard maps keep must fit quotas. */
-#include "recipes/rollout.h"
+#include "store/rollouts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "lease/lease.h"
 #include "recipes/lock.h"
@@ -90,6 +93,12 @@ static enum outcome start(const char *as, const struct rollout *r)
     return outcome;
 }
 
+static enum outcome change(const char *key, enum rollout_event event)
+{
+    struct command c = {.type = COMMAND_ROLLOUT,
+                        .rollout = {.key = slice_str(key), .event = (uint8_t)event}};
+    return kit_run(&k, &c);
+}
 
 /* ---- what they do not write over ---------------------------------------------------------- */
 
@@ -235,6 +244,52 @@ START_TEST(a_record_has_the_list_of_its_key)
 }
 END_TEST
 
+/* ---- how many are kept -------------------------------------------------------------------- */
+
+static const char *key_of(uint32_t i)
+{
+    static char path[32];
+    snprintf(path, sizeof path, "/a/k%04" PRIu32, i);
+    return path;
+}
+
+static enum outcome start_one(uint32_t i)
+{
+    struct rollout r = rollout_of(key_of(i), "new");
+    return start(NULL, &r);
+}
+
+/* One of each key, and one key more. */
+static void start_as_many_as_may_be(void)
+{
+    ck_assert_int_eq(kit_create(&k, "/a", "x"), OUTCOME_OK);
+    for (uint32_t i = 0; i <= ROLLOUTS_MAX; i++) {
+        ck_assert_int_eq(kit_create(&k, key_of(i), "old"), OUTCOME_OK);
+    }
+    make_root("/a");
+    for (uint32_t i = 0; i < ROLLOUTS_MAX; i++) {
+        ck_assert_int_eq(start_one(i), OUTCOME_OK);
+    }
+}
+
+START_TEST(the_one_that_ended_first_makes_room_for_another)
+{
+    start_as_many_as_may_be();
+    ck_assert_int_eq(start_one(ROLLOUTS_MAX), OUTCOME_LIMIT);
+    ck_assert_int_eq(change(key_of(7), ROLLOUT_FINISH), OUTCOME_OK);
+    ck_assert_int_eq(change(key_of(3), ROLLOUT_ROLL_BACK), OUTCOME_OK);
+    ck_assert_int_eq(start_one(ROLLOUTS_MAX), OUTCOME_OK);
+    ck_assert(!kit_exists(&k, "/a/.rollouts/k0007"));
+    ck_assert(slice_is(value_of("/a/k0007"), "new"));
+    ck_assert_int_eq(change(key_of(7), ROLLOUT_ROLL_BACK), OUTCOME_NO_NODE);
+    kit_reload(&k);
+    ck_assert_int_eq(start_one(7), OUTCOME_OK);
+    ck_assert(!kit_exists(&k, "/a/.rollouts/k0003"));
+    ck_assert_int_eq(start_one(3), OUTCOME_LIMIT);
+    ck_assert_int_eq(start_one(4), OUTCOME_NODE_EXISTS);
+}
+END_TEST
+
 /* ---- quotas ------------------------------------------------------------------------------- */
 
 static enum outcome quota(const char *path, uint64_t bytes, uint64_t nodes)
@@ -300,6 +355,7 @@ static Suite *rollouts_suite(void)
     tcase_add_test(tcase, what_a_gate_looks_at_must_be_readable);
     tcase_add_test(tcase, a_record_is_read_by_those_who_may_read_its_key);
     tcase_add_test(tcase, a_record_has_the_list_of_its_key);
+    tcase_add_test(tcase, the_one_that_ended_first_makes_room_for_another);
     tcase_add_test(tcase, a_start_must_fit_quotas);
     tcase_add_test(tcase, keys_of_a_shard_map_must_fit_quotas);
     suite_add_tcase(suite, tcase);
