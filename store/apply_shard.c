@@ -200,7 +200,8 @@ static enum outcome leave(struct shard_map *map, const struct command_shard *ask
         edit_delete(map->store, stats);
     }
     edit_delete(map->store, slot);
-    shard_map_lose(map, asked->node);
+    struct slice node = asked->node;
+    shard_map_lose(map, &node, 1);
     return OUTCOME_OK;
 }
 

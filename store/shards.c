@@ -425,7 +425,17 @@ void shard_map_settle(struct shard_map *map)
 
 /* ---- nodes that go and come --------------------------------------------------------------- */
 
-static void lose_moves(struct shard_map *map, struct slice node)
+static int compare_names(const void *a, const void *b)
+{
+    return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+static bool is_among(const struct slice *nodes, uint32_t node_count, struct slice name)
+{
+    return bsearch(&name, nodes, node_count, sizeof name, compare_names) != NULL;
+}
+
+static void lose_moves(struct shard_map *map, const struct slice *nodes, uint32_t node_count)
 {
     struct store *s = map->store;
     uint32_t count;
@@ -436,29 +446,32 @@ static void lose_moves(struct shard_map *map, struct slice node)
         if (is_queued(s, slots[i]) || !shard_move_read(s, slots[i], &m)) {
             continue;
         }
-        uint32_t shard = shard_map_shard(map, m.shard);
+        struct slice who = m.state == MOVE_CLEANING_UP ? m.cleans : m.to;
+        uint32_t shard = is_among(nodes, node_count, who) ? shard_map_shard(map, m.shard)
+                                                          : TREE_NONE;
         if (shard != TREE_NONE && shard_read(s, shard, &r)) {
             struct shard_world w = shard_map_world(map, m.shard);
-            shard_move_lost(&w, &r, &m, node);
+            shard_move_lost(&w, &r, &m, who);
             shard_write(s, shard, &r);
             shard_move_write(s, slots[i], &m);
         }
     }
 }
 
-void shard_map_lose(struct shard_map *map, struct slice node)
+void shard_map_lose(struct shard_map *map, struct slice *nodes, uint32_t node_count)
 {
     struct store *s = map->store;
     uint32_t count;
-    lose_moves(map, node);
+    qsort(nodes, node_count, sizeof *nodes, compare_names);
+    lose_moves(map, nodes, node_count);
     const uint32_t *slots = shard_map_children(s, map->shards, &count);
     for (uint32_t i = 0; i < count; i++) {
         struct shard_record r;
         struct slice text = value_slice(tree_node(&s->tree, slots[i])->value);
-        if (shard_record_decode(text, &r) && slice_equal(r.leader, node) &&
+        if (shard_record_decode(text, &r) && is_among(nodes, node_count, r.leader) &&
             !MUTANT_IS(MUTANT_SHARD_LOST_LEADS) && shard_read(s, slots[i], &r)) {
             struct shard_world w = shard_map_world(map, shard_map_number(s, slots[i]));
-            if (shard_lost(&w, &r, node)) {
+            if (shard_lost(&w, &r, r.leader)) {
                 shard_write(s, slots[i], &r);
             }
         }
@@ -508,12 +521,24 @@ void shards_forget(struct store *s, uint32_t slot, struct shards_lost **lost)
     }
 }
 
+/* A lease may have had many nodes of a map, which come one behind the other: they are lost
+ * together, by one pass over the map. */
 void shards_lose(struct store *s, const struct shards_lost *lost)
 {
-    for (; lost != NULL; lost = lost->next) {
+    while (lost != NULL) {
         struct shard_map map;
-        if (shard_map_open(s, lost->root, &map)) {
-            shard_map_lose(&map, lost->node);
+        const struct shards_lost *first = lost;
+        uint32_t root = lost->root;
+        uint32_t count = 0;
+        for (; lost != NULL && lost->root == root; lost = lost->next) {
+            count++;
+        }
+        struct slice *nodes = arena_alloc(&s->arena, count * sizeof *nodes);
+        for (uint32_t i = 0; i < count; i++, first = first->next) {
+            nodes[i] = first->node;
+        }
+        if (shard_map_open(s, root, &map)) {
+            shard_map_lose(&map, nodes, count);
         }
     }
 }

@@ -68,8 +68,9 @@ void shard_move_write(struct store *s, uint32_t slot, const struct shard_move *m
 bool shard_map_is_moving(struct shard_map *map, uint64_t shard);
 /* Begins moves of the queue, as many as may be under way. */
 void shard_map_settle(struct shard_map *map);
-/* A node of the map has gone; one has come, or the policy is another one. */
-void shard_map_lose(struct shard_map *map, struct slice node);
+/* Nodes of the map have gone (`nodes` is put in order); one has come, or the policy is another
+ * one. */
+void shard_map_lose(struct shard_map *map, struct slice *nodes, uint32_t node_count);
 void shard_map_welcome(struct shard_map *map);
 
 /* A lease ends: an ephemeral is about to be deleted; and then all that went. */

@@ -73,6 +73,11 @@ static uint32_t below(uint32_t bound)
     return (uint32_t)rng_below(&rng, bound);
 }
 
+static int some_node(void)
+{
+    return (int)below((uint32_t)nodes);
+}
+
 static const char *name_of(int node)
 {
     static const char *const names[NODES_MAX] = {"na", "nb", "nc", "nd", "ne", "nf", "ng",
@@ -248,20 +253,29 @@ static void create_map(void)
         OUTCOME_OK);
 }
 
-static void do_join(int node)
+static void grant_lease(void)
 {
-    if (lease_of[node] != 0) {
-        return;
-    }
-    lease_of[node] = ++last_lease;
     struct command grant = {
         .type = COMMAND_GRANT,
-        .lease = {.id = last_lease,
+        .lease = {.id = ++last_lease,
                   .ttl_ms = 10000,
                   .kind = LEASE_PLAIN,
                   .secret = slice_str("0123456789abcdef")},
     };
     ck_assert_int_eq(kit_run(&k, &grant), OUTCOME_OK);
+}
+
+/* Now and then with the lease of another node. */
+static void do_join(int node)
+{
+    uint64_t shared = below(4) == 0 ? lease_of[some_node()] : 0;
+    if (lease_of[node] != 0) {
+        return;
+    }
+    if (shared == 0) {
+        grant_lease();
+    }
+    lease_of[node] = shared != 0 ? shared : last_lease;
     ck_assert_int_eq(run((struct command_shard){.action = SHARD_JOIN,
                                                 .node = slice_str(name_of(node)),
                                                 .text = slice_str("weight=100\n"),
@@ -291,16 +305,18 @@ static void do_lose(int node)
     if (lease_of[node] == 0 || (is_wide && below(8) != 0)) {
         return;
     }
-    forget_targets(node);
     enum outcome outcome;
     if (below(2) == 0) {
-        struct command end = {.type = COMMAND_EXPIRE,
-                              .lease = {.id = lease_of[node], .generation = 1}};
-        const struct lease *l = store_lease(k.store, lease_of[node]);
-        end.lease.generation = l->generation;
-        lease_of[node] = 0;
-        outcome = kit_run(&k, &end);
+        uint64_t lease = lease_of[node];
+        for (int i = 0; i < nodes; i++) { /* all that it has */
+            if (lease_of[i] == lease) {
+                forget_targets(i);
+                lease_of[i] = 0;
+            }
+        }
+        outcome = kit_expire(&k, lease);
     } else {
+        forget_targets(node);
         lease_of[node] = 0;
         outcome = run(
             (struct command_shard){.action = SHARD_LEAVE, .node = slice_str(name_of(node))});
@@ -345,8 +361,8 @@ static void do_plan(void)
         steps[i] = (struct shard_step){
             .number = shard,
             .kind = (uint8_t)(1 + below(4)),
-            .from = slice_str(name_of((int)below(nodes))),
-            .to = slice_str(name_of((int)below(nodes))),
+            .from = slice_str(name_of(some_node())),
+            .to = slice_str(name_of(some_node())),
             .why = slice_str("because"),
         };
         if (is_there && r.replicas.size == 0) {
@@ -407,7 +423,7 @@ static void do_report(void)
     uint64_t state = m.state + 1;
     if (below(10) == 0) {
         state = 1 + below(7);
-        who = (int)below(nodes);
+        who = some_node();
     }
     if (who < 0 || lease_of[who] == 0 || state < MOVE_PREPARING) {
         return;
@@ -476,7 +492,7 @@ static void do_split_or_merge(void)
 
 static void do_stats(void)
 {
-    int node = (int)below(nodes);
+    int node = some_node();
     char text[128];
     snprintf(text, sizeof text, "0 1 2 3 %u\n3 10 20 30 %u\n", below(100), below(100));
     enum outcome outcome = run((struct command_shard){
@@ -546,7 +562,7 @@ static void do_write(int node)
 static void step(void)
 {
     uint32_t dice = below(1000);
-    int node = (int)below(nodes);
+    int node = some_node();
     if (dice < 60) {
         do_join(node);
     } else if (dice < 85) {

@@ -49,14 +49,19 @@ static enum outcome create(uint64_t shards, const char *promote, uint32_t concur
                                       .step_count = 1});
 }
 
-static void join(const char *node, uint64_t lease)
+static void join_under(const char *node, uint64_t lease)
 {
-    kit_grant(&k, lease);
     ck_assert_int_eq(run((struct command_shard){.action = SHARD_JOIN,
                                                 .node = slice_str(node),
                                                 .text = slice_str("weight=100\n"),
                                                 .lease = lease}),
                      OUTCOME_OK);
+}
+
+static void join(const char *node, uint64_t lease)
+{
+    kit_grant(&k, lease);
+    join_under(node, lease);
 }
 
 /* The same of all shards. */
@@ -300,6 +305,31 @@ START_TEST(who_has_least_to_do_is_found_in_linear_time)
 }
 END_TEST
 
+/* One lease may have all nodes of a map but one. */
+START_TEST(many_nodes_of_one_lease_are_lost_by_one_pass)
+{
+    const uint32_t shards = 5000;
+    char node[16];
+    ck_assert_int_eq(create(shards, "idle", 2), OUTCOME_OK);
+    kit_grant(&k, 1);
+    for (uint32_t i = 0; i < SHARD_MEMBERS_MAX - 1; i++) {
+        snprintf(node, sizeof node, "n%" PRIu32, i);
+        join_under(node, 1);
+    }
+    join("z", 2);
+    assign_all(shards, "n7,n10,z");
+    uint64_t begin = cpu_ms();
+    ck_assert_int_eq(kit_expire(&k, 1), OUTCOME_OK);
+    uint64_t ms = cpu_ms() - begin;
+    printf("%u nodes of one lease were lost in %" PRIu64 " ms\n", SHARD_MEMBERS_MAX - 1, ms);
+    ck_assert_uint_lt(ms, 400);
+    for (uint32_t i = 0; i < shards; i++) {
+        ck_assert(leads(i, "z"));
+    }
+    kit_reload(&k);
+}
+END_TEST
+
 /* A replica more of all shards. */
 static enum outcome add_all(uint32_t shards, const char *node)
 {
@@ -354,6 +384,7 @@ static Suite *shards_suite(void)
     tcase_add_test(tcase, one_more_than_may_be_is_taken_back);
     tcase_add_test(tcase, a_node_that_led_all_is_lost_in_linear_time);
     tcase_add_test(tcase, who_has_least_to_do_is_found_in_linear_time);
+    tcase_add_test(tcase, many_nodes_of_one_lease_are_lost_by_one_pass);
     tcase_add_test(tcase, moves_that_wait_for_others_of_their_shard_cost_no_more);
     tcase_set_timeout(tcase, 120);
     suite_add_tcase(suite, tcase);
