@@ -105,10 +105,11 @@ static bool may_read_gates(const struct store *s, const struct rollout *r)
                            instance_path(r->gate_service, slice_make(NULL, 0), path)));
 }
 
-/* Of the instances of the gate's service that do not drain. */
-static enum rollout_gate health_of(const struct store *s, const struct rollout *r,
-                                   struct arena *arena)
+/* Of the instances of the gate's service that do not drain. There may be many: nothing is kept of
+ * one when the next is looked at. */
+static enum rollout_gate health_of(const struct store *s, const struct rollout *r)
 {
+    struct arena arena = {0};
     char path[INSTANCE_PATH_BYTES_MAX];
     uint32_t service = tree_find(&s->tree, SPACE_NODES,
                                  instance_path(r->gate_service, slice_make(NULL, 0), path));
@@ -119,17 +120,19 @@ static enum rollout_gate health_of(const struct store *s, const struct rollout *
     uint32_t child = dir == NULL ? TREE_NONE : children_next(&dir->children, &at);
     for (; child != TREE_NONE; child = children_next(&dir->children, &at)) {
         struct service_instance in;
-        if (instance_decode(value_slice(tree_node(&s->tree, child)->value), &in, arena) &&
+        arena_clear(&arena);
+        if (instance_decode(value_slice(tree_node(&s->tree, child)->value), &in, &arena) &&
             !in.draining && (r->gate_tag.size == 0 || instance_has_tag(&in, r->gate_tag))) {
             total++;
             passing += in.health == HEALTH_PASSING;
         }
     }
+    arena_close(&arena);
     return rollout_health(r, passing, total);
 }
 
 static struct rollout_facts facts_of(const struct store *s, const struct rollout *r,
-                                     uint64_t cluster_ms, struct arena *arena)
+                                     uint64_t cluster_ms)
 {
     struct rollout_facts facts = {.cluster_ms = cluster_ms, .gate = GATE_NONE};
     const struct policy *root = policies_root(&s->policies, r->key);
@@ -143,24 +146,32 @@ static struct rollout_facts facts_of(const struct store *s, const struct rollout
         facts.gate = gate == TREE_NONE ? GATE_MISSING : is_good ? GATE_GOOD : GATE_BAD;
     }
     if (r->gate_service.size > 0 && r->state == ROLLOUT_IN_PROGRESS) {
-        facts.health = (uint8_t)health_of(s, r, arena);
+        facts.health = (uint8_t)health_of(s, r);
     }
     return facts;
 }
 
 /* ---- what is due --------------------------------------------------------------------------- */
 
+/* Most have ended, and their values are large: those are not even decoded. */
 static bool is_due(const struct store *s, uint32_t slot, uint64_t cluster_ms,
                    struct rollout_due *due, struct arena *arena)
 {
     struct rollout r;
+    struct arena own = {0};
     const struct node *n = tree_node(&s->tree, slot);
-    if (!rollout_decode(value_slice(n->value), &r, arena) || !rollout_is_open(&r)) {
-        return false;
+    struct slice text = value_slice(n->value);
+    bool moves = false;
+    if (!rollout_text_has_ended(text) && rollout_decode(text, &r, &own)) {
+        struct rollout_facts facts = facts_of(s, &r, cluster_ms);
+        moves = rollout_step(&r, ROLLOUT_TICK, &facts) > ROLLOUT_UNCHANGED;
     }
-    struct rollout_facts facts = facts_of(s, &r, cluster_ms, arena);
-    *due = (struct rollout_due){.key = r.key, .revision = n->modify_revision};
-    return rollout_step(&r, ROLLOUT_TICK, &facts) > ROLLOUT_UNCHANGED;
+    if (moves) {
+        *due = (struct rollout_due){.key = arena_copy(arena, r.key),
+                                    .revision = n->modify_revision};
+    }
+    arena_close(&own);
+    return moves;
 }
 
 size_t store_rollouts_due(const struct store *s, uint64_t cluster_ms, struct rollout_due *due,
@@ -224,7 +235,7 @@ static enum outcome key_write(struct store *s, const struct rollout *r, struct s
 static enum outcome step(struct store *s, struct rollout *r, uint32_t slot,
                          enum rollout_event event)
 {
-    struct rollout_facts facts = facts_of(s, r, s->cluster_ms, &s->arena);
+    struct rollout_facts facts = facts_of(s, r, s->cluster_ms);
     bool is_asked = event == ROLLOUT_PROMOTE || event == ROLLOUT_FINISH;
     enum outcome outcome = OUTCOME_OK;
     switch (rollout_step(r, event, &facts)) {

@@ -27,7 +27,7 @@ bool store_rollout_find(const struct store *s, struct slice key, struct rollout 
  * an edit that gives the key a list, or makes the record. */
 void rollout_give_list(struct store *s, struct slice key, uint32_t acl);
 
-/* Rollouts that a tick would move now; the keys are made in `arena`. */
+/* Rollouts that a tick would move now; only their keys are made in `arena`. */
 struct rollout_due {
     struct slice key;
     uint64_t revision; /* of the record */

@@ -290,6 +290,50 @@ START_TEST(the_one_that_ended_first_makes_room_for_another)
 }
 END_TEST
 
+/* ---- what looking at them costs ----------------------------------------------------------- */
+
+static size_t count_due(uint64_t cluster_ms, struct arena *arena)
+{
+    struct rollout_due due[4];
+    return store_rollouts_due(k.store, cluster_ms, due, 4, arena);
+}
+
+static void register_instances(uint32_t count, const char *text)
+{
+    struct op op = kit_op(OP_CREATE, "", text);
+    op.flags |= OP_MAKE_PARENTS;
+    for (uint32_t i = 0; i < count; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "/services/web/web-%" PRIu32, i);
+        op.path = slice_str(path);
+        ck_assert_int_eq(kit_ops(&k, &op, 1), OUTCOME_OK);
+    }
+}
+
+START_TEST(what_is_not_due_is_not_kept)
+{
+    struct arena arena = {0};
+    ck_assert_int_eq(kit_create(&k, "/a", "x"), OUTCOME_OK);
+    make_root("/a");
+    ck_assert_int_eq(kit_create(&k, "/a/ended", "of\nlines"), OUTCOME_OK);
+    ck_assert_int_eq(kit_create(&k, "/a/open", "of\nlines"), OUTCOME_OK);
+    register_instances(100, "address=10.0.0.1\nport=80\nweight=100\n");
+    struct rollout r = rollout_of("/a/ended", "other\nlines");
+    ck_assert_int_eq(start(NULL, &r), OUTCOME_OK);
+    ck_assert_int_eq(change("/a/ended", ROLLOUT_FINISH), OUTCOME_OK);
+    r = rollout_of("/a/open", "other\nlines");
+    r.gate_service = slice_str("web");
+    r.gate_percent = 90;
+    r.step_ms = 1000;
+    ck_assert_int_eq(start(NULL, &r), OUTCOME_OK);
+    ck_assert_uint_eq(count_due(store_cluster_ms(k.store), &arena), 0);
+    ck_assert_ptr_null(arena.blocks);
+    ck_assert_uint_eq(count_due(store_cluster_ms(k.store) + 2000, &arena), 1);
+    ck_assert_ptr_nonnull(arena.blocks);
+    arena_close(&arena);
+}
+END_TEST
+
 /* ---- quotas ------------------------------------------------------------------------------- */
 
 static enum outcome quota(const char *path, uint64_t bytes, uint64_t nodes)
@@ -356,6 +400,7 @@ static Suite *rollouts_suite(void)
     tcase_add_test(tcase, a_record_is_read_by_those_who_may_read_its_key);
     tcase_add_test(tcase, a_record_has_the_list_of_its_key);
     tcase_add_test(tcase, the_one_that_ended_first_makes_room_for_another);
+    tcase_add_test(tcase, what_is_not_due_is_not_kept);
     tcase_add_test(tcase, a_start_must_fit_quotas);
     tcase_add_test(tcase, keys_of_a_shard_map_must_fit_quotas);
     suite_add_tcase(suite, tcase);
