@@ -379,17 +379,23 @@ enum rollout_gate rollout_health(const struct rollout *r, uint64_t passing, uint
                                                       : GATE_BAD;
 }
 
+bool rollout_heeds_gates(const struct rollout *r, enum rollout_event event)
+{
+    bool goes_on = event == ROLLOUT_PROMOTE || event == ROLLOUT_FINISH;
+    return event == ROLLOUT_TICK ? r->state == ROLLOUT_IN_PROGRESS
+                                 : goes_on && rollout_is_open(r);
+}
+
+/* Why it goes no further; NULL: nothing says so. */
+static const char *gates_refuse(const struct rollout_facts *facts)
+{
+    return facts->gate == GATE_BAD     ? "the gate said no"
+           : facts->health == GATE_BAD ? "too few instances pass"
+                                       : NULL;
+}
+
 static enum rollout_effect tick(struct rollout *r, const struct rollout_facts *facts)
 {
-    if (r->state != ROLLOUT_IN_PROGRESS) {
-        return ROLLOUT_REFUSED;
-    }
-    if (facts->gate == GATE_BAD) {
-        return roll_back(r, facts, "the gate said no");
-    }
-    if (facts->health == GATE_BAD) {
-        return roll_back(r, facts, "too few instances pass");
-    }
     bool is_due = !r->is_paused && r->next_ms != 0 && facts->cluster_ms >= r->next_ms &&
                   facts->gate != GATE_MISSING && facts->health != GATE_MISSING;
     return is_due ? promote(r, facts) : ROLLOUT_REFUSED;
@@ -412,6 +418,11 @@ enum rollout_effect rollout_step(struct rollout *r, enum rollout_event event,
     if (facts->schema_revision != r->schema_revision) {
         return roll_back(r, facts, "a schema was changed meanwhile");
     }
+    /* Who goes on by hand does not go past a gate either: at the end nothing would roll back. */
+    const char *refused = rollout_heeds_gates(r, event) ? gates_refuse(facts) : NULL;
+    if (refused != NULL) {
+        return roll_back(r, facts, refused);
+    }
     switch (event) {
     case ROLLOUT_PROMOTE: return promote(r, facts);
     case ROLLOUT_FINISH: return complete(r);
@@ -425,7 +436,8 @@ enum rollout_effect rollout_step(struct rollout *r, enum rollout_event event,
             due_set(r, facts);
         }
         return ROLLOUT_CHANGED;
-    default: return tick(r, facts);
+    default:
+        return r->state == ROLLOUT_IN_PROGRESS ? tick(r, facts) : ROLLOUT_REFUSED;
     }
 }
 

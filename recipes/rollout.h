@@ -108,6 +108,9 @@ enum rollout_effect {
     ROLLOUT_SET_BASE,  /* the record, and the key is to be set to what it was */
 };
 
+/* Whether the event asks what the gates say: `gate` and `health` of its facts. */
+bool rollout_heeds_gates(const struct rollout *r, enum rollout_event event);
+
 /* The one place where a rollout moves. Changes `r` unless it is REFUSED or UNCHANGED. */
 enum rollout_effect rollout_step(struct rollout *r, enum rollout_event event,
                                  const struct rollout_facts *facts);

@@ -132,7 +132,7 @@ static enum rollout_gate health_of(const struct store *s, const struct rollout *
 }
 
 static struct rollout_facts facts_of(const struct store *s, const struct rollout *r,
-                                     uint64_t cluster_ms)
+                                     enum rollout_event event, uint64_t cluster_ms)
 {
     struct rollout_facts facts = {.cluster_ms = cluster_ms, .gate = GATE_NONE};
     const struct policy *root = policies_root(&s->policies, r->key);
@@ -145,7 +145,7 @@ static struct rollout_facts facts_of(const struct store *s, const struct rollout
                        slice_equal(value_slice(tree_node(&s->tree, gate)->value), r->gate_value);
         facts.gate = gate == TREE_NONE ? GATE_MISSING : is_good ? GATE_GOOD : GATE_BAD;
     }
-    if (r->gate_service.size > 0 && r->state == ROLLOUT_IN_PROGRESS) {
+    if (r->gate_service.size > 0 && rollout_heeds_gates(r, event)) {
         facts.health = (uint8_t)health_of(s, r);
     }
     return facts;
@@ -163,7 +163,7 @@ static bool is_due(const struct store *s, uint32_t slot, uint64_t cluster_ms,
     struct slice text = value_slice(n->value);
     bool moves = false;
     if (!rollout_text_has_ended(text) && rollout_decode(text, &r, &own)) {
-        struct rollout_facts facts = facts_of(s, &r, cluster_ms);
+        struct rollout_facts facts = facts_of(s, &r, ROLLOUT_TICK, cluster_ms);
         moves = rollout_step(&r, ROLLOUT_TICK, &facts) > ROLLOUT_UNCHANGED;
     }
     if (moves) {
@@ -235,7 +235,7 @@ static enum outcome key_write(struct store *s, const struct rollout *r, struct s
 static enum outcome step(struct store *s, struct rollout *r, uint32_t slot,
                          enum rollout_event event)
 {
-    struct rollout_facts facts = facts_of(s, r, s->cluster_ms);
+    struct rollout_facts facts = facts_of(s, r, event, s->cluster_ms);
     bool is_asked = event == ROLLOUT_PROMOTE || event == ROLLOUT_FINISH;
     enum outcome outcome = OUTCOME_OK;
     switch (rollout_step(r, event, &facts)) {

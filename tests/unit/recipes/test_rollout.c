@@ -211,6 +211,25 @@ START_TEST(a_service_says_by_the_share_of_its_instances_that_pass)
 }
 END_TEST
 
+START_TEST(nobody_goes_past_a_gate_that_says_no)
+{
+    struct rollout_facts no = facts;
+    for (int i = 0; i < 4; i++) {
+        struct rollout r = plan(ROLLOUT_PROGRESSIVE, "10,100");
+        if (i % 2 == 0) {
+            (void)rollout_step(&r, ROLLOUT_PROMOTE, &facts);
+        }
+        no.gate = GATE_BAD;
+        struct rollout same = r;
+        ck_assert_int_eq(rollout_step(&same, ROLLOUT_PAUSE, &no), ROLLOUT_CHANGED);
+        enum rollout_event event = i < 2 ? ROLLOUT_PROMOTE : ROLLOUT_FINISH;
+        ck_assert_int_eq(rollout_step(&r, event, &no), ROLLOUT_CHANGED);
+        ck_assert_uint_eq(r.state, ROLLOUT_ROLLED_BACK);
+        ck_assert(slice_is(r.why, "the gate said no"));
+    }
+}
+END_TEST
+
 /* The same rules, told differently: a place on a line of places. -1 planned, 0 .. n-1 the steps, n
  * completed, n + 1 rolled back. */
 struct model {
@@ -265,6 +284,9 @@ static void model_move(struct model *m, enum rollout_event event, uint8_t gate, 
             model_back(m);
         }
     } else if (is_open && m->key != m->base) {
+        model_back(m);
+    } else if (is_open && gate == GATE_BAD &&
+               (event == ROLLOUT_PROMOTE || event == ROLLOUT_FINISH)) {
         model_back(m);
     } else if (is_open && event == ROLLOUT_PROMOTE) {
         model_forward(m, false, now_ms);
@@ -387,6 +409,7 @@ static Suite *rollout_suite(void)
     tcase_add_test(tcase, a_key_that_somebody_has_set_since_is_left_alone);
     tcase_add_test(tcase, a_value_that_was_validated_by_other_schemas_goes_no_further);
     tcase_add_test(tcase, a_service_says_by_the_share_of_its_instances_that_pass);
+    tcase_add_test(tcase, nobody_goes_past_a_gate_that_says_no);
     tcase_add_test(tcase, all_moves_are_those_of_the_model_over_random_events);
     suite_add_tcase(suite, tcase);
     return suite;

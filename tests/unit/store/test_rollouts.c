@@ -334,6 +334,27 @@ START_TEST(what_is_not_due_is_not_kept)
 }
 END_TEST
 
+/* ---- gates -------------------------------------------------------------------------------- */
+
+START_TEST(a_service_that_does_badly_lets_no_rollout_begin)
+{
+    ck_assert_int_eq(kit_create(&k, "/a", "x"), OUTCOME_OK);
+    make_root("/a");
+    ck_assert_int_eq(kit_create(&k, "/a/k", "old"), OUTCOME_OK);
+    register_instances(2, "address=10.0.0.1\nport=80\nweight=100\nhealth=down\n"
+                          "health_since_ms=1\n");
+    struct rollout r = rollout_of("/a/k", "new");
+    struct rollout kept;
+    r.gate_service = slice_str("web");
+    r.gate_percent = 50;
+    ck_assert_int_eq(start(NULL, &r), OUTCOME_OK);
+    ck_assert(store_rollout_find(k.store, slice_str("/a/k"), &kept, NULL, &k.arena));
+    ck_assert_uint_eq(kept.state, ROLLOUT_ROLLED_BACK);
+    ck_assert(slice_is(kept.why, "too few instances pass"));
+    ck_assert(slice_is(value_of("/a/k"), "old"));
+}
+END_TEST
+
 /* ---- quotas ------------------------------------------------------------------------------- */
 
 static enum outcome quota(const char *path, uint64_t bytes, uint64_t nodes)
@@ -401,6 +422,7 @@ static Suite *rollouts_suite(void)
     tcase_add_test(tcase, a_record_has_the_list_of_its_key);
     tcase_add_test(tcase, the_one_that_ended_first_makes_room_for_another);
     tcase_add_test(tcase, what_is_not_due_is_not_kept);
+    tcase_add_test(tcase, a_service_that_does_badly_lets_no_rollout_begin);
     tcase_add_test(tcase, a_start_must_fit_quotas);
     tcase_add_test(tcase, keys_of_a_shard_map_must_fit_quotas);
     suite_add_tcase(suite, tcase);
