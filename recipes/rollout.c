@@ -416,7 +416,7 @@ enum rollout_effect rollout_step(struct rollout *r, enum rollout_event event,
         return roll_back(r, facts, "the key was changed meanwhile");
     }
     if (facts->schema_revision != r->schema_revision) {
-        return roll_back(r, facts, "a schema was changed meanwhile");
+        return roll_back(r, facts, "the configuration or a schema was changed meanwhile");
     }
     /* Who goes on by hand does not go past a gate either: at the end nothing would roll back. */
     const char *refused = rollout_heeds_gates(r, event) ? gates_refuse(facts) : NULL;

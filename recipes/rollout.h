@@ -4,7 +4,7 @@
  *      |                     |  ^   each step shows the value to more instances        |
  *      |                     +--+ pause, resume                                        |
  *      +-----roll back-------+-----------------------roll back-------------------------+
- *                            |  by hand; the gate says no; key or schema was changed   |
+ *                            |  by hand; the gate says no; key, root or schema changed |
  *                            +------------------------> ROLLED_BACK <------------------+
  *
  * The key keeps its value until COMPLETED, when it is set to the new one; rolled back from there it

@@ -14,6 +14,7 @@
 #include "net/config/schema.h"
 #include "net/grpc/config.h"
 #include "net/grpc/tree.h"
+#include "store/access.h"
 
 #define ATTEMPTS_MAX     8
 #define VERSIONS_DEFAULT 100
@@ -491,13 +492,47 @@ static struct slice root_value(struct grpc_call *call, uint32_t versions, bool i
                              grpc_call_scratch(call, POLICY_VALUE_BYTES_MAX));
 }
 
+/* Whether the root says that already: to set it again would end its rollouts. Only for who may set
+ * it; others are refused in apply. */
+static bool root_says(struct grpc_call *call, const struct policy *root, uint32_t versions,
+                      bool is_open)
+{
+    struct access access;
+    access_begin(&access, store_of(call), grpc_call_identities(call));
+    return root->root_versions == versions && root->is_open == is_open &&
+           access_nearest(&access, ACL_ADMIN, root->path);
+}
+
+/* The node if it is missing, and the root's key unless it says that already. */
+static void create_root_draft(struct grpc_call *call, struct config_write *w,
+                              const struct policy *root, struct draft *d)
+{
+    const Coord__V1__ConfigCreateRootRequest *r =
+        (const Coord__V1__ConfigCreateRootRequest *)w->message;
+    struct slice path = slice_str(r->path);
+    uint32_t versions = r->versions == 0 ? VERSIONS_DEFAULT : r->versions;
+    struct query_result result;
+    struct query q = {.type = QUERY_EXISTS, .space = SPACE_NODES, .path = path};
+    draft_begin(call, d, 2, path);
+    d->guard.target = GUARD_EXISTS;
+    d->guard.number = root != NULL;
+    q.identities = grpc_call_identities(call);
+    store_query(store_of(call), &q, &result, &call->connection->shared->scratch);
+    if (result.outcome == OUTCOME_NO_NODE) {
+        draft_op(w, d, OP_CREATE, path, true)->flags |= OP_NULL_DATA;
+    }
+    if (root == NULL || !root_says(call, root, versions, r->open)) {
+        draft_root(w, d, root != NULL ? OP_SET : OP_CREATE,
+                   root_value(call, versions, r->open));
+    }
+}
+
 static void create_root_attempt(struct grpc_call *call, struct config_write *w)
 {
     const Coord__V1__ConfigCreateRootRequest *r =
         (const Coord__V1__ConfigCreateRootRequest *)w->message;
     const struct policies *policies = store_policies(store_of(call));
     struct slice path = slice_str(r->path);
-    struct query_result result;
     struct errmsg err;
     struct draft d;
     enum outcome outcome = path_check(path, false, &err);
@@ -512,18 +547,13 @@ static void create_root_attempt(struct grpc_call *call, struct config_write *w)
                          "%s: there is a configuration root above or below it", r->path);
         return;
     }
-    draft_begin(call, &d, 2, path);
-    d.guard.target = GUARD_EXISTS;
-    d.guard.number = is_same;
-    struct query q = {.type = QUERY_EXISTS, .space = SPACE_NODES, .path = path};
-    q.identities = grpc_call_identities(call);
-    store_query(store_of(call), &q, &result, &call->connection->shared->scratch);
-    if (result.outcome == OUTCOME_NO_NODE) {
-        draft_op(w, &d, OP_CREATE, path, true)->flags |= OP_NULL_DATA;
+    create_root_draft(call, w, root, &d);
+    if (d.count > 0) {
+        propose(call, w, r->header, &d);
+    } else {
+        Coord__V1__ReplyHeader header = answer_header_of_now(call);
+        answer(call, w, &header, NULL);
     }
-    draft_root(w, &d, is_same ? OP_SET : OP_CREATE,
-               root_value(call, r->versions == 0 ? VERSIONS_DEFAULT : r->versions, r->open));
-    propose(call, w, r->header, &d);
 }
 
 void config_create_root_call(struct grpc_call *call, const ProtobufCMessage *message)

@@ -177,6 +177,7 @@ def test_instances_are_given_a_value_step_by_step_and_the_key_at_the_end(scratch
     second = {name for name in names if seen(at, name) == "new"}
     expect(first <= second and len(first) < len(second), "those keep it")
     expect(values(at)["/config/shop/a"] == "old", "the key is as it was")
+    ctl_ok(at, "config", "init", "/config/shop", "--versions", "50")  # it says so already
     rollout(at, "finish", "/config/shop/a")
     expect(values(at)["/config/shop/a"] == "new" and seen(at, "i0") == "new", "everybody")
     refused(at, 1, "has ended", "config", "rollout", "promote", "/config/shop/a")

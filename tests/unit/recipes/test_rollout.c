@@ -183,7 +183,7 @@ START_TEST(a_value_that_was_validated_by_other_schemas_goes_no_further)
     other.schema_revision = 3;
     ck_assert_int_eq(rollout_step(&r, ROLLOUT_FINISH, &other), ROLLOUT_CHANGED);
     ck_assert_uint_eq(r.state, ROLLOUT_ROLLED_BACK);
-    ck_assert(slice_is(r.why, "a schema was changed meanwhile"));
+    ck_assert(slice_is(r.why, "the configuration or a schema was changed meanwhile"));
 }
 END_TEST
 

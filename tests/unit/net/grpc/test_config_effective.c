@@ -129,6 +129,21 @@ START_TEST(what_is_meant_is_told_at_once_and_whenever_it_is_something_else)
 }
 END_TEST
 
+START_TEST(a_root_that_is_made_again_as_it_is_ends_no_rollout)
+{
+    root("/c");
+    put("/c/a", "old");
+    roll_out("/c/a", "new", NULL);
+    struct peer_call *call = watched("/c/a", NULL);
+    told(call, 0, "new", true);
+    uint64_t revision = store_revision(node->store);
+    root("/c");
+    ck_assert_uint_eq(store_revision(node->store), revision);
+    none_but(call, 1);
+    peer_call_free(call);
+}
+END_TEST
+
 START_TEST(a_rollout_is_told_when_it_covers_the_instance_and_when_it_ends)
 {
     static char labelled[] = "zone=a";
@@ -296,6 +311,7 @@ static Suite *config_effective_suite(void)
     TCase *t = tcase_create("watch");
     tcase_add_checked_fixture(t, world_open, world_close);
     tcase_add_test(t, what_is_meant_is_told_at_once_and_whenever_it_is_something_else);
+    tcase_add_test(t, a_root_that_is_made_again_as_it_is_ends_no_rollout);
     tcase_add_test(t, a_rollout_is_told_when_it_covers_the_instance_and_when_it_ends);
     tcase_add_test(t, a_rollout_that_is_rolled_back_gives_the_value_of_the_key_again);
     tcase_add_test(t, a_change_of_schemas_takes_the_rollout_back_at_once);
