@@ -110,6 +110,8 @@ void place_init(struct place *p, const struct plan_cluster *c, struct plan *plan
     for (uint32_t n = 0; n < c->node_count; n++) {
         PRE(c->nodes[n].weight <= PLAN_WEIGHT_MAX);
         p->nodes[n].weight = c->nodes[n].weight;
+        p->nodes[n].used_bytes = c->nodes[n].leaving_bytes;
+        p->nodes[n].used_replicas = c->nodes[n].leaving_replicas;
         p->weight += p->nodes[n].weight;
     }
     for (uint32_t i = 0; i < c->shard_count; i++) {

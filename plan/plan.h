@@ -42,6 +42,8 @@ struct plan_node {
     uint64_t tags;              /* a bit for each */
     uint64_t capacity_bytes;    /* 0: not limited */
     uint32_t capacity_replicas; /* 0: not limited */
+    uint64_t leaving_bytes;     /* of copies that no shard counts any more, and still are there */
+    uint32_t leaving_replicas;
 };
 
 struct plan_shard {

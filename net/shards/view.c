@@ -181,21 +181,41 @@ static void learn(struct plan_shard *s, uint32_t node)
     }
 }
 
-/* Shards that move are where they will be, and left alone. */
-static void take_moves(struct view *v)
+/* The next move of a shard that is there, from number *at on. */
+static bool move_next(const struct view *v, uint32_t *at, struct shard_move *m, uint32_t *shard)
 {
-    for (uint32_t i = 0; i < v->map->moves.count; i++) {
-        struct shard_move m;
-        if (!shard_move_decode(v->map->moves.at[i].text, &m)) {
-            continue;
+    while (*at < v->map->moves.count) {
+        bool is_sound = shard_move_decode(v->map->moves.at[(*at)++].text, m);
+        *shard = is_sound ? find_shard(&v->map->shards, m->shard) : PLAN_NONE;
+        if (*shard != PLAN_NONE) {
+            return true;
         }
-        uint32_t shard = find_shard(&v->map->shards, m.shard);
-        if (shard == PLAN_NONE) {
+    }
+    return false;
+}
+
+/* One that apply takes off the queue before it begins with a plan: its target is away. */
+static bool is_stranded(const struct view *v, const struct shard_move *m)
+{
+    return m->state == MOVE_QUEUED && m->to.size > 0 && view_node(v->map, m->to) == PLAN_NONE;
+}
+
+/* Shards that move are where they will be, and left alone. */
+static void take_moves(struct view *v, const struct draft_options *o)
+{
+    struct shard_move m;
+    uint32_t shard;
+    for (uint32_t i = 0; move_next(v, &i, &m, &shard);) {
+        bool is_off = is_stranded(v, &m);
+        if (is_off && !is_kept(o, m.to)) {
             continue;
         }
         struct plan_shard *s = &v->shards[shard];
         v->of_shards[shard].is_left = true;
         s->is_moving = true;
+        if (is_off) {
+            continue;
+        }
         if (m.state < MOVE_CLEANING_UP && m.from.size > 0 && m.kind != SHARD_LEAD) {
             uint32_t from = view_node(v->map, m.from);
             forget(s, from);
@@ -203,6 +223,23 @@ static void take_moves(struct view *v)
         }
         if (m.state < MOVE_CLEANING_UP) {
             learn(s, view_node(v->map, m.to));
+        }
+    }
+}
+
+/* A copy that a move takes away needs its room until it has gone: the move may be aborted. */
+static void take_leaving(struct view *v)
+{
+    struct shard_move m;
+    uint32_t shard;
+    for (uint32_t i = 0; move_next(v, &i, &m, &shard);) {
+        bool cleans = m.state == MOVE_CLEANING_UP;
+        bool has_copy = cleans || (m.kind != SHARD_LEAD &&
+                                   names_have(v->of_shards[shard].r.replicas, m.from));
+        uint32_t node = has_copy ? view_node(v->map, cleans ? m.cleans : m.from) : PLAN_NONE;
+        if (node != PLAN_NONE && !is_stranded(v, &m)) {
+            v->nodes[node].leaving_replicas++;
+            v->nodes[node].leaving_bytes += v->shards[shard].bytes;
         }
     }
 }
@@ -259,8 +296,9 @@ bool view_make(struct view *v, const struct map_copy *map, const struct draft_op
     for (uint32_t i = 0; i < map->shards.count; i++) {
         take_shard(v, options, i);
     }
-    take_moves(v);
+    take_moves(v, options);
     take_stats(v);
+    take_leaving(v);
     v->cluster = (struct plan_cluster){
         .nodes = v->nodes,
         .node_count = map->members.count,

@@ -61,9 +61,17 @@ static void make_map(const char *policy, uint64_t shards)
     "replicas=2\npromote=fresh\nbalance=replicas\nimbalance_permille=200\n" \
     "target_permille=100\nconcurrent=4\n"
 
-static void come(int node)
+static void say(int node, const char *text)
 {
-    char text[64];
+    ck_assert_int_eq(run((struct command_shard){.action = SHARD_JOIN,
+                                                .node = name_of(node),
+                                                .text = slice_str(text),
+                                                .lease = lease_of[node]}),
+                     OUTCOME_OK);
+}
+
+static void come_as(int node, const char *text)
+{
     struct command grant = {
         .type = COMMAND_GRANT,
         .lease = {.id = ++last_lease,
@@ -73,12 +81,14 @@ static void come(int node)
     };
     ck_assert_int_eq(kit_run(&k, &grant), OUTCOME_OK);
     lease_of[node] = last_lease;
+    say(node, text);
+}
+
+static void come(int node)
+{
+    char text[64];
     snprintf(text, sizeof text, "zone=z%d\nweight=100\n", node % 3);
-    ck_assert_int_eq(run((struct command_shard){.action = SHARD_JOIN,
-                                                .node = name_of(node),
-                                                .text = slice_str(text),
-                                                .lease = last_lease}),
-                     OUTCOME_OK);
+    come_as(node, text);
 }
 
 static void go(int node)
@@ -288,6 +298,69 @@ START_TEST(somebody_may_say_that_who_is_back_leads)
 }
 END_TEST
 
+static void plan(const struct shard_step *steps, uint32_t count)
+{
+    ck_assert_int_eq(run((struct command_shard){.action = SHARD_PLAN,
+                                                .base = k.store->revision,
+                                                .steps = steps,
+                                                .step_count = count}),
+                     OUTCOME_OK);
+}
+
+/* Shards 0 to 3 are on n0, which has room for no more; three of them are about to leave it for n1.
+ * Those on n2 have to go. */
+static void make_full_node(void)
+{
+    struct shard_step steps[8];
+    make_map("replicas=1\npromote=fresh\nbalance=replicas\nconcurrent=1\n", 8);
+    come_as(0, "weight=100\ncapacity_replicas=4\n");
+    come_as(1, "weight=100\ncapacity_replicas=3\n");
+    come_as(2, "weight=100\n");
+    for (uint32_t i = 0; i < 8; i++) {
+        steps[i] = (struct shard_step){
+            .number = i, .kind = SHARD_STEP_ASSIGN, .to = name_of(i < 4 ? 0 : 2)};
+    }
+    plan(steps, 8);
+    for (uint32_t i = 0; i < 3; i++) {
+        steps[i] = (struct shard_step){
+            .number = i, .kind = SHARD_MOVE, .from = name_of(0), .to = name_of(1)};
+    }
+    plan(steps, 3);
+    say(2, "address=drains\n");
+}
+
+static void assert_no_room(const struct draft *d)
+{
+    ck_assert_uint_eq(d->step_count, 0);
+    ck_assert_uint_eq(d->gap_count, 4);
+    for (uint32_t i = 0; i < d->gap_count; i++) {
+        ck_assert_uint_ge(d->gaps[i].gap.by_capacity, 1);
+    }
+}
+
+START_TEST(a_copy_that_is_to_leave_has_its_room_until_it_has_gone)
+{
+    make_full_node();
+    struct draft d = draft_for(PLAN_REPAIR);
+    assert_no_room(&d);
+    carry_out();
+    d = draft_for(PLAN_REPAIR);
+    ck_assert_uint_eq(d.step_count, 3);
+}
+END_TEST
+
+START_TEST(a_move_that_waits_for_a_node_that_is_away_frees_no_room)
+{
+    make_full_node();
+    go(1);
+    struct draft d = draft_for(PLAN_REPAIR);
+    assert_no_room(&d);
+    struct slice keep = slice_str("n1");
+    d = draft_of(&(struct draft_options){.goal = PLAN_REPAIR, .keep = &keep, .keep_count = 1});
+    assert_no_room(&d);
+}
+END_TEST
+
 /* Whatever has come and gone: the store takes each plan, and in the end nothing is left to do. */
 START_TEST(every_plan_is_accepted_and_leads_to_where_nothing_is_left)
 {
@@ -450,6 +523,8 @@ static Suite *draft_suite(void)
     tcase_add_test(t, a_lost_node_is_replaced_replica_by_replica_and_nothing_else_moves);
     tcase_add_test(t, a_shard_that_all_have_lost_is_left_to_who_led_it);
     tcase_add_test(t, somebody_may_say_that_who_is_back_leads);
+    tcase_add_test(t, a_copy_that_is_to_leave_has_its_room_until_it_has_gone);
+    tcase_add_test(t, a_move_that_waits_for_a_node_that_is_away_frees_no_room);
     tcase_add_loop_test(t, every_plan_is_accepted_and_leads_to_where_nothing_is_left, 0, 100);
     tcase_add_test(t, a_move_that_waits_for_a_node_that_stays_away_is_given_up);
     tcase_add_test(t, many_that_are_away_are_known_again_at_once);
