@@ -19,18 +19,12 @@ const char *plan_kind_name(uint8_t kind)
     return kind < COUNT_OF(names) ? names[kind] : NULL;
 }
 
-/* Bytes through the bandwidth that all share, and what each move costs beside them, so many at a
- * time. */
-static uint64_t estimate(const struct plan_cluster *c, const struct plan *p)
+uint64_t plan_duration_ms(const struct plan_cluster *c, uint64_t copies, uint64_t bytes)
 {
-    uint64_t copies = 0;
-    for (uint32_t i = 0; i < p->step_count; i++) {
-        copies += p->steps[i].kind == PLAN_ADD || p->steps[i].kind == PLAN_MOVE;
-    }
     uint64_t at_a_time = c->concurrent_max > 0 ? c->concurrent_max : copies;
     uint64_t rounds = copies > 0 ? (copies + at_a_time - 1) / at_a_time : 0;
-    uint64_t seconds = c->bandwidth_bytes_s > 0 ? p->bytes / c->bandwidth_bytes_s : 0;
-    uint64_t rest = c->bandwidth_bytes_s > 0 ? p->bytes % c->bandwidth_bytes_s : 0;
+    uint64_t seconds = c->bandwidth_bytes_s > 0 ? bytes / c->bandwidth_bytes_s : 0;
+    uint64_t rest = c->bandwidth_bytes_s > 0 ? bytes % c->bandwidth_bytes_s : 0;
     uint64_t rest_ms = rest > 0 ? rest / ((c->bandwidth_bytes_s + 999) / 1000) : 0;
     return seconds * 1000 + rest_ms + rounds * c->overhead_ms;
 }
@@ -53,10 +47,14 @@ void plan_make(const struct plan_cluster *c, enum plan_goal goal, struct plan *o
         balance_leaders(&p);
     }
     out->result_permille = place_imbalance(&p);
+    uint64_t copies = 0;
     for (uint32_t i = 0; i < out->step_count; i++) {
-        out->bytes += out->steps[i].bytes;
+        const struct plan_step *step = &out->steps[i];
+        out->bytes += step->bytes;
+        copies += step->kind == PLAN_MOVE ||
+                  (step->kind == PLAN_ADD && step->why != PLAN_WHY_NEW);
     }
-    out->duration_ms = estimate(c, out);
+    out->duration_ms = plan_duration_ms(c, copies, out->bytes);
     place_close(&p);
 }
 

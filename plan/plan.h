@@ -134,6 +134,10 @@ struct plan {
 void plan_make(const struct plan_cluster *c, enum plan_goal goal, struct plan *out);
 void plan_close(struct plan *p);
 
+/* How long so many copies of so many bytes in all take: the bytes through the bandwidth that all
+ * share, and what each costs beside them, so many at a time. */
+uint64_t plan_duration_ms(const struct plan_cluster *c, uint64_t copies, uint64_t bytes);
+
 /* How far the node that is furthest from its share is from it, in thousandths of the share; a
  * share is of the whole load and by weight. Less than one unit of load is no distance: what cannot
  * be divided is not out of balance. 0 if there is no node or no load. */

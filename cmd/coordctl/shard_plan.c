@@ -89,6 +89,9 @@ static void print_gap(const Coord__V1__ShardGap *g)
             separator = ", ";
         }
     }
+    if (strcmp(g->why, "pin") == 0 && strcmp(separator, ": ") == 0) {
+        printf(": the node that it is pinned to is not there");
+    }
     printf("\n");
 }
 

@@ -120,9 +120,24 @@ static void drop_lost(struct writer *w, struct view_shard *of)
     }
 }
 
+/* The planner knows nothing of a node that is not there. */
+static void take_lost_pins(struct draft *out, const struct view *v)
+{
+    for (uint32_t i = 0; i < v->map->shards.count; i++) {
+        const struct view_shard *of = &v->of_shards[i];
+        if (of->r.pin.size > 0 && view_node(v->map, of->r.pin) == PLAN_NONE) {
+            out->gaps[out->gap_count++] = (struct draft_gap){
+                .gap = {.shard = i, .why = PLAN_WHY_PIN, .node = PLAN_NONE},
+                .shard = of->number,
+            };
+        }
+    }
+}
+
 static void take_gaps(struct draft *out, const struct view *v, const struct plan *plan)
 {
-    out->gaps = arena_alloc(v->arena, (plan->gap_count + (size_t)1) * sizeof *out->gaps);
+    size_t max = plan->gap_count + (size_t)v->map->shards.count;
+    out->gaps = arena_alloc(v->arena, (max + 1) * sizeof *out->gaps);
     for (uint32_t i = 0; i < plan->gap_count; i++) {
         const struct plan_gap *gap = &plan->gaps[i];
         out->gaps[out->gap_count++] = (struct draft_gap){
@@ -131,6 +146,7 @@ static void take_gaps(struct draft *out, const struct view *v, const struct plan
             .node = name_of(v, gap->node),
         };
     }
+    take_lost_pins(out, v);
 }
 
 static void take_leaderless(struct draft *out, const struct view *v)
@@ -187,12 +203,12 @@ static void write_steps(struct draft *out, const struct view *v, const struct pl
         drop_lost(&w, &v->of_shards[i]);
     }
     out->step_count = steps_in_request(out);
-    bool copies = false;
+    uint64_t copies = 0;
     for (uint32_t i = 0; i < out->step_count; i++) {
         out->bytes += out->steps[i].amount;
-        copies = copies || draft_step_ms(out, &out->steps[i]) > 0;
+        copies += draft_step_ms(out, &out->steps[i]) > 0; /* to assign is no work */
     }
-    out->duration_ms = copies ? plan->duration_ms : 0; /* to assign is no work */
+    out->duration_ms = plan_duration_ms(&v->cluster, copies, out->bytes);
 }
 
 void draft_make(const struct map_copy *map, const struct draft_options *options,

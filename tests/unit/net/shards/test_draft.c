@@ -361,6 +361,47 @@ START_TEST(a_move_that_waits_for_a_node_that_is_away_frees_no_room)
 }
 END_TEST
 
+START_TEST(a_pin_to_a_node_that_is_not_there_is_told)
+{
+    struct shard_step step = {.number = 1};
+    make_map(POLICY, 2);
+    come(0);
+    come(1);
+    struct draft d = draft_for(PLAN_REPAIR);
+    apply(&d);
+    ck_assert_int_eq(run((struct command_shard){.action = SHARD_SET_SHARD,
+                                                .text = slice_str("pin=n9x\n"),
+                                                .steps = &step,
+                                                .step_count = 1}),
+                     OUTCOME_OK);
+    d = draft_for(PLAN_REPAIR);
+    ck_assert_uint_eq(d.step_count, 0);
+    ck_assert_uint_eq(d.gap_count, 1);
+    ck_assert_uint_eq(d.gaps[0].shard, 1);
+    ck_assert_uint_eq(d.gaps[0].gap.why, PLAN_WHY_PIN);
+}
+END_TEST
+
+/* Two shards lose a replica; the third is a new one, whose replicas are there at once. */
+START_TEST(the_estimate_is_of_the_steps_that_copy)
+{
+    struct shard_step steps[2];
+    make_map("replicas=2\npromote=fresh\nbalance=replicas\nconcurrent=1\n", 3);
+    come(0);
+    come(1);
+    for (uint32_t i = 0; i < 2; i++) {
+        steps[i] = (struct shard_step){
+            .number = i, .kind = SHARD_STEP_ASSIGN, .to = slice_str("n0,n1")};
+    }
+    plan(steps, 2);
+    come(2);
+    go(1);
+    struct draft d = draft_for(PLAN_REPAIR);
+    ck_assert_uint_eq(d.step_count, 3);
+    ck_assert_uint_eq(d.duration_ms, 2 * DRAFT_MOVE_MS);
+}
+END_TEST
+
 /* Whatever has come and gone: the store takes each plan, and in the end nothing is left to do. */
 START_TEST(every_plan_is_accepted_and_leads_to_where_nothing_is_left)
 {
@@ -525,6 +566,8 @@ static Suite *draft_suite(void)
     tcase_add_test(t, somebody_may_say_that_who_is_back_leads);
     tcase_add_test(t, a_copy_that_is_to_leave_has_its_room_until_it_has_gone);
     tcase_add_test(t, a_move_that_waits_for_a_node_that_is_away_frees_no_room);
+    tcase_add_test(t, a_pin_to_a_node_that_is_not_there_is_told);
+    tcase_add_test(t, the_estimate_is_of_the_steps_that_copy);
     tcase_add_loop_test(t, every_plan_is_accepted_and_leads_to_where_nothing_is_left, 0, 100);
     tcase_add_test(t, a_move_that_waits_for_a_node_that_stays_away_is_given_up);
     tcase_add_test(t, many_that_are_away_are_known_again_at_once);
