@@ -24,22 +24,34 @@ static bool is_member(const struct shard_map *map, struct slice node)
     return shard_map_find(map, map->nodes, node) != TREE_NONE;
 }
 
+/* Those whom a step gives something are members, and say of themselves what they said then:
+ * their weight, zone, tags and capacity are what the plan was made of. */
+static enum outcome targets_fit(const struct shard_map *map, const struct shard_step *step,
+                                uint64_t base)
+{
+    struct slice rest = step->kind == SHARD_DROP ? slice_make(NULL, 0) : step->to;
+    struct slice node;
+    while (names_next(&rest, &node)) {
+        uint32_t slot = shard_map_find(map, map->nodes, node);
+        if (slot == TREE_NONE) {
+            return OUTCOME_MISMATCH;
+        }
+        if (tree_node(&map->store->tree, slot)->modify_revision > base) {
+            return OUTCOME_BAD_VERSION;
+        }
+    }
+    return OUTCOME_OK;
+}
+
 /* A shard that has nothing yet gets replicas at once: there is nothing to be copied. */
 static enum outcome assign(struct shard_map *map, const struct shard_step *step, uint32_t slot,
                            struct shard_record *r)
 {
     struct slice rest = step->to;
-    struct slice node;
     struct slice leader;
     if (r->replicas.size > 0) {
         return OUTCOME_MISMATCH;
     }
-    while (names_next(&rest, &node)) {
-        if (!is_member(map, node)) {
-            return OUTCOME_MISMATCH;
-        }
-    }
-    rest = step->to;
     (void)names_next(&rest, &leader);
     struct shard_world w = shard_map_world(map, step->number);
     shard_assign(&w, r, leader, step->to);
@@ -47,16 +59,15 @@ static enum outcome assign(struct shard_map *map, const struct shard_step *step,
     return OUTCOME_OK;
 }
 
-static bool step_fits(const struct shard_map *map, const struct shard_step *step,
-                      const struct shard_record *r)
+static bool step_fits(const struct shard_step *step, const struct shard_record *r)
 {
     bool has_from = names_have(r->replicas, step->from);
     bool has_to = names_have(r->replicas, step->to);
     switch (step->kind) {
-    case SHARD_MOVE: return has_from && !has_to && is_member(map, step->to);
-    case SHARD_ADD: return !has_to && is_member(map, step->to);
+    case SHARD_MOVE: return has_from && !has_to;
+    case SHARD_ADD: return !has_to;
     case SHARD_DROP: return has_from;
-    default: return has_to && is_member(map, step->to);
+    default: return has_to;
     }
 }
 
@@ -78,6 +89,19 @@ static void enqueue(struct shard_map *map, const struct shard_step *step)
     (void)shard_map_make(map->store, map->moves, slice_str("m-"), NODE_MAP, 0,
                          buf_slice(&text));
     buf_close(&text);
+}
+
+static enum outcome add_move(struct shard_map *map, const struct shard_step *step,
+                             const struct shard_record *r)
+{
+    if (!step_fits(step, r)) {
+        return OUTCOME_MISMATCH;
+    }
+    if (shard_map_count(map->store, map->moves) >= SHARD_MOVES_MAX) {
+        return OUTCOME_LIMIT;
+    }
+    enqueue(map, step);
+    return OUTCOME_OK;
 }
 
 /* What waits for a node that is away is planned anew. */
@@ -111,23 +135,16 @@ enum outcome shard_plan_apply(struct shard_map *map, const struct command_shard 
         if (slot == TREE_NONE || !shard_read(s, slot, &r)) {
             return OUTCOME_NO_NODE;
         }
-        if (step->kind == SHARD_STEP_ASSIGN) {
-            enum outcome outcome = assign(map, step, slot, &r);
-            if (outcome != OUTCOME_OK) {
-                return outcome;
-            }
-            continue;
+        enum outcome outcome = targets_fit(map, step, asked->base);
+        if (outcome == OUTCOME_OK) {
+            outcome = tree_node(&s->tree, slot)->modify_revision > asked->base
+                          ? OUTCOME_BAD_VERSION
+                      : step->kind == SHARD_STEP_ASSIGN ? assign(map, step, slot, &r)
+                                                        : add_move(map, step, &r);
         }
-        if (tree_node(&s->tree, slot)->modify_revision > asked->base) {
-            return OUTCOME_BAD_VERSION;
+        if (outcome != OUTCOME_OK) {
+            return outcome;
         }
-        if (!step_fits(map, step, &r)) {
-            return OUTCOME_MISMATCH;
-        }
-        if (shard_map_count(s, map->moves) >= SHARD_MOVES_MAX) {
-            return OUTCOME_LIMIT;
-        }
-        enqueue(map, step);
     }
     shard_map_settle(map);
     reply->failed_op = 0;

@@ -267,6 +267,60 @@ START_TEST(one_more_than_may_be_is_taken_back)
 }
 END_TEST
 
+/* ---- what a plan was made of -------------------------------------------------------------- */
+
+static enum outcome plan_as_of(uint64_t base, struct shard_step step)
+{
+    return run((struct command_shard){
+        .action = SHARD_PLAN, .base = base, .steps = &step, .step_count = 1});
+}
+
+static void say(const char *node, uint64_t lease, const char *what)
+{
+    ck_assert_int_eq(run((struct command_shard){.action = SHARD_JOIN,
+                                                .node = slice_str(node),
+                                                .text = slice_str(what),
+                                                .lease = lease}),
+                     OUTCOME_OK);
+}
+
+START_TEST(a_plan_is_refused_when_a_node_that_it_gives_something_says_something_else)
+{
+    struct shard_step assign = {.kind = SHARD_STEP_ASSIGN, .to = slice_str("a,b")};
+    struct shard_step add = {.kind = SHARD_ADD, .to = slice_str("c")};
+    struct shard_step drop = {.kind = SHARD_DROP, .from = slice_str("b")};
+    ck_assert_int_eq(create(1, "fresh", 2), OUTCOME_OK);
+    join("a", 1);
+    join("b", 2);
+    join("c", 3);
+    uint64_t base = store_revision(k.store);
+    say("b", 2, "zone=z1\nweight=100\n");
+    ck_assert_int_eq(plan_as_of(base, assign), OUTCOME_BAD_VERSION);
+    ck_assert_int_eq(plan_one(assign), OUTCOME_OK);
+    base = store_revision(k.store);
+    say("c", 3, "address=drains\n");
+    ck_assert_int_eq(plan_as_of(base, add), OUTCOME_BAD_VERSION);
+    ck_assert_int_eq(plan_as_of(base, drop), OUTCOME_OK); /* which gives nobody anything */
+}
+END_TEST
+
+START_TEST(first_replicas_are_refused_when_the_shard_wants_others_meanwhile)
+{
+    struct shard_step assign = {.kind = SHARD_STEP_ASSIGN, .to = slice_str("a")};
+    ck_assert_int_eq(create(1, "fresh", 2), OUTCOME_OK);
+    join("a", 1);
+    join("b", 2);
+    uint64_t base = store_revision(k.store);
+    ck_assert_int_eq(run((struct command_shard){.action = SHARD_SET_SHARD,
+                                                .text = slice_str("pin=b\n"),
+                                                .steps = &(struct shard_step){.number = 0},
+                                                .step_count = 1}),
+                     OUTCOME_OK);
+    ck_assert_int_eq(plan_as_of(base, assign), OUTCOME_BAD_VERSION);
+    ck_assert_int_eq(plan_one(assign), OUTCOME_OK);
+}
+END_TEST
+
 /* ---- what it costs ------------------------------------------------------------------------ */
 
 /* Each of the lost node's shards asks what the others say of it. */
@@ -382,6 +436,9 @@ static Suite *shards_suite(void)
     tcase_add_test(tcase, lists_of_names_have_a_bound);
     tcase_add_test(tcase, one_of_as_many_replicas_as_may_be_moves);
     tcase_add_test(tcase, one_more_than_may_be_is_taken_back);
+    tcase_add_test(tcase,
+                   a_plan_is_refused_when_a_node_that_it_gives_something_says_something_else);
+    tcase_add_test(tcase, first_replicas_are_refused_when_the_shard_wants_others_meanwhile);
     tcase_add_test(tcase, a_node_that_led_all_is_lost_in_linear_time);
     tcase_add_test(tcase, who_has_least_to_do_is_found_in_linear_time);
     tcase_add_test(tcase, many_nodes_of_one_lease_are_lost_by_one_pass);
