@@ -13,9 +13,10 @@
 #define WATCH_TURN_CHANGES ((size_t)2048)
 #define WATCH_METRICS_MS   100 /* the furthest behind is looked for among all that are */
 /* Reads are answered for so long in one turn; the clock is looked at once for so many small ones,
- * of which each takes about a microsecond. */
-#define READ_TURN_US   ((uint64_t)2000)
-#define READS_PER_LOOK ((size_t)32)
+ * of which each takes about a microsecond, as does so much of a large value. */
+#define READ_TURN_US      ((uint64_t)2000)
+#define READS_PER_LOOK    ((size_t)32)
+#define READ_BYTES_A_UNIT ((size_t)1024)
 
 /* ---- endings ----------------------------------------------------------------------------- */
 
@@ -199,29 +200,32 @@ void node_read_cancel(struct node *n, struct node_read *r)
     read_index_cancel(r);
 }
 
-static void serve_read(struct node *n, struct node_read *r)
+/* A page of a list or of history may take milliseconds, although it finds little or nothing. */
+static bool is_page(const struct node_read *r)
+{
+    bool is_point = r->query.type == QUERY_GET || r->query.type == QUERY_EXISTS;
+    return !r->is_barrier && (!is_point || r->query.revision != 0);
+}
+
+/* How much work it was, in small reads. */
+static size_t serve_read(struct node *n, struct node_read *r)
 {
     /* It was young enough when the read came, or a round was asked for; meanwhile the process may
      * not have been scheduled, or the round took its time. */
     if (r->consistency == READ_BOUNDED && node_age_ms(n) > r->bound_ms) {
         r->done(r, RC_STALE, NULL);
-        return;
+        return 1;
     }
     if (r->is_barrier) {
         r->done(r, RC_OK, NULL);
-        return;
+        return 1;
     }
     struct query_result result;
     store_query(n->store, &r->query, &result, &n->query_arena);
-    r->done(r, RC_OK, &result);
+    size_t units = is_page(r) ? READS_PER_LOOK : 1 + result.data.size / READ_BYTES_A_UNIT;
+    r->done(r, RC_OK, &result); /* it may be gone after this */
     arena_clear(&n->query_arena);
-}
-
-/* A page of a list or of history may take milliseconds, although it finds little or nothing. */
-static bool is_small(const struct node_read *r)
-{
-    bool is_point = r->query.type == QUERY_GET || r->query.type == QUERY_EXISTS;
-    return r->is_barrier || (is_point && r->query.revision == 0);
+    return units;
 }
 
 /* What is left is answered in the next turn, in the same order, from a state as new or newer: a
@@ -233,8 +237,7 @@ static void serve_turn(struct node *n, uint64_t applied)
     struct node_read *r;
     n->reads_are_left = false;
     while (!n->reads_are_left && (r = read_index_next(&n->reads, applied)) != NULL) {
-        unlooked += is_small(r) ? 1 : READS_PER_LOOK;
-        serve_read(n, r);
+        unlooked += serve_read(n, r);
         if (unlooked >= READS_PER_LOOK) {
             unlooked = 0;
             n->reads_are_left = n->env->now_us(n->env) >= end_us;

@@ -39,8 +39,10 @@
 #include "net/zookeeper/front.h"
 #include "raft/node.h"
 
-/* Rounds of node and server in one turn before I/O gets its turn again. */
+/* Rounds of node and server in one turn before I/O gets its turn again: so many, and none begins
+ * after this time. */
 #define TURN_ROUNDS_MAX  8
+#define TURN_ROUNDS_US   ((uint64_t)2000)
 #define LOCK_PATIENCE_MS 1000
 /* When nothing is left to be answered, for clients that are slow to read it. */
 #define LAST_BYTES_MS 1000
@@ -89,6 +91,7 @@ static void on_turn(void *context)
     if (d->has_failed) {
         return;
     }
+    uint64_t end_us = d->env->now_us(d->env) + TURN_ROUNDS_US;
     tls_ports_turn(&d->tls);
     vitals_turn(d->vitals, d->env->now_ms(d->env)); /* what it sends goes with the node's turn */
     server_read_on(d->server);
@@ -102,6 +105,9 @@ static void on_turn(void *context)
     for (int i = 0; i < TURN_ROUNDS_MAX && !d->has_failed && server_is_due(d); i++) {
         server_turn(d->server);
         node_turn(d->node);
+        if (d->env->now_us(d->env) >= end_us) {
+            break;
+        }
     }
     copies_turn(d->copies, d->env->now_ms(d->env));
     audit_turn(d->audit, d->env->now_ms(d->env));

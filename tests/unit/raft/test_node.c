@@ -328,6 +328,29 @@ START_TEST(reads_that_take_long_are_spread_over_turns_in_their_order)
 }
 END_TEST
 
+START_TEST(reads_of_large_values_are_spread_over_turns)
+{
+    struct fixture x;
+    init(&x, 1);
+    open_node(&x);
+    char *large = mem_zalloc(STORE_VALUE_BYTES_MAX);
+    ck_assert_int_eq(write_data(&x, 0, slice_make(large, STORE_VALUE_BYTES_MAX), FAR), RC_OK);
+    run(&x);
+    read_slowly(&x, QUERY_GET, 250);
+    for (size_t i = 0; i < READS; i++) {
+        x.clients[i].read.query.path = slice_str("/n0");
+    }
+    while (answered < READS) {
+        size_t before = answered;
+        node_turn(x.node);
+        ck_assert_uint_eq(answered - before, 8); /* two milliseconds */
+    }
+    run(&x);
+    mem_free(large);
+    finish(&x);
+}
+END_TEST
+
 START_TEST(small_reads_are_answered_in_one_turn)
 {
     struct fixture x;
@@ -638,6 +661,7 @@ static Suite *requests_suite(void)
     tcase_add_test(tcase, reads_of_every_consistency_are_served);
     tcase_add_test(tcase, a_session_read_waits_for_its_index);
     tcase_add_test(tcase, reads_that_take_long_are_spread_over_turns_in_their_order);
+    tcase_add_test(tcase, reads_of_large_values_are_spread_over_turns);
     tcase_add_test(tcase, small_reads_are_answered_in_one_turn);
     tcase_add_test(tcase, reads_that_are_left_for_a_later_turn_may_be_cancelled_and_expire);
     tcase_add_test(tcase, a_deadline_ends_a_write_that_the_disk_keeps);
