@@ -101,6 +101,19 @@ def list_too_late(steps, theirs, ours):
     return wire.SET_ACL in types(steps[-1]) and bool(unlike) and wire.NO_AUTH in (unlike[0][0][3], unlike[0][1][3])
 
 
+def cannot_be(path):
+    return not isinstance(path, str) or path[:1] not in ("/", "~") or \
+        (path != "/" and any(part in ("", ".", "..") for part in path.split("/")[1:]))
+
+
+def vain_watch(steps, theirs, ours):
+    kinds = (wire.CHECK_WATCHES, wire.REMOVE_WATCHES)
+    odd = steps[-1][0] == "send" and any(packet[0] in kinds and cannot_be(dict(packet[1]).get("path"))
+                                         for packet in steps[-1][2])
+    unlike = [(a, b) for a, b in pairs(theirs, ours) if a != b]
+    return odd and bool(unlike) and all(a[1] in kinds and (a[3], b[3]) == (0, wire.NO_WATCHER) for a, b in unlike)
+
+
 # Whether the difference that the last of these steps shows is one on purpose. Behind it the two are no longer alike.
 RULES = (
     ("exists takes READ, as since 3.8.4", exists_without_read),
@@ -110,6 +123,7 @@ RULES = (
     ("what a client may not read does not use up its watch", kept_watch),
     ("an id that is not UTF-8 is refused", damaged_text),
     ("a pipelined request sees the list that was set before it", list_too_late),
+    ("a watch of a path that no node can have is not kept", vain_watch),
 )
 
 
