@@ -2,9 +2,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/heap.h"
+#include "base/id_map.h"
 #include "base/mem.h"
 #include "net/checks/state.h"
 #include "net/checks/vitals.h"
@@ -13,17 +14,36 @@
 #include "store/store.h"
 
 #define SCAN_EVERY_MS    1000
+#define SCAN_PAGE        500  /* nodes looked at in one turn */
+#define SCAN_PAGE_MS     10   /* between two such turns: other work comes first */
+#define SWEEP_PAGE       2000 /* targets */
+#define DUE_MAX          500  /* targets that are handled in one turn */
 #define RUNNING_MAX      256 /* checks at a time; others wait */
 #define RUNNING_RETRY_MS 50
 #define WRITE_MS         10000
 #define STATUS_BYTES     12 /* "HTTP/1.1 200" */
 
-struct target {
-    struct checker *checker;
+/* What is found by its path. */
+struct named {
+    struct named *same; /* the next with the same hash */
+    uint64_t hash;
     struct slice path; /* owned */
-    size_t service_bytes; /* of the path, with the slash behind the service */
+};
+
+struct service {
+    struct named name;
+    size_t targets;
+    size_t better; /* of them: is_better */
+};
+
+struct target {
+    struct named name;
+    struct checker *checker;
+    struct service *service;
+    size_t at; /* in `targets` */
     uint64_t revision;
-    bool is_there; /* the scan has seen it */
+    uint64_t round; /* the last scan that has seen it */
+    bool is_better; /* than SUSPECTED_DOWN, and takes work: others of its service may be DOWN */
     bool draining;
     uint8_t said;   /* as its node says */
     uint8_t saying; /* is_writing: and will say */
@@ -45,17 +65,65 @@ struct target {
 
 struct checker {
     struct checker_options o;
-    struct target **targets; /* by path; those without a check too */
+    uint64_t seed;
+    struct target **targets; /* in no order; those without a check too */
     size_t count;
     size_t capacity;
+    struct id_map by_path; /* hash: the first target with it */
+    struct id_map services;
     size_t running;
     struct heap due;
-    uint64_t scanned_revision;
-    uint64_t scan_ms; /* not before */
+    struct buf super; /* who may see all */
+    /* scanning, a page at a time; then sweeping */
+    uint64_t scanned_revision; /* when the last round began */
+    uint64_t round;
+    uint64_t round_ms; /* when it began */
+    uint64_t scan_ms;  /* not before */
+    bool is_scanning;
+    struct buf scanned; /* the path up to which */
+    size_t unswept;     /* targets before this one */
     struct metric *passed;
     struct metric *missed;
     struct metric *protecting;
 };
+
+/* ---- paths -------------------------------------------------------------------------------- */
+
+static void *named_find(const struct checker *c, const struct id_map *map, struct slice path)
+{
+    struct named *n = id_map_get(map, hash_bytes(c->seed, path.data, path.size));
+    while (n != NULL && !slice_equal(n->path, path)) {
+        n = n->same;
+    }
+    return n;
+}
+
+static void named_add(const struct checker *c, struct id_map *map, struct named *n,
+                      struct slice path)
+{
+    uint8_t *copy = mem_alloc(path.size);
+    memcpy(copy, path.data, path.size);
+    n->path = slice_make(copy, path.size);
+    n->hash = hash_bytes(c->seed, path.data, path.size);
+    n->same = id_map_get(map, n->hash);
+    id_map_set(map, n->hash, n);
+}
+
+static void named_remove(struct id_map *map, struct named *n)
+{
+    struct named *before = id_map_get(map, n->hash);
+    if (before != n) {
+        while (before->same != n) {
+            before = before->same;
+        }
+        before->same = n->same;
+    } else if (n->same != NULL) {
+        id_map_set(map, n->hash, n->same);
+    } else {
+        (void)id_map_remove(map, n->hash);
+    }
+    mem_free((void *)(uintptr_t)n->path.data);
+}
 
 /* ---- targets ------------------------------------------------------------------------------ */
 
@@ -75,32 +143,51 @@ static void protect(struct target *t, uint64_t since_ms)
     t->protected_ms = since_ms;
 }
 
+/* To be asked for after each change of its health, or of `draining`. */
+static void count_better(struct target *t)
+{
+    bool is_better = !t->draining && t->state.checks.health < HEALTH_SUSPECTED_DOWN;
+    t->service->better += is_better;
+    t->service->better -= t->is_better;
+    t->is_better = is_better;
+}
+
+static struct service *service_join(struct checker *c, struct slice path)
+{
+    struct service *s = named_find(c, &c->services, path);
+    if (s == NULL) {
+        s = mem_zalloc(sizeof *s);
+        named_add(c, &c->services, &s->name, path);
+    }
+    s->targets++;
+    return s;
+}
+
+static void service_leave(struct target *t)
+{
+    struct service *s = t->service;
+    s->better -= t->is_better;
+    if (--s->targets == 0) {
+        named_remove(&t->checker->services, &s->name);
+        mem_free(s);
+    }
+}
+
 static void target_free(struct target *t)
 {
+    struct checker *c = t->checker;
     stream_end(t);
     if (t->is_writing) {
-        node_write_cancel(t->checker->o.node, &t->write);
+        node_write_cancel(c->o.node, &t->write);
     }
     protect(t, 0);
-    heap_remove(&t->checker->due, &t->due);
+    heap_remove(&c->due, &t->due);
     buf_close(&t->in);
-    mem_free((void *)(uintptr_t)t->path.data);
+    service_leave(t);
+    c->targets[t->at] = c->targets[--c->count];
+    c->targets[t->at]->at = t->at;
+    named_remove(&c->by_path, &t->name);
     mem_free(t);
-}
-
-static int target_order(const void *a, const void *b)
-{
-    return slice_compare((*(struct target *const *)a)->path, (*(struct target *const *)b)->path);
-}
-
-static struct target *target_find(const struct checker *c, struct slice path)
-{
-    struct target key = {.path = path};
-    struct target *pointer = &key;
-    struct target **found =
-        c->count == 0 ? NULL
-                      : bsearch(&pointer, c->targets, c->count, sizeof(void *), target_order);
-    return found != NULL ? *found : NULL;
 }
 
 /* What its node says now; of another registration, or another check, it begins anew. */
@@ -144,46 +231,31 @@ static void target_update(struct target *t, const struct service_instance *in,
 static struct target *target_new(struct checker *c, struct slice path, struct slice id)
 {
     struct target *t = mem_zalloc(sizeof *t);
-    uint8_t *copy = mem_alloc(path.size);
-    memcpy(copy, path.data, path.size);
     t->checker = c;
-    t->path = slice_make(copy, path.size);
-    t->service_bytes = path.size - id.size;
+    named_add(c, &c->by_path, &t->name, path);
+    t->service = service_join(c, slice_make(path.data, path.size - id.size));
     if (c->count == c->capacity) {
         c->capacity = c->capacity == 0 ? 16 : 2 * c->capacity;
         c->targets = mem_resize(c->targets, c->capacity * sizeof(void *));
     }
+    t->at = c->count;
     c->targets[c->count++] = t;
     return t;
 }
 
 /* ---- judging ------------------------------------------------------------------------------ */
 
-static bool has_better_sibling(const struct checker *c, const struct target *t)
-{
-    for (size_t i = 0; i < c->count; i++) {
-        const struct target *o = c->targets[i];
-        if (o != t && o->service_bytes == t->service_bytes && !o->draining &&
-            memcmp(o->path.data, t->path.data, t->service_bytes) == 0 &&
-            o->state.checks.health < HEALTH_SUSPECTED_DOWN) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What is to be said of it. */
 static uint8_t health_of(struct target *t, uint64_t now_ms)
 {
     uint8_t health = t->state.checks.health;
-    if (health != HEALTH_DOWN || t->said == HEALTH_DOWN ||
-        has_better_sibling(t->checker, t)) {
+    if (health != HEALTH_DOWN || t->said == HEALTH_DOWN || t->service->better > 0) {
         protect(t, 0);
         return health;
     }
     if (t->protected_ms == 0) {
-        log_warn(t->checker->o.log, "checks.protected", "path=%.*s", (int)t->path.size,
-                 (const char *)t->path.data);
+        log_warn(t->checker->o.log, "checks.protected", "path=%.*s", (int)t->name.path.size,
+                 (const char *)t->name.path.data);
         protect(t, now_ms);
     }
     if (now_ms >= t->protected_ms + CHECKER_PROTECTED_MS) {
@@ -208,18 +280,19 @@ static void say(struct target *t, uint8_t health, uint64_t now_ms)
         .type = COMMAND_DISCOVERY,
         .discovery = {.action = DISCOVERY_HEALTH,
                       .health = health,
-                      .path = t->path,
+                      .path = t->name.path,
                       .revision = t->revision},
     };
     t->write = (struct node_write){.done = on_written, .owner = t};
     t->saying = health;
     t->is_writing = node_write(node, &t->write, &c, now_ms + WRITE_MS) == RC_OK;
-    log_info(t->checker->o.log, "checks.health", "path=%.*s health=%s", (int)t->path.size,
-             (const char *)t->path.data, instance_health_name(health));
+    log_info(t->checker->o.log, "checks.health", "path=%.*s health=%s", (int)t->name.path.size,
+             (const char *)t->name.path.data, instance_health_name(health));
 }
 
 static void say_if_changed(struct target *t, uint64_t now_ms)
 {
+    count_better(t);
     uint8_t health = health_of(t, now_ms);
     if (health != t->said && !t->is_writing) {
         say(t, health, now_ms);
@@ -232,7 +305,7 @@ static void judge(struct target *t, bool passed, uint64_t now_ms)
     stream_end(t);
     metric_add(passed ? t->checker->passed : t->checker->missed, 1);
     if (passed) {
-        vitals_passed(t->checker->o.vitals, t->path, t->revision);
+        vitals_passed(t->checker->o.vitals, t->name.path, t->revision);
     }
     (void)check_judge(&t->state.checks, passed, (uint32_t)took_ms, t->rules.slow_ms);
     heap_update(&t->checker->due, &t->due, now_ms + t->rules.every_ms);
@@ -245,7 +318,7 @@ static void on_beat(void *context, struct slice path, uint64_t revision,
                     const struct service_load *load, uint64_t now_ms)
 {
     struct checker *c = context;
-    struct target *t = target_find(c, path);
+    struct target *t = named_find(c, &c->by_path, path);
     if (t == NULL || t->type != CHECK_HEARTBEAT || t->revision != revision) {
         return; /* a new one is seen by the next scan, and given its whole time then */
     }
@@ -329,8 +402,8 @@ static void begin(struct target *t, uint64_t now_ms)
 
 /* ---- all of them -------------------------------------------------------------------------- */
 
-static void take_entry(struct checker *c, size_t known, const struct query_entry *e,
-                       struct arena *arena, uint64_t now_ms)
+static void take_entry(struct checker *c, const struct query_entry *e, struct arena *arena,
+                       uint64_t now_ms)
 {
     struct slice service;
     struct slice id;
@@ -339,71 +412,97 @@ static void take_entry(struct checker *c, size_t known, const struct query_entry
         !instance_decode(e->data, &in, arena)) {
         return;
     }
-    size_t count = c->count;
-    c->count = known; /* only these are in order yet */
-    struct target *t = target_find(c, e->path);
-    c->count = count;
+    struct target *t = named_find(c, &c->by_path, e->path);
     t = t != NULL ? t : target_new(c, e->path, id);
-    t->is_there = true;
+    t->round = c->round;
     target_update(t, &in, e->stat.create_revision, now_ms);
+    count_better(t);
 }
 
-static void sweep(struct checker *c)
+/* What changes behind the page that is read is seen by the next round. */
+static void scan_page(struct checker *c, uint64_t now_ms)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < c->count; i++) {
-        if (c->targets[i]->is_there) {
-            c->targets[kept++] = c->targets[i];
-        } else {
-            target_free(c->targets[i]);
+    struct arena arena = {0};
+    struct query_result page;
+    const struct query query = {.type = QUERY_LIST,
+                                .space = SPACE_NODES,
+                                .path = slice_str(SERVICE_ROOT),
+                                .recursive = true,
+                                .depth = 2, /* services, and their instances */
+                                .with_data = true,
+                                .with_stat = true,
+                                .after = buf_slice(&c->scanned),
+                                .limit = SCAN_PAGE,
+                                .identities = buf_slice(&c->super)};
+    store_query(node_store(c->o.node), &query, &page, &arena);
+    uint32_t count = page.outcome == OUTCOME_OK ? page.entry_count : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        take_entry(c, &page.entries[i], &arena, now_ms);
+    }
+    c->is_scanning = count > 0 && page.more;
+    buf_clear(&c->scanned);
+    if (c->is_scanning) {
+        buf_append_slice(&c->scanned, page.entries[count - 1].path);
+    } else {
+        c->unswept = c->count;
+    }
+    arena_close(&arena);
+}
+
+static void sweep_some(struct checker *c)
+{
+    size_t some = c->unswept < SWEEP_PAGE ? c->unswept : SWEEP_PAGE;
+    for (; some > 0; some--) {
+        struct target *t = c->targets[--c->unswept];
+        if (t->round != c->round) {
+            target_free(t); /* what takes its place has been swept */
         }
     }
-    c->count = kept;
-    if (kept > 0) {
-        qsort(c->targets, kept, sizeof(void *), target_order);
-    }
+}
+
+static bool must_scan(const struct checker *c)
+{
+    return c->is_scanning || c->unswept > 0 ||
+           store_revision(node_store(c->o.node)) != c->scanned_revision;
 }
 
 static void scan(struct checker *c, uint64_t now_ms)
 {
-    struct arena arena = {0};
-    struct query_result page;
-    struct slice after = slice_make(NULL, 0);
-    size_t known = c->count;
-    struct buf who = {0};
-    identity_encode(&who, slice_str("super"), slice_make(NULL, 0)); /* sees all of them */
-    for (size_t i = 0; i < c->count; i++) {
-        c->targets[i]->is_there = false;
-    }
-    do {
-        struct query query = {.type = QUERY_LIST,
-                              .space = SPACE_NODES,
-                              .path = slice_str(SERVICE_ROOT),
-                              .recursive = true,
-                              .with_data = true,
-                              .with_stat = true,
-                              .after = after,
-                              .identities = buf_slice(&who)};
-        store_query(node_store(c->o.node), &query, &page, &arena);
-        for (uint32_t i = 0; page.outcome == OUTCOME_OK && i < page.entry_count; i++) {
-            take_entry(c, known, &page.entries[i], &arena, now_ms);
+    if (c->unswept > 0) {
+        sweep_some(c);
+    } else {
+        if (!c->is_scanning) { /* a round begins */
+            c->is_scanning = true;
+            c->round++;
+            c->round_ms = now_ms;
+            c->scanned_revision = store_revision(node_store(c->o.node));
         }
-        after = page.outcome == OUTCOME_OK && page.entry_count > 0
-                    ? page.entries[page.entry_count - 1].path
-                    : slice_make(NULL, 0);
-    } while (page.outcome == OUTCOME_OK && page.more);
-    sweep(c);
-    buf_close(&who);
-    arena_close(&arena);
+        scan_page(c, now_ms);
+    }
+    bool is_done = !c->is_scanning && c->unswept == 0;
+    c->scan_ms = is_done ? c->round_ms + SCAN_EVERY_MS : now_ms + SCAN_PAGE_MS;
 }
 
 static void drop_all(struct checker *c)
 {
-    for (size_t i = 0; i < c->count; i++) {
-        target_free(c->targets[i]);
+    while (c->count > 0) {
+        target_free(c->targets[c->count - 1]);
     }
-    c->count = 0;
     c->scanned_revision = 0;
+    c->is_scanning = false;
+    c->unswept = 0;
+    buf_clear(&c->scanned);
+}
+
+static void handle_due(struct target *t, uint64_t now_ms)
+{
+    if (t->type == CHECK_HEARTBEAT) {
+        beat_missed(t, now_ms);
+    } else if (t->stream != NULL) {
+        judge(t, false, now_ms);
+    } else {
+        begin(t, now_ms);
+    }
 }
 
 void checker_turn(struct checker *c, uint64_t now_ms)
@@ -415,22 +514,12 @@ void checker_turn(struct checker *c, uint64_t now_ms)
         drop_all(c);
         return;
     }
-    uint64_t revision = store_revision(node_store(c->o.node));
-    if (now_ms >= c->scan_ms && revision != c->scanned_revision) {
-        c->scan_ms = now_ms + SCAN_EVERY_MS;
-        c->scanned_revision = revision;
+    if (now_ms >= c->scan_ms && must_scan(c)) {
         scan(c, now_ms);
     }
     struct heap_node *first = heap_peek(&c->due);
-    while (first != NULL && first->key <= now_ms) {
-        struct target *t = HEAP_OF(first, struct target, due);
-        if (t->type == CHECK_HEARTBEAT) {
-            beat_missed(t, now_ms);
-        } else if (t->stream != NULL) {
-            judge(t, false, now_ms);
-        } else {
-            begin(t, now_ms);
-        }
+    for (int i = 0; i < DUE_MAX && first != NULL && first->key <= now_ms; i++) {
+        handle_due(HEAP_OF(first, struct target, due), now_ms);
         first = heap_peek(&c->due);
     }
 }
@@ -442,14 +531,15 @@ uint64_t checker_next_deadline_ms(const struct checker *c)
     }
     const struct heap_node *first = heap_peek(&c->due);
     uint64_t next_ms = first != NULL ? first->key : UINT64_MAX;
-    bool must_scan = store_revision(node_store(c->o.node)) != c->scanned_revision;
-    return must_scan && c->scan_ms < next_ms ? c->scan_ms : next_ms;
+    return must_scan(c) && c->scan_ms < next_ms ? c->scan_ms : next_ms;
 }
 
 struct checker *checker_new(const struct checker_options *options)
 {
     struct checker *c = mem_zalloc(sizeof *c);
     c->o = *options;
+    c->seed = env_random_u64(options->env);
+    identity_encode(&c->super, slice_str("super"), slice_make(NULL, 0));
     if (options->metrics != NULL) {
         c->passed = metrics_counter(options->metrics, "coord_checks_total", "result=\"passed\"",
                                     "Checks of instances, and heartbeats awaited, while leading.");
@@ -468,7 +558,11 @@ void checker_free(struct checker *c)
         vitals_listen(c->o.vitals, NULL, NULL);
         drop_all(c);
         mem_free(c->targets);
+        id_map_close(&c->by_path);
+        id_map_close(&c->services);
         heap_close(&c->due);
+        buf_close(&c->super);
+        buf_close(&c->scanned);
         mem_free(c);
     }
 }

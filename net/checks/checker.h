@@ -4,7 +4,8 @@
  *
  *   every turn      those that are due begin; those that took too long have missed
  *   once a second   the instances are looked at, if anything has changed: who came, went, or is
- *                   another one now begins as what its node says
+ *                   another one now begins as what its node says. A page in a turn, so that the
+ *                   many take longer and hold nobody up
  *
  * Results are judged by net/checks/state.h. Only a change of health is proposed, one at a time for
  * each instance; a leader that is new starts with empty windows and the state that is known.

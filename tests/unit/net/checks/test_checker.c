@@ -2,6 +2,7 @@
  * tried with real servers (tests/cluster/discovery.py). */
 #include "net/checks/checker.h"
 
+#include "base/metrics.h"
 #include "net/checks/vitals.h"
 #include "recipes/instance.h"
 #include "tests/support/check_main.h"
@@ -12,6 +13,7 @@ static struct fake_env env;
 static struct node *node;
 static struct vitals *vitals;
 static struct checker *checker;
+static struct metrics *metrics;
 
 static void world_open(void)
 {
@@ -20,8 +22,9 @@ static void world_open(void)
     node = fake_node_new();
     node->is_leading = true;
     vitals = vitals_new(&(struct vitals_options){.env = &env.env, .node = node});
-    checker = checker_new(
-        &(struct checker_options){.env = &env.env, .node = node, .vitals = vitals});
+    metrics = metrics_new();
+    checker = checker_new(&(struct checker_options){
+        .env = &env.env, .node = node, .metrics = metrics, .vitals = vitals});
 }
 
 static void world_close(void)
@@ -29,6 +32,7 @@ static void world_close(void)
     checker_free(checker);
     vitals_free(vitals);
     fake_node_free(node);
+    metrics_free(metrics);
     fake_env_close(&env);
 }
 
@@ -51,6 +55,19 @@ static uint64_t put(const char *id)
     store_apply(node->store, &context, &c, &reply);
     ck_assert_int_eq(reply.outcome, OUTCOME_OK);
     return reply.revision;
+}
+
+static void set_draining(const char *id, bool drains)
+{
+    char path[64];
+    struct reply reply;
+    (void)snprintf(path, sizeof path, "/services/web/%s", id);
+    const struct command c = {
+        .type = COMMAND_DISCOVERY,
+        .discovery = {.action = DISCOVERY_DRAIN, .flag = drains, .path = slice_str(path)}};
+    const struct apply_context context = {.index = ++node->index, .last_of_entry = true};
+    store_apply(node->store, &context, &c, &reply);
+    ck_assert_int_eq(reply.outcome, OUTCOME_OK);
 }
 
 /* Time passes, in which everybody looks at what is due. */
@@ -178,6 +195,94 @@ START_TEST(a_new_leader_gives_everybody_the_whole_time)
 }
 END_TEST
 
+START_TEST(who_drains_or_is_gone_is_no_other_one_that_is_left)
+{
+    uint64_t a = put("a");
+    uint64_t b = put("b");
+    pass(1100);
+    beat("b", b, 1);
+    beats("a", a, 1, 1);
+    set_draining("b", true);
+    for (int i = 0; i < 8; i++) {
+        beats("b", b, 1, 1);
+    }
+    ck_assert_str_eq(health("a"), "suspected_down");
+    set_draining("b", false);
+    for (int i = 0; i < 3; i++) {
+        beats("b", b, 1, 1);
+    }
+    ck_assert_str_eq(health("a"), "down");
+    beats("a", a, 1, 8);
+    ck_assert_str_eq(health("b"), "down"); /* a is well again */
+}
+END_TEST
+
+#define MANY 2000
+
+static uint64_t revisions[MANY];
+
+static void put_many(void)
+{
+    for (int i = 0; i < MANY; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "i%d", i);
+        revisions[i] = put(id);
+    }
+}
+
+static void beat_many(void)
+{
+    for (int i = 0; i < MANY; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "i%d", i);
+        beat(id, revisions[i], 1);
+    }
+}
+
+static int64_t counted(const char *result)
+{
+    return metric_value(metrics_counter(metrics, "coord_checks_total", result, ""));
+}
+
+static bool is_due(uint64_t now_ms)
+{
+    return checker_next_deadline_ms(checker) <= now_ms;
+}
+
+START_TEST(many_instances_are_looked_at_in_many_turns)
+{
+    put_many();
+    checker_turn(checker, env.env.now_ms(&env.env));
+    beat_many();
+    int64_t known = counted("result=\"passed\""); /* a heartbeat of another one is not awaited */
+    ck_assert_int_gt(known, 0);
+    ck_assert_int_lt(known, MANY / 2);
+    pass(1000);
+    known = counted("result=\"passed\"");
+    beat_many();
+    ck_assert_int_eq(counted("result=\"passed\"") - known, MANY);
+    pass(1000);
+    ck_assert(!is_due(env.env.now_ms(&env.env))); /* nothing has changed */
+}
+END_TEST
+
+START_TEST(many_that_fall_silent_at_once_are_judged_in_many_turns)
+{
+    put_many();
+    pass(1000);
+    beat_many();
+    fake_env_advance(&env, 1600);
+    uint64_t now_ms = env.env.now_ms(&env.env);
+    checker_turn(checker, now_ms);
+    ck_assert_int_gt(counted("result=\"missed\""), 0);
+    ck_assert_int_lt(counted("result=\"missed\""), MANY / 2);
+    while (is_due(now_ms)) {
+        checker_turn(checker, now_ms);
+    }
+    ck_assert_int_eq(counted("result=\"missed\""), MANY);
+}
+END_TEST
+
 static Suite *checker_suite(void)
 {
     Suite *suite = suite_create("checker");
@@ -188,6 +293,9 @@ static Suite *checker_suite(void)
     tcase_add_test(tcase,
                    nobody_is_called_down_when_nobody_else_is_left_until_a_minute_has_passed);
     tcase_add_test(tcase, a_new_leader_gives_everybody_the_whole_time);
+    tcase_add_test(tcase, who_drains_or_is_gone_is_no_other_one_that_is_left);
+    tcase_add_test(tcase, many_instances_are_looked_at_in_many_turns);
+    tcase_add_test(tcase, many_that_fall_silent_at_once_are_judged_in_many_turns);
     suite_add_tcase(suite, tcase);
     return suite;
 }
