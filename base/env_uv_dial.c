@@ -1,5 +1,9 @@
 /* Connecting: look the name up, then try one address after the other.
  *
+ * A lookup that has begun cannot be stopped, and holds one of the few threads of libuv's pool until
+ * no name server has answered for many seconds. So one that was left behind serves whoever asks for
+ * the same name next: a name holds no more threads than it has streams.
+ *
  * A TCP handle that failed to connect cannot be used again. So the next attempt begins in the
  * close callback of the failed one, which makes the handle anew.
  */
@@ -15,6 +19,9 @@ struct env_uv_dial {
     struct env_uv *env;
     struct env_stream *stream; /* NULL once the stream is gone */
     bool resolving;
+    struct list link; /* among those left behind */
+    char *host;       /* that is looked up; owned */
+    uint16_t port;
     uv_getaddrinfo_t resolve;
     uv_connect_t connect;
     struct addrinfo *addresses; /* owned */
@@ -26,6 +33,7 @@ static void dial_free(struct env_uv_dial *d)
     if (d->addresses != NULL) {
         freeaddrinfo(d->addresses);
     }
+    mem_free(d->host);
     mem_free(d);
 }
 
@@ -38,7 +46,9 @@ void env_uv_dial_drop(struct env_stream *s)
     }
     if (d->resolving) {
         d->stream = NULL; /* the lookup's callback frees it */
-        uv_cancel((uv_req_t *)&d->resolve);
+        if (uv_cancel((uv_req_t *)&d->resolve) != 0) {
+            list_push_back(&d->env->lookups, &d->link);
+        }
     } else {
         dial_free(d);
     }
@@ -82,6 +92,7 @@ static void dial_resolved_cb(uv_getaddrinfo_t *req, int error, struct addrinfo *
 {
     struct env_uv_dial *d = req->data;
     d->resolving = false;
+    list_remove(&d->link);
     d->env->pending--;
     d->addresses = addresses;
     d->next = addresses;
@@ -130,6 +141,8 @@ static void dial_resolve(struct env_uv_dial *d, const char *host, uint16_t port)
     snprintf(service, sizeof service, "%u", (unsigned)port);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     d->resolve.data = d;
+    d->host = mem_strdup(host);
+    d->port = port;
     int rc = uv_getaddrinfo(d->env->loop, &d->resolve, dial_resolved_cb, host, service, &hints);
     if (rc < 0) {
         env_uv_stream_end(d->stream, env_uv_stream_status(rc));
@@ -139,9 +152,31 @@ static void dial_resolve(struct env_uv_dial *d, const char *host, uint16_t port)
     d->env->pending++;
 }
 
+/* A lookup of the same that goes on for nobody, or NULL. */
+static struct env_uv_dial *left_behind(const struct env_uv *e, const char *host, uint16_t port)
+{
+    struct list *it;
+    struct list *tmp;
+    LIST_EACH (it, tmp, &e->lookups) {
+        struct env_uv_dial *d = LIST_OF(it, struct env_uv_dial, link);
+        if (d->port == port && strcmp(d->host, host) == 0) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
 void env_uv_dial_start(struct env_stream *s, const char *host, uint16_t port)
 {
-    struct env_uv_dial *d = mem_zalloc(sizeof *d);
+    struct env_uv_dial *d = left_behind(s->env, host, port);
+    if (d != NULL) {
+        list_remove(&d->link);
+        d->stream = s;
+        s->dial = d;
+        return;
+    }
+    d = mem_zalloc(sizeof *d);
+    list_init(&d->link);
     d->env = s->env;
     d->stream = s;
     s->dial = d;

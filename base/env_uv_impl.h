@@ -24,6 +24,7 @@ struct env_uv {
     /* Handles and lookups that still owe us their last callback. Zero before memory is freed. */
     size_t pending;
     struct list streams;
+    struct list lookups; /* that nobody waits for any more */
     struct list listeners;
 
     /* One buffer for all streams: libuv asks for it just before it reads, and the owner has seen

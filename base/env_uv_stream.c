@@ -393,6 +393,7 @@ void env_uv_stream_close(struct env_stream *s, bool flush)
 void env_uv_streams_init(struct env_uv *e)
 {
     list_init(&e->streams);
+    list_init(&e->lookups);
     list_init(&e->flushing);
     e->read_buffer = mem_alloc(ENV_UV_READ_BYTES);
     uv_timer_init(e->loop, &e->flush_timer);

@@ -37,6 +37,13 @@ static void tune_memory(void)
     (void)mallopt(M_MMAP_THRESHOLD, MEMORY_OWN_PAGES_BYTES);
 }
 
+/* Of libuv's pool, which does nothing but look names up, half of them at a time. Usually it has
+ * four, and two names whose servers do not answer would keep everybody from reaching the others. */
+static void tune_lookups(void)
+{
+    (void)setenv("UV_THREADPOOL_SIZE", "32", 0);
+}
+
 int main(int argc, char **argv)
 {
     struct config config;
@@ -61,5 +68,6 @@ int main(int argc, char **argv)
     }
     raise_file_limit();
     tune_memory();
+    tune_lookups();
     return wire_run(&config, argv[0]);
 }
