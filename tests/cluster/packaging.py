@@ -85,11 +85,21 @@ def build(root, scratch):
     return program
 
 
+def check_unit(unit):
+    for line in ("StartLimitIntervalSec=0", "ReadWritePaths=-/var/backups/coord"):
+        expect(re.search("^%s$" % line, unit, re.M), "the service has %s" % line)
+    expect(not re.search(r"^SystemCallFilter=~.*@resources", unit, re.M), "it may lower its own priority")
+    with open(ROOT + "/docs/backup.md", encoding="utf-8") as page:
+        expect("/var/backups/coord" in page.read(), "and its backups go where it may write")
+
+
 def test_the_packages_hold_a_service_that_runs(scratch):
     root = unpacked(scratch)
     check_pages(root)
-    with open(root + "/usr/lib/systemd/system/coordd.service", encoding="ascii") as unit:
-        command = re.search(r"^ExecStart=(.*)$", unit.read(), re.M).group(1).split()
+    with open(root + "/usr/lib/systemd/system/coordd.service", encoding="ascii") as file:
+        unit = file.read()
+    check_unit(unit)
+    command = re.search(r"^ExecStart=(.*)$", unit, re.M).group(1).split()
     expect(command[:2] == ["/usr/bin/coordd", "--config"], "what the service runs: %r" % command)
     node = Node(scratch, config=root + command[2])
     node.program = root + command[0]
