@@ -59,30 +59,43 @@ static enum dns_code header_check(struct slice packet)
 /* The labels of a name in small letters, the last one first. */
 struct name {
     char labels[LABELS_MAX][LABEL_BYTES_MAX + 1];
-    size_t count; /* LABELS_MAX + 1: there are more */
+    size_t count; /* LABELS_MAX + 1: there are more, and only the last one was taken */
 };
+
+static void label_take(const uint8_t *label, char to[LABEL_BYTES_MAX + 1])
+{
+    for (size_t i = 0; i < label[0]; i++) {
+        to[i] = (char)tolower(label[1 + i]);
+    }
+    to[label[0]] = '\0';
+}
 
 static void name_take(const ldns_rdf *from, struct name *to)
 {
     const uint8_t *data = ldns_rdf_data(from);
     size_t size = ldns_rdf_size(from);
-    size_t starts[LABELS_MAX + 1];
+    const uint8_t *found[LABELS_MAX];
+    const uint8_t *last = NULL;
     size_t count = 0;
     for (size_t at = 0; at < size && data[at] != 0; at += (size_t)data[at] + 1) {
-        if (count == LABELS_MAX || data[at] > LABEL_BYTES_MAX || at + data[at] >= size) {
-            to->count = LABELS_MAX + 1;
+        if (data[at] > LABEL_BYTES_MAX || at + data[at] >= size) {
+            to->count = 0; /* no name; the library has none such */
             return;
         }
-        starts[count++] = at;
+        last = data + at;
+        if (count < LABELS_MAX) {
+            found[count] = last;
+        }
+        count++;
+    }
+    to->count = count <= LABELS_MAX ? count : LABELS_MAX + 1;
+    if (count > LABELS_MAX) {
+        label_take(last, to->labels[0]);
+        return;
     }
     for (size_t i = 0; i < count; i++) {
-        const uint8_t *label = data + starts[count - 1 - i];
-        for (size_t k = 0; k < label[0]; k++) {
-            to->labels[i][k] = (char)tolower(label[1 + k]);
-        }
-        to->labels[i][label[0]] = '\0';
+        label_take(found[count - 1 - i], to->labels[i]);
     }
-    to->count = count;
 }
 
 static bool label_is(const struct name *n, size_t at, const char *text)
@@ -447,7 +460,10 @@ static enum dns_code answer_ip(struct answer *a, const char *label)
 static enum dns_code answer_name(struct answer *a, const struct name *n)
 {
     if (!label_is(n, 0, "coord")) {
-        return n->count > LABELS_MAX ? DNS_NO_NAME : DNS_REFUSED;
+        return DNS_REFUSED;
+    }
+    if (n->count > LABELS_MAX) {
+        return DNS_NO_NAME;
     }
     if (n->count == 1) {
         if (wants(a, LDNS_RR_TYPE_SOA)) {

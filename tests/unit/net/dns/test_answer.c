@@ -160,6 +160,9 @@ START_TEST(what_is_not_there_is_told_apart_from_what_has_no_such_record)
     expect_code("10-0-0.ip.coord.", LDNS_RR_TYPE_A, LDNS_RCODE_NXDOMAIN);
     expect_code("other.coord.", LDNS_RR_TYPE_A, LDNS_RCODE_NXDOMAIN);
     expect_code("example.com.", LDNS_RR_TYPE_A, LDNS_RCODE_REFUSED);
+    expect_code("a.b.c.d.e.f.g.h.i.example.com.", LDNS_RR_TYPE_A, LDNS_RCODE_REFUSED);
+    expect_code("8.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa.",
+                LDNS_RR_TYPE_PTR, LDNS_RCODE_REFUSED);
     expect_code(".", LDNS_RR_TYPE_NS, LDNS_RCODE_REFUSED);
 }
 END_TEST
