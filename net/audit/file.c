@@ -126,6 +126,7 @@ static void note_number(void *context, const char *name, uint64_t bytes)
     n->beyond = number > n->kept ? number : n->beyond;
 }
 
+/* PATH.from, or the file itself, to the next number. */
 static enum status move(struct audit_file *f, uint64_t from)
 {
     char *to_name = name_of(f, from + 1);
@@ -163,32 +164,40 @@ static enum status make_room(struct audit_file *f, struct numbers *n)
     return rc;
 }
 
-static enum status rename_all(struct audit_file *f)
+/* `is_away`: the path is free, whatever else went wrong. */
+static enum status rename_all(struct audit_file *f, bool *is_away)
 {
     const char *slash = strrchr(f->path, '/');
     struct numbers n = {.name = slash == NULL ? f->path : slash + 1, .kept = f->kept};
     char *folder = folder_of(f->path);
     enum status rc = f->env->disk->list(f->env, folder, note_number, &n);
     rc = rc == RC_OK ? make_room(f, &n) : rc;
-    rc = rc == RC_OK ? move(f, 0) : rc;
-    rc = rc == RC_OK ? f->env->disk->sync_dir(f->env, folder) : rc;
+    if (rc == RC_OK) {
+        rc = move(f, 0);
+        *is_away = rc == RC_OK || rc == RC_NOT_FOUND; /* somebody has removed or moved it */
+        rc = *is_away ? f->env->disk->sync_dir(f->env, folder) : rc;
+    }
     mem_free(folder);
     return rc;
 }
 
-/* Lines count for more than sizes: where a file cannot be renamed it goes on to grow. */
+/* Lines count for more than sizes: where a file cannot be renamed it goes on to grow. Not so one
+ * that has another name already, or none any more: nobody would find what it gets. */
 static enum status rotate(struct audit_file *f, struct errmsg *err)
 {
     struct errmsg why = {0};
+    bool is_away = false;
     enum status rc = audit_file_sync(f, &why);
     if (rc == RC_OK) {
-        rc = rename_all(f);
+        rc = rename_all(f, &is_away);
         if (rc != RC_OK) {
             (void)errmsg_set(&why, rc, "rotate %s: %s", f->path, status_text(rc));
         }
     }
     if (rc != RC_OK) {
         f->rotation = why;
+    }
+    if (!is_away) {
         f->rotate_at = f->bytes + f->bytes_max;
         return RC_OK;
     }

@@ -337,6 +337,57 @@ START_TEST(where_a_file_cannot_be_renamed_it_goes_on_to_grow)
 }
 END_TEST
 
+START_TEST(a_file_that_is_gone_is_made_anew_with_the_next_rotation)
+{
+    struct fixture x;
+    init(&x, 1);
+    audit_free(x.audit);
+    x.file_bytes_max = 1000;
+    open_audit(&x);
+    add(&x, 5);
+    advance(&x, 200);
+    ck_assert_int_eq(x.fake.env.disk->unlink(&x.fake.env, PATH), RC_OK);
+    add(&x, 8); /* some of them to the file that nobody finds */
+    advance(&x, 200);
+    ck_assert_ptr_nonnull(fake_env_find(&x.fake, PATH));
+    ck_assert_int_eq(counter(&x, "coord_audit_failures_total"), 0);
+    unsigned before = x.written;
+    add(&x, 3);
+    advance(&x, 200);
+    struct buf all = {0};
+    take_all(&x, &all);
+    ck_assert_ptr_nonnull(strstr((char *)all.data, "\"request\":\"request-16\""));
+    ck_assert_uint_eq(before + 3, 16);
+    buf_close(&all);
+    finish(&x);
+}
+END_TEST
+
+START_TEST(a_renamed_file_gets_no_more_lines_even_if_the_folder_was_not_synced)
+{
+    struct fixture x;
+    init(&x, 1);
+    audit_free(x.audit);
+    x.file_bytes_max = 1000;
+    open_audit(&x);
+    add(&x, 5);
+    advance(&x, 200);
+    add(&x, 10);
+    fake_env_arm(&x.fake, 5, FAKE_FAULT_ONCE, RC_IO); /* write, sync, list, rename, sync_dir */
+    advance(&x, 200);
+    fake_env_disarm(&x.fake);
+    for (unsigned number = 1; number <= 4; number++) {
+        char path[64];
+        (void)snprintf(path, sizeof path, PATH ".%u", number);
+        const struct buf *content = fake_env_find(&x.fake, path);
+        ck_assert(content == NULL || content->size <= 1000);
+    }
+    ck_assert_uint_eq(check_lines(&x, 1), 15);
+    ck_assert_int_eq(counter(&x, "coord_audit_failures_total"), 1);
+    finish(&x);
+}
+END_TEST
+
 /* ---- disks that do not work --------------------------------------------------------------- */
 
 START_TEST(what_a_disk_refuses_for_a_while_is_written_when_it_goes_again)
@@ -454,6 +505,8 @@ static Suite *audit_suite(void)
     tcase_add_test(tc, a_restart_goes_on_behind_a_line_that_a_crash_has_torn);
     tcase_add_test(tc, rotation_keeps_whole_lines_and_so_many_files);
     tcase_add_test(tc, files_beyond_a_lower_number_go_with_the_next_rotation);
+    tcase_add_test(tc, a_file_that_is_gone_is_made_anew_with_the_next_rotation);
+    tcase_add_test(tc, a_renamed_file_gets_no_more_lines_even_if_the_folder_was_not_synced);
     tcase_add_test(tc, where_a_file_cannot_be_renamed_it_goes_on_to_grow);
     tcase_add_test(tc, what_a_disk_refuses_for_a_while_is_written_when_it_goes_again);
     tcase_add_test(tc, on_a_full_disk_lines_are_dropped_counted_and_told_when_there_is_space);
