@@ -20,10 +20,12 @@
 #define UDP_PER_S       1000 /* of one source (net/source.h); what is above is sent to TCP */
 #define UDP_BURST       2000
 #define UDP_BYTES_MAX   4096 /* larger questions are cut, and so malformed */
+#define ADDRESSES_MAX   8    /* of the host name; as many as by TCP (base/env_uv_listen.c) */
 
 struct dns {
     struct dns_options o;
-    uv_udp_t udp;
+    uv_udp_t udp[ADDRESSES_MAX]; /* one for each address of the host */
+    size_t udp_count;            /* that are open, or closing */
     struct env_listener *listener;
     struct list questions;
     struct list connections; /* who was heard last, is last */
@@ -54,6 +56,7 @@ struct question {
     struct node_read read;
     struct buf packet;
     struct connection *connection; /* NULL: by UDP */
+    uv_udp_t *udp;                 /* the answer comes from where it was asked */
     struct sockaddr_storage from;
 };
 
@@ -71,10 +74,11 @@ static void question_free(struct question *q)
 }
 
 /* What does not go out at once is lost, as any datagram may be. */
-static void udp_send(struct dns *d, const struct sockaddr *to)
+static void udp_send(uv_udp_t *udp, const struct sockaddr *to)
 {
+    const struct dns *d = udp->data;
     uv_buf_t bytes = uv_buf_init((char *)d->reply.data, (unsigned)d->reply.size);
-    (void)uv_udp_try_send(&d->udp, &bytes, 1, to);
+    (void)uv_udp_try_send(udp, &bytes, 1, to);
 }
 
 static void send_reply(struct question *q)
@@ -86,7 +90,7 @@ static void send_reply(struct question *q)
         (void)d->o.env->net->write(q->connection->stream, buf_slice(&d->reply));
         return;
     }
-    udp_send(d, (const struct sockaddr *)&q->from);
+    udp_send(q->udp, (const struct sockaddr *)&q->from);
 }
 
 static void answer(struct question *q, enum status rc)
@@ -114,7 +118,8 @@ static void on_fresh(struct node_read *read, enum status rc, const struct query_
     answer(read->owner, rc);
 }
 
-static void ask(struct dns *d, struct slice packet, struct connection *c,
+/* On a connection, or by UDP. */
+static void ask(struct dns *d, struct slice packet, struct connection *c, uv_udp_t *udp,
                 const struct sockaddr *from)
 {
     if (d->question_count == QUESTIONS_MAX) {
@@ -124,6 +129,7 @@ static void ask(struct dns *d, struct slice packet, struct connection *c,
     struct question *q = mem_zalloc(sizeof *q);
     q->dns = d;
     q->connection = c;
+    q->udp = udp;
     buf_append_slice(&q->packet, packet);
     if (from != NULL) {
         memcpy(&q->from, from,
@@ -173,13 +179,14 @@ static bool udp_admits(struct dns *d, const struct sockaddr *from)
 
 /* Who asks too much, or who somebody pretends to be, is told to come by TCP: that costs little,
  * is no larger than the question, and is no end of service to whom it concerns. */
-static void refuse_udp(struct dns *d, struct slice packet, const struct sockaddr *from)
+static void refuse_udp(uv_udp_t *udp, struct slice packet, const struct sockaddr *from)
 {
+    struct dns *d = udp->data;
     const struct dns_asked asked = {.packet = packet, .is_over = true};
     buf_clear(&d->reply);
     metric_add(d->limited, 1);
     if (dns_answer(node_store(d->o.node), &asked, &d->reply)) {
-        udp_send(d, from);
+        udp_send(udp, from);
     }
 }
 
@@ -193,9 +200,9 @@ static void udp_received(uv_udp_t *udp, ssize_t bytes, const uv_buf_t *buf,
     }
     struct slice packet = slice_make(buf->base, (size_t)bytes);
     if (udp_admits(d, from)) {
-        ask(d, packet, NULL, from);
+        ask(d, packet, NULL, udp, from);
     } else {
-        refuse_udp(d, packet, from);
+        refuse_udp(udp, packet, from);
     }
 }
 
@@ -237,7 +244,7 @@ static bool take_questions(struct connection *c)
         if (c->waiting == PIPELINED_MAX) {
             return false;
         }
-        ask(c->dns, slice_make(c->in.data + at + 2, size), c, NULL);
+        ask(c->dns, slice_make(c->in.data + at + 2, size), c, NULL, NULL);
         at += 2 + size;
     }
     memmove(c->in.data, c->in.data + at, c->in.size - at);
@@ -308,12 +315,21 @@ uint64_t dns_next_deadline_ms(const struct dns *d)
 
 /* ---- opening, closing --------------------------------------------------------------------- */
 
-static void on_udp_closed(uv_handle_t *handle)
+static void free_if_closed(struct dns *d)
 {
-    struct dns *d = handle->data;
+    if (d->udp_count > 0) {
+        return;
+    }
     buf_close(&d->reply);
     budgets_free(d->sources);
     mem_free(d);
+}
+
+static void on_udp_closed(uv_handle_t *handle)
+{
+    struct dns *d = handle->data;
+    d->udp_count--;
+    free_if_closed(d);
 }
 
 void dns_free(struct dns *d)
@@ -332,7 +348,54 @@ void dns_free(struct dns *d)
     if (d->listener != NULL) {
         d->o.env->net->listener_close(d->listener);
     }
-    uv_close((uv_handle_t *)&d->udp, on_udp_closed);
+    for (size_t i = 0; i < d->udp_count; i++) {
+        uv_close((uv_handle_t *)&d->udp[i], on_udp_closed);
+    }
+    free_if_closed(d);
+}
+
+/* A resolver may list an address twice, which cannot be bound twice. */
+static bool address_repeats(const struct addrinfo *all, const struct addrinfo *a)
+{
+    for (; all != a; all = all->ai_next) {
+        if (all->ai_addrlen == a->ai_addrlen &&
+            memcmp(all->ai_addr, a->ai_addr, a->ai_addrlen) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int bind_one(struct dns *d, const struct addrinfo *a)
+{
+    uv_udp_t *udp = &d->udp[d->udp_count++];
+    udp->data = d;
+    int rc = uv_udp_init(d->o.loop, udp);
+    POST(rc == 0);
+    rc = uv_udp_bind(udp, a->ai_addr, 0);
+    return rc == 0 ? uv_udp_recv_start(udp, udp_room, udp_received) : rc;
+}
+
+/* As by TCP: what this machine does not have of the host's addresses is passed over. */
+static int bind_all(struct dns *d, const struct addrinfo *found)
+{
+    int passed_over = UV_EADDRNOTAVAIL;
+    bool is_bound = false;
+    for (const struct addrinfo *a = found; a != NULL && d->udp_count < ADDRESSES_MAX;
+         a = a->ai_next) {
+        if (address_repeats(found, a)) {
+            continue;
+        }
+        int rc = bind_one(d, a);
+        if (rc == UV_EADDRNOTAVAIL || rc == UV_EAFNOSUPPORT) {
+            passed_over = rc;
+        } else if (rc != 0) {
+            return rc;
+        } else {
+            is_bound = true;
+        }
+    }
+    return is_bound ? 0 : passed_over;
 }
 
 static int bind_udp(struct dns *d)
@@ -344,9 +407,9 @@ static int bind_udp(struct dns *d)
     if (getaddrinfo(d->o.host, port, &hints, &found) != 0) {
         return UV_EAI_NONAME;
     }
-    int rc = uv_udp_bind(&d->udp, found->ai_addr, 0);
+    int rc = bind_all(d, found);
     freeaddrinfo(found);
-    return rc == 0 ? uv_udp_recv_start(&d->udp, udp_room, udp_received) : rc;
+    return rc;
 }
 
 enum status dns_open(const struct dns_options *options, struct dns **out, struct errmsg *err)
@@ -364,10 +427,7 @@ enum status dns_open(const struct dns_options *options, struct dns **out, struct
     d->limited = metrics_counter(options->metrics, "coord_dns_limited_total", NULL,
                                  "Questions of the DNS by UDP whose source was sent to TCP.");
     d->sources = budgets_new(env_random_u64(options->env));
-    d->udp.data = d;
-    int rc = uv_udp_init(options->loop, &d->udp);
-    POST(rc == 0);
-    rc = bind_udp(d);
+    int rc = bind_udp(d);
     if (rc != 0) {
         (void)errmsg_set(err, RC_IO, "listen to the DNS at %s:%" PRIu16 " (UDP): %s",
                          options->host, options->port, uv_strerror(rc));

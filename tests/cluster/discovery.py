@@ -228,9 +228,9 @@ def test_filters_choose_by_tag_and_zone(scratch):
     until(lambda: known(watcher) == {"c"}, "one has moved elsewhere", PATIENT)
 
 
-def dig(port, *question, seconds=5):
+def dig(port, *question, seconds=5, server="127.0.0.1"):
     """(status, lines of the answer), or (None, []) if nobody answered"""
-    done = subprocess.run(["dig", "@127.0.0.1", "-p", str(port), "+tries=1", "+time=%d" % seconds, *question],
+    done = subprocess.run(["dig", "@" + server, "-p", str(port), "+tries=1", "+time=%d" % seconds, *question],
                           capture_output=True, text=True, check=False)
     status = re.search(r"status: (\w+)", done.stdout)
     answer = re.search(r"ANSWER SECTION:\n(.*?)\n\n", done.stdout, re.S)
@@ -266,6 +266,14 @@ def test_the_dns_answers_about_services(scratch):
         ctl_ok(at, "svc", "register", "big", "10.0.1.%d:80" % i, "--lease", own)
     expect(len(dig(port, "+noedns", "big.service.coord", "A")[1]) == 60, "too large for a datagram, so by TCP")
     expect(node.metric("coord_dns_answers_total") > 10, "they are counted")
+
+
+def test_the_dns_answers_at_each_address_of_a_name(scratch):
+    port = free_port()
+    start_one(scratch, dns_listen="localhost:%d" % port)
+    for server in {found[4][0] for found in socket.getaddrinfo("localhost", port)}:
+        for way in ("+notcp", "+tcp"):
+            expect(dig(port, way, "service.coord", "A", server=server) == ("NOERROR", []), server + " " + way)
 
 
 def test_a_flood_of_the_dns_by_udp_is_sent_to_tcp(scratch):
