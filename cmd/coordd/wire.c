@@ -1,6 +1,7 @@
 /* One loop owns everything. A turn of it: what I/O callbacks and front ends brought goes into the
  * node, the node works and completes, the server writes the answers out.
  *
+ *   LOADING -signal-> exit 0 at once: nobody was answered yet
  *   RUNNING -signal-> STOPPING -(server and node have stopped)-> the loop ends, exit 0
  *   RUNNING, STOPPING -(the node had to stop)-> the loop ends, exit 1
  *   STOPPING -signal-> exit 1 at once
@@ -414,6 +415,7 @@ int wire_run(const struct config *config, const char *program)
     if (opened == RC_OK) {
         opened = open_node(&d, &err);
     }
+    loop_is_ready(d.loop);
     if (opened == RC_OK) {
         open_audit(&d);
         d.vitals = vitals_new(&(struct vitals_options){

@@ -2,6 +2,7 @@
 """One node: what it keeps over kill -9, how it starts and ends, what it refuses."""
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -69,6 +70,23 @@ def test_sigterm_does_not_wait_long_for_clients_that_hang(scratch):
 def test_sigint_ends_it_with_0(scratch):
     node = Node(scratch).start()
     expect(node.terminate(signal.SIGINT) == 0, "exit code 0")
+
+
+def catches(pid, number):
+    """whether the process has a handler for the signal by now"""
+    with open("/proc/%d/status" % pid, encoding="ascii") as status:
+        caught = int(re.search(r"^SigCgt:\s*(\w+)", status.read(), re.M).group(1), 16)
+    return caught >> (number - 1) & 1 == 1
+
+
+def test_a_signal_ends_it_at_once_before_it_serves(scratch):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        pipe = os.path.join(scratch, "pipe-%d" % number)
+        os.mkfifo(pipe)  # whose reader waits for a writer, which never comes
+        node = Node(scratch, name="n%d" % number, tls_cert=pipe, tls_key=pipe)
+        node.start(wait=False)
+        until(lambda: catches(node.process.pid, number), "it takes signals")
+        expect(node.terminate(number) == 0, "it ends at once")
 
 
 def test_greets_and_logs(scratch):
