@@ -23,9 +23,11 @@ static uint64_t number_of(struct slice name)
     return number;
 }
 
-static void copy_children(const struct store *s, uint32_t dir_slot, struct arena *arena,
-                          struct map_texts *out)
+/* Returns the last revision at which one of them was written. */
+static uint64_t copy_children(const struct store *s, uint32_t dir_slot, struct arena *arena,
+                              struct map_texts *out)
 {
+    uint64_t last = 0;
     const struct dir *dir = node_dir(tree_node(&s->tree, dir_slot));
     uint32_t count = dir != NULL ? dir->children.count : 0;
     struct children_position p = {0, 0};
@@ -36,7 +38,9 @@ static void copy_children(const struct store *s, uint32_t dir_slot, struct arena
         text->name = arena_copy(arena, node_name(n));
         text->text = arena_copy(arena, value_slice(n->value));
         text->number = number_of(text->name);
+        last = n->modify_revision > last ? n->modify_revision : last;
     }
+    return last;
 }
 
 bool store_map_copy(const struct store *s, struct slice path, struct arena *arena,
@@ -62,9 +66,11 @@ bool store_map_copy(const struct store *s, struct slice path, struct arena *aren
             return false;
         }
         tree_stat(&s->tree, dir, &stat);
-        bool counts = texts[i] != &out->stats && stat.children_revision > out->structure;
-        out->structure = counts ? stat.children_revision : out->structure;
-        copy_children(s, dir, arena, texts[i]);
+        uint64_t last = copy_children(s, dir, arena, texts[i]);
+        bool is_heard = texts[i] == &out->members && last > stat.children_revision;
+        uint64_t revision = is_heard ? last : stat.children_revision;
+        bool counts = texts[i] != &out->stats && revision > out->structure;
+        out->structure = counts ? revision : out->structure;
     }
     return true;
 }

@@ -24,7 +24,9 @@ struct map_texts {
 
 struct map_copy {
     uint64_t revision;  /* as of which: the base of a plan */
-    uint64_t structure; /* the last at which policy, members, shards or moves came or went */
+    /* The last at which the policy changed, a member said something of itself, or members, shards
+     * or moves came or went. */
+    uint64_t structure;
     struct slice path;
     struct slice spec;
     struct map_texts members;

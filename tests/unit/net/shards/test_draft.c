@@ -177,6 +177,21 @@ static struct shard_record shard(uint64_t number)
     return r;
 }
 
+START_TEST(what_members_say_of_themselves_is_a_reason_to_plan)
+{
+    make_map(POLICY, 2);
+    come(0);
+    uint64_t before = copy_map().structure;
+    ck_assert_int_eq(run((struct command_shard){.action = SHARD_STATS,
+                                                .node = name_of(0),
+                                                .text = slice_str("0 2 2 2 2\n")}),
+                     OUTCOME_OK);
+    ck_assert_uint_eq(copy_map().structure, before);
+    say(0, "address=drains\n");
+    ck_assert_uint_gt(copy_map().structure, before);
+}
+END_TEST
+
 START_TEST(a_new_map_is_assigned_at_once)
 {
     make_map(POLICY, 16);
@@ -559,6 +574,7 @@ static Suite *draft_suite(void)
     TCase *t = tcase_create("plans");
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, what_members_say_of_themselves_is_a_reason_to_plan);
     tcase_add_test(t, a_new_map_is_assigned_at_once);
     tcase_add_test(t, a_plan_that_is_too_long_for_one_request_is_made_in_pieces);
     tcase_add_test(t, a_lost_node_is_replaced_replica_by_replica_and_nothing_else_moves);
