@@ -105,34 +105,56 @@ static bool may_read_gates(const struct store *s, const struct rollout *r)
                            instance_path(r->gate_service, slice_make(NULL, 0), path)));
 }
 
+/* What the instances of a gate said. Many rollouts may have the same one: whoever looks at all of
+ * them asks once. */
+struct gate_memo {
+    struct arena arena;
+    struct slice service; /* empty: none yet */
+    struct slice tag;
+    uint64_t passing;
+    uint64_t total;
+};
+
 /* Of the instances of the gate's service that do not drain. There may be many: nothing is kept of
  * one when the next is looked at. */
-static enum rollout_gate health_of(const struct store *s, const struct rollout *r)
+static void instances_count(const struct store *s, struct gate_memo *of)
 {
     struct arena arena = {0};
     char path[INSTANCE_PATH_BYTES_MAX];
     uint32_t service = tree_find(&s->tree, SPACE_NODES,
-                                 instance_path(r->gate_service, slice_make(NULL, 0), path));
+                                 instance_path(of->service, slice_make(NULL, 0), path));
     const struct dir *dir = service == TREE_NONE ? NULL : node_dir(tree_node(&s->tree, service));
     struct children_position at = {0, 0};
-    uint64_t total = 0;
-    uint64_t passing = 0;
     uint32_t child = dir == NULL ? TREE_NONE : children_next(&dir->children, &at);
     for (; child != TREE_NONE; child = children_next(&dir->children, &at)) {
         struct service_instance in;
         arena_clear(&arena);
         if (instance_decode(value_slice(tree_node(&s->tree, child)->value), &in, &arena) &&
-            !in.draining && (r->gate_tag.size == 0 || instance_has_tag(&in, r->gate_tag))) {
-            total++;
-            passing += in.health == HEALTH_PASSING;
+            !in.draining && (of->tag.size == 0 || instance_has_tag(&in, of->tag))) {
+            of->total++;
+            of->passing += in.health == HEALTH_PASSING;
         }
     }
     arena_close(&arena);
-    return rollout_health(r, passing, total);
+}
+
+static enum rollout_gate health_of(const struct store *s, const struct rollout *r,
+                                   struct gate_memo *memo)
+{
+    if (!slice_equal(memo->service, r->gate_service) || !slice_equal(memo->tag, r->gate_tag)) {
+        arena_clear(&memo->arena);
+        memo->service = arena_copy(&memo->arena, r->gate_service);
+        memo->tag = arena_copy(&memo->arena, r->gate_tag);
+        memo->passing = 0;
+        memo->total = 0;
+        instances_count(s, memo);
+    }
+    return rollout_health(r, memo->passing, memo->total);
 }
 
 static struct rollout_facts facts_of(const struct store *s, const struct rollout *r,
-                                     enum rollout_event event, uint64_t cluster_ms)
+                                     enum rollout_event event, uint64_t cluster_ms,
+                                     struct gate_memo *memo)
 {
     struct rollout_facts facts = {.cluster_ms = cluster_ms, .gate = GATE_NONE};
     const struct policy *root = policies_root(&s->policies, r->key);
@@ -146,7 +168,7 @@ static struct rollout_facts facts_of(const struct store *s, const struct rollout
         facts.gate = gate == TREE_NONE ? GATE_MISSING : is_good ? GATE_GOOD : GATE_BAD;
     }
     if (r->gate_service.size > 0 && rollout_heeds_gates(r, event)) {
-        facts.health = (uint8_t)health_of(s, r);
+        facts.health = (uint8_t)health_of(s, r, memo);
     }
     return facts;
 }
@@ -155,7 +177,7 @@ static struct rollout_facts facts_of(const struct store *s, const struct rollout
 
 /* Most have ended, and their values are large: those are not even decoded. */
 static bool is_due(const struct store *s, uint32_t slot, uint64_t cluster_ms,
-                   struct rollout_due *due, struct arena *arena)
+                   struct gate_memo *memo, struct rollout_due *due, struct arena *arena)
 {
     struct rollout r;
     struct arena own = {0};
@@ -163,7 +185,7 @@ static bool is_due(const struct store *s, uint32_t slot, uint64_t cluster_ms,
     struct slice text = value_slice(n->value);
     bool moves = false;
     if (!rollout_text_has_ended(text) && rollout_decode(text, &r, &own)) {
-        struct rollout_facts facts = facts_of(s, &r, ROLLOUT_TICK, cluster_ms);
+        struct rollout_facts facts = facts_of(s, &r, ROLLOUT_TICK, cluster_ms, memo);
         moves = rollout_step(&r, ROLLOUT_TICK, &facts) > ROLLOUT_UNCHANGED;
     }
     if (moves) {
@@ -177,6 +199,7 @@ static bool is_due(const struct store *s, uint32_t slot, uint64_t cluster_ms,
 size_t store_rollouts_due(const struct store *s, uint64_t cluster_ms, struct rollout_due *due,
                           size_t max, struct arena *arena)
 {
+    struct gate_memo memo = {.total = 0};
     size_t count = 0;
     for (uint32_t i = 0; s->policies.root_count > 0 && i < s->policies.count; i++) {
         uint8_t path[STORE_PATH_BYTES_MAX + sizeof CONFIG_ROLLOUTS_NAME + 1];
@@ -191,9 +214,10 @@ size_t store_rollouts_due(const struct store *s, uint64_t cluster_ms, struct rol
         struct children_position at = {0, 0};
         uint32_t child = dir == NULL ? TREE_NONE : children_next(&dir->children, &at);
         for (; child != TREE_NONE && count < max; child = children_next(&dir->children, &at)) {
-            count += is_due(s, child, cluster_ms, &due[count], arena);
+            count += is_due(s, child, cluster_ms, &memo, &due[count], arena);
         }
     }
+    arena_close(&memo.arena);
     return count;
 }
 
@@ -235,7 +259,9 @@ static enum outcome key_write(struct store *s, const struct rollout *r, struct s
 static enum outcome step(struct store *s, struct rollout *r, uint32_t slot,
                          enum rollout_event event)
 {
-    struct rollout_facts facts = facts_of(s, r, event, s->cluster_ms);
+    struct gate_memo memo = {.total = 0};
+    struct rollout_facts facts = facts_of(s, r, event, s->cluster_ms, &memo);
+    arena_close(&memo.arena);
     bool is_asked = event == ROLLOUT_PROMOTE || event == ROLLOUT_FINISH;
     enum outcome outcome = OUTCOME_OK;
     switch (rollout_step(r, event, &facts)) {
