@@ -119,6 +119,8 @@ def test_what_is_not_understood_is_refused_by_line_before_anything_is_written(sc
             (b'{"data": "x"}', "path: is missing"),
             (b'{"path": "/a"}', 'path: "/a" must be relative to the subtree'),
             (b'{"path": "../../b"}', "path: leads out of the subtree"),
+            (b'{"path": "../in2/b"}', "path: leads out of the subtree"),
+            (b'{"path": "../in2"}', "path: leads out of the subtree"),
             (b'{"path": "a", "dada": "x"}', 'unknown field "dada"'),
             (b'{"path": "a", "data": 5}', 'data: must be a text, or {"base64": "..."}'),
             (b'{"path": "a", "data": {"base64": "?"}}', "data: base64 that is none"),

@@ -130,12 +130,18 @@ static bool is_there(const struct importing *m)
     return existing_has(&m->existing, (const char *)m->path.data);
 }
 
-static int count_record(struct importing *m)
+/* Whether it is the subtree's root or below it: /app2 is not below /app. */
+static bool is_inside(const struct importing *m)
 {
     size_t root = strlen(m->ctl->words[0]);
-    bool is_below = root == 1 || (m->path.size >= root &&
-                                  memcmp(m->path.data, m->ctl->words[0], root) == 0);
-    if (!is_below) {
+    return root == 1 || (m->path.size >= root &&
+                         memcmp(m->path.data, m->ctl->words[0], root) == 0 &&
+                         (m->path.size == root || m->path.data[root] == '/'));
+}
+
+static int count_record(struct importing *m)
+{
+    if (!is_inside(m)) {
         return refuse(m, "path: leads out of the subtree");
     }
     if (is_root(m)) {
