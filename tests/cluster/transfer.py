@@ -2,6 +2,7 @@
 """coordctl export and import: what goes out comes in again, and what must not be written is not."""
 import json
 import os
+import re
 import stat
 
 from coordctl import check, complaint, one
@@ -136,6 +137,27 @@ def test_what_is_not_understood_is_refused_by_line_before_anything_is_written(sc
     check(node, [(["stat", "/in"], 3, b"", complaint(".*")),
                  (["import", "/in"], 0, b"0 nodes created, 0 replaced, 0 kept\n", "", b""),
                  (["import", "/in", "/nowhere/at/all"], 1, b"", complaint("import /in: /nowhere/at/all: No such file.*"))])
+
+
+def test_lines_that_are_in_each_others_way_are_refused_before_anything_is_written(scratch):
+    node = one(scratch)
+    many = b"".join(b'{"path": "n/%d"}\n' % i for i in range(100))
+    for text, why in (
+            (b'{"path": "a/b", "data": "1"}\n{"path": "a", "data": "2"}\n',
+             "line 2: path: /in/a must stand before line 1, as /in/a/b is below it"),
+            (many + b'{"path": "n", "data": "kept?"}\n',
+             "line 101: path: /in/n must stand before line 1, as /in/n/0 is below it"),
+            (b'{"path": "a/b/c"}\n{"path": "."}\n{"path": "a"}\n',
+             "line 2: path: /in must stand before line 1, as /in/a/b/c is below it"),
+            (b'{"path": "a"}\n{"path": "b"}\n{"path": "b/../a"}\n', "line 3: path: /in/a is that of line 1 already")):
+        for how in "fail", "keep":
+            check(node, [(["import", "/in", "--conflict", how], 2, b"",
+                          complaint("import: standard input: " + re.escape(why)), text)])
+    check(node, [(["stat", "/in"], 3, b"", complaint(".*")),
+                 (["create", "/in/a", "-p"], 0, b"/in/a\n"),
+                 (["import", "/in", "--conflict", "replace"], 0, b"1 node created, 1 replaced, 0 kept\n", "",
+                  b'{"path": "a/b", "data": "1"}\n{"path": "a", "data": "2"}\n'),
+                 (["get", "/in/a"], 0, b"2")])
 
 
 def test_many_nodes_show_progress_on_a_terminal_and_a_failure_says_how_far_it_came(scratch):

@@ -13,6 +13,7 @@
 #include "cmd/coordctl/session.h"
 #include "cmd/coordctl/text/path.h"
 #include "cmd/coordctl/transfer/existing.h"
+#include "cmd/coordctl/transfer/order.h"
 #include "cmd/coordctl/transfer/progress.h"
 #include "cmd/coordctl/transfer/record.h"
 
@@ -27,6 +28,7 @@ struct importing {
     struct record record;
     struct buf path; /* whole, of the record */
     struct existing existing;
+    struct order order;
     struct signals signals;
     struct progress progress;
     /* counted in the first round */
@@ -48,9 +50,14 @@ typedef int (*record_fn)(struct importing *m);
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
+static int refuse_line(const struct importing *m, uint64_t number, const char *why)
+{
+    return ctl_usage("import: %s: line %" PRIu64 ": %s", m->name, number, why);
+}
+
 static int refuse(const struct importing *m, const char *why)
 {
-    return ctl_usage("import: %s: line %" PRIu64 ": %s", m->name, m->line_number, why);
+    return refuse_line(m, m->line_number, why);
 }
 
 /* Calls `take` for every node; a header and empty lines are none. */
@@ -147,6 +154,7 @@ static int count_record(struct importing *m)
     if (is_root(m)) {
         return EXIT_DONE;
     }
+    order_add(&m->order, (const char *)m->path.data, m->line_number);
     if (!is_there(m)) {
         m->to_create++;
         return EXIT_DONE;
@@ -160,6 +168,17 @@ static int count_record(struct importing *m)
         m->to_keep++;
     }
     return EXIT_DONE;
+}
+
+static int check_order(struct importing *m)
+{
+    struct buf why = {0};
+    uint64_t number = order_check(&m->order, &m->existing, &why);
+    buf_append(&why, "", 1);
+    int exit_code =
+        number == 0 ? EXIT_DONE : refuse_line(m, number, (const char *)why.data);
+    buf_close(&why);
+    return exit_code;
 }
 
 static int refuse_conflicts(const struct importing *m)
@@ -342,6 +361,9 @@ static int import(struct importing *m)
     if (exit_code == EXIT_DONE) {
         exit_code = each_record(m, count_record);
     }
+    if (exit_code == EXIT_DONE) {
+        exit_code = check_order(m);
+    }
     if (exit_code == EXIT_DONE && m->ctl->conflict == CONFLICT_FAIL && m->to_keep > 0) {
         return refuse_conflicts(m);
     }
@@ -384,6 +406,7 @@ int ctl_import(struct ctl *ctl)
     }
     record_close(&m.record);
     existing_close(&m.existing);
+    order_close(&m.order);
     arena_close(&m.arena);
     buf_close(&m.path);
     buf_close(&m.conflict);
