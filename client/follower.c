@@ -35,8 +35,9 @@ void follower_ask(struct follower *f, const ProtobufCMessage *request)
     loop_timer_set(&f->client->loop, &f->timer, f->opened_ms + LOOK_MS);
 }
 
-static void go_down(struct follower *f)
+static void go_down(struct follower *f, const struct coord_error *error)
 {
+    f->trouble = *error;
     uint64_t pause_ms = retry_failed(&f->retry, f->client, 0, PAUSE_MS_MAX);
     stream_close(&f->stream);
     members_doubted(f->client);
@@ -53,12 +54,12 @@ void follower_stop(struct follower *f)
 static void fail(struct follower *f, enum stream_result result, const struct coord_error *error)
 {
     if (result != STREAM_REFUSED) {
-        go_down(f);
+        go_down(f, error);
         return;
     }
     follower_stop(f);
     if (f->ops->refused(f, error)) {
-        go_down(f);
+        go_down(f, error);
     }
 }
 
@@ -77,6 +78,7 @@ static void on_changed(struct stream *stream)
             return;
         }
         retry_live(&f->retry, 0);
+        f->trouble.code = COORD_OK;
         bool is_there = f->ops->take(f, m);
         client_reply_free(m);
         if (!is_there) {
@@ -98,6 +100,15 @@ static uint64_t patience_ms(const struct follower *f)
     return must_begin && begun_ms < alive_ms ? begun_ms : alive_ms;
 }
 
+static void go_silent(struct follower *f)
+{
+    struct coord_error error;
+    (void)client_fail(&error, COORD_UNAVAILABLE, "%s: no sign of life for %d ms",
+                      f->stream.endpoint.name, SILENCE_MS);
+    stream_give_up(&f->stream);
+    go_down(f, &error);
+}
+
 static void on_timer(struct loop_timer *t)
 {
     struct follower *f = LOOP_OF(t, struct follower, timer);
@@ -108,9 +119,11 @@ static void on_timer(struct loop_timer *t)
     }
     struct connection *c = f->stream.exchange.connection;
     if (now >= patience_ms(f)) {
-        stream_give_up(&f->stream);
-        go_down(f);
+        go_silent(f);
         return;
+    }
+    if (c != NULL && connection_heard_ms(c) > f->opened_ms) {
+        f->trouble.code = COORD_OK;
     }
     if (c != NULL) {
         connection_ping(c, LOOK_MS);

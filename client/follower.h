@@ -37,6 +37,7 @@ struct follower {
     struct loop_timer timer; /* open: when to look at it; down: when to try again */
     struct retry retry;
     uint64_t opened_ms;
+    struct coord_error trouble; /* why it is down; COORD_OK: nothing is known to be wrong */
 };
 
 /* Begins, inside client_enter. Whatever is wrong, `refused` tells, or it is tried again. */

@@ -7,6 +7,7 @@
 #include "client/convert.h"
 #include "client/elections.h"
 #include "client/follower.h"
+#include "client/observer.h"
 #include "coord/v1/election.pb-c.h"
 
 struct coord_observer {
@@ -108,6 +109,11 @@ enum coord_code coord_election_observe(struct coord_client *client, const char *
     client_leave(client);
     *observer = o;
     return client_fail(error, COORD_OK, "%s", "");
+}
+
+const struct coord_error *observer_trouble(const struct coord_observer *o)
+{
+    return o->follower.trouble.code != COORD_OK ? &o->follower.trouble : NULL;
 }
 
 void coord_observer_close(struct coord_observer *observer)

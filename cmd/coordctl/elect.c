@@ -3,15 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/client_internal.h"
-#include "client/socket.h"
-#include "client/stream.h"
+#include "client/observer.h"
 #include "cmd/coordctl/hold.h"
 #include "cmd/coordctl/locks.h"
+#include "cmd/coordctl/outage.h"
 #include "coord/v1/election.pb-c.h"
 
-#define RETRY_MS   200
-#define CONNECT_MS 2000
+#define LOOK_MS 1000 /* while observing: so often it is looked whether anybody answers */
 
 static json_t *text_json(const char *text)
 {
@@ -189,82 +187,71 @@ int ctl_elect_hand_over(struct ctl *ctl)
 
 /* ---- observe ----------------------------------------------------------------------------- */
 
-struct observer {
+struct observing {
     struct ctl *ctl;
-    const char *path;
-    struct stream stream;
-    size_t endpoint;
-    uint64_t after_revision;
-    bool is_over; /* for `error`; another endpoint would say the same */
-    struct coord_error error;
+    struct coord_observer *observer;
+    struct outage outage;
+    bool is_over;
+    int exit_code; /* then */
 };
 
-static void print_leader(const struct observer *o, const Coord__V1__ElectionObserveReply *r)
+static void print_leader(const struct ctl *ctl, const struct coord_election_event *e)
 {
-    const Coord__V1__ElectionLeader *l = r->leader;
-    if (ctl_is_json(o->ctl)) {
-        json_t *line =
-            json_pack("{s:s, s:I}", "election", o->path, "revision", (json_int_t)r->revision);
-        json_object_set_new(line, "leader",
-                            l == NULL ? json_null()
-                                      : json_pack("{s:o, s:o, s:I}", "name", text_json(l->name),
-                                                  "value", text_json(l->value), "epoch",
-                                                  (json_int_t)l->epoch));
-        json_dumpf(line, stdout, JSON_COMPACT);
-        putchar('\n');
-        json_decref(line);
+    const struct coord_leader *l = e->leader;
+    if (ctl_is_json(ctl)) {
+        json_t *leader = l == NULL
+                             ? json_null()
+                             : json_pack("{s:o, s:o, s:I}", "name", text_json(l->name), "value",
+                                         text_json(l->value), "epoch",
+                                         (json_int_t)l->grant.epoch);
+        ctl_print_one(ctl, json_pack("{s:s, s:I, s:o}", "election", ctl->lock_path, "revision",
+                                     (json_int_t)e->revision, "leader", leader));
     } else if (l == NULL) {
-        printf("%" PRIu64 " nobody leads\n", r->revision);
+        printf("%" PRIu64 " nobody leads\n", e->revision);
     } else {
-        printf("%" PRIu64 " %s leads, epoch %" PRIu64 ": %s\n", r->revision,
-               l->name[0] != '\0' ? l->name : "-", l->epoch, l->value);
+        printf("%" PRIu64 " %s leads, epoch %" PRIu64 ": %s\n", e->revision,
+               l->name[0] != '\0' ? l->name : "-", l->grant.epoch, l->value);
     }
     (void)fflush(stdout);
 }
 
-static void on_changed(struct stream *s)
+static void on_leader(void *context, struct coord_observer *observer,
+                      const struct coord_election_event *e)
 {
-    struct observer *o = LOOP_OF(s, struct observer, stream);
-    while (stream_is_open(s)) {
-        ProtobufCMessage *m;
-        enum stream_result result = stream_next(s, &m, &o->error);
-        if (result == STREAM_QUIET) {
-            return;
-        }
-        if (result == STREAM_MESSAGE) {
-            const Coord__V1__ElectionObserveReply *r =
-                (const Coord__V1__ElectionObserveReply *)m;
-            o->after_revision = r->revision;
-            print_leader(o, r);
-            client_reply_free(m);
-            continue;
-        }
-        o->is_over = result != STREAM_LOST;
-        o->endpoint++;
-        stream_close(s);
+    struct observing *o = context;
+    (void)observer;
+    if (e->over != NULL) {
+        o->is_over = true;
+        o->exit_code = ctl_failed(o->ctl, e->over);
+        return;
     }
+    if (e->missed) {
+        fprintf(stderr, "coordctl: elect observe %s: changes were missed, of which history does "
+                        "not tell any more\n",
+                o->ctl->lock_path);
+    }
+    print_leader(o->ctl, e);
 }
 
-static void open_stream(struct observer *o)
+/* Until a signal, or it is over. */
+static int follow(struct observing *o, struct signals *signals)
 {
-    Coord__V1__ElectionObserveRequest request = COORD__V1__ELECTION_OBSERVE_REQUEST__INIT;
-    request.path = ctl_text(o->path);
-    request.after_revision = o->after_revision;
-    stream_open(o->ctl->client, &o->stream,
-                &(struct stream_options){.endpoint = o->endpoint,
-                                         .method = CLIENT_ELECTION_OBSERVE,
-                                         .request = &request.base,
-                                         .is_last = true,
-                                         .deadline_ms = socket_now_ms() + CONNECT_MS,
-                                         .changed = on_changed});
+    struct coord_client *client = o->ctl->client;
+    int number = 0;
+    while (number == 0 && !o->is_over) {
+        uint64_t ms = coord_wait_ms(client);
+        hold_turn(client, signals, ms < LOOK_MS ? (int)ms : LOOK_MS);
+        outage_note(&o->outage, o->ctl, observer_trouble(o->observer));
+        number = signals_take(signals);
+    }
+    return o->is_over ? o->exit_code : ctl_signal_exit(number);
 }
 
 int ctl_elect_observe(struct ctl *ctl)
 {
-    const char *path = ctl->lock_path;
     struct signals signals;
-    struct observer o = {.ctl = ctl, .path = path};
-    int number = 0;
+    struct observing o = {.ctl = ctl};
+    struct coord_error error;
     int exit_code = locks_take(ctl, "/elections/");
     if (exit_code != EXIT_DONE) {
         return exit_code;
@@ -272,17 +259,10 @@ int ctl_elect_observe(struct ctl *ctl)
     if (!signals_open(&signals)) {
         return ctl_general(ctl, "signals cannot be waited for");
     }
-    open_stream(&o);
-    while (number == 0 && !o.is_over) {
-        uint64_t ms = coord_wait_ms(ctl->client);
-        bool was_open = stream_is_open(&o.stream);
-        hold_turn(ctl->client, &signals, was_open && ms < 1000 ? (int)ms : RETRY_MS);
-        if (!was_open && !o.is_over) {
-            open_stream(&o);
-        }
-        number = signals_take(&signals);
-    }
-    stream_close(&o.stream);
+    enum coord_code code = coord_election_observe(ctl->client, ctl->lock_path, on_leader, &o,
+                                                  &o.observer, &error);
+    exit_code = code == COORD_OK ? follow(&o, &signals) : ctl_failed(ctl, &error);
+    coord_observer_close(o.observer);
     signals_close(&signals);
-    return number != 0 ? ctl_signal_exit(number) : ctl_failed(ctl, &o.error);
+    return exit_code;
 }

@@ -5,22 +5,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/socket.h"
 #include "cmd/coordctl/event.h"
+#include "cmd/coordctl/outage.h"
 #include "cmd/coordctl/program.h"
 #include "cmd/coordctl/text/paint.h"
 #include "cmd/coordctl/text/value_diff.h"
 
-#define WAIT_MS     1000
-#define RETRY_MS    100
-#define PATIENCE_MS 2000 /* without a connection, until it is told */
+#define WAIT_MS  1000
+#define RETRY_MS 100
 
 struct watching {
     struct ctl *ctl;
     struct coord_watch *watch;
     struct signals signals;
-    uint64_t down_since_ms; /* 0: not down */
-    bool was_told;          /* that it is down */
+    struct outage outage;
 };
 
 /* ---- one event -------------------------------------------------------------------------- */
@@ -165,27 +163,6 @@ static int handle(struct watching *w, const struct coord_event *e, int *number)
 
 /* ---- all of them ------------------------------------------------------------------------ */
 
-/* It goes on trying as long as it takes; people are told once. */
-static void note_down(struct watching *w, const struct coord_error *error)
-{
-    uint64_t now = socket_now_ms();
-    w->down_since_ms = w->down_since_ms != 0 ? w->down_since_ms : now;
-    if (!w->was_told && now - w->down_since_ms >= PATIENCE_MS) {
-        fprintf(stderr, "coordctl: watch %s: %s; trying on\n", w->ctl->words[0],
-                error->message);
-        w->was_told = true;
-    }
-}
-
-static void note_up(struct watching *w)
-{
-    if (w->was_told) {
-        fprintf(stderr, "coordctl: watch %s: connected again\n", w->ctl->words[0]);
-    }
-    w->was_told = false;
-    w->down_since_ms = 0;
-}
-
 static int follow(struct watching *w)
 {
     int number = 0;
@@ -199,12 +176,12 @@ static int follow(struct watching *w)
         }
         enum coord_code code = coord_watch_next(w->watch, 0, &event, &error);
         if (code == COORD_UNAVAILABLE) {
-            note_down(w, &error);
+            outage_note(&w->outage, w->ctl, &error);
             number = signals_wait(&w->signals, coord_watch_fd(w->watch), RETRY_MS);
             continue;
         }
         if (code == COORD_OK || code == COORD_TIMEOUT) {
-            note_up(w);
+            outage_note(&w->outage, w->ctl, NULL);
         }
         if (code == COORD_TIMEOUT) {
             number = signals_wait(&w->signals, coord_watch_fd(w->watch), WAIT_MS);

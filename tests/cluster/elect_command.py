@@ -5,7 +5,7 @@ import os
 import signal
 
 from coordctl import check, complaint, one
-from harness import COORDCTL, Cluster, Ctl, ctl, ctl_ok, expect, main, until
+from harness import COORDCTL, Cluster, Ctl, Node, ctl, ctl_ok, expect, main, until
 
 
 def candidate(scratch, node, name, *more):
@@ -78,6 +78,33 @@ def test_leaders_survive_the_death_of_servers(scratch):
     b.lines(1, 60)
     until(lambda: "b leads" in observer.printed(), "who observes is told, elsewhere", 60)
     end(b)
+
+
+def test_an_observer_leaves_a_server_that_falls_silent(scratch):
+    cluster = Cluster(scratch).start()
+    silent, other = cluster.followers()
+    observer = Ctl(scratch, "%s,%s" % (silent.endpoint, other.endpoint), "elect", "observe", "w", "-o", "yaml")
+    a = candidate(scratch, other, "a")
+    until(lambda: 'value: "value of a"' in observer.printed(), "a leads: " + observer.printed(), 30)
+    silent.send_signal(signal.SIGSTOP)
+    end(a)
+    b = candidate(scratch, other, "b")
+    b.lines(1, 30)
+    until(lambda: 'value: "value of b"' in observer.printed(), "it is told elsewhere", 60)
+    silent.send_signal(signal.SIGCONT)
+    end(b)
+
+
+def test_who_observes_is_told_once_that_nobody_answers(scratch):
+    node = Node(scratch)
+    observer = Ctl(scratch, node, "elect", "observe", "w")
+    until(lambda: "trying on" in observer.complained(), "the outage is told", 30)
+    node.start()
+    until(lambda: "nobody leads" in observer.printed(), "it goes on", 60)
+    until(lambda: "connected again" in observer.complained(), "and that is told", 30)
+    expect(observer.complained().count("\n") == 2, "each once: " + observer.complained())
+    observer.send_signal(signal.SIGINT)
+    expect(observer.wait(30) == 130, observer.complained())
 
 
 if __name__ == "__main__":
