@@ -48,10 +48,27 @@ static void give_terminal(const struct child *c, pid_t group)
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+/* If we have it: after Ctrl-Z, and bg, it is the shell's. */
+static void hand_terminal_over(const struct child *c)
+{
+    if (c->terminal >= 0 && tcgetpgrp(c->terminal) == c->our_group) {
+        give_terminal(c, c->pid);
+    }
+}
+
+/* If the program has it, or had, and gave it to somebody who is gone. */
+static void take_terminal_back(const struct child *c)
+{
+    pid_t holder = c->terminal >= 0 ? tcgetpgrp(c->terminal) : -1;
+    if (holder == c->pid || (holder > 0 && kill(-holder, 0) != 0 && errno == ESRCH)) {
+        give_terminal(c, c->our_group);
+    }
+}
+
 /* It was suspended at the terminal: so are we. */
 static void suspend(struct child *c)
 {
-    give_terminal(c, c->our_group);
+    take_terminal_back(c);
     c->is_suspended = true;
     (void)raise(SIGSTOP);
 }
@@ -79,16 +96,30 @@ int child_start(struct child *c, const struct ctl *ctl, const struct signals *si
         (void)ctl_general(ctl, "%s: %s", ctl->program[0], strerror(rc));
         return rc == ENOENT ? EXIT_NO_PROGRAM : EXIT_CANNOT_RUN;
     }
-    give_terminal(c, c->pid);
+    hand_terminal_over(c);
     return EXIT_DONE;
+}
+
+/* It wants the terminal. It may have got that by now; or we have it, since fg, and did not hear of
+ * it; or it runs in the background, as we do, and has to wait for fg. */
+static void wanted_terminal(struct child *c)
+{
+    pid_t holder = tcgetpgrp(c->terminal);
+    if (holder != c->pid && holder != c->our_group) {
+        suspend(c);
+        return;
+    }
+    give_terminal(c, c->pid);
+    (void)kill(-c->pid, SIGCONT);
 }
 
 static void stopped(struct child *c, int number)
 {
-    bool wanted_terminal = number == SIGTTIN || number == SIGTTOU;
-    if (c->is_ending || (wanted_terminal && c->terminal >= 0)) { /* which it has by now */
+    if (c->is_ending) {
         (void)kill(-c->pid, SIGCONT);
-    } else if (number == SIGTSTP && c->terminal >= 0) {
+    } else if (c->terminal >= 0 && (number == SIGTTIN || number == SIGTTOU)) {
+        wanted_terminal(c);
+    } else if (c->terminal >= 0 && number == SIGTSTP) {
         suspend(c);
     }
 }
@@ -115,7 +146,7 @@ bool child_has_ended(struct child *c, int *exit_code)
     if (c->is_ending) { /* what it has left behind */
         (void)kill(-c->pid, SIGKILL);
     }
-    give_terminal(c, c->our_group);
+    take_terminal_back(c);
     if (c->terminal >= 0) {
         (void)close(c->terminal);
     }
@@ -131,9 +162,7 @@ void child_signal(const struct child *c, int number)
 void child_go_on(struct child *c)
 {
     c->is_suspended = false;
-    if (tcgetpgrp(c->terminal) == c->our_group) {
-        give_terminal(c, c->pid);
-    }
+    hand_terminal_over(c);
     child_signal(c, SIGCONT);
 }
 

@@ -363,6 +363,57 @@ def test_ctrl_z_at_a_terminal(scratch):
     expect(other.wait() == 0, other.complained())
 
 
+def in_a_shell(scratch, node, program):
+    """A shell at a terminal of its own, where coordctl runs a program that has begun; both, and coordctl's pid."""
+    script = os.path.join(scratch, "program.py")
+    with open(script, "w", encoding="utf-8") as out:
+        out.write('import os, sys, time\nprint("%d runs %d." % (os.getppid(), os.getpid()), flush=True)\n' + program)
+    pid, fd = in_terminal(["/bin/sh", "-i"])
+    os.write(fd, ("%s --endpoints %s lock a --session-ttl 1h -- %s %s\n" %
+                  (os.path.abspath(COORDCTL), node.endpoint, PYTHON, script)).encode())
+    above, inside = map(int, re.search(rb"(\d+) runs (\d+)", read_until(fd, b".\r\n")).groups())
+    until(lambda: os.tcgetpgrp(fd) == inside, "the program has the terminal", 30)
+    return pid, fd, above
+
+
+def to_the_background(fd, pid):
+    """Ctrl-Z, and then bg."""
+    os.write(fd, b"\x1a")
+    until(lambda: process_figures.stat(pid)[0] == "T", "coordctl is suspended", 30)
+    os.write(fd, b"bg; echo the answer is $((6 * 7))\n")
+    read_until(fd, b"answer is 42")
+
+
+def leave_shell(pid, fd):
+    os.write(fd, b"exit 7\n")
+    expect(exit_code(pid) == 7, "the shell has its terminal")
+    os.close(fd)
+
+
+def test_a_program_that_ends_in_the_background_leaves_the_shell_its_terminal(scratch):
+    node = one(scratch)
+    mark = os.path.join(scratch, "mark")
+    shell, fd, pid = in_a_shell(scratch, node, "while not os.path.exists(%r):\n    time.sleep(0.05)\n" % mark)
+    to_the_background(fd, pid)
+    with open(mark, "w", encoding="utf-8"):
+        pass
+    until(lambda: queue(node, "/locks/a") == 0 and is_gone(pid), "the program has ended", 30)
+    os.write(fd, b"echo and now $((6 * 9))\n")
+    read_until(fd, b"and now 54")
+    leave_shell(shell, fd)
+
+
+def test_a_program_that_wants_the_terminal_in_the_background_waits_for_it(scratch):
+    node = one(scratch)
+    shell, fd, pid = in_a_shell(scratch, node, 'print("got", sys.stdin.readline())\n')
+    to_the_background(fd, pid)
+    until(lambda: process_figures.stat(pid)[0] == "T", "coordctl is suspended with it", 30)
+    os.write(fd, b"fg\nwords\n")
+    read_until(fd, b"got words")
+    until(lambda: is_gone(pid), "and it ends", 30)
+    leave_shell(shell, fd)
+
+
 def test_the_program_is_ended_when_the_lock_is_lost(scratch):
     node = one(scratch)
     held = Ctl(scratch, node, "lock", "a", "--session-ttl", "2s", "--", PYTHON, "-c", STUBBORN)
