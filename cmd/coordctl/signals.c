@@ -6,12 +6,22 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+/* As nohup makes it of SIGHUP, and a shell of SIGINT for what it runs with &. Blocked it would come
+ * all the same. */
+static bool is_ignored(int number)
+{
+    struct sigaction now;
+    return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 static bool open_for(struct signals *s, const int *numbers, size_t count)
 {
     sigset_t set;
     (void)sigemptyset(&set);
     for (size_t i = 0; i < count; i++) {
-        (void)sigaddset(&set, numbers[i]);
+        if (!is_ignored(numbers[i])) {
+            (void)sigaddset(&set, numbers[i]);
+        }
     }
     (void)sigaddset(&set, SIGCHLD); /* only wakes: whose child it was, waitpid says */
     (void)signal(SIGCHLD, SIG_DFL);

@@ -12,7 +12,8 @@ struct signals {
     sigset_t before; /* the mask that children are to get */
 };
 
-/* From here on SIGINT, SIGTERM and SIGHUP wait to be taken. False: errno says why not. */
+/* From here on SIGINT, SIGTERM and SIGHUP wait to be taken, but for those that we were started with
+ * to ignore. False: errno says why not. */
 bool signals_open(struct signals *s);
 /* The same, and SIGQUIT, SIGUSR1 and SIGUSR2: all that are handed on to a program. */
 bool signals_open_all(struct signals *s);

@@ -8,7 +8,7 @@ import re
 import signal
 
 from coordctl import check, complaint, hold, one, txn, with_environment
-from harness import Cluster, Ctl, ctl, ctl_ok, expect, main, until
+from harness import COORDCTL, Cluster, Ctl, Program, ctl, ctl_ok, expect, main, until
 
 SESSION = re.compile(r"([0-9a-f]{16}):[0-9a-f]{32}")
 
@@ -124,6 +124,18 @@ def test_create_ephemeral_stays_and_closes_its_session(scratch):
         changes = events(node, "/e", since, 2)
         expect([(c["type"], c["reason"]) for c in changes] == [("created", "requested"), ("deleted", "closed")],
                "as closed: %r" % changes)
+
+
+def test_a_signal_that_is_ignored_ends_nothing(scratch):
+    node = one(scratch)
+    holder = Program(scratch, "nohup", COORDCTL, "--endpoints", node.endpoint, "create", "/e", "--ephemeral",
+                     "--session-ttl", "500ms")
+    holder.lines(1)
+    holder.send_signal(signal.SIGHUP)
+    outlive(node)
+    expect(exists(node, "/e") and holder.process.poll() is None, "it goes on: " + holder.complained())
+    holder.send_signal(signal.SIGTERM)
+    expect(holder.wait() == 0 and not exists(node, "/e"), "SIGTERM is not ignored: " + holder.complained())
 
 
 def test_a_killed_holder_loses_its_node_after_the_ttl(scratch):

@@ -407,6 +407,9 @@ def main(module):
     """Runs the tests of a module; an argument picks those whose name contains it."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for number in signal.SIGINT, signal.SIGHUP:
+        if signal.getsignal(number) == signal.SIG_IGN:  # by & or nohup; what is started here is not to inherit that
+            signal.signal(number, lambda *_: None)
     passed = failed = 0
     try:
         for name, test in list(module.items()):
