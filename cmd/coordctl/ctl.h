@@ -247,6 +247,8 @@ int complete(int count, char **words);
 /* One line on standard error: "coordctl: get /a: node does not exist"; JSON with -o json.
  * Return the exit code that belongs to it. */
 int ctl_failed(const struct ctl *ctl, const struct coord_error *error);
+/* Of a transaction, for what its reply says: as of a call that ended so. */
+int ctl_outcome_exit(const struct ctl *ctl, Coord__V1__Outcome outcome);
 int ctl_general(const struct ctl *ctl, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 int ctl_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));

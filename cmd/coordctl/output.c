@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/base64.h"
+#include "client/error.h"
 #include "cmd/coordctl/ctl.h"
 #include "cmd/coordctl/text/yaml.h"
 
@@ -125,6 +126,15 @@ int ctl_failed(const struct ctl *ctl, const struct coord_error *error)
     const char *code = coord_code_text(error->code);
     say(ctl, error->message[0] != '\0' ? error->message : code, code, error->outcome);
     return is_set_bound(ctl, error->outcome) ? EXIT_LIMITED : exit_code_of(error->code);
+}
+
+int ctl_outcome_exit(const struct ctl *ctl, Coord__V1__Outcome outcome)
+{
+    struct coord_error error;
+    enum coord_code code = client_fail_outcome(&error, (int)outcome, "");
+    return outcome == COORD__V1__OUTCOME__GUARD_REFUSED ? EXIT_VERSION
+           : is_set_bound(ctl, error.outcome)           ? EXIT_LIMITED
+                                                        : exit_code_of(code);
 }
 
 int ctl_general(const struct ctl *ctl, const char *format, ...)

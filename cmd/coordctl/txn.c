@@ -40,23 +40,6 @@ static json_t *result_json(const Coord__V1__OperationResult *r)
     return o;
 }
 
-static int exit_code_of(const Coord__V1__TxnReply *reply)
-{
-    switch (reply->outcome) {
-    case COORD__V1__OUTCOME__OK: return EXIT_DONE;
-    case COORD__V1__OUTCOME__NO_NODE:
-    case COORD__V1__OUTCOME__NO_PARENT:
-    case COORD__V1__OUTCOME__NO_LEASE:
-    case COORD__V1__OUTCOME__NO_SESSION: return EXIT_NOT_FOUND;
-    case COORD__V1__OUTCOME__GUARD_REFUSED:
-    case COORD__V1__OUTCOME__GUARD_STALE:
-    case COORD__V1__OUTCOME__BAD_VERSION: return EXIT_VERSION;
-    case COORD__V1__OUTCOME__NODE_EXISTS: return EXIT_EXISTS;
-    case COORD__V1__OUTCOME__QUOTA: return EXIT_LIMITED;
-    default: return EXIT_GENERAL;
-    }
-}
-
 static void print_reply(const struct ctl *ctl, const Coord__V1__TxnReply *reply)
 {
     const char *branch = reply->took_then ? "then" : "else";
@@ -128,7 +111,7 @@ static int run(struct ctl *ctl, Coord__V1__TxnRequest *request)
     if (exit_code == EXIT_DONE) {
         const Coord__V1__TxnReply *reply = (const Coord__V1__TxnReply *)m;
         print_reply(ctl, reply);
-        exit_code = exit_code_of(reply);
+        exit_code = ctl_outcome_exit(ctl, reply->outcome);
         client_reply_free(m);
     }
     return exit_code;

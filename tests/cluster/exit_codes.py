@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Each exit code of the table in docs/coordctl.md, brought about by commands at a real server."""
+import json
 import os
 import re
 import signal
@@ -79,6 +80,24 @@ def test_every_code_that_is_documented(scratch):
         until(lambda: b'"waiting"' not in ctl(node, "lock", "get", "held", "-o", "json")[1], "it waits no more", 60)
         seen.add(128 + number)
     expect(seen == documented(), "codes of the table: %r, seen: %r" % (documented(), seen))
+
+
+def test_a_transaction_and_an_import_end_as_single_commands_do(scratch):
+    node = one(scratch)
+    for path in "/gate", "/full", "/full/child":
+        ctl_ok(node, "create", path, "x")
+    ctl_ok(node, "acl", "set", "/gate", "read,admin:world:anyone")
+    for code, arguments, then in ((8, ["set", "/gate", "y"], {"set": "/gate", "data": "y"}),
+                                  (1, ["rm", "/full"], {"delete": "/full"}),
+                                  (3, ["rm", "/nowhere"], {"delete": "/nowhere"}),
+                                  (3, ["create", "/no/parent"], {"create": "/no/parent"}),
+                                  (4, ["set", "/full", "y", "--version", "9"], {"set": "/full", "version": 9}),
+                                  (5, ["create", "/full"], {"create": "/full"})):
+        text = json.dumps({"then": [then]}).encode()
+        for got, _, error in ctl(node, *arguments), ctl(node, "txn", "-f", "-", stdin=text):
+            expect(got == code, "%r: exit %d, not %d: %s" % (arguments, got, code, error))
+    code, _, error = ctl(node, "import", "/gate", "--conflict", "replace", stdin=b'{"path": ".", "data": "y"}')
+    expect(code == 8 and "/gate: NO_AUTH" in error, "an import: %d %s" % (code, error))
 
 
 if __name__ == "__main__":

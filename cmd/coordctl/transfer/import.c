@@ -275,12 +275,7 @@ static int tell_failed(struct importing *m, const Coord__V1__TxnReply *reply)
                            : "";
     (void)ctl_general(m->ctl, "%s: %s%s%s", path, v != NULL ? v->name : "UNKNOWN",
                       reply->detail[0] != '\0' ? ": " : "", reply->detail);
-    switch (reply->outcome) {
-    case COORD__V1__OUTCOME__NODE_EXISTS: return EXIT_EXISTS;
-    case COORD__V1__OUTCOME__NO_NODE: return EXIT_NOT_FOUND;
-    case COORD__V1__OUTCOME__QUOTA: return EXIT_LIMITED;
-    default: return EXIT_GENERAL;
-    }
+    return ctl_outcome_exit(m->ctl, reply->outcome);
 }
 
 static int write_batch(struct importing *m)
