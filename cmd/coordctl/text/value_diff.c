@@ -190,6 +190,9 @@ static void append_lines(const struct comparison *c, struct slice before, struct
 {
     struct buf hunks = {0};
     diff_lines(&hunks, before, after);
+    if (hunks.size == 0) { /* which belongs to no line */
+        buf_printf(c->out, "%sonly the newline at the end differs\n", c->indent);
+    }
     const char *at = (const char *)hunks.data;
     const char *end = at + hunks.size;
     while (at < end) {

@@ -23,6 +23,9 @@ END_TEST
 START_TEST(longer_texts_are_compared_by_lines)
 {
     expect_diff("a\nb\n", "a\nc\n", "  @@ -1,2 +1,2 @@\n   a\n  -b\n  +c\n");
+    expect_diff("x", "x\n", "  only the newline at the end differs\n");
+    expect_diff("a\nb\n", "a\nb", "  only the newline at the end differs\n");
+    expect_diff("a\nb\n", "a\nb\n", "");
 }
 END_TEST
 
