@@ -410,13 +410,19 @@ static int parse_line(struct parser *p)
     return exit_code;
 }
 
-/* What the line does not say. Contexts themselves can be worked on whatever they say. */
+/* What the line does not say. Contexts themselves can be worked on whatever they say. Another one
+ * does not go over what a shell took from its own: what it leaves open would be that one's. */
 static int take_rest(struct parser *p, bool is_first)
 {
     struct ctl *ctl = p->ctl;
     bool wants_context = ctl->command != NULL && !command_has_noun(ctl->command, "context");
+    if (!is_first && p->given_context) {
+        return ctl_usage("--context is that of the whole shell; start another one, as in: coordctl "
+                         "shell --context '%s'",
+                         ctl->context);
+    }
     int exit_code = take_environment(p, is_first);
-    if (exit_code == EXIT_DONE && wants_context && (is_first || p->given_context)) {
+    if (exit_code == EXIT_DONE && wants_context && is_first) {
         exit_code = context_apply(ctl, take_from_context, p->is_settled);
     }
     return exit_code;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """coordctl shell: in a pseudo-terminal as people use it, and with lines from a pipe."""
+import json
 import os
 import subprocess
 
@@ -158,9 +159,9 @@ def test_history_is_there_the_next_time(scratch):
         leave(terminal)
 
 
-def from_pipe(node, text, *options):
+def from_pipe(node, text, *options, **environment):
     done = subprocess.run([COORDCTL, "shell", *options], input=text.encode(), timeout=60 * PATIENCE, check=False,
-                          env=dict(clean_environment(), COORD_ENDPOINTS=node.endpoint),
+                          env=dict(clean_environment(), COORD_ENDPOINTS=node.endpoint, **environment),
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
@@ -186,6 +187,19 @@ def test_lines_may_come_from_a_pipe(scratch):
     code, out, _ = from_pipe(node, "cd app\nls\nget -o table config\n", "-o", "json")
     expect(code == 0 and '"path": "/app/cache"' in out and out.endswith("debug"),
            "options of the shell hold for all, unless a line says otherwise: %r" % out)
+
+
+def test_a_line_takes_no_other_context(scratch):
+    node = one(scratch)
+    some_nodes(node)
+    contexts = os.path.join(scratch, "contexts.json")
+    with open(contexts, "w", encoding="utf-8") as file:
+        json.dump({"current": "lab", "contexts": {"lab": {"chroot": "/app"}, "prod": {"timeout": "10s"}}}, file)
+    for name in "prod", "":
+        got = from_pipe(node, "set /config taken --context '%s'\n" % name, COORD_CONTEXTS=contexts)
+        expect(got == (2, "", "coordctl: --context is that of the whole shell; start another one, as in: coordctl shell "
+                       "--context '%s'\n" % name), "%r" % (got,))
+    expect(from_pipe(node, "get /config\n", COORD_CONTEXTS=contexts) == (0, "debug", ""), "nothing was written")
 
 
 if __name__ == "__main__":
