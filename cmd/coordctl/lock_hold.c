@@ -7,6 +7,7 @@
 
 #include "cmd/coordctl/hold.h"
 #include "cmd/coordctl/locks.h"
+#include "cmd/coordctl/program.h"
 #include "cmd/coordctl/values.h"
 
 struct locking {
@@ -162,9 +163,7 @@ static void held(struct hold *h)
                grants[0].revision);
     set_number(l->elects ? "COORD_ELECTION_EPOCH" : "COORD_LOCK_EPOCH", grants[0].epoch);
     set_guards(grants, count);
-    if (h->ctl->options.endpoints != NULL) { /* so that it can ask where we ask */
-        (void)setenv("COORD_ENDPOINTS", h->ctl->options.endpoints, 1);
-    }
+    program_say_where(h->ctl);
 }
 
 static void clear(struct hold *h, bool gives_back)

@@ -120,7 +120,8 @@ static int take_environment(struct parser *p, bool is_common)
         bool counts = o->is_common ? is_common : c != NULL && option_is_of(o, c);
         const char *value =
             counts && !above[i] && option_environment(o, name)[0] != '\0' ? getenv(name) : NULL;
-        if (value == NULL || value[0] == '\0') {
+        bool says_none = strcmp(o->name, "context") == 0; /* when it is empty */
+        if (value == NULL || (value[0] == '\0' && !says_none)) {
             continue;
         }
         int exit_code = take_text(p->ctl, o, value, name);

@@ -5,6 +5,7 @@
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -26,17 +27,17 @@ struct environment {
 };
 
 /* Ours replace what we were started with. */
-static bool is_ours(const struct ctl *ctl, const char *variable)
+static bool is_ours(const char *variable)
 {
     static const char *const names[] = {
-        "COORD_EVENT_TYPE=", "COORD_PATH=",   "COORD_REVISION=", "COORD_VALUE",
-        "COORD_PREV_VALUE",  "COORD_REASON=", "COORD_NOTE=",     "COORD_EVENT_SESSION="};
+        "COORD_EVENT_TYPE=", "COORD_PATH=",   "COORD_REVISION=",   "COORD_VALUE",
+        "COORD_PREV_VALUE",  "COORD_REASON=", "COORD_EVENT_NOTE=", "COORD_EVENT_SESSION="};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strncmp(variable, names[i], strlen(names[i])) == 0) {
             return true;
         }
     }
-    return ctl->options.endpoints != NULL && strncmp(variable, "COORD_ENDPOINTS=", 16) == 0;
+    return false;
 }
 
 static void add(struct environment *env, const struct buf *text)
@@ -81,27 +82,40 @@ static void add_value(struct environment *env, const char *name, const void *dat
     buf_close(&text);
 }
 
+void program_say_where(const struct ctl *ctl)
+{
+    const struct {
+        const char *name;
+        const char *value;
+    } variables[] = {{"COORD_ENDPOINTS", ctl->options.endpoints},
+                     {"COORD_CONTEXT", ctl->context},
+                     {"COORD_CHROOT", ctl->options.chroot}};
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        if (variables[i].value != NULL) {
+            (void)setenv(variables[i].name, variables[i].value, 1);
+        }
+    }
+}
+
 static void make_environment(struct environment *env, const struct ctl *ctl,
                              const struct coord_event *e)
 {
     size_t count = 0;
+    program_say_where(ctl);
     while (environ[count] != NULL) {
         count++;
     }
     env->variables = arena_alloc(&env->arena, (count + VARIABLES_MAX) * sizeof *env->variables);
     for (size_t i = 0; i < count; i++) {
-        if (!is_ours(ctl, environ[i])) {
+        if (!is_ours(environ[i])) {
             env->variables[env->count++] = environ[i];
         }
-    }
-    if (ctl->options.endpoints != NULL) { /* so that it can ask where we ask */
-        add_text(env, "COORD_ENDPOINTS=%s", ctl->options.endpoints);
     }
     add_text(env, "COORD_EVENT_TYPE=%s", event_type_name(e->type));
     add_text(env, "COORD_PATH=%s", e->path);
     add_text(env, "COORD_REVISION=%" PRIu64, e->revision);
     add_text(env, "COORD_REASON=%s", event_reason_name(e->reason));
-    add_text(env, "COORD_NOTE=%s", e->note);
+    add_text(env, "COORD_EVENT_NOTE=%s", e->note);
     add_text(env, "COORD_EVENT_SESSION=%016" PRIx64, e->session);
     if (!ctl->keys_only && e->type != COORD_EVENT_DELETED) {
         add_value(env, "COORD_VALUE", e->data, e->bytes);

@@ -66,6 +66,9 @@ def test_watches_locks_and_elections_are_inside(scratch):
     expect(ctl_ok(node, "counter", "get", "/team/a/counters/jobs") == b"5\n", "is inside")
     inside(node, "elect", "e", "v", "--", "true")
     expect(ctl(node, "get", "/team/a/elections")[0] == 0, "so are elections")
+    for what in ["watch", "/seen", "--from-revision", "1", "--once"], ["lock", "db"], ["elect", "e", "v"]:
+        inside(node, *what, "--", COORDCTL, "create", "/by-" + what[0])
+        expect(ctl(node, "stat", "/team/a/by-" + what[0])[0] == 0, "what coordctl writes below %s is inside" % what[0])
 
 
 def test_it_is_an_option_a_variable_and_part_of_a_context(scratch):

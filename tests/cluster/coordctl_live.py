@@ -391,7 +391,7 @@ def test_watch_runs_a_program_for_each_change(scratch):
     ctl_ok(node, "rm", "/w")
     script = 'env | grep -E "^COORD_(EVENT|PATH|REV|REASON|NOTE|VALUE|PREV)" | cut -c-100 | sort | tr "\\n" " "; echo'
     watch = Ctl(scratch, node, "watch", "/w", "--prev", "--from-revision", str(since + 1), "--", "sh", "-c", script,
-                COORD_VALUE="not this", COORD_PREV_VALUE="nor this")
+                COORD_VALUE="not this", COORD_PREV_VALUE="nor this", COORD_NOTE="mine")
     runs = [dict(item.split("=", 1) for item in line.replace("a note", "a_note").split())
             for line in watch.lines(4)]
     watch.send_signal(signal.SIGINT)
@@ -401,9 +401,26 @@ def test_watch_runs_a_program_for_each_change(scratch):
     expect(runs[0]["COORD_PATH"] == "/w" and runs[0]["COORD_VALUE"] == "text" and
            runs[0]["COORD_VALUE_BYTES"] == "4" and "COORD_PREV_VALUE" not in runs[0], "%r" % runs[0])
     expect(base64.b64decode(runs[1]["COORD_VALUE_BASE64"]) == b"\xff\x00" and "COORD_VALUE" not in runs[1] and
-           runs[1]["COORD_PREV_VALUE"] == "text" and runs[1]["COORD_NOTE"] == "a_note", "%r" % runs[1])
+           runs[1]["COORD_PREV_VALUE"] == "text" and runs[1]["COORD_EVENT_NOTE"] == "a_note", "%r" % runs[1])
+    expect(runs[1]["COORD_NOTE"] == "mine", "what coordctl inside writes has no note of others: %r" % runs[1])
     expect(runs[2]["COORD_VALUE_BYTES"] == "200000" and "COORD_VALUE" not in runs[2], "too large: %r" % runs[2])
     expect("COORD_VALUE" not in runs[3] and runs[3]["COORD_REASON"] == "requested", "%r" % runs[3])
+
+
+def test_coordctl_inside_asks_where_the_watch_and_the_lock_do(scratch):
+    node = one(scratch)
+    since = revision(node)
+    ctl_ok(node, "create", "/w")
+    contexts = os.path.join(scratch, "contexts.json")
+    with open(contexts, "w", encoding="utf-8") as file:
+        json.dump({"current": "lab", "contexts": {"lab": {"endpoints": "127.0.0.1:1", "chroot": "/wrong"},
+                                                  "prod": {"endpoints": node.endpoint}}}, file)
+    inside = ["--", os.path.abspath(COORDCTL), "create", "/in/n-", "--sequential", "--parents"]
+    for count, where in enumerate((["--context", "prod"], ["--context", "", "--endpoints", node.endpoint])):
+        for what in ["watch", "/w", "--from-revision", str(since + 1), "--once"], ["lock", "a"], ["elect", "e", "me"]:
+            code, out, error = with_environment([*where, *what, *inside], COORD_CONTEXTS=contexts)
+            expect((code, out[:4]) == (0, b"/in/"), "%r: %d %r %s" % (what, code, out, error))
+        expect(len(ctl_ok(node, "ls", "/in").split()) == 3 * count + 3, "all are there")
 
 
 def test_the_program_of_a_watch_may_fail(scratch):
