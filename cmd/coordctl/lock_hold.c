@@ -113,12 +113,15 @@ static void set_number(const char *name, uint64_t value)
     (void)setenv(name, text, 1);
 }
 
-/* All grants, as --guard takes them: with them what coordctl writes inside is guarded. */
+/* All grants, as --guard takes them: with them what coordctl writes inside is guarded. Those that
+ * we run under ourselves come first. */
 static void set_guards(const struct coord_grant *grants, size_t count)
 {
     struct buf text = {0};
+    const char *outer = getenv("COORD_GUARD");
+    buf_append_str(&text, outer != NULL ? outer : "");
     for (size_t i = 0; i < count; i++) {
-        buf_printf(&text, "%s%s@%" PRIu64, i > 0 ? "," : "", grants[i].path,
+        buf_printf(&text, "%s%s@%" PRIu64, text.size > 0 ? "," : "", grants[i].path,
                    grants[i].revision);
     }
     buf_append(&text, "", 1);

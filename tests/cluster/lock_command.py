@@ -487,5 +487,17 @@ def test_writes_inside_are_guarded(scratch):
     expect(code == 4, "COORD_GUARD: %d %s" % (code, error))
 
 
+def test_writes_inside_a_lock_inside_a_lock_are_guarded_by_both(scratch):
+    node = one(scratch)
+    ctl_ok(node, "create", "/data", "0")
+    program = os.path.abspath(COORDCTL)
+    job = 'trap "" TERM; echo "$COORD_GUARD"; "$0" set /data 1; "$0" lock remove "${COORD_GUARD%%,*}"; ' \
+          '"$0" set /data 2; echo "then $?"'
+    code, out, error = ctl(node, "lock", "a", "--", program, "lock", "b", "--", "sh", "-c", job, program)
+    expect(re.fullmatch(rb"/locks/a/q-\d+@\d+,/locks/b/q-\d+@\d+\nthen 4\n", out), "%d %r %s" % (code, out, error))
+    expect(ctl_ok(node, "get", "/data") == b"1", "nothing is written once the outer lock is gone")
+    expect(code == 3 and "lost" in error, "which ends: %d %s" % (code, error))
+
+
 if __name__ == "__main__":
     main(globals())
