@@ -80,6 +80,7 @@ struct ctl {
     size_t word_count;
     const char *subject; /* what messages are about; NULL: the first word */
     char **program;      /* what stands behind --, of a command that takes that; else NULL */
+    const struct buf *data; /* of create: what was read as DATA */
     /* options of single commands */
     bool sequential;
     bool deny;

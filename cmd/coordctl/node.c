@@ -58,19 +58,15 @@ static Coord__V1__Kind kind_of(const struct ctl *ctl)
 
 static int create_node(struct ctl *ctl)
 {
-    struct buf data = {0};
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__CreateRequest request = COORD__V1__CREATE_REQUEST__INIT;
     ProtobufCMessage *m = NULL;
     struct guards guards;
     int exit_code = guards_take(ctl, &guards);
-    if (exit_code == EXIT_DONE && ctl->word_count > 1) {
-        exit_code = ctl_read_data(ctl, ctl->words[1], &data);
-    }
     if (exit_code == EXIT_DONE) {
         request.header = &header;
         request.path = ctl_text(ctl->words[0]);
-        request.data = (ProtobufCBinaryData){.data = data.data, .len = data.size};
+        request.data = (ProtobufCBinaryData){.data = ctl->data->data, .len = ctl->data->size};
         request.kind = kind_of(ctl);
         request.sequential = ctl->sequential;
         request.make_parents = ctl->parents;
@@ -81,7 +77,6 @@ static int create_node(struct ctl *ctl)
         exit_code = ctl_call(ctl, CLIENT_CREATE, &request.base, &header, &m);
     }
     guards_clear(&guards);
-    buf_close(&data);
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
@@ -95,16 +90,31 @@ static int create_node(struct ctl *ctl)
     return EXIT_DONE;
 }
 
-int ctl_create(struct ctl *ctl)
+static int create(struct ctl *ctl)
 {
-    int exit_code = check_kind(ctl);
-    if (exit_code == EXIT_DONE && ctl->ephemeral && ctl->lease == 0 && !ctl->has_session) {
+    if (ctl->ephemeral && ctl->lease == 0 && !ctl->has_session) {
         return session_foreground(ctl, create_node);
     }
-    if (exit_code == EXIT_DONE) {
-        exit_code = session_attach(ctl);
-    }
+    int exit_code = session_attach(ctl);
     return exit_code == EXIT_DONE ? create_node(ctl) : exit_code;
+}
+
+/* DATA may be long in coming: it is read before there is a session that ends meanwhile, and while
+ * signals end us. */
+int ctl_create(struct ctl *ctl)
+{
+    struct buf data = {0};
+    int exit_code = check_kind(ctl);
+    if (exit_code == EXIT_DONE && ctl->word_count > 1) {
+        exit_code = ctl_read_data(ctl, ctl->words[1], &data);
+    }
+    if (exit_code == EXIT_DONE) {
+        ctl->data = &data;
+        exit_code = create(ctl);
+        ctl->data = NULL;
+    }
+    buf_close(&data);
+    return exit_code;
 }
 
 /* ---- get, set, rm, stat, sync ----------------------------------------------------------- */

@@ -138,6 +138,18 @@ def test_a_signal_that_is_ignored_ends_nothing(scratch):
     expect(holder.wait() == 0 and not exists(node, "/e"), "SIGTERM is not ignored: " + holder.complained())
 
 
+def test_there_is_no_session_yet_while_the_value_is_read(scratch):
+    node = one(scratch)
+    pipe = os.path.join(scratch, "pipe")
+    os.mkfifo(pipe)
+    holder = Ctl(scratch, node, "create", "/e", "@" + pipe, "--ephemeral")
+    writer = until(lambda: os.open(pipe, os.O_WRONLY | os.O_NONBLOCK), "it reads")  # ENXIO as long as nobody does
+    expect(json.loads(ctl_ok(node, "session", "list", "-o", "json")) == [], "none that could end meanwhile")
+    holder.send_signal(signal.SIGTERM)
+    expect(holder.wait() == -signal.SIGTERM and not exists(node, "/e"), "a signal ends it: " + holder.complained())
+    os.close(writer)
+
+
 def test_a_killed_holder_loses_its_node_after_the_ttl(scratch):
     node = one(scratch)
     since = revision(node)
