@@ -235,6 +235,16 @@ static json_t *kept_value(const struct option *o, const char *value)
     return json_string(value);
 }
 
+/* False: it is no text that JSON could hold. An empty value removes it. */
+static bool keep(json_t *context, const struct option *o, const char *value)
+{
+    if (value[0] == '\0') {
+        (void)json_object_del(context, o->name);
+        return true;
+    }
+    return json_object_set_new(context, o->name, kept_value(o, value)) == 0;
+}
+
 static int set(struct ctl *ctl, json_t *root, json_t *all)
 {
     const char *name = ctl->words[0];
@@ -245,7 +255,9 @@ static int set(struct ctl *ctl, json_t *root, json_t *all)
     }
     if (context == NULL) {
         context = json_object();
-        json_object_set_new(all, name, context);
+        if (json_object_set_new(all, name, context) != 0) {
+            return ctl_usage("context set: the name is not UTF-8");
+        }
     }
     for (size_t i = 0; i < option_count; i++) {
         const char *value = ctl->given[i];
@@ -253,10 +265,8 @@ static int set(struct ctl *ctl, json_t *root, json_t *all)
             continue;
         }
         count++;
-        if (value[0] == '\0') {
-            json_object_del(context, options[i].name);
-        } else {
-            json_object_set_new(context, options[i].name, kept_value(&options[i], value));
+        if (!keep(context, &options[i], value)) {
+            return ctl_usage("context set: --%s is not UTF-8", options[i].name);
         }
     }
     if (count == 0) {

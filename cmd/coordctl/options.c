@@ -224,25 +224,29 @@ static int alien_option(const struct command *c, const struct option *o)
                      c->usage);
 }
 
+/* From a context, by an empty value; a flag by one that is attached: --insecure-skip-verify= */
+static bool is_removed(const struct parser *p, const char *value)
+{
+    const struct command *c = p->ctl->command;
+    return value != NULL && value[0] == '\0' && c != NULL && strcmp(c->name, "context set") == 0;
+}
+
 /* `value` is what was attached to it; otherwise the next argument, if it takes one. */
 static int take(struct parser *p, const struct option *o, const char *value)
 {
     settle(p->is_settled, o);
     p->ctl->given[o - options] = value != NULL ? value : "true";
     if (o->form == OPTION_FLAG) {
-        *(bool *)((char *)p->ctl + o->field) = true;
-        return value == NULL ? EXIT_DONE : ctl_usage("--%s takes no value", o->name);
+        *(bool *)((char *)p->ctl + o->field) = value == NULL;
+        return value == NULL || is_removed(p, value) ? EXIT_DONE
+                                                     : ctl_usage("--%s takes no value", o->name);
     }
     if (value == NULL && p->at == p->argc) {
         return ctl_usage("--%s needs a value: --%s %s", o->name, o->name, o->value);
     }
     value = value != NULL ? value : p->argv[p->at++];
     p->ctl->given[o - options] = value;
-    const struct command *c = p->ctl->command;
-    if (value[0] == '\0' && c != NULL && strcmp(c->name, "context set") == 0) {
-        return EXIT_DONE; /* it is to be removed */
-    }
-    return option_take(p->ctl, o, value)
+    return is_removed(p, value) || option_take(p->ctl, o, value)
                ? EXIT_DONE
                : ctl_usage("--%s \"%s\" is not %s", o->name, value, o->expected);
 }

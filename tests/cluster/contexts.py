@@ -61,6 +61,9 @@ def test_a_context_stands_for_options_that_are_said_nowhere_else(scratch):
            "the current one is marked")
     call.ok("context", "set", "nowhere", "--endpoints", node.endpoint, "--timeout", "")
     expect(call.ok("get", "/a") == "v", "it was changed, and nothing is left of what was removed")
+    call.ok("context", "set", "nowhere", "--insecure-skip-verify")
+    call.ok("context", "set", "nowhere", "--insecure-skip-verify=")
+    expect("insecure-skip-verify" not in call.ok("context", "list"), "a flag is removed, too")
     call.ok("context", "remove", "nowhere")
     expect(call("context", "use", "nowhere")[0] == 3, "it is gone")
     expect(call.ok("context", "list", "-o", "name") == "here\n", "the other stays")
@@ -87,6 +90,10 @@ def test_what_is_wrong_with_contexts_is_said(scratch):
             (["context", "use", "x"], 3, 'there is no context "x"; see coordctl context list'),
             (["context", "remove", "x"], 3, 'there is no context "x"; see coordctl context list'),
             (["context", "set", "x"], 2, "context set: what it is to hold is missing.*"),
+            (["context", "set", "x", "--insecure-skip-verify=yes"], 2, "--insecure-skip-verify takes no value"),
+            (["context", "set", "x\udcff", "--endpoints", NOBODY], 2, "context set: the name is not UTF-8"),
+            (["context", "set", "x", "--user", "x\udcff:y"], 2, "context set: --user is not UTF-8"),
+            (["context", "set", "x", "--cacert", "x\udcff"], 2, "context set: --cacert is not UTF-8"),
             (["context", "set", "x", "--timeout", "soon"], 2, '--timeout "soon" is not a time.*'),
             (["context", "frob"], 2, 'unknown command "context frob"; see coordctl help context')):
         got, _, said = call(*arguments)
