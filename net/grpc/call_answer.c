@@ -371,6 +371,13 @@ static void call_fail_stale(struct grpc_call *call)
     }
 }
 
+/* Waiting for the node was given up before the client's own deadline: another member may do. */
+static bool is_given_up_early(const struct grpc_call *call)
+{
+    struct env *env = call->connection->env->env;
+    return call->route->method->is_long && env->now_ms(env) < call->deadline_ms;
+}
+
 /* The node could not do it. Whoever reads the text must see whether a write may be repeated. */
 void grpc_call_fail_status(struct grpc_call *call, enum status rc, bool is_write)
 {
@@ -381,6 +388,12 @@ void grpc_call_fail_status(struct grpc_call *call, enum status rc, bool is_write
                        status_text(rc));
         break;
     case RC_TIMEOUT:
+        if (!is_write && is_given_up_early(call)) {
+            grpc_call_fail(call, GRPC_UNAVAILABLE,
+                           "not as fresh as asked for within %d ms, try another node",
+                           GRPC_TIMEOUT_DEFAULT_MS);
+            break;
+        }
         grpc_call_fail(call, GRPC_DEADLINE_EXCEEDED, "%s%s", status_text(rc),
                        is_write ? ": the outcome of the write is unknown" : "");
         break;
@@ -450,7 +463,20 @@ static void call_got_cb(struct node_read *r, enum status rc, const struct query_
     } else {
         call->got(call, result);
         arena_clear(&call->connection->shared->scratch);
+        if (call->state == GRPC_CALL_HANDLED) { /* it goes on, with the deadline it had */
+            grpc_call_set_timer(call);
+        }
     }
+}
+
+uint64_t grpc_call_read_deadline(const struct grpc_call *call)
+{
+    struct env *env = call->connection->env->env;
+    if (!call->route->method->is_long) {
+        return call->deadline_ms;
+    }
+    uint64_t latest_ms = env->now_ms(env) + GRPC_TIMEOUT_DEFAULT_MS;
+    return latest_ms < call->deadline_ms ? latest_ms : call->deadline_ms;
 }
 
 void grpc_call_read(struct grpc_call *call,
@@ -461,7 +487,8 @@ void grpc_call_read(struct grpc_call *call,
     call->read.owner = call;
     call->read.query.identities = grpc_call_identities(call);
     grpc_audit_path(call, call->read.query.path);
-    enum status rc = node_read(grpc_call_node(call), &call->read, call->deadline_ms);
+    uint64_t deadline_ms = grpc_call_read_deadline(call);
+    enum status rc = node_read(grpc_call_node(call), &call->read, deadline_ms);
     if (rc != RC_OK) {
         grpc_call_fail_status(call, rc, false);
     } else {

@@ -323,10 +323,7 @@ static void caught_up(struct node_read *r, enum status rc, const struct query_re
 static enum grpc_identified catch_up(struct grpc_call *call)
 {
     struct grpc_connection *c = call->connection;
-    uint64_t latest_ms = c->now_ms + GRPC_TIMEOUT_DEFAULT_MS;
-    uint64_t deadline_ms = call->route->method->is_long && latest_ms < call->deadline_ms
-                               ? latest_ms
-                               : call->deadline_ms;
+    uint64_t deadline_ms = grpc_call_read_deadline(call);
     call->read = (struct node_read){.done = caught_up, .owner = call, .is_barrier = true};
     enum status rc = node_read(c->env->node, &call->read, deadline_ms);
     if (rc != RC_OK) {

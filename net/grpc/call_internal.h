@@ -1,4 +1,4 @@
-/* What the three files of a call share: call.c, call_receive.c, call_answer.c. */
+/* What the files of a call share: call.c, call_receive.c, call_answer.c, call_identity.c. */
 #ifndef NET_GRPC_CALL_INTERNAL_H
 #define NET_GRPC_CALL_INTERNAL_H
 
@@ -19,6 +19,9 @@ void grpc_call_identified(struct grpc_call *call);
 
 /* Forgets what has been received and not handed over. */
 void grpc_call_drop_input(struct grpc_call *call);
+/* Until when the node may take for a read. What goes on for long has no deadline of its own as a
+ * rule; it must not wait for a leader for ever, as its client could go to another member. */
+uint64_t grpc_call_read_deadline(const struct grpc_call *call);
 /* Brings the timer in line with deadline_ms and wake_ms. */
 void grpc_call_set_timer(struct grpc_call *call);
 /* The status is on its way. What the client still sends is dropped; one that does not read

@@ -21,7 +21,6 @@
 struct save {
     struct grpc_call *call;
     struct node_export export; /* file and path are there once it is ready */
-    uint64_t deadline_ms;      /* as the client set it */
     uint64_t sent;
     bool is_reading;
 };
@@ -147,7 +146,6 @@ static void save_fresh(struct grpc_call *call, const struct query_result *result
 {
     struct save *save = save_of(call);
     (void)result;
-    call->deadline_ms = save->deadline_ms;
     wait_on(call);
     save->export.ready = on_ready;
     save->export.owner = save;
@@ -176,9 +174,6 @@ static void save_call(struct grpc_call *call, const ProtobufCMessage *message)
     save->call = call;
     call->data = save;
     metric_add(shared->saves, 1);
-    save->deadline_ms = call->deadline_ms;
-    uint64_t barrier_ms = call->connection->now_ms + GRPC_TIMEOUT_DEFAULT_MS;
-    call->deadline_ms = barrier_ms < save->deadline_ms ? barrier_ms : save->deadline_ms;
     call->read.is_barrier = true;
     grpc_call_read(call, save_fresh);
 }

@@ -1,5 +1,9 @@
 /* What calls and connections may hold and how they end: flow control, limits, and bytes that are no
  * HTTP/2. */
+#include "coord/v1/barrier.pb-c.h"
+#include "coord/v1/config.pb-c.h"
+#include "coord/v1/discovery.pb-c.h"
+#include "coord/v1/election.pb-c.h"
 #include "tests/support/grpc_calls_kit.h"
 #include "tests/support/memory_sum.h"
 
@@ -171,6 +175,94 @@ START_TEST(output_stops_when_the_queue_is_full)
         ck_assert(calls[i]->is_closed);
         peer_call_free(calls[i]);
     }
+}
+END_TEST
+
+/* ---- deadlines ---------------------------------------------------------------------------- */
+
+/* One message of each call that goes on for long and begins with a read. */
+static struct peer_call *long_call(int number, const char *const *headers)
+{
+    Coord__V1__ConfigWatchRequest watch;
+    Coord__V1__ConfigEffectiveRequest effective;
+    Coord__V1__DiscoverySubscribeRequest subscribe;
+    Coord__V1__ElectionObserveRequest observe;
+    Coord__V1__LatchAwaitRequest await;
+    char path[] = "/c";
+    char service[] = "web";
+    coord__v1__config_watch_request__init(&watch);
+    coord__v1__config_effective_request__init(&effective);
+    coord__v1__discovery_subscribe_request__init(&subscribe);
+    coord__v1__election_observe_request__init(&observe);
+    coord__v1__latch_await_request__init(&await);
+    watch.path = effective.path = observe.path = await.path = path;
+    effective.instance = subscribe.service = service;
+    const struct {
+        const char *method;
+        const ProtobufCMessage *message;
+    } calls[] = {
+        {"/coord.v1.Config/Watch", &watch.base},
+        {"/coord.v1.Config/WatchEffective", &effective.base},
+        {"/coord.v1.Discovery/Subscribe", &subscribe.base},
+        {"/coord.v1.Election/Observe", &observe.base},
+        {"/coord.v1.Barrier/AwaitLatch", &await.base},
+    };
+    struct peer_call *call = peer_call_open(peer, calls[number].method, headers);
+    peer_call_send(call, calls[number].message);
+    peer_call_end(call);
+    peer_run(peer);
+    return call;
+}
+
+#define LONG_CALLS 5
+
+START_TEST(a_long_call_waits_for_a_leader_only_so_long)
+{
+    node->is_held = true;
+    struct peer_call *call = long_call(_i, NULL);
+    advance(GRPC_TIMEOUT_DEFAULT_MS - 1);
+    ck_assert_int_eq(peer_call_code(call), -1);
+    advance(1);
+    ck_assert_int_eq(peer_call_code(call), GRPC_UNAVAILABLE);
+    ck_assert_str_eq(peer_call_text(call),
+                     "not as fresh as asked for within 10000 ms, try another node");
+    peer_call_free(call);
+}
+END_TEST
+
+START_TEST(a_long_call_that_waits_for_a_leader_keeps_the_deadline_of_its_client)
+{
+    static const char *const hurried[] = {"grpc-timeout", "1S", NULL};
+    node->is_held = true;
+    struct peer_call *call = long_call(_i, hurried);
+    advance(1000);
+    ck_assert_int_eq(peer_call_code(call), GRPC_DEADLINE_EXCEEDED);
+    peer_call_free(call);
+}
+END_TEST
+
+START_TEST(a_long_call_keeps_the_deadline_of_its_client_once_it_goes_on)
+{
+    static const char *const headers[] = {"grpc-timeout", "30S", NULL};
+    Coord__V1__ConfigCreateRootRequest root;
+    char path[] = "/c";
+    coord__v1__config_create_root_request__init(&root);
+    root.path = path;
+    struct peer_call *made = peer_unary(peer, "/coord.v1.Config/CreateRoot", &root.base);
+    for (int i = 0; i < 3; i++) {
+        peer_run(peer); /* it reads, and then writes */
+    }
+    ck_assert_int_eq(peer_call_code(made), GRPC_OK);
+    peer_call_free(made);
+    struct peer_call *call = long_call(0, headers);
+    ck_assert_uint_gt(call->data.size, 0); /* it has begun */
+    for (int i = 0; i < 29; i++) {
+        advance(1000);
+    }
+    ck_assert_int_eq(peer_call_code(call), -1);
+    advance(1000);
+    ck_assert_int_eq(peer_call_code(call), GRPC_DEADLINE_EXCEEDED);
+    peer_call_free(call);
 }
 END_TEST
 
@@ -410,6 +502,10 @@ static Suite *grpc_calls_limits_suite(void)
     tcase_add_test(calls, a_stream_whose_answers_are_not_read_takes_no_more_messages);
     tcase_add_test(calls, a_sink_that_is_full_is_left_alone);
     tcase_add_test(calls, output_stops_when_the_queue_is_full);
+    tcase_add_loop_test(calls, a_long_call_waits_for_a_leader_only_so_long, 0, LONG_CALLS);
+    tcase_add_loop_test(calls, a_long_call_that_waits_for_a_leader_keeps_the_deadline_of_its_client,
+                        0, LONG_CALLS);
+    tcase_add_test(calls, a_long_call_keeps_the_deadline_of_its_client_once_it_goes_on);
     tcase_add_test(calls, streams_beyond_the_limit_are_refused_as_not_processed);
     tcase_add_test(calls, a_graceful_stop_finishes_what_is_in_flight);
     tcase_add_test(calls, a_graceful_stop_does_not_wait_for_a_client_that_sleeps);
