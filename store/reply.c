@@ -19,6 +19,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/assert.h"
 #include "lease/lease.h"
 #include "recipes/lock.h"
 #include "store/command.h"
@@ -370,4 +371,12 @@ enum status reply_decode(struct slice bytes, struct reply *r, struct arena *aren
     }
     r->results = results;
     return unpack_done(&u) ? RC_OK : RC_MALFORMED;
+}
+
+enum outcome reply_outcome(struct slice bytes)
+{
+    struct unpack u = unpack_make(bytes);
+    enum outcome outcome = (enum outcome)unpack_u8(&u);
+    PRE(!u.failed);
+    return outcome;
 }

@@ -77,5 +77,7 @@ struct reply {
 void reply_encode(struct buf *b, const struct reply *r);
 /* Slices point into the input, arrays into `arena`. */
 enum status reply_decode(struct slice bytes, struct reply *r, struct arena *arena) MUST_USE;
+/* Of what reply_encode made, without the rest. */
+enum outcome reply_outcome(struct slice bytes);
 
 #endif

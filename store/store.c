@@ -243,6 +243,16 @@ bool store_remembered(struct store *s, uint64_t session, uint64_t sequence,
     return true;
 }
 
+bool store_remembered_outcome(const struct store *s, uint64_t session, uint64_t sequence,
+                              const struct request_id *request, enum outcome *outcome)
+{
+    struct slice bytes = remembered_bytes(s, session, sequence, request);
+    if (bytes.size > 0) {
+        *outcome = reply_outcome(bytes);
+    }
+    return bytes.size > 0;
+}
+
 bool store_is_forgotten(const struct store *s, uint64_t session, uint64_t sequence,
                         const struct request_id *request)
 {

@@ -62,6 +62,9 @@ uint64_t store_diverged(const struct store *s, uint64_t member);
  * Valid until the next store_apply. */
 bool store_remembered(struct store *s, uint64_t session, uint64_t sequence,
                       const struct request_id *request, struct reply *reply);
+/* The same of its outcome alone. */
+bool store_remembered_outcome(const struct store *s, uint64_t session, uint64_t sequence,
+                              const struct request_id *request, enum outcome *outcome);
 /* Of one that is not remembered, whether nobody can tell (any more) if it was executed. Else it was
  * not. */
 bool store_is_forgotten(const struct store *s, uint64_t session, uint64_t sequence,

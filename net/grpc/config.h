@@ -47,6 +47,19 @@ bool config_query_prepare(struct grpc_call *call, const Coord__V1__RequestHeader
 struct buf *config_reply_begin(struct grpc_call *call, const ProtobufCMessage *message,
                                size_t *begin);
 
+/* ---- config_write.c ---- */
+
+struct config_write; /* call->data, until config_write_closed */
+/* Looks at what is there, and proposes; or refuses the call. */
+typedef void (*config_attempt_fn)(struct grpc_call *call, struct config_write *w);
+/* Takes the header of a write that depends on what is there. Attempts it once this node is up to
+ * date, unless it was executed before: then `written` gets the first outcome. */
+void config_write_begin(struct grpc_call *call, const ProtobufCMessage *message,
+                        const Coord__V1__RequestHeader *header, config_attempt_fn how,
+                        void (*written)(struct grpc_call *call, const struct reply *reply));
+/* The request, as long as the attempt goes on. */
+const ProtobufCMessage *config_write_message(const struct config_write *w);
+
 /* ---- config_past.c ---- */
 
 /* A key at two moments; what it was not at one is zero. In the call's scratch memory; values

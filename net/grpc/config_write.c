@@ -9,7 +9,10 @@
  * Apply compares numbers, and refuses what was looked at before it changed; then it is looked at
  * anew, a few times. Each attempt of a write with a request id has an id of its own, made of that
  * one: repeated elsewhere, it meets the refusals of the first ones, and then the outcome. A write
- * with a sequence number has one attempt. */
+ * with a sequence number has one attempt.
+ *
+ * What was executed under one of these ids is not looked at again: what is there now says nothing
+ * about it, and may be what it made. Apply answers it from memory. */
 #include "base/mem.h"
 #include "net/config/schema.h"
 #include "net/grpc/config.h"
@@ -22,7 +25,8 @@
 #define ATTEMPT_ID_STEP  0x9e3779b97f4a7c15u /* any odd number */
 
 struct config_write {
-    void (*attempt)(struct grpc_call *call, struct config_write *w);
+    config_attempt_fn attempt;
+    void (*written)(struct grpc_call *call, const struct reply *reply);
     const ProtobufCMessageDescriptor *type;
     struct buf request;        /* packed */
     ProtobufCMessage *message; /* unpacked, of the attempt under way */
@@ -61,38 +65,119 @@ void config_write_closed(struct grpc_call *call)
     }
 }
 
+const ProtobufCMessage *config_write_message(const struct config_write *w)
+{
+    return w->message;
+}
+
+/* Of a message that has such a field. */
+static const void *field_of(const struct config_write *w, const char *name)
+{
+    const ProtobufCFieldDescriptor *f =
+        protobuf_c_message_descriptor_get_field_by_name(w->type, name);
+    return (const char *)w->message + f->offset;
+}
+
+/* What the operation of that number is about. */
+static struct slice path_of(const struct config_write *w, uint32_t op)
+{
+    if (w->type == &coord__v1__config_update_request__descriptor) {
+        const Coord__V1__ConfigUpdateRequest *r =
+            (const Coord__V1__ConfigUpdateRequest *)w->message;
+        uint32_t at = op < r->n_updates ? op : 0;
+        return slice_str(r->n_updates > 0 ? r->updates[at]->path : "/");
+    }
+    return slice_str(*(const char *const *)field_of(w, "path"));
+}
+
 /* ---- attempts ------------------------------------------------------------------------------ */
 
-static void attempt(struct grpc_call *call, struct config_write *w)
+/* False: the call has failed. */
+static bool message_unpack(struct grpc_call *call, struct config_write *w)
 {
     message_drop(w);
-    buf_clear(&w->blind);
-    schema_checks_close(&w->checks);
-    w->checks = (struct schema_checks){0};
     w->message = protobuf_c_message_unpack(w->type, NULL, w->request.size, w->request.data);
     if (w->message == NULL) {
         grpc_call_fail_status(call, RC_OVERLOADED, false);
-        return;
     }
-    w->attempts++;
-    w->attempt(call, w);
+    return w->message != NULL;
+}
+
+static void attempt(struct grpc_call *call, struct config_write *w)
+{
+    buf_clear(&w->blind);
+    schema_checks_close(&w->checks);
+    w->checks = (struct schema_checks){0};
+    if (message_unpack(call, w)) {
+        w->attempts++;
+        w->attempt(call, w);
+    }
+}
+
+static struct request_id attempt_id(struct request_id request, unsigned attempt)
+{
+    request.random[1] += (attempt - 1) * ATTEMPT_ID_STEP;
+    return request;
+}
+
+/* Whether an attempt of it was executed, or nobody can tell any more; `c` then has its id. */
+static bool is_decided(const struct grpc_call *call, struct command *c)
+{
+    const struct store *s = store_of(call);
+    const struct request_id request = c->request;
+    enum outcome outcome;
+    bool has_id = request_id_is_set(&request);
+    unsigned attempts = c->sequence != 0 ? 1 : has_id ? ATTEMPTS_MAX : 0;
+    for (unsigned i = 1; i <= attempts; i++) {
+        c->request = has_id ? attempt_id(request, i) : request;
+        if (!store_remembered_outcome(s, c->session, c->sequence, &c->request, &outcome)) {
+            return store_is_forgotten(s, c->session, c->sequence, &c->request);
+        }
+        if (outcome == OUTCOME_OK) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Apply looks at the id before it looks at the operations: it executes none. */
+static void ask_again(struct grpc_call *call, struct config_write *w, struct command *c)
+{
+    const struct op none = {.type = OP_CHECK,
+                            .space = SPACE_NODES,
+                            .path = path_of(w, 0),
+                            .version = VERSION_ANY};
+    c->txn = (struct txn){.then_ops = &none, .then_count = 1};
+    w->is_final = true;
+    answer_propose(call, c, w->written);
 }
 
 static void fresh_got(struct grpc_call *call, const struct query_result *result)
 {
     (void)result; /* a barrier has none */
+    struct config_write *w = call->data;
+    struct command c = {.type = COMMAND_TXN};
     if (store_level(store_of(call)) < CONFIG_LEVEL) {
         grpc_call_refuse(call, OUTCOME_UNSUPPORTED, store_revision(store_of(call)),
                          "configurations come with feature level %d: finish the upgrade",
                          CONFIG_LEVEL);
         return;
     }
-    attempt(call, call->data);
+    if (!message_unpack(call, w) ||
+        !answer_write_prepare(call, *(Coord__V1__RequestHeader *const *)field_of(w, "header"),
+                              &c)) {
+        return;
+    }
+    if (is_decided(call, &c)) {
+        ask_again(call, w, &c);
+    } else {
+        attempt(call, w);
+    }
 }
 
-static void begin(struct grpc_call *call, const ProtobufCMessage *message,
-                  const Coord__V1__RequestHeader *header,
-                  void (*how)(struct grpc_call *call, struct config_write *w))
+void config_write_begin(struct grpc_call *call, const ProtobufCMessage *message,
+                        const Coord__V1__RequestHeader *header, config_attempt_fn how,
+                        void (*written)(struct grpc_call *call, const struct reply *reply))
 {
     if (!answer_session(call, header)) {
         return;
@@ -100,11 +185,20 @@ static void begin(struct grpc_call *call, const ProtobufCMessage *message,
     struct config_write *w = mem_zalloc(sizeof *w);
     size_t bytes = protobuf_c_message_get_packed_size(message);
     w->attempt = how;
+    w->written = written;
     w->type = message->descriptor;
     (void)protobuf_c_message_pack(message, buf_extend(&w->request, bytes));
     call->data = w;
     call->read = (struct node_read){.consistency = READ_LINEARIZABLE, .is_barrier = true};
     grpc_call_read(call, fresh_got);
+}
+
+static void written(struct grpc_call *call, const struct reply *reply);
+
+static void begin(struct grpc_call *call, const ProtobufCMessage *message,
+                  const Coord__V1__RequestHeader *header, config_attempt_fn how)
+{
+    config_write_begin(call, message, header, how, written);
 }
 
 /* A transaction that is being put together, in scratch memory. */
@@ -159,8 +253,6 @@ static void draft_root(struct config_write *w, struct draft *d, enum op_type typ
     op->data = value;
 }
 
-static void written(struct grpc_call *call, const struct reply *reply);
-
 static void propose(struct grpc_call *call, struct config_write *w,
                     const Coord__V1__RequestHeader *header, const struct draft *d)
 {
@@ -169,7 +261,7 @@ static void propose(struct grpc_call *call, struct config_write *w,
         return;
     }
     if (request_id_is_set(&c.request)) {
-        c.request.random[1] += (w->attempts - 1) * ATTEMPT_ID_STEP;
+        c.request = attempt_id(c.request, w->attempts);
     }
     w->is_final = c.sequence != 0 || w->attempts == ATTEMPTS_MAX;
     c.txn = (struct txn){
@@ -191,20 +283,6 @@ static bool was_overtaken(const struct config_write *w, const struct reply *repl
            (is_of_op && reply->failed_op < w->blind.size && w->blind.data[reply->failed_op]);
 }
 
-static struct slice failed_path(const struct config_write *w, const struct reply *reply)
-{
-    if (w->type == &coord__v1__config_update_request__descriptor) {
-        const Coord__V1__ConfigUpdateRequest *r =
-            (const Coord__V1__ConfigUpdateRequest *)w->message;
-        uint32_t op = reply->failed_op < r->n_updates ? reply->failed_op : 0;
-        return slice_str(r->updates[op]->path);
-    }
-    const ProtobufCFieldDescriptor *f =
-        protobuf_c_message_descriptor_get_field_by_name(w->type, "path");
-    const char *const *path = (const void *)((const char *)w->message + f->offset);
-    return slice_str(*path);
-}
-
 /* ---- the reply ----------------------------------------------------------------------------- */
 
 static void entries_fill(struct grpc_call *call, const struct config_write *w,
@@ -213,7 +291,7 @@ static void entries_fill(struct grpc_call *call, const struct config_write *w,
     const Coord__V1__ConfigUpdateRequest *r =
         (const Coord__V1__ConfigUpdateRequest *)w->message;
     bool is_update = w->type == &coord__v1__config_update_request__descriptor;
-    size_t count = is_update && reply->result_count == r->n_updates ? r->n_updates : 0;
+    size_t count = is_update ? r->n_updates : 0; /* `fits` has seen to it */
     Coord__V1__ConfigEntry *entries = grpc_call_scratch(call, count * sizeof *entries);
     message->entries = grpc_call_scratch(call, count * sizeof(void *));
     message->n_entries = count;
@@ -248,22 +326,44 @@ static void answer(struct grpc_call *call, struct config_write *w,
     }
 }
 
+/* Of what was done long ago nobody knows more than how much it was. */
+static void tell_less(struct config_write *w, const struct reply *reply)
+{
+    bool is_counted = w->type == &coord__v1__config_update_request__descriptor ||
+                      w->type == &coord__v1__config_rollback_request__descriptor;
+    w->changed = is_counted ? reply->result_count : 0;
+    buf_clear(&w->told);
+}
+
+/* Whether it can be the answer to this request, and not to another with its id. */
+static bool fits(const struct config_write *w, const struct reply *reply)
+{
+    const Coord__V1__ConfigUpdateRequest *r =
+        (const Coord__V1__ConfigUpdateRequest *)w->message;
+    bool is_update = w->type == &coord__v1__config_update_request__descriptor;
+    return !reply->has_lease && !reply->has_recipe &&
+           (!is_update || reply->result_count == r->n_updates);
+}
+
 static void written(struct grpc_call *call, const struct reply *reply)
 {
     struct config_write *w = call->data;
+    struct slice path = path_of(w, reply->failed_op);
     bool is_overtaken = was_overtaken(w, reply);
     if (is_overtaken && !w->is_final) {
         call->reply = NULL;
         attempt(call, w);
     } else if (is_overtaken) {
-        struct slice path = failed_path(w, reply);
         grpc_call_refuse(call, OUTCOME_BAD_VERSION, reply->revision,
                          "%.*s: the configuration changed meanwhile, ask again", (int)path.size,
                          (const char *)path.data);
     } else if (reply->outcome != OUTCOME_OK) {
-        answer_refuse_reply(call, failed_path(w, reply), reply);
-    } else if (answer_fits(call, reply, !reply->has_lease)) {
+        answer_refuse_reply(call, path, reply);
+    } else if (answer_fits(call, reply, fits(w, reply))) {
         Coord__V1__ReplyHeader header = answer_header_of_write(call, reply);
+        if (reply->repeated) {
+            tell_less(w, reply);
+        }
         answer(call, w, &header, reply);
     }
 }

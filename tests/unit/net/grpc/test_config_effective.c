@@ -1,51 +1,15 @@
 /* coord.v1.Config/WatchEffective through the bytes of a real HTTP/2 client, and what is told of the
  * rollouts that it is about. */
-#include "coord/v1/config.pb-c.h"
-#include "tests/support/watch_client.h"
-
-#define CALL(path, request) peer_unary(peer, "/coord.v1.Config/" path, &(request).base)
+#include "tests/support/config_kit.h"
 
 /* ---- the configuration ------------------------------------------------------------------- */
-
-static void done(struct peer_call *call)
-{
-    for (int i = 0; i < 8 && peer_call_code(call) < 0; i++) {
-        run(); /* it reads, and then writes */
-    }
-    ck_assert_msg(peer_call_code(call) == GRPC_OK, "%s", peer_call_text(call));
-    peer_call_free(call);
-    run();
-}
-
-static void root(const char *path)
-{
-    Coord__V1__ConfigCreateRootRequest request;
-    coord__v1__config_create_root_request__init(&request);
-    request.open = true; /* for writes as by others */
-    request.path = text(path);
-    done(CALL("CreateRoot", request));
-}
 
 static void drop(const char *path)
 {
     Coord__V1__ConfigDeleteRootRequest request;
     coord__v1__config_delete_root_request__init(&request);
     request.path = text(path);
-    done(CALL("DeleteRoot", request));
-}
-
-static ProtobufCBinaryData bytes(const char *value)
-{
-    return (ProtobufCBinaryData){.data = (uint8_t *)text(value), .len = strlen(value)};
-}
-
-static void put(const char *path, const char *value)
-{
-    Coord__V1__ConfigSetRequest request;
-    coord__v1__config_set_request__init(&request);
-    request.path = text(path);
-    request.value = bytes(value);
-    done(CALL("Set", request));
+    done(CONFIG_CALL("DeleteRoot", request));
 }
 
 static void roll_out(const char *path, const char *value, char *label)
@@ -60,7 +24,7 @@ static void roll_out(const char *path, const char *value, char *label)
     request.n_percents = 1;
     request.labels = &label;
     request.n_labels = label != NULL;
-    done(CALL("StartRollout", request));
+    done(CONFIG_CALL("StartRollout", request));
 }
 
 static void step(const char *path, Coord__V1__RolloutAction action)
@@ -69,7 +33,7 @@ static void step(const char *path, Coord__V1__RolloutAction action)
     coord__v1__config_change_rollout_request__init(&request);
     request.path = text(path);
     request.action = action;
-    done(CALL("ChangeRollout", request));
+    done(CONFIG_CALL("ChangeRollout", request));
 }
 
 /* ---- the stream -------------------------------------------------------------------------- */
@@ -193,11 +157,7 @@ START_TEST(a_change_of_schemas_takes_the_rollout_back_at_once)
     roll_out("/c/a", "2", NULL);
     struct peer_call *call = watched("/c/a", NULL);
     told(call, 0, "2", true);
-    Coord__V1__ConfigSetSchemaRequest request;
-    coord__v1__config_set_schema_request__init(&request);
-    request.path = text("/c");
-    request.schema = bytes("{\"type\":\"integer\"}");
-    done(CALL("SetSchema", request));
+    set_schema("/c", "{\"type\":\"integer\"}");
     told(call, 1, "1", false);
     peer_call_free(call);
 }
@@ -269,7 +229,7 @@ static Coord__V1__ConfigRolloutReply *moved(const char *path, Coord__V1__Rollout
     coord__v1__config_change_rollout_request__init(&request);
     request.path = text(path);
     request.action = action;
-    struct peer_call *call = CALL("ChangeRollout", request);
+    struct peer_call *call = CONFIG_CALL("ChangeRollout", request);
     ck_assert_msg(peer_call_code(call) == GRPC_OK, "%s", peer_call_text(call));
     Coord__V1__ConfigRolloutReply *reply =
         peer_call_unpack(call, 0, &coord__v1__config_rollout_reply__descriptor);
