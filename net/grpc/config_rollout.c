@@ -221,18 +221,16 @@ static bool record_fill(struct grpc_call *call, const Coord__V1__ConfigStartRoll
     return wrong == NULL;
 }
 
-void config_start_rollout_call(struct grpc_call *call, const ProtobufCMessage *message)
+static void start_attempt(struct grpc_call *call, struct config_write *w)
 {
     const Coord__V1__ConfigStartRolloutRequest *r =
-        (const Coord__V1__ConfigStartRolloutRequest *)message;
+        (const Coord__V1__ConfigStartRolloutRequest *)config_write_message(w);
     const struct policy *root;
     struct config_place place;
     struct rollout record;
     struct errmsg err;
     struct buf text = {0};
     struct command c = {.type = COMMAND_ROLLOUT};
-    buf_clear(&call->path);
-    buf_append_str(&call->path, r->path);
     if (!answer_write_prepare(call, r->header, &c) ||
         !config_key_check(call, slice_str(r->path), &root) || !record_fill(call, r, &record)) {
         return;
@@ -253,6 +251,16 @@ void config_start_rollout_call(struct grpc_call *call, const ProtobufCMessage *m
     };
     answer_propose(call, &c, changed);
     buf_close(&text);
+}
+
+/* Behind a round with the leader: what was set elsewhere a moment ago is rolled out from. */
+void config_start_rollout_call(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    const Coord__V1__ConfigStartRolloutRequest *r =
+        (const Coord__V1__ConfigStartRolloutRequest *)message;
+    buf_clear(&call->path);
+    buf_append_str(&call->path, r->path);
+    config_write_begin(call, message, r->header, start_attempt, changed);
 }
 
 void config_change_rollout_call(struct grpc_call *call, const ProtobufCMessage *message)

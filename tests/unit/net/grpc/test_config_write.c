@@ -1,6 +1,6 @@
-/* Writes of coord.v1.Config that are repeated, through the bytes of a real HTTP/2 client. */
+/* Writes of coord.v1.Config that are repeated, and those on a member that lags, through the bytes
+ * of a real HTTP/2 client. */
 #include "lease/lease.h"
-#include "tests/support/config_kit.h"
 #include "tests/support/config_kit.h"
 
 #define CLUSTER_MS 1000
@@ -77,6 +77,20 @@ static struct peer_call *roll_back(const char *path, uint64_t revision)
     return CONFIG_CALL("Rollback", request);
 }
 
+static struct peer_call *roll_out(const char *path, const char *value)
+{
+    uint32_t all[] = {100};
+    Coord__V1__ConfigStartRolloutRequest request;
+    coord__v1__config_start_rollout_request__init(&request);
+    request.header = &header;
+    request.path = text(path);
+    request.value = bytes(value);
+    request.strategy = COORD__V1__ROLLOUT_STRATEGY__ROLLOUT_CANARY;
+    request.percents = all;
+    request.n_percents = 1;
+    return CONFIG_CALL("StartRollout", request);
+}
+
 /* ---- repeated ----------------------------------------------------------------------------- */
 
 START_TEST(a_root_that_was_deleted_is_not_missed_by_who_deleted_it)
@@ -130,6 +144,20 @@ START_TEST(a_rollback_that_was_done_is_told_as_done)
 }
 END_TEST
 
+START_TEST(a_rollout_that_was_begun_is_not_begun_again)
+{
+    root("/c");
+    put("/c/a", "1");
+    done(roll_out("/c/a", "2"));
+    set_schema("/c", "{\"type\":\"string\"}");
+    uint64_t revision = store_revision(node->store);
+    done(roll_out("/c/a", "2"));
+    ck_assert_uint_eq(store_revision(node->store), revision);
+    id.low = 3;
+    refused(roll_out("/c/a", "2"), GRPC_INVALID_ARGUMENT, "BAD_ARGUMENTS");
+}
+END_TEST
+
 START_TEST(a_write_with_a_number_of_a_session_is_answered_from_memory)
 {
     Coord__V1__SessionRef session;
@@ -179,6 +207,32 @@ START_TEST(an_update_of_nothing_is_refused_also_with_an_id_that_is_known)
 }
 END_TEST
 
+/* ---- on a member that lags ---------------------------------------------------------------- */
+
+START_TEST(a_rollout_begins_with_what_was_set_elsewhere_a_moment_ago)
+{
+    root("/c");
+    node->is_held = true;
+    struct peer_call *call = roll_out("/c/a", "new");
+    run();
+    ck_assert_int_eq(peer_call_code(call), -1);
+    create("/c/a", "old"); /* as the entry that this member has not applied yet */
+    node->is_held = false;
+    done(call);
+}
+END_TEST
+
+START_TEST(a_member_that_is_cut_off_refuses_no_rollout_by_what_it_knows)
+{
+    root("/c");
+    node->finish_rc = RC_NO_LEADER;
+    struct peer_call *call = roll_out("/c/a", "new");
+    await(call);
+    ck_assert_int_eq(peer_call_code(call), GRPC_UNAVAILABLE);
+    peer_call_free(call);
+}
+END_TEST
+
 static Suite *config_write_suite(void)
 {
     Suite *s = suite_create("config_write");
@@ -187,9 +241,15 @@ static Suite *config_write_suite(void)
     tcase_add_test(t, a_root_that_was_deleted_is_not_missed_by_who_deleted_it);
     tcase_add_test(t, a_value_that_was_set_is_not_judged_by_what_came_after);
     tcase_add_test(t, a_rollback_that_was_done_is_told_as_done);
+    tcase_add_test(t, a_rollout_that_was_begun_is_not_begun_again);
     tcase_add_test(t, a_write_with_a_number_of_a_session_is_answered_from_memory);
     tcase_add_test(t, an_update_of_nothing_is_refused_also_with_an_id_that_is_known);
     suite_add_tcase(s, t);
+    TCase *lags = tcase_create("on a member that lags");
+    tcase_add_checked_fixture(lags, world_with_ids_open, world_close);
+    tcase_add_test(lags, a_rollout_begins_with_what_was_set_elsewhere_a_moment_ago);
+    tcase_add_test(lags, a_member_that_is_cut_off_refuses_no_rollout_by_what_it_knows);
+    suite_add_tcase(s, lags);
     return s;
 }
 
