@@ -144,6 +144,7 @@ void grpc_watch_end(struct grpc_watch *w, enum outcome outcome, const char *form
         /* The call ends in `drained`, not under the feet of whoever called. */
         grpc_call_await_room(stream->call);
     }
+    grpc_watch_progress_soon(stream);
 }
 
 /* ---- timers ------------------------------------------------------------------------------ */
@@ -372,10 +373,19 @@ static uint64_t stream_delivered(const struct grpc_watch_stream *stream)
     return least;
 }
 
-/* What a listing shows counts as sent only once all of it is. */
+void grpc_watch_progress_soon(struct grpc_watch_stream *stream)
+{
+    if (stream->progress_asked > 0) {
+        grpc_call_await_room(stream->call);
+    }
+}
+
+/* What a listing shows counts as sent only once all of it is. A watch that waits for its barrier
+ * may begin far back: what it has to say of the past was not sent either. */
 static void progress_answer(struct grpc_watch_stream *stream)
 {
-    if (stream->progress_asked == 0 || !list_empty(&stream->listings)) {
+    bool is_early = !list_empty(&stream->listings) || stream->barriers > 0;
+    if (stream->progress_asked == 0 || is_early) {
         return;
     }
     uint64_t revision = stream_delivered(stream);

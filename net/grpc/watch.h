@@ -126,6 +126,7 @@ struct grpc_watch_stream {
     struct heap timers;    /* of watches */
     struct buf waiting;    /* ids (uint64_t) of watches that found the stream full, in that order */
     struct list listings;  /* setups, QUEUED; the first may be LISTING */
+    size_t barriers;       /* setups, BARRIER */
     size_t progress_asked; /* requests not answered yet */
 };
 
@@ -149,6 +150,8 @@ void grpc_watch_tell(struct grpc_watch_stream *stream, uint64_t id,
 /* Tells the client that the watch is over, and why, and frees it. */
 void grpc_watch_end(struct grpc_watch *w, enum outcome outcome, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* What progress requests waited for may be over. */
+void grpc_watch_progress_soon(struct grpc_watch_stream *stream);
 /* Whether the node takes requests at all: it does not while it stops, or when it must not serve. */
 bool grpc_node_takes_reads(struct node *node);
 /* Something was sent to it: its next PROGRESS is due later. */

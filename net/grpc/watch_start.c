@@ -30,6 +30,12 @@ void grpc_watch_setup_new(struct grpc_watch *w, const struct watch_filter *filte
     w->setup = setup;
 }
 
+static void barrier_end(struct grpc_watch *w)
+{
+    w->setup->stage = GRPC_WATCH_READY;
+    w->stream->barriers--;
+}
+
 void grpc_watch_setup_free(struct grpc_watch *w)
 {
     struct grpc_watch_setup *setup = w->setup;
@@ -38,6 +44,7 @@ void grpc_watch_setup_free(struct grpc_watch *w)
     }
     if (setup->stage == GRPC_WATCH_BARRIER) {
         node_read_cancel(grpc_call_node(w->stream->call), &setup->read);
+        barrier_end(w);
     }
     grpc_listing_drop(setup, w->stream->shared);
     list_remove(&setup->link);
@@ -130,11 +137,13 @@ static void barrier_cb(struct node_read *read, enum status rc,
 {
     (void)result; /* a barrier has none */
     struct grpc_watch *w = read->owner;
-    w->setup->stage = GRPC_WATCH_READY;
+    struct grpc_watch_stream *stream = w->stream;
+    barrier_end(w);
     if (rc == RC_OK) {
         begin(w);
+        grpc_watch_progress_soon(stream);
     } else {
-        stream_give_up(w->stream, rc);
+        stream_give_up(stream, rc);
     }
 }
 
@@ -160,6 +169,7 @@ void grpc_watch_start(struct grpc_watch *w, const Coord__V1__RequestHeader *head
     enum status rc = node_read(node, read, call->connection->now_ms + GRPC_TIMEOUT_DEFAULT_MS);
     if (rc == RC_OK) {
         setup->stage = GRPC_WATCH_BARRIER;
+        w->stream->barriers++;
     } else {
         stream_give_up(w->stream, rc);
     }

@@ -328,6 +328,69 @@ START_TEST(progress_is_as_far_as_the_slowest_watch)
 }
 END_TEST
 
+START_TEST(progress_waits_for_watches_that_have_not_begun)
+{
+    struct stream s = stream_on_all(1);
+    uint64_t first = create("/a", "");
+    uint64_t last = create("/b", "");
+    run();
+    expect_event(&s, 1, "/a", first);
+    expect_event(&s, 1, "/b", last);
+    Coord__V1__WatchCreate request = subtree(2, "/a");
+    request.from_revision = first;
+    node->is_held = true;
+    ask_create(&s, &request);
+    ask_progress(&s);
+    run();
+    expect_nothing(&s);
+    node->is_held = false;
+    run();
+    expect(&s, 2, TYPE(CREATED));
+    expect_event(&s, 2, "/a", first);
+    ck_assert_uint_eq(expect(&s, 0, TYPE(PROGRESS))->revision, last);
+    expect_nothing(&s);
+    stream_close(&s);
+}
+END_TEST
+
+START_TEST(progress_waits_for_a_listing_that_has_not_begun)
+{
+    create("/a", "");
+    struct stream s = stream_open();
+    Coord__V1__WatchCreate request = subtree(1, "/a");
+    request.list = true;
+    node->is_held = true;
+    ask_create(&s, &request);
+    ask_progress(&s);
+    run();
+    expect_nothing(&s);
+    node->is_held = false;
+    run();
+    expect(&s, 1, TYPE(CREATED));
+    ck_assert_uint_eq(expect(&s, 1, TYPE(LISTING))->n_entries, 1);
+    expect(&s, 0, TYPE(PROGRESS));
+    expect_nothing(&s);
+    stream_close(&s);
+}
+END_TEST
+
+START_TEST(progress_does_not_wait_for_a_watch_that_was_canceled_before_it_began)
+{
+    struct stream s = stream_open();
+    node->is_held = true;
+    watch_subtree(&s, 1, "/a");
+    ask_progress(&s);
+    run();
+    expect_nothing(&s);
+    ask_cancel(&s, 1);
+    run();
+    expect(&s, 1, TYPE(CANCELED));
+    expect(&s, 0, TYPE(PROGRESS));
+    expect_nothing(&s);
+    stream_close(&s);
+}
+END_TEST
+
 START_TEST(a_quiet_watch_is_told_its_progress_in_time)
 {
     struct stream s = stream_open();
@@ -882,6 +945,9 @@ static Suite *flow_suite(void)
     tcase_add_test(tcase, a_turn_lists_only_so_many_nodes);
     tcase_add_test(tcase, progress_tells_up_to_where_all_has_been_sent);
     tcase_add_test(tcase, progress_is_as_far_as_the_slowest_watch);
+    tcase_add_test(tcase, progress_waits_for_watches_that_have_not_begun);
+    tcase_add_test(tcase, progress_waits_for_a_listing_that_has_not_begun);
+    tcase_add_test(tcase, progress_does_not_wait_for_a_watch_that_was_canceled_before_it_began);
     tcase_add_test(tcase, a_quiet_watch_is_told_its_progress_in_time);
     tcase_add_test(tcase, there_is_no_progress_before_a_listing_is_out);
     tcase_add_test(tcase, a_watch_waits_for_others_to_have_their_turn);
