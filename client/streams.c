@@ -1,9 +1,9 @@
 /* Streams of Config and Health (client/follower.h).
  *
- * Changes of a configuration are taken up again at the revision that was told last, without what
- * was told of it: the changes of a revision come in one order on every member. What is meant for
- * an instance, and health, begin anew with how it is; a value that was told last is not told
- * again. */
+ * Changes of a configuration are taken up again behind the revision up to which all was told,
+ * without what was told of the next: the changes of a revision come in one order on every member.
+ * What is meant for an instance, and health, begin anew with how it is; a value that was told last
+ * is not told again. */
 #include "client/streams.h"
 
 #include <stdlib.h>
@@ -26,7 +26,7 @@ struct coord_stream {
     bool is_recursive;
     uint64_t
         from_revision; /* the next wanted; 0: none was told, and none is known to come next */
-    size_t told;       /* of that revision so many were told */
+    size_t told;       /* of that revision so many were told, and more may come */
     size_t skip;       /* of these so many are yet to come again */
     /* the value that is meant */
     coord_value_fn value;
@@ -126,6 +126,16 @@ static bool config_tell(struct coord_stream *s, const Coord__V1__ConfigChange *c
     return told(s);
 }
 
+/* All up to there is known, also where nothing was told for long. */
+static void config_reached(struct coord_stream *s, uint64_t revision)
+{
+    if (revision >= s->from_revision) {
+        s->from_revision = revision + 1;
+        s->told = 0;
+        s->skip = 0;
+    }
+}
+
 static bool config_take(struct follower *f, const ProtobufCMessage *m)
 {
     const Coord__V1__ConfigWatchReply *reply = (const Coord__V1__ConfigWatchReply *)m;
@@ -152,6 +162,9 @@ static bool config_take(struct follower *f, const ProtobufCMessage *m)
         if (!config_tell(s, c)) {
             return false;
         }
+    }
+    if (reply->revision > 0 && !reply->more) { /* older servers do not say */
+        config_reached(s, reply->revision);
     }
     return true;
 }
@@ -329,6 +342,11 @@ enum coord_code coord_config_watch(struct coord_client *client, const char *path
         s->from_revision = from_revision;
     }
     return begin(client, s, &config_ops, stream, error);
+}
+
+uint64_t coord_config_watch_revision(const struct coord_stream *s)
+{
+    return s->from_revision > 0 ? s->from_revision - 1 : 0;
 }
 
 /* False: no memory. */

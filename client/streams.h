@@ -55,6 +55,10 @@ enum coord_code coord_config_watch(struct coord_client *client, const char *path
                                    coord_config_fn changed, void *context,
                                    struct coord_stream **stream, struct coord_error *error);
 
+/* Every change up to this revision has been told: a later watch may go on at this + 1. It moves
+ * while nothing changes, too. 0: not known yet. */
+uint64_t coord_config_watch_revision(const struct coord_stream *stream);
+
 /* ---- the value that is meant for an instance --------------------------------------------- */
 
 struct coord_config_value {

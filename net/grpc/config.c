@@ -528,6 +528,7 @@ static const struct grpc_method methods[] = {
      .is_long = true,
      .message = config_watch_call,
      .drained = config_watch_drained,
+     .woken = config_watch_woken,
      .ended = config_watch_ended},
     {.name = "History",
      .audit = AUDIT_READ,

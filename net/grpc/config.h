@@ -129,6 +129,7 @@ void config_watch_effective_ended(struct grpc_call *call);
 
 void config_watch_call(struct grpc_call *call, const ProtobufCMessage *message);
 void config_watch_drained(struct grpc_call *call);
+void config_watch_woken(struct grpc_call *call);
 void config_watch_ended(struct grpc_call *call);
 
 #endif

@@ -3,12 +3,15 @@
  *   BARRIER --(as fresh as asked for)--> RUNNING --(the log was trimmed beyond it)--> refused
  *
  * Events go out as long as there is room; then the watch waits, and goes on in `drained`. What the
- * client may not read is passed over, as in coord.v1.Watch. */
+ * client may not read is passed over, as in coord.v1.Watch. A configuration rarely changes: every
+ * so often the client is told how far the watch is, so that it can be resumed when the log was
+ * trimmed beyond the last change. */
 #include <inttypes.h>
 
 #include "base/mem.h"
 #include "net/grpc/audit.h"
 #include "net/grpc/config.h"
+#include "net/grpc/watch.h"
 #include "net/grpc/wire.h"
 #include "store/access.h"
 #include "watch/watch.h"
@@ -17,6 +20,10 @@ enum { WATCH_REPLY_CHANGES = 2 };
 
 /* Of one message; one change may be larger. */
 #define MESSAGE_BYTES_MAX ((size_t)1 << 20)
+#define PROGRESS_MS       5000u
+#define PROGRESS_MS_MIN   100u
+/* A node that must not serve any more lets go of its streams at most this much later. */
+#define SERVING_CHECK_MS 1000u
 
 struct config_watch {
     struct grpc_call *call;
@@ -24,7 +31,10 @@ struct config_watch {
     struct buf path;
     size_t root_bytes;
     uint64_t from_revision;
+    uint64_t progress_ms;
+    uint64_t sent_ms;
     bool is_recursive;
+    bool is_split; /* the rest of a revision is to come: nothing may come between */
 };
 
 static const struct store *store_of(const struct grpc_call *call)
@@ -43,10 +53,28 @@ static size_t change_bytes(const struct change *c)
            value_slice(c->old_data).size;
 }
 
+/* Sends one message, with pieces that were encoded apart; all up to `revision` is told behind it,
+ * unless more of that is to come. */
+static void reply_send(struct config_watch *w, Coord__V1__ReplyHeader *header, uint64_t revision,
+                       bool more, struct slice pieces)
+{
+    struct env *env = w->call->connection->env->env;
+    Coord__V1__ConfigWatchReply reply;
+    size_t begin;
+    coord__v1__config_watch_reply__init(&reply);
+    reply.header = header;
+    reply.revision = revision;
+    reply.more = more;
+    struct buf *out = config_reply_begin(w->call, &reply.base, &begin);
+    buf_append_slice(out, pieces);
+    grpc_call_end(w->call, begin);
+    w->sent_ms = env->now_ms(env);
+}
+
 /* Sends one message with the first of the changes, at least one; returns how many it has looked
  * at. */
 static size_t piece_send(struct config_watch *w, const struct change *const *changes,
-                         size_t count)
+                         size_t count, bool more)
 {
     struct grpc_call *call = w->call;
     struct buf pieces = {0};
@@ -62,18 +90,13 @@ static size_t piece_send(struct config_watch *w, const struct change *const *cha
             wire_append_message(&pieces, WATCH_REPLY_CHANGES, &message.base);
         }
     }
-    if (pieces.size > 0) {
-        size_t begin;
+    bool is_last = !more && taken == count;
+    if (pieces.size > 0 || (w->is_split && is_last)) {
+        uint64_t revision = changes[0]->revision;
         Coord__V1__ReplyHeader header =
-            answer_header(call, changes[0]->revision, store_applied_index(store_of(call)));
-        Coord__V1__ConfigWatchReply reply;
-        coord__v1__config_watch_reply__init(&reply);
-        reply.header = &header;
-        struct buf *out = grpc_call_begin(call, &begin);
-        size_t bytes = protobuf_c_message_get_packed_size(&reply.base);
-        (void)protobuf_c_message_pack(&reply.base, buf_extend(out, bytes));
-        buf_append_slice(out, buf_slice(&pieces));
-        grpc_call_end(call, begin);
+            answer_header(call, revision, store_applied_index(store_of(call)));
+        reply_send(w, &header, revision, !is_last, buf_slice(&pieces));
+        w->is_split = !is_last;
     }
     buf_close(&pieces);
     arena_clear(&call->connection->shared->scratch);
@@ -86,9 +109,8 @@ static size_t on_deliver(struct watch *base, const struct change *const *changes
     struct config_watch *w = of(base);
     size_t taken = 0;
     (void)continued;
-    (void)more;
     while (taken < count && !grpc_call_is_full(w->call)) {
-        taken += piece_send(w, changes + taken, count - taken);
+        taken += piece_send(w, changes + taken, count - taken, more);
     }
     return taken;
 }
@@ -113,6 +135,48 @@ static bool on_may_see(struct watch *base, const struct change *change)
 
 static const struct watch_ops ops = {
     .deliver = on_deliver, .compacted = on_compacted, .may_see = on_may_see};
+
+/* ---- signs of life ------------------------------------------------------------------------- */
+
+static void wake_later(struct config_watch *w)
+{
+    struct env *env = w->call->connection->env->env;
+    uint64_t now_ms = env->now_ms(env);
+    uint64_t next_ms = w->sent_ms + w->progress_ms;
+    next_ms = next_ms > now_ms ? next_ms : now_ms + PROGRESS_MS_MIN;
+    grpc_call_wake_at(w->call, next_ms < now_ms + SERVING_CHECK_MS ? next_ms
+                                                                   : now_ms + SERVING_CHECK_MS);
+}
+
+/* How far it is; and how old that may be, on a node that is cut off from the others. */
+static void progress_send(struct config_watch *w)
+{
+    struct node *node = grpc_call_node(w->call);
+    uint64_t revision = watch_delivered(node_watches(node), &w->watch);
+    uint64_t age_ms = node_age_ms(node);
+    Coord__V1__ReplyHeader header =
+        answer_header(w->call, revision, store_applied_index(store_of(w->call)));
+    header.age_known = age_ms != UINT64_MAX;
+    header.age_ms = header.age_known ? age_ms : 0;
+    reply_send(w, &header, revision, false, slice_make(NULL, 0));
+}
+
+void config_watch_woken(struct grpc_call *call)
+{
+    struct config_watch *w = call->data;
+    struct node *node = grpc_call_node(call);
+    struct env *env = call->connection->env->env;
+    if (!node_is_serving(node) && !grpc_node_takes_reads(node)) {
+        grpc_call_fail(call, GRPC_UNAVAILABLE, "this node does not serve: watch elsewhere");
+        return;
+    }
+    bool is_current = w->watch.state != WATCH_WAITING && !w->is_split;
+    if (is_current && env->now_ms(env) >= w->sent_ms + w->progress_ms &&
+        !grpc_call_is_full(call)) {
+        progress_send(w);
+    }
+    wake_later(w);
+}
 
 /* ---- the beginning ------------------------------------------------------------------------- */
 
@@ -151,10 +215,8 @@ static void watch_got(struct grpc_call *call, const struct query_result *result)
         return;
     }
     Coord__V1__ReplyHeader header = answer_header_of_barrier(call);
-    Coord__V1__ConfigWatchReply reply;
-    coord__v1__config_watch_reply__init(&reply);
-    reply.header = &header;
-    grpc_call_send(call, &reply.base);
+    reply_send(w, &header, from - 1, false, slice_make(NULL, 0));
+    wake_later(w);
 }
 
 void config_watch_call(struct grpc_call *call, const ProtobufCMessage *message)
@@ -169,8 +231,14 @@ void config_watch_call(struct grpc_call *call, const ProtobufCMessage *message)
         answer_refuse_early(call, outcome, &err);
         return;
     }
+    if (request->progress_ms != 0 && request->progress_ms < PROGRESS_MS_MIN) {
+        grpc_call_fail(call, GRPC_INVALID_ARGUMENT, "progress_ms: %u, at least %u",
+                       request->progress_ms, PROGRESS_MS_MIN);
+        return;
+    }
     struct config_watch *w = mem_zalloc(sizeof *w);
     w->call = call;
+    w->progress_ms = request->progress_ms != 0 ? request->progress_ms : PROGRESS_MS;
     w->is_recursive = request->recursive;
     w->from_revision = request->from_revision;
     buf_append_str(&w->path, request->path);

@@ -590,6 +590,8 @@ static void reply_config_changes(struct buf *out, Coord__V1__ReplyHeader *header
         places[i] = &changes[i];
     }
     reply.header = header;
+    reply.revision = m->outcome != 0 ? m->revision : 0;
+    reply.more = m->more;
     reply.n_changes = m->count;
     reply.changes = places;
     scripted_append(out, &reply.base);

@@ -46,7 +46,8 @@ struct scripted_message {
     uint32_t count;     /* of events, or entries, or changes; 0: nobody leads, or no such key */
     bool more;
     int outcome; /* Coord__V1__Outcome; of a snapshot's END: not 0, and its sum is wrong; of a
-                  * subscription: not 0, and it begins a full list */
+                  * subscription: not 0, and it begins a full list; of changes of a configuration:
+                  * not 0, and it says how far it is, as older servers do not */
     size_t data_bytes; /* of each event's or entry's value; of a snapshot: so many zeros */
 };
 

@@ -294,6 +294,50 @@ START_TEST(a_stream_that_was_told_nothing_goes_on_where_it_began)
 }
 END_TEST
 
+/* Else the change log leaves a configuration behind that nobody changes. */
+START_TEST(a_quiet_stream_goes_on_behind_what_it_was_told_last)
+{
+    static const struct scripted_message quiet[] = {
+        {.revision = 5, .outcome = 1},
+        {.revision = 6, .first_sub = 2, .count = 1, .outcome = 1},
+        {.revision = 4000, .outcome = 1}};
+    static const struct scripted_message later = {.revision = 4001, .first_sub = 3, .count = 1};
+    begin(SCRIPT({.action = SCRIPT_SERVE_AND_DROP, .messages = quiet, .message_count = 3},
+                 SENDS_ONE(SERVE, later)));
+    follow_changes();
+    until_told(2);
+    ck_assert_uint_eq(told.numbers[0], 2);
+    ck_assert_uint_eq(told.numbers[1], 3);
+    ck_assert_uint_eq(kit.cluster.watches[1].from_revision, 4001);
+    ck_assert_uint_eq(coord_config_watch_revision(stream), 4000);
+}
+END_TEST
+
+/* The first message of a stream that is resumed says where it begins. */
+START_TEST(how_far_a_stream_is_counts_only_behind_a_whole_revision)
+{
+    static const struct scripted_message part = {
+        .revision = 6, .first_sub = 2, .count = 1, .more = true, .outcome = 1};
+    static const struct scripted_message resumed[] = {
+        {.revision = 5, .outcome = 1},
+        {.revision = 6, .first_sub = 2, .count = 2, .more = true, .outcome = 1},
+        {.revision = 6, .first_sub = 4, .count = 1, .outcome = 1}};
+    static const struct scripted_message later = {.revision = 7, .first_sub = 5, .count = 1};
+    begin(SCRIPT(SENDS_ONE(SERVE_AND_DROP, part),
+                 {.action = SCRIPT_SERVE_AND_DROP, .messages = resumed, .message_count = 3},
+                 SENDS_ONE(SERVE, later)));
+    follow_changes();
+    until_told(4);
+    run_for(50);
+    ck_assert_uint_eq(told.count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_uint_eq(told.numbers[i], i + 2);
+    }
+    ck_assert_uint_eq(kit.cluster.watches[1].from_revision, 6);
+    ck_assert_uint_eq(kit.cluster.watches[2].from_revision, 7);
+}
+END_TEST
+
 START_TEST(changes_that_are_older_than_what_was_told_are_not_told)
 {
     static const struct scripted_message messages[] = {
@@ -333,6 +377,8 @@ static Suite *streams_suite(void)
     tcase_add_loop_test(t, whoever_is_told_may_close_the_stream_and_the_client, 0, 4 * KINDS);
     tcase_add_test(t, a_revision_that_was_told_in_part_goes_on_behind_that);
     tcase_add_test(t, a_stream_that_was_told_nothing_goes_on_where_it_began);
+    tcase_add_test(t, a_quiet_stream_goes_on_behind_what_it_was_told_last);
+    tcase_add_test(t, how_far_a_stream_is_counts_only_behind_a_whole_revision);
     tcase_add_test(t, changes_that_are_older_than_what_was_told_are_not_told);
     tcase_add_test(t, health_that_nobody_knows_is_unknown);
     suite_add_tcase(s, t);
