@@ -208,6 +208,12 @@ static void watch_got(struct grpc_call *call, const struct query_result *result)
         .space = SPACE_NODES,
         .path = path,
     };
+    if (call->read.consistency == READ_LINEARIZABLE && w->from_revision > revision + 1) {
+        grpc_call_refuse(call, OUTCOME_FUTURE_REVISION, revision,
+                         "from_revision: %" PRIu64 " is in the future, the last is %" PRIu64,
+                         w->from_revision, revision);
+        return;
+    }
     uint64_t from = w->from_revision > 0 ? w->from_revision : revision + 1;
     if (watch_start(node_watches(grpc_call_node(call)), &w->watch, &filter, &ops, from) !=
         OUTCOME_OK) {

@@ -428,6 +428,14 @@ static bool may_subscribe(const struct subscription *s)
     return access_path(&access, ACL_READ, SPACE_NODES, slice_str(s->path));
 }
 
+/* This member has all there is, and that is less: what the client knows is of another cluster, one
+ * that had its place. */
+static bool is_impossible(const struct subscription *s)
+{
+    return s->call->read.consistency == READ_LINEARIZABLE &&
+           s->from_revision > store_revision(store_of(s)) + 1;
+}
+
 static void subscribe_ready(struct grpc_call *call, const struct query_result *result)
 {
     struct subscription *s = call->data;
@@ -440,7 +448,8 @@ static void subscribe_ready(struct grpc_call *call, const struct query_result *r
         return;
     }
     wake_later(s);
-    if (s->from_revision == 0 || watch_begin(s, s->from_revision) != OUTCOME_OK) {
+    if (s->from_revision == 0 || is_impossible(s) ||
+        watch_begin(s, s->from_revision) != OUTCOME_OK) {
         list_soon(s);
     } else {
         sign_send(s, s->from_revision - 1);

@@ -143,6 +143,20 @@ START_TEST(a_quiet_watch_is_resumed_from_its_progress_when_its_last_change_is_fo
 }
 END_TEST
 
+START_TEST(a_watch_does_not_begin_with_what_cannot_be_known)
+{
+    root("/c");
+    struct peer_call *call = watch(now() + 1, 0);
+    told(call, 0, now(), 0, false);
+    peer_call_free(call);
+    call = watch(now() + 2, 0);
+    ck_assert_int_eq(peer_call_code(call), GRPC_OUT_OF_RANGE);
+    ck_assert_str_eq(peer_call_header(call, "coord-outcome"), "FUTURE_REVISION");
+    ck_assert_ptr_nonnull(strstr(peer_call_text(call), "is in the future, the last is"));
+    peer_call_free(call);
+}
+END_TEST
+
 /* ---- large revisions, slow clients -------------------------------------------------------- */
 
 /* Three keys in one revision, of so many bytes each. */
@@ -238,6 +252,7 @@ static Suite *config_watch_suite(void)
     tcase_add_test(t, a_client_says_how_long_it_may_be_quiet);
     tcase_add_test(
         t, a_quiet_watch_is_resumed_from_its_progress_when_its_last_change_is_forgotten);
+    tcase_add_test(t, a_watch_does_not_begin_with_what_cannot_be_known);
     tcase_add_test(t, a_revision_in_several_messages_is_marked);
     tcase_add_test(t, nothing_comes_between_the_messages_of_a_revision);
     tcase_add_test(t, a_node_that_is_cut_off_says_how_old_its_progress_may_be);

@@ -284,6 +284,25 @@ START_TEST(a_subscription_resumes_from_a_revision_and_lists_when_history_is_gone
 }
 END_TEST
 
+/* As when a cluster was made anew in the place of one that had got further. */
+START_TEST(a_subscription_from_a_revision_that_cannot_be_known_lists)
+{
+    char told[128];
+    uint64_t revision = registered("a", "");
+    struct subscriber s = subscribe("", revision + 1);
+    expect_told(&s, at_revision(told, revision, ""));
+    expect_told(&s, "nothing");
+    peer_call_free(s.call);
+    s = subscribe("", revision + 2);
+    (void)snprintf(told, sizeof told, "full %u: +a", (unsigned)revision);
+    expect_told(&s, told);
+    revision = registered("b", "");
+    run();
+    expect_told(&s, at_revision(told, revision, " +b"));
+    peer_call_free(s.call);
+}
+END_TEST
+
 START_TEST(a_quiet_subscription_gives_signs_of_life)
 {
     char told[128];
@@ -444,6 +463,7 @@ static Suite *discovery_suite(void)
                    a_subscription_begins_with_the_full_list_and_goes_on_with_what_changes);
     tcase_add_test(tcase,
                    a_subscription_resumes_from_a_revision_and_lists_when_history_is_gone);
+    tcase_add_test(tcase, a_subscription_from_a_revision_that_cannot_be_known_lists);
     tcase_add_test(tcase, a_quiet_subscription_gives_signs_of_life);
     tcase_add_test(tcase, a_client_that_does_not_read_misses_nothing);
     tcase_add_test(tcase, subscriptions_that_list_again_all_at_once_take_turns);
