@@ -153,6 +153,7 @@ static void list_page(struct listing *l, const struct query_result *page)
         }
         l->instances += !e->unreadable && put_append(l->s, l->out, e->path, e->data, &e->stat);
     }
+    arena_clear(&l->s->call->connection->shared->scratch); /* no handler returns here */
 }
 
 /* Whether it is too much. */

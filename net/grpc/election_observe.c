@@ -119,6 +119,7 @@ static size_t on_deliver(struct watch *watch, const struct change *const *change
     if (!more) {
         revision_end(o, changes[count - 1]->revision);
     }
+    arena_clear(&o->call->connection->shared->scratch); /* no handler or completion returns here */
     return count;
 }
 

@@ -206,6 +206,7 @@ static size_t on_deliver(struct watch *watch, const struct change *const *change
 {
     struct entry_wait *w =
         (struct entry_wait *)(void *)((char *)watch - offsetof(struct entry_wait, watch));
+    struct arena *scratch = &w->call->connection->shared->scratch;
     (void)continued;
     (void)more;
     for (size_t i = 0; i < count; i++) {
@@ -214,6 +215,7 @@ static size_t on_deliver(struct watch *watch, const struct change *const *change
             break; /* and `w` is gone */
         }
     }
+    arena_clear(scratch); /* no handler or completion returns here */
     return count;
 }
 
@@ -264,8 +266,12 @@ static void look_now(struct entry_wait *w)
 
 static void on_compacted(struct watch *watch, uint64_t floor)
 {
+    struct entry_wait *w =
+        (struct entry_wait *)(void *)((char *)watch - offsetof(struct entry_wait, watch));
+    struct arena *scratch = &w->call->connection->shared->scratch;
     (void)floor;
-    look_now((struct entry_wait *)(void *)((char *)watch - offsetof(struct entry_wait, watch)));
+    look_now(w);
+    arena_clear(scratch);
 }
 
 static const struct watch_ops wait_ops = {.deliver = on_deliver, .compacted = on_compacted};

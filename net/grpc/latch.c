@@ -140,6 +140,7 @@ static size_t on_deliver(struct watch *watch, const struct change *const *change
             break;
         }
     }
+    arena_clear(&call->connection->shared->scratch); /* no handler or completion returns here */
     return count;
 }
 
@@ -161,8 +162,10 @@ static void look_again(struct grpc_call *call)
 
 static void on_compacted(struct watch *watch, uint64_t floor)
 {
+    struct grpc_call *call = of_watch(watch)->call;
     (void)floor;
-    look_again(of_watch(watch)->call);
+    look_again(call);
+    arena_clear(&call->connection->shared->scratch);
 }
 
 static const struct watch_ops await_ops = {

@@ -1,6 +1,7 @@
 /* Calls that wait for an entry of a queue: until it is held, or gone; and what becomes of it when
  * their clients go away. */
 #include "coord/v1/barrier.pb-c.h"
+#include "coord/v1/election.pb-c.h"
 #include "coord/v1/lock.pb-c.h"
 #include "lease/lease.h"
 #include "recipes/record.h"
@@ -263,6 +264,60 @@ START_TEST(a_repeated_wait_of_one_who_may_not_read_waits_on)
 }
 END_TEST
 
+/* ---- memory ------------------------------------------------------------------------------- */
+
+static void expect_scratch_is_clear(void)
+{
+    const struct grpc_shared *shared = peer->front_env.shared;
+    ck_assert_uint_eq(shared->scratch.used, 0);
+}
+
+/* Else it grows for as long as no request comes. */
+START_TEST(what_a_change_was_judged_by_is_forgotten)
+{
+    open_world();
+    Coord__V1__LatchSetRequest set;
+    Coord__V1__LatchAwaitRequest latch;
+    Coord__V1__ElectionCampaignRequest campaign;
+    Coord__V1__ElectionObserveRequest observe;
+    coord__v1__latch_set_request__init(&set);
+    coord__v1__latch_await_request__init(&latch);
+    coord__v1__election_campaign_request__init(&campaign);
+    coord__v1__election_observe_request__init(&observe);
+    set.path = latch.path = text("/latch");
+    set.count = 2;
+    ended(peer_unary(peer, "/coord.v1.Barrier/SetLatch", &set.base), GRPC_OK);
+    struct peer_call *awaits = peer_unary(peer, "/coord.v1.Barrier/AwaitLatch", &latch.base);
+    struct recipe_target target = {.path = slice_str("/latch")};
+    apply(&(struct command){.type = COMMAND_RECIPE,
+                            .recipe = {.recipe = RECIPE_LATCH,
+                                       .action = RECIPE_COUNT_DOWN,
+                                       .number = 1,
+                                       .targets = &target,
+                                       .target_count = 1}});
+    expect_scratch_is_clear();
+    campaign.path = observe.path = text("/e");
+    campaign.lease = 3;
+    ended(peer_unary(peer, "/coord.v1.Election/Campaign", &campaign.base), GRPC_OK);
+    struct peer_call *observes = peer_unary(peer, "/coord.v1.Election/Observe", &observe.base);
+    size_t told = observes->data.size;
+    apply(&(struct command){.type = COMMAND_REVOKE, .lease = {.id = 3}});
+    expect_scratch_is_clear();
+    run();
+    ck_assert_uint_gt(observes->data.size, told);
+    ended(acquire(1, 0), GRPC_OK);
+    struct peer_call *waits = acquire(2, 0);
+    ck_assert(is_waiting(waits));
+    release("/l/q-0000000000");
+    expect_scratch_is_clear();
+    ended(waits, GRPC_OK);
+    ck_assert(is_waiting(awaits));
+    peer_call_free(awaits);
+    peer_call_free(observes);
+    world_close();
+}
+END_TEST
+
 static Suite *entry_wait_suite(void)
 {
     Suite *suite = suite_create("entry_wait");
@@ -275,6 +330,7 @@ static Suite *entry_wait_suite(void)
     tcase_add_test(tcase, who_goes_away_while_leaving_leaves_even_so);
     tcase_add_test(tcase, who_loses_its_lease_while_leaving_is_told_so);
     tcase_add_test(tcase, a_repeated_wait_of_one_who_may_not_read_waits_on);
+    tcase_add_test(tcase, what_a_change_was_judged_by_is_forgotten);
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     return suite;
