@@ -173,8 +173,9 @@ void shard_plan_call(struct grpc_call *call, const ProtobufCMessage *message)
     }
     buf_clear(&call->path);
     buf_append_str(&call->path, r->path);
-    if (path_check(buf_slice(&call->path), false, &err) != OUTCOME_OK) {
-        answer_refuse_early(call, OUTCOME_BAD_ARGUMENTS, &err);
+    enum outcome outcome = path_check(buf_slice(&call->path), false, &err);
+    if (outcome != OUTCOME_OK) {
+        answer_refuse_early(call, outcome, &err);
         return;
     }
     if (r->n_keep > KEEP_MAX || (uint32_t)r->goal > COORD__V1__SHARD_GOAL__GOAL_BALANCE) {

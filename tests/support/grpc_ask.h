@@ -68,7 +68,8 @@ static inline void ask_refused(struct peer *p, const char *path,
                   peer_call_text(call));
     ck_assert_msg(strstr(peer_call_text(call), text) != NULL, "%s: %s", path,
                   peer_call_text(call));
-    ck_assert_msg((got == NULL) == (outcome == NULL), "%s: %s", path, got);
+    ck_assert_msg((got == NULL) == (outcome == NULL), "%s: %s", path,
+                  got == NULL ? "none" : got);
     if (outcome != NULL && got != NULL) {
         ck_assert_str_eq(got, outcome);
     }

@@ -1,6 +1,7 @@
 /* What holds for all services: limits, the status for every outcome and error, freshness, what is
  * counted; and coord.v1.Cluster. Through the bytes of a real HTTP/2 client. */
 #include "coord/v1/cluster.pb-c.h"
+#include "coord/v1/shard_map.pb-c.h"
 #include "coord/v1/tree.pb-c.h"
 #include "base/utf8.h"
 #include "net/grpc/call.h"
@@ -46,6 +47,23 @@ START_TEST(limits_are_refused_by_name_before_the_node_is_asked)
     peer_call_free(call);
     mem_free(large);
     ck_assert_uint_eq(node->index, calls_before);
+}
+END_TEST
+
+START_TEST(a_bad_path_of_a_shard_map_is_refused_as_any_other)
+{
+    char large[5000];
+    Coord__V1__ShardMapPlanRequest request;
+    coord__v1__shard_map_plan_request__init(&request);
+    memset(large, 'x', sizeof large);
+    large[0] = '/';
+    large[sizeof large - 1] = '\0';
+    request.path = large;
+    ask_refused(peer, "/coord.v1.ShardMap/Plan", &request.base, GRPC_RESOURCE_EXHAUSTED,
+                "TOO_LARGE", "4096");
+    request.path = ask_text("/a//b");
+    ask_refused(peer, "/coord.v1.ShardMap/Plan", &request.base, GRPC_INVALID_ARGUMENT,
+                "BAD_PATH", "empty component");
 }
 END_TEST
 
@@ -348,6 +366,7 @@ static Suite *services_suite(void)
     TCase *tcase = tcase_create("services");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, limits_are_refused_by_name_before_the_node_is_asked);
+    tcase_add_test(tcase, a_bad_path_of_a_shard_map_is_refused_as_any_other);
     tcase_add_test(tcase, bad_paths_are_invalid_arguments);
     tcase_add_test(tcase, strings_that_are_no_text_are_refused_by_name);
     tcase_add_loop_test(tcase, errors_of_the_node_become_statuses, 0,
