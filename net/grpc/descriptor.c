@@ -112,6 +112,20 @@ static bool has_member(struct slice parent, uint32_t number, uint32_t child,
     return false;
 }
 
+/* Whether `name` is a value of one of the enums `number` of `parent`: in protobuf, values lie
+ * beside their enum, not in it. */
+static bool has_value(struct slice parent, uint32_t number, struct slice name)
+{
+    struct wire_field field;
+    while (next(&parent, &field)) {
+        if (field.number == number && field.type == WIRE_BYTES &&
+            has_named(field.bytes, ENUM_VALUE, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The message that `symbol` names or lies in, among the fields `number` of `parent`; what is
  * left of the symbol goes to `rest`. */
 static bool message_enter(struct slice parent, uint32_t number, struct slice symbol,
@@ -184,10 +198,12 @@ bool descriptor_file_has(struct slice file, struct slice symbol)
         return has_named(message, MESSAGE_FIELD, rest) ||
                has_named(message, MESSAGE_ONEOF, rest) ||
                has_named(message, MESSAGE_EXTENSION, rest) ||
-               has_member(message, MESSAGE_ENUM, ENUM_VALUE, rest);
+               has_member(message, MESSAGE_ENUM, ENUM_VALUE, rest) ||
+               has_value(message, MESSAGE_ENUM, rest);
     }
     return has_member(file, FILE_SERVICE, SERVICE_METHOD, rest) ||
            has_member(file, FILE_ENUM, ENUM_VALUE, rest) ||
+           has_value(file, FILE_ENUM, rest) ||
            has_named(file, FILE_EXTENSION, rest);
 }
 

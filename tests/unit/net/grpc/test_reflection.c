@@ -72,6 +72,11 @@ static const struct {
     {"coord.v1.Guard.Relation", true},
     {"coord.v1.Guard.target", true},
     {"coord.v1.Kind", true},
+    {"coord.v1.NO_NODE", true}, /* beside their enums, as protobuf has it */
+    {"coord.v1.Guard.NOT_EQUAL", true},
+    {"coord.v1.Outcome.NO_NODE", true}, /* as many ask for it */
+    {"coord.v1.Guard.NO_NODE", false},
+    {"coord.v1.NOT_EQUAL", false},
     {"grpc.health.v1.Health", true},
     {"grpc.health.v1.HealthCheckResponse.ServingStatus", true},
     {"grpc.reflection.v1alpha.ServerReflection", true},
