@@ -355,6 +355,7 @@ do-lint: $(PURE_OBJ) $(PROTO_OBJ:.o=.h)
 	tests/lint/pure.sh $(PURE_OBJ) || status=1; \
 	tests/lint/headers.sh $(CC) $(filter-out -MMD -MP -O% -D_FORTIFY%,$(CPPFLAGS_ALL) $(CFLAGS_ALL)) -Werror || status=1; \
 	tests/lint/text.sh || status=1; \
+	tests/lint/outcomes.sh || status=1; \
 	tests/lint/analyse.sh || status=1; \
 	exit $$status
 	@echo "  LINT  ok"
