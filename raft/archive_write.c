@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "raft/archive_internal.h"
+#include "raft/dir_above.h"
 
 struct archive_writer {
     struct env *env;
@@ -261,6 +262,8 @@ enum status archive_writer_open(const struct archive_writer_options *options,
     if (rc != RC_OK) {
         (void)errmsg_set(err, rc, "create archive directory %s: %s", w->dir, status_text(rc));
     } else {
+        /* If this user may not open that one, the operator has made ours, and it was durable. */
+        (void)dir_sync_above(w->env, w->dir);
         rc = take_up(w, err);
     }
     if (rc != RC_OK) {

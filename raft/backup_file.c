@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "raft/dir_above.h"
 
 #define PREFIX "backup-"
 #define SUFFIX ".db"
@@ -259,6 +260,10 @@ enum status backup_dir_tidy(struct env *env, const char *dir, uint64_t cluster_i
     if (rc == RC_OK) {
         what = "list";
         rc = env->disk->list(env, dir, list_one, &l);
+    }
+    if (rc == RC_OK && l.count == 0) { /* it may be new */
+        /* If this user may not open the one above, the operator has made it: it was durable. */
+        (void)dir_sync_above(env, dir);
     }
     if (rc != RC_OK) {
         (void)errmsg_set(err, rc, "%s %s: %s", what, dir, status_text(rc));

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "raft/dir_above.h"
 #include "raft/node_internal.h"
 
 #define READ_RETRY_MS 60
@@ -146,22 +147,12 @@ static void register_metrics(struct node *n)
  * that is in it. A directory that this user may not open is the operator's to have made. */
 static void sync_parent(struct node *n)
 {
-    char parent[NODE_PATH_BYTES];
-    snprintf(parent, sizeof parent, "%s", n->data_dir);
-    size_t length = strlen(parent);
-    while (length > 1 && parent[length - 1] == '/') {
-        parent[--length] = '\0';
-    }
-    char *slash = strrchr(parent, '/');
-    if (slash == NULL) {
-        snprintf(parent, sizeof parent, ".");
-    } else {
-        slash[slash == parent ? 1 : 0] = '\0';
-    }
-    enum status rc = n->env->disk->sync_dir(n->env, parent);
+    enum status rc = dir_sync_above(n->env, n->data_dir);
     if (rc != RC_OK) {
+        char *parent = dir_above(n->data_dir);
         log_warn(n->log, "node.parent_not_synced", "dir=%s reason=\"%s\"", parent,
                  status_text(rc));
+        mem_free(parent);
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/mutant.h"
+#include "raft/dir_above.h"
 #include "raft/engine.h"
 #include "raft/identity.h"
 #include "raft/snapshot_store.h"
@@ -65,25 +66,6 @@ static enum status make_dir(struct env *env, const char *dir, struct errmsg *err
     rc = env->disk->lock(env, lock);
     return rc == RC_OK ? RC_OK
                        : errmsg_set(err, rc, "lock data dir %s: %s", dir, status_text(rc));
-}
-
-/* The dir's own name lives in the one above. One that this user may not open is the operator's to
- * have made, and so was durable before. */
-static void sync_parent(struct env *env, const char *dir)
-{
-    char parent[PATH_BYTES];
-    (void)snprintf(parent, sizeof parent, "%s", dir);
-    size_t length = strlen(parent);
-    while (length > 1 && parent[length - 1] == '/') {
-        parent[--length] = '\0';
-    }
-    char *slash = strrchr(parent, '/');
-    if (slash == NULL) {
-        (void)snprintf(parent, sizeof parent, ".");
-    } else {
-        slash[slash == parent ? 1 : 0] = '\0';
-    }
-    (void)env->disk->sync_dir(env, parent);
 }
 
 /* ---- ids and members ---------------------------------------------------------------------- */
@@ -162,7 +144,8 @@ static enum status write_files(const struct rebirth_options *o, const struct ide
         rc = identity_save(o->env, o->data_dir, id, err);
     }
     if (rc == RC_OK) {
-        sync_parent(o->env, o->data_dir);
+        /* One that this user may not open is the operator's to have made, and so was durable. */
+        (void)dir_sync_above(o->env, o->data_dir);
     }
     snapshot_meta_close(&meta);
     return rc;

@@ -13,6 +13,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "raft/dir_above.h"
 #include "raft/snapshot_internal.h"
 
 /* ---- names -------------------------------------------------------------------------------- */
@@ -207,23 +208,10 @@ enum status snapshot_publish(struct env *env, const char *dir, const char *from,
 
 /* ---- open, close, time -------------------------------------------------------------------- */
 
-/* A directory's own name lives in the one above. */
 enum status snapshot_make_dir(struct env *env, const char *dir)
 {
     enum status rc = env->disk->mkdir(env, dir);
-    const char *slash = strrchr(dir, '/');
-    if (rc != RC_OK) {
-        return rc;
-    }
-    struct buf above = {0};
-    if (slash == NULL) {
-        buf_append_str(&above, ".");
-    } else {
-        buf_append(&above, dir, slash == dir ? 1 : (size_t)(slash - dir));
-    }
-    buf_append(&above, "", 1);
-    rc = env->disk->sync_dir(env, (const char *)above.data);
-    buf_close(&above);
+    rc = rc == RC_OK ? dir_sync_above(env, dir) : rc;
     return rc == RC_OK ? env->disk->sync_dir(env, dir) : rc;
 }
 

@@ -175,6 +175,39 @@ START_TEST(a_file_that_is_not_sealed_is_read_and_written_on)
 }
 END_TEST
 
+/* The disk of a fake env, which says when "above" was synced. */
+static const struct env_disk *disk_below;
+static struct env_disk disk_spied_on;
+static unsigned above_synced;
+
+static enum status spy_sync_dir(struct env *env, const char *path)
+{
+    above_synced += strcmp(path, "above") == 0;
+    return disk_below->sync_dir(env, path);
+}
+
+static void spy_on(struct fake_env *f)
+{
+    disk_below = f->env.disk;
+    disk_spied_on = *disk_below;
+    disk_spied_on.sync_dir = spy_sync_dir;
+    f->env.disk = &disk_spied_on;
+}
+
+START_TEST(a_new_directory_is_there_after_a_power_cut)
+{
+    struct fixture x;
+    init(&x, 1);
+    spy_on(&x.fake);
+    struct archive_writer_options options = {
+        .env = &x.fake.env, .dir = "above/archive", .cluster_id = CLUSTER};
+    ck_assert_int_eq(archive_writer_open(&options, &x.writer, &x.err), RC_OK);
+    ck_assert_uint_eq(above_synced, 1);
+    end(&x);
+    fake_env_close(&x.fake);
+}
+END_TEST
+
 START_TEST(a_gap_is_named_unless_another_archive_fills_it)
 {
     struct fixture x;
@@ -357,6 +390,7 @@ static Suite *archive_suite(void)
     TCase *tcase = tcase_create("archive");
     tcase_add_test(tcase, what_was_archived_is_read_from_any_index_on);
     tcase_add_test(tcase, a_file_that_is_not_sealed_is_read_and_written_on);
+    tcase_add_test(tcase, a_new_directory_is_there_after_a_power_cut);
     tcase_add_test(tcase, a_gap_is_named_unless_another_archive_fills_it);
     tcase_add_test(tcase, any_damaged_byte_of_a_sealed_file_is_noticed);
     tcase_add_loop_test(tcase, a_power_cut_at_any_call_loses_nothing_that_was_synced, 0, 10);

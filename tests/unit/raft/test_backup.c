@@ -244,6 +244,44 @@ START_TEST(the_first_is_taken_at_once_and_then_one_each_interval)
 }
 END_TEST
 
+/* The disk of a fake env, which says when "above" was synced. */
+static const struct env_disk *disk_below;
+static struct env_disk disk_spied_on;
+static unsigned above_synced;
+
+static enum status spy_sync_dir(struct env *env, const char *path)
+{
+    above_synced += strcmp(path, "above") == 0;
+    return disk_below->sync_dir(env, path);
+}
+
+static void spy_on(struct fake_env *f)
+{
+    disk_below = f->env.disk;
+    disk_spied_on = *disk_below;
+    disk_spied_on.sync_dir = spy_sync_dir;
+    f->env.disk = &disk_spied_on;
+}
+
+START_TEST(a_new_directory_is_there_after_a_power_cut)
+{
+    struct fixture x;
+    init(&x, 1);
+    spy_on(&x.fake);
+    x.options.dir = "above/backups/";
+    begin(&x);
+    ck_assert_uint_eq(told(&x).failures, 0);
+    ck_assert_uint_ge(above_synced, 1);
+    write_one(&x);
+    advance(&x, MINUTE);
+    unsigned synced = above_synced;
+    write_one(&x);
+    advance(&x, MINUTE);
+    ck_assert_uint_eq(above_synced, synced); /* it was not new any more */
+    finish(&x);
+}
+END_TEST
+
 START_TEST(as_many_stay_as_are_wanted_and_the_newest_of_them)
 {
     struct fixture x;
@@ -498,6 +536,7 @@ static Suite *backup_suite(void)
     tcase_add_test(tc, a_name_says_what_is_in_it);
     tcase_add_test(tc, other_names_are_not_ours);
     tcase_add_test(tc, the_first_is_taken_at_once_and_then_one_each_interval);
+    tcase_add_test(tc, a_new_directory_is_there_after_a_power_cut);
     tcase_add_test(tc, as_many_stay_as_are_wanted_and_the_newest_of_them);
     tcase_add_test(tc, a_clock_that_was_ahead_does_not_make_old_backups_the_newest);
     tcase_add_test(tc, old_ones_go_and_the_newest_never);
