@@ -48,10 +48,9 @@ static void give_terminal(const struct child *c, pid_t group)
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-/* If we have it: after Ctrl-Z, and bg, it is the shell's. */
-static void hand_terminal_over(const struct child *c)
+void child_foreground(const struct child *c)
 {
-    if (c->terminal >= 0 && tcgetpgrp(c->terminal) == c->our_group) {
+    if (c->pid != 0 && c->terminal >= 0 && tcgetpgrp(c->terminal) == c->our_group) {
         give_terminal(c, c->pid);
     }
 }
@@ -96,7 +95,7 @@ int child_start(struct child *c, const struct ctl *ctl, const struct signals *si
         (void)ctl_general(ctl, "%s: %s", ctl->program[0], strerror(rc));
         return rc == ENOENT ? EXIT_NO_PROGRAM : EXIT_CANNOT_RUN;
     }
-    hand_terminal_over(c);
+    child_foreground(c);
     return EXIT_DONE;
 }
 
@@ -162,7 +161,7 @@ void child_signal(const struct child *c, int number)
 void child_go_on(struct child *c)
 {
     c->is_suspended = false;
-    hand_terminal_over(c);
+    child_foreground(c);
     child_signal(c, SIGCONT);
 }
 

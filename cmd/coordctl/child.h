@@ -28,6 +28,9 @@ int child_start(struct child *c, const struct ctl *ctl, const struct signals *si
 bool child_has_ended(struct child *c, int *exit_code);
 /* To all of its group. */
 void child_signal(const struct child *c, int number);
+/* The terminal is the program's, if it is ours: after Ctrl-Z, and bg, it is the shell's, until
+ * fg and the SIGCONT of that. */
+void child_foreground(const struct child *c);
 /* After it was suspended: it has the terminal again, if we have, and runs. */
 void child_go_on(struct child *c);
 /* Ends it: SIGTERM, and SIGKILL after `grace_ms`, which child_tick sends. 0: SIGKILL at once, so

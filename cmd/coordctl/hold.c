@@ -120,7 +120,9 @@ void hold_begin(struct hold *h)
 /* One that asks to end, or is for the program. */
 static void take_signal(struct hold *h, int number)
 {
-    if (h->has_child) {
+    if (number == SIGCONT) {
+        child_foreground(&h->child);
+    } else if (h->has_child) {
         child_signal(&h->child, number);
     } else if (h->state == HOLD_CLOSING) {
         h->state = HOLD_ENDED;

@@ -40,7 +40,8 @@ bool signals_open(struct signals *s)
 
 bool signals_open_all(struct signals *s)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2,
+                                  SIGCONT};
     return open_for(s, numbers, sizeof numbers / sizeof numbers[0]);
 }
 

@@ -15,7 +15,8 @@ struct signals {
 /* From here on SIGINT, SIGTERM and SIGHUP wait to be taken, but for those that we were started with
  * to ignore. False: errno says why not. */
 bool signals_open(struct signals *s);
-/* The same, and SIGQUIT, SIGUSR1 and SIGUSR2: all that are handed on to a program. */
+/* The same, and SIGQUIT, SIGUSR1 and SIGUSR2: all that are handed on to a program; and SIGCONT,
+ * which a shell sends with the terminal. */
 bool signals_open_all(struct signals *s);
 void signals_close(struct signals *s);
 

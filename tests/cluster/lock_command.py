@@ -403,6 +403,18 @@ def test_a_program_that_ends_in_the_background_leaves_the_shell_its_terminal(scr
     leave_shell(shell, fd)
 
 
+def test_a_program_that_comes_to_the_foreground_has_the_terminal(scratch):
+    node = one(scratch)
+    shell, fd, pid = in_a_shell(scratch, node, "while True:\n    time.sleep(0.05)\n")
+    program = os.tcgetpgrp(fd)
+    to_the_background(fd, pid)
+    os.write(fd, b"fg\n")
+    until(lambda: os.tcgetpgrp(fd) == program, "without wanting it", 30)
+    os.write(fd, b"\x03")
+    until(lambda: is_gone(pid) and is_gone(program), "Ctrl-C is the program's", 30)
+    leave_shell(shell, fd)
+
+
 def test_a_program_that_wants_the_terminal_in_the_background_waits_for_it(scratch):
     node = one(scratch)
     shell, fd, pid = in_a_shell(scratch, node, 'print("got", sys.stdin.readline())\n')
