@@ -202,6 +202,24 @@ int ctl_user_revoke_role(struct ctl *ctl)
     return ctl_change(ctl, CLIENT_USER_REVOKE, &request.base, &header);
 }
 
+/* All pages, one after another. */
+static int list_pages(struct ctl *ctl, int (*page)(struct ctl *ctl, char after[CTL_PATH_BYTES],
+                                                   json_t *array))
+{
+    char after[CTL_PATH_BYTES] = "";
+    json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
+    int exit_code;
+    do {
+        exit_code = page(ctl, after, array);
+    } while (exit_code == EXIT_DONE && after[0] != '\0');
+    if (array != NULL && exit_code == EXIT_DONE) {
+        ctl_print_json(ctl, array);
+    } else {
+        json_decref(array);
+    }
+    return exit_code;
+}
+
 static json_t *limits_json(const Coord__V1__UserLimits *l)
 {
     return l == NULL ? json_null()
@@ -232,18 +250,19 @@ static void user_print(const Coord__V1__User *u)
     names_print("roles ", u->roles, u->n_roles);
 }
 
-int ctl_user_list(struct ctl *ctl)
+/* A page; `after` moves on, empty: it was the last. */
+static int user_page(struct ctl *ctl, char after[CTL_PATH_BYTES], json_t *array)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__UserListRequest request = COORD__V1__USER_LIST_REQUEST__INIT;
     ProtobufCMessage *m;
     request.header = &header;
+    request.after = after;
     int exit_code = ctl_call(ctl, CLIENT_USER_LIST, &request.base, &header, &m);
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
     const Coord__V1__UserListReply *reply = (const Coord__V1__UserListReply *)m;
-    json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
     for (size_t i = 0; i < reply->n_users; i++) {
         if (array != NULL) {
             json_array_append_new(array, user_json(reply->users[i]));
@@ -251,11 +270,14 @@ int ctl_user_list(struct ctl *ctl)
             user_print(reply->users[i]);
         }
     }
-    if (array != NULL) {
-        ctl_print_json(ctl, array);
-    }
+    snprintf(after, CTL_PATH_BYTES, "%s", reply->next);
     client_reply_free(m);
     return EXIT_DONE;
+}
+
+int ctl_user_list(struct ctl *ctl)
+{
+    return list_pages(ctl, user_page);
 }
 
 int ctl_user_get(struct ctl *ctl)
@@ -408,18 +430,19 @@ static void role_print(const Coord__V1__Role *r)
     }
 }
 
-int ctl_role_list(struct ctl *ctl)
+/* A page; `after` moves on, empty: it was the last. */
+static int role_page(struct ctl *ctl, char after[CTL_PATH_BYTES], json_t *array)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__RoleListRequest request = COORD__V1__ROLE_LIST_REQUEST__INIT;
     ProtobufCMessage *m;
     request.header = &header;
+    request.after = after;
     int exit_code = ctl_call(ctl, CLIENT_ROLE_LIST, &request.base, &header, &m);
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
     const Coord__V1__RoleListReply *reply = (const Coord__V1__RoleListReply *)m;
-    json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
     for (size_t i = 0; i < reply->n_roles; i++) {
         if (array != NULL) {
             json_array_append_new(array, role_json(reply->roles[i]));
@@ -427,11 +450,14 @@ int ctl_role_list(struct ctl *ctl)
             role_print(reply->roles[i]);
         }
     }
-    if (array != NULL) {
-        ctl_print_json(ctl, array);
-    }
+    snprintf(after, CTL_PATH_BYTES, "%s", reply->next);
     client_reply_free(m);
     return EXIT_DONE;
+}
+
+int ctl_role_list(struct ctl *ctl)
+{
+    return list_pages(ctl, role_page);
 }
 
 int ctl_role_get(struct ctl *ctl)

@@ -211,21 +211,25 @@ START_TEST(a_watch_that_names_anothers_session_does_not_keep_it)
 }
 END_TEST
 
-/* As on a member that is behind: the log has another password before the write. */
-static void change_password_in_the_log(const char *user)
+/* As others do it, elsewhere. */
+static void change_in_the_log(struct command_auth what)
 {
     struct reply reply;
     struct buf who = {0};
-    struct command c = {.type = COMMAND_AUTH,
-                        .auth = {.action = AUTH_USER_PASSWORD,
-                                 .user = slice_str(user),
-                                 .secret = slice_str("hash")}};
+    struct command c = {.type = COMMAND_AUTH, .auth = what};
     c.identities = auth_kit_who(&who, "admin");
     struct apply_context context = {
         .index = ++node->index, .cluster_ms = node->cluster_ms, .last_of_entry = true};
     store_apply(node->store, &context, &c, &reply);
     ck_assert_int_eq(reply.outcome, OUTCOME_OK);
     buf_close(&who);
+}
+
+/* As on a member that is behind: the log has another password before the write. */
+static void change_password_in_the_log(const char *user)
+{
+    change_in_the_log((struct command_auth){
+        .action = AUTH_USER_PASSWORD, .user = slice_str(user), .secret = slice_str("hash")});
 }
 
 START_TEST(a_write_that_an_older_password_proved_is_refused_where_it_is_applied)
@@ -486,6 +490,92 @@ START_TEST(no_answer_shows_a_hash_or_the_key)
     ck_assert_uint_eq(history->n_changes, 0); /* users and roles are no nodes */
     coord__v1__changes_reply__free_unpacked(history, NULL);
     peer_call_free(call);
+}
+END_TEST
+
+static void expect_users(uint32_t limit, const char *names, size_t pages)
+{
+    struct who w;
+    char found[128] = "";
+    char after[AUTH_NAME_BYTES_MAX + 1] = "";
+    do {
+        Coord__V1__UserListRequest request = COORD__V1__USER_LIST_REQUEST__INIT;
+        request.after = after;
+        request.limit = limit;
+        struct peer_call *call =
+            call_as(as_user(&w, "admin", "secret"), AUTH("UserList"), &request.base);
+        Coord__V1__UserListReply *reply =
+            peer_call_unpack(call, 0, &coord__v1__user_list_reply__descriptor);
+        ck_assert_msg(reply != NULL, "%s", peer_call_text(call));
+        for (size_t i = 0; i < reply->n_users; i++) {
+            size_t size = strlen(found);
+            (void)snprintf(found + size, sizeof found - size, "%s ", reply->users[i]->name);
+        }
+        (void)snprintf(after, sizeof after, "%s", reply->next);
+        coord__v1__user_list_reply__free_unpacked(reply, NULL);
+        peer_call_free(call);
+        pages--;
+    } while (after[0] != '\0' && pages > 0);
+    ck_assert_uint_eq(pages, 0);
+    ck_assert_str_eq(after, "");
+    ck_assert_str_eq(found, names);
+}
+
+START_TEST(users_are_listed_page_by_page)
+{
+    expect_users(0, "admin u ", 1);
+    expect_users(1, "admin u ", 2);
+    expect_users(2, "admin u ", 1);
+}
+END_TEST
+
+/* Many clients of gRPC take no message of more than 4 MiB. */
+START_TEST(roles_are_listed_as_many_as_fit)
+{
+    enum { ROLES = 3, GRANTS = 190, PATH_BYTES = 4000 };
+    struct who w;
+    char name[] = "z0";
+    char path[PATH_BYTES + 1];
+    char after[AUTH_NAME_BYTES_MAX + 1] = "";
+    size_t found = 0;
+    size_t pages = 0;
+    memset(path, 'p', PATH_BYTES);
+    path[0] = '/';
+    path[PATH_BYTES] = '\0';
+    for (int i = 0; i < ROLES; i++) {
+        name[1] = (char)('0' + i);
+        change_in_the_log(
+            (struct command_auth){.action = AUTH_ROLE_ADD, .role = slice_str(name)});
+        for (int k = 0; k < GRANTS; k++) {
+            (void)snprintf(path + PATH_BYTES - 3, 4, "%03d", k);
+            change_in_the_log((struct command_auth){.action = AUTH_ROLE_GRANT,
+                                                    .role = slice_str(name),
+                                                    .path = slice_str(path),
+                                                    .rights = ACL_READ});
+        }
+    }
+    do {
+        Coord__V1__RoleListRequest request = COORD__V1__ROLE_LIST_REQUEST__INIT;
+        request.after = after;
+        struct peer_call *call =
+            call_as(as_user(&w, "admin", "secret"), AUTH("RoleList"), &request.base);
+        Coord__V1__RoleListReply *reply =
+            peer_call_unpack(call, 0, &coord__v1__role_list_reply__descriptor);
+        ck_assert_msg(reply != NULL, "%s", peer_call_text(call));
+        ck_assert_uint_le(call->data.size, QUERY_PAGE_BYTES_MAX + 1024);
+        for (size_t i = 0; i < reply->n_roles; i++) {
+            name[1] = (char)('0' + found);
+            bool is_ours = strcmp(reply->roles[i]->name, name) == 0;
+            ck_assert(!is_ours || reply->roles[i]->n_grants == GRANTS);
+            found += is_ours;
+        }
+        (void)snprintf(after, sizeof after, "%s", reply->next);
+        coord__v1__role_list_reply__free_unpacked(reply, NULL);
+        peer_call_free(call);
+        pages++;
+    } while (after[0] != '\0');
+    ck_assert_uint_eq(found, ROLES);
+    ck_assert_uint_eq(pages, 2);
 }
 END_TEST
 
@@ -803,6 +893,8 @@ static Suite *auth_suite(void)
     tcase_add_test(answers, a_refusal_names_path_right_and_user);
     tcase_add_test(answers, nobody_locks_himself_out);
     tcase_add_test(answers, who_am_i_tells_everybody_who_he_is);
+    tcase_add_test(answers, users_are_listed_page_by_page);
+    tcase_add_test(answers, roles_are_listed_as_many_as_fit);
     tcase_add_test(answers, no_answer_shows_a_hash_or_the_key);
     tcase_add_test(answers, a_watch_takes_the_right_to_read_its_path);
     suite_add_tcase(suite, answers);
