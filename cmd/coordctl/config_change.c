@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/coordctl/config.h"
+#include "cmd/coordctl/text/json_text.h"
 
 static Coord__V1__Expect *expect_of(const struct ctl *ctl, Coord__V1__Expect *expect)
 {
@@ -67,10 +68,54 @@ struct update {
     char *json; /* what `value` says, owned */
 };
 
-/* {"key": "/app/a", "value": JSON | "text": "...", "version": N, "absent": true, "delete": true} */
-static bool update_read(struct update *u, const json_t *from)
+/* Whether it is a member of that name, and of its type. A condition that were not understood and
+ * left out would let through the very change that it is to hold up. */
+static bool member_is_known(const char *name, const json_t *value)
 {
-    const char *key = json_string_value(json_object_get(from, "key"));
+    if (strcmp(name, "key") == 0 || strcmp(name, "text") == 0) {
+        return json_is_string(value);
+    }
+    if (strcmp(name, "absent") == 0 || strcmp(name, "delete") == 0) {
+        return json_is_boolean(value);
+    }
+    if (strcmp(name, "version") == 0) {
+        return json_is_integer(value) && json_integer_value(value) >= 0 &&
+               json_integer_value(value) < UINT32_MAX;
+    }
+    return strcmp(name, "value") == 0;
+}
+
+/* EXIT_DONE, or explains what of number `number` is wrong. */
+static int update_check(size_t number, const json_t *from)
+{
+    const char *name;
+    const json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)from, name, value)
+    {
+        if (!member_is_known(name, value)) {
+            return ctl_usage("config update: number %zu: \"%s\" is not \"key\" or \"text\" with "
+                             "a text, \"value\", \"delete\" or \"absent\" with true or false, "
+                             "or \"version\" with a number from 0 to %" PRIu32,
+                             number, name, UINT32_MAX - 1);
+        }
+    }
+    int sources = (json_object_get(from, "text") != NULL) +
+                  (json_object_get(from, "value") != NULL) +
+                  json_is_true(json_object_get(from, "delete"));
+    return json_object_get(from, "key") != NULL && sources == 1
+               ? EXIT_DONE
+               : ctl_usage("config update: number %zu: takes \"key\" and one of \"value\", "
+                           "\"text\" and \"delete\"",
+                           number);
+}
+
+/* {"key": "/app/a", "value": JSON | "text": "...", "version": N, "absent": true, "delete": true} */
+static int update_read(struct update *u, size_t number, const json_t *from)
+{
+    int exit_code = update_check(number, from);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
+    }
     const char *text = json_string_value(json_object_get(from, "text"));
     const json_t *value = json_object_get(from, "value");
     const json_t *version = json_object_get(from, "version");
@@ -78,15 +123,11 @@ static bool update_read(struct update *u, const json_t *from)
     coord__v1__expect__init(&u->expect);
     u->message.delete_ = json_is_true(json_object_get(from, "delete"));
     u->message.absent = json_is_true(json_object_get(from, "absent"));
-    int sources = (text != NULL) + (value != NULL) + (u->message.delete_ != 0);
-    if (key == NULL || sources != 1 || (version != NULL && !json_is_integer(version))) {
-        return false;
-    }
     if (value != NULL) {
-        u->json = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        u->json = json_text(value, JSON_COMPACT);
         text = u->json;
     }
-    u->message.path = ctl_text(key);
+    u->message.path = ctl_text(json_string_value(json_object_get(from, "key")));
     if (text != NULL) {
         u->message.value.data = (uint8_t *)ctl_text(text);
         u->message.value.len = strlen(text);
@@ -95,7 +136,7 @@ static bool update_read(struct update *u, const json_t *from)
         u->expect.version = (uint32_t)json_integer_value(version);
         u->message.expect = &u->expect;
     }
-    return true;
+    return EXIT_DONE;
 }
 
 static int updates_send(struct ctl *ctl, const json_t *list)
@@ -108,11 +149,7 @@ static int updates_send(struct ctl *ctl, const json_t *list)
     int exit_code = updates == NULL || all == NULL ? ctl_general(ctl, "no memory") : EXIT_DONE;
     for (size_t i = 0; exit_code == EXIT_DONE && i < count; i++) {
         all[i] = &updates[i].message;
-        if (!update_read(&updates[i], json_array_get(list, i))) {
-            exit_code = ctl_usage("config update: number %zu: takes \"key\" and one of \"value\", "
-                                  "\"text\" and \"delete\"; \"version\" is a number",
-                                  i + 1);
-        }
+        exit_code = update_read(&updates[i], i + 1, json_array_get(list, i));
     }
     if (exit_code == EXIT_DONE) {
         request.header = &header;

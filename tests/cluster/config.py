@@ -64,6 +64,24 @@ def test_many_keys_change_together_or_not_at_all(scratch):
            stdin=json.dumps([{"key": "/config/shop/a", "delete": True}, {"key": "/config/shop/d", "value": 4}]).encode())
     expect(values(at) == {"/config/shop/b/c": "plain", "/config/shop/d": "4"}, values(at))
     expect(values(at, "--rev", str(revision))["/config/shop/a"] == '{"n":1}', "as it was")
+    change(at, "config", "update", "-f", "-", stdin=b'[{"key": "/config/shop/n", "value": {"ratio": 0.1, "most": [0.35, 7]}}]')
+    expect(values(at)["/config/shop/n"] == '{"ratio":0.1,"most":[0.35,7]}', "numbers as they were said: %r" % values(at))
+
+
+def test_an_update_that_is_not_understood_whole_changes_nothing(scratch):
+    _, at = configured(scratch)
+    before = values(at)
+    for more, named in (({"versoin": 3}, "versoin"), ({"absent": "true"}, "absent"), ({"delete": 1}, "delete"),
+                        ({"version": 4294967296}, "version"), ({"version": -1}, "version"), ({"version": "0"}, "version"),
+                        ({"text": 5}, "text"), ({"text": "a"}, "one of"), ({"delete": True}, "one of"), ({"key": 1}, "key")):
+        update = [{"key": "/config/shop/fine", "value": 1}, {"key": "/config/shop/a", "value": 1, **more}]
+        refused(at, 2, "number 2", "config", "update", "-f", "-", stdin=json.dumps(update).encode())
+        refused(at, 2, named, "config", "update", "-f", "-", stdin=json.dumps(update).encode())
+    refused(at, 2, "number 1", "config", "update", "-f", "-", stdin=b"[1]")
+    expect(values(at) == before, values(at))
+    fine = [{"key": "/config/shop/a", "value": None, "delete": False, "absent": False}]
+    change(at, "config", "update", "-f", "-", stdin=json.dumps(fine).encode())
+    expect(values(at) == {"/config/shop/a": "null"}, values(at))
 
 
 def test_a_subtree_goes_back_to_what_it_was_by_a_new_revision(scratch):
