@@ -113,7 +113,8 @@ int session_foreground(struct ctl *ctl, session_create_fn create)
     if (code != COORD_OK) {
         return ctl_failed(ctl, &error);
     }
-    if (!signals_open(&signals)) {
+    /* A program is to get all that can be handed on to it. */
+    if (!(ctl->program != NULL ? signals_open_all(&signals) : signals_open(&signals))) {
         (void)close_session(ctl, NULL);
         return ctl_general(ctl, "signals cannot be waited for");
     }

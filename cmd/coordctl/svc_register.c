@@ -1,17 +1,23 @@
 /* svc register: an instance for as long as this command, or a program, runs. */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "cmd/coordctl/session.h"
 #include "cmd/coordctl/svc.h"
 
 #define WAIT_MS  1000 /* the end of the child wakes us; this is for a wake-up gone astray */
 #define RETRY_MS 100
+
+#define EXIT_CANNOT_RUN 126 /* as shells say it */
+#define EXIT_NO_PROGRAM 127
 
 extern char **environ;
 
@@ -196,13 +202,39 @@ static uint64_t rest_ms(const struct ctl *ctl, const struct attendance *a)
     return due_ms < RETRY_MS ? RETRY_MS : due_ms < WAIT_MS ? due_ms : WAIT_MS;
 }
 
+/* The number of a signal that came, or 0. `is_of_terminal`: typed there, or of its end, so that all
+ * in our group have got it. */
+static int wait_for_signal(const struct ctl *ctl, uint64_t timeout_ms, bool *is_of_terminal)
+{
+    struct signalfd_siginfo info;
+    struct pollfd wanted = {.fd = ctl->signals->fd, .events = POLLIN};
+    (void)poll(&wanted, 1, (int)timeout_ms);
+    while (read(wanted.fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo != SIGCHLD) { /* that one only wakes */
+            *is_of_terminal = info.ssi_code == SI_KERNEL;
+            return (int)info.ssi_signo;
+        }
+    }
+    return 0;
+}
+
+/* A second one means "at once" to many programs, so none gets what it has got already. */
+static void hand_on(pid_t pid, int number, bool is_of_terminal)
+{
+    if (!is_of_terminal || getpgid(pid) != getpgrp()) {
+        (void)kill(pid, number);
+    }
+}
+
 /* One round; the program runs. */
 static void look_after(struct ctl *ctl, pid_t pid, struct attendance *a)
 {
-    int number = signals_wait(ctl->signals, -1, rest_ms(ctl, a));
+    bool is_of_terminal = false;
+    int number = wait_for_signal(ctl, rest_ms(ctl, a), &is_of_terminal);
     if (number != 0) { /* it first: the program is not to wait for the cluster */
-        (void)kill(pid, number);
-        a->must_drain = a->must_drain || number != SIGHUP;
+        hand_on(pid, number, is_of_terminal);
+        a->must_drain =
+            a->must_drain || number == SIGINT || number == SIGTERM || number == SIGQUIT;
     }
     if (a->is_registered && a->must_drain && !a->drains) {
         drain(ctl, a);
@@ -239,7 +271,8 @@ static int register_and_run(struct ctl *ctl)
     }
     int rc = spawn(ctl, &pid);
     if (rc != 0) {
-        return ctl_general(ctl, "%s: %s", ctl->program[0], strerror(rc));
+        (void)ctl_general(ctl, "%s: %s", ctl->program[0], strerror(rc));
+        return rc == ENOENT ? EXIT_NO_PROGRAM : EXIT_CANNOT_RUN;
     }
     return attend(ctl, pid);
 }

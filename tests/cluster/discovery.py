@@ -8,12 +8,24 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
+import pseudo_terminal
 from harness import clean_environment, Cluster, Ctl, free_port, Node, ctl, ctl_ok, expect, main, until
 
 PATIENT = 60
+# Says what it is told; only SIGTERM ends it.
+COUNTS = """
+import signal
+for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+    signal.signal(number, lambda n, frame: print(signal.Signals(n).name, flush=True))
+signal.signal(signal.SIGTERM, lambda n, frame: exit(7))
+print("began", flush=True)
+while True:
+    signal.pause()
+"""
 BUILD = os.environ.get("COORD_BUILD", "build/release")
 
 
@@ -92,6 +104,42 @@ def test_a_program_is_registered_while_it_runs_and_drains_when_it_is_asked_to_en
     code = server.wait(PATIENT)
     expect(code == 7, "the program's exit code, not %r" % code)
     expect(found(at, "web", "--all") == [], "it is gone")
+
+
+def test_ctrl_c_at_a_terminal_reaches_the_program_once(scratch):
+    node = start_one(scratch)
+    with pseudo_terminal.coordctl(node, "svc", "register", "web", "10.0.0.7:80", "--id", "a", "--session-ttl", "1h", "--",
+                                  sys.executable, "-c", COUNTS, scratch=scratch) as shown:
+        shown.wait_for("began", "it runs")
+        until(lambda: found(node.endpoint, "web") == ["a"], "it is found", PATIENT)
+        os.kill(shown.pid, signal.SIGSTOP)  # so that the program has been told long before coordctl is
+        shown.send("\x03")
+        shown.wait_for("SIGINT", "it is asked to end")
+        os.kill(shown.pid, signal.SIGCONT)
+        until(lambda: found(node.endpoint, "web") == [], "it gets no new work", PATIENT)
+        os.kill(shown.pid, signal.SIGTERM)
+        code = shown.finish("it ends")
+        expect(code == 7, "with the program's exit code, not %r" % code)
+        expect(shown.shown().count("SIGINT") == 1, "it was told once: %r" % shown.shown())
+
+
+def test_signals_are_handed_on_to_a_program(scratch):
+    node = start_one(scratch)
+    at = node.endpoint
+    server = Ctl(scratch, at, "svc", "register", "web", "10.0.0.7:80", "--id", "a", "--", sys.executable, "-c", COUNTS)
+    until(lambda: "began" in server.printed(), "it runs", PATIENT)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        server.send_signal(number)
+        until(lambda n=number: n.name in server.printed(), "it is told %s" % number.name, PATIENT)
+    expect(found(at, "web") == ["a"], "which does not ask it to end")
+    server.send_signal(signal.SIGINT)
+    until(lambda: "SIGINT" in server.printed(), "it is asked to end", PATIENT)
+    until(lambda: found(at, "web") == [], "it gets no new work", PATIENT)
+    server.send_signal(signal.SIGTERM)
+    expect(server.wait(PATIENT) == 7, "its exit code is returned")
+    for program, code in (("/no/such/program", 127), ("/etc/passwd", 126)):
+        got, _, error = ctl(at, "svc", "register", "web", "10.0.0.7:80", "--id", "a", "--", program)
+        expect(got == code and program in error, "%s: exit %d, %s" % (program, got, error))
 
 
 def sessions(at):
