@@ -141,4 +141,11 @@ def test_connections_and_watches_beyond_the_limit_are_refused(scratch):
     first.wait()
 
 
+def test_a_load_of_watches_beyond_the_limit_says_so(scratch):
+    cluster = secured(scratch, "--watches", "5")
+    code, _, error = ctl_as(WEB, cluster.nodes[0].endpoint, "bench", "watch", "-c", "2", "--watches", "400", "--path",
+                            "/load", "--duration", "100ms", "--warm-up", "0")
+    expect(code == 1 and "user web: 5 watches at each member are the limit" in error, "%d, %s" % (code, error))
+
+
 main(globals())

@@ -387,17 +387,20 @@ static bool take_headers(struct load_connection *c, struct frame *f)
     return true;
 }
 
-static void take_messages(struct h2 *h, struct load_slot *s, struct slice bytes)
+/* Reading one may close the connection: then nobody waits for the others. */
+static void take_messages(struct load_connection *c, struct load_slot *s, struct slice bytes)
 {
+    const struct load_rpcs *rpcs = h2_of(c)->rpcs;
     struct slice message;
     if (s->reply.size > 0) {
         buf_append_slice(&s->reply, bytes);
         bytes = buf_slice(&s->reply);
     }
     size_t taken = 0;
-    while (grpc_frame_peek(slice_make(bytes.data + taken, bytes.size - taken), SIZE_MAX,
+    while (c->state != LOAD_CLOSED &&
+           grpc_frame_peek(slice_make(bytes.data + taken, bytes.size - taken), SIZE_MAX,
                            &message) == GRPC_FRAME_WHOLE) {
-        h->rpcs->read(s, message);
+        rpcs->read(s, message);
         taken += GRPC_PREFIX_BYTES + message.size;
     }
     if (s->reply.size > 0) {
@@ -428,9 +431,9 @@ static bool take_data(struct load_connection *c, struct frame *f)
         put_window(&c->out, f->stream, (uint32_t)whole);
     }
     if (h->rpcs->reads(s)) {
-        take_messages(h, s, f->payload);
+        take_messages(c, s, f->payload);
     }
-    if ((f->flags & FLAG_END_STREAM) != 0) {
+    if ((f->flags & FLAG_END_STREAM) != 0 && c->state != LOAD_CLOSED) {
         end_slot(c, s);
     }
     return true;

@@ -129,12 +129,14 @@ static void read_watch(struct load_slot *s, struct slice message)
     uint64_t type = 0;
     uint64_t revision = 0;
     size_t events = 0;
+    struct slice why = {0};
     struct proto_field f;
     while (proto_next(&message, &f)) {
         watch = f.field == 2 ? f.number : watch;
         type = f.field == 3 ? f.number : type;
         revision = f.field == 4 ? f.number : revision;
         events += f.field == 5;
+        why = f.field == 9 ? f.bytes : why;
     }
     if (type == WATCH_CREATED) {
         load_event(s->connection, watch, 0);
@@ -143,7 +145,10 @@ static void read_watch(struct load_slot *s, struct slice message)
         load_event(s->connection, watch, revision);
     }
     if (type == WATCH_CANCELED) {
-        load_failed(s->connection, "a watch was canceled");
+        char text[200];
+        snprintf(text, sizeof text, "a watch was canceled: %.*s", (int)why.size,
+                 (const char *)why.data);
+        load_failed(s->connection, text);
     }
 }
 
