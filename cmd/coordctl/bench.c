@@ -84,7 +84,7 @@ static bool on_progress(void *owner, const struct load_progress *p)
         b->last_count = p->count;
         b->has_line = true;
     }
-    return b->signal == 0;
+    return signal == 0;
 }
 
 static double own_cpu_s(void)
@@ -125,6 +125,12 @@ static double server_cpu_us(const struct bench *b)
         total += b->after.cpu_s[i] - b->before.cpu_s[i];
     }
     return total * 1e6 / (double)b->result.acknowledged;
+}
+
+/* What was ended before it began took no time. */
+static double rate_of(const struct load_result *r)
+{
+    return r->seconds > 0 ? (double)r->acknowledged / r->seconds : 0;
 }
 
 static double own_cpu_us(const struct bench *b)
@@ -179,7 +185,7 @@ static void print_json(const struct bench *b)
         (json_int_t)o->keys, "value_bytes", (json_int_t)o->value_bytes, "seconds", r->seconds,
         "acknowledged", (json_int_t)r->acknowledged, "writes", (json_int_t)r->writes, "refused",
         (json_int_t)r->refused, "lost", (json_int_t)r->lost, "ops_per_s",
-        (double)r->acknowledged / r->seconds, "latency", json_us(&r->latency));
+        rate_of(r), "latency", json_us(&r->latency));
     json_object_set_new(all, "longest_gap_us", json_integer((json_int_t)r->longest_gap_us));
     json_object_set_new(all, "revision_rise",
                         r->knows_revision ? json_integer((json_int_t)r->revision_rise)
@@ -255,8 +261,7 @@ static void print_table(const struct bench *b)
     char rate[32];
     char count[32];
     print_title(b);
-    printf("  %s/s, %s %s in %.1f s",
-           format_count((double)r->acknowledged / r->seconds, rate),
+    printf("  %s/s, %s %s in %.1f s", format_count(rate_of(r), rate),
            format_count((double)r->acknowledged, count),
            b->options.work == LOAD_WATCH   ? "events"
            : b->options.work == LOAD_LOCK  ? "pairs of acquire and release"
@@ -321,7 +326,7 @@ static void take_options(struct bench *b)
     o->session_ttl_ms = or_else(ctl->ttl_ms, 30000);
     o->consistency = ctl->options.consistency;
     o->bound_ms = ctl->options.bound_ms;
-    o->keep = ctl->keep;
+    o->keep = ctl->keep || (o->protocol == LOAD_ETCD && ctl->path != NULL);
     o->retry = ctl->retry;
     o->timeout_ms = ctl->options.timeout_ms > 0 ? ctl->options.timeout_ms : 5000;
     snprintf(b->path, sizeof b->path, "/bench-%lx", (unsigned long)getpid());
@@ -386,6 +391,10 @@ static int run(struct bench *b)
     bool fine = load_run(&b->options, &b->result, why, sizeof why);
     if (b->has_line) {
         fputs("\r\033[K", stderr);
+    }
+    if (b->result.has_left_nodes) {
+        fprintf(stderr, "coordctl: %s: what was made below %s is still there\n",
+                b->ctl->command->name, b->options.path);
     }
     if (!fine) {
         return ctl_general(b->ctl, "%s", why);

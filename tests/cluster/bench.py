@@ -122,6 +122,20 @@ def test_a_signal_ends_it_with_what_was_measured(scratch):
     expect(ctl_ok(node, "ls", "/").split() == [b"zookeeper"], "and tidies up")
 
 
+def test_however_early_a_signal_comes_all_that_was_made_is_removed(scratch):
+    node = Node(scratch).start()
+    for keys, flows in ((30000, 30500), (1000000, 10000)):  # while it measures; while it prepares
+        before = revision(node)
+        load = Ctl(scratch, node, "bench", "write", "--keys", str(keys), "-c", "2", "--in-flight", "8", "--duration",
+                   "10m", "--warm-up", "0", "-o", "json")
+        until(lambda b=before, f=flows: revision(node) > b + f, "writes flow", 120)
+        load.send_signal(signal.SIGINT)
+        expect(load.wait(300) == 130, "it says that it was interrupted: %s" % load.complained())
+        expect(json.loads(load.printed())["refused"] == 0, load.printed())
+        expect(load.complained() == "", load.complained())
+        expect(ctl_ok(node, "ls", "/").split() == [b"zookeeper"], "nothing is left of %d" % keys)
+
+
 def test_a_load_that_retries_outlives_a_leader(scratch):
     cluster = Cluster(scratch).start()
     leader = cluster.leader()

@@ -49,7 +49,8 @@ struct load_progress {
 };
 
 struct load_hooks {
-    /* About four times a second. False: end early, with what was measured so far. */
+    /* About four times a second. False: end early, with what was measured so far; a second time: do
+     * not tidy up either. */
     bool (*progress)(void *owner, const struct load_progress *p);
     /* Just before and just after what is measured, with nothing in flight. */
     void (*edge)(void *owner, bool is_end);
@@ -76,7 +77,8 @@ struct load_options {
     enum coord_consistency consistency; /* of reads; ZooKeeper's are always of its session */
     uint64_t bound_ms;
     const char *path;             /* the parent of what is made */
-    bool keep;                    /* leave the nodes there */
+    bool keep;                    /* leave the nodes there; with etcd's protocol nobody can tell
+                                     which were there before */
     bool retry; /* lost connections are opened again, refused requests counted and repeated */
     uint64_t timeout_ms; /* with retry: of an answer, then its connection is given up; 0 = none */
     struct load_hooks hooks;
@@ -92,6 +94,7 @@ struct load_result {
     bool knows_revision;
     uint64_t longest_gap_us; /* between two acknowledgements that follow each other */
     bool was_ended;        /* by the progress hook */
+    bool has_left_nodes;   /* that were made, and should have been removed */
     struct latency latency;
     struct latency last;   /* LOAD_WATCH: of each round's last event; LOAD_LOCK: from the request
                               that released a lock to the answer of the next who had waited;

@@ -39,6 +39,7 @@ struct run {
     uint64_t until_us;
     uint64_t prepare_us; /* when preparing began */
     uint64_t next_key;
+    uint64_t made_keys; /* what there is to be removed: those below */
     uint64_t shown_us;
     const char *phase_name;
     bool is_over;
@@ -226,6 +227,11 @@ static bool next_of_work(struct run *r, struct load_slot *s)
     return false;
 }
 
+static uint64_t keys_of(const struct run *r)
+{
+    return r->kind == PHASE_EMPTY ? r->made_keys : r->options->keys;
+}
+
 static bool next_request(void *owner, struct load_slot *s)
 {
     static const enum load_op once_ops[] = {[PHASE_FILL] = LOAD_OP_CREATE,
@@ -236,7 +242,7 @@ static bool next_request(void *owner, struct load_slot *s)
     case PHASE_FILL:
     case PHASE_RESET:
     case PHASE_EMPTY:
-        if (r->next_key >= r->options->keys || r->is_over) {
+        if (r->next_key >= keys_of(r) || r->is_over) {
             return false;
         }
         choose(r, s, once_ops[r->kind], r->next_key++);
@@ -416,9 +422,15 @@ static bool has_rest(const struct run *r)
 {
     bool of_watch = r->kind == PHASE_WORK && r->options->work == LOAD_WATCH;
     bool of_list = r->kind != PHASE_WORK && r->kind != PHASE_ONE && r->kind != PHASE_CLOSE &&
-                   r->next_key < r->options->keys;
+                   r->next_key < keys_of(r);
     return r->engine.busy > 0 || (of_watch && r->round_is_written) ||
            (!r->is_over && (r->kind == PHASE_WORK || r->kind == PHASE_ONE || of_list));
+}
+
+/* What is not to begin any more when the run was ended early; what tidies up is. */
+static bool prepares_or_works(enum phase_kind kind)
+{
+    return kind == PHASE_FILL || kind == PHASE_RESET || kind == PHASE_WORK;
 }
 
 /* Until all that belongs to the phase is answered. What is not 15 s after its end is lost. */
@@ -426,7 +438,7 @@ static void run_phase(struct run *r, enum phase_kind kind, const char *name, uin
 {
     r->kind = kind;
     r->phase_name = name;
-    r->is_over = r->result->was_ended && kind == PHASE_WORK;
+    r->is_over = r->result->was_ended && prepares_or_works(kind);
     r->acknowledged = r->writes = r->refused = r->lost = 0;
     r->longest_gap_us = 0;
     r->error[0] = '\0';
@@ -473,7 +485,8 @@ static bool make_parent(struct run *r, char *why, size_t why_bytes)
 {
     const char *path = r->options->path;
     size_t whole = strlen(path);
-    if (r->options->protocol == LOAD_ETCD) {
+    if (r->options->protocol == LOAD_ETCD) { /* there are no parents */
+        r->made_parent = true;
         return true;
     }
     for (size_t end = 1; end <= whole; end++) {
@@ -504,6 +517,7 @@ static bool fill_keys(struct run *r, char *why, size_t why_bytes)
     do {
         r->next_key = 0;
         run_phase(r, PHASE_FILL, "preparing", HOURS_MS);
+        r->made_keys = r->next_key > r->made_keys ? r->next_key : r->made_keys;
         if (r->refused > 0 && strstr(r->error, "exist") != NULL) {
             r->next_key = 0;
             run_phase(r, PHASE_RESET, "preparing", HOURS_MS);
@@ -567,6 +581,7 @@ static bool prepare(struct run *r, char *why, size_t why_bytes)
     }
     r->prepare_us = load_now_us();
     if (load_takes_turns(r->options->work)) {
+        r->made_keys = r->options->keys;
         prepare_turns(r);
     }
     if (!make_parent(r, why, why_bytes)) {
@@ -627,15 +642,18 @@ static void tidy_up(struct run *r)
     if (load_takes_turns(r->options->work) && !r->engine.failed) {
         run_phase(r, PHASE_CLOSE, "tidying up", 10000);
     }
-    if (!r->made_parent || r->options->keep || r->engine.failed ||
-        r->options->work == LOAD_FILL) {
+    if (!r->made_parent || r->options->keep || r->options->work == LOAD_FILL) {
+        return;
+    }
+    r->result->has_left_nodes = r->engine.failed;
+    if (r->engine.failed) {
         return;
     }
     if (needs_keys(r->options->work) || load_takes_turns(r->options->work)) {
         r->next_key = 0; /* emptied ones may have gone by themselves */
         run_phase(r, PHASE_EMPTY, "tidying up", HOURS_MS);
     }
-    (void)ask_one(r, LOAD_OP_DELETE, slice_str(r->options->path));
+    r->result->has_left_nodes = !ask_one(r, LOAD_OP_DELETE, slice_str(r->options->path));
 }
 
 bool load_run(const struct load_options *options, struct load_result *result, char *why,
