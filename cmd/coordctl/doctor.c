@@ -18,14 +18,19 @@ static const char *const level_names[] = {
 void doctor_note(struct doctor *d, enum doctor_level level, const char *check,
                  const char *format, ...)
 {
-    char text[320];
+    struct buf text = {0}; /* whole: paths in it are as long as paths may be */
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
+    size_t bytes = (size_t)vsnprintf(NULL, 0, format, arguments) + 1;
+    va_end(arguments);
+    va_start(arguments, format);
+    (void)vsnprintf((char *)buf_extend(&text, bytes), bytes, format, arguments);
     va_end(arguments);
     d->counts[level]++;
     json_array_append_new(d->findings, json_pack("{s:s, s:s, s:s}", "check", check, "level",
-                                                 level_names[level], "text", text));
+                                                 level_names[level], "text",
+                                                 (const char *)text.data));
+    buf_close(&text);
 }
 
 static int64_t now_ms(clockid_t clock)

@@ -152,20 +152,35 @@ static bool quota_suffices(struct doctor *d, const Coord__V1__QuotaUsage *q)
     return !is_full && !is_short;
 }
 
-/* Of who may not ask for them, the members' figures. */
-static void check_quota_figures(struct doctor *d)
+/* As every member says that told: one may be behind. */
+static double quotas_counted(const struct doctor *d, const char *name)
 {
+    double least = NAN;
     for (size_t i = 0; i < d->count; i++) {
-        const struct doctor_member *m = &d->members[i];
-        double full = m->metrics != NULL ? figure(m->metrics->text, "coord_quotas_full") : 0;
-        double nearly = m->metrics != NULL ? figure(m->metrics->text, "coord_quotas_warning") : 0;
-        if (full > 0 || nearly > 0) {
-            doctor_note(d, full > 0 ? DOCTOR_FAIL : DOCTOR_WARN, "quotas",
-                        "%.0f are full, %.0f nearly: see coordctl quota list", full, nearly);
-            return;
+        if (d->members[i].metrics != NULL) {
+            least = fmin(least, figure(d->members[i].metrics->text, name));
         }
     }
-    doctor_note(d, DOCTOR_OK, "quotas", "none is full");
+    return isnan(least) ? 0 : least;
+}
+
+/* What a list leaves out: whoever asks is shown those alone that he may see. */
+static bool others_suffice(struct doctor *d, const Coord__V1__QuotaListReply *list)
+{
+    double full = quotas_counted(d, "coord_quotas_full");
+    double nearly = quotas_counted(d, "coord_quotas_warning");
+    size_t count = list != NULL ? list->n_quotas : 0;
+    for (size_t i = 0; i < count; i++) {
+        full -= list->quotas[i]->state == COORD__V1__QUOTA_STATE__QUOTA_FULL;
+        nearly -= list->quotas[i]->state == COORD__V1__QUOTA_STATE__QUOTA_SOFT;
+    }
+    if (full > 0 || nearly > 0) {
+        doctor_note(d, full > 0 ? DOCTOR_FAIL : DOCTOR_WARN, "quotas",
+                    "%.0f %sare full, %.0f nearly: see coordctl quota list, as somebody who may "
+                    "read there",
+                    fmax(full, 0), count > 0 ? "more " : "", fmax(nearly, 0));
+    }
+    return full <= 0 && nearly <= 0;
 }
 
 void doctor_check_quotas(struct doctor *d)
@@ -173,21 +188,19 @@ void doctor_check_quotas(struct doctor *d)
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__QuotaListRequest request = COORD__V1__QUOTA_LIST_REQUEST__INIT;
     struct coord_error error;
-    ProtobufCMessage *m;
+    ProtobufCMessage *m = NULL;
     request.header = &header;
-    if (client_call(d->ctl->client, CLIENT_QUOTA_LIST, &request.base, &header, &m, &error) !=
-        COORD_OK) {
-        check_quota_figures(d);
-        return;
-    }
+    (void)client_call(d->ctl->client, CLIENT_QUOTA_LIST, &request.base, &header, &m, &error);
     const Coord__V1__QuotaListReply *reply = (const Coord__V1__QuotaListReply *)m;
-    bool is_fine = true;
-    for (size_t i = 0; i < reply->n_quotas; i++) {
+    bool is_fine = others_suffice(d, reply);
+    for (size_t i = 0; reply != NULL && i < reply->n_quotas; i++) {
         is_fine = quota_suffices(d, reply->quotas[i]) && is_fine;
     }
-    if (is_fine) {
+    if (is_fine && reply != NULL) {
         doctor_note(d, DOCTOR_OK, "quotas", "%zu, none of them at %d %%", reply->n_quotas,
                     QUOTA_PERCENT);
+    } else if (is_fine) {
+        doctor_note(d, DOCTOR_OK, "quotas", "none is full");
     }
     client_reply_free(m);
 }

@@ -6,8 +6,8 @@ import socket
 from harness import Cluster, Node, ctl, ctl_ok, expect, main, until
 
 
-def findings(node):
-    code, out, error = ctl(node, "doctor", "-o", "json")
+def findings(node, *options):
+    code, out, error = ctl(node, "doctor", "-o", "json", *options)
     expect(error == "", "doctor complains: %s" % error)
     return code, {(f["check"], f["level"]): f["text"] for f in json.loads(out)}
 
@@ -60,6 +60,13 @@ def test_what_is_nearly_used_up(scratch):
     expect(code == 1, "a full quota fails")
     expect(found["quotas", "fail"].startswith("/app is full"), "a full one: %r" % found)
     ctl_ok(at, "quota", "remove", "/app")
+    deep = "/x" + "\u00e9" * 400  # whole characters, wherever the finding is cut
+    ctl_ok(at, "create", deep, "x")
+    ctl_ok(at, "quota", "set", deep, "--nodes", "1")
+    code, found = findings(node)
+    expect(code == 1 and found["quotas", "fail"] == deep + " is full, what grows there is refused: 100 % of its nodes",
+           "a full one with a long path: %r" % found)
+    ctl_ok(at, "quota", "remove", deep)
 
     held = []
 
@@ -73,6 +80,30 @@ def test_what_is_nearly_used_up(scratch):
     until(held_connections_are_told, "most connections are used", 60)
     for one in held:
         one.close()
+
+
+def test_quotas_that_one_may_not_see_are_counted(scratch):
+    node = Node(scratch)
+    node.start()
+    at = node.endpoint
+    for path in ("/app", "/app/a", "/mine"):
+        ctl_ok(at, "create", path, "x")
+    for user, role in (("admin", "root"), ("monitor", "looks")):
+        ctl_ok(at, "user", "add", user, "pw")
+        if role != "root":
+            ctl_ok(at, "role", "add", role)
+        ctl_ok(at, "user", "grant-role", user, role)
+    ctl_ok(at, "role", "grant", "looks", "/mine", "read")
+    ctl_ok(at, "auth", "enable")
+    ctl_ok(at, "quota", "set", "/mine", "--nodes", "9", "--user", "admin:pw")
+    code, found = findings(node, "--user", "monitor:pw")
+    expect(("quotas", "ok") in found, "none is full: %r" % found)
+    ctl_ok(at, "quota", "set", "/app", "--nodes", "2", "--user", "admin:pw")
+    code, found = findings(node, "--user", "monitor:pw")
+    expect(code == 1, "a full quota fails")
+    expect(found["quotas", "fail"].startswith("1 more are full, 0 nearly"), "one more is full: %r" % found)
+    code, found = findings(node, "--user", "admin:pw")
+    expect(found["quotas", "fail"].startswith("/app is full"), "and which one: %r" % found)
 
 
 if __name__ == "__main__":
