@@ -29,7 +29,8 @@ static bool add(struct bench_servers *s, const char *name, double cpu_s, double 
 static bool ask_members(struct bench_servers *s, struct ctl *ctl)
 {
     struct doctor d;
-    if (!doctor_ask_quietly(&d, ctl)) {
+    struct coord_error error;
+    if (!doctor_ask_quietly(&d, ctl, &error)) {
         return false;
     }
     bool fine = d.count > 0;

@@ -130,15 +130,21 @@ int doctor_ask(struct doctor *d, struct ctl *ctl)
     return exit_code;
 }
 
-bool doctor_ask_quietly(struct doctor *d, struct ctl *ctl)
+bool doctor_ask_quietly(struct doctor *d, struct ctl *ctl, struct coord_error *error)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__StatusRequest request = COORD__V1__STATUS_REQUEST__INIT;
     *d = (struct doctor){.ctl = ctl};
     request.header = &header;
-    return client_call(ctl->client, CLIENT_STATUS, &request.base, &header, &d->first, NULL) ==
-               COORD_OK &&
-           ask_all(d);
+    if (client_call(ctl->client, CLIENT_STATUS, &request.base, &header, &d->first, error) !=
+        COORD_OK) {
+        return false;
+    }
+    if (!ask_all(d)) {
+        *error = (struct coord_error){.code = COORD_NO_MEMORY, .message = "no memory"};
+        return false;
+    }
+    return true;
 }
 
 void doctor_free(struct doctor *d)

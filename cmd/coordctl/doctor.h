@@ -34,8 +34,8 @@ struct doctor {
 
 /* Asks every member; `d` is to be freed when it returns EXIT_DONE. */
 int doctor_ask(struct doctor *d, struct ctl *ctl);
-/* The same, without a word about what goes wrong. */
-bool doctor_ask_quietly(struct doctor *d, struct ctl *ctl);
+/* The same, without a word about what goes wrong: false, and `error` says it. */
+bool doctor_ask_quietly(struct doctor *d, struct ctl *ctl, struct coord_error *error);
 void doctor_free(struct doctor *d);
 
 /* Applies every check. */

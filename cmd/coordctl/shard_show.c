@@ -105,7 +105,7 @@ static uint64_t eta_ms(const struct coord_shards *map)
 }
 
 /* From a plan that repairs: what it would begin with. */
-static bool ask_imbalance(struct ctl *ctl, uint32_t *permille)
+static int ask_imbalance(struct ctl *ctl, uint32_t *permille)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ShardMapPlanRequest request = COORD__V1__SHARD_MAP_PLAN_REQUEST__INIT;
@@ -113,12 +113,12 @@ static bool ask_imbalance(struct ctl *ctl, uint32_t *permille)
     request.header = &header;
     request.path = ctl_text(ctl->words[0]);
     request.goal = COORD__V1__SHARD_GOAL__GOAL_REPAIR;
-    if (ctl_call(ctl, CLIENT_SHARD_PLAN, &request.base, &header, &m) != EXIT_DONE) {
-        return false;
+    int exit_code = ctl_call(ctl, CLIENT_SHARD_PLAN, &request.base, &header, &m);
+    if (exit_code == EXIT_DONE) {
+        *permille = ((const Coord__V1__ShardMapPlanReply *)m)->imbalance_permille;
+        client_reply_free(m);
     }
-    *permille = ((const Coord__V1__ShardMapPlanReply *)m)->imbalance_permille;
-    client_reply_free(m);
-    return true;
+    return exit_code;
 }
 
 static json_t *shard_json(const struct coord_shards *map, const struct coord_shard *s)
@@ -214,11 +214,10 @@ int ctl_shard_status(struct ctl *ctl)
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
-    if (!ask_imbalance(ctl, &imbalance)) {
-        exit_code = EXIT_GENERAL;
-    } else if (ctl_is_json(ctl)) {
+    exit_code = ask_imbalance(ctl, &imbalance);
+    if (exit_code == EXIT_DONE && ctl_is_json(ctl)) {
         print_status_json(ctl, map, imbalance);
-    } else {
+    } else if (exit_code == EXIT_DONE) {
         print_status(map, imbalance);
     }
     coord_shards_close(map);

@@ -281,16 +281,27 @@ static void print_table(const struct top *t, const struct doctor *d)
 
 /* ---- again and again -------------------------------------------------------------------- */
 
+/* What may pass by itself is waited for; who may not ask will not be told later either. */
+static int show_trouble(const struct top *t, const struct coord_error *error)
+{
+    if (error->code == COORD_DENIED) {
+        return ctl_failed(t->ctl, error);
+    }
+    printf("\033[H\033[Jno member answers: %s; trying on\n", error->message);
+    (void)fflush(stdout);
+    return EXIT_DONE;
+}
+
 static int show_round(struct top *t, bool is_shown)
 {
-    struct doctor d = {.ctl = t->ctl};
-    if (t->is_live ? !doctor_ask_quietly(&d, t->ctl) : doctor_ask(&d, t->ctl) != EXIT_DONE) {
-        if (t->is_live) {
-            printf("\033[H\033[Jno member answers; trying on\n");
-            (void)fflush(stdout);
-            return EXIT_DONE;
-        }
-        return EXIT_UNREACHABLE;
+    struct doctor d;
+    struct coord_error error;
+    int exit_code = t->is_live ? EXIT_DONE : doctor_ask(&d, t->ctl);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
+    }
+    if (t->is_live && !doctor_ask_quietly(&d, t->ctl, &error)) {
+        return show_trouble(t, &error);
     }
     count_round(t, &d);
     if (is_shown && ctl_is_json(t->ctl)) {

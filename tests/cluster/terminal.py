@@ -121,9 +121,27 @@ def test_top_shows_the_members_at_work_and_one_that_died(scratch):
         terminal.wait_for("members up", "it is there", 60)
         terminal.send("\x03")
         expect(terminal.finish("Ctrl-C ends it") == 130, "exit 130")
+    with coordctl("127.0.0.1:1", "top", "--interval", "200ms", scratch=scratch) as terminal:
+        terminal.wait_for("no member answers: .*refused.*; trying on", "nobody is there", 60)
+        terminal.send("q")
+        expect(terminal.finish("q ends it") == 0, "exit 0")
     got = json.loads(ctl_ok(endpoints, "top", "--once", "--interval", "200ms", "-o", "jsonl"))
     expect(sorted(m["is_up"] for m in got["members"]) == [False, True, True], "for programs: %r" % got)
     expect(all("requests_per_s" in m and "lag" in m for m in got["members"] if m["is_up"]), "with rates: %r" % got)
+
+
+def test_top_ends_where_it_may_not_ask(scratch):
+    node = one(scratch)
+    ctl_ok(node, "user", "add", "admin", "pw")
+    ctl_ok(node, "user", "grant-role", "admin", "root")
+    ctl_ok(node, "auth", "enable")
+    with coordctl(node, "top", scratch=scratch) as terminal:
+        expect(terminal.finish("it is denied", 60) == 8, "exit 8")
+        expect("coordctl: top: authentication is required" in terminal.shown(), "and says so: %r" % terminal.shown())
+    code, _, error = ctl(node, "top", "--once", "-o", "json")
+    expect(code == 8 and '"code": "not allowed"' in error, "so it does for programs: %d %s" % (code, error))
+    code, _, error = ctl("127.0.0.1:1", "top", "--once", "-o", "json")
+    expect(code == 7, "nobody there is 7: %d %s" % (code, error))
 
 
 if __name__ == "__main__":
