@@ -9,6 +9,7 @@
 
 #include "cmd/coordctl/complete.h"
 #include "cmd/coordctl/context.h"
+#include "cmd/coordctl/credentials.h"
 #include "cmd/coordctl/text/path.h"
 #include "coord/v1/tree.pb-c.h"
 
@@ -143,6 +144,16 @@ static void offer_options(const struct completion *c, const char *begin)
     }
 }
 
+/* As whom the line would ask, if that is known: nobody is asked for a password here. */
+static void take_credentials(struct ctl *ctl)
+{
+    bool has_password = ctl->user != NULL && (strchr(ctl->user, ':') != NULL ||
+                                              getenv("COORD_PASSWORD") != NULL);
+    if (!ctl->has_credentials && (ctl->token_file != NULL || has_password)) {
+        (void)credentials_take(ctl);
+    }
+}
+
 /* Nodes whose path begins like this, of one parent. Where paths may be relative, a slash tells
  * that there is more below. */
 static void offer_paths(struct completion *c, const char *begin)
@@ -154,6 +165,7 @@ static void offer_paths(struct completion *c, const char *begin)
     struct coord_error error;
     ProtobufCMessage *page;
     c->ctl.options.timeout_ms = COMPLETE_TIMEOUT_MS;
+    take_credentials(&c->ctl);
     if ((c->where == NULL && begin[0] != '/') ||
         coord_open(&c->ctl.options, &c->ctl.client, &error) != COORD_OK) {
         return;
@@ -313,6 +325,7 @@ void complete_words(const struct ctl *base, const char *where, int count, char *
     c.ctl.command = NULL;
     take_line(&c, count > 0 ? count - 1 : 0, words);
     offer_last(&c, count > 0 ? words[count - 1] : "");
+    credentials_wipe(&c.ctl);
 }
 
 /* Files stand for themselves: the shell knows them. */

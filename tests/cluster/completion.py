@@ -10,8 +10,8 @@ SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                       "../../cmd/coordctl/packaging/completion.bash")
 
 
-def offered(node, *words):
-    environment = dict(clean_environment(), COORD_ENDPOINTS=node.endpoint)
+def offered(node, *words, **more):
+    environment = dict(clean_environment(), COORD_ENDPOINTS=node.endpoint, **more)
     out = subprocess.run([COORDCTL, "complete", *words], env=environment, stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE, check=True)
     expect(out.stderr == b"", "completion says nothing else: %r" % out.stderr)
@@ -55,6 +55,23 @@ def test_paths_come_from_the_tree(scratch):
     expect(offered(node, "set", "/app/config", "/a") == [], "data is no path")
     expect(offered(node, "lease", "revoke", "/a") == [], "nor is an id")
     expect(offered(node, "get", "--endpoints", "127.0.0.1:1", "/a") == [], "a cluster that is down")
+
+
+def test_paths_are_those_that_the_user_may_see(scratch):
+    node = one(scratch)
+    some_nodes(node)
+    ctl_ok(node, "user", "add", "admin", "pw")
+    ctl_ok(node, "user", "grant-role", "admin", "root")
+    ctl_ok(node, "auth", "enable")
+    token = os.path.join(scratch, "token")
+    with open(token, "wb") as out:
+        out.write(ctl_ok(node, "auth", "login", "--user", "admin:pw"))
+    expect(offered(node, "get", "/a") == [], "nobody sees them")
+    until(lambda: offered(node, "get", "/a", COORD_TOKEN_FILE=token) == ["/app"], "who has a token does", 60)
+    until(lambda: offered(node, "--token-file", token, "get", "/a") == ["/app"], "on the line too", 60)
+    until(lambda: offered(node, "get", "/a", COORD_USER="admin", COORD_PASSWORD="pw") == ["/app"], "so does a user", 60)
+    until(lambda: offered(node, "--user", "admin:pw", "get", "/a") == ["/app"], "on the line too", 60)
+    expect(offered(node, "--user", "admin", "get", "/a") == [], "nobody is asked for a password")
 
 
 def test_names_of_locks_and_elections_come_from_the_server(scratch):
