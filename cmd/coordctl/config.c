@@ -61,10 +61,12 @@ static void print_change(const Coord__V1__ConfigChange *c, bool as_history)
         buf_append_str(&line, ")");
     }
     if (as_history && c->user[0] != '\0') {
-        buf_printf(&line, " by %s", c->user);
+        buf_append_str(&line, " by ");
+        ctl_append_plain(&line, c->user);
     }
     if (as_history && c->note[0] != '\0') {
-        buf_printf(&line, ": %s", c->note);
+        buf_append_str(&line, ": ");
+        ctl_append_plain(&line, c->note);
     }
     buf_append_str(&line, "\n");
     fwrite(line.data, 1, line.size, stdout);

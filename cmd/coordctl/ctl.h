@@ -282,6 +282,10 @@ void ctl_print_json(const struct ctl *ctl, json_t *value);
 /* Bytes as a JSON string if they are UTF-8, else {"base64": "..."}. */
 json_t *ctl_json_bytes(const void *data, size_t bytes);
 json_t *ctl_json_stat(const Coord__V1__Stat *stat); /* null for NULL */
+/* Notes, owners and the like, which others have chosen, on a line for people: control characters
+ * are blanks there, so that none poses as a line of its own or acts on the terminal. */
+void ctl_append_plain(struct buf *out, const char *text);
+void ctl_print_plain(const char *text);
 /* A 64-bit id as text: JSON's numbers are doubles to many readers. */
 json_t *ctl_json_hex(uint64_t value);
 /* "2026-01-01T00:00:00Z" in UTC. */

@@ -44,8 +44,9 @@ static void print_lease(const struct coord_lease *l)
     char ttl[24];
     ctl_format_time(l->granted_ms, granted, sizeof granted);
     value_format_duration(l->ttl_ms, ttl, sizeof ttl);
-    printf("%016" PRIx64 "  %-8s %6" PRIu64 "  %s  %s%s\n", l->id, ttl, l->attached, granted,
-           l->owner, l->is_renewable ? "" : " (not renewable)");
+    printf("%016" PRIx64 "  %-8s %6" PRIu64 "  %s  ", l->id, ttl, l->attached, granted);
+    ctl_print_plain(l->owner);
+    puts(l->is_renewable ? "" : " (not renewable)");
 }
 
 int leases_list(struct ctl *ctl, bool sessions)
@@ -100,10 +101,11 @@ static void print_info(const struct ctl *ctl, const struct coord_lease_info *inf
     }
     value_format_duration(info->lease.ttl_ms, ttl, sizeof ttl);
     value_format_duration(info->remaining_ms, remaining, sizeof remaining);
-    printf("%s  %s of %s left, %" PRIu64 " node%s%s%s\n",
+    printf("%s  %s of %s left, %" PRIu64 " node%s%s",
            info->lease.is_session ? "session" : "lease", remaining, ttl, info->lease.attached,
-           info->lease.attached == 1 ? "" : "s", info->lease.owner[0] != '\0' ? ", owner " : "",
-           info->lease.owner);
+           info->lease.attached == 1 ? "" : "s", info->lease.owner[0] != '\0' ? ", owner " : "");
+    ctl_print_plain(info->lease.owner);
+    putchar('\n');
     for (size_t i = 0; i < info->path_count; i++) {
         puts(info->paths[i]);
     }

@@ -49,10 +49,13 @@ static void print_summary(const Coord__V1__LockSummary *s)
     printf("%-24s %-8s %6" PRIu32 " %7" PRIu32 " %-21s %-17s", s->path,
            e != NULL ? mode_text(e->mode) : "-", s->held, s->waiting, since, lease);
     if (e != NULL && e->owner[0] != '\0') {
-        printf(" owner %s", e->owner);
+        printf(" owner ");
+        ctl_print_plain(e->owner);
     }
     if (e != NULL && e->note[0] != '\0') {
-        printf(" (%s)", e->note);
+        printf(" (");
+        ctl_print_plain(e->note);
+        putchar(')');
     }
     putchar('\n');
 }
@@ -122,7 +125,8 @@ static json_t *wait_json(const Coord__V1__LockWait *w)
 
 static void print_owner(uint64_t lease, const char *owner)
 {
-    printf("%016" PRIx64 "%s%s", lease, owner[0] != '\0' ? " " : "", owner);
+    printf("%016" PRIx64 "%s", lease, owner[0] != '\0' ? " " : "");
+    ctl_print_plain(owner);
 }
 
 static void print_wait(const Coord__V1__LockWait *w)
@@ -137,13 +141,15 @@ static void print_wait(const Coord__V1__LockWait *w)
 /* Within quotes of a graph. */
 static void print_quoted(const char *text)
 {
-    for (; *text != '\0'; text++) {
-        bool is_control = (unsigned char)*text < ' ' || *text == 0x7f;
-        if (*text == '"' || *text == '\\') {
+    struct buf plain = {0};
+    ctl_append_plain(&plain, text);
+    for (size_t i = 0; i < plain.size; i++) {
+        if (plain.data[i] == '"' || plain.data[i] == '\\') {
             putchar('\\');
         }
-        putchar(is_control ? ' ' : *text);
+        putchar(plain.data[i]);
     }
+    buf_close(&plain);
 }
 
 static void print_node(uint64_t lease, const char *owner)

@@ -66,14 +66,19 @@ json_t *locks_json(const struct coord_lock_info *info, const char *path)
 static void print_texts(const struct coord_lock_entry *e)
 {
     if (e->owner[0] != '\0') {
-        printf("  owner %s", e->owner);
+        printf("  owner ");
+        ctl_print_plain(e->owner);
     }
     if (e->note[0] != '\0') {
-        printf("  (%s)", e->note);
+        printf("  (");
+        ctl_print_plain(e->note);
+        putchar(')');
     }
     if (e->asked_by[0] != '\0' || e->asked_why[0] != '\0') {
-        printf("  asked for by %s%s%s", e->asked_by[0] != '\0' ? e->asked_by : "somebody",
-               e->asked_why[0] != '\0' ? ": " : "", e->asked_why);
+        printf("  asked for by ");
+        ctl_print_plain(e->asked_by[0] != '\0' ? e->asked_by : "somebody");
+        printf("%s", e->asked_why[0] != '\0' ? ": " : "");
+        ctl_print_plain(e->asked_why);
     }
 }
 

@@ -302,6 +302,31 @@ void ctl_print_one(const struct ctl *ctl, json_t *value)
     json_decref(value);
 }
 
+/* U+0000-001F and U+007F-009F; `text` is UTF-8. */
+static size_t control_bytes(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    bool is_wide = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+    return is_wide ? 2 : p[0] < ' ' || p[0] == 0x7f ? 1 : 0;
+}
+
+void ctl_append_plain(struct buf *out, const char *text)
+{
+    while (*text != '\0') {
+        size_t control = control_bytes(text);
+        buf_append(out, control > 0 ? " " : text, 1);
+        text += control > 0 ? control : 1;
+    }
+}
+
+void ctl_print_plain(const char *text)
+{
+    struct buf plain = {0};
+    ctl_append_plain(&plain, text);
+    fwrite(plain.data, 1, plain.size, stdout);
+    buf_close(&plain);
+}
+
 json_t *ctl_json_bytes(const void *data, size_t bytes)
 {
     json_t *text = json_stringn(bytes > 0 ? data : "", bytes); /* NULL unless UTF-8 */

@@ -50,6 +50,16 @@ def test_a_value_is_set_by_version_read_at_any_revision_and_told_with_who_and_wh
     refused(at, 3, "does not exist", "config", "get", "/config/shop/none")
 
 
+def test_a_note_is_no_line_of_its_own(scratch):
+    _, at = configured(scratch)
+    note = "ok\n9 2026-11-22T10:00:00Z set /config/shop/a 7\x1b[2J\x7f\u009b2J\u00e9"
+    ctl_ok(at, "config", "set", "/config/shop/a", "1", "--note", note)
+    shown = ctl_ok(at, "config", "history", "/config/shop/a").decode()
+    expect(shown.endswith("created /config/shop/a 1: ok 9 2026-11-22T10:00:00Z set /config/shop/a 7 [2J  2J\u00e9\n") and
+           shown.count("\n") == 1, "%r" % shown)
+    expect(json.loads(ctl_ok(at, "config", "history", "/config/shop/a", "-o", "json"))[0]["note"] == note, "whole as JSON")
+
+
 def test_many_keys_change_together_or_not_at_all(scratch):
     _, at = configured(scratch)
     both = [{"key": "/config/shop/a", "value": {"n": 1}}, {"key": "/config/shop/b/c", "text": "plain"}]

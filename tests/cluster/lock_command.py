@@ -265,6 +265,24 @@ def test_who_asks_for_it_is_told(scratch):
     expect(held.wait(30) == 3 and "lost" in held.complained(), "it is taken away: " + held.complained())
 
 
+def test_what_others_have_written_is_no_line_of_its_own(scratch):
+    node = one(scratch)
+    owner, plain = "me\x1b]0;you\x07\n\u009bK", "me ]0;you   K"
+    session = ctl_ok(node, "session", "open", "--ttl", "10m", "--owner", owner).decode().strip()
+    held = Ctl(scratch, node, "lock", "a", "--session", session, "--note", "for\nyou")
+    held.lines(1, 30)
+    ctl_ok(node, "lock", "ask-release", "a", "--owner", "an\rn", "--note", "50 %\x1b[2J")
+    for command in (["lock", "get", "a"], ["lock", "list"], ["lock", "explain", "a"], ["session", "list"],
+                    ["lease", "ttl", session.split(":")[0]]):
+        shown = ctl_ok(node, *command).decode()
+        expect(all(char == "\n" or char.isprintable() for char in shown), "%s: %r" % (" ".join(command), shown))
+        expect(plain in shown or command[0] == "lock", "%s: %r" % (" ".join(command), shown))
+    shown = ctl_ok(node, "lock", "get", "a").decode()
+    expect("(for you)  asked for by an n: 50 % [2J\n" in shown, "%r" % shown)
+    held.send_signal(signal.SIGINT)
+    expect(held.wait() == 0, held.complained())
+
+
 def in_terminal(arguments):
     """The program in a terminal of its own; its pid, and our end of the terminal."""
     pid, fd = pty.fork()
