@@ -25,6 +25,7 @@ struct saving {
     struct buf part;  /* its path, with its zero */
     int fd;
     bool is_stdout;
+    bool has_name; /* FILE.part is nobody's, or another's */
     struct signals signals;
     int signal_number;
     struct buf trouble; /* why the sink took no more, with its zero */
@@ -150,23 +151,65 @@ static int refuse_existing(const struct saving *s)
     return EXIT_EXISTS;
 }
 
-/* What an earlier save that was killed has left is taken over; one that is under way is not. */
-static int open_part(struct saving *s)
+static int fail_part(const struct saving *s, const char *what)
+{
+    return ctl_general(s->ctl, "%s %s: %s", what, (const char *)s->part.data, strerror(errno));
+}
+
+/* Whether the file that is open still is the one of that name: another save may have ended, which
+ * gave its file another name or removed it. */
+static bool is_of_that_name(const struct saving *s)
+{
+    struct stat opened;
+    struct stat named;
+    return fstat(s->fd, &opened) == 0 && lstat((const char *)s->part.data, &named) == 0 &&
+           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+/* Makes a file of our own, for us alone, with nobody's descriptor on it. EXIT_DONE without one: a
+ * former one was in the way, and it is to be tried again. */
+static int try_part(struct saving *s)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    const char *part = (const char *)s->part.data;
+    s->fd = open(part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    bool is_new = s->fd >= 0;
+    if (!is_new && errno == EEXIST) {
+        s->fd = open(part, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+        if (s->fd < 0 && errno == ENOENT) {
+            return EXIT_DONE;
+        }
+    }
+    if (s->fd < 0) {
+        return fail_part(s, "create");
+    }
+    if (fcntl(s->fd, F_SETLK, &lock) != 0) {
+        return ctl_general(s->ctl, "%s is being saved already, by another process", s->name);
+    }
+    bool is_named = is_of_that_name(s);
+    if (is_new && is_named) {
+        return EXIT_DONE;
+    }
+    int exit_code =
+        !is_new && is_named && unlink(part) != 0 ? fail_part(s, "remove") : EXIT_DONE;
+    (void)close(s->fd);
+    s->fd = -1;
+    return exit_code;
+}
+
+/* What an earlier save that was killed has left is replaced; one that is under way is not. */
+static int open_part(struct saving *s)
+{
     if (!s->ctl->force && access(s->name, F_OK) == 0) {
         return refuse_existing(s);
     }
     buf_printf(&s->part, "%s.part", s->name);
     buf_append(&s->part, "", 1);
-    s->fd = open((const char *)s->part.data, O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
-    if (s->fd < 0) {
-        return fail_file(s, "create");
-    }
-    if (fcntl(s->fd, F_SETLK, &lock) != 0) {
-        return ctl_general(s->ctl, "%s is being saved already, by another process", s->name);
-    }
-    return EXIT_DONE;
+    int exit_code;
+    do {
+        exit_code = try_part(s);
+    } while (exit_code == EXIT_DONE && s->fd < 0);
+    return exit_code;
 }
 
 static int sync_name(const struct saving *s)
@@ -184,7 +227,7 @@ static int sync_name(const struct saving *s)
 }
 
 /* Without --force a file that has appeared meanwhile stays what it is. */
-static int give_name(const struct saving *s)
+static int give_name(struct saving *s)
 {
     const char *part = (const char *)s->part.data;
     if (fsync(s->fd) != 0) {
@@ -192,6 +235,7 @@ static int give_name(const struct saving *s)
     }
     if (!s->ctl->force && link(part, s->name) == 0) {
         (void)unlink(part);
+        s->has_name = true;
         return sync_name(s);
     }
     if (!s->ctl->force && errno == EEXIST) {
@@ -200,6 +244,7 @@ static int give_name(const struct saving *s)
     if (rename(part, s->name) != 0) {
         return fail_file(s, "name");
     }
+    s->has_name = true;
     return sync_name(s);
 }
 
@@ -252,18 +297,18 @@ int ctl_snapshot_save(struct ctl *ctl)
 {
     struct saving s = {.ctl = ctl,
                        .name = ctl->words[0],
-                       .fd = STDOUT_FILENO,
                        .is_stdout = strcmp(ctl->words[0], "-") == 0,
                        .shows = isatty(STDERR_FILENO) == 1};
     if (s.is_stdout && isatty(STDOUT_FILENO) == 1) {
         return ctl_general(ctl, "a snapshot is no text: not written to a terminal");
     }
+    s.fd = s.is_stdout ? STDOUT_FILENO : -1;
     int exit_code = s.is_stdout ? EXIT_DONE : open_part(&s);
     if (exit_code == EXIT_DONE && !signals_open(&s.signals)) {
         exit_code = ctl_general(ctl, "signals cannot be waited for");
     } else if (exit_code == EXIT_DONE) {
         exit_code = save(&s);
-        if (exit_code != EXIT_DONE && !s.is_stdout) {
+        if (exit_code != EXIT_DONE && !s.is_stdout && !s.has_name) {
             (void)unlink((const char *)s.part.data);
         }
         signals_close(&s.signals);

@@ -97,6 +97,17 @@ def test_a_save_goes_on_at_another_member_and_an_interrupted_one_leaves_nothing(
     before = os.stat(path).st_ino
     ctl_ok(endpoints, "snapshot", "save", path, "--force")
     expect(os.stat(path).st_ino != before, "replaced")
+    inode = os.stat(path).st_ino
+    with open(path + ".part", "w", encoding="utf-8") as left:
+        os.chmod(left.fileno(), 0o666)
+        ctl_ok(endpoints, "snapshot", "save", path, "--force")
+        expect(stat.S_IMODE(os.stat(path).st_mode) == 0o600, "only its owner may read it, whatever was left there")
+        expect(os.fstat(left.fileno()).st_size == 0, "nor who has that open")
+    expect(os.stat(path).st_ino != inode and not os.path.exists(path + ".part"), "nothing is left beside it")
+    os.symlink(os.path.join(scratch, "elsewhere"), path + ".part")
+    code, out, error = ctl(endpoints, "snapshot", "save", path, "--force")
+    expect(code == 1 and path + ".part" in error, "it goes nowhere else: %d %s" % (code, error))
+    os.remove(path + ".part")
     code, out, error = ctl(endpoints, "snapshot", "save", "/proc/none/x.db")
     expect(code == 1 and "/proc/none/x.db" in error, "%d %s" % (code, error))
     streamed = subprocess.run([COORDCTL, "--endpoints", endpoints, "snapshot", "save", "-"], capture_output=True,
