@@ -322,7 +322,10 @@ static enum coord_code get_limits(struct ctl *ctl, Coord__V1__UserLimits *out,
     if (code == COORD_OK) {
         const Coord__V1__User *user = ((const Coord__V1__UserGetReply *)m)->user;
         if (user != NULL && user->limits != NULL) {
-            *out = *user->limits;
+            out->requests_per_second = user->limits->requests_per_second;
+            out->connections = user->limits->connections;
+            out->watches = user->limits->watches;
+            out->leases = user->limits->leases;
         }
         client_reply_free(m);
     }

@@ -195,7 +195,7 @@ const struct option options[] = {
     {.name = "bytes",
      .value = "SIZE",
      .help = "at most so much: 64M",
-     .expected = "a size such as 1048576, 64M or 1G",
+     .expected = "a size from 1, such as 1048576, 64M or 1G",
      OTHER(bytes)},
     {.name = "age",
      .value = "TIME",

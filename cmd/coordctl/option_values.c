@@ -117,7 +117,7 @@ bool option_take_lease(struct ctl *ctl, const char *value)
 
 bool option_take_bytes(struct ctl *ctl, const char *value)
 {
-    return value_parse_size(value, &ctl->bytes);
+    return value_parse_size(value, &ctl->bytes) && ctl->bytes > 0;
 }
 
 bool option_take_soft(struct ctl *ctl, const char *value)

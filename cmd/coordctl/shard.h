@@ -19,17 +19,17 @@ void shard_names_free(struct shard_names *n);
 struct shard_words {
     Coord__V1__ShardPolicy policy;
     Coord__V1__ShardStrategy strategy;
-    uint64_t shards;
-    uint64_t slots;
+    uint32_t shards;
+    uint32_t slots;
     struct shard_names tags;
     struct shard_names bounds;
     /* of a node, or of one shard */
     const char *zone;
     const char *pin;
-    uint64_t weight;
-    uint64_t replicas;
+    uint32_t weight;
+    uint32_t replicas;
     uint64_t capacity_bytes;
-    uint64_t capacity_replicas;
+    uint32_t capacity_replicas;
     uint64_t priority;
     bool drains;
 };

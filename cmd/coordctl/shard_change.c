@@ -21,8 +21,8 @@ int ctl_shard_create(struct ctl *ctl)
     request.header = &header;
     request.path = ctl_text(ctl->words[0]);
     request.strategy = w.strategy;
-    request.shards = (uint32_t)w.shards;
-    request.slots = (uint32_t)w.slots;
+    request.shards = w.shards;
+    request.slots = w.slots;
     request.bounds = bounds;
     request.n_bounds = w.bounds.count;
     request.policy = &w.policy;
@@ -53,7 +53,7 @@ int ctl_shard_configure(struct ctl *ctl)
     request.header = &header;
     request.path = ctl_text(ctl->words[0]);
     request.strategy = w.strategy;
-    request.slots = (uint32_t)w.slots;
+    request.slots = w.slots;
     request.policy = &w.policy;
     if (exit_code == EXIT_DONE) {
         exit_code = shard_call(ctl, CLIENT_SHARD_CONFIGURE, &request.base, &header);
@@ -87,8 +87,8 @@ int ctl_shard_set(struct ctl *ctl)
         request.header = &header;
         request.path = ctl_text(ctl->words[0]);
         request.shard = (uint32_t)shard;
-        request.replicas = (uint32_t)w.replicas;
-        request.weight = (uint32_t)w.weight;
+        request.replicas = w.replicas;
+        request.weight = w.weight;
         request.tags = w.tags.at;
         request.n_tags = w.tags.count;
         request.pin = ctl_text(w.pin);

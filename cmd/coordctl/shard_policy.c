@@ -33,6 +33,7 @@ struct word {
 
 #define W(field)  offsetof(struct shard_words, field)
 #define POLICY(f) offsetof(struct shard_words, policy.f)
+#define A_NUMBER  "a number up to 4294967295"
 #define MAPS      (SHARD_WORDS_MAP | SHARD_WORDS_POLICY)
 
 static const struct word words[] = {
@@ -43,11 +44,11 @@ static const struct word words[] = {
      {"hash", "range", "directory", "ring"},
      NULL,
      "hash, range, directory or ring"},
-    {"shards", WORD_LONG, SHARD_WORDS_MAP, W(shards), {0}, "", "a number"},
-    {"slots", WORD_LONG, SHARD_WORDS_MAP, W(slots), {0}, NULL, "a number"},
+    {"shards", WORD_NUMBER, SHARD_WORDS_MAP, W(shards), {0}, "", A_NUMBER},
+    {"slots", WORD_NUMBER, SHARD_WORDS_MAP, W(slots), {0}, NULL, A_NUMBER},
     {"bounds", WORD_NAMES, SHARD_WORDS_MAP, W(bounds), {0}, "", "keys, ascending, with commas"},
     {"replicas", WORD_NUMBER, MAPS, POLICY(replicas), {0}, NULL, "a number from 1 to 16"},
-    {"zone_max", WORD_NUMBER, MAPS, POLICY(zone_max), {0}, NULL, "a number"},
+    {"zone_max", WORD_NUMBER, MAPS, POLICY(zone_max), {0}, NULL, A_NUMBER},
     {"tags",
      WORD_NAMES,
      MAPS | SHARD_WORDS_NODE | SHARD_WORDS_SHARD,
@@ -90,7 +91,7 @@ static const struct word words[] = {
      {0},
      "target_permille",
      "a part such as 0.1"},
-    {"concurrent", WORD_NUMBER, MAPS, POLICY(concurrent_moves), {0}, NULL, "a number"},
+    {"concurrent", WORD_NUMBER, MAPS, POLICY(concurrent_moves), {0}, NULL, A_NUMBER},
     {"bandwidth", WORD_SIZE, MAPS, POLICY(bandwidth), {0}, NULL, "bytes a second, such as 50M"},
     {"timeout",
      WORD_DURATION,
@@ -109,7 +110,7 @@ static const struct word words[] = {
     {"hours", WORD_HOURS, MAPS, POLICY(hours_begin), {0}, "", "HH:MM-HH:MM, in UTC"},
     {"unclean", WORD_YES, MAPS, POLICY(unclean), {0}, NULL, "yes or no"},
     {"zone", WORD_TEXT, SHARD_WORDS_NODE, W(zone), {0}, "", "a name"},
-    {"weight", WORD_LONG, SHARD_WORDS_NODE | SHARD_WORDS_SHARD, W(weight), {0}, "", "a number"},
+    {"weight", WORD_NUMBER, SHARD_WORDS_NODE | SHARD_WORDS_SHARD, W(weight), {0}, "", A_NUMBER},
     {"capacity",
      WORD_SIZE,
      SHARD_WORDS_NODE,
@@ -118,15 +119,15 @@ static const struct word words[] = {
      "",
      "bytes, such as 500G"},
     {"capacity_replicas",
-     WORD_LONG,
+     WORD_NUMBER,
      SHARD_WORDS_NODE,
      W(capacity_replicas),
      {0},
      "",
-     "a number"},
+     A_NUMBER},
     {"priority", WORD_LONG, SHARD_WORDS_NODE, W(priority), {0}, "", "a number"},
     {"drain", WORD_FLAG, SHARD_WORDS_NODE, W(drains), {0}, "", "yes or no"},
-    {"replicas", WORD_LONG, SHARD_WORDS_SHARD, W(replicas), {0}, "", "a number from 1 to 16"},
+    {"replicas", WORD_NUMBER, SHARD_WORDS_SHARD, W(replicas), {0}, "", "a number from 1 to 16"},
     {"pin", WORD_TEXT, SHARD_WORDS_SHARD, W(pin), {0}, "", "a node"},
 };
 #define WORD_COUNT (sizeof words / sizeof words[0])

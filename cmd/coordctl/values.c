@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SIZE_BYTES_MAX ((uint64_t)1 << 62)
+
 static const struct {
     const char *name;
     uint64_t ms;
@@ -71,7 +73,7 @@ bool value_parse_number(const char *text, uint64_t max, uint64_t *out)
 bool value_parse_size(const char *text, uint64_t *out)
 {
     static const char letters[] = "KMG";
-    char digits[16];
+    char digits[24];
     size_t size = strcspn(text, letters);
     unsigned shift = 0;
     if (text[size] != '\0') {
@@ -86,7 +88,7 @@ bool value_parse_size(const char *text, uint64_t *out)
     memcpy(digits, text, size);
     digits[size] = '\0';
     uint64_t number;
-    if (!value_parse_number(digits, (uint64_t)1 << 32, &number)) {
+    if (!value_parse_number(digits, SIZE_BYTES_MAX >> shift, &number)) {
         return false;
     }
     *out = number << shift;

@@ -18,7 +18,7 @@ void value_format_duration(uint64_t ms, char *text, size_t bytes);
 /* Decimal, with a sign or without. */
 bool value_parse_signed(const char *text, int64_t *out);
 bool value_parse_number(const char *text, uint64_t max, uint64_t *out);
-/* "1048576", "64K", "64M", "1G": powers of 1024. */
+/* "1048576", "64K", "64M", "1G": powers of 1024; at most 2^62 bytes. */
 bool value_parse_size(const char *text, uint64_t *out);
 /* "812 B", "93 KiB", "1.4 GiB". Returns `text`. */
 const char *value_format_size(uint64_t bytes, char text[16]);

@@ -67,6 +67,12 @@ def test_setting_changes_what_is_given_and_removing_frees(scratch):
     expect((now["bytes"], now["nodes"], now["soft_percent"], now["state"]) == (2000, 1, 80, "full"), now)
     refused(at, "3 of 1 nodes are used", "create", "/app/3")
     ctl_ok(at, "set", "/app/1", "")
+    for said, bytes_ in (("5000000000", 5000000000), ("5G", 5 << 30), ("4611686018427387904", 1 << 62)):
+        ctl_ok(at, "quota", "set", "/app", "--bytes", said)
+        expect(shown(at, "/app")["bytes"] == bytes_, shown(at, "/app"))
+    for said in ("0", "4611686018427387905", "4294967297G", "1T"):
+        code, _, error = ctl(at, "quota", "set", "/app", "--bytes", said, "--nodes", "2")
+        expect(code == 2 and '--bytes "%s" is not a size from 1' % said in error, (said, code, error))
     ctl_ok(at, "quota", "remove", "/app")
     ctl_ok(at, "create", "/app/3")
     for command in ("get", "remove"):

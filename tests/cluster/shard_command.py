@@ -107,11 +107,15 @@ def test_what_is_wrong_is_said(scratch):
     a = Cluster(scratch).start().nodes[0]
     for words, code, text in ((("create", MAP, "replicas=x"), 2, "a number from 1 to 16"),
                               (("create", MAP, "colour=red"), 2, "is not a NAME=VALUE"),
+                              (("create", MAP, "shards=4294967297"), 2, "a number up to 4294967295"),
                               (("create", MAP, "automatic=maybe"), 2, "no, repair, fill or balance"),
                               (("status", "/nowhere"), 3, "/nowhere"),
                               (("plan", "/nowhere"), 3, "/nowhere"),
                               (("plan", MAP, "everything"), 2, "repair, fill or balance"),
                               (("create", MAP, "shards=1"), 0, ""),
+                              (("set", MAP, "0", "replicas=4294967299"), 2, "a number from 1 to 16"),
+                              (("set", MAP, "0", "weight=4294967296"), 2, "a number up to 4294967295"),
+                              (("join", MAP, "n1", "127.0.0.1:1", "capacity=4611686018427387905"), 2, "is not bytes"),
                               (("move", MAP, "0", "a", "b"), 1, "; coordctl shard status says what the map has")):
         done = ctl(a, "shard", *words)
         expect(done[0] == code and text in str(done[2]), (words, done))
