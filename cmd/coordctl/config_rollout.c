@@ -81,9 +81,17 @@ static void print_rollout(const Coord__V1__ConfigRollout *r)
     printf("%s%s%s\n", r->paused ? ", paused" : "", r->why[0] != '\0' ? ": " : "", r->why);
 }
 
-static int show(struct ctl *ctl, ProtobufCMessage *m)
+/* A call that answers with the rollout. `state` is what has become of it. */
+static int call_and_show(struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
+                         Coord__V1__RequestHeader *header, Coord__V1__RolloutState *state)
 {
+    ProtobufCMessage *m = NULL;
+    int exit_code = ctl_call(ctl, method, request, header, &m);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
+    }
     const Coord__V1__ConfigRollout *r = ((const Coord__V1__ConfigRolloutReply *)m)->rollout;
+    *state = r->state;
     if (ctl_is_json(ctl)) {
         ctl_print_json(ctl, rollout_json(r));
     } else {
@@ -93,13 +101,16 @@ static int show(struct ctl *ctl, ProtobufCMessage *m)
     return EXIT_DONE;
 }
 
-/* A call that answers with the rollout. */
-static int call_and_show(struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
-                         Coord__V1__RequestHeader *header)
+/* What was asked for has not happened if that made the cluster go back instead: the key was
+ * changed meanwhile, or a gate says no. */
+static int call_and_judge(struct ctl *ctl, enum client_method method, ProtobufCMessage *request,
+                          Coord__V1__RequestHeader *header)
 {
-    ProtobufCMessage *m = NULL;
-    int exit_code = ctl_call(ctl, method, request, header, &m);
-    return exit_code == EXIT_DONE ? show(ctl, m) : exit_code;
+    Coord__V1__RolloutState state;
+    int exit_code = call_and_show(ctl, method, request, header, &state);
+    bool went_back =
+        exit_code == EXIT_DONE && state == COORD__V1__ROLLOUT_STATE__ROLLOUT_ROLLED_BACK;
+    return went_back ? EXIT_GENERAL : exit_code;
 }
 
 /* ---- the verbs -------------------------------------------------------------------------- */
@@ -123,7 +134,7 @@ static int send_start(struct ctl *ctl, Coord__V1__ConfigStartRolloutRequest *req
     request->ids = ids.texts;
     request->n_ids = ids.count;
     int exit_code =
-        ok ? call_and_show(ctl, CLIENT_CONFIG_START_ROLLOUT, &request->base, request->header)
+        ok ? call_and_judge(ctl, CLIENT_CONFIG_START_ROLLOUT, &request->base, request->header)
            : ctl_usage("config rollout start: at most %d parts in a list", PARTS_MAX);
     free(steps.copy);
     free(labels.copy);
@@ -207,7 +218,10 @@ static int rollout_change(struct ctl *ctl, Coord__V1__RolloutAction action)
     request.header = &header;
     request.path = ctl_text(ctl->words[1]);
     request.action = action;
-    return call_and_show(ctl, CLIENT_CONFIG_CHANGE_ROLLOUT, &request.base, &header);
+    Coord__V1__RolloutState state;
+    return action == COORD__V1__ROLLOUT_ACTION__ROLLOUT_ROLL_BACK
+               ? call_and_show(ctl, CLIENT_CONFIG_CHANGE_ROLLOUT, &request.base, &header, &state)
+               : call_and_judge(ctl, CLIENT_CONFIG_CHANGE_ROLLOUT, &request.base, &header);
 }
 
 static int rollout_status(struct ctl *ctl)
@@ -216,7 +230,8 @@ static int rollout_status(struct ctl *ctl)
     Coord__V1__ConfigGetRolloutRequest request = COORD__V1__CONFIG_GET_ROLLOUT_REQUEST__INIT;
     request.header = &header;
     request.path = ctl_text(ctl->words[1]);
-    return call_and_show(ctl, CLIENT_CONFIG_GET_ROLLOUT, &request.base, &header);
+    Coord__V1__RolloutState state;
+    return call_and_show(ctl, CLIENT_CONFIG_GET_ROLLOUT, &request.base, &header, &state);
 }
 
 static int rollout_list(struct ctl *ctl)
