@@ -40,6 +40,9 @@ static enum status disk_failed(struct env_uv *e, const char *op, const char *pat
     log_error(e->log, "disk.error", "op=%s path=%s error=%s", op,
               log_quote(quoted_path, sizeof quoted_path, path),
               log_quote(quoted_text, sizeof quoted_text, text));
+    if (error == EACCES || error == EPERM) {
+        return RC_DENIED;
+    }
     return error == ENOSPC || error == EDQUOT ? RC_NO_SPACE : RC_IO;
 }
 

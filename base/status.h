@@ -27,7 +27,8 @@
     X(RC_CLOSED, "connection closed")                                                              \
     X(RC_REFUSED, "refused")                                                                       \
     X(RC_STALE, "freshness cannot be proved")                                                      \
-    X(RC_UNSUPPORTED, "not supported at this feature level")
+    X(RC_UNSUPPORTED, "not supported at this feature level")                                       \
+    X(RC_DENIED, "permission denied")
 
 enum status {
 #define STATUS_ENUM(name, text) name,

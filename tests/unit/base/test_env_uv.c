@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
@@ -748,6 +749,18 @@ START_TEST(full_disk_is_told_apart)
 }
 END_TEST
 
+START_TEST(what_is_not_permitted_is_told_apart)
+{
+    bool is_root = geteuid() == 0; /* who may everything */
+    ck_assert_int_eq(chmod(dir, S_IRUSR | S_IXUSR), 0);
+    bool may_try = !is_root || seteuid(65534) == 0;
+    enum status rc = may_try ? env->disk->mkdir(env, in_dir("new")) : RC_DENIED;
+    ck_assert(!is_root || seteuid(0) == 0);
+    ck_assert_int_eq(chmod(dir, S_IRWXU), 0);
+    ck_assert_int_eq(rc, RC_DENIED);
+}
+END_TEST
+
 static void add_size(void *context, const char *name, uint64_t bytes)
 {
     uint64_t *sum = context;
@@ -875,6 +888,7 @@ static Suite *env_suite(void)
     tcase_add_test(disk, missing_names_are_not_found_and_not_logged);
     tcase_add_test(disk, other_disk_errors_are_io_and_their_text_is_logged);
     tcase_add_test(disk, full_disk_is_told_apart);
+    tcase_add_test(disk, what_is_not_permitted_is_told_apart);
     tcase_add_test(disk, directory_lists_its_names_with_sizes_after_renames);
     tcase_add_test(disk, lock_is_refused_to_a_second_process_until_the_first_one_dies);
     suite_add_tcase(suite, disk);
