@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cmd/coordctl/config.h"
 #include "cmd/coordctl/text/json_text.h"
@@ -172,6 +173,10 @@ int ctl_config_update(struct ctl *ctl)
         return ctl_usage("config update: give --file");
     }
     bool is_input = strcmp(ctl->file, "-") == 0;
+    struct stat about;
+    if (!is_input && stat(ctl->file, &about) == 0 && S_ISDIR(about.st_mode)) {
+        return ctl_usage("config update: %s is a directory", ctl->file);
+    }
     json_t *list = is_input ? json_loadf(stdin, JSON_REJECT_DUPLICATES, &error)
                             : json_load_file(ctl->file, JSON_REJECT_DUPLICATES, &error);
     if (list == NULL) {

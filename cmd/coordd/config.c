@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <jansson.h>
 
@@ -440,6 +441,10 @@ static enum status load_file(struct loader *l)
 {
     const char *file = l->config->file;
     json_error_t error;
+    struct stat about;
+    if (stat(file, &about) == 0 && S_ISDIR(about.st_mode)) {
+        return errmsg_set(l->err, RC_INVALID, "--config: %.200s is a directory", file);
+    }
     json_t *root = json_load_file(file, JSON_REJECT_DUPLICATES, &error);
     if (root == NULL) {
         return error.line > 0 ? errmsg_set(l->err, RC_INVALID, "%.120s: line %d: %.100s", file,

@@ -88,6 +88,7 @@ def test_an_update_that_is_not_understood_whole_changes_nothing(scratch):
         refused(at, 2, "number 2", "config", "update", "-f", "-", stdin=json.dumps(update).encode())
         refused(at, 2, named, "config", "update", "-f", "-", stdin=json.dumps(update).encode())
     refused(at, 2, "number 1", "config", "update", "-f", "-", stdin=b"[1]")
+    refused(at, 2, scratch + " is a directory", "config", "update", "-f", scratch)
     expect(values(at) == before, values(at))
     fine = [{"key": "/config/shop/a", "value": None, "delete": False, "absent": False}]
     change(at, "config", "update", "-f", "-", stdin=json.dumps(fine).encode())

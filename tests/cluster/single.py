@@ -209,6 +209,8 @@ def test_settings_that_make_no_sense_end_it_with_2(scratch):
 
 def test_config_files_that_make_no_sense_end_it_with_2(scratch):
     path = scratch + "/coord.json"
+    code, error = run_coordd("--config", scratch)
+    expect(code == 2 and "--config: %s is a directory" % scratch in error, "exit %d, %r" % (code, error))
     for content, word in [('{"nam": "a"}', "unknown key nam"), ('{"name": 3}', "string"), ('{"name": ', "line 1"),
                           ('["name"]', "object"), ('{"name": "a", "name": "b"}', "line 1"),
                           ('{"config": "x"}', "unknown key config"), ('{"insecure": "maybe"}', '"insecure"'),
