@@ -202,24 +202,6 @@ int ctl_user_revoke_role(struct ctl *ctl)
     return ctl_change(ctl, CLIENT_USER_REVOKE, &request.base, &header);
 }
 
-/* All pages, one after another. */
-static int list_pages(struct ctl *ctl, int (*page)(struct ctl *ctl, char after[CTL_PATH_BYTES],
-                                                   json_t *array))
-{
-    char after[CTL_PATH_BYTES] = "";
-    json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
-    int exit_code;
-    do {
-        exit_code = page(ctl, after, array);
-    } while (exit_code == EXIT_DONE && after[0] != '\0');
-    if (array != NULL && exit_code == EXIT_DONE) {
-        ctl_print_json(ctl, array);
-    } else {
-        json_decref(array);
-    }
-    return exit_code;
-}
-
 static json_t *limits_json(const Coord__V1__UserLimits *l)
 {
     return l == NULL ? json_null()
@@ -277,7 +259,7 @@ static int user_page(struct ctl *ctl, char after[CTL_PATH_BYTES], json_t *array)
 
 int ctl_user_list(struct ctl *ctl)
 {
-    return list_pages(ctl, user_page);
+    return ctl_list_pages(ctl, user_page);
 }
 
 int ctl_user_get(struct ctl *ctl)
@@ -460,7 +442,7 @@ static int role_page(struct ctl *ctl, char after[CTL_PATH_BYTES], json_t *array)
 
 int ctl_role_list(struct ctl *ctl)
 {
-    return list_pages(ctl, role_page);
+    return ctl_list_pages(ctl, role_page);
 }
 
 int ctl_role_get(struct ctl *ctl)

@@ -122,18 +122,18 @@ int ctl_config_drop(struct ctl *ctl)
     return ctl_change(ctl, CLIENT_CONFIG_DELETE_ROOT, &request.base, &header);
 }
 
-int ctl_config_list(struct ctl *ctl)
+static int roots_page(struct ctl *ctl, char after[CTL_PATH_BYTES], json_t *array)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__ConfigRootsRequest request = COORD__V1__CONFIG_ROOTS_REQUEST__INIT;
     ProtobufCMessage *m;
     request.header = &header;
+    request.after = after;
     int exit_code = ctl_call(ctl, CLIENT_CONFIG_ROOTS, &request.base, &header, &m);
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
     const Coord__V1__ConfigRootsReply *reply = (const Coord__V1__ConfigRootsReply *)m;
-    json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
     for (size_t i = 0; i < reply->n_roots; i++) {
         const Coord__V1__ConfigRoot *root = reply->roots[i];
         if (array != NULL) {
@@ -146,11 +146,14 @@ int ctl_config_list(struct ctl *ctl)
                    root->open ? "  open" : "");
         }
     }
-    if (array != NULL) {
-        ctl_print_json(ctl, array);
-    }
+    snprintf(after, CTL_PATH_BYTES, "%s", reply->next);
     client_reply_free(m);
     return EXIT_DONE;
+}
+
+int ctl_config_list(struct ctl *ctl)
+{
+    return ctl_list_pages(ctl, roots_page);
 }
 
 /* ---- get -------------------------------------------------------------------------------- */

@@ -279,6 +279,10 @@ bool ctl_is_table(const struct ctl *ctl); /* for people: table or wide */
 void ctl_print_one(const struct ctl *ctl, json_t *value);
 /* Prints and frees. With jsonl on one line, and the elements of an array on one each. */
 void ctl_print_json(const struct ctl *ctl, json_t *value);
+/* Lists by `page` until there is no further one: it adds to `array`, or prints if that is NULL, and
+ * moves `after` on; empty: it was the last. Returns the exit code. */
+int ctl_list_pages(struct ctl *ctl, int (*page)(struct ctl *ctl, char after[CTL_PATH_BYTES],
+                                                json_t *array));
 /* Bytes as a JSON string if they are UTF-8, else {"base64": "..."}. */
 json_t *ctl_json_bytes(const void *data, size_t bytes);
 json_t *ctl_json_stat(const Coord__V1__Stat *stat); /* null for NULL */

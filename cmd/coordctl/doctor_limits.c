@@ -164,43 +164,67 @@ static double quotas_counted(const struct doctor *d, const char *name)
     return isnan(least) ? 0 : least;
 }
 
+/* What the list of quotas told. */
+struct quota_tally {
+    size_t count;
+    size_t full;
+    size_t nearly;
+    bool is_fine;
+};
+
 /* What a list leaves out: whoever asks is shown those alone that he may see. */
-static bool others_suffice(struct doctor *d, const Coord__V1__QuotaListReply *list)
+static bool others_suffice(struct doctor *d, const struct quota_tally *told)
 {
-    double full = quotas_counted(d, "coord_quotas_full");
-    double nearly = quotas_counted(d, "coord_quotas_warning");
-    size_t count = list != NULL ? list->n_quotas : 0;
-    for (size_t i = 0; i < count; i++) {
-        full -= list->quotas[i]->state == COORD__V1__QUOTA_STATE__QUOTA_FULL;
-        nearly -= list->quotas[i]->state == COORD__V1__QUOTA_STATE__QUOTA_SOFT;
-    }
+    double full = quotas_counted(d, "coord_quotas_full") - (double)told->full;
+    double nearly = quotas_counted(d, "coord_quotas_warning") - (double)told->nearly;
     if (full > 0 || nearly > 0) {
         doctor_note(d, full > 0 ? DOCTOR_FAIL : DOCTOR_WARN, "quotas",
                     "%.0f %sare full, %.0f nearly: see coordctl quota list, as somebody who may "
                     "read there",
-                    fmax(full, 0), count > 0 ? "more " : "", fmax(nearly, 0));
+                    fmax(full, 0), told->count > 0 ? "more " : "", fmax(nearly, 0));
     }
     return full <= 0 && nearly <= 0;
 }
 
-void doctor_check_quotas(struct doctor *d)
+/* A page; `after` moves on, empty: it was the last. False: nobody says. */
+static bool tally_page(struct doctor *d, char after[CTL_PATH_BYTES], struct quota_tally *told)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__QuotaListRequest request = COORD__V1__QUOTA_LIST_REQUEST__INIT;
     struct coord_error error;
     ProtobufCMessage *m = NULL;
     request.header = &header;
-    (void)client_call(d->ctl->client, CLIENT_QUOTA_LIST, &request.base, &header, &m, &error);
-    const Coord__V1__QuotaListReply *reply = (const Coord__V1__QuotaListReply *)m;
-    bool is_fine = others_suffice(d, reply);
-    for (size_t i = 0; reply != NULL && i < reply->n_quotas; i++) {
-        is_fine = quota_suffices(d, reply->quotas[i]) && is_fine;
+    request.after = after;
+    if (client_call(d->ctl->client, CLIENT_QUOTA_LIST, &request.base, &header, &m, &error) !=
+        COORD_OK) {
+        return false;
     }
-    if (is_fine && reply != NULL) {
-        doctor_note(d, DOCTOR_OK, "quotas", "%zu, none of them at %d %%", reply->n_quotas,
+    const Coord__V1__QuotaListReply *reply = (const Coord__V1__QuotaListReply *)m;
+    for (size_t i = 0; i < reply->n_quotas; i++) {
+        const Coord__V1__QuotaUsage *q = reply->quotas[i];
+        told->full += q->state == COORD__V1__QUOTA_STATE__QUOTA_FULL;
+        told->nearly += q->state == COORD__V1__QUOTA_STATE__QUOTA_SOFT;
+        told->is_fine = quota_suffices(d, q) && told->is_fine;
+    }
+    told->count += reply->n_quotas;
+    snprintf(after, CTL_PATH_BYTES, "%s", reply->next);
+    client_reply_free(m);
+    return true;
+}
+
+void doctor_check_quotas(struct doctor *d)
+{
+    char after[CTL_PATH_BYTES] = "";
+    struct quota_tally told = {.is_fine = true};
+    bool is_told;
+    do {
+        is_told = tally_page(d, after, &told);
+    } while (is_told && after[0] != '\0');
+    bool is_fine = others_suffice(d, &told) && told.is_fine;
+    if (is_fine && is_told) {
+        doctor_note(d, DOCTOR_OK, "quotas", "%zu, none of them at %d %%", told.count,
                     QUOTA_PERCENT);
     } else if (is_fine) {
         doctor_note(d, DOCTOR_OK, "quotas", "none is full");
     }
-    client_reply_free(m);
 }

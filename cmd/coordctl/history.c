@@ -79,23 +79,24 @@ int ctl_history(struct ctl *ctl)
 
 /* ---- policies --------------------------------------------------------------------------- */
 
-static int get_policies(struct ctl *ctl, ProtobufCMessage **reply)
+/* A page of them, and what is kept of all else. */
+static int get_policies(struct ctl *ctl, char *after, ProtobufCMessage **reply)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__GetPoliciesRequest request = COORD__V1__GET_POLICIES_REQUEST__INIT;
     request.header = &header;
+    request.after = after;
     return ctl_call(ctl, CLIENT_GET_POLICIES, &request.base, &header, reply);
 }
 
-int ctl_policy_list(struct ctl *ctl)
+static int policy_page(struct ctl *ctl, char after[CTL_PATH_BYTES], json_t *array)
 {
     ProtobufCMessage *m;
-    int exit_code = get_policies(ctl, &m);
+    int exit_code = get_policies(ctl, after, &m);
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
     const Coord__V1__GetPoliciesReply *reply = (const Coord__V1__GetPoliciesReply *)m;
-    json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
     for (size_t i = 0; i < reply->n_policies; i++) {
         const Coord__V1__HistoryPolicy *p = reply->policies[i];
         if (array != NULL) {
@@ -106,11 +107,14 @@ int ctl_policy_list(struct ctl *ctl)
                    p->versions == 1 ? "" : "s");
         }
     }
-    if (array != NULL) {
-        ctl_print_json(ctl, array);
-    }
+    snprintf(after, CTL_PATH_BYTES, "%s", reply->next);
     client_reply_free(m);
     return EXIT_DONE;
+}
+
+int ctl_policy_list(struct ctl *ctl)
+{
+    return ctl_list_pages(ctl, policy_page);
 }
 
 static int set_policy(struct ctl *ctl, uint32_t versions)
@@ -170,7 +174,8 @@ static int set_retention(struct ctl *ctl, Coord__V1__Retention *r)
 int ctl_policy_retention(struct ctl *ctl)
 {
     ProtobufCMessage *m;
-    int exit_code = get_policies(ctl, &m);
+    char first[] = "";
+    int exit_code = get_policies(ctl, first, &m);
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }

@@ -289,6 +289,23 @@ void ctl_print_json(const struct ctl *ctl, json_t *value)
     json_decref(value);
 }
 
+int ctl_list_pages(struct ctl *ctl, int (*page)(struct ctl *ctl, char after[CTL_PATH_BYTES],
+                                                json_t *array))
+{
+    char after[CTL_PATH_BYTES] = "";
+    json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
+    int exit_code;
+    do {
+        exit_code = page(ctl, after, array);
+    } while (exit_code == EXIT_DONE && after[0] != '\0');
+    if (array != NULL && exit_code == EXIT_DONE) {
+        ctl_print_json(ctl, array);
+    } else {
+        json_decref(array);
+    }
+    return exit_code;
+}
+
 void ctl_print_one(const struct ctl *ctl, json_t *value)
 {
     if (ctl->output == OUTPUT_YAML) {

@@ -53,18 +53,18 @@ static void print_quota(const Coord__V1__QuotaUsage *q)
 
 /* ---- the commands ----------------------------------------------------------------------- */
 
-int ctl_quota_list(struct ctl *ctl)
+static int quota_page(struct ctl *ctl, char after[CTL_PATH_BYTES], json_t *array)
 {
     Coord__V1__RequestHeader header = COORD__V1__REQUEST_HEADER__INIT;
     Coord__V1__QuotaListRequest request = COORD__V1__QUOTA_LIST_REQUEST__INIT;
     ProtobufCMessage *m;
     request.header = &header;
+    request.after = after;
     int exit_code = ctl_call(ctl, CLIENT_QUOTA_LIST, &request.base, &header, &m);
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
     const Coord__V1__QuotaListReply *reply = (const Coord__V1__QuotaListReply *)m;
-    json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
     for (size_t i = 0; i < reply->n_quotas; i++) {
         if (array != NULL) {
             json_array_append_new(array, quota_json(reply->quotas[i]));
@@ -72,11 +72,14 @@ int ctl_quota_list(struct ctl *ctl)
             print_quota(reply->quotas[i]);
         }
     }
-    if (array != NULL) {
-        ctl_print_json(ctl, array);
-    }
+    snprintf(after, CTL_PATH_BYTES, "%s", reply->next);
     client_reply_free(m);
     return EXIT_DONE;
+}
+
+int ctl_quota_list(struct ctl *ctl)
+{
+    return ctl_list_pages(ctl, quota_page);
 }
 
 static enum coord_code get_quota(struct ctl *ctl, ProtobufCMessage **reply,

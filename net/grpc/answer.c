@@ -418,6 +418,59 @@ void answer_page(struct grpc_call *call, const struct query_result *result,
     grpc_call_finish(call);
 }
 
+void answer_list_ask(struct grpc_call *call, const Coord__V1__RequestHeader *header,
+                     const char *after, uint32_t limit,
+                     void (*got)(struct grpc_call *call, const struct query_result *result))
+{
+    if (answer_read_prepare(call, header)) {
+        buf_clear(&call->path);
+        buf_append_str(&call->path, after);
+        call->word = limit;
+        call->read.is_barrier = true;
+        grpc_call_read(call, got);
+    }
+}
+
+struct answer_list answer_list_begin(struct grpc_call *call, const ProtobufCMessage *head)
+{
+    struct answer_list l = {.call = call};
+    size_t bytes = protobuf_c_message_get_packed_size(head);
+    l.out = grpc_call_begin(call, &l.begin);
+    (void)protobuf_c_message_pack(head, buf_extend(l.out, bytes));
+    return l;
+}
+
+bool answer_list_wants(const struct answer_list *l, struct slice name)
+{
+    return slice_compare(name, buf_slice(&l->call->path)) > 0;
+}
+
+bool answer_list_add(struct answer_list *l, uint32_t field, struct slice name,
+                     const ProtobufCMessage *item)
+{
+    size_t end = l->out->size;
+    if (l->call->word != 0 && l->count == l->call->word) {
+        return false;
+    }
+    wire_append_message(l->out, field, item);
+    if (l->count > 0 && l->out->size - l->begin > QUERY_PAGE_BYTES_MAX) {
+        l->out->size = end;
+        return false;
+    }
+    l->count++;
+    l->last = name;
+    return true;
+}
+
+void answer_list_end(struct answer_list *l, uint32_t next_field, bool more)
+{
+    if (more) {
+        wire_append_bytes(l->out, next_field, l->last);
+    }
+    grpc_call_end(l->call, l->begin);
+    grpc_call_finish(l->call);
+}
+
 bool answer_ask(struct grpc_call *call, const Coord__V1__RequestHeader *header,
                 const struct query *query,
                 void (*got)(struct grpc_call *call, const struct query_result *result))

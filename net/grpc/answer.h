@@ -85,6 +85,29 @@ void answer_page(struct grpc_call *call, const struct query_result *result,
                                 const struct query_entry *e, const void *context),
                  const void *context);
 
+/* A page of what is held in order of name, users or quotas, that is written item by item. */
+struct answer_list {
+    struct grpc_call *call;
+    struct buf *out;
+    size_t begin;
+    uint32_t count;
+    struct slice last;
+};
+/* Takes the header, behind which name the page begins, and how many it may have (0 = as many as
+ * fit), and goes on in `got` once the node is as fresh as asked for. */
+void answer_list_ask(struct grpc_call *call, const Coord__V1__RequestHeader *header,
+                     const char *after, uint32_t limit,
+                     void (*got)(struct grpc_call *call, const struct query_result *result));
+/* `head` has no items yet. */
+struct answer_list answer_list_begin(struct grpc_call *call, const ProtobufCMessage *head);
+/* Whether the item belongs to this page, or to later ones. */
+bool answer_list_wants(const struct answer_list *l, struct slice name);
+/* Puts it into the field `field`. False: the page is full, and ends before it. */
+bool answer_list_add(struct answer_list *l, uint32_t field, struct slice name,
+                     const ProtobufCMessage *item);
+/* With `more`, the last name goes into `next_field`. Finishes the call. */
+void answer_list_end(struct answer_list *l, uint32_t next_field, bool more);
+
 /* What the node of a recipe says, as it was found: one of `kinds`, a set of RECIPE_KIND. False:
  * there is none there, and the call is refused. */
 #define RECIPE_KIND(recipe) ((uint32_t)1 << (recipe)) /* enum recipe_type */

@@ -3,7 +3,6 @@
 #include "coord/v1/auth.pb-c.h"
 #include "net/grpc/answer.h"
 #include "net/grpc/audit.h"
-#include "net/grpc/wire.h"
 #include "net/identity.h"
 #include "net/token.h"
 #include "store/access.h"
@@ -460,57 +459,7 @@ static void user_get_call(struct grpc_call *call, const ProtobufCMessage *messag
     barrier_read(call, request->header, request->user, user_got);
 }
 
-/* A page of users, or of roles, that is being written: behind a name, which is call->path, as many
- * as are asked for, which is call->word, and as fit. */
-struct page {
-    struct grpc_call *call;
-    struct buf *out;
-    size_t begin;
-    uint32_t count;
-    struct slice last;
-};
-
-enum { PAGE_ITEMS = 2, PAGE_NEXT = 3 };
-
-static struct page page_begin(struct grpc_call *call, const ProtobufCMessage *head)
-{
-    struct page p = {.call = call};
-    size_t bytes = protobuf_c_message_get_packed_size(head);
-    p.out = grpc_call_begin(call, &p.begin);
-    (void)protobuf_c_message_pack(head, buf_extend(p.out, bytes));
-    return p;
-}
-
-static bool is_of_former_page(const struct page *p, struct slice name)
-{
-    return slice_compare(name, buf_slice(&p->call->path)) <= 0;
-}
-
-/* False: it is full. */
-static bool page_add(struct page *p, struct slice name, const ProtobufCMessage *item)
-{
-    size_t end = p->out->size;
-    if (p->call->word != 0 && p->count == p->call->word) {
-        return false;
-    }
-    wire_append_message(p->out, PAGE_ITEMS, item);
-    if (p->count > 0 && p->out->size - p->begin > QUERY_PAGE_BYTES_MAX) {
-        p->out->size = end;
-        return false;
-    }
-    p->count++;
-    p->last = name;
-    return true;
-}
-
-static void page_end(struct page *p, bool more)
-{
-    if (more) {
-        wire_append_bytes(p->out, PAGE_NEXT, p->last);
-    }
-    grpc_call_end(p->call, p->begin);
-    grpc_call_finish(p->call);
-}
+enum { LIST_REPLY_ITEMS = 2, LIST_REPLY_NEXT = 3 };
 
 static void users_got(struct grpc_call *call, const struct query_result *result)
 {
@@ -520,23 +469,21 @@ static void users_got(struct grpc_call *call, const struct query_result *result)
     Coord__V1__UserListReply message;
     coord__v1__user_list_reply__init(&message);
     message.header = &header;
-    struct page page = page_begin(call, &message.base);
-    uint32_t i = 0;
-    while (i < auth->user_count && is_of_former_page(&page, auth->users[i].name)) {
-        i++;
+    struct answer_list list = answer_list_begin(call, &message.base);
+    bool more = false;
+    for (uint32_t i = 0; i < auth->user_count && !more; i++) {
+        struct slice name = auth->users[i].name;
+        more = answer_list_wants(&list, name) &&
+               !answer_list_add(&list, LIST_REPLY_ITEMS, name,
+                                &user_fill(call, &auth->users[i])->base);
     }
-    while (i < auth->user_count &&
-           page_add(&page, auth->users[i].name, &user_fill(call, &auth->users[i])->base)) {
-        i++;
-    }
-    page_end(&page, i < auth->user_count);
+    answer_list_end(&list, LIST_REPLY_NEXT, more);
 }
 
 static void user_list_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
     const Coord__V1__UserListRequest *request = (const Coord__V1__UserListRequest *)message;
-    call->word = request->limit;
-    barrier_read(call, request->header, request->after, users_got);
+    answer_list_ask(call, request->header, request->after, request->limit, users_got);
 }
 
 static Coord__V1__Role *role_fill(struct grpc_call *call, const struct auth_role *role)
@@ -600,23 +547,21 @@ static void roles_got(struct grpc_call *call, const struct query_result *result)
     Coord__V1__RoleListReply message;
     coord__v1__role_list_reply__init(&message);
     message.header = &header;
-    struct page page = page_begin(call, &message.base);
-    uint32_t i = 0;
-    while (i < auth->role_count && is_of_former_page(&page, auth->roles[i].name)) {
-        i++;
+    struct answer_list list = answer_list_begin(call, &message.base);
+    bool more = false;
+    for (uint32_t i = 0; i < auth->role_count && !more; i++) {
+        struct slice name = auth->roles[i].name;
+        more = answer_list_wants(&list, name) &&
+               !answer_list_add(&list, LIST_REPLY_ITEMS, name,
+                                &role_fill(call, &auth->roles[i])->base);
     }
-    while (i < auth->role_count &&
-           page_add(&page, auth->roles[i].name, &role_fill(call, &auth->roles[i])->base)) {
-        i++;
-    }
-    page_end(&page, i < auth->role_count);
+    answer_list_end(&list, LIST_REPLY_NEXT, more);
 }
 
 static void role_list_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
     const Coord__V1__RoleListRequest *request = (const Coord__V1__RoleListRequest *)message;
-    call->word = request->limit;
-    barrier_read(call, request->header, request->after, roles_got);
+    answer_list_ask(call, request->header, request->after, request->limit, roles_got);
 }
 
 /* ---- the service -------------------------------------------------------------------------- */

@@ -116,23 +116,24 @@ struct buf *config_reply_begin(struct grpc_call *call, const ProtobufCMessage *m
 
 /* ---- Roots --------------------------------------------------------------------------------- */
 
-enum { ROOTS_REPLY_ROOTS = 2 };
+enum { ROOTS_REPLY_ROOTS = 2, ROOTS_REPLY_NEXT = 3 };
 
 static void roots_got(struct grpc_call *call, const struct query_result *result)
 {
     (void)result; /* a barrier has none */
     const struct policies *policies = store_policies(store_of(call));
     struct access access;
-    size_t begin;
     Coord__V1__ReplyHeader header = answer_header_of_barrier(call);
     Coord__V1__ConfigRootsReply message;
     coord__v1__config_roots_reply__init(&message);
     message.header = &header;
-    struct buf *out = config_reply_begin(call, &message.base, &begin);
+    struct answer_list list = answer_list_begin(call, &message.base);
+    bool more = false;
     access_begin(&access, store_of(call), grpc_call_identities(call));
-    for (uint32_t i = 0; i < policies->count; i++) {
+    for (uint32_t i = 0; i < policies->count && !more; i++) {
         const struct policy *p = &policies->items[i];
-        if (p->root_revision == 0 || !access_nearest(&access, ACL_READ, p->path)) {
+        if (p->root_revision == 0 || !answer_list_wants(&list, p->path) ||
+            !access_nearest(&access, ACL_READ, p->path)) {
             continue;
         }
         Coord__V1__ConfigRoot root;
@@ -141,19 +142,15 @@ static void roots_got(struct grpc_call *call, const struct query_result *result)
         root.versions = p->versions;
         root.open = p->is_open;
         root.revision = p->root_revision;
-        wire_append_message(out, ROOTS_REPLY_ROOTS, &root.base);
+        more = !answer_list_add(&list, ROOTS_REPLY_ROOTS, p->path, &root.base);
     }
-    grpc_call_end(call, begin);
-    grpc_call_finish(call);
+    answer_list_end(&list, ROOTS_REPLY_NEXT, more);
 }
 
 static void roots_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
     const Coord__V1__ConfigRootsRequest *request = (const Coord__V1__ConfigRootsRequest *)message;
-    if (answer_read_prepare(call, request->header)) {
-        call->read.is_barrier = true;
-        grpc_call_read(call, roots_got);
-    }
+    answer_list_ask(call, request->header, request->after, request->limit, roots_got);
 }
 
 /* ---- Get ----------------------------------------------------------------------------------- */

@@ -118,8 +118,8 @@ static void changes_call(struct grpc_call *call, const ProtobufCMessage *message
 
 /* ---- policies ---------------------------------------------------------------------------- */
 
-/* Field number of GetPoliciesReply, which is written piece by piece. */
-enum { GET_POLICIES_REPLY_POLICIES = 2 };
+/* Field numbers of GetPoliciesReply, which is written piece by piece. */
+enum { GET_POLICIES_REPLY_POLICIES = 2, GET_POLICIES_REPLY_NEXT = 4 };
 
 static void get_policies_got(struct grpc_call *call, const struct query_result *result)
 {
@@ -135,30 +135,26 @@ static void get_policies_got(struct grpc_call *call, const struct query_result *
     retention.revisions = policies->retention.revisions;
     message.header = &header;
     message.retention = &retention;
-
-    size_t begin;
-    struct buf *out = grpc_call_begin(call, &begin);
-    size_t bytes = protobuf_c_message_get_packed_size(&message.base);
-    (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
-    for (uint32_t i = 0; i < policies->count; i++) {
+    struct answer_list list = answer_list_begin(call, &message.base);
+    bool more = false;
+    for (uint32_t i = 0; i < policies->count && !more; i++) {
         Coord__V1__HistoryPolicy policy;
-        coord__v1__history_policy__init(&policy);
-        policy.path = answer_copy(call, policies->items[i].path);
-        policy.versions = policies->items[i].versions;
-        wire_append_message(out, GET_POLICIES_REPLY_POLICIES, &policy.base);
+        struct slice path = policies->items[i].path;
+        if (answer_list_wants(&list, path)) {
+            coord__v1__history_policy__init(&policy);
+            policy.path = answer_copy(call, path);
+            policy.versions = policies->items[i].versions;
+            more = !answer_list_add(&list, GET_POLICIES_REPLY_POLICIES, path, &policy.base);
+        }
     }
-    grpc_call_end(call, begin);
-    grpc_call_finish(call);
+    answer_list_end(&list, GET_POLICIES_REPLY_NEXT, more);
 }
 
 static void get_policies_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
     const Coord__V1__GetPoliciesRequest *request =
         (const Coord__V1__GetPoliciesRequest *)message;
-    if (answer_read_prepare(call, request->header)) {
-        call->read.is_barrier = true;
-        grpc_call_read(call, get_policies_got);
-    }
+    answer_list_ask(call, request->header, request->after, request->limit, get_policies_got);
 }
 
 /* Writes a key of SPACE_META, whether it is there or not; without a value, deletes it. */

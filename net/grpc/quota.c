@@ -1,7 +1,6 @@
 /* coord.v1.Quota: how much subtrees may hold, and do (store/quota.h). */
 #include "coord/v1/quota.pb-c.h"
 #include "net/grpc/answer.h"
-#include "net/grpc/wire.h"
 #include "store/access.h"
 #include "store/quota.h"
 #include "store/store.h"
@@ -90,8 +89,8 @@ static void usage_fill(struct grpc_call *call, const struct quota *quota,
     usage->state = (Coord__V1__QuotaState)quota_state(quota);
 }
 
-/* Field number of QuotaListReply, which is written piece by piece. */
-enum { QUOTA_LIST_REPLY_QUOTAS = 2 };
+/* Field numbers of QuotaListReply, which is written piece by piece. */
+enum { QUOTA_LIST_REPLY_QUOTAS = 2, QUOTA_LIST_REPLY_NEXT = 3 };
 
 static void list_got(struct grpc_call *call, const struct query_result *result)
 {
@@ -101,30 +100,24 @@ static void list_got(struct grpc_call *call, const struct query_result *result)
     Coord__V1__QuotaListReply message;
     coord__v1__quota_list_reply__init(&message);
     message.header = &header;
-
-    size_t begin;
-    struct buf *out = grpc_call_begin(call, &begin);
-    size_t bytes = protobuf_c_message_get_packed_size(&message.base);
-    (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
-    for (uint32_t i = 0; i < quotas->count; i++) {
+    struct answer_list list = answer_list_begin(call, &message.base);
+    bool more = false;
+    for (uint32_t i = 0; i < quotas->count && !more; i++) {
         Coord__V1__QuotaUsage usage;
         Coord__V1__QuotaBounds bounds;
-        if (may_see(call, quotas->items[i].path)) {
+        struct slice path = quotas->items[i].path;
+        if (answer_list_wants(&list, path) && may_see(call, path)) {
             usage_fill(call, &quotas->items[i], &usage, &bounds);
-            wire_append_message(out, QUOTA_LIST_REPLY_QUOTAS, &usage.base);
+            more = !answer_list_add(&list, QUOTA_LIST_REPLY_QUOTAS, path, &usage.base);
         }
     }
-    grpc_call_end(call, begin);
-    grpc_call_finish(call);
+    answer_list_end(&list, QUOTA_LIST_REPLY_NEXT, more);
 }
 
 static void list_call(struct grpc_call *call, const ProtobufCMessage *message)
 {
     const Coord__V1__QuotaListRequest *request = (const Coord__V1__QuotaListRequest *)message;
-    if (answer_read_prepare(call, request->header)) {
-        call->read.is_barrier = true;
-        grpc_call_read(call, list_got);
-    }
+    answer_list_ask(call, request->header, request->after, request->limit, list_got);
 }
 
 static void get_got(struct grpc_call *call, const struct query_result *result)

@@ -1,5 +1,5 @@
-/* Writes of coord.v1.Config that are repeated, and those on a member that lags, through the bytes
- * of a real HTTP/2 client. */
+/* coord.v1.Config: writes that are repeated, or made on a member that lags, and the list of roots,
+ * through the bytes of a real HTTP/2 client. */
 #include "lease/lease.h"
 #include "tests/support/config_kit.h"
 
@@ -207,6 +207,37 @@ START_TEST(an_update_of_nothing_is_refused_also_with_an_id_that_is_known)
 }
 END_TEST
 
+/* ---- listed ------------------------------------------------------------------------------- */
+
+static void expect_roots(const char *after, uint32_t limit, size_t count, const char *next)
+{
+    Coord__V1__ConfigRootsRequest request;
+    coord__v1__config_roots_request__init(&request);
+    request.after = text(after);
+    request.limit = limit;
+    struct peer_call *call = CONFIG_CALL("Roots", request);
+    await(call);
+    Coord__V1__ConfigRootsReply *reply =
+        peer_call_unpack(call, 0, &coord__v1__config_roots_reply__descriptor);
+    ck_assert_ptr_nonnull(reply);
+    ck_assert_uint_eq(reply->n_roots, count);
+    ck_assert_str_eq(reply->next, next);
+    coord__v1__config_roots_reply__free_unpacked(reply, NULL);
+    peer_call_free(call);
+}
+
+START_TEST(roots_are_listed_page_by_page)
+{
+    root("/b");
+    root("/c");
+    root("/a");
+    expect_roots("", 0, 3, "");
+    expect_roots("", 2, 2, "/b");
+    expect_roots("/b", 2, 1, "");
+    expect_roots("", 3, 3, "");
+}
+END_TEST
+
 /* ---- on a member that lags ---------------------------------------------------------------- */
 
 START_TEST(a_rollout_begins_with_what_was_set_elsewhere_a_moment_ago)
@@ -244,6 +275,7 @@ static Suite *config_write_suite(void)
     tcase_add_test(t, a_rollout_that_was_begun_is_not_begun_again);
     tcase_add_test(t, a_write_with_a_number_of_a_session_is_answered_from_memory);
     tcase_add_test(t, an_update_of_nothing_is_refused_also_with_an_id_that_is_known);
+    tcase_add_test(t, roots_are_listed_page_by_page);
     suite_add_tcase(s, t);
     TCase *lags = tcase_create("on a member that lags");
     tcase_add_checked_fixture(lags, world_with_ids_open, world_close);

@@ -213,10 +213,12 @@ END_TEST
 
 /* ---- policies ---------------------------------------------------------------------------- */
 
-static Coord__V1__GetPoliciesReply *policies(void)
+static Coord__V1__GetPoliciesReply *policies_of(const char *after, uint32_t limit)
 {
     Coord__V1__GetPoliciesRequest request;
     coord__v1__get_policies_request__init(&request);
+    request.after = text(after);
+    request.limit = limit;
     struct peer_call *call = UNARY("GetPolicies", request);
     ck_assert_int_eq(peer_call_code(call), GRPC_OK);
     Coord__V1__GetPoliciesReply *reply =
@@ -224,6 +226,11 @@ static Coord__V1__GetPoliciesReply *policies(void)
     ck_assert_ptr_nonnull(reply);
     peer_call_free(call);
     return reply;
+}
+
+static Coord__V1__GetPoliciesReply *policies(void)
+{
+    return policies_of("", 0);
 }
 
 static struct peer_call *set_policy(const char *path, uint32_t versions)
@@ -255,6 +262,16 @@ START_TEST(a_policy_is_set_changed_and_dropped)
     ck_assert_uint_eq(reply->policies[0]->versions, 1);
     ck_assert_str_eq(reply->policies[1]->path, "/config");
     ck_assert_uint_eq(reply->policies[1]->versions, 5);
+    ck_assert_str_eq(reply->next, "");
+    coord__v1__get_policies_reply__free_unpacked(reply, NULL);
+    reply = policies_of("", 1);
+    ck_assert_uint_eq(reply->n_policies, 1);
+    ck_assert_str_eq(reply->next, "/a");
+    coord__v1__get_policies_reply__free_unpacked(reply, NULL);
+    reply = policies_of("/a", 1);
+    ck_assert_uint_eq(reply->n_policies, 1);
+    ck_assert_str_eq(reply->policies[0]->path, "/config");
+    ck_assert_str_eq(reply->next, "");
     coord__v1__get_policies_reply__free_unpacked(reply, NULL);
     ok(set_policy("/a", 0));
     ok(set_policy("/a", 0)); /* nothing to drop is fine */

@@ -37,10 +37,12 @@ static void refused(struct peer_call *call, enum grpc_code code, const char *out
     peer_call_free(call);
 }
 
-static Coord__V1__QuotaListReply *list(void)
+static Coord__V1__QuotaListReply *list_of(const char *after, uint32_t limit)
 {
     Coord__V1__QuotaListRequest request;
     coord__v1__quota_list_request__init(&request);
+    request.after = text(after);
+    request.limit = limit;
     struct peer_call *call = UNARY("Quota/List", request);
     ck_assert_int_eq(peer_call_code(call), GRPC_OK);
     Coord__V1__QuotaListReply *reply =
@@ -48,6 +50,11 @@ static Coord__V1__QuotaListReply *list(void)
     ck_assert_ptr_nonnull(reply);
     peer_call_free(call);
     return reply;
+}
+
+static Coord__V1__QuotaListReply *list(void)
+{
+    return list_of("", 0);
 }
 
 static struct peer_call *get(const char *path)
@@ -98,6 +105,31 @@ START_TEST(a_quota_is_set_shown_and_removed)
     done(take_away("/b"));
     refused(take_away("/b"), GRPC_NOT_FOUND, "NO_QUOTA", "/b: there is no quota at this path");
     refused(get("/b"), GRPC_NOT_FOUND, "NO_QUOTA", "/b: there is no quota at this path");
+}
+END_TEST
+
+static void expect_page(const char *after, const char *path, const char *next)
+{
+    Coord__V1__QuotaListReply *page = list_of(after, 1);
+    ck_assert_uint_eq(page->n_quotas, path != NULL);
+    ck_assert(path == NULL || strcmp(page->quotas[0]->bounds->path, path) == 0);
+    ck_assert_str_eq(page->next, next);
+    coord__v1__quota_list_reply__free_unpacked(page, NULL);
+}
+
+START_TEST(quotas_are_listed_page_by_page)
+{
+    done(set_bounds("/a/b", 0, 2, 0));
+    done(set_bounds("/a-b", 0, 2, 0));
+    done(set_bounds("/a", 0, 2, 0));
+    expect_page("", "/a", "/a");
+    expect_page("/a", "/a-b", "/a-b");
+    expect_page("/a-b", "/a/b", "");
+    expect_page("/a/b", NULL, "");
+    Coord__V1__QuotaListReply *all = list();
+    ck_assert_uint_eq(all->n_quotas, 3);
+    ck_assert_str_eq(all->next, "");
+    coord__v1__quota_list_reply__free_unpacked(all, NULL);
 }
 END_TEST
 
@@ -162,6 +194,7 @@ static Suite *quota_suite(void)
     TCase *tcase = tcase_create("grpc_quota");
     tcase_add_checked_fixture(tcase, world_open, world_close);
     tcase_add_test(tcase, a_quota_is_set_shown_and_removed);
+    tcase_add_test(tcase, quotas_are_listed_page_by_page);
     tcase_add_test(tcase, a_write_that_a_quota_refuses_is_told_which_one_and_why);
     tcase_add_test(tcase, a_transaction_tells_which_operation_and_which_quota);
     tcase_add_test(tcase, what_is_no_quota_is_refused_before_it_is_proposed);
