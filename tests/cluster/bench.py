@@ -3,6 +3,8 @@
 those of the servers."""
 import json
 import signal
+import socket
+import threading
 
 from harness import Cluster, Ctl, Node, ctl, ctl_ok, expect, main, until
 
@@ -134,6 +136,68 @@ def test_however_early_a_signal_comes_all_that_was_made_is_removed(scratch):
         expect(json.loads(load.printed())["refused"] == 0, load.printed())
         expect(load.complained() == "", load.complained())
         expect(ctl_ok(node, "ls", "/").split() == [b"zookeeper"], "nothing is left of %d" % keys)
+
+
+class Relay:
+    """An endpoint in front of another one, until it falls silent: then it ends what there is, and answers no SYN."""
+
+    def __init__(self, port):
+        self.to = ("127.0.0.1", port)
+        self.ends = []
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.endpoint = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.is_silent = False
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
+
+    def accept(self):
+        while True:
+            ends = [self.listener.accept()[0], socket.create_connection(self.to)]
+            self.ends += ends
+            if self.is_silent:
+                return
+            for one, other in (ends, reversed(ends)):
+                threading.Thread(target=self.pump, args=(one, other), daemon=True).start()
+
+    @staticmethod
+    def pump(one, other):
+        try:
+            while other.send(one.recv(65536)) > 0:
+                pass
+        except OSError:
+            pass
+
+    def fall_silent(self):
+        address = self.listener.getsockname()
+        self.is_silent = True
+        self.ends.append(socket.create_connection(address))
+        self.thread.join()
+        self.listener.listen(0)
+        while True:  # until nobody has room
+            waiting = socket.socket()
+            waiting.settimeout(1)
+            self.ends.append(waiting)
+            try:
+                waiting.connect(address)
+            except socket.timeout:
+                break
+        for end in self.ends:
+            end.close()
+
+
+def test_a_load_that_retries_does_not_wait_for_a_silent_host(scratch):
+    node = Node(scratch).start()
+    relay = Relay(node.port)
+    load = Ctl(scratch, node.endpoint + "," + relay.endpoint, "bench", "write", "--retry", "-c", "16", "--in-flight", "1",
+               "--keys", "20", "--warm-up", "0", "--duration", "10m", "-o", "json")
+    before = revision(node)
+    until(lambda: revision(node) > before + 500, "writes flow")
+    relay.fall_silent()
+    gone = revision(node)
+    until(lambda: revision(node) > gone + 10000, "they flow on where somebody answers", 120)
+    load.send_signal(signal.SIGINT)
+    expect(load.wait(60) == 130, "it ends: %s" % load.complained())
+    expect(json.loads(load.printed())["lost"] > 0, "it has noticed: %s" % load.printed())
 
 
 def test_a_load_that_retries_outlives_a_leader(scratch):

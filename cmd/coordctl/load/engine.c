@@ -116,6 +116,25 @@ static void flush(struct load_connection *c)
     }
 }
 
+/* Its wire is open. */
+static bool connection_greet(struct load_connection *c)
+{
+    struct load_engine *e = c->engine;
+    struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = c}};
+    if (epoll_ctl(e->epoll, EPOLL_CTL_ADD, c->wire.fd, &event) != 0) {
+        engine_fail(e, c->endpoint->name, strerror(errno));
+        wire_close(&c->wire);
+        c->state = LOAD_CLOSED;
+        return false;
+    }
+    c->state = LOAD_GREETING;
+    c->state_of_dialect = e->dialect->open(c);
+    e->dialect->greet(c);
+    flush(c);
+    return c->state != LOAD_CLOSED;
+}
+
+/* Waits for it. */
 static bool connection_open(struct load_connection *c)
 {
     struct load_engine *e = c->engine;
@@ -128,17 +147,39 @@ static bool connection_open(struct load_connection *c)
         }
         return false;
     }
-    struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = c}};
-    if (epoll_ctl(e->epoll, EPOLL_CTL_ADD, c->wire.fd, &event) != 0) {
-        wire_close(&c->wire);
-        engine_fail(e, c->endpoint->name, strerror(errno));
-        return false;
+    return connection_greet(c);
+}
+
+/* The same without waiting: a host that is silent would hold up all that goes on elsewhere. */
+static void connection_begin(struct load_connection *c)
+{
+    static const struct wire_tls none = {.context = NULL};
+    const struct load_options *o = c->engine->options;
+    char why[128];
+    struct addrinfo *addresses =
+        socket_resolve(c->endpoint->host, c->endpoint->port, why, sizeof why);
+    c->retry_us = load_now_us() + RETRY_US;
+    if (addresses == NULL) {
+        return;
     }
-    c->state = LOAD_GREETING;
-    c->state_of_dialect = e->dialect->open(c);
-    e->dialect->greet(c);
-    flush(c);
-    return c->state != LOAD_CLOSED;
+    wire_init(&c->wire, addresses, c->endpoint->host, o->tls != NULL ? o->tls : &none,
+              socket_now_ms() + CONNECT_MS);
+    c->state = LOAD_CONNECTING;
+    if (!wire_next(&c->wire)) {
+        load_failed(c, "cannot connect");
+    }
+}
+
+static void connection_advance(struct load_connection *c)
+{
+    enum wire_progress progress = wire_advance(&c->wire);
+    c->retry_us = load_now_us() + RETRY_US;
+    if (progress == WIRE_READY) {
+        (void)connection_greet(c);
+    } else if (progress == WIRE_OVER ||
+               (progress == WIRE_ELSEWHERE && !wire_next(&c->wire))) {
+        load_failed(c, "cannot connect");
+    }
 }
 
 void load_greeted(struct load_connection *c)
@@ -307,7 +348,9 @@ static void look_after(struct load_engine *e)
     for (size_t i = 0; i < e->connection_count; i++) {
         struct load_connection *c = &e->connections[i];
         if (c->state == LOAD_CLOSED && e->options->retry && e->now_us >= c->retry_us) {
-            (void)connection_open(c);
+            connection_begin(c);
+        } else if (c->state == LOAD_CONNECTING && e->now_us >= c->retry_us) {
+            connection_advance(c);
         } else if (c->state == LOAD_OPEN && ticks && e->dialect->tick != NULL) {
             e->dialect->tick(c);
             flush(c);

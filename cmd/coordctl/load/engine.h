@@ -1,7 +1,7 @@
 /* Connections with slots for requests, turned by one epoll loop; and what a protocol has to do for
  * it. Nothing here knows of workloads: `struct load_user` chooses requests and takes answers.
  *
- *   connection   CLOSED -> GREETING -> OPEN -> (lost, or opened again) CLOSED
+ *   connection   CLOSED -> [CONNECTING ->] GREETING -> OPEN -> (lost, or opened again) CLOSED
  *   slot         free -> next() chose a request -> busy -> answered -> free
  *
  * No memory is allocated for a request: slots and buffers are kept. */
@@ -59,7 +59,12 @@ struct load_slot {
     uint64_t revision;
 };
 
-enum load_state { LOAD_CLOSED, LOAD_GREETING, LOAD_OPEN };
+enum load_state {
+    LOAD_CLOSED,
+    LOAD_CONNECTING, /* of one that was lost: the others are not to wait for it */
+    LOAD_GREETING,
+    LOAD_OPEN
+};
 
 struct load_connection {
     struct load_engine *engine;
@@ -69,7 +74,7 @@ struct load_connection {
     struct buf in;
     struct buf out;
     bool waits_to_write;
-    uint64_t retry_us;   /* of a closed one: when it is opened again */
+    uint64_t retry_us;   /* of a closed one: when it is opened again; CONNECTING: looked at */
     struct load_slot *slots;
     struct load_slot **free;
     size_t free_count;
