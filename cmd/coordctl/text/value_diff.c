@@ -7,6 +7,7 @@
 
 #include "base/utf8.h"
 #include "cmd/coordctl/text/diff_lines.h"
+#include "cmd/coordctl/text/json_text.h"
 #include "cmd/coordctl/text/paint.h"
 
 #define VALUE_SHOWN_BYTES 200
@@ -72,7 +73,7 @@ struct comparison {
 
 static void append_json(struct buf *out, const json_t *value)
 {
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = json_text(value, JSON_COMPACT);
     size_t size = text != NULL ? strlen(text) : 0;
     size_t shown = size > VALUE_SHOWN_BYTES ? VALUE_SHOWN_BYTES : size;
     while (shown > 0 && shown < size && ((unsigned char)text[shown] & 0xc0) == 0x80) {

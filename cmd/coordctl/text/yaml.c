@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/coordctl/text/json_text.h"
+
 #define DEPTH_MAX 32
 
 /* Letters first, and nothing in it that means anything; and no word that does. */
@@ -32,7 +34,7 @@ static bool is_plain(const char *text, size_t size)
 
 static void append_json(struct buf *out, const json_t *value)
 {
-    char *text = json_dumps(value, JSON_ENCODE_ANY);
+    char *text = json_text(value, 0);
     buf_append_str(out, text != NULL ? text : "null");
     free(text);
 }

@@ -36,6 +36,7 @@ START_TEST(json_is_compared_by_fields)
     expect_diff("{\"a\": 1}", "{\"b\": \"x\"}", "  .a: 1 (gone)\n  .b: \"x\" (new)\n");
     expect_diff("[1, 2, 3]", "[1, 5]", "  [1]: 2 -> 5\n  [2]: 3 (gone)\n");
     expect_diff("{\"a\": [1]}", "{\"a\": {}}", "  .a: [1] -> {}\n");
+    expect_diff("{\"a\": 0.1}", "{\"a\": 0.35}", "  .a: 0.1 -> 0.35\n");
     expect_diff("{\"a\":1}", "{ \"a\": 1 }", "  the same values, written differently\n");
     expect_diff("{\"a\":1}", "[1]", " {\"a\":1} -> [1]");
 }

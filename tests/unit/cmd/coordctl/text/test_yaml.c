@@ -22,6 +22,7 @@ START_TEST(objects_and_arrays_are_blocks)
                 "- 1\n- - 2\n  - 3\n- a: 1\n  b:\n    - 4\n");
     expect_yaml("{\"a\": {}, \"b\": []}", "a: {}\nb: []\n");
     expect_yaml("[]", "[]\n");
+    expect_yaml("{\"cpu\": 0.35}", "cpu: 0.35\n");
 }
 END_TEST
 
