@@ -22,6 +22,29 @@ bool value_is_text(struct slice value)
            (memchr(value.data, 0, value.size) == NULL && utf8_is_valid(value));
 }
 
+/* Of the control character of UTF-8 text that is here: U+0000-001F and U+007F-009F; 0: none is. */
+static size_t control_bytes(const uint8_t *at, size_t left)
+{
+    bool is_wide = left > 1 && at[0] == 0xc2 && at[1] < 0xa0;
+    return is_wide ? 2 : at[0] < 0x20 || at[0] == 0x7f ? 1 : 0;
+}
+
+/* Control characters but tabs as JSON escapes them, of a line or of JSON itself, which leaves those
+ * from U+007F on as they are: to a terminal they are commands. */
+static void append_escaped(struct buf *out, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size;) {
+        const uint8_t *at = (const uint8_t *)text + i;
+        size_t control = at[0] == '\t' ? 0 : control_bytes(at, size - i);
+        if (control > 0) {
+            buf_printf(out, "\\u%04X", (unsigned)at[control - 1]);
+        } else {
+            buf_append(out, at, 1);
+        }
+        i += control > 0 ? control : 1;
+    }
+}
+
 /* Quoted, with its control characters as JSON has them, and cut where a character ends. */
 static void append_quoted(struct buf *out, struct slice text)
 {
@@ -34,7 +57,7 @@ static void append_quoted(struct buf *out, struct slice text)
     }
     json_t *value = json_stringn(size > 0 ? (const char *)text.data : "", size);
     char *quoted = json_dumps(value, JSON_ENCODE_ANY);
-    buf_append_str(out, quoted != NULL ? quoted : "");
+    append_escaped(out, quoted, quoted != NULL ? strlen(quoted) : 0);
     if (size < text.size) {
         buf_printf(out, "... (%zu bytes)", text.size);
     }
@@ -45,7 +68,7 @@ static void append_quoted(struct buf *out, struct slice text)
 static bool has_control(struct slice text)
 {
     for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < 0x20 || text.data[i] == 0x7f) {
+        if (control_bytes(text.data + i, text.size - i) > 0) {
             return true;
         }
     }
@@ -79,7 +102,7 @@ static void append_json(struct buf *out, const json_t *value)
     while (shown > 0 && shown < size && ((unsigned char)text[shown] & 0xc0) == 0x80) {
         shown--;
     }
-    buf_append(out, text != NULL ? text : "", shown);
+    append_escaped(out, text, shown);
     buf_append_str(out, shown < size ? "..." : "");
     free(text);
 }
@@ -203,7 +226,7 @@ static void append_lines(const struct comparison *c, struct slice before, struct
                             : at[0] == '+' ? PAINT_GREEN
                                            : PAINT_DIM;
         buf_printf(c->out, "%s%s", c->indent, paint_begin(colour, c->colours));
-        buf_append(c->out, at, size);
+        append_escaped(c->out, at, size);
         buf_printf(c->out, "%s\n", paint_end(c->colours));
         at += size + (stop != NULL);
     }

@@ -74,6 +74,19 @@ START_TEST(what_is_no_text_is_shown_by_its_size)
 }
 END_TEST
 
+START_TEST(what_a_terminal_takes_for_a_command_is_escaped)
+{
+    expect_diff("a\tb\n", "\033[2J\x7f\xc2\x9b\xc2\xa0\n",
+                "  @@ -1,1 +1,1 @@\n  -a\tb\n  +\\u001B[2J\\u007F\\u009B\xc2\xa0\n");
+    struct buf out = {0};
+    value_show(&out, slice_str("\033[2J\x7f\xc2\x9b\xc2\xa0"));
+    buf_append(&out, "", 1);
+    ck_assert_str_eq((const char *)out.data, "\"\\u001B[2J\\u007F\\u009B\xc2\xa0\"");
+    buf_close(&out);
+    expect_diff("{\"a\": 1}", "{\"a\": \"\xc2\x9b\"}", "  .a: 1 -> \"\\u009B\"\n");
+}
+END_TEST
+
 START_TEST(colours_are_there_only_when_asked_for)
 {
     struct buf out = {0};
@@ -93,6 +106,7 @@ static Suite *value_diff_suite(void)
     tcase_add_test(tests, json_is_compared_by_fields);
     tcase_add_test(tests, json_of_any_depth_is_shown);
     tcase_add_test(tests, what_is_no_text_is_shown_by_its_size);
+    tcase_add_test(tests, what_a_terminal_takes_for_a_command_is_escaped);
     tcase_add_test(tests, colours_are_there_only_when_asked_for);
     suite_add_tcase(suite, tests);
     return suite;
