@@ -24,7 +24,8 @@
 
 #define COMMAND_FORMAT 1
 /* What this build knows; the replicated level may be lower, until an upgrade is finished. A build
- * with -DFEATURE_LEVEL=1 is an older one (make VARIANT=older). Level 2: users, quotas, recipes. */
+ * with -DFEATURE_LEVEL=1 is an older one (make VARIANT=older). command_level says which commands a
+ * level brought. */
 #ifndef FEATURE_LEVEL
 #define FEATURE_LEVEL 2
 #endif
