@@ -1,8 +1,8 @@
 /* Log lines: `event key=value ...`, one per state change, to an injected sink.
  *
- *   log_info(log, "raft.leader", "term=%" PRIu64 " name=%s", term, name);
+ *   log_info(log, "raft.state", "state=%s term=%" PRIu64, name, term);
  *
- * prints `2026-01-01T00:00:00.000Z info raft.leader term=3 name=n1`. The time stamp is added by
+ * prints `2026-01-01T00:00:00.000Z info raft.state state=leader term=3`. The time stamp is added by
  * the sink, since the pure parts have no clock. Values that may hold spaces go through log_quote();
  * control bytes become spaces, so that a line stays one. A NULL log swallows everything. Any thread
  * as far as the sink allows it (the stderr sink does). */

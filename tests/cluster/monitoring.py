@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """docs/monitoring: every metric that the alarms and the dashboard ask for is one that a member has, and
-every alarm has its entry in docs/operations.md."""
+every alarm and every event of the log has its entry in docs/operations.md."""
+import glob
 import json
 import os
 import re
@@ -50,6 +51,24 @@ def test_every_alarm_has_its_entry(scratch):
     operations = read("operations.md")
     for alarm in alarms:
         expect("| `%s` |" % alarm in operations, "docs/operations.md has nothing about %s" % alarm)
+
+
+def events():
+    """Names that the sources log, but for those that are chosen between."""
+    names = set()
+    for part in ("base", "cmd/coordd", "lease", "net", "plan", "raft", "recipes", "store", "watch"):
+        for path in glob.glob(os.path.join(DOCS, "..", part, "**/*.c"), recursive=True):
+            with open(path, encoding="utf-8") as file:
+                names.update(re.findall(r'\blog_(?:error|warn|info|debug)\([^"]*"([a-z_]+\.[a-z_]+)"', file.read()))
+    return names
+
+
+def test_every_event_of_the_log_has_its_entry(scratch):
+    del scratch
+    expect(len(events()) > 50, "the events are found")
+    table = re.search(r"^\| event \| level .*?\n\n", read("operations.md"), re.M | re.S).group()
+    explained = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", table))
+    expect(events() <= explained, "docs/operations.md has nothing about %s" % sorted(events() - explained))
 
 
 if __name__ == "__main__":
