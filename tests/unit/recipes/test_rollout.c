@@ -50,6 +50,27 @@ START_TEST(a_record_decodes_to_what_it_was_whatever_its_bytes)
 }
 END_TEST
 
+/* The table of docs/formats.md. */
+START_TEST(all_fields_have_the_names_and_the_order_that_are_documented)
+{
+    static const char text[] =
+        "key=/a\nstrategy=progressive\nstate=rolled_back\npaused=1\nstep=1\npercents=10,50\n"
+        "step_ms=2\nnext_ms=3\nlabels=a=b,c=d\nids=web-1\ngate=/g\ngate_value=%0A%25\n"
+        "gate_service=web\ngate_tag=canary\ngate_percent=90\nwhy=by hand\nbase_revision=4\n"
+        "done_revision=5\nschema_revision=6\nbase=old\nvalue=new\n";
+    struct arena arena = {0};
+    struct rollout r;
+    ck_assert(rollout_decode(slice_str(text), &r, &arena)); /* and encodes to the same */
+    ck_assert_uint_eq(r.state, ROLLOUT_ROLLED_BACK);
+    ck_assert_uint_eq(r.next_ms, 3);
+    ck_assert_uint_eq(r.gate_percent, 90);
+    ck_assert_uint_eq(r.schema_revision, 6);
+    ck_assert(slice_is(r.gate_value, "\n%"));
+    ck_assert(slice_is(r.value, "new"));
+    arena_close(&arena);
+}
+END_TEST
+
 START_TEST(whether_it_has_ended_is_told_by_its_first_lines)
 {
     struct buf text = {0};
@@ -401,6 +422,7 @@ static Suite *rollout_suite(void)
     TCase *tcase = tcase_create("rollout");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, a_record_decodes_to_what_it_was_whatever_its_bytes);
+    tcase_add_test(tcase, all_fields_have_the_names_and_the_order_that_are_documented);
     tcase_add_test(tcase, whether_it_has_ended_is_told_by_its_first_lines);
     tcase_add_loop_test(tcase, what_is_no_record_is_refused, 0, sizeof unfit / sizeof unfit[0]);
     tcase_add_test(tcase, who_has_been_given_the_value_keeps_it_as_the_percentage_grows);
