@@ -9,7 +9,7 @@ enum mutant {
     MUTANT_VOTE_NOT_PERSISTED,     /* raft/wal.c forgets term and vote */
     MUTANT_OLD_TERM_COMMIT,        /* raft/engine.c commits an old term's entry by counting */
     MUTANT_STALE_READ,             /* raft/read_index.c serves reads without a confirmation round */
-    MUTANT_TORN_TAIL_ACCEPTED,     /* raft/wal.c does not check record checksums at recovery */
+    MUTANT_TORN_TAIL_ACCEPTED,     /* raft/wal_record.c does not check records' checksums */
     MUTANT_SNAPSHOT_NO_CHANGES,    /* store/scan.c leaves the change log out of snapshots */
     MUTANT_DIGEST_UNORDERED,       /* store/digest.c hashes the slot number of a node */
     MUTANT_BATCH_TWICE,            /* raft/node.c applies a batch again after a restart */

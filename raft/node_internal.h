@@ -6,6 +6,7 @@
  *   node_recover.c    the newest snapshot and the log become a node that runs
  *   node_peers.c      which message goes to which part, connections that come and go
  *   node_propose.c    batches into entries on the leader; forwarding to it elsewhere
+ *   node_level.c      the replicated feature level: who knows which, when it is raised
  *   node_snapshot.c   taking snapshots, sending them, installing the leader's
  *   node_export.c     copies of the state for others: which snapshot, and when it is taken
  *   node_lease.c      the leader's keeper: leases that end, nodes that are reaped

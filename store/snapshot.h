@@ -2,11 +2,11 @@
  * opens with the sqlite3 shell.
  *
  * Tables: meta(name, value) about the file, and the store's content as state(name, value),
- * nodes(space, path, ...), changes(revision, sub, ...), replies(...). docs/formats.md describes
- * every column, store/snapshot_table.c is their one definition. SQLite makes the file, through a
- * small VFS over the env's disk (store/db.c); rows go straight to the pages of its tables
- * (store/db_bulk.h) and come straight from there (store/db_scan.h). The file is written beside, and
- * synced before anybody names it.
+ * nodes(space, path, ...), changes(revision, sub, ...), replies(...), leases(...), versions(...),
+ * acls(...). docs/formats.md describes every column, store/snapshot_table.c is their one
+ * definition. SQLite makes the file, through a small VFS over the env's disk (store/db.c); rows go
+ * straight to the pages of its tables (store/db_bulk.h) and come straight from there
+ * (store/db_scan.h). The file is written beside, and synced before anybody names it.
  *
  * Proof. meta holds how many rows each table has, and a sum over itself; each page of the file is
  * sealed (store/db_seal.h), and reading looks at all of them.

@@ -1,7 +1,7 @@
 /* ZooKeeper's packets as structs: bytes in, structs out, and back. No I/O, no state; fuzzed.
  *
  * Sources: zookeeper.jute (records), ZooDefs.OpCode, KeeperException.Code. What is well-formed here
- * may still be refused by the handler (net/zookeeper/session.h): versions, flags, ACLs, paths.
+ * may still be refused by the handler (net/zookeeper/connection.h): versions, flags, ACLs, paths.
  *
  * To add an operation: its number, its fields in `struct zk_request`, its case in request.c, its
  * line in docs/protocols/zookeeper.md. */

@@ -9,7 +9,7 @@ git ls-files -z --cached --others --exclude-standard | sort -zu >"$scratch/liste
 # A file deleted but not yet committed is still listed; binary test data has no lines.
 : >"$scratch/all"
 xargs -0 -r grep -IlZ '' <"$scratch/listed" 2>/dev/null |
-    grep -zv -e '^LICENSE$' -e '^tests/golden/' -e '^tests/fuzz/corpus/' >"$scratch/all" || true
+    grep -zv -e '^LICENSE$' -e '^tests/fuzz/corpus/' >"$scratch/all" || true
 grep -z '\.[ch]$' "$scratch/all" >"$scratch/c" || true
 
 # Usage: refuse WHAT FILE-LIST GREP-OPTION...
