@@ -342,16 +342,6 @@ void connection_retire(struct connection *c)
     connection_touch(c);
 }
 
-bool connection_has_exchanges(const struct connection *c)
-{
-    return !list_empty(&c->exchanges);
-}
-
-const struct endpoint *connection_endpoint(const struct connection *c)
-{
-    return &c->endpoint;
-}
-
 uint64_t connection_heard_ms(const struct connection *c)
 {
     return c->heard_ms;

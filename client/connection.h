@@ -47,8 +47,6 @@ bool connection_is_usable(struct connection *c);
 void connection_ping(struct connection *c, uint64_t interval_ms);
 /* It takes no more exchanges. */
 void connection_retire(struct connection *c);
-bool connection_has_exchanges(const struct connection *c);
-const struct endpoint *connection_endpoint(const struct connection *c);
 int connection_fd(const struct connection *c); /* -1: none */
 /* When bytes arrived last; 0: never. */
 uint64_t connection_heard_ms(const struct connection *c);

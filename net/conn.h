@@ -25,8 +25,6 @@
 #include "net/memory.h"
 #include "net/server.h"
 
-/* Enough to tell every protocol from every other. */
-#define CONN_DETECT_BYTES_MAX 16
 #define CONN_SHARE_US          1000 /* between two turns; more makes a connection heavy */
 #define CONN_HEAVY_S           2 /* for about so long */
 #define CONN_HEAVY_PIECE_BYTES ((size_t)4096)

@@ -104,8 +104,6 @@ struct engine {
         uint64_t id; /* 0 = free */
         uint64_t ms;
     } heard[ENGINE_MEMBERS_MAX];
-
-    struct metric *metric_steps;
 };
 
 /* engine.c */

@@ -412,8 +412,6 @@ bool node_is_leading(const struct node *n); /* and may propose */
 bool node_has_refused(const struct node *n);
 /* cluster_ms by this node's reckoning: last applied value plus monotonic time since. */
 uint64_t node_cluster_ms(const struct node *n);
-/* The member to ask first: "" if unknown. Valid until the next turn. */
-const char *node_leader_address(const struct node *n);
 
 /* Read-only sight of the state, for metrics and tests. Never NULL. */
 const struct store *node_store(const struct node *n);

@@ -229,18 +229,6 @@ uint64_t node_cluster_ms(const struct node *n)
     return node_cluster_ms_at(n, n->env->now_ms(n->env));
 }
 
-const char *node_leader_address(const struct node *n)
-{
-    uint64_t leader = n->engine != NULL ? engine_leader(n->engine) : 0;
-    if (leader == 0) {
-        return "";
-    }
-    if (leader == n->identity.node_id) {
-        return n->client_address;
-    }
-    return n->peers != NULL ? peers_client_address(n->peers, leader) : "";
-}
-
 const struct store *node_store(const struct node *n)
 {
     return n->store;

@@ -389,7 +389,6 @@ static void batch_take_effect(struct wal *w)
     metric_add(w->bytes_metric, (int64_t)b->bytes.size);
     if (!b->is_idle_watermark) {
         w->durable = b->ticket;
-        w->fsync_us = b->fsync_us;
         metric_add(w->batches_metric, 1);
         histogram_observe_us(w->fsync_metric, b->fsync_us);
     }
@@ -530,9 +529,4 @@ uint64_t wal_bytes(const struct wal *w)
 uint64_t wal_durable(const struct wal *w)
 {
     return w->durable;
-}
-
-uint64_t wal_last_fsync_us(const struct wal *w)
-{
-    return w->fsync_us;
 }

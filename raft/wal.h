@@ -129,6 +129,5 @@ uint64_t wal_next_deadline_ms(const struct wal *w); /* UINT64_MAX = none */
 bool wal_is_short(const struct wal *w);    /* below the reserve: refuse client writes */
 uint64_t wal_bytes(const struct wal *w);   /* written to the segments that are still needed */
 uint64_t wal_durable(const struct wal *w); /* highest durable ticket */
-uint64_t wal_last_fsync_us(const struct wal *w);
 
 #endif

@@ -265,7 +265,6 @@ struct wal {
     bool is_on_chore;
     bool is_starved; /* the last try to make a segment met a full disk */
     uint64_t retry_at_ms;
-    uint64_t fsync_us;
 
     struct metric *bytes_metric;
     struct metric *batches_metric;

@@ -29,7 +29,6 @@ enum recipe_type {
     RECIPE_IDS = 4,
     RECIPE_LATCH = 5,
     RECIPE_BARRIER = 6,
-    RECIPE_TYPE_MAX = RECIPE_BARRIER,
 };
 
 enum entry_state { ENTRY_WAITING = 1, ENTRY_HELD = 2 };

@@ -97,17 +97,6 @@ static const struct field move_fields[] = {
     {"led", MOVE(led), FIELD_NUMBER, 1, {0}},
 };
 
-const char *shard_state_name(uint64_t state)
-{
-    return state >= MOVE_QUEUED && state <= MOVE_CLEANING_UP ? move_fields[0].words[state - 1]
-                                                             : NULL;
-}
-
-const char *shard_kind_name(uint64_t kind)
-{
-    return kind >= SHARD_MOVE && kind <= SHARD_LEAD ? move_fields[1].words[kind - 1] : NULL;
-}
-
 /* ---- names -------------------------------------------------------------------------------- */
 
 static bool name_byte(uint8_t c)

@@ -125,10 +125,6 @@ struct shard_move {
     uint64_t led;           /* 1: `from` led before the switch */
 };
 
-/* The word of a value of the enums above; NULL for what is none. Static memory. */
-const char *shard_state_name(uint64_t state);
-const char *shard_kind_name(uint64_t kind);
-
 void shard_spec_encode(struct buf *b, const struct shard_spec *s);
 void shard_member_encode(struct buf *b, const struct shard_member *m);
 void shard_record_encode(struct buf *b, const struct shard_record *r);

@@ -336,20 +336,6 @@ static bool is_queued(const struct store *s, uint32_t slot)
     return text_begins(s, slot, "state=queued\n");
 }
 
-bool shard_map_is_moving(struct shard_map *map, uint64_t shard)
-{
-    struct store *s = map->store;
-    uint32_t count;
-    const uint32_t *slots = shard_map_children(s, map->moves, &count);
-    for (uint32_t i = 0; i < count; i++) {
-        struct shard_move m;
-        if (!is_queued(s, slots[i]) && shard_move_read(s, slots[i], &m) && m.shard == shard) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Whether moves may begin at this time of the day. */
 static bool is_open(const struct shard_map *map)
 {

@@ -64,8 +64,6 @@ void shard_write(struct store *s, uint32_t slot, const struct shard_record *r);
 /* One that is done goes. */
 void shard_move_write(struct store *s, uint32_t slot, const struct shard_move *m);
 
-/* Whether a move of the shard has begun and is not over. */
-bool shard_map_is_moving(struct shard_map *map, uint64_t shard);
 /* Begins moves of the queue, as many as may be under way. */
 void shard_map_settle(struct shard_map *map);
 /* Nodes of the map have gone (`nodes` is put in order); one has come, or the policy is another

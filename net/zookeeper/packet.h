@@ -16,7 +16,6 @@
 /* jute.maxbuffer: of a packet from a client, its length word not counted. */
 #define ZK_PACKET_BYTES_MAX ((size_t)0xfffff)
 #define ZK_PASSWORD_BYTES   ((size_t)16)
-#define ZK_HEADER_BYTES     ((size_t)8) /* of a request: xid, type */
 
 enum zk_type {
     ZK_CREATE = 1,

@@ -4,7 +4,6 @@
 /* The least that an item of each vector takes. */
 #define PATH_BYTES_MIN ((size_t)4)
 #define ACL_BYTES_MIN  ((size_t)12)
-#define OP_HEAD_BYTES  ((size_t)9)
 
 enum status zk_frame(struct slice bytes, struct slice *packet, size_t *taken)
 {

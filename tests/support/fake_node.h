@@ -416,12 +416,6 @@ uint64_t node_cluster_ms(const struct node *n)
     return n->cluster_ms;
 }
 
-const char *node_leader_address(const struct node *n)
-{
-    (void)n;
-    return "";
-}
-
 bool node_is_leading(const struct node *n)
 {
     return n->is_leading;

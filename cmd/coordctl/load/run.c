@@ -59,8 +59,6 @@ struct run {
     uint64_t *released_us;   /* by lock or election: when it was asked to be given back last */
     size_t events;           /* watches that were told of this round's change */
     uint64_t round_revision; /* 0: not known yet */
-    size_t events_wanted;
-    size_t first_watches; /* those of a connection with one more than the others */
     bool round_is_written;
     uint64_t round_us;
     uint64_t last_event_us;

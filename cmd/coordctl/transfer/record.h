@@ -18,7 +18,6 @@
 
 #define RECORD_FORMAT       1
 #define RECORD_ACL_MAX      256
-#define RECORD_LINE_BYTES   ((size_t)16 << 20) /* beyond any node, whatever its encoding */
 
 struct record {
     json_t *json; /* what the others point to */
