@@ -155,6 +155,7 @@ static void on_login(void *context, enum coord_code code, ProtobufCMessage **rep
         forget(&client->authorization);
         (void)client_fail(&outcome, COORD_OK, "%s", "");
     }
+    client->login_number += outcome.code == COORD_OK;
     gate_resume(&client->auth_gate, &outcome);
 }
 
@@ -175,12 +176,14 @@ enum coord_code auth_wait(struct coord_client *client, struct gate_waiter *waite
     return code;
 }
 
-bool auth_renew(struct coord_client *client)
+bool auth_renew(struct coord_client *client, uint64_t login)
 {
     if (client->user == NULL) {
         return false;
     }
-    client->is_open_cluster = false;
-    forget(&client->authorization);
+    if (login == client->login_number) { /* else there is a newer one, which is not to blame */
+        client->is_open_cluster = false;
+        forget(&client->authorization);
+    }
     return true;
 }

@@ -23,8 +23,8 @@ bool auth_is_ready(const struct coord_client *client);
 /* Gets a token, with all that wait for one. COORD_OK: the waiter is resumed later. */
 enum coord_code auth_wait(struct coord_client *client, struct gate_waiter *waiter,
                           struct coord_error *error);
-/* After a call that was refused as UNAUTHENTICATED, and so did nothing. True: it is worth another
- * try, with another token. */
-bool auth_renew(struct coord_client *client);
+/* After a call that was refused as UNAUTHENTICATED, and so did nothing, though it showed what login
+ * number `login` came to. True: it is worth another try, with another token. */
+bool auth_renew(struct coord_client *client, uint64_t login);
 
 #endif

@@ -323,7 +323,7 @@ static void decided(struct coord_call *call)
     }
     bool is_void = error->code == COORD_DENIED &&
                    error->grpc_status == (int)GRPC_UNAUTHENTICATED && !call->is_login;
-    if (is_void && !call->was_renewed && auth_renew(client)) {
+    if (is_void && !call->was_renewed && auth_renew(client, call->login)) {
         call->was_renewed = true;
         call_prepare(call);
         return;
@@ -598,6 +598,7 @@ static enum exchange_result send_request(struct coord_call *call, struct connect
         .timeout_ms = call_waits(call) ? 0 : server_ms > 0 ? server_ms : 1,
         .changed = on_changed};
     auth_show(call->client, call->is_login, &request);
+    call->login = call->client->login_number;
     enum exchange_result result =
         memory != NULL ? exchange_begin(c, &call->exchange, &request) : EXCHANGE_NO_MEMORY;
     if (result == EXCHANGE_QUIET && !exchange_send(&call->exchange, message)) {

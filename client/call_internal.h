@@ -57,6 +57,7 @@ struct coord_call {
     bool is_left;                /* nobody is told: what it asked for is given up */
     bool was_alive;              /* the server, while it waited in this try */
     bool is_troubled;            /* its time counts, as a try has ended that waited */
+    uint64_t login;              /* number of the one that this try shows */
     bool was_renewed;            /* with another token */
     bool maybe_executed;         /* a write, by an earlier try */
     bool was_answered; /* some endpoint did: more telling than those that cannot be reached */

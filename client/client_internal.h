@@ -42,6 +42,7 @@ struct coord_client {
     size_t digest_count;
     uint64_t authorized_until_ms; /* our clock */
     bool is_open_cluster;         /* said that it asks nobody who he is */
+    uint64_t login_number;        /* how often that was said, or a token given */
     struct gate auth_gate;        /* those that wait for a token */
     uint32_t timeout_ms;
     enum coord_consistency consistency;

@@ -10,6 +10,9 @@
 #include "client/client_internal.h"
 #include "client/socket.h"
 
+/* A member may be behind in what it knows of users and keys. */
+#define VOID_MS 2000
+
 /* Where trying again makes no difference: what is wrong lies in what was asked. */
 static bool is_final(const struct exchange_answer *a)
 {
@@ -40,6 +43,31 @@ static enum stream_result answered(const struct stream *s, struct coord_error *e
     error->grpc_status = (int)a->code;
     memcpy(error->outcome, a->outcome, sizeof a->outcome);
     return is_refused ? STREAM_REFUSED : STREAM_LOST;
+}
+
+static void accepted(struct stream *s)
+{
+    s->void_ms = 0;
+    s->was_renewed = false;
+}
+
+/* What it showed, the server took for void: true: it is to be opened again, with what another login
+ * came to. One login is enough, but for those that a member answered who did not know yet that it
+ * is to ask anybody. */
+static bool may_show_another(struct stream *s)
+{
+    struct coord_client *client = s->client;
+    uint64_t now = socket_now_ms();
+    s->void_ms = s->void_ms != 0 ? s->void_ms : now;
+    bool may_pass = client->user != NULL && now < s->void_ms + VOID_MS;
+    if (!may_pass) {
+        accepted(s); /* whoever opens it all the same begins anew */
+        return false;
+    }
+    if (!s->was_renewed || client->is_open_cluster) {
+        s->was_renewed = auth_renew(client, s->login);
+    }
+    return true;
 }
 
 static enum stream_result ended(const struct stream *s, enum exchange_result result,
@@ -92,6 +120,7 @@ static void begin(struct stream *s)
     struct connection *c = connections_get(s->client, &s->endpoint, s->use, s->deadline_ms);
     struct exchange_request request = {.path = s->method->path, .changed = on_changed};
     auth_show(s->client, false, &request);
+    s->login = s->client->login_number;
     enum exchange_result result =
         c != NULL ? exchange_begin(c, &s->exchange, &request) : EXCHANGE_NO_MEMORY;
     if (result != EXCHANGE_QUIET) {
@@ -161,6 +190,8 @@ static enum connection_use use_of(enum client_method method)
 void stream_open(struct coord_client *client, struct stream *s, const struct stream_options *o)
 {
     struct exchange kept = s->exchange;
+    uint64_t void_ms = s->void_ms;
+    bool was_renewed = s->was_renewed;
     *s = (struct stream){.client = client,
                          .method = method_get(o->method),
                          .endpoint = client->endpoints[o->endpoint % client->endpoint_count],
@@ -169,7 +200,9 @@ void stream_open(struct coord_client *client, struct stream *s, const struct str
                          .use = use_of(o->method),
                          .deadline_ms = o->deadline_ms,
                          .is_last = o->is_last,
-                         .failed = STREAM_MESSAGE};
+                         .failed = STREAM_MESSAGE,
+                         .void_ms = void_ms,
+                         .was_renewed = was_renewed};
     s->timer.fire = on_timer;
     s->exchange.heard_ms = socket_now_ms();
     gate_waiter_init(&s->waiter, on_resume);
@@ -245,10 +278,16 @@ enum stream_result stream_next(struct stream *s, ProtobufCMessage **reply,
     }
     if (result != EXCHANGE_MESSAGE) {
         s->failed = ended(s, result, &s->error);
+        bool is_void = s->failed == STREAM_REFUSED &&
+                       s->error.grpc_status == (int)GRPC_UNAUTHENTICATED;
+        if (is_void && may_show_another(s)) {
+            s->failed = STREAM_LOST;
+        }
         *error = s->error;
         return s->failed;
     }
     bool has_no_memory;
+    accepted(s);
     *reply = method_unpack(s->method, message.size, message.data, &has_no_memory);
     if (*reply != NULL) {
         if (s->client->chroot != NULL) {

@@ -33,6 +33,10 @@ struct stream {
     bool is_last;
     enum stream_result failed; /* STREAM_MESSAGE: not yet */
     struct coord_error error;
+    uint64_t login; /* number of the one that it shows */
+    /* kept when it is opened again */
+    uint64_t void_ms; /* since when what it showed was refused as void; 0: it was not */
+    bool was_renewed; /* since then */
 };
 
 struct stream_options {
@@ -49,7 +53,8 @@ struct stream_options {
  * the stream.
  *
  * A stream that the server ends with OK is STREAM_LOST: one that is meant to end says so in its
- * last message, and is closed then. */
+ * last message, and is closed then. One whose token is void is STREAM_LOST too, as long as another
+ * one may help: opened again, in the same memory, it shows that. */
 void stream_open(struct coord_client *client, struct stream *s,
                  const struct stream_options *options);
 void stream_close(struct stream *s); /* nothing if it is closed */

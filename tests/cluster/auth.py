@@ -132,6 +132,35 @@ def test_streams_end_with_what_proved_their_user(scratch):
         watch.lines(2)
 
 
+def test_what_goes_on_logs_in_when_it_is_asked_for(scratch):
+    """A watch and a lock of clients that have a user from the beginning, while a cluster begins to ask for one; and
+    when their tokens become void."""
+    cluster = Cluster(scratch)
+    cluster.start()
+    cluster.converge()
+    at = cluster.endpoints
+    ctl_ok(at, "user", "add", "admin", "secret")
+    ctl_ok(at, "user", "grant-role", "admin", "root")
+    ctl_ok(at, "create", "/app", "0")
+    watches = [Ctl(scratch, node, "watch", "/app", "--from-revision", "1", COORD_USER=ADMIN) for node in cluster.nodes]
+    lock = Ctl(scratch, at, "lock", "a", "--session-ttl", "4s", COORD_USER=ADMIN)
+    lock.lines(1, 30)
+    for count, changes in enumerate((["enable"], ["disable", "enable"])):
+        for watch in watches:
+            watch.lines(1 + count)
+        for change in changes:
+            ok_as(ADMIN, at, "auth", change)
+        lease = ok_as(ADMIN, at, "lease", "grant", "6s").decode().strip()
+        ok_as(ADMIN, at, "set", "/app", str(count + 1))
+        for watch in watches:
+            watch.lines(2 + count, 30)
+        until(lambda at=at, lease=lease: ctl_as(ADMIN, at, "lease", "ttl", lease)[0] != 0, "longer than its TTL", 30)
+        expect(lock.process.poll() is None, "the lock is held: %s" % lock.complained())
+    lock.process.send_signal(signal.SIGTERM)
+    lock.wait(30)
+    expect(not any("lost" in line for line in lock.printed().splitlines()), "all the time: %s" % lock.printed())
+
+
 def test_a_session_is_not_for_others(scratch):
     cluster = secured(scratch)
     at = cluster.endpoints

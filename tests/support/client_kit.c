@@ -41,8 +41,10 @@ void client_kit_begin(struct client_kit *k, const struct scripted_step *const *s
         size += (size_t)snprintf(endpoints + size, sizeof endpoints - size, "%s%s",
                                  i > 0 ? "," : "", scripted_server_endpoint(k->servers[i]));
     }
-    const struct coord_options options = {
-        .endpoints = endpoints, .timeout_ms = timeout_ms, .loop = k->loop};
+    const struct coord_options options = {.endpoints = endpoints,
+                                          .timeout_ms = timeout_ms,
+                                          .loop = k->loop,
+                                          .user = k->user};
     enum coord_code code = coord_open(&options, &k->client, &k->error);
     PRE(code == COORD_OK);
 }

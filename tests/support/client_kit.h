@@ -13,6 +13,7 @@ struct client_kit {
     struct coord_client *client;
     struct coord_error error;
     const struct coord_loop *loop; /* of the client; NULL: none */
+    const char *user;              /* likewise */
 };
 
 #define SCRIPT(...) ((const struct scripted_step[]){__VA_ARGS__, {.action = SCRIPT_END}})

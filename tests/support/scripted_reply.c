@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "coord/v1/auth.pb-c.h"
 #include "coord/v1/barrier.pb-c.h"
 #include "coord/v1/cluster.pb-c.h"
 #include "coord/v1/config.pb-c.h"
@@ -73,6 +74,16 @@ static void reply_acl(struct buf *out, Coord__V1__ReplyHeader *header, bool is_s
     got.n_acl = 2;
     got.acl = list;
     scripted_append(out, is_set ? &set.base : &got.base);
+}
+
+static void reply_authenticate(struct buf *out, Coord__V1__ReplyHeader *header, uint64_t ttl_ms)
+{
+    static char token[] = "token";
+    Coord__V1__AuthenticateReply reply = COORD__V1__AUTHENTICATE_REPLY__INIT;
+    reply.header = header;
+    reply.token = token;
+    reply.ttl_ms = ttl_ms;
+    scripted_append(out, &reply.base);
 }
 
 static void reply_health(struct buf *out, int status)
@@ -425,6 +436,8 @@ void scripted_reply(struct buf *out, const char *path, const struct scripted_clu
         reply_list(out, &header);
     } else if (strstr(path, ".Tree/GetAcl") != NULL || strstr(path, ".Tree/SetAcl") != NULL) {
         reply_acl(out, &header, strstr(path, "Set") != NULL);
+    } else if (strcmp(path, "/coord.v1.Auth/Authenticate") == 0) {
+        reply_authenticate(out, &header, cluster->token_ms);
     } else if (strcmp(path, "/grpc.health.v1.Health/Check") == 0) {
         reply_health(out, GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING);
     } else if (strcmp(path, "/coord.v1.Session/Open") == 0) {

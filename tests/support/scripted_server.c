@@ -463,6 +463,7 @@ static void on_end(void *owner, struct http2_stream *s)
         keep_request(cluster, message);
         cluster->ids[place] = id;
         cluster->call_count++;
+        cluster->login_count += strcmp(call->path, "/coord.v1.Auth/Authenticate") == 0;
         if (does_execute(step->action) && !cluster->keeps_no_ids) {
             execute(cluster, &id);
         }

@@ -84,6 +84,7 @@ struct scripted_cluster {
     uint8_t request[SCRIPTED_REQUEST_MAX]; /* of the newest of them: what it began with */
     size_t request_bytes;
     char digests[SCRIPTED_REQUEST_MAX]; /* shown by the newest but Cluster's: "a:b;c:d;" */
+    size_t login_count;
     size_t status_count;
     size_t members_count;
     /* what it names as its members' addresses for clients */
@@ -97,6 +98,7 @@ struct scripted_cluster {
     const struct scripted_message *watch_messages;
     size_t watch_message_count;
     uint64_t ttl_ms; /* of sessions and leases; 0 = 1000 */
+    uint64_t token_ms; /* of logins */
     size_t connection_count;
     size_t lock_pages;      /* of queues that were asked for: each queue has two */
     bool grants_are_hollow; /* those of locks name no entry */

@@ -388,6 +388,31 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
+/* ---- what it shows ----------------------------------------------------------------------- */
+
+START_TEST(a_keepalive_shows_another_token_when_its_own_is_void)
+{
+    static const struct scripted_message confirmed[] = {{.outcome = 0}};
+    /* while it is asked, or behind its answer */
+    const struct scripted_step script[] = {
+        ANSWER(FAILED_PRECONDITION), /* a login: nobody is asked who he is */
+        STEP(SERVE),                 /* the session */
+        {.action = _i == 0 ? SCRIPT_STATUS : SCRIPT_SERVE_AND_END,
+         .code = GRPC_UNAUTHENTICATED,
+         .messages = confirmed,
+         .message_count = 1},
+        {.action = SCRIPT_END}};
+    kit.user = "me";
+    kit.cluster.token_ms = 3600000;
+    begin(script, 5000);
+    ck_assert_int_eq(open_session(), COORD_OK);
+    ck_assert_int_eq(keepalive(), COORD_OK);
+    ck_assert_int_eq(keepalive(), COORD_OK);
+    ck_assert_int_eq(keepalive(), COORD_OK);
+    ck_assert_uint_eq(kit.cluster.login_count, 2);
+}
+END_TEST
+
 static Suite *session_suite(void)
 {
     Suite *s = suite_create("session");
@@ -415,6 +440,7 @@ static Suite *session_suite(void)
     tcase_add_test(t, leases_are_granted_kept_listed_and_revoked);
     tcase_add_test(t, a_lease_that_has_ended_is_not_found);
     tcase_add_test(t, a_page_of_history_is_told_whole);
+    tcase_add_loop_test(t, a_keepalive_shows_another_token_when_its_own_is_void, 0, 2);
     suite_add_tcase(s, t);
     return s;
 }

@@ -432,6 +432,69 @@ START_TEST(arguments_are_checked_before_anything_is_sent)
 }
 END_TEST
 
+/* ---- what it shows ----------------------------------------------------------------------- */
+
+static struct scripted_step ended_as_void(const struct scripted_message *messages, size_t count)
+{
+    return (struct scripted_step){.action = SCRIPT_SERVE_AND_END,
+                                  .code = GRPC_UNAUTHENTICATED,
+                                  .messages = messages,
+                                  .message_count = count};
+}
+
+START_TEST(a_watch_goes_on_with_another_token_when_its_own_is_void)
+{
+    static const struct scripted_message created[] = {CREATED(5)};
+    /* at first it is said, or not, that nobody is asked who he is */
+    const struct scripted_step script[] = {
+        {.action = _i == 0 ? SCRIPT_STATUS : SCRIPT_SERVE, .code = GRPC_FAILED_PRECONDITION},
+        ended_as_void(created, 1),
+        STEP(SERVE), /* the second login */
+        SENDS(SERVE, CREATED(5), EVENTS(6, 0, 1, false)),
+        {.action = SCRIPT_END}};
+    kit.user = "me";
+    kit.cluster.token_ms = 3600000;
+    begin(script, NULL);
+    expect_path("/w/6-0");
+    ck_assert_uint_eq(kit.cluster.login_count, 2);
+    ck_assert_uint_eq(kit.cluster.watch_count, 2);
+}
+END_TEST
+
+START_TEST(a_watch_waits_for_a_member_that_learns_late_that_it_is_to_ask)
+{
+    /* "Not enabled", where the watch was refused already, and so twice more. */
+    const struct scripted_step script[] = {
+        ANSWER(FAILED_PRECONDITION), ANSWER(UNAUTHENTICATED), ANSWER(FAILED_PRECONDITION),
+        ANSWER(UNAUTHENTICATED),     ANSWER(FAILED_PRECONDITION), ANSWER(UNAUTHENTICATED),
+        STEP(SERVE),                 SENDS(SERVE, CREATED(5), EVENTS(6, 0, 1, false)),
+        {.action = SCRIPT_END}};
+    kit.user = "me";
+    kit.cluster.token_ms = 3600000;
+    begin(script, NULL);
+    expect_path("/w/6-0");
+    ck_assert_uint_eq(kit.cluster.login_count, 4);
+}
+END_TEST
+
+START_TEST(a_watch_ends_when_its_login_is_refused_or_does_not_help)
+{
+    struct scripted_step script[SCRIPTED_CALLS_MAX] = {ANSWER(FAILED_PRECONDITION),
+                                                       SENDS(SERVE_AND_END, CREATED(5)),
+                                                       ANSWER(UNAUTHENTICATED)};
+    script[1].code = GRPC_UNAUTHENTICATED;
+    for (size_t i = 3; _i == 1 && i < SCRIPTED_CALLS_MAX - 1; i++) {
+        script[2] = (struct scripted_step)STEP(SERVE); /* the login */
+        script[i] = (struct scripted_step)ANSWER(UNAUTHENTICATED);
+    }
+    kit.user = "me";
+    kit.cluster.token_ms = 3600000;
+    begin(script, NULL);
+    ck_assert_int_eq(next(20000), COORD_DENIED);
+    ck_assert_uint_eq(kit.cluster.login_count, 2);
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
 static Suite *watch_suite(void)
@@ -457,6 +520,9 @@ static Suite *watch_suite(void)
     tcase_add_loop_test(t, compacted_history_is_listed_anew_if_asked_for, 0, 2);
     tcase_add_test(t, a_list_that_is_older_than_what_was_told_is_followed_by_all_after_it);
     tcase_add_loop_test(t, a_refused_watch_says_why, 0, 2);
+    tcase_add_loop_test(t, a_watch_goes_on_with_another_token_when_its_own_is_void, 0, 2);
+    tcase_add_test(t, a_watch_waits_for_a_member_that_learns_late_that_it_is_to_ask);
+    tcase_add_loop_test(t, a_watch_ends_when_its_login_is_refused_or_does_not_help, 0, 2);
     tcase_add_test(t, arguments_are_checked_before_anything_is_sent);
     suite_add_tcase(s, t);
     return s;
