@@ -6,8 +6,6 @@
 #include "coord/v1/lease.pb-c.h"
 #include "coord/v1/session.pb-c.h"
 
-#define PAUSE_MS 20 /* after a round in which no endpoint answered */
-
 static void begin(struct keepalive *k);
 static void on_changed(struct stream *s);
 
@@ -72,6 +70,21 @@ static void try_once(struct keepalive *k)
     }
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* No endpoint has answered in this round. */
+static void pause_round(struct keepalive *k)
+{
+    const struct keepalive_question *q = first(k);
+    uint64_t until = socket_now_ms() + client_jitter(k->client, k->pause_ms);
+    k->attempt_ms *= 2;
+    k->pause_ms = least(k->pause_ms * 2, q->pause_ms_max);
+    loop_timer_set(&k->client->loop, &k->timer, least(until, q->deadline_ms));
+}
+
 /* `k->error` says why this try came to nothing. */
 static void failed(struct keepalive *k, enum stream_result result)
 {
@@ -86,9 +99,7 @@ static void failed(struct keepalive *k, enum stream_result result)
     if (is_final || socket_now_ms() >= first(k)->deadline_ms) {
         answer(k, NULL);
     } else if (k->tries % count == 0) {
-        k->attempt_ms *= 2;
-        loop_timer_set(&k->client->loop, &k->timer,
-                       socket_now_ms() + client_jitter(k->client, PAUSE_MS));
+        pause_round(k);
     } else {
         try_once(k);
     }
@@ -139,6 +150,7 @@ static void begin(struct keepalive *k)
     k->is_asking = true;
     k->tries = 0;
     k->attempt_ms = first(k)->attempt_ms;
+    k->pause_ms = first(k)->pause_ms;
     try_once(k);
 }
 

@@ -16,6 +16,9 @@ struct keepalive_question {
     const uint8_t *secret; /* COORD_SECRET_BYTES, of sessions alone; pinned as well */
     /* A try takes so long at first, and twice as long in every further round. */
     uint64_t attempt_ms;
+    /* Pauses, after each round, are about so long at first, and grow likewise. */
+    uint64_t pause_ms;
+    uint64_t pause_ms_max;
     uint64_t deadline_ms; /* monotonic */
     /* Called once, from the loop. COORD_OK: `reply`, borrowed, and when that was sent which it
      * answers; else `error` says why there is none. */
@@ -34,6 +37,7 @@ struct keepalive {
     struct list questions; /* the first one is being asked */
     struct loop_timer timer;
     uint64_t attempt_ms;
+    uint64_t pause_ms;
     uint64_t sent_ms;
     size_t tries;
     struct coord_error error;

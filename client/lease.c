@@ -8,7 +8,10 @@
 #include "client/socket.h"
 #include "coord/v1/lease.pb-c.h"
 
-#define ATTEMPT_MS 500 /* leases may be short, and which is how long is not known here */
+/* Leases may be short, and which is how long is not known here. */
+#define ATTEMPT_MS   500
+#define PAUSE_MS     20
+#define PAUSE_MS_MAX 200
 
 /* ---- granting, keeping alive, revoking --------------------------------------------------- */
 
@@ -95,6 +98,8 @@ enum coord_code coord_lease_keepalive_async(struct coord_client *client, uint64_
     }
     *r = (struct renewal){.question = {.id = id,
                                        .attempt_ms = ATTEMPT_MS,
+                                       .pause_ms = PAUSE_MS,
+                                       .pause_ms_max = PAUSE_MS_MAX,
                                        .deadline_ms = socket_now_ms() + client->timeout_ms,
                                        .answered = on_renewed},
                           .done = done,

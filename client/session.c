@@ -30,7 +30,11 @@
 #define SEQUENCE_GENERATION_SHIFT 40
 #define ATTEMPT_MS_MIN            50
 #define ATTEMPT_MS_MAX            2000
-#define RETRY_MS                  20
+#define RETRY_MS                  20 /* doubled with each keepalive that fails */
+#define RETRY_MS_MAX              500 /* while it is trusted, and that many in its TTL: */
+#define RETRIES_MAX               16
+#define FAILURES_MAX              6 /* counted */
+#define RETRY_LATE_MS_MAX         1000 /* nothing is to be saved any more */
 
 static uint64_t trusted_until_ms(const struct client_session *s)
 {
@@ -133,12 +137,31 @@ static uint64_t ask_until_ms(const struct coord_client *client)
     return socket_now_ms() + (is_less ? trusted_ms : client->timeout_ms);
 }
 
+static uint64_t retry_ms_max(const struct coord_client *client)
+{
+    uint64_t of_ttl_ms = client->session.ttl_ms / RETRIES_MAX;
+    uint64_t most_ms = of_ttl_ms < RETRY_MS_MAX ? of_ttl_ms : RETRY_MS_MAX;
+    most_ms = coord_session_trusted_ms(client) > 0 ? most_ms : RETRY_LATE_MS_MAX;
+    return most_ms > RETRY_MS ? most_ms : RETRY_MS;
+}
+
+/* The cluster may be away for long, or may refuse this client for good: it must not be hammered by
+ * all who have a session. */
+static uint64_t retry_ms(const struct coord_client *client)
+{
+    uint64_t most_ms = retry_ms_max(client);
+    uint64_t ms = (uint64_t)RETRY_MS << client->session.failures;
+    return ms < most_ms ? ms : most_ms;
+}
+
 static void ask(struct coord_client *client, struct keepalive_question *q)
 {
     struct client_session *s = &client->session;
     q->id = s->id;
     q->secret = s->secret;
     q->attempt_ms = first_attempt_ms(s);
+    q->pause_ms = retry_ms(client);
+    q->pause_ms_max = retry_ms_max(client);
     q->deadline_ms = ask_until_ms(client);
     keepalive_ask(&s->keepalive, q);
 }
@@ -166,6 +189,7 @@ static enum coord_code judge(struct coord_client *client, const ProtobufCMessage
     }
     s->ttl_ms = reply->ttl_ms;
     s->confirmed_ms = sent_ms > s->confirmed_ms ? sent_ms : s->confirmed_ms;
+    s->failures = 0;
     (void)client_fail(error, COORD_OK, "%s", "");
     if (coord_session_trusted_ms(client) > 0 && s->told != COORD_SESSION_LOST) {
         tell(s, COORD_SESSION_SAFE, error);
@@ -188,7 +212,9 @@ static void on_answered(struct keepalive_question *q, const ProtobufCMessage *re
     if (code == COORD_BAD_SECRET) { /* somebody else holds it */
         tell(s, COORD_SESSION_LOST, &s->trouble);
     }
-    set_timer(client, code == COORD_OK ? 0 : socket_now_ms() + client_jitter(client, RETRY_MS));
+    uint64_t pause_ms = code == COORD_OK ? 0 : client_jitter(client, retry_ms(client));
+    s->failures += code != COORD_OK && s->failures < FAILURES_MAX;
+    set_timer(client, code == COORD_OK ? 0 : socket_now_ms() + pause_ms);
 }
 
 static void on_timer(struct loop_timer *t)

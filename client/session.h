@@ -21,6 +21,7 @@ struct client_session {
     bool is_asking;
     struct keepalive_question question;
     struct loop_timer timer;
+    unsigned failures;          /* keepalives since the last one that was confirmed */
     struct coord_error trouble; /* why the last keepalive was not confirmed */
 };
 

@@ -543,6 +543,28 @@ START_TEST(without_an_answer_it_becomes_unsafe_in_time_and_safe_again)
 }
 END_TEST
 
+/* A second of an outage has 50 rounds of the shortest pause. */
+START_TEST(keepalives_that_fail_come_more_and_more_rarely)
+{
+    static struct scripted_step script[1000];
+    const struct scripted_step lost = STEP(LOSE);
+    const struct scripted_step refused = ANSWER(PERMISSION_DENIED);
+    for (size_t i = 1; i < sizeof script / sizeof script[0] - 1; i++) {
+        script[i] = _i == 0 ? lost : refused;
+    }
+    script[0] = (struct scripted_step)STEP(SERVE); /* the session */
+    follow(script, 1000);
+    until_followed(1);
+    ck_assert_int_eq(followed.states[0], COORD_SESSION_UNSAFE);
+    uint64_t until = socket_now_ms() + 3000;
+    while (socket_now_ms() < until) {
+        host_turn();
+    }
+    ck_assert_uint_ge(kit.cluster.keepalive_count, 2);
+    ck_assert_uint_le(kit.cluster.keepalive_count, 60);
+}
+END_TEST
+
 #define KEPT(name)                                   \
     {                                                \
         .action = SCRIPT_SERVE, .message_count = 1,  \
@@ -799,6 +821,7 @@ static Suite *async_suite(void)
     tcase_add_test(t, waiting_calls_work_beside_those_that_do_not);
     tcase_add_test(t, a_followed_session_keeps_itself_alive);
     tcase_add_test(t, without_an_answer_it_becomes_unsafe_in_time_and_safe_again);
+    tcase_add_loop_test(t, keepalives_that_fail_come_more_and_more_rarely, 0, 2);
     tcase_add_loop_test(t, an_ended_session_is_lost_and_nothing_follows, 0, 3);
     tcase_add_test(t, whoever_is_told_of_the_end_may_cancel_what_told_it);
     tcase_add_test(t, writes_at_the_same_time_have_numbers_of_their_own);
