@@ -14,6 +14,7 @@
 
 #define PATH_BYTES 4200
 #define WAIT_MS    100 /* at a time: some watch may have no connection to be waited for */
+#define REFUSED_MS 1000 /* until a watch that was refused is begun anew: rights come and go */
 
 struct follower {
     struct coord_shards *owner;
@@ -26,7 +27,10 @@ struct coord_shards {
     struct coord_shards_options options;
     struct known_shards map;
     struct follower followers[SHARD_KINDS];
-    bool has_lost; /* no memory for a change: all is listed again */
+    bool has_lost;           /* no memory for a change: all is listed again */
+    bool is_open;            /* its owner has it */
+    uint64_t refused_ms;     /* when a watch of it was, for the last time */
+    struct loop_timer timer; /* runs then, until all are begun anew */
     char path[PATH_BYTES];
 };
 
@@ -81,6 +85,39 @@ static void take_event(struct coord_shards *s, enum shard_kind kind,
     }
 }
 
+static void begin_anew_later(struct coord_shards *s)
+{
+    s->refused_ms = socket_now_ms();
+    if (s->is_open) {
+        client_enter(s->client);
+        loop_timer_set(&s->client->loop, &s->timer, s->refused_ms + REFUSED_MS);
+        client_leave(s->client);
+    }
+}
+
+/* What is known stays known until the new watch lists it all. */
+static void begin_anew(struct coord_shards *s)
+{
+    bool is_done = true;
+    if (!s->is_open || socket_now_ms() < s->refused_ms + REFUSED_MS) {
+        return;
+    }
+    for (int kind = 0; kind < SHARD_KINDS; kind++) {
+        struct follower *f = &s->followers[kind];
+        if (f->owner != NULL && f->watch == NULL) {
+            is_done = follow(s, (enum shard_kind)kind, NULL) == COORD_OK && is_done;
+        }
+    }
+    if (!is_done) {
+        begin_anew_later(s);
+    }
+}
+
+static void on_timer(struct loop_timer *t)
+{
+    begin_anew(LOOP_OF(t, struct coord_shards, timer));
+}
+
 /* Takes in what has arrived; true: there was something. */
 static bool take_all(struct coord_shards *s, enum shard_kind kind, struct coord_error *error)
 {
@@ -100,6 +137,7 @@ static bool take_all(struct coord_shards *s, enum shard_kind kind, struct coord_
     if (!goes_on) {
         coord_watch_close(f->watch);
         f->watch = NULL;
+        begin_anew_later(s);
     }
     return has_changed;
 }
@@ -126,6 +164,7 @@ static bool take_in(struct coord_shards *s, struct coord_error *error)
 {
     bool has_changed = false;
     recover(s);
+    begin_anew(s);
     for (int kind = 0; kind < SHARD_KINDS; kind++) {
         has_changed = take_all(s, (enum shard_kind)kind, error) || has_changed;
     }
@@ -236,6 +275,7 @@ enum coord_code coord_shards_open(struct coord_client *client, const char *path,
         return client_fail(error, COORD_NO_MEMORY, "out of memory for a shard map");
     }
     s->client = client;
+    s->timer.fire = on_timer;
     s->options = options != NULL ? *options : (struct coord_shards_options){0};
     memcpy(s->path, path, strlen(path) + 1);
     client_hold(client);
@@ -245,6 +285,10 @@ enum coord_code coord_shards_open(struct coord_client *client, const char *path,
     }
     if (code == COORD_OK) {
         *shards = s;
+        s->is_open = true;
+        if (has_ended(s)) {
+            begin_anew_later(s);
+        }
         (void)client_fail(error, COORD_OK, "%s", "");
     } else {
         coord_shards_close(s);
@@ -261,6 +305,7 @@ void coord_shards_close(struct coord_shards *s)
     for (int kind = 0; kind < SHARD_KINDS; kind++) {
         coord_watch_close(s->followers[kind].watch);
     }
+    loop_timer_stop(&s->client->loop, &s->timer);
     known_shards_close(&s->map);
     free(s);
 }

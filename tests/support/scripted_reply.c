@@ -40,11 +40,15 @@ void scripted_append(struct buf *out, const ProtobufCMessage *message)
 
 /* ---- unary ------------------------------------------------------------------------------ */
 
-static void reply_get(struct buf *out, Coord__V1__ReplyHeader *header)
+static void reply_get(struct buf *out, Coord__V1__ReplyHeader *header, const char *data)
 {
     Coord__V1__GetReply reply = COORD__V1__GET_REPLY__INIT;
     reply.header = header;
     reply.data = (ProtobufCBinaryData){.data = value, .len = sizeof value};
+    if (data != NULL) {
+        reply.data = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)data,
+                                           .len = strlen(data)};
+    }
     scripted_append(out, &reply.base);
 }
 
@@ -431,7 +435,7 @@ void scripted_reply(struct buf *out, const char *path, const struct scripted_clu
     header.applied_index = 9;
     ttl_ms = ttl_ms != 0 ? ttl_ms : TTL_MS;
     if (strcmp(path, "/coord.v1.Tree/Get") == 0) {
-        reply_get(out, &header);
+        reply_get(out, &header, cluster->data);
     } else if (strcmp(path, "/coord.v1.Tree/List") == 0) {
         reply_list(out, &header);
     } else if (strstr(path, ".Tree/GetAcl") != NULL || strstr(path, ".Tree/SetAcl") != NULL) {

@@ -99,6 +99,7 @@ struct scripted_cluster {
     size_t watch_message_count;
     uint64_t ttl_ms; /* of sessions and leases; 0 = 1000 */
     uint64_t token_ms; /* of logins */
+    const char *data;  /* of nodes that are read; NULL: "v" */
     size_t connection_count;
     size_t lock_pages;      /* of queues that were asked for: each queue has two */
     bool grants_are_hollow; /* those of locks name no entry */

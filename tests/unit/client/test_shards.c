@@ -1,0 +1,87 @@
+/* Shard maps whose watches fail, and those that callbacks look at. */
+#include "client/shards.h"
+
+#include <string.h>
+
+#include "client/socket.h"
+#include "tests/support/check_main.h"
+#include "tests/support/client_kit.h"
+
+#define TIMEOUT_MS 20000
+
+static struct client_kit kit;
+static struct coord_shards *shards;
+static bool has_changed;
+
+/* Every watch lists a directory that is empty. */
+static const struct scripted_message listing[] = {{.type = 0, .revision = 5},
+                                                  {.type = 1, .revision = 8}};
+
+static void setup(void)
+{
+    client_kit_open(&kit);
+    kit.cluster.data = "strategy=range\n";
+    kit.cluster.watch_messages = listing;
+    kit.cluster.watch_message_count = 2;
+    has_changed = false;
+}
+
+static void teardown(void)
+{
+    coord_shards_close(shards);
+    shards = NULL;
+    client_kit_close(&kit);
+}
+
+static void begin(const struct scripted_step *script,
+                  const struct coord_shards_options *options)
+{
+    client_kit_begin(&kit, (const struct scripted_step *const[]){NULL, script}, 2, TIMEOUT_MS);
+    ck_assert_msg(coord_shards_open(kit.client, "/m", options, &shards, &kit.error) == COORD_OK,
+                  "%s", kit.error.message);
+}
+
+static void on_ready(void *context, struct coord_shards *map)
+{
+    (void)context;
+    has_changed = coord_shards_update(map, 0) || has_changed;
+}
+
+/* ---- watches that are refused ------------------------------------------------------------ */
+
+/* In a loop of its own, and in one that is driven from elsewhere. */
+START_TEST(a_map_whose_watches_were_refused_is_followed_again)
+{
+    const struct coord_shards_options options = {.ready = _i == 1 ? on_ready : NULL};
+    uint64_t until_ms = socket_now_ms() + TIMEOUT_MS;
+    begin(SCRIPT(ANSWER(PERMISSION_DENIED), ANSWER(PERMISSION_DENIED)), &options);
+    (void)coord_shards_update(shards, 0);
+    has_changed = false;
+    client_kit_kill(&kit, 0); /* the other one refuses two watches */
+    while (!has_changed && socket_now_ms() < until_ms) {
+        if (_i == 1) {
+            ck_assert_int_eq(coord_run(kit.client, 100), COORD_OK);
+        } else {
+            has_changed = coord_shards_update(shards, 100);
+        }
+    }
+    ck_assert(has_changed);
+    ck_assert_uint_ge(kit.cluster.watch_count, 5);
+    ck_assert(kit.cluster.watches[4].list);
+}
+END_TEST
+
+static Suite *shards_suite(void)
+{
+    Suite *s = suite_create("shards");
+    TCase *t = tcase_create("maps that are followed");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_loop_test(t, a_map_whose_watches_were_refused_is_followed_again, 0, 2);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return check_main((check_suite_fn[]){shards_suite, NULL});
+}
