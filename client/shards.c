@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/async.h"
 #include "client/client_internal.h"
 #include "client/known_shards.h"
 #include "client/socket.h"
@@ -189,7 +190,8 @@ static void wait_for_more(const struct coord_shards *s, uint64_t ms)
 bool coord_shards_update(struct coord_shards *s, uint32_t timeout_ms)
 {
     struct coord_error error;
-    uint64_t end_ms = socket_now_ms() + timeout_ms;
+    /* Inside a callback nothing more arrives. */
+    uint64_t end_ms = s->client->depth > 0 ? 0 : socket_now_ms() + timeout_ms;
     bool has_changed = take_in(s, &error);
     for (uint64_t now_ms = socket_now_ms(); !has_changed && now_ms < end_ms;
          now_ms = socket_now_ms()) {
@@ -327,6 +329,10 @@ enum coord_code coord_shards_await(struct coord_shards *s, uint32_t shard, uint6
                        : client_fail(error, COORD_TIMEOUT,
                                      "%.200s: shard %u is not known under a newer epoch yet",
                                      s->path, shard);
+        }
+        enum coord_code code = async_may_wait(s->client, error);
+        if (code != COORD_OK) {
+            return code;
         }
         (void)coord_shards_update(s, (uint32_t)(end_ms - now_ms));
     }

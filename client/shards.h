@@ -2,9 +2,10 @@
  * of libcoord; see client.h for what holds for all of it, and docs/shards.md.
  *
  * A map is held here whole: it is read once and then follows what changes, over failures of any
- * member; whatever fails, what it knew stays known. It may be behind what the cluster has decided.
- * That does no harm where writes are guarded by the shard's epoch; and whoever learns of a higher
- * epoch than it knows waits for that one (coord_shards_await). */
+ * member, and again when it was refused for a while; whatever fails, what it knew stays known. It
+ * may be behind what the cluster has decided. That does no harm where writes are guarded by the
+ * shard's epoch; and whoever learns of a higher epoch than it knows waits for that one
+ * (coord_shards_await). */
 #ifndef CLIENT_SHARDS_H
 #define CLIENT_SHARDS_H
 
@@ -105,12 +106,13 @@ enum coord_code coord_shards_open(struct coord_client *client, const char *path,
                                   struct coord_shards **shards, struct coord_error *error);
 void coord_shards_close(struct coord_shards *shards); /* NULL is fine */
 
-/* Takes in what has arrived, and waits at most so long for something. True: something has changed.
- * What was looked at before is not valid any more. */
+/* Takes in what has arrived, and waits at most so long for something; inside a callback it does not
+ * wait. True: something has changed. What was looked at before is not valid any more. */
 bool coord_shards_update(struct coord_shards *shards, uint32_t timeout_ms);
 /* Waits until an epoch of the shard as high as this is known: for who was told of one, or
  * refused with COORD_GUARD_STALE under a lower one. COORD_OK, COORD_TIMEOUT, COORD_NOT_FOUND:
- * there is no such shard (any more). */
+ * there is no such shard (any more). Inside a callback it is COORD_INVALID where it would have to
+ * wait: look again (coord_shards_find) when `ready` tells of something. */
 enum coord_code coord_shards_await(struct coord_shards *shards, uint32_t shard, uint64_t epoch,
                                    uint32_t timeout_ms, struct coord_error *error);
 

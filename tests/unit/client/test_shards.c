@@ -44,7 +44,7 @@ static void begin(const struct scripted_step *script,
 static void on_ready(void *context, struct coord_shards *map)
 {
     (void)context;
-    has_changed = coord_shards_update(map, 0) || has_changed;
+    has_changed = coord_shards_update(map, 100 * TIMEOUT_MS) || has_changed;
 }
 
 /* ---- watches that are refused ------------------------------------------------------------ */
@@ -71,12 +71,41 @@ START_TEST(a_map_whose_watches_were_refused_is_followed_again)
 }
 END_TEST
 
+/* ---- in a callback ----------------------------------------------------------------------- */
+
+static void look(void *context, const struct coord_result *result)
+{
+    bool *was_told = context;
+    ck_assert_int_eq(result->code, COORD_OK);
+    ck_assert_int_eq(coord_shards_await(shards, 1, 1, 100 * TIMEOUT_MS, &kit.error),
+                     COORD_INVALID);
+    ck_assert_int_eq(coord_shards_await(shards, 1, 1, 0, &kit.error), COORD_NOT_FOUND);
+    ck_assert(!coord_shards_update(shards, 100 * TIMEOUT_MS));
+    *was_told = true;
+}
+
+START_TEST(a_callback_looks_at_a_map_and_does_not_wait)
+{
+    bool was_told = false;
+    begin(NULL, NULL);
+    while (coord_shards_update(shards, 0)) {
+        /* what has come with the opening */
+    }
+    ck_assert_int_eq(
+        coord_get_async(kit.client, "/a", look, &was_told, NULL, &kit.error), COORD_OK);
+    while (!was_told) {
+        ck_assert_int_eq(coord_run(kit.client, TIMEOUT_MS), COORD_OK);
+    }
+}
+END_TEST
+
 static Suite *shards_suite(void)
 {
     Suite *s = suite_create("shards");
     TCase *t = tcase_create("maps that are followed");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, a_map_whose_watches_were_refused_is_followed_again, 0, 2);
+    tcase_add_test(t, a_callback_looks_at_a_map_and_does_not_wait);
     suite_add_tcase(s, t);
     return s;
 }
