@@ -3,13 +3,13 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/salt.h"
 
 #define CAPACITY_MIN 16
-#define SEED         UINT64_C(0x9e3779b97f4a7c15)
 
 static size_t home_of(const struct id_map *m, uint64_t id)
 {
-    return (size_t)hash_mix(id, SEED) & (m->capacity - 1);
+    return (size_t)hash_mix(id, m->salt) & (m->capacity - 1);
 }
 
 /* Where the id is, or the free slot where it would be. There always is a free one. */
@@ -25,6 +25,9 @@ static struct id_map_slot *slot_of(const struct id_map *m, uint64_t id)
 static void grow(struct id_map *m)
 {
     struct id_map old = *m;
+    if (old.capacity == 0) {
+        m->salt = salt_next();
+    }
     m->capacity = old.capacity == 0 ? CAPACITY_MIN : 2 * old.capacity;
     m->slots = mem_zalloc(m->capacity * sizeof *m->slots);
     for (size_t i = 0; i < old.capacity; i++) {

@@ -1,5 +1,6 @@
 /* A hash map from 64-bit ids to pointers: lookup only, never walked, so that no order of it can
- * leak into what is replicated. Open addressing, at most three quarters full.
+ * leak into what is replicated. Open addressing, at most three quarters full. Ids may be chosen by
+ * anybody (base/salt.h).
  *
  * A zeroed map is empty and valid. Not thread safe. */
 #ifndef BASE_ID_MAP_H
@@ -17,6 +18,7 @@ struct id_map {
     struct id_map_slot *slots;
     size_t count;
     size_t capacity; /* a power of two, or 0 */
+    uint64_t salt;
 };
 
 void id_map_close(struct id_map *m); /* frees the map, not what it points to */

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/salt.h"
 
 #define TREE_BUCKETS_MIN ((uint32_t)64)
 
@@ -166,12 +167,12 @@ static void slot_give(struct tree *t, uint32_t slot)
 
 /* ---- hash: linear hashing (Litwin 1980) --------------------------------------------------- */
 
-/* With 2^k <= bucket_count < 2^(k+1): by k+1 bits of the hash, or by k where that bucket is not
- * split off yet. */
+/* With 2^k <= bucket_count < 2^(k+1): by k+1 bits of the place, or by k where that bucket is not
+ * split off yet. Clients choose names, and could choose bits of their hashes. */
 static uint32_t bucket_of(const struct tree *t, uint64_t hash)
 {
     uint32_t mask = UINT32_MAX >> __builtin_clz(t->bucket_count);
-    uint32_t bucket = (uint32_t)hash & mask;
+    uint32_t bucket = salt_place(t->salt, hash) & mask;
     return bucket < t->bucket_count ? bucket : bucket & (mask >> 1);
 }
 
@@ -276,6 +277,7 @@ void tree_init(struct tree *t)
         .bucket_count = TREE_BUCKETS_MIN,
         .bucket_capacity = TREE_BUCKETS_MIN,
         .buckets = mem_zalloc(TREE_BUCKETS_MIN * sizeof(uint32_t)),
+        .salt = salt_next(),
     };
     t->roots[ROOT_META] = hidden_root(t, SPACE_META);
     t->roots[ROOT_ETCD] = hidden_root(t, SPACE_ETCD);

@@ -75,6 +75,7 @@ struct tree {
     uint32_t *buckets; /* linear hashing: grows by one bucket at a time, never all at once */
     uint32_t bucket_count;
     uint32_t bucket_capacity;
+    uint64_t salt; /* of the buckets alone: the hash of a path is part of the digest */
     uint32_t roots[3]; /* by tree_root */
     uint64_t node_count;
     uint64_t bytes; /* NODE_COST_BYTES each, plus names that are not inline, plus values */

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/salt.h"
 #include "store/acl_table.h"
 #include "store/command.h"
 #include "store/policy.h"
@@ -39,6 +40,7 @@ void versions_init(struct versions *v)
         .bucket_count = BUCKETS_MIN,
         .bucket_capacity = BUCKETS_MIN,
         .buckets = mem_zalloc(BUCKETS_MIN * sizeof(struct version_chain *)),
+        .salt = salt_next(),
         .sweep = {VERSIONS_SWEPT, 0},
     };
 }
@@ -48,7 +50,7 @@ void versions_init(struct versions *v)
 static struct version_chain **bucket_of(const struct versions *v, uint64_t hash)
 {
     uint32_t mask = UINT32_MAX >> __builtin_clz(v->bucket_count);
-    uint32_t bucket = (uint32_t)hash & mask;
+    uint32_t bucket = salt_place(v->salt, hash) & mask;
     return &v->buckets[bucket < v->bucket_count ? bucket : bucket & (mask >> 1)];
 }
 

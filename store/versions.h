@@ -70,6 +70,7 @@ struct versions {
     struct version_chain **buckets; /* linear hashing, as in store/tree.c */
     uint32_t bucket_count;
     uint32_t bucket_capacity;
+    uint64_t salt; /* of the buckets */
     uint32_t chain_count;
     uint64_t bytes;
     uint64_t sum; /* of the hashes */

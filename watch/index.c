@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/salt.h"
 #include "store/tree.h"
 
 #define BUCKETS_MIN ((size_t)64)
@@ -19,6 +20,7 @@ void watch_index_init(struct watch_index *x)
         .buckets = mem_zalloc(BUCKETS_MIN * sizeof(struct index_entry *)),
         .bucket_count = BUCKETS_MIN,
         .bucket_capacity = BUCKETS_MIN,
+        .salt = salt_next(),
         .bytes = BUCKETS_MIN * sizeof(struct index_entry *),
     };
 }
@@ -48,24 +50,24 @@ struct index_key {
     uint64_t hash;
 };
 
-static struct index_key key_make(uint8_t scope, uint8_t space, struct slice path,
-                                 uint64_t walked)
+static struct index_key key_make(const struct watch_index *x, uint8_t scope, uint8_t space,
+                                 struct slice path, uint64_t walked)
 {
     return (struct index_key){
         .scope = scope,
         .space = space,
         .path = path,
-        .hash = hash_mix(walked, (uint64_t)scope << 8 | space),
+        .hash = hash_mix(walked, x->salt ^ ((uint64_t)scope << 8 | space)),
     };
 }
 
-static struct index_key key_of(const struct watch *w)
+static struct index_key key_of(const struct watch_index *x, const struct watch *w)
 {
     uint64_t walked = WALK_BEGIN;
     for (size_t i = 0; i < w->filter.path.size; i++) {
         walked = walk(walked, w->filter.path.data[i]);
     }
-    return key_make(w->filter.scope, w->filter.space, w->filter.path, walked);
+    return key_make(x, w->filter.scope, w->filter.space, w->filter.path, walked);
 }
 
 /* An entry has a watch in one lane at least, and that one knows the key. */
@@ -145,7 +147,7 @@ static void uncount_prefix(struct watch_index *x, size_t length)
 void watch_index_add(struct watch_index *x, struct watch *w, enum lane lane)
 {
     PRE(w->filter.path.size <= STORE_PATH_BYTES_MAX);
-    struct index_key key = key_of(w);
+    struct index_key key = key_of(x, w);
     struct index_entry *e = *find(x, &key);
     if (e == NULL) {
         if (x->entry_count == x->bucket_count) {
@@ -178,7 +180,7 @@ void watch_index_remove(struct watch_index *x, struct watch *w, enum lane lane)
      * still tells its key. */
     struct index_entry **cell = NULL;
     if (w->next == NULL) {
-        struct index_key key = key_of(w);
+        struct index_key key = key_of(x, w);
         cell = find(x, &key);
         PRE(*cell != NULL);
     } else {
@@ -217,7 +219,7 @@ static void visit(const struct finding *f, uint8_t scope, struct slice path, uin
     if (f->index->scopes[f->lane][scope] == 0) {
         return;
     }
-    struct index_key key = key_make(scope, f->space, path, walked);
+    struct index_key key = key_make(f->index, scope, f->space, path, walked);
     const struct index_entry *e = *find(f->index, &key);
     if (e != NULL) {
         for (struct watch *w = e->first[f->lane]; w != NULL; w = w->next) {

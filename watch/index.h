@@ -23,6 +23,7 @@ struct watch_index {
     struct index_entry **buckets;
     size_t bucket_count;
     size_t bucket_capacity;
+    uint64_t salt;
     size_t entry_count;
     size_t scopes[LANE_COUNT][WATCH_PREFIX + 1]; /* watches */
     uint32_t *prefixes; /* by length, of all spaces and lanes; NULL: never was one */

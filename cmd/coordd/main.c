@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <uv.h>
 
+#include "base/salt.h"
 #include "base/version.h"
 #include "cmd/coordd/config.h"
 #include "cmd/coordd/offline.h"
@@ -44,10 +46,20 @@ static void tune_lookups(void)
     (void)setenv("UV_THREADPOOL_SIZE", "32", 0);
 }
 
+/* Nobody may know which names meet in one bucket. */
+static void salt_tables(void)
+{
+    uint64_t seed;
+    if (uv_random(NULL, NULL, &seed, sizeof seed, 0, NULL) == 0) {
+        salt_seed(seed);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct config config;
     struct errmsg err = {0};
+    salt_tables();
     if (argc > 1 && strcmp(argv[1], "restore") == 0) {
         return restore_run(argc, argv);
     }

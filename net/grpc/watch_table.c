@@ -3,13 +3,14 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/salt.h"
 #include "net/grpc/watch.h"
 
 #define CAPACITY_MIN 8
 
 static size_t home_of(const struct grpc_watch_table *t, uint64_t id)
 {
-    return (size_t)hash_mix(id, 0) & (t->capacity - 1);
+    return (size_t)hash_mix(id, t->salt) & (t->capacity - 1);
 }
 
 /* Where the id is, or the free slot where it would be. There always is a free one. */
@@ -25,6 +26,9 @@ static size_t slot_of(const struct grpc_watch_table *t, uint64_t id)
 static void grow(struct grpc_watch_table *t)
 {
     struct grpc_watch_table old = *t;
+    if (old.capacity == 0) {
+        t->salt = salt_next(); /* clients choose ids */
+    }
     t->capacity = old.capacity == 0 ? CAPACITY_MIN : 2 * old.capacity;
     t->slots = mem_zalloc(t->capacity * sizeof *t->slots);
     for (size_t i = 0; i < old.capacity; i++) {

@@ -13,6 +13,7 @@ struct grpc_watch_table {
         *slots;      /* NULL: free. Walked by its owner, in no order that means anything */
     size_t capacity; /* a power of two, or 0 */
     size_t count;
+    uint64_t salt;
 };
 
 void grpc_watch_table_close(struct grpc_watch_table *t); /* frees the table, not the watches */

@@ -18,11 +18,11 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "base/salt.h"
 #include "net/zookeeper/connection.h"
 #include "watch/watch.h"
 
 #define BUCKETS_MIN 16
-#define HASH_SEED   UINT64_C(0x7a6b)
 
 /* What an entry of scope NODE listens for besides enum zk_watch_kind: its node's end, for a child
  * watch of the same path. */
@@ -49,6 +49,7 @@ struct hit {
 struct zk_watches {
     struct zk_watch **buckets;
     size_t bucket_count;
+    uint64_t salt;
     size_t entry_count;
     size_t armed; /* watches as clients count them */
     struct buf hits;
@@ -64,14 +65,14 @@ static struct watch_hub *hub_of(struct zk_connection *c)
     return node_watches(zk_node(c));
 }
 
-static uint64_t entry_hash(struct slice path, uint8_t scope)
+static uint64_t entry_hash(const struct zk_watches *w, struct slice path, uint8_t scope)
 {
-    return hash_bytes(HASH_SEED + scope, path.data, path.size);
+    return hash_bytes(w->salt + scope, path.data, path.size);
 }
 
 static struct zk_watch **find(struct zk_watches *w, struct slice path, uint8_t scope)
 {
-    uint64_t hash = entry_hash(path, scope);
+    uint64_t hash = entry_hash(w, path, scope);
     struct zk_watch **at = &w->buckets[hash & (w->bucket_count - 1)];
     while (*at != NULL && ((*at)->hash != hash || (*at)->watch.filter.scope != scope ||
                            !slice_equal((*at)->watch.filter.path, path))) {
@@ -101,6 +102,7 @@ static struct zk_watches *table_of(struct zk_connection *c)
     if (c->watches == NULL) {
         c->watches = mem_zalloc(sizeof *c->watches);
         c->watches->bucket_count = BUCKETS_MIN;
+        c->watches->salt = salt_next();
         c->watches->buckets = mem_zalloc(BUCKETS_MIN * sizeof c->watches->buckets[0]);
     }
     return c->watches;
@@ -153,7 +155,7 @@ static void arm(struct zk_connection *c, struct slice path, uint8_t scope, uint8
         return;
     }
     e->connection = c;
-    e->hash = entry_hash(path, scope);
+    e->hash = entry_hash(w, path, scope);
     *at = e;
     kinds_set(c, e, kinds);
     if (++w->entry_count > 2 * w->bucket_count) {

@@ -6,11 +6,13 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/salt.h"
 
 void world_init(struct world *w, uint64_t seed, bool trace)
 {
     *w = (struct world){.seed = seed, .trace = trace};
     rng_init(&w->rng, seed);
+    salt_seed(seed);
     /* Not zero: code that takes 0 for "never" must meet a real time. */
     w->now_us = SECOND;
 }

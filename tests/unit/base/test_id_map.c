@@ -1,5 +1,6 @@
 #include "base/id_map.h"
 
+#include "base/hash.h"
 #include "base/rng.h"
 #include "tests/support/check_main.h"
 
@@ -63,12 +64,34 @@ START_TEST(any_sequence_of_calls_leaves_what_an_array_would_hold)
 }
 END_TEST
 
+/* Ids that met in a thousandth of the slots while where they went was known. */
+START_TEST(ids_chosen_for_a_known_hash_do_not_meet)
+{
+    enum { CHOSEN = 20000 };
+    struct id_map m = {0};
+    for (uint64_t id = 1; m.count < CHOSEN; id++) {
+        if ((hash_mix(id, UINT64_C(0x9e3779b97f4a7c15)) & 0xfffff) < 1000) {
+            id_map_set(&m, id, &m);
+        }
+    }
+    size_t run = 0;
+    size_t longest = 0;
+    for (size_t i = 0; i < m.capacity; i++) {
+        run = m.slots[i].value != NULL ? run + 1 : 0;
+        longest = run > longest ? run : longest;
+    }
+    ck_assert_uint_lt(longest, CHOSEN / 20);
+    id_map_close(&m);
+}
+END_TEST
+
 static Suite *id_map_suite(void)
 {
     Suite *suite = suite_create("id_map");
     TCase *tcase = tcase_create("id_map");
     tcase_add_test(tcase, an_empty_map_has_nothing_and_loses_nothing);
     tcase_add_test(tcase, an_id_is_found_until_it_is_removed_and_replaced_when_set_again);
+    tcase_add_test(tcase, ids_chosen_for_a_known_hash_do_not_meet);
     tcase_add_loop_test(tcase, any_sequence_of_calls_leaves_what_an_array_would_hold, 1, 9);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -152,6 +152,37 @@ START_TEST(a_path_is_found_only_as_it_is_written)
 }
 END_TEST
 
+static uint32_t longest_chain(const struct tree *t)
+{
+    uint32_t longest = 0;
+    for (uint32_t i = 0; i < t->bucket_count; i++) {
+        uint32_t length = 0;
+        for (uint32_t slot = t->buckets[i]; slot != TREE_NONE; length++) {
+            slot = tree_node(t, slot)->chain;
+        }
+        longest = length > longest ? length : longest;
+    }
+    return longest;
+}
+
+START_TEST(names_chosen_for_their_hashes_do_not_meet_in_one_bucket)
+{
+    enum { CHOSEN = 2000 };
+    struct tree t;
+    tree_init(&t);
+    uint32_t root = add(&t, TREE_NONE, "/");
+    for (uint32_t i = 0; t.node_count < CHOSEN; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "/n%u", i);
+        if ((tree_hash(SPACE_NODES, slice_str(path)) & 0xfff) == 0) {
+            add(&t, root, path);
+        }
+    }
+    ck_assert_uint_lt(longest_chain(&t), 30);
+    tree_close(&t);
+}
+END_TEST
+
 static enum outcome check_path(const char *path, bool sequential)
 {
     struct errmsg err = {.text = ""};
@@ -204,6 +235,7 @@ static Suite *tree_suite(void)
     tcase_add_test(tcase, seek_finds_the_first_child_at_or_behind_a_name);
     tcase_add_test(tcase, paths_have_a_parent_and_a_last_component);
     tcase_add_test(tcase, a_path_is_found_only_as_it_is_written);
+    tcase_add_test(tcase, names_chosen_for_their_hashes_do_not_meet_in_one_bucket);
     tcase_add_test(tcase, path_syntax_is_checked_by_component);
     suite_add_tcase(suite, tcase);
     return suite;
