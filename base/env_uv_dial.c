@@ -6,6 +6,9 @@
  *
  * A TCP handle that failed to connect cannot be used again. So the next attempt begins in the
  * close callback of the failed one, which makes the handle anew.
+ *
+ * An address that does not answer is given up for the next one, if there is one, long before the
+ * kernel does: whoever dials has less patience than that, and begins at the first one again.
  */
 #include <netdb.h>
 #include <stdio.h>
@@ -13,6 +16,8 @@
 
 #include "base/env_uv_stream.h"
 #include "base/mem.h"
+
+#define DIAL_SILENCE_MS 500 /* of an address that is not the last */
 
 /* What only connecting needs. Outlives its stream while a lookup runs: that cannot be stopped. */
 struct env_uv_dial {
@@ -26,7 +31,16 @@ struct env_uv_dial {
     uv_connect_t connect;
     struct addrinfo *addresses; /* owned */
     struct addrinfo *next;      /* to try if the present one fails */
+    bool has_timer;
+    uv_timer_t timer; /* of the present address */
 };
+
+static void dial_timer_closed_cb(uv_handle_t *handle)
+{
+    struct env_uv_dial *d = handle->data;
+    d->env->pending--;
+    mem_free(d);
+}
 
 static void dial_free(struct env_uv_dial *d)
 {
@@ -34,7 +48,12 @@ static void dial_free(struct env_uv_dial *d)
         freeaddrinfo(d->addresses);
     }
     mem_free(d->host);
-    mem_free(d);
+    if (d->has_timer) {
+        d->stream = NULL;
+        uv_close((uv_handle_t *)&d->timer, dial_timer_closed_cb);
+    } else {
+        mem_free(d);
+    }
 }
 
 void env_uv_dial_drop(struct env_stream *s)
@@ -66,8 +85,8 @@ static void dial_failed(struct env_stream *s, int error)
 static void dial_connected_cb(uv_connect_t *req, int error)
 {
     struct env_stream *s = req->data;
-    if (s->state != STREAM_CONNECTING) {
-        return; /* closed meanwhile; cancelled */
+    if (s->state != STREAM_CONNECTING || uv_is_closing((uv_handle_t *)&s->tcp)) {
+        return; /* closed meanwhile, or given up for the next address; cancelled */
     }
     if (error < 0) {
         dial_failed(s, error);
@@ -76,11 +95,38 @@ static void dial_connected_cb(uv_connect_t *req, int error)
     }
 }
 
+static void dial_silent_cb(uv_timer_t *timer)
+{
+    struct env_uv_dial *d = timer->data;
+    struct env_stream *s = d->stream;
+    if (s->state == STREAM_CONNECTING && !uv_is_closing((uv_handle_t *)&s->tcp)) {
+        uv_close((uv_handle_t *)&s->tcp, env_uv_stream_closed_cb);
+    }
+}
+
+/* If there is an address after this one. */
+static void dial_limit_silence(struct env_uv_dial *d)
+{
+    if (d->next != NULL && !d->has_timer) {
+        (void)uv_timer_init(d->env->loop, &d->timer);
+        d->timer.data = d;
+        d->has_timer = true;
+        d->env->pending++;
+    }
+    if (d->next != NULL) {
+        uv_update_time(d->env->loop);
+        (void)uv_timer_start(&d->timer, dial_silent_cb, DIAL_SILENCE_MS, 0);
+    } else if (d->has_timer) {
+        (void)uv_timer_stop(&d->timer);
+    }
+}
+
 void env_uv_dial_next(struct env_stream *s)
 {
     struct env_uv_dial *d = s->dial;
     struct addrinfo *address = d->next;
     d->next = address->ai_next;
+    dial_limit_silence(d);
     d->connect.data = s;
     int rc = uv_tcp_connect(&d->connect, &s->tcp, address->ai_addr, dial_connected_cb);
     if (rc < 0) {

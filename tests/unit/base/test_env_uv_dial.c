@@ -1,21 +1,52 @@
-/* Lookups of names for which no name server answers: getaddrinfo is the one below. */
+/* Lookups of names for which no name server answers, and of "two", which has two addresses, the
+ * first of them silent: getaddrinfo is the one below. */
 #include <netdb.h>
+#include <netinet/in.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/env_uv.h"
+#include "base/mem.h"
 #include "tests/support/check_main.h"
 
 static atomic_int lookups; /* that have begun */
 static sem_t gate;         /* each waits for one */
 
+static struct sockaddr_in silent_address;
+static struct sockaddr_in live_address;
+
+static struct addrinfo *address_of(struct sockaddr_in *address, struct addrinfo *next)
+{
+    struct addrinfo *a = mem_zalloc(sizeof *a);
+    *a = (struct addrinfo){.ai_family = AF_INET,
+                           .ai_socktype = SOCK_STREAM,
+                           .ai_addr = (struct sockaddr *)address,
+                           .ai_addrlen = sizeof *address,
+                           .ai_next = next};
+    return a;
+}
+
+void freeaddrinfo(struct addrinfo *a)
+{
+    while (a != NULL) {
+        struct addrinfo *next = a->ai_next;
+        mem_free(a);
+        a = next;
+    }
+}
+
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
                 struct addrinfo **out)
 {
-    (void)node;
     (void)service;
-    (void)out;
+    if (strcmp(node, "two") == 0 && (hints->ai_flags & AI_NUMERICHOST) == 0) {
+        *out = address_of(&silent_address, address_of(&live_address, NULL));
+        return 0;
+    }
     if ((hints->ai_flags & AI_NUMERICHOST) == 0) {
         lookups++;
         (void)sem_wait(&gate);
@@ -93,6 +124,84 @@ START_TEST(two_at_a_time_and_other_ports_are_looked_up_by_themselves)
 }
 END_TEST
 
+static int listener_make(struct sockaddr_in *address, int backlog)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    socklen_t size = sizeof *address;
+    *address = (struct sockaddr_in){.sin_family = AF_INET};
+    address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)address, sizeof *address), 0);
+    ck_assert_int_eq(listen(fd, backlog), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)address, &size), 0);
+    return fd;
+}
+
+static void on_open(void *owner)
+{
+    ++*(int *)owner;
+}
+
+static const struct env_stream_events counting = {.open = on_open, .closed = on_closed};
+
+/* A queue that is full drops what comes, as a firewall does. */
+enum { FILLERS = 4 };
+
+static void fill(const struct sockaddr_in *address, int fillers[FILLERS])
+{
+    for (int i = 0; i < FILLERS; i++) {
+        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)connect(fillers[i], (const struct sockaddr *)address, sizeof *address);
+    }
+}
+
+START_TEST(a_silent_address_does_not_keep_the_next_one_from_being_tried)
+{
+    int fillers[FILLERS];
+    int silent = listener_make(&silent_address, 0);
+    int live = listener_make(&live_address, 8);
+    fill(&silent_address, fillers);
+    int opened = 0;
+    struct env_stream *stream = env->net->connect(env, "two", 1, &counting, &opened);
+    while (opened == 0) {
+        uv_run(&loop, UV_RUN_ONCE);
+    }
+    int accepted = accept(live, NULL, NULL); /* it is this one, or the test hangs */
+    ck_assert_int_ge(accepted, 0);
+    env->net->close(stream, false);
+    for (int i = 0; i < FILLERS; i++) {
+        close(fillers[i]);
+    }
+    close(accepted);
+    close(silent);
+    close(live);
+}
+END_TEST
+
+/* With the silent address under way. */
+START_TEST(a_dial_may_be_closed_while_an_address_is_silent)
+{
+    int fillers[FILLERS];
+    int silent = listener_make(&silent_address, 0);
+    int live = listener_make(&live_address, 8);
+    fill(&silent_address, fillers);
+    int events_seen = 0;
+    for (int turns = 0; turns < 3; turns++) {
+        struct env_stream *stream = env->net->connect(env, "two", 1, &counting, &events_seen);
+        for (int i = 0; i < turns; i++) {
+            uv_run(&loop, UV_RUN_ONCE);
+        }
+        env->net->close(stream, false);
+    }
+    uv_run(&loop, UV_RUN_NOWAIT);
+    ck_assert_int_eq(events_seen, 0);
+    for (int i = 0; i < FILLERS; i++) {
+        close(fillers[i]);
+    }
+    close(silent);
+    close(live);
+}
+END_TEST
+
 static Suite *dial_suite(void)
 {
     Suite *suite = suite_create("env_uv_dial");
@@ -100,6 +209,9 @@ static Suite *dial_suite(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_name_that_is_asked_for_again_and_again_is_looked_up_once);
     tcase_add_test(tcase, two_at_a_time_and_other_ports_are_looked_up_by_themselves);
+    tcase_add_test(tcase, a_silent_address_does_not_keep_the_next_one_from_being_tried);
+    tcase_add_test(tcase, a_dial_may_be_closed_while_an_address_is_silent);
+    tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     return suite;
 }
