@@ -5,11 +5,11 @@
  *   log.left_out event=client.refused lines=7312 within_ms=10000
  *
  * Errors always pass. An event is the first word of a line; those of the first
- * LOG_GUARD_EVENTS that appear have a count each, the others share one. Thread: the loop, as
- * the metric. */
+ * LOG_GUARD_EVENTS that appear have a count each, the others share one. */
 #ifndef BASE_LOG_GUARD_H
 #define BASE_LOG_GUARD_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,17 +33,19 @@ struct log_guard {
     uint64_t (*now_ms)(void *context);
     void *context;
     struct metric *left_out; /* may be NULL */
+    pthread_mutex_t mutex;   /* PTHREAD_MUTEX_INITIALIZER; of what follows */
     struct log_guard_event others;
     struct log_guard_event events[LOG_GUARD_EVENTS];
     size_t event_count;
-    size_t pending; /* events of which something was left out that is not told yet */
+    size_t pending;     /* events of which something was left out that is not told yet */
+    uint64_t uncounted; /* left out, and not yet in the metric */
 };
 
-/* Of struct log; its context is a struct log_guard. Zeroed but for the first four, it is
- * ready. */
+/* Of struct log; its context is a struct log_guard. Zeroed but for the first five, it is
+ * ready. Any thread. */
 void log_guard_sink(void *guard, enum log_level level, const char *line);
 /* Tells what was left out in times that are over. `is_last`: and in those that are not. Once a
- * turn is enough; cheap. */
+ * turn is enough; cheap. Thread: the loop, as the metric. */
 void log_guard_turn(struct log_guard *g, int is_last);
 
 #endif

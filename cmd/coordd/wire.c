@@ -400,7 +400,8 @@ int wire_run(const struct config *config, const char *program)
     struct daemon d = {
         .config = config,
         .log_guard = {.behind = {.level = config->log_level, .sink = log_stderr_sink},
-                      .now_ms = guard_now_ms},
+                      .now_ms = guard_now_ms,
+                      .mutex = PTHREAD_MUTEX_INITIALIZER},
     };
     struct errmsg err = {0};
     d.log = (struct log){

@@ -1,5 +1,6 @@
 #include "base/log_guard.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "tests/support/check_main.h"
@@ -32,6 +33,7 @@ static void setup(void)
     guard = (struct log_guard){.behind = {.level = LOG_INFO, .sink = keep},
                                .now_ms = test_now_ms,
                                .context = &clock_ms,
+                               .mutex = PTHREAD_MUTEX_INITIALIZER,
                                .left_out = metrics_counter(metrics, "left_out", NULL, "x")};
     guarded = (struct log){.level = LOG_INFO, .sink = log_guard_sink, .context = &guard};
 }
@@ -52,8 +54,8 @@ START_TEST(lines_of_an_event_pass_up_to_a_number_and_the_others_are_counted)
 {
     say(LOG_GUARD_LINES + 7, "client.refused");
     ck_assert_int_eq(passed, LOG_GUARD_LINES);
-    ck_assert_int_eq(metric_value(guard.left_out), 7);
     log_guard_turn(&guard, 0); /* its time is not over */
+    ck_assert_int_eq(metric_value(guard.left_out), 7);
     ck_assert_int_eq(passed, LOG_GUARD_LINES);
     clock_ms += LOG_GUARD_MS;
     log_guard_turn(&guard, 0);
@@ -111,6 +113,43 @@ START_TEST(events_without_end_share_one_count)
 }
 END_TEST
 
+static void drop(void *context, enum log_level level, const char *text)
+{
+    (void)context;
+    (void)level;
+    (void)text;
+}
+
+enum { WORKERS = 4, WORKER_LINES = 20000 };
+
+/* All threads meet each event for the first time at once. */
+static void *talk(void *unused)
+{
+    for (int i = 0; i < WORKER_LINES; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "event.%d", i % 100);
+        log_info(&guarded, name, "number=%d", i);
+    }
+    return unused;
+}
+
+START_TEST(lines_of_several_threads_are_counted_each)
+{
+    pthread_t workers[WORKERS];
+    guard.behind.sink = drop;
+    for (int i = 0; i < WORKERS; i++) {
+        ck_assert_int_eq(pthread_create(&workers[i], NULL, talk, NULL), 0);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        ck_assert_int_eq(pthread_join(workers[i], NULL), 0);
+    }
+    log_guard_turn(&guard, 1);
+    ck_assert_uint_eq(guard.event_count, 100);
+    ck_assert_int_eq(metric_value(guard.left_out),
+                     WORKERS * WORKER_LINES - 100 * LOG_GUARD_LINES);
+}
+END_TEST
+
 static Suite *log_guard_suite(void)
 {
     Suite *suite = suite_create("log guard");
@@ -121,6 +160,7 @@ static Suite *log_guard_suite(void)
     tcase_add_test(tcase, what_was_left_out_is_told_at_the_end);
     tcase_add_test(tcase, other_events_and_errors_are_not_touched);
     tcase_add_test(tcase, events_without_end_share_one_count);
+    tcase_add_test(tcase, lines_of_several_threads_are_counted_each);
     suite_add_tcase(suite, tcase);
     return suite;
 }
