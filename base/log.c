@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/utf8.h"
 
 /* A longer line is cut and ends in "...". */
 #define LOG_LINE_MAX 2048
@@ -36,19 +37,44 @@ const char *log_level_name(enum log_level level)
     return level_names[level];
 }
 
-static int log_is_control(char c)
+/* Values may come from peers and clients: none may begin a line or drive a terminal. */
+static bool log_is_control(const char *p, size_t length)
 {
-    return (unsigned char)c < 0x20 || c == 0x7f;
+    unsigned char first = (unsigned char)p[0];
+    unsigned char second = (unsigned char)p[length - 1];
+    return first < 0x20 || first == 0x7f || (length == 2 && first == 0xc2 && second < 0xa0);
 }
 
-/* Values may come from peers and clients: none may begin a line or drive a terminal. */
+/* Bytes of the character at `p`, which is not the end; 0: no UTF-8, which makes journalctl show
+ * nothing of the line. */
+static size_t log_length(const char *p)
+{
+    return utf8_length((const uint8_t *)p, strnlen(p, 4));
+}
+
 static void log_blank_controls(char *line)
 {
-    for (char *p = line; *p != '\0'; p++) {
-        if (log_is_control(*p)) {
-            *p = ' ';
+    for (char *p = line; *p != '\0';) {
+        size_t length = log_length(p);
+        if (length == 0) {
+            *p++ = '?';
+            continue;
         }
+        if (log_is_control(p, length)) {
+            memset(p, ' ', length);
+        }
+        p += length;
     }
+}
+
+/* Whole characters stay. */
+static void log_cut(char *line, size_t bytes)
+{
+    size_t at = bytes - 4;
+    while (((unsigned char)line[at] & 0xc0) == 0x80) {
+        at--;
+    }
+    memcpy(line + at, "...", 4);
 }
 
 void log_write(struct log *log, enum log_level level, const char *event, const char *format, ...)
@@ -69,31 +95,37 @@ void log_write(struct log *log, enum log_level level, const char *event, const c
     if (more == 0) {
         line[offset - 1] = '\0';
     } else if ((size_t)more >= sizeof line - offset) {
-        memcpy(line + sizeof line - 4, "...", 4);
+        log_cut(line, sizeof line);
     }
     log_blank_controls(line);
     log->sink(log->context, level, line);
 }
 
-/* How one byte of a quoted value is written, into `out` of at least five bytes. */
-static size_t log_escape(char c, char *out)
+/* How the character at `p` of a quoted value is written, into `out` of LOG_ESCAPED_MAX bytes. Of
+ * what is no UTF-8 one byte is taken, and `length` is 0. */
+#define LOG_ESCAPED_MAX 8
+static size_t log_escape(const char *p, size_t length, char *out)
 {
     static const char hex[] = "0123456789abcdef";
-    if (c == '"' || c == '\\') {
-        memcpy(out, (char[]){'\\', c}, 2);
+    if (*p == '"' || *p == '\\') {
+        memcpy(out, (char[]){'\\', *p}, 2);
         return 2;
     }
-    if (c == '\n') {
+    if (*p == '\n') {
         memcpy(out, "\\n", 2);
         return 2;
     }
-    if (log_is_control(c)) {
-        unsigned char byte = (unsigned char)c;
-        memcpy(out, (char[]){'\\', 'x', hex[byte >> 4], hex[byte & 15]}, 4);
-        return 4;
+    if (length > 0 && !log_is_control(p, length)) {
+        memcpy(out, p, length);
+        return length;
     }
-    out[0] = c;
-    return 1;
+    size_t used = 0;
+    for (size_t i = 0; i < length || i == 0; i++) {
+        unsigned char byte = (unsigned char)p[i];
+        memcpy(out + used, (char[]){'\\', 'x', hex[byte >> 4], hex[byte & 15]}, 4);
+        used += 4;
+    }
+    return used;
 }
 
 static int log_needs_quotes(const char *value)
@@ -101,9 +133,10 @@ static int log_needs_quotes(const char *value)
     if (*value == '\0') {
         return 1;
     }
-    for (; *value != '\0'; value++) {
-        if (*value == ' ' || *value == '"' || *value == '\\' || *value == '=' ||
-            log_is_control(*value)) {
+    for (size_t length; *value != '\0'; value += length) {
+        length = log_length(value);
+        if (length == 0 || *value == ' ' || *value == '"' || *value == '\\' || *value == '=' ||
+            log_is_control(value, length)) {
             return 1;
         }
     }
@@ -120,9 +153,10 @@ const char *log_quote(char *out, size_t bytes, const char *value)
     }
     size_t used = 0;
     out[used++] = '"';
-    for (; *value != '\0'; value++) {
-        char escaped[5];
-        size_t n = log_escape(*value, escaped);
+    for (size_t taken; *value != '\0'; value += taken > 0 ? taken : 1) {
+        char escaped[LOG_ESCAPED_MAX];
+        taken = log_length(value);
+        size_t n = log_escape(value, taken, escaped);
         /* Room must stay for the dots, the quote and the zero. */
         if (used + n + 5 > bytes) {
             memcpy(out + used, "...", 3);

@@ -40,8 +40,8 @@ void log_write(struct log *log, enum log_level level, const char *event, const c
 bool log_is_due(uint64_t *said_ms, uint64_t now_ms);
 
 /* Writes `value` into `out`, in double quotes and escaped if it is empty or holds spaces, quotes,
- * `=`, backslashes or control bytes, cut with `...` if it does not fit. Returns `out`, so that the
- * call can stand among the arguments of a log line. */
+ * `=`, backslashes, control characters or what is no UTF-8, cut with `...` if it does not fit.
+ * Returns `out`, so that the call can stand among the arguments of a log line. */
 #define LOG_QUOTE_BYTES_MIN 8
 const char *log_quote(char *out, size_t bytes, const char *value);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "tests/support/check_main.h"
 
 static char line[4096];
@@ -45,6 +46,13 @@ START_TEST(value_from_outside_cannot_begin_a_line_of_its_own)
 }
 END_TEST
 
+START_TEST(value_from_outside_drives_no_terminal_and_leaves_the_line_utf8)
+{
+    log_info(&test_log, "client", "name=%s", "a\xc2\x9b" "2Jb\xc2\xa0\xff\xc3");
+    ck_assert_str_eq(line, "client name=a  2Jb\xc2\xa0??");
+}
+END_TEST
+
 START_TEST(quote_marks_and_escapes_only_what_needs_it)
 {
     char out[64];
@@ -58,6 +66,8 @@ START_TEST(quote_marks_and_escapes_only_what_needs_it)
         {"line\nbreak", "\"line\\nbreak\""},
         {"bell\a", "\"bell\\x07\""},
         {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
+        {"\xc2\x9b" "2J", "\"\\xc2\\x9b2J\""},
+        {"\xe2\x82\xac\xe2\x82", "\"\xe2\x82\xac\\xe2\\x82\""},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         ck_assert_str_eq(log_quote(out, sizeof out, pairs[i][0]), pairs[i][1]);
@@ -93,6 +103,27 @@ START_TEST(overlong_line_is_cut_and_says_so)
     size_t length = strlen(line);
     ck_assert_uint_lt(length, 2048);
     ck_assert_str_eq(line + length - 3, "...");
+}
+END_TEST
+
+START_TEST(a_cut_leaves_whole_characters)
+{
+    char value[5000];
+    for (size_t shift = 0; shift < 3; shift++) {
+        memset(value, 'v', sizeof value - 1);
+        value[sizeof value - 1] = '\0';
+        for (size_t i = shift; i + 3 < sizeof value; i += 3) {
+            memcpy(value + i, "\xe2\x82\xac", 3);
+        }
+        log_info(&test_log, "event", "value=%s", value);
+        ck_assert(utf8_is_valid(slice_str(line)));
+        ck_assert_ptr_null(strchr(line, '?'));
+        ck_assert_str_eq(line + strlen(line) - 3, "...");
+        char out[32];
+        for (size_t room = LOG_QUOTE_BYTES_MIN; room < sizeof out; room++) {
+            ck_assert(utf8_is_valid(slice_str(log_quote(out, room, value))));
+        }
+    }
 }
 END_TEST
 
@@ -134,9 +165,11 @@ static Suite *log_suite(void)
     tcase_add_test(tc, line_is_the_event_and_its_values);
     tcase_add_test(tc, lines_above_the_level_and_lines_without_a_log_are_dropped);
     tcase_add_test(tc, value_from_outside_cannot_begin_a_line_of_its_own);
+    tcase_add_test(tc, value_from_outside_drives_no_terminal_and_leaves_the_line_utf8);
     tcase_add_test(tc, quote_marks_and_escapes_only_what_needs_it);
     tcase_add_test(tc, quote_never_writes_beyond_its_room_and_shows_the_cut);
     tcase_add_test(tc, overlong_line_is_cut_and_says_so);
+    tcase_add_test(tc, a_cut_leaves_whole_characters);
     tcase_add_test(tc, level_names_round_trip);
     tcase_add_test(tc, stderr_sink_stamps_the_line_and_writes_it_whole);
     suite_add_tcase(suite, tc);
