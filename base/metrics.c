@@ -61,13 +61,18 @@ struct metrics *metrics_new(void)
     return mem_zalloc(sizeof(struct metrics));
 }
 
+static void series_free(struct series *s)
+{
+    mem_free(s->labels);
+    mem_free(s);
+}
+
 static void family_free(struct family *f)
 {
     while (f->series != NULL) {
         struct series *s = f->series;
         f->series = s->next;
-        mem_free(s->labels);
-        mem_free(s);
+        series_free(s);
     }
     mem_free(f->name);
     mem_free(f->help);
@@ -149,6 +154,29 @@ struct histogram *metrics_histogram(struct metrics *m, const char *name, const c
                                     const char *help)
 {
     return &metrics_series(m, METRIC_HISTOGRAM, name, labels, help)->of.histogram;
+}
+
+void metrics_remove(struct metrics *m, const char *name, const char *labels)
+{
+    struct family **f = &m->families;
+    while (*f != NULL && strcmp((*f)->name, name) != 0) {
+        f = &(*f)->next;
+    }
+    struct series **s = *f != NULL ? &(*f)->series : NULL;
+    while (s != NULL && *s != NULL && strcmp((*s)->labels, labels) != 0) {
+        s = &(*s)->next;
+    }
+    if (s == NULL || *s == NULL) {
+        return;
+    }
+    struct series *gone = *s;
+    *s = gone->next;
+    series_free(gone);
+    if ((*f)->series == NULL) {
+        struct family *empty = *f;
+        *f = empty->next;
+        family_free(empty);
+    }
 }
 
 void metric_add(struct metric *metric, int64_t delta)

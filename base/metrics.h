@@ -1,7 +1,7 @@
 /* Counters, gauges and latency histograms in a registry that is passed explicitly.
  *
- * A metric is registered once, at start, with its Prometheus name, help and fixed labels; the
- * returned handle is then a plain add on the loop thread. Text exposition format 0.0.4. */
+ * A metric is registered once, mostly at start, with its Prometheus name, help and fixed labels;
+ * the returned handle is then a plain add on the loop thread. Text exposition format 0.0.4. */
 #ifndef BASE_METRICS_H
 #define BASE_METRICS_H
 
@@ -27,6 +27,9 @@ struct metric *metrics_time(struct metrics *m, const char *name, const char *lab
                             const char *help);
 struct histogram *metrics_histogram(struct metrics *m, const char *name, const char *labels,
                                     const char *help);
+
+/* Forgets a series, whose handle is nobody's any more. Fine if there is none. */
+void metrics_remove(struct metrics *m, const char *name, const char *labels);
 
 void metric_add(struct metric *metric, int64_t delta); /* NULL handles are ignored */
 void metric_set(struct metric *metric, int64_t value);

@@ -98,17 +98,24 @@ uint64_t peers_next_deadline_ms(const struct peers *p)
 
 /* ---- members ----------------------------------------------------------------------------- */
 
+#define PEER_LABELS_BYTES (PEER_NAME_BYTES_MAX + 16)
+
+static void peer_labels(const struct peer *m, char labels[PEER_LABELS_BYTES])
+{
+    if (m->name[0] != '\0') {
+        (void)snprintf(labels, PEER_LABELS_BYTES, "peer=\"%s\"", m->name);
+    } else {
+        (void)snprintf(labels, PEER_LABELS_BYTES, "peer=\"%016" PRIx64 "\"", m->id);
+    }
+}
+
 static void peer_register_metrics(struct peers *p, struct peer *m)
 {
     if (p->metrics == NULL) {
         return;
     }
-    char labels[PEER_NAME_BYTES_MAX + 16];
-    if (m->name[0] != '\0') {
-        (void)snprintf(labels, sizeof labels, "peer=\"%s\"", m->name);
-    } else {
-        (void)snprintf(labels, sizeof labels, "peer=\"%016" PRIx64 "\"", m->id);
-    }
+    char labels[PEER_LABELS_BYTES];
+    peer_labels(m, labels);
     m->bytes_out = metrics_counter(p->metrics, "coord_peer_sent_bytes_total", labels,
                                    "Bytes handed to the connection to a member.");
     m->bytes_in = metrics_counter(p->metrics, "coord_peer_received_bytes_total", labels,
@@ -121,6 +128,26 @@ static void peer_register_metrics(struct peers *p, struct peer *m)
                         "nothing.");
     m->up = metrics_gauge(p->metrics, "coord_peer_up", labels,
                           "1 while connected with the member.");
+}
+
+/* It has left, or has another name from now on. Who has the same name has the same series. */
+static void peer_forget_metrics(struct peers *p, struct peer *m)
+{
+    static const char *const names[] = {
+        "coord_peer_sent_bytes_total",       "coord_peer_received_bytes_total",
+        "coord_peer_connects_total",         "coord_peer_dropped_messages_total",
+        "coord_peer_up",
+    };
+    bool is_shared = false;
+    for (size_t i = 0; i < p->member_count; i++) {
+        is_shared |= p->members[i] != m && p->members[i]->up == m->up;
+    }
+    char labels[PEER_LABELS_BYTES];
+    peer_labels(m, labels);
+    for (size_t i = 0; m->up != NULL && !is_shared && i < sizeof names / sizeof names[0]; i++) {
+        metrics_remove(p->metrics, names[i], labels);
+    }
+    m->bytes_out = m->bytes_in = m->connects = m->dropped = m->up = NULL;
 }
 
 static struct peer *peer_new(struct peers *p, uint64_t id)
@@ -147,11 +174,17 @@ void peers_add(struct peers *p, uint64_t id, const char *name, const char *host,
     }
     PRE(strlen(host) < sizeof m->host);
     bool is_renamed = is_new || strcmp(m->name, name) != 0;
+    if (is_renamed) {
+        peer_forget_metrics(p, m);
+    }
     (void)snprintf(m->name, sizeof m->name, "%s", name);
     (void)snprintf(m->host, sizeof m->host, "%s", host);
     m->port = port;
     if (is_renamed) {
         peer_register_metrics(p, m);
+        if (peer_is_up(m)) {
+            metric_set(m->up, 1);
+        }
     }
     /* One that works is left alone; an attempt at the old address is pointless. */
     if (m->connection != NULL && !m->connection->is_up) {
@@ -180,6 +213,7 @@ void peers_remove(struct peers *p, uint64_t id)
             p->member_count--;
             memmove(p->members + i, p->members + i + 1,
                     (p->member_count - i) * sizeof *p->members);
+            peer_forget_metrics(p, m);
             peer_free(m);
             return;
         }

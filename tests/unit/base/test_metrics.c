@@ -135,6 +135,24 @@ START_TEST(missing_handles_are_ignored)
 }
 END_TEST
 
+START_TEST(a_series_that_is_removed_is_not_shown_and_begins_anew)
+{
+    struct metrics *m = metrics_new();
+    metric_add(metrics_counter(m, "a", "x=\"1\"", "A."), 1);
+    metric_add(metrics_counter(m, "a", "x=\"2\"", "A."), 2);
+    metric_add(metrics_counter(m, "b", "x=\"1\"", "B."), 3);
+    metrics_remove(m, "a", "x=\"1\"");
+    metrics_remove(m, "b", "x=\"1\""); /* and with it the family */
+    metrics_remove(m, "b", "x=\"1\"");
+    metrics_remove(m, "a", "x=\"3\"");
+    char *text = printed(m);
+    ck_assert_str_eq(text, "# HELP a A.\n# TYPE a counter\na{x=\"2\"} 2\n");
+    free(text);
+    ck_assert_int_eq(metric_value(metrics_counter(m, "a", "x=\"1\"", "A.")), 0);
+    metrics_free(m);
+}
+END_TEST
+
 static Suite *metrics_suite(void)
 {
     Suite *suite = suite_create("metrics");
@@ -146,6 +164,7 @@ static Suite *metrics_suite(void)
     tcase_add_test(tc, histogram_buckets_are_cumulative_and_inclusive);
     tcase_add_test(tc, histogram_without_labels_has_no_empty_braces);
     tcase_add_test(tc, missing_handles_are_ignored);
+    tcase_add_test(tc, a_series_that_is_removed_is_not_shown_and_begins_anew);
     suite_add_tcase(suite, tc);
     return suite;
 }

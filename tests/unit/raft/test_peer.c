@@ -292,6 +292,29 @@ START_TEST(metrics_count_bytes_connections_and_drops)
 }
 END_TEST
 
+static bool shows(struct side *s, const char *what)
+{
+    struct buf text = {0};
+    metrics_print(s->metrics, &text);
+    pack_u8(&text, 0);
+    bool found = strstr((const char *)text.data, what) != NULL;
+    buf_close(&text);
+    return found;
+}
+
+START_TEST(metrics_of_a_member_end_when_it_leaves_or_has_another_name)
+{
+    open_pair();
+    run_for(1);
+    ck_assert(shows(&sides[0], "coord_peer_up{peer=\"beta\"} 1"));
+    peers_add(sides[0].peers, 2, "gamma", hosts[1], PORT);
+    ck_assert(!shows(&sides[0], "beta"));
+    ck_assert(shows(&sides[0], "coord_peer_up{peer=\"gamma\"} 1"));
+    peers_remove(sides[0].peers, 2);
+    ck_assert(!shows(&sides[0], "coord_peer"));
+}
+END_TEST
+
 /* Random faults: whatever happens, what arrives is in order and never twice, and in the end all is
  * well again. */
 START_TEST(random_faults_never_reorder_or_repeat)
@@ -354,6 +377,7 @@ static Suite *peer_suite(void)
     tcase_add_test(c, a_member_may_be_removed_by_its_loss);
     tcase_add_test(c, a_new_address_is_used_at_once);
     tcase_add_test(c, metrics_count_bytes_connections_and_drops);
+    tcase_add_test(c, metrics_of_a_member_end_when_it_leaves_or_has_another_name);
     tcase_add_loop_test(c, random_faults_never_reorder_or_repeat, 1, 21);
     suite_add_tcase(suite, c);
     return suite;
