@@ -164,10 +164,10 @@ bool keeper_remaining(const struct keeper *k, uint64_t id, uint64_t now_ms, uint
 
 /* ---- the end of leases ------------------------------------------------------------------- */
 
-bool keeper_suspect(struct keeper *k, uint64_t now_ms)
+bool keeper_suspect(struct keeper *k, uint64_t now_ms, size_t max)
 {
     struct heap_node *first;
-    while ((first = heap_peek(&k->heap)) != NULL && first->key <= now_ms) {
+    while (max-- > 0 && (first = heap_peek(&k->heap)) != NULL && first->key <= now_ms) {
         struct kept *lease = HEAP_OF(first, struct kept, node);
         if (lease->deadline_ms >= now_ms) {
             heap_update(&k->heap, first, lease->deadline_ms + 1);

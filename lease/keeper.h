@@ -52,8 +52,9 @@ bool keeper_is_proposed(const struct keeper *k, uint64_t id);
 /* Milliseconds left; 0 when the deadline has passed. False: unknown. */
 bool keeper_remaining(const struct keeper *k, uint64_t id, uint64_t now_ms, uint64_t *ms);
 
-/* Moves what is past its deadline to SUSPECT. True: there are suspects, a round must begin. */
-bool keeper_suspect(struct keeper *k, uint64_t now_ms);
+/* Moves what is past its deadline to SUSPECT, and looks at `max` leases at most: the others are due
+ * still (keeper_next_ms). True: there are suspects, a round must begin. */
+bool keeper_suspect(struct keeper *k, uint64_t now_ms, size_t max);
 /* A round that began after the last keeper_suspect has confirmed leadership: fills `due` with
  * suspects that nobody touched since, up to `max`, and marks them PROPOSED. */
 size_t keeper_propose(struct keeper *k, struct keeper_due *due, size_t max);

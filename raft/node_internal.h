@@ -63,7 +63,9 @@ struct forward_mark {
 
 struct node_leases {
     struct keeper *keeper;
-    bool is_running;   /* this node leads, and an entry of its term is applied */
+    bool is_running;   /* this node leads, an entry of its term is applied, all leases are kept */
+    bool is_filling;   /* the same, but those behind `filled_to` are not kept yet */
+    uint64_t filled_to; /* id of a lease */
     bool has_suspects; /* or may have */
     bool awaits_loop;  /* a single voter: the suspects also wait for a job's end */
     bool job_is_open;

@@ -2,7 +2,8 @@
  * proposals; apply looks again.
  *
  * The keeper runs while this node leads, from when an entry of its own term is applied, with all
- * leases of the state at their full TTL; it is cleared when leadership ends.
+ * leases of the state at their full TTL; it is cleared when leadership ends. It is filled in order
+ * of ids, some in each turn, and decides nothing before it has all: heartbeats go out meanwhile.
  *
  *   deadline passed --> suspects --> a read round that begins now is confirmed --> EXPIRE
  *
@@ -23,6 +24,7 @@
 #include "store/rollouts.h"
 
 #define EXPIRIES_IN_FLIGHT_MAX ((size_t)1000)
+#define LEASES_AT_A_TIME       ((size_t)5000) /* looked at in one turn */
 #define EXPIRE_RETRY_MS        100 /* while nothing can be proposed */
 #define REAP_EVERY_MS          1000
 #define ROLLOUTS_EVERY_MS      1000
@@ -52,16 +54,16 @@ void node_lease_close(struct node *n)
 
 /* ---- leadership -------------------------------------------------------------------------- */
 
-void node_lease_lead(struct node *n)
+/* The next ones. Those that come or begin anew meanwhile are kept by node_lease_applied. */
+static void fill(struct node *n)
 {
     struct node_leases *l = &n->leases;
     uint64_t now = lease_now_ms(n);
-    if (!MUTANT_IS(MUTANT_KEEPER_STALE)) {
-        keeper_clear(l->keeper);
-    }
-    for (const struct lease *lease = store_lease_next(n->store, 0); lease != NULL;
-         lease = store_lease_next(n->store, lease->id)) {
+    const struct lease *lease = store_lease_next(n->store, l->filled_to);
+    for (size_t i = 0; i < LEASES_AT_A_TIME && lease != NULL;
+         i++, lease = store_lease_next(n->store, l->filled_to)) {
         uint64_t left;
+        l->filled_to = lease->id;
         if (MUTANT_IS(MUTANT_KEEPER_STALE) &&
             keeper_remaining(l->keeper, lease->id, now, &left)) {
             continue;
@@ -69,6 +71,10 @@ void node_lease_lead(struct node *n)
         keeper_add(l->keeper, lease->id, lease->generation, lease->ttl_ms, lease->renewable,
                    now);
     }
+    if (lease != NULL) {
+        return;
+    }
+    l->is_filling = false;
     l->is_running = true;
     l->retry_ms = now;
     l->reap_ms = now;
@@ -79,10 +85,22 @@ void node_lease_lead(struct node *n)
              keeper_count(l->keeper));
 }
 
+void node_lease_lead(struct node *n)
+{
+    struct node_leases *l = &n->leases;
+    if (!MUTANT_IS(MUTANT_KEEPER_STALE)) {
+        keeper_clear(l->keeper);
+    }
+    l->is_running = false;
+    l->is_filling = true;
+    l->filled_to = 0;
+    fill(n);
+}
+
 void node_lease_unlead(struct node *n)
 {
     struct node_leases *l = &n->leases;
-    if (!l->is_running) {
+    if (!l->is_running && !l->is_filling) {
         return;
     }
     if (!MUTANT_IS(MUTANT_KEEPER_STALE)) {
@@ -90,6 +108,7 @@ void node_lease_unlead(struct node *n)
     }
     read_index_unwant_round(&n->reads);
     l->is_running = false;
+    l->is_filling = false;
     l->has_suspects = false;
     l->round = 0;
 }
@@ -136,7 +155,7 @@ static void lease_applied(struct node *n, const struct command *c, const struct 
 void node_lease_applied(struct node *n, const struct command *c, const struct reply *reply)
 {
     struct node_leases *l = &n->leases;
-    if (!l->is_running) {
+    if (!l->is_running && !l->is_filling) {
         return;
     }
     switch (c->type) {
@@ -155,7 +174,10 @@ void node_lease_applied(struct node *n, const struct command *c, const struct re
 bool node_lease_renew(struct node *n, uint64_t lease)
 {
     if (!n->leases.is_running) {
-        return true; /* all begin anew when it starts, which is later */
+        if (n->leases.is_filling) {
+            (void)keeper_touch(n->leases.keeper, lease, lease_now_ms(n));
+        }
+        return true; /* all others begin anew when they are kept, which is later */
     }
     if (keeper_touch(n->leases.keeper, lease, lease_now_ms(n))) {
         metric_add(n->metrics.lease_touches, 1);
@@ -209,7 +231,7 @@ static void suspect(struct node *n, uint64_t now_ms)
         keeper_proposed_count(l->keeper) >= EXPIRIES_IN_FLIGHT_MAX) {
         return;
     }
-    l->has_suspects = keeper_suspect(l->keeper, now_ms);
+    l->has_suspects = keeper_suspect(l->keeper, now_ms, LEASES_AT_A_TIME);
     if (!l->has_suspects) {
         return;
     }
@@ -325,6 +347,9 @@ static uint64_t reap_deadline_ms(const struct node *n)
 /* Before proposals are made of what is encoded here, and before the round that is wanted. */
 void node_lease_turn(struct node *n, uint64_t now_ms)
 {
+    if (n->leases.is_filling) {
+        fill(n);
+    }
     if (n->leases.is_running) {
         expire_turn(n, MUTANT_IS(MUTANT_EXPIRY_BY_WALL_CLOCK) ? lease_now_ms(n) : now_ms);
         reap_turn(n, now_ms);
@@ -347,7 +372,7 @@ static uint64_t expire_deadline_ms(const struct node *n)
 uint64_t node_lease_deadline_ms(const struct node *n)
 {
     if (!n->leases.is_running) {
-        return UINT64_MAX;
+        return n->leases.is_filling ? 0 : UINT64_MAX;
     }
     uint64_t expire = expire_deadline_ms(n);
     uint64_t reap = reap_deadline_ms(n);

@@ -9,10 +9,15 @@
 #define LEASES 40
 #define MANY   1000000
 
+static bool suspect_all(struct keeper *k, uint64_t now_ms)
+{
+    return keeper_suspect(k, now_ms, SIZE_MAX);
+}
+
 /* Suspects and proposes in one go, as when the round is confirmed at once. */
 static size_t expire(struct keeper *k, uint64_t now_ms, struct keeper_due *due, size_t max)
 {
-    return keeper_suspect(k, now_ms) ? keeper_propose(k, due, max) : 0;
+    return suspect_all(k, now_ms) ? keeper_propose(k, due, max) : 0;
 }
 
 START_TEST(a_lease_is_proposed_when_its_ttl_has_passed_and_not_before)
@@ -21,8 +26,8 @@ START_TEST(a_lease_is_proposed_when_its_ttl_has_passed_and_not_before)
     struct keeper_due due[2];
     keeper_add(k, 7, 3, 1000, true, 5000);
     ck_assert_uint_eq(keeper_next_ms(k), 6001);
-    ck_assert(!keeper_suspect(k, 6000)); /* 1000 ms have begun, not passed */
-    ck_assert(keeper_suspect(k, 6001));
+    ck_assert(!suspect_all(k, 6000)); /* 1000 ms have begun, not passed */
+    ck_assert(suspect_all(k, 6001));
     ck_assert_uint_eq(keeper_propose(k, due, 2), 1);
     ck_assert_uint_eq(due[0].id, 7);
     ck_assert_uint_eq(due[0].generation, 3);
@@ -40,9 +45,9 @@ START_TEST(a_touch_begins_the_ttl_anew)
     ck_assert(keeper_touch(k, 7, 900));
     ck_assert(keeper_remaining(k, 7, 1000, &left));
     ck_assert_uint_eq(left, 900);
-    ck_assert(!keeper_suspect(k, 1900));
+    ck_assert(!suspect_all(k, 1900));
     ck_assert_uint_eq(keeper_next_ms(k), 1901);
-    ck_assert(keeper_suspect(k, 1901));
+    ck_assert(suspect_all(k, 1901));
     ck_assert(keeper_remaining(k, 7, 1901, &left));
     ck_assert_uint_eq(left, 0);
     keeper_free(k);
@@ -54,8 +59,8 @@ START_TEST(a_touch_never_brings_a_deadline_forward)
     struct keeper *k = keeper_new();
     keeper_add(k, 7, 1, 1000, true, 500);
     ck_assert(keeper_touch(k, 7, 100));
-    ck_assert(!keeper_suspect(k, 1500));
-    ck_assert(keeper_suspect(k, 1501));
+    ck_assert(!suspect_all(k, 1500));
+    ck_assert(suspect_all(k, 1501));
     keeper_free(k);
 }
 END_TEST
@@ -87,12 +92,12 @@ START_TEST(a_suspect_that_is_touched_before_the_round_ends_lives_on)
     for (uint64_t id = 1; id <= 3; id++) {
         keeper_add(k, id, 1, 1000, true, 0);
     }
-    ck_assert(keeper_suspect(k, 5000)); /* paused for long */
+    ck_assert(suspect_all(k, 5000)); /* paused for long */
     ck_assert(keeper_touch(k, 2, 5000));
     ck_assert_uint_eq(keeper_propose(k, due, 3), 2);
     ck_assert_uint_eq(due[0].id, 1);
     ck_assert_uint_eq(due[1].id, 3);
-    ck_assert(!keeper_suspect(k, 6000));
+    ck_assert(!suspect_all(k, 6000));
     ck_assert_uint_eq(keeper_next_ms(k), 6001);
     keeper_free(k);
 }
@@ -124,12 +129,12 @@ START_TEST(what_does_not_fit_is_proposed_with_the_next_lot)
     for (uint64_t id = 1; id <= 25; id++) {
         keeper_add(k, id, 1, 1000, true, 0);
     }
-    ck_assert(keeper_suspect(k, 2000));
+    ck_assert(suspect_all(k, 2000));
     ck_assert_uint_eq(keeper_propose(k, due, 10), 10);
     ck_assert_uint_eq(keeper_propose(k, due, 10), 10);
-    ck_assert(keeper_suspect(k, 2000));
+    ck_assert(suspect_all(k, 2000));
     ck_assert_uint_eq(keeper_propose(k, due, 10), 5);
-    ck_assert(!keeper_suspect(k, 9000));
+    ck_assert(!suspect_all(k, 9000));
     keeper_free(k);
 }
 END_TEST
@@ -142,14 +147,14 @@ START_TEST(what_is_removed_or_cleared_in_any_state_is_gone)
     keeper_add(k, 1, 1, 1000, true, 0);
     ck_assert_uint_eq(expire(k, 1001, &due, 1), 1);
     keeper_add(k, 2, 1, 1000, true, 0);
-    ck_assert(keeper_suspect(k, 1001));
+    ck_assert(suspect_all(k, 1001));
     keeper_add(k, 3, 1, 1000, true, 1001);
     for (uint64_t id = 1; id <= 4; id++) { /* the last one never was */
         keeper_remove(k, id);
         ck_assert(!keeper_remaining(k, id, 0, &left));
     }
     ck_assert_uint_eq(keeper_count(k) + keeper_proposed_count(k), 0);
-    ck_assert(!keeper_suspect(k, UINT64_MAX / 2));
+    ck_assert(!suspect_all(k, UINT64_MAX / 2));
 
     keeper_add(k, 1, 1, 1000, true, 0);
     keeper_add(k, 2, 1, 1000, true, 0);
@@ -158,7 +163,7 @@ START_TEST(what_is_removed_or_cleared_in_any_state_is_gone)
     keeper_clear(k);
     ck_assert_uint_eq(keeper_count(k) + keeper_proposed_count(k), 0);
     ck_assert_uint_eq(keeper_next_ms(k), UINT64_MAX);
-    ck_assert(!keeper_suspect(k, UINT64_MAX / 2));
+    ck_assert(!suspect_all(k, UINT64_MAX / 2));
     keeper_free(k);
     keeper_free(NULL);
 }
@@ -181,7 +186,7 @@ START_TEST(a_million_leases_are_kept_and_touched)
     }
     ck_assert_uint_eq(touched, MANY / 2);
     for (uint64_t now = 0; now <= 61001; now = keeper_next_ms(k)) {
-        while (keeper_suspect(k, now)) {
+        while (suspect_all(k, now)) {
             size_t count = keeper_propose(k, due, 1000);
             for (size_t i = 0; i < count; i++) {
                 early += now <= 1000 || (due[i].id % 2 == 0 && now <= 2000);
@@ -252,7 +257,7 @@ static void model_suspect(struct model *m)
         }
         expected = expected || l->state == MODEL_SUSPECT;
     }
-    ck_assert_int_eq(keeper_suspect(m->k, m->now_ms), expected);
+    ck_assert_int_eq(suspect_all(m->k, m->now_ms), expected);
     ck_assert_uint_gt(keeper_next_ms(m->k), m->now_ms);
 }
 
@@ -327,6 +332,32 @@ static void model_step(struct model *m)
     }
 }
 
+START_TEST(a_call_looks_at_no_more_leases_than_it_may)
+{
+    enum { DUE = 10000, AT_ONCE = 1000 };
+    struct keeper *k = keeper_new();
+    static struct keeper_due due[DUE];
+    for (uint64_t id = 1; id <= DUE; id++) {
+        keeper_add(k, id, 1, 1000, true, 0);
+        if (id > DUE / 2) {
+            (void)keeper_touch(k, id, 500); /* looked at for nothing */
+        }
+    }
+    size_t proposed = 0;
+    size_t calls = 0;
+    while (keeper_next_ms(k) <= 1001) {
+        (void)keeper_suspect(k, 1001, AT_ONCE);
+        size_t count = keeper_propose(k, due, DUE);
+        ck_assert_uint_le(count, AT_ONCE);
+        proposed += count;
+        calls++;
+    }
+    ck_assert_uint_eq(proposed, DUE / 2);
+    ck_assert_uint_eq(calls, DUE / AT_ONCE);
+    keeper_free(k);
+}
+END_TEST
+
 START_TEST(any_sequence_of_calls_agrees_with_a_table_of_deadlines)
 {
     struct model m = {.k = keeper_new(), .now_ms = 1000};
@@ -353,6 +384,7 @@ static Suite *keeper_suite(void)
     tcase_add_test(tcase, what_does_not_fit_is_proposed_with_the_next_lot);
     tcase_add_test(tcase, what_is_removed_or_cleared_in_any_state_is_gone);
     tcase_add_test(tcase, a_million_leases_are_kept_and_touched);
+    tcase_add_test(tcase, a_call_looks_at_no_more_leases_than_it_may);
     tcase_add_loop_test(tcase, any_sequence_of_calls_agrees_with_a_table_of_deadlines, 1, 33);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -101,6 +101,77 @@ START_TEST(many_that_end_at_once_are_proposed_in_lots)
 }
 END_TEST
 
+START_TEST(many_are_kept_in_pieces_and_none_is_renewed_in_vain_meanwhile)
+{
+    enum { MANY = 12000 };
+    open_one();
+    for (uint64_t id = 1; id <= MANY; id++) {
+        struct command c = grant_of(id, TTL);
+        command_encode(&at(0)->forwarded, &c);
+    }
+    while (store_lease_count(node_store(at(0))) < MANY) {
+        fake_cluster_run(&cluster, 1);
+    }
+    const struct node_leases *l = &at(0)->leases;
+    node_lease_unlead(at(0));
+    node_lease_lead(at(0));
+    ck_assert(!l->is_running);
+    ck_assert_uint_eq(keeper_count(l->keeper), 5000);
+    ck_assert_uint_le(node_lease_deadline_ms(at(0)), fake_cluster_now(&cluster));
+    fake_net_advance(cluster.net, TTL / 2);
+    uint64_t left = 0;
+    ck_assert(node_lease_renew(at(0), 1));     /* kept already: its TTL begins anew now */
+    ck_assert(node_lease_renew(at(0), MANY)); /* not yet */
+    ck_assert(keeper_remaining(l->keeper, 1, fake_cluster_now(&cluster), &left));
+    ck_assert_uint_eq(left, TTL);
+    node_turn(at(0));
+    ck_assert_uint_eq(keeper_count(l->keeper), 10000);
+    ck_assert(!l->is_running);
+    node_turn(at(0));
+    ck_assert_uint_eq(keeper_count(l->keeper), MANY);
+    ck_assert(l->is_running);
+    ck_assert(keeper_remaining(l->keeper, MANY, fake_cluster_now(&cluster), &left));
+    ck_assert_uint_eq(left, TTL);
+    finish();
+}
+END_TEST
+
+/* Behind what is kept already nobody would find it. */
+START_TEST(what_comes_or_goes_while_the_keeper_is_filled_is_kept_or_not)
+{
+    enum { MANY = 6000 };
+    open_one();
+    for (uint64_t id = 1; id <= MANY; id++) {
+        struct command c = grant_of(2 * id, TTL);
+        command_encode(&at(0)->forwarded, &c);
+    }
+    while (store_lease_count(node_store(at(0))) < MANY) {
+        fake_cluster_run(&cluster, 1);
+    }
+    const struct node_leases *l = &at(0)->leases;
+    node_lease_unlead(at(0));
+    node_lease_lead(at(0));
+    struct command come = grant_of(3, TTL);
+    struct command go = {.type = COMMAND_REVOKE};
+    go.lease = (struct command_lease){.id = 4, .secret = slice_make(secret, sizeof secret)};
+    const struct apply_context context = {.index = store_applied_index(node_store(at(0))) + 1};
+    struct reply reply;
+    store_apply(at(0)->store, &context, &come, &reply);
+    node_lease_applied(at(0), &come, &reply);
+    store_apply(at(0)->store, &context, &go, &reply);
+    node_lease_applied(at(0), &go, &reply);
+    ck_assert_int_eq(reply.outcome, OUTCOME_OK);
+    uint64_t left;
+    ck_assert(keeper_remaining(l->keeper, 3, 0, &left));
+    ck_assert(!keeper_remaining(l->keeper, 4, 0, &left));
+    while (!l->is_running) {
+        node_turn(at(0));
+    }
+    ck_assert_uint_eq(keeper_count(l->keeper), MANY);
+    finish();
+}
+END_TEST
+
 START_TEST(jumps_of_the_wall_clock_change_nothing)
 {
     open_three();
@@ -414,6 +485,8 @@ static Suite *node_lease_suite(void)
     tcase_add_test(tcase, a_revoked_lease_is_not_kept_any_more);
     tcase_add_test(tcase, a_lease_granted_anew_under_its_id_does_not_end_for_the_one_before);
     tcase_add_test(tcase, many_that_end_at_once_are_proposed_in_lots);
+    tcase_add_test(tcase, many_are_kept_in_pieces_and_none_is_renewed_in_vain_meanwhile);
+    tcase_add_test(tcase, what_comes_or_goes_while_the_keeper_is_filled_is_kept_or_not);
     tcase_add_test(tcase, jumps_of_the_wall_clock_change_nothing);
     tcase_add_test(tcase, a_full_disk_puts_expiry_off_until_there_is_space);
     tcase_add_test(tcase, a_client_that_only_touches_through_a_follower_is_kept_alive);
