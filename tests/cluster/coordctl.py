@@ -301,7 +301,7 @@ def test_usage(scratch):
         (["diff", "/a", "x"], 2, b"", complaint('diff: "x" is not a revision: a number from 1')),
         (["diff", "/a", "5", "4"], 2, b"", complaint("diff: revision 4 is before 5")),
         (["policy", "set", "/a", "0"], 2, b"", complaint('policy set: "0" is not a number of versions from 1')),
-        (["policy", "retention", "--bytes", "5T"], 2, b"", complaint('--bytes "5T" is not a size such as .*')),
+        (["policy", "retention", "--bytes", "5T"], 2, b"", complaint('--bytes "5T" is not a size from 1, such as .*')),
         (["rm", "/a", "-n"], 2, b"", complaint("rm: --dry-run counts what --recursive would delete; give both")),
         (["get", "/a", "-x"], 2, b"", complaint("unknown option -x; see coordctl help get")),
         (["get", "/a", "--time", "3"], 2, b"", complaint("unknown option --time; see coordctl help get")),
