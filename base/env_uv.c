@@ -74,11 +74,18 @@ static void env_uv_handle_closed_cb(uv_handle_t *handle)
     e->pending--;
 }
 
-void env_uv_free(struct env *env)
+/* Nobody waits for these, and they cannot be stopped. */
+static size_t lookups_left(const struct env_uv *e)
 {
-    if (env == NULL) {
-        return;
+    size_t count = 0;
+    for (const struct list *it = e->lookups.next; it != &e->lookups; it = it->next) {
+        count++;
     }
+    return count;
+}
+
+size_t env_uv_close(struct env *env)
+{
     struct env_uv *e = env_uv_of(env);
     struct list *it;
     struct list *tmp;
@@ -93,11 +100,27 @@ void env_uv_free(struct env *env)
         uv_close((uv_handle_t *)&e->check, env_uv_handle_closed_cb);
         uv_close((uv_handle_t *)&e->deadline_timer, env_uv_handle_closed_cb);
     }
-    while (e->pending > 0) {
+    while (e->pending > lookups_left(e)) {
         uv_run(e->loop, UV_RUN_ONCE);
     }
     env_uv_queues_free(e);
     env_uv_release_locks(e);
+    e->is_closed = true;
+    return lookups_left(e);
+}
+
+void env_uv_free(struct env *env)
+{
+    if (env == NULL) {
+        return;
+    }
+    struct env_uv *e = env_uv_of(env);
+    if (!e->is_closed) {
+        (void)env_uv_close(env);
+    }
+    while (e->pending > 0) {
+        uv_run(e->loop, UV_RUN_ONCE);
+    }
     mem_free(e->read_buffer);
     mem_free(e);
 }

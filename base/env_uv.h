@@ -19,7 +19,10 @@ struct env *env_uv_new(struct uv_loop_s *loop, struct log *log);
 
 /* Closes what is still open, without callbacks to the owners, and releases the locks. Runs the
  * loop until its own handles are gone: call it outside of the loop's callbacks, after every queue
- * was closed. NULL is fine. */
+ * was closed. Returns how many lookups of names go on, each as long as name servers are waited for:
+ * who does not wait for them, in env_uv_free, must leave the process by _exit. */
+size_t env_uv_close(struct env *env);
+/* The same if it was not closed, and the rest. NULL is fine. */
 void env_uv_free(struct env *env);
 
 /* Runs `turn` after the I/O callbacks of each loop iteration and again before the loop blocks, so

@@ -23,6 +23,7 @@ struct env_uv {
 
     /* Handles and lookups that still owe us their last callback. Zero before memory is freed. */
     size_t pending;
+    bool is_closed;
     struct list streams;
     struct list lookups; /* that nobody waits for any more */
     struct list listeners;

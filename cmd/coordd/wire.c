@@ -73,6 +73,7 @@ struct daemon {
     bool server_stopped;
     bool node_stopped;
     bool has_failed;
+    bool has_lookups; /* that nobody can stop: the process leaves them behind */
     bool has_sent_away; /* clients, since the node must not serve any more */
 };
 
@@ -381,8 +382,11 @@ static void close_all(struct daemon *d)
         disk_space_free(d->space);
     }
     tls_ports_close(&d->tls);
-    env_uv_free(d->env);
-    loop_free(d->loop);
+    d->has_lookups = env_uv_close(d->env) > 0;
+    if (!d->has_lookups) {
+        env_uv_free(d->env);
+        loop_free(d->loop);
+    }
     log_guard_turn(&d->log_guard, 1);
     d->log_guard.left_out = NULL;
     metrics_free(d->metrics);
@@ -462,6 +466,10 @@ int wire_run(const struct config *config, const char *program)
     close_all(&d);
     if (!d.has_failed) {
         log_info(&d.log, "daemon.stopped", "name=%s", config->name);
+    }
+    if (d.has_lookups) {
+        (void)fflush(NULL);
+        _exit(d.has_failed ? 1 : 0);
     }
     return d.has_failed ? 1 : 0;
 }

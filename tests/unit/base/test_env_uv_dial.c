@@ -124,6 +124,18 @@ START_TEST(two_at_a_time_and_other_ports_are_looked_up_by_themselves)
 }
 END_TEST
 
+START_TEST(closing_waits_for_no_lookup)
+{
+    int closed = 0;
+    (void)env->net->connect(env, "stuck", 1, &events, &closed);
+    while (lookups == 0) {
+        uv_run(&loop, UV_RUN_NOWAIT);
+    }
+    ck_assert_uint_eq(env_uv_close(env), 1);
+    (void)sem_post(&gate);
+}
+END_TEST
+
 static int listener_make(struct sockaddr_in *address, int backlog)
 {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -209,6 +221,7 @@ static Suite *dial_suite(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_name_that_is_asked_for_again_and_again_is_looked_up_once);
     tcase_add_test(tcase, two_at_a_time_and_other_ports_are_looked_up_by_themselves);
+    tcase_add_test(tcase, closing_waits_for_no_lookup);
     tcase_add_test(tcase, a_silent_address_does_not_keep_the_next_one_from_being_tried);
     tcase_add_test(tcase, a_dial_may_be_closed_while_an_address_is_silent);
     tcase_set_timeout(tcase, 60);
