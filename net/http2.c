@@ -33,7 +33,7 @@ struct http2 {
     void *owner;
     bool is_server;
     bool has_failed;
-    bool is_calmed; /* http2_calm */
+    bool is_calmed; /* told so: see calm */
     struct list streams;
     size_t stream_count;
     size_t reset_count;
@@ -125,11 +125,22 @@ static int begin_frame_cb(nghttp2_session *session, const nghttp2_frame_hd *head
     return 0;
 }
 
+/* Ends the connection for a peer that asks for too much: what it sends is taken no more, and it is
+ * told ENHANCE_YOUR_CALM. From inside an event, too. */
+static void calm(struct http2 *h)
+{
+    if (!h->has_failed) {
+        http2_goaway(h, HTTP2_ENHANCE_YOUR_CALM);
+        h->is_calmed = true;
+        h->has_failed = true;
+    }
+}
+
 static bool unfolds(struct http2 *h, size_t bytes)
 {
     h->unfolded_bytes += bytes + 32;
     if (h->unfolded_bytes > HTTP2_BLOCK_BYTES_MAX || h->wrong_fields > HTTP2_BLOCK_WRONG_MAX) {
-        http2_calm(h);
+        calm(h);
     }
     return !h->has_failed;
 }
@@ -489,7 +500,7 @@ enum status http2_feed(struct http2 *h, struct slice bytes)
         rc = nghttp2_session_mem_recv(h->session, bytes.data + at, step);
         size_t block_bytes = block_meter_feed(&h->meter, slice_make(bytes.data + at, step));
         if (rc >= 0 && block_bytes > HTTP2_BLOCK_BYTES_MAX) {
-            http2_calm(h);
+            calm(h);
         }
         h->has_failed = h->has_failed || rc < 0;
     }
@@ -572,15 +583,6 @@ void http2_goaway(struct http2 *h, uint32_t error)
 {
     int32_t last = nghttp2_session_get_last_proc_stream_id(h->session);
     submitted(h, nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, last, error, NULL, 0));
-}
-
-void http2_calm(struct http2 *h)
-{
-    if (!h->has_failed) {
-        http2_goaway(h, HTTP2_ENHANCE_YOUR_CALM);
-        h->is_calmed = true;
-        h->has_failed = true;
-    }
 }
 
 bool http2_may_request(const struct http2 *h)

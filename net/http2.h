@@ -129,9 +129,6 @@ void http2_ping(struct http2 *h);
  * are still served. The second, http2_goaway, follows a round trip later (RFC 9113, 6.8). */
 void http2_goaway_notice(struct http2 *h);
 void http2_goaway(struct http2 *h, uint32_t error);
-/* Ends the connection for a peer that asks for too much: what it sends is taken no more, and it is
- * told ENHANCE_YOUR_CALM. From inside an event, too. */
-void http2_calm(struct http2 *h);
 /* Client: new requests are allowed, and how many the server takes at a time. */
 bool http2_may_request(const struct http2 *h);
 uint32_t http2_peer_streams_max(const struct http2 *h);

@@ -119,17 +119,12 @@ bool identity_add_user(struct buf *identities, struct slice name, uint64_t gener
     return added;
 }
 
-bool identity_add_certificate(struct buf *identities, struct slice subject)
-{
-    return identity_add(identities, slice_str("x509"), subject);
-}
-
 bool identity_add_tls(struct buf *identities, const struct tls_peer *tls)
 {
     if (tls == NULL || tls->subject[0] == '\0') {
         return true;
     }
-    return identity_add_certificate(identities, slice_str(tls->subject));
+    return identity_add(identities, slice_str("x509"), slice_str(tls->subject));
 }
 
 static const struct auth_user *user_named(const struct auth *auth, const char *name)

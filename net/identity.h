@@ -29,11 +29,9 @@ bool identity_add_user(struct buf *identities, struct slice name, uint64_t gener
 /* Whether an identity is of those that are shown. */
 bool identity_is_shown(struct slice scheme);
 
-/* ("x509", subject) of a client's certificate that was verified. */
-bool identity_add_certificate(struct buf *identities, struct slice subject);
-
-/* That of the certificate that the client of a connection has shown: "CN=ann,O=ops", as of RFC 2253
- * and as ZooKeeper shows it. Nothing without one; `tls` may be NULL. */
+/* ("x509", subject) of the verified certificate that the client of a connection has shown:
+ * "CN=ann,O=ops", as of RFC 2253 and as ZooKeeper shows it. Nothing without one; `tls` may be
+ * NULL. */
 bool identity_add_tls(struct buf *identities, const struct tls_peer *tls);
 
 /* The user that a verified certificate names, by its common name or one of its DNS names; NULL:

@@ -118,7 +118,8 @@ void archive_header_encode(uint8_t out[ARCHIVE_HEADER_BYTES], const struct archi
     buf_close(&b);
 }
 
-enum status archive_header_decode(struct slice bytes, struct archive_header *out)
+/* RC_CORRUPT: not a valid header. RC_UNSUPPORTED: one of a newer format. */
+static enum status header_decode(struct slice bytes, struct archive_header *out)
 {
     if (bytes.size < ARCHIVE_HEADER_BYTES || memcmp(bytes.data, magic, sizeof magic) != 0) {
         return RC_CORRUPT;
@@ -191,7 +192,7 @@ enum status archive_measure(const struct archive_file *file, struct slice bytes,
     char name[NAME_BYTES];
     name_print(name, file);
     *out = (struct archive_extent){.next_index = file->first_index};
-    enum status rc = archive_header_decode(bytes, &out->header);
+    enum status rc = header_decode(bytes, &out->header);
     if (rc == RC_UNSUPPORTED) {
         return errmsg_set(err, rc, "%s was written by a newer version of this program", name);
     }

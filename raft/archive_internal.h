@@ -24,8 +24,6 @@ struct archive_header {
 };
 
 void archive_header_encode(uint8_t out[ARCHIVE_HEADER_BYTES], const struct archive_header *h);
-/* RC_CORRUPT: not a valid header. RC_UNSUPPORTED: one of a newer format. */
-enum status archive_header_decode(struct slice bytes, struct archive_header *out) MUST_USE;
 
 void archive_record_encode(struct buf *out, const struct wal_entry *entry);
 /* Takes the record at the front of `bytes`; its payload points into them. False: there is no whole

@@ -141,10 +141,6 @@ void engine_drop_held(struct engine *e);
 /* The member may lack what it was sent. */
 void engine_forget_sent(struct engine *e, uint64_t to);
 
-/* engine_receive.c */
-bool engine_message_is_sane(const struct engine *e, uint64_t from, const struct message *m,
-                            const char **why);
-
 /* engine_suspect.c */
 /* After each step, which may have put an election off. */
 void engine_press_suspicion(struct engine *e);

@@ -130,8 +130,8 @@ static bool vote_result_is_sane(const struct engine *e,
     return true;
 }
 
-bool engine_message_is_sane(const struct engine *e, uint64_t from, const struct message *m,
-                            const char **why)
+static bool engine_message_is_sane(const struct engine *e, uint64_t from,
+                                   const struct message *m, const char **why)
 {
     /* Who is no member by our configuration may be one by a later one that we lack: the leader
      * whose entries would tell us, or a candidate. The transport has seen to it that it belongs to

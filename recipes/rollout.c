@@ -238,7 +238,7 @@ static uint32_t percent_at(const struct rollout *r, uint64_t step)
     return 0;
 }
 
-uint32_t rollout_steps(const struct rollout *r)
+static uint32_t step_count(const struct rollout *r)
 {
     struct slice list = r->percents;
     struct slice part;
@@ -326,9 +326,9 @@ const char *rollout_check(const struct rollout *r)
     }
     const char *wrong = service_check(r);
     wrong = wrong != NULL ? wrong : percents_check(r);
-    return wrong != NULL                  ? wrong
-           : r->step >= rollout_steps(r) ? "step: none that there is"
-                                         : NULL;
+    return wrong != NULL              ? wrong
+           : r->step >= step_count(r) ? "step: none that there is"
+                                      : NULL;
 }
 
 /* ---- moves --------------------------------------------------------------------------------- */
@@ -363,7 +363,7 @@ static enum rollout_effect promote(struct rollout *r, const struct rollout_facts
     if (r->state == ROLLOUT_PLANNING) {
         r->state = ROLLOUT_IN_PROGRESS;
         r->step = 0;
-    } else if (r->step + 1 < rollout_steps(r)) {
+    } else if (r->step + 1 < step_count(r)) {
         r->step++;
     } else {
         return complete(r);

@@ -71,7 +71,6 @@ const char *rollout_check(const struct rollout *r);
 
 /* The percentage of instances that see the value: 0 to 100. */
 uint32_t rollout_percent(const struct rollout *r);
-uint32_t rollout_steps(const struct rollout *r);
 static inline bool rollout_is_open(const struct rollout *r)
 {
     return r->state == ROLLOUT_PLANNING || r->state == ROLLOUT_IN_PROGRESS;

@@ -9,8 +9,9 @@ static bool is_here(const struct shard_world *w, struct slice node)
     return node.size > 0 && w->is_here(w->context, node);
 }
 
-struct slice shard_candidate(const struct shard_world *w, const struct shard_record *r,
-                             struct slice but)
+/* The best of the replicas that are here, by the policy; the first of equals. Empty: none. */
+static struct slice shard_candidate(const struct shard_world *w, const struct shard_record *r,
+                                    struct slice but)
 {
     struct slice best = nobody;
     uint64_t best_score = 0;

@@ -71,9 +71,6 @@ bool shard_lost(const struct shard_world *w, struct shard_record *r, struct slic
  * (`unclean`). True: the record has changed. */
 bool shard_back(const struct shard_world *w, struct shard_record *r);
 
-/* The best of the replicas that are here, by the policy; the first of equals. Empty: none. */
-struct slice shard_candidate(const struct shard_world *w, const struct shard_record *r,
-                             struct slice but);
 /* Sets leader and replicas, under a new epoch. */
 void shard_assign(const struct shard_world *w, struct shard_record *r, struct slice leader,
                   struct slice replicas);

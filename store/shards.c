@@ -137,7 +137,8 @@ enum outcome shard_map_put(struct store *s, uint32_t parent, struct slice name, 
     return OUTCOME_OK;
 }
 
-uint64_t shard_map_number(const struct store *s, uint32_t slot)
+/* The number in the name of a shard or a move. */
+static uint64_t number_of(const struct store *s, uint32_t slot)
 {
     struct slice name = node_name(tree_node(&s->tree, slot));
     uint64_t number = 0;
@@ -456,7 +457,7 @@ void shard_map_lose(struct shard_map *map, struct slice *nodes, uint32_t node_co
         struct slice text = value_slice(tree_node(&s->tree, slots[i])->value);
         if (shard_record_decode(text, &r) && is_among(nodes, node_count, r.leader) &&
             !MUTANT_IS(MUTANT_SHARD_LOST_LEADS) && shard_read(s, slots[i], &r)) {
-            struct shard_world w = shard_map_world(map, shard_map_number(s, slots[i]));
+            struct shard_world w = shard_map_world(map, number_of(s, slots[i]));
             if (shard_lost(&w, &r, r.leader)) {
                 shard_write(s, slots[i], &r);
             }
@@ -476,7 +477,7 @@ void shard_map_welcome(struct shard_map *map)
         struct slice text = value_slice(tree_node(&s->tree, slots[i])->value);
         if (shard_record_decode(text, &r) && r.leader.size == 0 && r.replicas.size > 0 &&
             shard_read(s, slots[i], &r)) {
-            struct shard_world w = shard_map_world(map, shard_map_number(s, slots[i]));
+            struct shard_world w = shard_map_world(map, number_of(s, slots[i]));
             if (shard_back(&w, &r)) {
                 shard_write(s, slots[i], &r);
             }

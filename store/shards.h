@@ -51,8 +51,6 @@ uint32_t shard_map_make(struct store *s, uint32_t parent, struct slice name, uin
  * OUTCOME_QUOTA: there is no room. */
 enum outcome shard_map_put(struct store *s, uint32_t parent, struct slice name, uint8_t kind,
                            uint64_t lease, struct slice value);
-/* The number in the name of a shard or a move. */
-uint64_t shard_map_number(const struct store *s, uint32_t slot);
 uint32_t shard_map_count(const struct store *s, uint32_t dir); /* its children */
 /* All children of a directory, in the arena: they may be deleted meanwhile. */
 uint32_t *shard_map_children(struct store *s, uint32_t dir, uint32_t *count);

@@ -12,7 +12,8 @@
 
 /* ---- changes ---------------------------------------------------------------------------- */
 
-const char *config_change_name(Coord__V1__EventType type)
+/* "created", "set", "deleted". */
+static const char *change_name(Coord__V1__EventType type)
 {
     switch ((int)type) {
     case COORD__V1__EVENT_TYPE__CREATE_EVENT: return "created";
@@ -27,12 +28,12 @@ static json_t *bytes_json(const ProtobufCBinaryData *data, bool is_there)
     return is_there ? ctl_json_bytes(data->data, data->len) : json_null();
 }
 
-json_t *config_change_json(const Coord__V1__ConfigChange *c)
+static json_t *change_json(const Coord__V1__ConfigChange *c)
 {
     bool was = c->type != COORD__V1__EVENT_TYPE__CREATE_EVENT;
     bool is = c->type != COORD__V1__EVENT_TYPE__DELETE_EVENT;
     return json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:s, s:s}", "key", c->path, "type",
-                     config_change_name(c->type), "old", bytes_json(&c->old_value, was), "new",
+                     change_name(c->type), "old", bytes_json(&c->old_value, was), "new",
                      bytes_json(&c->new_value, is), "version", (json_int_t)c->version,
                      "revision", (json_int_t)c->revision, "time_ms", (json_int_t)c->time_ms,
                      "user", c->user, "note", c->note);
@@ -52,7 +53,7 @@ static void print_change(const Coord__V1__ConfigChange *c, bool as_history)
         ctl_format_time(c->time_ms, time, sizeof time);
         buf_printf(&line, "%" PRIu64 " %s ", c->revision, time);
     }
-    buf_printf(&line, "%s %s", config_change_name(c->type), c->path);
+    buf_printf(&line, "%s %s", change_name(c->type), c->path);
     if (c->type != COORD__V1__EVENT_TYPE__DELETE_EVENT) {
         append_value(&line, " ", &c->new_value);
     }
@@ -79,7 +80,7 @@ void config_print_changes(const struct ctl *ctl, Coord__V1__ConfigChange *const 
     json_t *array = ctl_is_json(ctl) ? json_array() : NULL;
     for (size_t i = 0; i < count; i++) {
         if (array != NULL) {
-            json_array_append_new(array, config_change_json(changes[i]));
+            json_array_append_new(array, change_json(changes[i]));
         } else {
             print_change(changes[i], as_history);
         }
@@ -266,7 +267,7 @@ static int history_page(struct ctl *ctl, uint64_t *revision, uint32_t *sub, uint
     const Coord__V1__ConfigHistoryReply *reply = (const Coord__V1__ConfigHistoryReply *)m;
     for (size_t i = 0; i < reply->n_changes && *left > 0; i++, --*left) {
         if (array != NULL) {
-            json_array_append_new(array, config_change_json(reply->changes[i]));
+            json_array_append_new(array, change_json(reply->changes[i]));
         } else {
             print_change(reply->changes[i], true);
         }

@@ -5,9 +5,6 @@
 #include "cmd/coordctl/ctl.h"
 #include "coord/v1/config.pb-c.h"
 
-/* "created", "set", "deleted". */
-const char *config_change_name(Coord__V1__EventType type);
-json_t *config_change_json(const Coord__V1__ConfigChange *c);
 /* A line each, or a JSON array, which is empty if there is none. `as_history`: with revision, who,
  * when and why. */
 void config_print_changes(const struct ctl *ctl, Coord__V1__ConfigChange *const *changes,

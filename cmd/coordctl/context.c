@@ -98,7 +98,8 @@ static int store(const json_t *root, struct buf *path)
 
 /* ---- what a context says ---------------------------------------------------------------- */
 
-bool context_has_option(const struct option *o)
+/* Whether an option can be kept in a context. */
+static bool has_option(const struct option *o)
 {
     static const char *const others[] = {"context", "note", "help", "version"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
@@ -135,7 +136,7 @@ static int take_all(struct ctl *ctl, const char *path, const char *name, json_t 
     {
         const struct option *o = option_find_long(key, strlen(key));
         const char *text = json_string_value(value);
-        if (o == NULL || !context_has_option(o) || text == NULL) {
+        if (o == NULL || !has_option(o) || text == NULL) {
             return ctl_usage("%s: context \"%s\": %s is no option with a text", path, name, key);
         }
         int exit_code = take(ctl, o, text, hint);
@@ -261,7 +262,7 @@ static int set(struct ctl *ctl, json_t *root, json_t *all)
     }
     for (size_t i = 0; i < option_count; i++) {
         const char *value = ctl->given[i];
-        if (value == NULL || !context_has_option(&options[i])) {
+        if (value == NULL || !has_option(&options[i])) {
             continue;
         }
         count++;

@@ -19,7 +19,4 @@ void context_close(struct ctl *ctl);
 /* For completion: calls `found` for the name of each. */
 void context_names(void (*found)(void *context, const char *name), void *context);
 
-/* Whether an option can be kept in a context. */
-bool context_has_option(const struct option *o);
-
 #endif

@@ -24,7 +24,8 @@ int locks_take(struct ctl *ctl, const char *parent)
 
 /* ---- entries ----------------------------------------------------------------------------- */
 
-const char *locks_mode_text(enum coord_lock_mode mode, uint32_t permits, char text[24])
+/* "write", "permits 3"; `permits` 0: without the number. Returns `text`. */
+static const char *mode_text(enum coord_lock_mode mode, uint32_t permits, char text[24])
 {
     if (mode == COORD_LOCK_PERMITS && permits != 0) {
         snprintf(text, 24, "permits %" PRIu32, permits);
@@ -42,7 +43,7 @@ static json_t *entry_json(const struct coord_lock_entry *e)
     char mode[24];
     return json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:o, s:o}",
                      "path", e->grant.path, "revision", (json_int_t)e->grant.revision, "state",
-                     e->held ? "held" : "waiting", "mode", locks_mode_text(e->mode, 0, mode),
+                     e->held ? "held" : "waiting", "mode", mode_text(e->mode, 0, mode),
                      "permits", (json_int_t)e->permits, "count", (json_int_t)e->grant.count,
                      "epoch", (json_int_t)e->grant.epoch, "lease", ctl_json_hex(e->lease),
                      "owner", ctl_json_bytes(e->owner, strlen(e->owner)), "note",
@@ -96,7 +97,7 @@ void locks_print(const struct coord_lock_info *info)
             snprintf(epoch, sizeof epoch, "%" PRIu64, e->grant.epoch);
         }
         printf("%-8s %-10s %-21s %016" PRIx64 "  %-10s %s@%" PRIu64,
-               e->held ? "held" : "waiting", locks_mode_text(e->mode, e->permits, mode), since,
+               e->held ? "held" : "waiting", mode_text(e->mode, e->permits, mode), since,
                e->lease, epoch, e->grant.path, e->grant.revision);
         print_texts(e);
         putchar('\n');

@@ -12,8 +12,6 @@ bool locks_path(const char *parent, const char *name, char path[CTL_PATH_BYTES])
  * the exit code. */
 int locks_take(struct ctl *ctl, const char *parent);
 
-/* "write", "permits 3"; `permits` 0: without the number. Returns `text`. */
-const char *locks_mode_text(enum coord_lock_mode mode, uint32_t permits, char text[24]);
 json_t *locks_json(const struct coord_lock_info *info, const char *path);
 void locks_print(const struct coord_lock_info *info); /* as a table */
 

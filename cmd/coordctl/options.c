@@ -13,6 +13,8 @@
 #include "cmd/coordctl/text/foreign.h"
 #include "cmd/coordctl/text/similar.h"
 
+#define ENVIRONMENT_BYTES 64
+
 /* ---- help ------------------------------------------------------------------------------- */
 
 static bool is_named(const char *names, const char *name)
@@ -29,6 +31,21 @@ static bool is_named(const char *names, const char *name)
     return false;
 }
 
+/* The variable that stands for it, COORD_ and its name unless it has another; "" if none does. */
+static const char *environment_of(const struct option *o, char text[ENVIRONMENT_BYTES])
+{
+    text[0] = '\0';
+    if (o->environment != NULL) {
+        snprintf(text, ENVIRONMENT_BYTES, "%s", o->environment);
+    } else if (strcmp(o->name, "help") != 0) {
+        snprintf(text, ENVIRONMENT_BYTES, "COORD_%s", o->name);
+        for (char *at = text; *at != '\0'; at++) {
+            *at = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
+        }
+    }
+    return text;
+}
+
 void options_help(const char *names)
 {
     for (size_t i = 0; i < option_count; i++) {
@@ -43,8 +60,8 @@ void options_help(const char *names)
         }
         snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->value != NULL ? " " : "",
                  o->value != NULL ? o->value : "");
-        char name[OPTION_ENVIRONMENT_BYTES];
-        bool has_name = option_environment(o, name)[0] != '\0';
+        char name[ENVIRONMENT_BYTES];
+        bool has_name = environment_of(o, name)[0] != '\0';
         printf("  %-26s %s%s%s%s\n", left, o->help, has_name ? " (" : "", name,
                has_name ? ")" : "");
     }
@@ -65,20 +82,6 @@ struct parser {
     const char *noun;             /* the first word of a command of two */
     bool given_context;           /* --context stands on this line */
 };
-
-const char *option_environment(const struct option *o, char text[OPTION_ENVIRONMENT_BYTES])
-{
-    text[0] = '\0';
-    if (o->environment != NULL) {
-        snprintf(text, OPTION_ENVIRONMENT_BYTES, "%s", o->environment);
-    } else if (strcmp(o->name, "help") != 0) {
-        snprintf(text, OPTION_ENVIRONMENT_BYTES, "COORD_%s", o->name);
-        for (char *at = text; *at != '\0'; at++) {
-            *at = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
-        }
-    }
-    return text;
-}
 
 /* A text that stands for an option, as variables and contexts have it. `origin` is its name. */
 static int take_text(struct ctl *ctl, const struct option *o, const char *value,
@@ -114,12 +117,12 @@ static int take_environment(struct parser *p, bool is_common)
     bool above[OPTIONS_MAX];
     memcpy(above, p->is_settled, sizeof above);
     for (size_t i = 0; i < option_count; i++) {
-        char name[OPTION_ENVIRONMENT_BYTES];
+        char name[ENVIRONMENT_BYTES];
         const struct option *o = &options[i];
         const struct command *c = p->ctl->command;
         bool counts = o->is_common ? is_common : c != NULL && option_is_of(o, c);
         const char *value =
-            counts && !above[i] && option_environment(o, name)[0] != '\0' ? getenv(name) : NULL;
+            counts && !above[i] && environment_of(o, name)[0] != '\0' ? getenv(name) : NULL;
         bool says_none = strcmp(o->name, "context") == 0; /* when it is empty */
         if (value == NULL || (value[0] == '\0' && !says_none)) {
             continue;
@@ -136,7 +139,7 @@ static int take_environment(struct parser *p, bool is_common)
 static int take_from_context(struct ctl *ctl, const struct option *o, const char *value,
                              const void *is_settled)
 {
-    char origin[OPTION_ENVIRONMENT_BYTES];
+    char origin[ENVIRONMENT_BYTES];
     snprintf(origin, sizeof origin, "context: %s", o->name);
     return ((const bool *)is_settled)[o - options] ? EXIT_DONE
                                                    : take_text(ctl, o, value, origin);

@@ -36,10 +36,6 @@ struct option {
 extern const struct option options[];
 extern const size_t option_count;
 
-#define OPTION_ENVIRONMENT_BYTES 64
-/* The variable that stands for it, COORD_ and its name unless it has another; "" if none does. */
-const char *option_environment(const struct option *o, char text[OPTION_ENVIRONMENT_BYTES]);
-
 /* NULL if there is none. */
 const struct option *option_find_long(const char *name, size_t size);
 const struct option *option_find_letter(char letter);

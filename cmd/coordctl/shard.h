@@ -13,8 +13,6 @@ struct shard_names {
     size_t count;
     char *copy;
 };
-bool shard_names_cut(struct shard_names *n, const char *list);
-void shard_names_free(struct shard_names *n);
 
 struct shard_words {
     Coord__V1__ShardPolicy policy;

@@ -132,9 +132,15 @@ static const struct word words[] = {
 };
 #define WORD_COUNT (sizeof words / sizeof words[0])
 
-bool shard_names_cut(struct shard_names *n, const char *list)
+static void names_free(struct shard_names *n)
 {
-    shard_names_free(n);
+    free(n->copy);
+    *n = (struct shard_names){.count = 0};
+}
+
+static bool names_cut(struct shard_names *n, const char *list)
+{
+    names_free(n);
     n->copy = strdup(list);
     for (char *at = n->copy; at != NULL && at[0] != '\0';) {
         char *comma = strchr(at, ',');
@@ -148,12 +154,6 @@ bool shard_names_cut(struct shard_names *n, const char *list)
         }
     }
     return n->copy != NULL;
-}
-
-void shard_names_free(struct shard_names *n)
-{
-    free(n->copy);
-    *n = (struct shard_names){.count = 0};
 }
 
 /* ---- values ------------------------------------------------------------------------------- */
@@ -222,7 +222,7 @@ static bool take(const struct word *w, const char *value, struct shard_words *ou
         return ok;
     case WORD_FLAG: return take_yes(value, &out->drains);
     case WORD_HOURS: return take_hours(&out->policy, value);
-    case WORD_NAMES: return shard_names_cut(to, value);
+    case WORD_NAMES: return names_cut(to, value);
     case WORD_TEXT: memcpy(to, &value, sizeof value); return value[0] != '\0';
     }
     memcpy(to, &number, sizeof number);
@@ -327,8 +327,8 @@ bool shard_words_read(const char *text, size_t bytes, struct shard_words *w)
 
 void shard_words_free(struct shard_words *w)
 {
-    shard_names_free(&w->tags);
-    shard_names_free(&w->bounds);
+    names_free(&w->tags);
+    names_free(&w->bounds);
 }
 
 int shard_number(const struct ctl *ctl, const char *word, const char *what, uint64_t *out)

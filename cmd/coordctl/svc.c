@@ -55,7 +55,7 @@ static json_t *vitals_json(const struct coord_vitals *v)
                      "phi", v->phi);
 }
 
-json_t *svc_instance_json(const struct coord_instance *in)
+static json_t *instance_json(const struct coord_instance *in)
 {
     json_t *tags = json_array();
     json_t *metadata = json_object();
@@ -88,7 +88,8 @@ static void append_vitals(struct buf *line, const struct coord_vitals *v)
     }
 }
 
-void svc_append_instance(struct buf *line, const struct coord_instance *in)
+/* "ID  ADDRESS:PORT  weight 100  zone a  tags x,y", without a newline. */
+static void append_instance(struct buf *line, const struct coord_instance *in)
 {
     bool is_v6 = strchr(in->address, ':') != NULL;
     buf_printf(line, "%s  %s%s%s:%u  weight %u", in->id, is_v6 ? "[" : "", in->address,
@@ -110,7 +111,7 @@ static void print_instance(const char *before, const struct coord_instance *in)
 {
     struct buf line = {0};
     buf_append_str(&line, before);
-    svc_append_instance(&line, in);
+    append_instance(&line, in);
     buf_append_str(&line, "\n");
     fwrite(line.data, 1, line.size, stdout);
     buf_close(&line);
@@ -199,7 +200,7 @@ int svc_each(struct ctl *ctl, const char *service, bool all, svc_show_fn show, v
 static void show_instance(void *context, const struct coord_instance *in)
 {
     if (context != NULL) {
-        json_array_append_new(context, svc_instance_json(in));
+        json_array_append_new(context, instance_json(in));
     } else {
         print_instance("", in);
     }
@@ -233,7 +234,7 @@ static void print_event(const struct ctl *ctl, const struct coord_service_event 
                         ? json_pack("{s:s, s:I}", "type", "synced", "revision",
                                     (json_int_t)e->revision)
                         : json_pack("{s:s, s:o}", "type", type, "instance",
-                                     svc_instance_json(e->instance));
+                                     instance_json(e->instance));
         ctl_print_one(ctl, o);
     } else if (e->type == COORD_SERVICE_SYNCED) {
         printf("synced %" PRIu64 "\n", e->revision);

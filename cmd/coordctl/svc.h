@@ -9,12 +9,9 @@
 bool svc_parse_address(const char *text, char host[256], unsigned *port);
 
 const char *svc_health_name(enum coord_health health);
-json_t *svc_instance_json(const struct coord_instance *in);
 /* Calls `show` for the instances of a service that the options ask for, page by page. An exit code;
  * if that is not EXIT_DONE, the reason has been said. */
 typedef void (*svc_show_fn)(void *context, const struct coord_instance *in);
 int svc_each(struct ctl *ctl, const char *service, bool all, svc_show_fn show, void *context);
-/* "ID  ADDRESS:PORT  weight 100  zone a  tags x,y", without a newline. */
-void svc_append_instance(struct buf *line, const struct coord_instance *in);
 
 #endif

@@ -59,7 +59,8 @@ static enum status complete_line(struct audit_file *f)
     return rc;
 }
 
-enum status audit_file_open(struct audit_file *f, struct errmsg *err)
+/* Opens the file, or makes it, unless it is open. */
+static enum status open_file(struct audit_file *f, struct errmsg *err)
 {
     const struct env_disk *disk = f->env->disk;
     if (f->file != NULL) {
@@ -203,7 +204,7 @@ static enum status rotate(struct audit_file *f, struct errmsg *err)
     }
     f->rotations++;
     audit_file_close(f);
-    return audit_file_open(f, err);
+    return open_file(f, err);
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */
@@ -228,7 +229,7 @@ static size_t lines_within(struct slice lines, uint64_t room)
 enum status audit_file_write(struct audit_file *f, struct slice lines, size_t *written,
                              struct errmsg *err)
 {
-    enum status rc = audit_file_open(f, err);
+    enum status rc = open_file(f, err);
     *written = 0;
     while (rc == RC_OK && *written < lines.size) {
         struct slice rest = slice_make(lines.data + *written, lines.size - *written);

@@ -29,8 +29,6 @@ struct audit_file {
 /* Copies `path`. Nothing is opened yet. */
 void audit_file_init(struct audit_file *f, struct env *env, const char *path,
                      uint64_t bytes_max, uint64_t kept);
-/* Opens the file, or makes it, unless it is open. */
-enum status audit_file_open(struct audit_file *f, struct errmsg *err) MUST_USE;
 /* Appends whole lines, opening the file if need be. `written` are the bytes of lines that are in a
  * file now, also on failure. */
 enum status audit_file_write(struct audit_file *f, struct slice lines, size_t *written,

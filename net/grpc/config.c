@@ -12,7 +12,8 @@ static const struct store *store_of(const struct grpc_call *call)
 
 /* ---- keys ---------------------------------------------------------------------------------- */
 
-const char *config_key_problem(const struct policy *root, struct slice path)
+/* What is wrong with a well-formed path as that of a key; NULL: nothing. */
+static const char *key_problem(const struct policy *root, struct slice path)
 {
     if (root == NULL) {
         return "there is no configuration root at it or above";
@@ -37,7 +38,7 @@ bool config_key_check(struct grpc_call *call, struct slice path, const struct po
         return false;
     }
     *root = policies_root(store_policies(store_of(call)), path);
-    const char *problem = config_key_problem(*root, path);
+    const char *problem = key_problem(*root, path);
     if (problem != NULL) {
         grpc_call_refuse(call, *root == NULL ? OUTCOME_NO_NODE : OUTCOME_BAD_PATH,
                          store_revision(store_of(call)), "%.*s: %s", (int)path.size,

@@ -28,8 +28,6 @@
 
 /* Whether the path may be that of a key; else the call is refused. `root` is its configuration. */
 bool config_key_check(struct grpc_call *call, struct slice path, const struct policy **root);
-/* The same of one that is known to be well-formed: what is wrong with it, or NULL. */
-const char *config_key_problem(const struct policy *root, struct slice path);
 
 /* A change as a message that borrows from it. False: it is none of a key, below a root whose path
  * has so many bytes. */

@@ -13,9 +13,8 @@ bool discovery_fill(struct grpc_call *call, struct slice path, struct slice data
                     const struct node_stat *stat, Coord__V1__ServiceInstance *out,
                     struct service_instance *in);
 
-/* The load of a message, and what is known as one; the latter is gone when the handler or
- * completion returns, NULL if nothing is. */
-struct service_load discovery_load(const Coord__V1__ServiceLoad *from);
+/* What is known of an instance as a message, which is gone when the handler or completion returns;
+ * NULL if nothing is. */
 Coord__V1__ServiceVitals *discovery_vitals(struct grpc_call *call, struct slice path,
                                            uint64_t revision);
 

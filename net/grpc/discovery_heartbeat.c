@@ -10,7 +10,7 @@
 
 /* ---- messages ----------------------------------------------------------------------------- */
 
-struct service_load discovery_load(const Coord__V1__ServiceLoad *from)
+static struct service_load load_of(const Coord__V1__ServiceLoad *from)
 {
     return (struct service_load){.cpu = from->cpu,
                                  .mem = from->mem,
@@ -141,7 +141,7 @@ void heartbeat_call(struct grpc_call *call, const ProtobufCMessage *message)
     }
     if (request->load != NULL) {
         h.has_load = true;
-        h.load = discovery_load(request->load);
+        h.load = load_of(request->load);
         if (service_load_check(&h.load, &err) != RC_OK) {
             answer_refuse_early(call, OUTCOME_BAD_ARGUMENTS, &err);
             return;
