@@ -18,9 +18,6 @@
 #include "store/rollouts.h"
 #include "watch/watch.h"
 
-/* A node that has lost its cluster tells nothing new: so often it is asked. */
-#define SERVING_CHECK_MS 2000
-
 static const struct store *store_of(const struct grpc_call *call)
 {
     return node_store(grpc_call_node(call));
@@ -271,7 +268,7 @@ static void watch_got(struct grpc_call *call, const struct query_result *result)
     }
     watch_from_now(w, OF_KEY);
     watch_from_now(w, OF_ROOTS);
-    grpc_call_wake_at(call, call->connection->now_ms + SERVING_CHECK_MS);
+    grpc_call_wake_at(call, call->connection->now_ms + GRPC_SERVING_CHECK_MS);
     look(w);
 }
 
@@ -309,7 +306,7 @@ void config_watch_effective_woken(struct grpc_call *call)
         grpc_call_fail(call, GRPC_UNAVAILABLE, "this node does not serve: watch elsewhere");
         return;
     }
-    grpc_call_wake_at(call, call->connection->now_ms + SERVING_CHECK_MS);
+    grpc_call_wake_at(call, call->connection->now_ms + GRPC_SERVING_CHECK_MS);
 }
 
 void config_watch_effective_ended(struct grpc_call *call)

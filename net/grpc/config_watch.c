@@ -20,10 +20,6 @@ enum { WATCH_REPLY_CHANGES = 2 };
 
 /* Of one message; one change may be larger. */
 #define MESSAGE_BYTES_MAX ((size_t)1 << 20)
-#define PROGRESS_MS       5000u
-#define PROGRESS_MS_MIN   100u
-/* A node that must not serve any more lets go of its streams at most this much later. */
-#define SERVING_CHECK_MS 1000u
 
 struct config_watch {
     struct grpc_call *call;
@@ -143,9 +139,9 @@ static void wake_later(struct config_watch *w)
     struct env *env = w->call->connection->env->env;
     uint64_t now_ms = env->now_ms(env);
     uint64_t next_ms = w->sent_ms + w->progress_ms;
-    next_ms = next_ms > now_ms ? next_ms : now_ms + PROGRESS_MS_MIN;
-    grpc_call_wake_at(w->call, next_ms < now_ms + SERVING_CHECK_MS ? next_ms
-                                                                   : now_ms + SERVING_CHECK_MS);
+    next_ms = next_ms > now_ms ? next_ms : now_ms + GRPC_PROGRESS_MS_MIN;
+    uint64_t check_ms = now_ms + GRPC_SERVING_CHECK_MS;
+    grpc_call_wake_at(w->call, next_ms < check_ms ? next_ms : check_ms);
 }
 
 /* How far it is; and how old that may be, on a node that is cut off from the others. */
@@ -237,14 +233,14 @@ void config_watch_call(struct grpc_call *call, const ProtobufCMessage *message)
         answer_refuse_early(call, outcome, &err);
         return;
     }
-    if (request->progress_ms != 0 && request->progress_ms < PROGRESS_MS_MIN) {
+    if (request->progress_ms != 0 && request->progress_ms < GRPC_PROGRESS_MS_MIN) {
         grpc_call_fail(call, GRPC_INVALID_ARGUMENT, "progress_ms: %u, at least %u",
-                       request->progress_ms, PROGRESS_MS_MIN);
+                       request->progress_ms, GRPC_PROGRESS_MS_MIN);
         return;
     }
     struct config_watch *w = mem_zalloc(sizeof *w);
     w->call = call;
-    w->progress_ms = request->progress_ms != 0 ? request->progress_ms : PROGRESS_MS;
+    w->progress_ms = request->progress_ms != 0 ? request->progress_ms : GRPC_PROGRESS_MS;
     w->is_recursive = request->recursive;
     w->from_revision = request->from_revision;
     buf_append_str(&w->path, request->path);

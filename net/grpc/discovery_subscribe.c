@@ -19,10 +19,6 @@
 #define LIST_INSTANCES_MAX ((size_t)50000)
 #define LIST_BYTES_MAX     ((size_t)16 << 20)
 #define PIECE_BYTES_MAX    ((size_t)1 << 20)
-#define PROGRESS_MS        5000u
-#define PROGRESS_MS_MIN    100u
-/* A node that must not serve any more lets go of its streams at most this much later. */
-#define SERVING_CHECK_MS 1000u
 
 /* Field numbers of the reply, which is written piece by piece. */
 enum { SUBSCRIBE_REPLY_MORE = 4, SUBSCRIBE_REPLY_UPDATES = 5 };
@@ -309,9 +305,9 @@ static void wake_later(struct subscription *s)
     if (s->report_ms > 0 && s->reported_ms + s->report_ms < next_ms) {
         next_ms = s->reported_ms + s->report_ms;
     }
-    next_ms = next_ms > now_ms ? next_ms : now_ms + PROGRESS_MS_MIN;
-    grpc_call_wake_at(s->call, next_ms < now_ms + SERVING_CHECK_MS ? next_ms
-                                                                   : now_ms + SERVING_CHECK_MS);
+    next_ms = next_ms > now_ms ? next_ms : now_ms + GRPC_PROGRESS_MS_MIN;
+    uint64_t check_ms = now_ms + GRPC_SERVING_CHECK_MS;
+    grpc_call_wake_at(s->call, next_ms < check_ms ? next_ms : check_ms);
 }
 
 /* All up to there is known. */
@@ -466,14 +462,14 @@ void subscribe_call(struct grpc_call *call, const ProtobufCMessage *message)
         !discovery_take_service(call, request->service)) {
         return;
     }
-    if (request->progress_ms != 0 && request->progress_ms < PROGRESS_MS_MIN) {
+    if (request->progress_ms != 0 && request->progress_ms < GRPC_PROGRESS_MS_MIN) {
         grpc_call_fail(call, GRPC_INVALID_ARGUMENT, "progress_ms: %u, at least %u",
-                       request->progress_ms, PROGRESS_MS_MIN);
+                       request->progress_ms, GRPC_PROGRESS_MS_MIN);
         return;
     }
-    if (request->report_ms != 0 && request->report_ms < PROGRESS_MS_MIN) {
+    if (request->report_ms != 0 && request->report_ms < GRPC_PROGRESS_MS_MIN) {
         grpc_call_fail(call, GRPC_INVALID_ARGUMENT, "report_ms: %u, at least %u",
-                       request->report_ms, PROGRESS_MS_MIN);
+                       request->report_ms, GRPC_PROGRESS_MS_MIN);
         return;
     }
     if (!discovery_filter_take(call, request->filter, &filter)) {
@@ -483,7 +479,7 @@ void subscribe_call(struct grpc_call *call, const ProtobufCMessage *message)
     s->call = call;
     s->filter = filter;
     s->from_revision = request->from_revision;
-    s->progress_ms = request->progress_ms != 0 ? request->progress_ms : PROGRESS_MS;
+    s->progress_ms = request->progress_ms != 0 ? request->progress_ms : GRPC_PROGRESS_MS;
     s->report_ms = call->connection->env->vitals != NULL ? request->report_ms : 0;
     memcpy(s->path, call->path.data, call->path.size);
     call->data = s;

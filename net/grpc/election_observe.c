@@ -16,9 +16,6 @@
 #include "store/store.h"
 #include "watch/watch.h"
 
-/* A node that has lost its cluster tells nothing new: so often it is asked. */
-#define SERVING_CHECK_MS 2000
-
 struct observe {
     struct grpc_call *call;
     struct watch watch;
@@ -201,7 +198,7 @@ static void observe_got(struct grpc_call *call, const struct query_result *resul
         refuse_compacted(call, o->after_revision);
         return;
     }
-    grpc_call_wake_at(call, call->connection->now_ms + SERVING_CHECK_MS);
+    grpc_call_wake_at(call, call->connection->now_ms + GRPC_SERVING_CHECK_MS);
 }
 
 void election_observe_call(struct grpc_call *call, const ProtobufCMessage *message)
@@ -231,7 +228,7 @@ void election_observe_woken(struct grpc_call *call)
         grpc_call_fail(call, GRPC_UNAVAILABLE, "this node does not serve: observe elsewhere");
         return;
     }
-    grpc_call_wake_at(call, call->connection->now_ms + SERVING_CHECK_MS);
+    grpc_call_wake_at(call, call->connection->now_ms + GRPC_SERVING_CHECK_MS);
 }
 
 void election_observe_ended(struct grpc_call *call)

@@ -16,9 +16,6 @@
 #include "store/store.h"
 #include "watch/watch.h"
 
-/* A node that has lost its cluster hears of nothing: so often it is asked. */
-#define SERVING_CHECK_MS 2000
-
 /* ---- set and count down ------------------------------------------------------------------- */
 
 static void changed(struct grpc_call *call, const struct reply *reply)
@@ -196,7 +193,7 @@ static void got(struct grpc_call *call, const struct query_result *result)
         look_again(call);
         return;
     }
-    grpc_call_wake_at(call, call->connection->now_ms + SERVING_CHECK_MS);
+    grpc_call_wake_at(call, call->connection->now_ms + GRPC_SERVING_CHECK_MS);
 }
 
 void latch_await_call(struct grpc_call *call, const ProtobufCMessage *message)
@@ -217,7 +214,7 @@ void latch_await_woken(struct grpc_call *call)
         grpc_call_fail(call, GRPC_UNAVAILABLE, "this node does not serve: await it elsewhere");
         return;
     }
-    grpc_call_wake_at(call, call->connection->now_ms + SERVING_CHECK_MS);
+    grpc_call_wake_at(call, call->connection->now_ms + GRPC_SERVING_CHECK_MS);
 }
 
 void latch_await_ended(struct grpc_call *call)

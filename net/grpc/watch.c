@@ -12,9 +12,7 @@
 #include "store/access.h"
 #include "store/store.h"
 
-/* A node that must not serve any more lets go of its streams at most this much later. */
-#define SERVING_CHECK_MS 1000
-#define BUCKETS_MIN      8
+#define BUCKETS_MIN 8
 
 /* ---- all streams ------------------------------------------------------------------------- */
 
@@ -197,7 +195,7 @@ static void watch_woken(struct grpc_call *call)
     struct grpc_watch_stream *stream = call->data;
     uint64_t now = call->connection->now_ms;
     if (now >= stream->check_ms) {
-        stream->check_ms = now + SERVING_CHECK_MS;
+        stream->check_ms = now + GRPC_SERVING_CHECK_MS;
         struct node *node = grpc_call_node(call);
         if (!node_is_serving(node) && !grpc_node_takes_reads(node)) {
             grpc_call_fail(call, GRPC_UNAVAILABLE, "this node does not serve: watch elsewhere");
@@ -406,7 +404,7 @@ static struct grpc_watch_stream *stream_get(struct grpc_call *call)
     stream->call = call;
     stream->shared = call->connection->shared->watches;
     stream->next_id = 1;
-    stream->check_ms = call->connection->now_ms + SERVING_CHECK_MS;
+    stream->check_ms = call->connection->now_ms + GRPC_SERVING_CHECK_MS;
     list_init(&stream->listings);
     metric_add(stream->shared->streams, 1);
     call->data = stream;

@@ -39,6 +39,11 @@
 /* What listings that wait for their clients hold, values apart, on all streams of this node. */
 #define GRPC_LISTING_BYTES_MAX ((size_t)256 << 20)
 #define GRPC_PROGRESS_MS_MIN   100u
+/* Of streams whose clients do not say. */
+#define GRPC_PROGRESS_MS 5000u
+/* A node that must not serve any more, or has lost its cluster, hears of nothing: so often each
+ * stream asks whether it still serves. */
+#define GRPC_SERVING_CHECK_MS 1000u
 
 /* An event as it was encoded last: of a thousand watchers of one change all but the first get a
  * copy. Only of small ones, so that no value is copied twice. */
