@@ -400,9 +400,7 @@ void answer_page(struct grpc_call *call, const struct query_result *result,
 {
     size_t begin;
     uint32_t count = 0;
-    struct buf *out = grpc_call_begin(call, &begin);
-    size_t bytes = protobuf_c_message_get_packed_size(head);
-    (void)protobuf_c_message_pack(head, buf_extend(out, bytes));
+    struct buf *out = grpc_call_begin_with(call, head, &begin);
     for (; count < result->entry_count; count++) {
         size_t page_end = out->size;
         append(call, out, &result->entries[count], context);
@@ -434,9 +432,7 @@ void answer_list_ask(struct grpc_call *call, const Coord__V1__RequestHeader *hea
 struct answer_list answer_list_begin(struct grpc_call *call, const ProtobufCMessage *head)
 {
     struct answer_list l = {.call = call};
-    size_t bytes = protobuf_c_message_get_packed_size(head);
-    l.out = grpc_call_begin(call, &l.begin);
-    (void)protobuf_c_message_pack(head, buf_extend(l.out, bytes));
+    l.out = grpc_call_begin_with(call, head, &l.begin);
     return l;
 }
 

@@ -212,6 +212,9 @@ void grpc_call_ask_ttl(struct grpc_call *call, uint64_t lease,
 void grpc_call_send(struct grpc_call *call, const ProtobufCMessage *message);
 /* The same in two steps, for a message that is encoded piece by piece. */
 struct buf *grpc_call_begin(struct grpc_call *call, size_t *begin);
+/* With the fields that `message` has already. */
+struct buf *grpc_call_begin_with(struct grpc_call *call, const ProtobufCMessage *message,
+                                 size_t *begin);
 void grpc_call_end(struct grpc_call *call, size_t begin);
 /* Ends the call with OK, after what was sent. */
 void grpc_call_finish(struct grpc_call *call);

@@ -325,13 +325,20 @@ void grpc_call_end(struct grpc_call *call, size_t begin)
     c->env->sink.wake(c->env->sink.conn);
 }
 
-void grpc_call_send(struct grpc_call *call, const ProtobufCMessage *message)
+struct buf *grpc_call_begin_with(struct grpc_call *call, const ProtobufCMessage *message,
+                                 size_t *begin)
 {
-    size_t begin;
-    struct buf *out = grpc_call_begin(call, &begin);
+    struct buf *out = grpc_call_begin(call, begin);
     size_t bytes = protobuf_c_message_get_packed_size(message);
     size_t packed = protobuf_c_message_pack(message, buf_extend(out, bytes));
     POST(packed == bytes);
+    return out;
+}
+
+void grpc_call_send(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    size_t begin;
+    (void)grpc_call_begin_with(call, message, &begin);
     grpc_call_end(call, begin);
 }
 

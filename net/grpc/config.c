@@ -106,15 +106,6 @@ bool config_change_fill(struct grpc_call *call, const struct change *change, siz
     return true;
 }
 
-struct buf *config_reply_begin(struct grpc_call *call, const ProtobufCMessage *message,
-                               size_t *begin)
-{
-    struct buf *out = grpc_call_begin(call, begin);
-    size_t bytes = protobuf_c_message_get_packed_size(message);
-    (void)protobuf_c_message_pack(message, buf_extend(out, bytes));
-    return out;
-}
-
 /* ---- Roots --------------------------------------------------------------------------------- */
 
 enum { ROOTS_REPLY_ROOTS = 2, ROOTS_REPLY_NEXT = 3 };
@@ -173,7 +164,7 @@ static void page_begin(struct page *p, Coord__V1__ReplyHeader *header)
     Coord__V1__ConfigGetReply message;
     coord__v1__config_get_reply__init(&message);
     message.header = header;
-    p->out = config_reply_begin(p->call, &message.base, &p->begin);
+    p->out = grpc_call_begin_with(p->call, &message.base, &p->begin);
 }
 
 /* False: it is full, and goes on behind `last`. */
@@ -366,7 +357,7 @@ static void history_got(struct grpc_call *call, const struct query_result *resul
     Coord__V1__ConfigHistoryReply message;
     coord__v1__config_history_reply__init(&message);
     message.header = &header;
-    struct buf *out = config_reply_begin(call, &message.base, &begin);
+    struct buf *out = grpc_call_begin_with(call, &message.base, &begin);
     for (; i < result->change_count; i++) {
         Coord__V1__ConfigChange change;
         total += change_bytes(result->changes[i]);
@@ -452,7 +443,7 @@ static void diff_got(struct grpc_call *call, const struct query_result *result)
     Coord__V1__ConfigDiffReply message;
     coord__v1__config_diff_reply__init(&message);
     message.header = &header;
-    struct buf *out = config_reply_begin(call, &message.base, &begin);
+    struct buf *out = grpc_call_begin_with(call, &message.base, &begin);
     for (size_t i = 0; i < items.count; i++) {
         Coord__V1__ConfigChange change;
         if (config_item_differs(&items.items[i])) {

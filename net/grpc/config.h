@@ -41,9 +41,6 @@ void config_entry_fill(struct grpc_call *call, struct slice path, const struct n
  * False: the call is refused. */
 bool config_query_prepare(struct grpc_call *call, const Coord__V1__RequestHeader *header,
                           const char *path_text, const char *after_text);
-/* Begins a reply that is written piece by piece with what it has already. */
-struct buf *config_reply_begin(struct grpc_call *call, const ProtobufCMessage *message,
-                               size_t *begin);
 
 /* ---- config_write.c ---- */
 

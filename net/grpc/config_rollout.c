@@ -339,7 +339,7 @@ static void list_got(struct grpc_call *call, const struct query_result *result)
     Coord__V1__ConfigListRolloutsReply message;
     coord__v1__config_list_rollouts_reply__init(&message);
     message.header = &header;
-    struct buf *out = config_reply_begin(call, &message.base, &begin);
+    struct buf *out = grpc_call_begin_with(call, &message.base, &begin);
     while (page.more) { /* at most ROLLOUTS_MAX in all */
         store_query(store_of(call), &q, &page, scratch_of(call));
         for (uint32_t i = 0; page.outcome == OUTCOME_OK && i < page.entry_count; i++) {

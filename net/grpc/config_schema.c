@@ -88,7 +88,7 @@ static void list_schemas_got(struct grpc_call *call, const struct query_result *
     Coord__V1__ConfigListSchemasReply message;
     coord__v1__config_list_schemas_reply__init(&message);
     message.header = &header;
-    struct buf *out = config_reply_begin(call, &message.base, &begin);
+    struct buf *out = grpc_call_begin_with(call, &message.base, &begin);
     for (uint32_t i = 0; i < result->entry_count; i++) {
         const struct query_entry *e = &result->entries[i];
         struct slice owner = schema_owner(e->path);
@@ -194,7 +194,7 @@ static void check_got(struct grpc_call *call, const struct query_result *result)
     message.checked = (uint32_t)items.count;
     struct buf problems = {0};
     if (problems_find(call, &items, &problems)) {
-        struct buf *out = config_reply_begin(call, &message.base, &begin);
+        struct buf *out = grpc_call_begin_with(call, &message.base, &begin);
         buf_append_slice(out, buf_slice(&problems));
         grpc_call_end(call, begin);
         grpc_call_finish(call);

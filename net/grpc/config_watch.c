@@ -61,7 +61,7 @@ static void reply_send(struct config_watch *w, Coord__V1__ReplyHeader *header, u
     reply.header = header;
     reply.revision = revision;
     reply.more = more;
-    struct buf *out = config_reply_begin(w->call, &reply.base, &begin);
+    struct buf *out = grpc_call_begin_with(w->call, &reply.base, &begin);
     buf_append_slice(out, pieces);
     grpc_call_end(w->call, begin);
     w->sent_ms = env->now_ms(env);

@@ -77,9 +77,7 @@ static struct buf *piece_begin(struct subscription *s, uint64_t revision, bool f
     reply.header = &header;
     reply.revision = revision;
     reply.full = full;
-    struct buf *out = grpc_call_begin(s->call, begin);
-    size_t bytes = protobuf_c_message_get_packed_size(&reply.base);
-    (void)protobuf_c_message_pack(&reply.base, buf_extend(out, bytes));
+    struct buf *out = grpc_call_begin_with(s->call, &reply.base, begin);
     return out;
 }
 

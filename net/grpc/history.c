@@ -52,9 +52,7 @@ static void changes_got(struct grpc_call *call, const struct query_result *resul
     message.floor = result->floor;
 
     size_t begin;
-    struct buf *out = grpc_call_begin(call, &begin);
-    size_t bytes = protobuf_c_message_get_packed_size(&message.base);
-    (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
+    struct buf *out = grpc_call_begin_with(call, &message.base, &begin);
     uint32_t count = changes_append(call, out, result);
     if (count < result->change_count) {
         const struct change *last = result->changes[count - 1];

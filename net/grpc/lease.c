@@ -223,9 +223,7 @@ static void ttl_got(struct grpc_call *call, const struct query_result *result)
     message.remaining_ms = call->word & ~TTL_WITH_PATHS;
 
     size_t begin;
-    struct buf *out = grpc_call_begin(call, &begin);
-    size_t bytes = protobuf_c_message_get_packed_size(&message.base);
-    (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
+    struct buf *out = grpc_call_begin_with(call, &message.base, &begin);
     if ((call->word & TTL_WITH_PATHS) != 0) {
         ttl_append_paths(out, begin, result);
     }
@@ -280,9 +278,7 @@ static void list_got(struct grpc_call *call, const struct query_result *result)
 
     size_t begin;
     uint32_t count = 0;
-    struct buf *out = grpc_call_begin(call, &begin);
-    size_t bytes = protobuf_c_message_get_packed_size(&message.base);
-    (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
+    struct buf *out = grpc_call_begin_with(call, &message.base, &begin);
     while (count < result->lease_count) {
         size_t page_end = out->size;
         Coord__V1__LeaseInfo info = info_fill(call, &result->leases[count]);

@@ -13,15 +13,6 @@ static struct slice path_or_root(const char *path)
     return slice_str(path[0] == '\0' ? "/" : path);
 }
 
-static struct buf *reply_begin(struct grpc_call *call, const ProtobufCMessage *message,
-                               size_t *begin)
-{
-    struct buf *out = grpc_call_begin(call, begin);
-    size_t bytes = protobuf_c_message_get_packed_size(message);
-    (void)protobuf_c_message_pack(message, buf_extend(out, bytes));
-    return out;
-}
-
 static void append_lock(struct grpc_call *call, struct buf *out, const struct query_lock *lock)
 {
     struct lock_entry first;
@@ -48,7 +39,7 @@ static void list_got(struct grpc_call *call, const struct query_result *result)
     coord__v1__lock_list_reply__init(&message);
     message.header = &header;
     size_t begin;
-    struct buf *out = reply_begin(call, &message.base, &begin);
+    struct buf *out = grpc_call_begin_with(call, &message.base, &begin);
     for (uint32_t i = 0; i < result->lock_count; i++) {
         append_lock(call, out, &result->locks[i]);
     }
@@ -83,7 +74,7 @@ static void explain_got(struct grpc_call *call, const struct query_result *resul
     message.header = &header;
     message.more = result->more;
     size_t begin;
-    struct buf *out = reply_begin(call, &message.base, &begin);
+    struct buf *out = grpc_call_begin_with(call, &message.base, &begin);
     for (uint32_t i = 0; i < result->wait_count; i++) {
         Coord__V1__LockWait wait;
         lock_wait_fill(call, &result->waits[i], &wait);

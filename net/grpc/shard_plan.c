@@ -81,9 +81,7 @@ static void send_plan(struct grpc_call *call, const struct draft *d)
     message.duration_ms = d->duration_ms;
     message.imbalance_permille = d->imbalance_permille;
     message.result_permille = d->result_permille;
-    struct buf *out = grpc_call_begin(call, &begin);
-    size_t bytes = protobuf_c_message_get_packed_size(&message.base);
-    (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
+    struct buf *out = grpc_call_begin_with(call, &message.base, &begin);
     for (uint32_t i = 0; i < d->step_count; i++) {
         append_step(call, out, d, &d->steps[i]);
     }

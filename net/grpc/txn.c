@@ -212,9 +212,7 @@ static void txn_written(struct grpc_call *call, const struct reply *reply)
     }
 
     size_t begin;
-    struct buf *out = grpc_call_begin(call, &begin);
-    size_t bytes = protobuf_c_message_get_packed_size(&message.base);
-    (void)protobuf_c_message_pack(&message.base, buf_extend(out, bytes));
+    struct buf *out = grpc_call_begin_with(call, &message.base, &begin);
     for (uint32_t i = 0; i < reply->result_count; i++) {
         /* The store says OK for what ran before the operation that failed, as ZooKeeper
          * does. */
