@@ -32,6 +32,11 @@ static inline bool slice_is(struct slice a, const char *text)
     return slice_equal(a, slice_str(text));
 }
 
+static inline bool slice_begins(struct slice s, struct slice prefix)
+{
+    return s.size >= prefix.size && slice_equal(slice_make(s.data, prefix.size), prefix);
+}
+
 /* Bytewise order, shorter first when one is a prefix of the other. */
 static inline int slice_compare(struct slice a, struct slice b)
 {

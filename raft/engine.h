@@ -49,6 +49,9 @@ struct engine_configuration {
 void engine_configuration_encode(struct buf *out, const struct engine_configuration *c);
 enum status engine_configuration_decode(struct slice bytes,
                                         struct engine_configuration *out) MUST_USE;
+/* NULL: nobody has this id. */
+const struct engine_member *engine_find_member(const struct engine_configuration *c, uint64_t id);
+size_t engine_voter_count(const struct engine_configuration *c);
 
 enum engine_state { ENGINE_FOLLOWER = 1, ENGINE_CANDIDATE = 2, ENGINE_LEADER = 3 };
 

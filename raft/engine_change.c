@@ -18,25 +18,6 @@
 #include "base/mutant.h"
 #include "raft/engine_internal.h"
 
-static const struct engine_member *find(const struct engine_configuration *c, uint64_t id)
-{
-    for (size_t i = 0; i < c->count; i++) {
-        if (c->members[i].id == id) {
-            return &c->members[i];
-        }
-    }
-    return NULL;
-}
-
-static size_t voters(const struct engine_configuration *c)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < c->count; i++) {
-        count += c->members[i].role == ENGINE_VOTER;
-    }
-    return count;
-}
-
 /* "name" of "name=host:port". */
 static int name_length(const struct engine_member *m)
 {
@@ -114,7 +95,7 @@ static enum status check_voters(const struct engine *e, const struct engine_conf
     if (e->configuration.count == 1) {
         return errmsg_set(err, RC_REFUSED, "a single node does not add members to itself");
     }
-    if (voters(next) < 2) {
+    if (engine_voter_count(next) < 2) {
         return errmsg_set(err, RC_REFUSED, "at least two voters have to stay");
     }
     return RC_OK;
@@ -123,11 +104,11 @@ static enum status check_voters(const struct engine *e, const struct engine_conf
 static bool voters_differ(const struct engine_configuration *now,
                           const struct engine_configuration *next)
 {
-    if (voters(now) != voters(next)) {
+    if (engine_voter_count(now) != engine_voter_count(next)) {
         return true;
     }
     for (size_t i = 0; i < now->count; i++) {
-        const struct engine_member *m = find(next, now->members[i].id);
+        const struct engine_member *m = engine_find_member(next, now->members[i].id);
         if ((now->members[i].role == ENGINE_VOTER) != (m != NULL && m->role == ENGINE_VOTER)) {
             return true;
         }
@@ -147,7 +128,7 @@ static enum status check_gate(const struct engine *e, const struct engine_config
     }
     for (size_t i = 0; i < now->count; i++) {
         const struct engine_member *m = &now->members[i];
-        const struct engine_member *then = find(next, m->id);
+        const struct engine_member *then = engine_find_member(next, m->id);
         bool stays = m->role == ENGINE_VOTER && then != NULL && then->role == ENGINE_VOTER;
         if (stays && engine_match(e, m->id) < now->index) {
             return errmsg_set(err, RC_REFUSED,
@@ -203,7 +184,7 @@ enum status engine_change(struct engine *e, const struct engine_configuration *n
 void engine_note_heard(struct engine *e, uint64_t member)
 {
     size_t at = 0;
-    if (e->raft.state != RAFT_LEADER || find(&e->configuration, member) == NULL) {
+    if (e->raft.state != RAFT_LEADER || engine_find_member(&e->configuration, member) == NULL) {
         return;
     }
     for (size_t i = 0; i < ENGINE_MEMBERS_MAX; i++) {
@@ -211,7 +192,7 @@ void engine_note_heard(struct engine *e, uint64_t member)
             at = i;
             break;
         }
-        if (e->heard[i].id == 0 || find(&e->configuration, e->heard[i].id) == NULL) {
+        if (e->heard[i].id == 0 || engine_find_member(&e->configuration, e->heard[i].id) == NULL) {
             at = i;
         }
     }

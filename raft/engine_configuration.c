@@ -16,6 +16,25 @@ _Static_assert((int)ENGINE_STANDBY == (int)RAFT_STANDBY, "role numbers are libra
 _Static_assert((int)ENGINE_VOTER == (int)RAFT_VOTER, "role numbers are libraft's");
 _Static_assert((int)ENGINE_SPARE == (int)RAFT_SPARE, "role numbers are libraft's");
 
+const struct engine_member *engine_find_member(const struct engine_configuration *c, uint64_t id)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->members[i].id == id) {
+            return &c->members[i];
+        }
+    }
+    return NULL;
+}
+
+size_t engine_voter_count(const struct engine_configuration *c)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        count += c->members[i].role == ENGINE_VOTER;
+    }
+    return count;
+}
+
 void engine_configuration_encode(struct buf *out, const struct engine_configuration *c)
 {
     PRE(c->count > 0 && c->count <= ENGINE_MEMBERS_MAX);

@@ -21,16 +21,6 @@
 /* One member's message that is refused for one reason is told once in this time. */
 #define REFUSAL_REPEAT_MS 10000
 
-static const struct engine_member *find_member(const struct engine *e, uint64_t id)
-{
-    for (size_t i = 0; i < e->configuration.count; i++) {
-        if (e->configuration.members[i].id == id) {
-            return &e->configuration.members[i];
-        }
-    }
-    return NULL;
-}
-
 static bool in_range(uint64_t number)
 {
     return number < ENGINE_NUMBER_MAX;
@@ -306,6 +296,57 @@ static void tell_refusal(struct engine *e, uint64_t from, const struct message *
              m->type, why);
 }
 
+/* `rm` is zeroed. Of APPEND_ENTRIES receive_append does the rest. */
+static void to_raft(const struct message *m, uint64_t from, struct raft_message *rm)
+{
+    rm->server_id = from;
+    switch (m->type) {
+    case MESSAGE_APPEND_ENTRIES: rm->type = RAFT_APPEND_ENTRIES; break;
+    case MESSAGE_APPEND_ENTRIES_RESULT:
+        rm->type = RAFT_APPEND_ENTRIES_RESULT;
+        rm->append_entries_result = (struct raft_append_entries_result){
+            .version = VERSION_APPEND_ENTRIES_RESULT,
+            .term = m->append_entries_result.term,
+            .rejected = m->append_entries_result.rejected,
+            .last_log_index = m->append_entries_result.last_log_index,
+            .features = m->append_entries_result.features,
+            .capacity = m->append_entries_result.capacity,
+        };
+        break;
+    case MESSAGE_REQUEST_VOTE:
+        rm->type = RAFT_REQUEST_VOTE;
+        rm->request_vote = (struct raft_request_vote){
+            .version = VERSION_REQUEST_VOTE,
+            .term = m->request_vote.term,
+            .candidate_id = from,
+            .last_log_index = m->request_vote.last_log_index,
+            .last_log_term = m->request_vote.last_log_term,
+            .disrupt_leader = m->request_vote.disrupt_leader,
+            .pre_vote = m->request_vote.pre_vote,
+        };
+        break;
+    case MESSAGE_REQUEST_VOTE_RESULT:
+        rm->type = RAFT_REQUEST_VOTE_RESULT;
+        rm->request_vote_result = (struct raft_request_vote_result){
+            .version = VERSION_REQUEST_VOTE_RESULT,
+            .term = m->request_vote_result.term,
+            .vote_granted = m->request_vote_result.vote_granted,
+            .pre_vote = m->request_vote_result.pre_vote,
+        };
+        break;
+    case MESSAGE_TIMEOUT_NOW:
+        rm->type = RAFT_TIMEOUT_NOW;
+        rm->timeout_now = (struct raft_timeout_now){
+            .version = VERSION_TIMEOUT_NOW,
+            .term = m->timeout_now.term,
+            .last_log_index = m->timeout_now.last_log_index,
+            .last_log_term = m->timeout_now.last_log_term,
+        };
+        break;
+    default: UNREACHABLE();
+    }
+}
+
 void engine_receive(struct engine *e, uint64_t from, const struct message *m)
 {
     const char *why = NULL;
@@ -324,70 +365,28 @@ void engine_receive(struct engine *e, uint64_t from, const struct message *m)
     }
     /* The core copies the address of a new leader; it must outlive the step only. */
     char address[ENGINE_ADDRESS_BYTES_MAX] = "unknown";
-    const struct engine_member *sender = find_member(e, from);
+    const struct engine_member *sender = engine_find_member(&e->configuration, from);
     if (sender != NULL) {
         memcpy(address, sender->address, sizeof address);
     }
     struct raft_message rm;
     memset(&rm, 0, sizeof rm);
-    rm.server_id = from;
+    to_raft(m, from, &rm);
     rm.server_address = address;
-    struct raft_event event = {.type = RAFT_RECEIVE};
-    event.receive.message = &rm;
-    switch (m->type) {
-    case MESSAGE_APPEND_ENTRIES:
-        rm.type = RAFT_APPEND_ENTRIES;
+    if (m->type == MESSAGE_APPEND_ENTRIES) {
         engine_end_suspicion(e, from);
         receive_append(e, &rm, &m->append_entries);
         engine_advance(e);
         return;
-    case MESSAGE_APPEND_ENTRIES_RESULT:
+    }
+    if (m->type == MESSAGE_APPEND_ENTRIES_RESULT) {
         engine_note_heard(e, from);
         if (m->append_entries_result.rejected != 0) {
             engine_forget_sent(e, from);
         }
-        rm.type = RAFT_APPEND_ENTRIES_RESULT;
-        rm.append_entries_result = (struct raft_append_entries_result){
-            .version = VERSION_APPEND_ENTRIES_RESULT,
-            .term = m->append_entries_result.term,
-            .rejected = m->append_entries_result.rejected,
-            .last_log_index = m->append_entries_result.last_log_index,
-            .features = m->append_entries_result.features,
-            .capacity = m->append_entries_result.capacity,
-        };
-        break;
-    case MESSAGE_REQUEST_VOTE:
-        rm.type = RAFT_REQUEST_VOTE;
-        rm.request_vote = (struct raft_request_vote){
-            .version = VERSION_REQUEST_VOTE,
-            .term = m->request_vote.term,
-            .candidate_id = from,
-            .last_log_index = m->request_vote.last_log_index,
-            .last_log_term = m->request_vote.last_log_term,
-            .disrupt_leader = m->request_vote.disrupt_leader,
-            .pre_vote = m->request_vote.pre_vote,
-        };
-        break;
-    case MESSAGE_REQUEST_VOTE_RESULT:
-        rm.type = RAFT_REQUEST_VOTE_RESULT;
-        rm.request_vote_result = (struct raft_request_vote_result){
-            .version = VERSION_REQUEST_VOTE_RESULT,
-            .term = m->request_vote_result.term,
-            .vote_granted = m->request_vote_result.vote_granted,
-            .pre_vote = m->request_vote_result.pre_vote,
-        };
-        break;
-    case MESSAGE_TIMEOUT_NOW:
-        rm.type = RAFT_TIMEOUT_NOW;
-        rm.timeout_now = (struct raft_timeout_now){
-            .version = VERSION_TIMEOUT_NOW,
-            .term = m->timeout_now.term,
-            .last_log_index = m->timeout_now.last_log_index,
-            .last_log_term = m->timeout_now.last_log_term,
-        };
-        break;
-    default: UNREACHABLE();
     }
+    struct raft_event event = {.type = RAFT_RECEIVE};
+    event.receive.message = &rm;
     int rv = m->type == MESSAGE_REQUEST_VOTE ? step_vote(e, &event) : engine_step(e, &event);
     if (rv != 0) {
         engine_fail(e, RC_CORRUPT, "the core refused a message");

@@ -107,7 +107,7 @@ static bool has_gone_over(const struct node_change *c, uint64_t leader)
 
 static void complete_transfer(struct node *n, struct node_change *c, uint64_t leader)
 {
-    const struct engine_member *m = node_find_member(engine_configuration(n->engine), leader);
+    const struct engine_member *m = engine_find_member(engine_configuration(n->engine), leader);
     struct node_member parsed;
     bool has_name = m != NULL && node_parse_member(m->address, &parsed);
     snprintf(c->text, sizeof c->text, "%s leads", has_name ? parsed.name : "another member");
@@ -209,7 +209,7 @@ void node_guest(struct node *n, const struct message_member_ask *question,
         node_member_judge(n, question, tell);
         return;
     }
-    if (node_find_member(&n->membership.applied, question->id) != NULL &&
+    if (engine_find_member(&n->membership.applied, question->id) != NULL &&
         !node_has_tombstone(n, question->id)) {
         /* Without it there may be no leader at all: this node has just grown (raft/node_grow.c). */
         node_member_welcome(n, tell);
@@ -217,7 +217,7 @@ void node_guest(struct node *n, const struct message_member_ask *question,
         return;
     }
     const struct engine_member *leader =
-        node_find_member(engine_configuration(n->engine), engine_leader(n->engine));
+        engine_find_member(engine_configuration(n->engine), engine_leader(n->engine));
     struct node_member m;
     tell->verdict = MEMBER_UNKNOWN;
     tell->text = slice_str("no leader is known");

@@ -408,7 +408,6 @@ bool node_parse_member(const char *address, struct node_member *out);
 struct member_notes node_member_notes(const char *address);
 void node_format_member(const struct node_member *m, const struct member_notes *notes,
                         char *text, size_t bytes);
-const struct engine_member *node_find_member(const struct engine_configuration *c, uint64_t id);
 /* To be removed, or removed: its id is never used again. */
 bool node_has_tombstone(const struct node *n, uint64_t id);
 /* It was a member, and is not any more. */

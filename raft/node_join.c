@@ -71,7 +71,7 @@ static enum status become_joined(struct node *n, const struct message_member_tel
     }
     n->identity.cluster_id = m->cluster_id;
     n->identity.initial = m->cluster_id;
-    const struct engine_member *self = node_find_member(c, n->identity.node_id);
+    const struct engine_member *self = engine_find_member(c, n->identity.node_id);
     enum status rc = node_pending_settle(n, self->role == ENGINE_VOTER, err);
     if (rc == RC_OK) {
         rc = identity_save(n->env, n->data_dir, &n->identity, err);
@@ -91,7 +91,7 @@ static void take_in(struct node *n, const struct message_member_tell *m)
     struct engine_configuration c;
     struct errmsg err = {0};
     if (m->cluster_id == 0 || engine_configuration_decode(m->configuration, &c) != RC_OK ||
-        node_find_member(&c, n->identity.node_id) == NULL) {
+        engine_find_member(&c, n->identity.node_id) == NULL) {
         ask_again_in(n, REFUSED_AGAIN_MS);
         return;
     }

@@ -145,7 +145,7 @@ static void judge_replace(struct judge *j)
         return;
     }
     uint64_t replaces = node_member_notes(j->member->address).replaces;
-    if (node_find_member(engine_configuration(j->node->engine), replaces) != NULL) {
+    if (engine_find_member(engine_configuration(j->node->engine), replaces) != NULL) {
         if (!member_is_live(j->node, j->member->id)) {
             say(j, MEMBER_REFUSED,
                 "its replacement is down; to give that one up, remove %016" PRIx64,
@@ -189,7 +189,7 @@ static void judge_remove(struct judge *j)
     }
     uint64_t replaces = node_member_notes(j->member->address).replaces;
     if (strlen(j->name) != 16 &&
-        node_find_member(engine_configuration(j->node->engine), replaces) != NULL) {
+        engine_find_member(engine_configuration(j->node->engine), replaces) != NULL) {
         say(j, MEMBER_REFUSED,
             "%s is being replaced, and the old one goes by itself; to give the new one up, "
             "remove %016" PRIx64,
@@ -263,7 +263,7 @@ static void judge_transfer(struct judge *j)
         return;
     }
     uint64_t target = j->member != NULL ? j->member->id : node_successor(n);
-    const struct engine_member *m = node_find_member(engine_configuration(n->engine), target);
+    const struct engine_member *m = engine_find_member(engine_configuration(n->engine), target);
     if (m == NULL) {
         say(j, MEMBER_REFUSED, "no other voter is up");
     } else if (m->role != ENGINE_VOTER) {
@@ -329,8 +329,8 @@ static void judge_join(struct judge *j)
         say(j, MEMBER_GONE, "%s", node_removed_reason);
         return;
     }
-    if (node_find_member(engine_configuration(n->engine), j->id) != NULL) {
-        if (node_find_member(&n->membership.applied, j->id) != NULL) {
+    if (engine_find_member(engine_configuration(n->engine), j->id) != NULL) {
+        if (engine_find_member(&n->membership.applied, j->id) != NULL) {
             node_member_welcome(n, j->tell);
         } else {
             say(j, MEMBER_UNDER_WAY, "its addition is not committed yet");
@@ -398,7 +398,7 @@ static void judge_grow(struct judge *j)
         node_grow_judge(j->node, j->address, j->tell);
     } else {
         say(j, MEMBER_DONE, "it is a cluster, with %zu voters",
-            member_voter_count(engine_configuration(j->node->engine)));
+            engine_voter_count(engine_configuration(j->node->engine)));
     }
 }
 

@@ -32,7 +32,7 @@ static struct member_round *round_of(struct node *n, uint64_t id)
             return r;
         }
         bool is_free =
-            r->id == 0 || node_find_member(engine_configuration(n->engine), r->id) == NULL;
+            r->id == 0 || engine_find_member(engine_configuration(n->engine), r->id) == NULL;
         free = is_free ? r : free;
     }
     *free = (struct member_round){.id = id};
@@ -152,7 +152,7 @@ static bool look_after_leaving(struct node *n, const struct engine_member *m)
         }
         return true;
     }
-    if (m->role == ENGINE_VOTER && member_voter_count(engine_configuration(n->engine)) <= 2) {
+    if (m->role == ENGINE_VOTER && engine_voter_count(engine_configuration(n->engine)) <= 2) {
         /* Two removals were promised at once. This one can never come to be. */
         log_warn(n->log, "member.stays", "id=%016" PRIx64 " reason=\"two voters stay\"", m->id);
         node_drop_tombstone(n, m->id);
@@ -188,7 +188,7 @@ static bool look_after_standby(struct node *n, const struct engine_member *m)
 {
     const struct engine_configuration *c = engine_configuration(n->engine);
     struct member_notes notes = node_member_notes(m->address);
-    const struct engine_member *old = node_find_member(c, notes.replaces);
+    const struct engine_member *old = engine_find_member(c, notes.replaces);
     struct errmsg err = {0};
     if (notes.learner || !member_is_in_sync(n, m->id) ||
         (old != NULL && old->role == ENGINE_VOTER && !member_is_live(n, old->id))) {
@@ -218,7 +218,7 @@ static bool is_moving(const struct node *n, const struct engine_configuration *c
 {
     struct member_notes notes = node_member_notes(m->address);
     return (m->role != ENGINE_VOTER && !notes.learner) ||
-           node_find_member(c, notes.replaces) != NULL || node_has_tombstone(n, m->id);
+           engine_find_member(c, notes.replaces) != NULL || node_has_tombstone(n, m->id);
 }
 
 static bool has_work(const struct node *n)
@@ -251,7 +251,7 @@ static void look_after_all(struct node *n, uint64_t now_ms)
     }
     for (size_t i = 0; i < c.count; i++) {
         uint64_t replaces = node_member_notes(c.members[i].address).replaces;
-        const struct engine_member *old = node_find_member(&c, replaces);
+        const struct engine_member *old = engine_find_member(&c, replaces);
         if (old != NULL && !node_has_tombstone(n, old->id)) {
             look_after_replaced(n, &c.members[i], old);
         }

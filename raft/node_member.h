@@ -14,7 +14,6 @@ bool member_is_live(const struct node *n, uint64_t id);
 bool member_is_answering(const struct node *n, uint64_t id);
 /* Of the configuration; "?" if it has none. Valid as long as `scratch`. */
 const char *member_name(const struct engine_member *m, struct node_member *scratch);
-size_t member_voter_count(const struct engine_configuration *c);
 /* Of the voters without `leaves` (0 = all), and with `comes` (0 = none), is a majority up? If not,
  * `down` names who is not. */
 bool member_majority_is(const struct node *n,

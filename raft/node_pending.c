@@ -42,7 +42,7 @@ static bool is_for_us(const struct node *n, const struct snapshot_meta *meta)
     struct engine_configuration c;
     return meta->cluster_id == n->identity.cluster_id &&
            engine_configuration_decode(buf_slice(&meta->configuration), &c) == RC_OK &&
-           node_find_member(&c, n->identity.node_id) != NULL;
+           engine_find_member(&c, n->identity.node_id) != NULL;
 }
 
 /* What was fetched before a restart. One that cannot be read is fetched again. */
@@ -177,7 +177,7 @@ bool node_pending_take(struct node *n, const struct message_member_tell *m)
     struct engine_configuration c;
     struct errmsg err = {0};
     if (m->cluster_id == 0 || engine_configuration_decode(m->configuration, &c) != RC_OK ||
-        c.count == 0 || node_find_member(&c, n->identity.node_id) == NULL) {
+        c.count == 0 || engine_find_member(&c, n->identity.node_id) == NULL) {
         return false;
     }
     enum status rc = begin(n, m->cluster_id, &err);

@@ -246,7 +246,7 @@ static struct forward_mark *mark_to_reuse(struct node *n)
 {
     const struct engine_configuration *c = engine_configuration(n->engine);
     for (size_t i = 0; i < n->mark_count; i++) {
-        if (node_find_member(c, n->marks[i].member) == NULL) {
+        if (engine_find_member(c, n->marks[i].member) == NULL) {
             return &n->marks[i];
         }
     }

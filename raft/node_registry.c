@@ -82,16 +82,6 @@ void node_format_member(const struct node_member *m, const struct member_notes *
     }
 }
 
-const struct engine_member *node_find_member(const struct engine_configuration *c, uint64_t id)
-{
-    for (size_t i = 0; i < c->count; i++) {
-        if (c->members[i].id == id) {
-            return &c->members[i];
-        }
-    }
-    return NULL;
-}
-
 /* ---- keys -------------------------------------------------------------------------------- */
 
 static struct slice removed_key(uint64_t id, char bytes[KEY_BYTES_MAX])
@@ -178,7 +168,7 @@ bool node_has_tombstone(const struct node *n, uint64_t id)
 
 bool node_was_removed(const struct node *n, uint64_t id)
 {
-    return node_find_member(&n->membership.applied, id) == NULL && node_has_tombstone(n, id);
+    return engine_find_member(&n->membership.applied, id) == NULL && node_has_tombstone(n, id);
 }
 
 bool node_name_was_removed(const struct node *n, const char *name)
@@ -324,7 +314,7 @@ void node_configuration_applied(struct node *n, struct slice bytes)
     }
     for (size_t i = 0; i < before.count; i++) {
         const struct engine_member *m = &before.members[i];
-        if (node_find_member(now, m->id) == NULL) {
+        if (engine_find_member(now, m->id) == NULL) {
             log_info(n->log, "member.removed", "id=%016" PRIx64 " member=\"%s\"", m->id,
                      m->address);
             take_leave(n, m->id);
@@ -332,7 +322,7 @@ void node_configuration_applied(struct node *n, struct slice bytes)
     }
     for (size_t i = 0; i < now->count && before.count > 0; i++) {
         const struct engine_member *m = &now->members[i];
-        const struct engine_member *was = node_find_member(&before, m->id);
+        const struct engine_member *was = engine_find_member(&before, m->id);
         if (was == NULL || was->role != m->role) {
             log_info(n->log, was == NULL ? "member.added" : "member.promoted",
                      "id=%016" PRIx64 " member=\"%s\" role=%s", m->id, m->address,
@@ -389,7 +379,7 @@ bool node_on_admit(void *context, const struct message_hello *hello, struct mess
 
 bool node_turns_away(struct node *n, uint64_t from)
 {
-    if (node_find_member(engine_configuration(n->engine), from) != NULL ||
+    if (engine_find_member(engine_configuration(n->engine), from) != NULL ||
         !node_was_removed(n, from)) {
         return false;
     }

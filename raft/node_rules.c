@@ -64,15 +64,6 @@ bool member_majority_is(const struct node *n, bool (*is_up)(const struct node *n
     return 2 * live > voters;
 }
 
-size_t member_voter_count(const struct engine_configuration *c)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < c->count; i++) {
-        count += c->members[i].role == ENGINE_VOTER;
-    }
-    return count;
-}
-
 enum status member_check_removal(const struct node *n, const struct engine_member *m,
                                  struct errmsg *err)
 {
@@ -82,7 +73,7 @@ enum status member_check_removal(const struct node *n, const struct engine_membe
     if (m->role != ENGINE_VOTER) {
         return RC_OK;
     }
-    if (member_voter_count(c) <= 2) {
+    if (engine_voter_count(c) <= 2) {
         return errmsg_set(
             err, RC_REFUSED,
             "removing %s would leave a single voter, and a cluster keeps at least "

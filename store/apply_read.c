@@ -44,11 +44,6 @@ enum outcome apply_get(struct store *s, const struct op *op, struct op_result *r
     return outcome;
 }
 
-static bool name_has_prefix(struct slice name, struct slice prefix)
-{
-    return name.size >= prefix.size && slice_equal(slice_make(name.data, prefix.size), prefix);
-}
-
 /* The children of a node, or the keys with a prefix: the first `limit`, or all, if they fit. Of
  * children whom the caller may not read there is only the name. */
 enum outcome apply_list(struct store *s, const struct op *op, struct op_result *result,
@@ -90,7 +85,7 @@ enum outcome apply_list(struct store *s, const struct op *op, struct op_result *
     for (; child != TREE_NONE && result->entry_count < most;
          child = children_next(&dir->children, &p)) {
         struct slice name = node_name(tree_node(t, child));
-        if (!name_has_prefix(name, prefix)) {
+        if (!slice_begins(name, prefix)) {
             break;
         }
         outcome = room_take(room, ENTRY_COST_BYTES + name.size);

@@ -13,8 +13,7 @@
 
 static bool has_prefix(struct slice text, const char *prefix)
 {
-    size_t size = strlen(prefix);
-    return text.size >= size && memcmp(text.data, prefix, size) == 0;
+    return slice_begins(text, slice_str(prefix));
 }
 
 static struct slice behind(struct slice text, size_t bytes)

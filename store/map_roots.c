@@ -2,16 +2,12 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "store/shards.h"
 #include "store/state.h"
-
-static bool is_map_node(const struct store *s, uint32_t slot)
-{
-    return slot != TREE_NONE && node_kind_of(tree_node(&s->tree, slot)) == NODE_MAP;
-}
 
 static bool is_root(const struct store *s, uint32_t slot)
 {
-    return is_map_node(s, slot) && !is_map_node(s, tree_node(&s->tree, slot)->parent);
+    return shards_is_map(s, slot) && !shards_is_map(s, tree_node(&s->tree, slot)->parent);
 }
 
 void map_roots_close(struct map_roots *m)
@@ -36,7 +32,7 @@ void map_roots_note(struct store *s, uint32_t slot)
 void map_roots_forget(struct store *s, uint32_t slot)
 {
     struct map_roots *m = &s->map_roots;
-    for (uint32_t i = 0; is_map_node(s, slot) && i < m->count; i++) {
+    for (uint32_t i = 0; shards_is_map(s, slot) && i < m->count; i++) {
         if (m->slots[i] == slot) {
             m->slots[i] = m->slots[--m->count];
             return;

@@ -59,16 +59,14 @@ static bool page_add(struct page *p, const struct query_walk *w, uint32_t slot)
 
 static bool name_has_prefix(const struct tree *t, uint32_t slot, struct slice prefix)
 {
-    struct slice name = node_name(tree_node(t, slot));
-    return name.size >= prefix.size && slice_equal(slice_make(name.data, prefix.size), prefix);
+    return slice_begins(node_name(tree_node(t, slot)), prefix);
 }
 
 /* A flat space: the keys that begin with `path`, in order. */
 static enum outcome seek_keys(struct query_walk *w, const struct query *q)
 {
     struct slice from = q->after.size > 0 ? q->after : q->path;
-    if (from.size < q->path.size ||
-        !slice_equal(slice_make(from.data, q->path.size), q->path)) {
+    if (!slice_begins(from, q->path)) {
         return OUTCOME_BAD_CURSOR;
     }
     w->position = children_seek(query_children(w->tree, w->top), w->tree, from, q->after.size > 0);

@@ -10,7 +10,7 @@
 #include "store/apply.h"
 #include "store/state.h"
 
-static bool is_map(const struct store *s, uint32_t slot)
+bool shards_is_map(const struct store *s, uint32_t slot)
 {
     return slot != TREE_NONE && node_kind_of(tree_node(&s->tree, slot)) == NODE_MAP;
 }
@@ -22,24 +22,24 @@ static uint32_t parent_of(const struct store *s, uint32_t slot)
 
 bool shards_own(const struct store *s, uint32_t slot)
 {
-    return is_map(s, slot) || (slot != TREE_NONE && is_map(s, parent_of(s, slot)));
+    return shards_is_map(s, slot) || (slot != TREE_NONE && shards_is_map(s, parent_of(s, slot)));
 }
 
 /* The map that the directory belongs to if it has that name, or TREE_NONE. */
 static uint32_t map_of_dir(const struct store *s, uint32_t dir, const char *name)
 {
-    if (!is_map(s, dir) || !slice_is(node_name(tree_node(&s->tree, dir)), name)) {
+    if (!shards_is_map(s, dir) || !slice_is(node_name(tree_node(&s->tree, dir)), name)) {
         return TREE_NONE;
     }
     uint32_t root = parent_of(s, dir);
-    return is_map(s, root) && !is_map(s, parent_of(s, root)) ? root : TREE_NONE;
+    return shards_is_map(s, root) && !shards_is_map(s, parent_of(s, root)) ? root : TREE_NONE;
 }
 
 bool shards_epoch(const struct store *s, uint32_t slot, uint64_t *epoch)
 {
     struct shard_record r;
     const struct node *n = tree_node(&s->tree, slot);
-    if (!is_map(s, slot) || map_of_dir(s, n->parent, "shards") == TREE_NONE) {
+    if (!shards_is_map(s, slot) || map_of_dir(s, n->parent, "shards") == TREE_NONE) {
         return false;
     }
     *epoch = shard_record_decode(value_slice(n->value), &r) ? r.epoch : 0;
@@ -219,7 +219,7 @@ static uint32_t dir_of(const struct shard_map *map, const char *name)
 bool shard_map_open(struct store *s, uint32_t root, struct shard_map *map)
 {
     *map = (struct shard_map){.store = s, .root = root};
-    if (!is_map(s, root) || is_map(s, parent_of(s, root)) ||
+    if (!shards_is_map(s, root) || shards_is_map(s, parent_of(s, root)) ||
         !shard_spec_decode(text_of(s, root), &map->spec)) {
         return false;
     }
@@ -325,16 +325,10 @@ struct shard_world shard_map_world(struct shard_map *map, uint64_t shard)
 
 /* ---- the queue of moves ------------------------------------------------------------------- */
 
-static bool text_begins(const struct store *s, uint32_t slot, const char *with)
-{
-    struct slice text = value_slice(tree_node(&s->tree, slot)->value);
-    size_t size = strlen(with);
-    return text.size >= size && memcmp(text.data, with, size) == 0;
-}
-
 static bool is_queued(const struct store *s, uint32_t slot)
 {
-    return text_begins(s, slot, "state=queued\n");
+    return slice_begins(value_slice(tree_node(&s->tree, slot)->value),
+                        slice_str("state=queued\n"));
 }
 
 /* Whether moves may begin at this time of the day. */

@@ -1,9 +1,10 @@
 /* Shard maps as nodes: reading and writing what they say (recipes/shard_record.h), and what becomes
  * of them when the session of a node ends.
  *
- * A map is a node of kind NODE_MAP with directories of that kind below it. There is no index of
- * maps: everything is read off the nodes when it is needed, so nothing has to be loaded, taken back
- * or compared. What that costs when a node is lost is one pass over the texts of its map.
+ * A map is a node of kind NODE_MAP with directories of that kind below it. Only the
+ * roots are indexed (store/map_roots.h): all else is read off the nodes when it is needed, so
+ * nothing has to be loaded, taken back or compared. What that costs when a node is lost is one pass
+ * over the texts of its map.
  *
  * For store/ only. */
 #ifndef STORE_SHARDS_H
@@ -12,6 +13,8 @@
 #include "recipes/shard_move.h"
 #include "store/store.h"
 
+/* Whether the slot, which may be TREE_NONE, is of kind NODE_MAP. */
+bool shards_is_map(const struct store *s, uint32_t slot);
 /* A node of a map, or a member of one: only a COMMAND_SHARD changes it. */
 bool shards_own(const struct store *s, uint32_t slot);
 /* Whether the node is a shard, and under which epoch its assignment is: what a guard asks for. */

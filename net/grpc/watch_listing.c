@@ -37,11 +37,6 @@ struct capture {
     size_t limit;
 };
 
-static bool has_prefix(struct slice s, struct slice prefix)
-{
-    return s.size >= prefix.size && slice_equal(slice_make(s.data, prefix.size), prefix);
-}
-
 static struct slice last_component(struct slice path)
 {
     size_t at = path.size;
@@ -114,7 +109,7 @@ static bool capture_list(struct capture *c, struct query *query, struct slice pr
         c->looked_at += result.entry_count;
         for (uint32_t i = 0; i < result.entry_count; i++) {
             const struct query_entry *e = &result.entries[i];
-            if (!has_prefix(e->path, prefix)) {
+            if (!slice_begins(e->path, prefix)) {
                 return true; /* in path order, what begins alike lies together */
             }
             if (!e->unreadable && !capture_add(c, e->path, e->value, &e->stat)) {
@@ -234,9 +229,7 @@ static void page_send(struct grpc_watch *w)
     Coord__V1__WatchReply reply = grpc_watch_reply(
         w->stream, &header, w->id, COORD__V1__WATCH_REPLY__TYPE__LISTING, setup->revision);
     size_t begin;
-    struct buf *out = grpc_call_begin(call, &begin);
-    size_t bytes = protobuf_c_message_get_packed_size(&reply.base);
-    (void)protobuf_c_message_pack(&reply.base, buf_extend(out, bytes));
+    struct buf *out = grpc_call_begin_with(call, &reply.base, &begin);
 
     size_t sent = 0;
     while (setup->first != NULL) {

@@ -206,11 +206,6 @@ static void answer_descendants(struct zk_connection *c, const struct zk_request 
     zk_answer_end(c, begin);
 }
 
-static bool has_prefix(struct slice path, struct slice prefix)
-{
-    return prefix.size <= path.size && slice_equal(slice_make(path.data, prefix.size), prefix);
-}
-
 /* Of this session, by plain prefix of the path. All of them are brought in order once: to go
  * through pages would be to do it for each. */
 static void answer_ephemerals(struct zk_connection *c, const struct zk_request *r)
@@ -226,7 +221,7 @@ static void answer_ephemerals(struct zk_connection *c, const struct zk_request *
     uint32_t most = store_attached(zk_store(c), c->session, &c->shared->pages, &attached);
     for (uint32_t i = 0; i < most; i++) {
         struct slice path = attached[i].path;
-        if (!has_prefix(path, r->path) || !access_path(&access, ACL_READ, SPACE_NODES, path)) {
+        if (!slice_begins(path, r->path) || !access_path(&access, ACL_READ, SPACE_NODES, path)) {
             continue; /* what roles do not allow to read is not there */
         }
         jute_put_buffer(&c->out, path);
