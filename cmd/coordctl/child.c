@@ -5,20 +5,14 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "client/socket.h"
 
 #define EXIT_CANNOT_RUN 126 /* as shells say it */
 #define EXIT_NO_PROGRAM 127
 
 extern char **environ;
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* ---- the terminal ------------------------------------------------------------------------ */
 
@@ -176,7 +170,7 @@ void child_end(struct child *c, uint64_t grace_ms)
         c->kill_ms = UINT64_MAX;
         child_signal(c, SIGKILL);
     } else {
-        c->kill_ms = now_ms() + grace_ms;
+        c->kill_ms = socket_now_ms() + grace_ms;
         child_signal(c, SIGTERM);
         child_signal(c, SIGCONT); /* so that one that is stopped takes note */
     }
@@ -184,7 +178,7 @@ void child_end(struct child *c, uint64_t grace_ms)
 
 uint64_t child_wait_ms(const struct child *c)
 {
-    uint64_t now = now_ms();
+    uint64_t now = socket_now_ms();
     return c->pid == 0 || !c->is_ending ? UINT64_MAX : c->kill_ms > now ? c->kill_ms - now : 0;
 }
 

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "client/socket.h"
 #include "cmd/coordctl/session.h"
 
 #define WANTS_MAX   64
@@ -14,13 +14,6 @@
 #define GRACE_SHARE 10 /* of the TTL, between SIGTERM and SIGKILL: before it is granted again */
 #define GRACE_MS    100 /* at least */
 #define TTL_MS      10000
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* ---- its end ----------------------------------------------------------------------------- */
 
@@ -41,7 +34,7 @@ static void end(struct hold *h, int exit_code)
     }
     h->exit_code = exit_code;
     h->state = HOLD_CLOSING;
-    h->until_ms = now_ms() + CLOSE_MS;
+    h->until_ms = socket_now_ms() + CLOSE_MS;
     h->ops->clear(h, h->is_attached);
     if (h->is_attached) {
         return; /* until all is given back: see turn */
@@ -165,7 +158,7 @@ static int timeout_ms(const struct hold *h)
 {
     uint64_t ms = coord_wait_ms(h->ctl->client);
     uint64_t child_ms = h->has_child ? child_wait_ms(&h->child) : UINT64_MAX;
-    uint64_t now = now_ms();
+    uint64_t now = socket_now_ms();
     ms = child_ms < ms ? child_ms : ms;
     if (h->state == HOLD_CLOSING) {
         uint64_t left = h->until_ms > now ? h->until_ms - now : 0;
@@ -209,7 +202,7 @@ static void turn(struct hold *h)
     look_at_child(h);
     child_tick(&h->child);
     bool is_done = h->is_attached && !client_is_busy(client);
-    if (h->state == HOLD_CLOSING && (is_done || now_ms() >= h->until_ms)) {
+    if (h->state == HOLD_CLOSING && (is_done || socket_now_ms() >= h->until_ms)) {
         h->state = HOLD_ENDED;
     }
 }

@@ -2,21 +2,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "client/socket.h"
 #include "cmd/coordctl/ctl.h"
 #include "cmd/coordctl/member.h"
 #include "coord/v1/cluster.pb-c.h"
 
 #define GROW_TIMEOUT_MS 60000
 #define GROW_LOOK_MS    1000
-
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* Two have the same name while one replaces the other: they stay as the server tells them. */
 void members_sort(Coord__V1__Member **members, size_t count)
@@ -140,7 +133,7 @@ static int grow(struct ctl *ctl, Coord__V1__MemberGrowRequest *request)
 {
     struct coord_options options = ctl->options;
     uint64_t limit_ms = options.timeout_ms != 0 ? options.timeout_ms : GROW_TIMEOUT_MS;
-    uint64_t began_ms = now_ms();
+    uint64_t began_ms = socket_now_ms();
     struct coord_error error = {0};
     char said[sizeof error.message] = "";
     options.timeout_ms = limit_ms < GROW_LOOK_MS ? (uint32_t)limit_ms : GROW_LOOK_MS;
@@ -150,7 +143,7 @@ static int grow(struct ctl *ctl, Coord__V1__MemberGrowRequest *request)
         if (code == COORD_OK) {
             return print_change(ctl, m);
         }
-        bool is_over = now_ms() >= began_ms + limit_ms;
+        bool is_over = socket_now_ms() >= began_ms + limit_ms;
         bool is_silence = strstr(error.message, "no answer in time") != NULL;
         if (code == COORD_TIMEOUT && is_over && is_silence && said[0] != '\0') {
             memcpy(error.message, said, sizeof said); /* what was told last says more */

@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/write_out.h"
+#include "client/socket.h"
 #include "cmd/coordctl/ctl.h"
 #include "cmd/coordctl/signals.h"
 #include "cmd/coordctl/values.h"
@@ -38,13 +38,6 @@ struct saving {
     uint64_t shown_ms;
 };
 
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* ---- progress ---------------------------------------------------------------------------- */
 
 static void show_progress(struct saving *s)
@@ -52,7 +45,7 @@ static void show_progress(struct saving *s)
     char written[16];
     char whole[16];
     char speed[16];
-    uint64_t now = now_ms();
+    uint64_t now = socket_now_ms();
     if (!s->shows || now < s->shown_ms + PROGRESS_MS) {
         return;
     }
@@ -116,7 +109,7 @@ static bool on_begin(void *context, const struct coord_snapshot_file *file)
     s->file = *file;
     s->written = 0;
     s->out = (struct write_out){.end = 0};
-    s->begun_ms = now_ms();
+    s->begun_ms = socket_now_ms();
     return go_on(s);
 }
 
@@ -274,7 +267,7 @@ static int save(struct saving *s)
     struct coord_error error = {.code = COORD_OK};
     const struct coord_snapshot_sink sink = {
         .begin = on_begin, .data = on_data, .idle = on_idle, .context = s};
-    s->begun_ms = now_ms();
+    s->begun_ms = socket_now_ms();
     enum coord_code code = coord_snapshot_save(s->ctl->client, &sink, &s->file, &error);
     clear_progress(s);
     if (s->signal_number != 0) {
