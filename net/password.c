@@ -3,6 +3,8 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "base/hex.h"
+
 #define SCRYPT_LOG_N 14
 #define SCRYPT_R     8
 #define SCRYPT_P     1
@@ -61,29 +63,6 @@ static struct slice take_part(struct slice *text)
     return part;
 }
 
-static int hex_value(uint8_t byte)
-{
-    return byte >= '0' && byte <= '9'   ? byte - '0'
-           : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10
-                                        : -1;
-}
-
-static bool take_hex(struct slice part, uint8_t *out, size_t size)
-{
-    if (part.size != 2 * size) {
-        return false;
-    }
-    for (size_t i = 0; i < size; i++) {
-        int high = hex_value(part.data[2 * i]);
-        int low = hex_value(part.data[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        out[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
 static bool take_number(struct slice part, uint64_t most, uint64_t *out)
 {
     return slice_number(part, out) && *out >= 1 && *out <= most;
@@ -95,8 +74,8 @@ static bool parse(struct slice text, struct scrypt *s)
            take_number(take_part(&text), LOG_N_MAX, &s->log_n) &&
            take_number(take_part(&text), R_MAX, &s->r) &&
            take_number(take_part(&text), P_MAX, &s->p) &&
-           take_hex(take_part(&text), s->salt, sizeof s->salt) &&
-           take_hex(take_part(&text), s->hash, sizeof s->hash) && text.size == 0;
+           hex_take(take_part(&text), s->salt, sizeof s->salt) &&
+           hex_take(take_part(&text), s->hash, sizeof s->hash) && text.size == 0;
 }
 
 enum password_match password_matches(struct slice hash, struct slice password)

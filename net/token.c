@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 
 #include "base/assert.h"
+#include "base/hex.h"
 #include "base/pack.h"
 
 #define TOKEN_HEAD "coord1."
@@ -28,13 +29,6 @@ static void put_hex(struct buf *out, struct slice bytes)
     }
 }
 
-static int hex_value(uint8_t byte)
-{
-    return byte >= '0' && byte <= '9'   ? byte - '0'
-           : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10
-                                        : -1;
-}
-
 /* Returns how many bytes there are; SIZE_MAX: it is none, or more than `max`. */
 static size_t take_hex(struct slice text, uint8_t *out, size_t max)
 {
@@ -42,8 +36,8 @@ static size_t take_hex(struct slice text, uint8_t *out, size_t max)
         return SIZE_MAX;
     }
     for (size_t i = 0; i < text.size / 2; i++) {
-        int high = hex_value(text.data[2 * i]);
-        int low = hex_value(text.data[2 * i + 1]);
+        int high = hex_lower(text.data[2 * i]);
+        int low = hex_lower(text.data[2 * i + 1]);
         if (high < 0 || low < 0) {
             return SIZE_MAX;
         }

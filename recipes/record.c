@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 
+#include "base/hex.h"
+
 enum field_type {
     FIELD_WORD,  /* uint8_t, one of `words`, from 1 on */
     FIELD_SMALL, /* uint32_t */
@@ -94,13 +96,6 @@ static void text_encode(struct buf *b, struct slice text)
     }
 }
 
-static int hex_digit(uint8_t digit)
-{
-    return digit >= '0' && digit <= '9'   ? digit - '0'
-           : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10
-                                          : -1;
-}
-
 static bool text_decode(struct slice text, struct slice *out, struct arena *arena)
 {
     if (text.size == 0 || memchr(text.data, '%', text.size) == NULL) {
@@ -114,8 +109,8 @@ static bool text_decode(struct slice text, struct slice *out, struct arena *aren
                 continue;
             }
             bool whole = i + 2 < text.size;
-            int high = whole ? hex_digit(text.data[i + 1]) : -1;
-            int low = whole ? hex_digit(text.data[i + 2]) : -1;
+            int high = whole ? hex_upper(text.data[i + 1]) : -1;
+            int low = whole ? hex_upper(text.data[i + 2]) : -1;
             if (high < 0 || low < 0) {
                 return false;
             }

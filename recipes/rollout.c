@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 
+#include "base/hex.h"
 #include "recipes/instance.h"
 
 /* ---- the record ---------------------------------------------------------------------------- */
@@ -96,11 +97,6 @@ void rollout_encode(struct buf *b, const struct rollout *r)
     }
 }
 
-static int hex_digit(uint8_t c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool unescape(struct slice from, struct slice *to, struct arena *arena)
 {
     if (from.size == 0 || memchr(from.data, '%', from.size) == NULL) {
@@ -114,8 +110,8 @@ static bool unescape(struct slice from, struct slice *to, struct arena *arena)
             bytes[size++] = from.data[i];
             continue;
         }
-        int high = i + 2 < from.size ? hex_digit(from.data[i + 1]) : -1;
-        int low = i + 2 < from.size ? hex_digit(from.data[i + 2]) : -1;
+        int high = i + 2 < from.size ? hex_upper(from.data[i + 1]) : -1;
+        int low = i + 2 < from.size ? hex_upper(from.data[i + 2]) : -1;
         if (high < 0 || low < 0) {
             return false;
         }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/assert.h"
+#include "base/hex.h"
 #include "store/command.h"
 #include "store/tree.h"
 
@@ -85,26 +86,6 @@ static size_t count_byte(struct slice text, uint8_t byte)
         count += text.data[i] == byte;
     }
     return count;
-}
-
-static bool hex_digit(uint8_t byte, uint8_t *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = byte == '\0' ? NULL : strchr(digits, byte);
-    *out = at == NULL ? 0 : (uint8_t)(at - digits);
-    return at != NULL;
-}
-
-static bool hex_take(struct slice text, uint8_t *out, size_t bytes)
-{
-    bool valid = text.size == 2 * bytes;
-    for (size_t i = 0; valid && i < bytes; i++) {
-        uint8_t high = 0;
-        uint8_t low = 0;
-        valid = hex_digit(text.data[2 * i], &high) && hex_digit(text.data[2 * i + 1], &low);
-        out[i] = (uint8_t)(high << 4 | low);
-    }
-    return valid;
 }
 
 /* ---- values ------------------------------------------------------------------------------- */
