@@ -96,6 +96,10 @@ enum coord_code coord_election_observe(struct coord_client *client, const char *
                                        struct coord_observer **observer,
                                        struct coord_error *error)
 {
+    enum coord_code code = client_may_begin(client, error);
+    if (code != COORD_OK) {
+        return code;
+    }
     struct coord_observer *o = calloc(1, sizeof *o);
     char *copy = strdup(path);
     if (o == NULL || copy == NULL) {

@@ -236,6 +236,10 @@ enum coord_code coord_snapshot_save_async(struct coord_client *client,
                                           coord_done_fn done, void *context,
                                           struct coord_error *error)
 {
+    enum coord_code code = client_may_begin(client, error);
+    if (code != COORD_OK) {
+        return code;
+    }
     struct save *save = calloc(1, sizeof *save);
     if (save == NULL) {
         return client_fail(error, COORD_NO_MEMORY, "out of memory for a snapshot");
@@ -248,7 +252,7 @@ enum coord_code coord_snapshot_save_async(struct coord_client *client,
     save->timer.fire = on_timer;
     client_enter(client);
     if (try_endpoint(save) != TRY_DONE) {
-        enum coord_code code = client_fail(error, COORD_NO_MEMORY, "%s", save->error.message);
+        code = client_fail(error, COORD_NO_MEMORY, "%s", save->error.message);
         free(save);
         client_leave(client);
         return code;

@@ -323,6 +323,11 @@ static enum coord_code begin(struct coord_client *client, struct coord_stream *s
     if (s == NULL) {
         return client_fail(error, COORD_NO_MEMORY, "out of memory for a stream");
     }
+    enum coord_code code = client_may_begin(client, error);
+    if (code != COORD_OK) {
+        forget(s);
+        return code;
+    }
     client_enter(client);
     follower_start(&s->follower, client, ops);
     client_leave(client);

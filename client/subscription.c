@@ -678,6 +678,10 @@ enum coord_code coord_subscribe_start(struct coord_client *client, const char *s
                                  o->health_count)
                    : client_fail(error, COORD_INVALID, "report_ms %u: at least 100", o->report_ms);
     }
+    enum coord_code code = client_may_begin(client, error);
+    if (code != COORD_OK) {
+        return code;
+    }
     struct coord_subscription *s = calloc(1, sizeof *s);
     if (s == NULL) {
         return client_fail(error, COORD_NO_MEMORY, "out of memory for a subscription");

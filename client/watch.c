@@ -545,6 +545,10 @@ enum coord_code coord_watch_start(struct coord_client *client, const char *path,
         return client_fail(error, COORD_INVALID, "progress_ms %u: at least 100",
                            options->progress_ms);
     }
+    enum coord_code code = client_may_begin(client, error);
+    if (code != COORD_OK) {
+        return code;
+    }
     struct coord_watch *w = watch_new(client, path, options);
     if (w == NULL) {
         return client_fail(error, COORD_NO_MEMORY, "out of memory for a watch");

@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/discovery.h"
+#include "client/elections.h"
 #include "client/socket.h"
+#include "client/streams.h"
 #include "coord/v1/types.pb-c.h"
 #include "tests/support/check_main.h"
 #include "tests/support/client_kit.h"
@@ -433,6 +436,62 @@ static void keep_again(void *context, const struct coord_result *result)
     ck_assert_int_eq(code, kit.client == NULL ? COORD_CANCELED : COORD_OK);
 }
 
+static bool snapshot_begin(void *context, const struct coord_snapshot_file *file)
+{
+    (void)context;
+    (void)file;
+    return true;
+}
+
+static bool snapshot_data(void *context, const void *data, size_t bytes)
+{
+    (void)context;
+    (void)data;
+    (void)bytes;
+    return true;
+}
+
+static const struct coord_snapshot_sink sink = {.begin = snapshot_begin, .data = snapshot_data};
+
+/* What is followed is begun likewise; it would outlive the client. */
+static void save_again(void *context, const struct coord_result *result)
+{
+    static const struct coord_config_instance instance = {.id = "i"};
+    struct coord_client *client = context;
+    struct coord_watch *watch;
+    struct coord_subscription *subscription;
+    struct coord_observer *observer;
+    struct coord_stream *stream;
+    on_done(NULL, result);
+    ck_assert_int_eq(coord_snapshot_save_async(client, &sink, save_again, client, NULL),
+                     COORD_CANCELED);
+    ck_assert_int_eq(coord_watch_start(client, "/a", NULL, &watch, NULL), COORD_CANCELED);
+    ck_assert_int_eq(coord_subscribe_start(client, "web", NULL, &subscription, NULL),
+                     COORD_CANCELED);
+    ck_assert_int_eq(coord_election_observe(client, "/e", NULL, NULL, &observer, NULL),
+                     COORD_CANCELED);
+    ck_assert_int_eq(coord_config_watch(client, "/c", false, 0, NULL, NULL, &stream, NULL),
+                     COORD_CANCELED);
+    ck_assert_int_eq(coord_config_watch_effective(client, "/c", &instance, NULL, NULL, &stream,
+                                                  NULL),
+                     COORD_CANCELED);
+    ck_assert_int_eq(coord_health_watch(client, "", NULL, NULL, &stream, NULL), COORD_CANCELED);
+}
+
+START_TEST(nothing_begins_while_the_client_closes)
+{
+    begin(SCRIPT(STEP(SILENCE)), 5000);
+    struct coord_client *client = kit.client;
+    told.was_begun = true;
+    ck_assert_int_eq(coord_snapshot_save_async(client, &sink, save_again, client, &kit.error),
+                     COORD_OK);
+    kit.client = NULL;
+    coord_close(client);
+    ck_assert_uint_eq(told.count, 1);
+    ck_assert_int_eq(told.codes[0], COORD_CANCELED);
+}
+END_TEST
+
 START_TEST(a_callback_that_repeats_its_call_ends_with_the_client)
 {
     begin(SCRIPT(STEP(SILENCE), STEP(SILENCE), STEP(SILENCE)), 5000);
@@ -817,6 +876,7 @@ static Suite *async_suite(void)
     tcase_add_loop_test(t, a_closed_client_tells_all_that_were_under_way, 0, 3);
     tcase_add_test(t, a_callback_may_close_the_client_but_not_wait);
     tcase_add_loop_test(t, a_callback_that_repeats_its_call_ends_with_the_client, 0, 2);
+    tcase_add_test(t, nothing_begins_while_the_client_closes);
     tcase_add_test(t, a_callback_may_begin_calls);
     tcase_add_test(t, waiting_calls_work_beside_those_that_do_not);
     tcase_add_test(t, a_followed_session_keeps_itself_alive);
