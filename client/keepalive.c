@@ -16,6 +16,30 @@ static struct keepalive_question *first(const struct keepalive *k)
                : LIST_OF(k->questions.next, struct keepalive_question, link);
 }
 
+/* Those whose time has passed while others were asked: to be sent without any would only end the
+ * stream for those behind. */
+static void answer_late(struct keepalive *k)
+{
+    struct keepalive_question *q;
+    struct coord_error error;
+    (void)client_fail(&error, COORD_TIMEOUT, "no time was left when its turn came, behind others");
+    while ((q = first(k)) != NULL && socket_now_ms() >= q->deadline_ms) {
+        list_remove(&q->link);
+        q->answered(q, NULL, 0, &error);
+    }
+}
+
+/* Of what waited behind others. Trust in a session ends when it ends. */
+static void begin_next(struct keepalive *k)
+{
+    struct keepalive_question *q = first(k);
+    uint64_t least_ms = socket_now_ms() + q->attempt_ms;
+    if (k->method == CLIENT_KEEP_LEASE && q->deadline_ms < least_ms) {
+        q->deadline_ms = least_ms; /* for one try */
+    }
+    begin(k);
+}
+
 /* The question is over; the next one's turn comes. */
 static void answer(struct keepalive *k, const ProtobufCMessage *reply)
 {
@@ -23,13 +47,14 @@ static void answer(struct keepalive *k, const ProtobufCMessage *reply)
     struct coord_error error = k->error;
     list_remove(&q->link);
     loop_timer_stop(&k->client->loop, &k->timer);
-    k->is_asking = false;
     if (reply != NULL) {
         (void)client_fail(&error, COORD_OK, "%s", "");
     }
-    q->answered(q, reply, k->sent_ms, &error);
-    if (!k->is_asking && first(k) != NULL) {
-        begin(k);
+    q->answered(q, reply, k->sent_ms, &error); /* what it asks anew waits for its turn */
+    answer_late(k);
+    k->is_asking = false;
+    if (first(k) != NULL) {
+        begin_next(k);
     }
 }
 

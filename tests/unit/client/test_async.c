@@ -534,6 +534,28 @@ START_TEST(waiting_calls_work_beside_those_that_do_not)
 }
 END_TEST
 
+#define RENEWALS 10
+
+START_TEST(renewals_whose_time_passes_behind_others_are_not_sent)
+{
+    begin(SCRIPT(STEP(SILENCE)), 300);
+    told.was_begun = true;
+    for (int i = 0; i < RENEWALS; i++) {
+        ck_assert_int_eq(
+            coord_lease_keepalive_async(kit.client, 1, on_done, NULL, &kit.error), COORD_OK);
+    }
+    until_told(RENEWALS);
+    for (int i = 0; i < RENEWALS; i++) {
+        ck_assert_int_eq(told.codes[i], COORD_TIMEOUT);
+    }
+    ck_assert_uint_eq(kit.cluster.keepalive_count, 1);
+    ck_assert_int_eq(coord_lease_keepalive_async(kit.client, 1, on_done, NULL, &kit.error),
+                     COORD_OK);
+    until_told(RENEWALS + 1);
+    ck_assert_int_eq(told.codes[RENEWALS], COORD_OK);
+}
+END_TEST
+
 /* ---- sessions ---------------------------------------------------------------------------- */
 
 static struct {
@@ -877,6 +899,7 @@ static Suite *async_suite(void)
     tcase_add_test(t, a_callback_may_close_the_client_but_not_wait);
     tcase_add_loop_test(t, a_callback_that_repeats_its_call_ends_with_the_client, 0, 2);
     tcase_add_test(t, nothing_begins_while_the_client_closes);
+    tcase_add_test(t, renewals_whose_time_passes_behind_others_are_not_sent);
     tcase_add_test(t, a_callback_may_begin_calls);
     tcase_add_test(t, waiting_calls_work_beside_those_that_do_not);
     tcase_add_test(t, a_followed_session_keeps_itself_alive);
