@@ -46,7 +46,6 @@
 #include "coord/v1/election.pb-c.h"
 #include "coord/v1/lock.pb-c.h"
 
-#define CONNECT_MS       1000
 #define SHARED_MS_MIN    100
 #define LAST_ANSWERED_MS 100
 #define PAUSE_MS_MAX     200
@@ -611,6 +610,13 @@ static enum exchange_result send_request(struct coord_call *call, struct connect
     return result;
 }
 
+/* Less than a try has, in which an endpoint would else be taken for one that was asked, and perhaps
+ * has done it. If there is no other one it may have more. */
+static uint64_t connect_ms(const struct coord_call *call)
+{
+    return call->client->endpoint_count > 1 ? call->attempt_ms / 2 : call->attempt_ms / 4 * 3;
+}
+
 /* One try at the present endpoint. */
 void call_try(struct coord_call *call)
 {
@@ -624,7 +630,7 @@ void call_try(struct coord_call *call)
     call->endpoint = client->current;
     struct connection *c =
         connections_get(client, &client->endpoints[call->endpoint], CONNECTION_FOR_CALLS,
-                        now + share_of_time(call, now, CONNECT_MS));
+                        now + less(connect_ms(call), ours - margin));
     enum exchange_result result = EXCHANGE_UNREACHABLE;
     if (c == NULL) {
         snprintf(call->exchange.answer.text, sizeof call->exchange.answer.text,

@@ -4,7 +4,6 @@
 #include "client/members.h"
 #include "client/socket.h"
 
-#define CONNECT_MS   1000
 #define LOOK_MS      1000 /* so often it is looked at */
 #define SILENCE_MS   4000
 #define BEGIN_MS     2000 /* for the first message to come; doubled in each round */
@@ -30,7 +29,8 @@ void follower_ask(struct follower *f, const ProtobufCMessage *request)
                                          .method = f->ops->method,
                                          .request = request,
                                          .is_last = true,
-                                         .deadline_ms = f->opened_ms + CONNECT_MS,
+                                         .deadline_ms = f->opened_ms +
+                                                        retry_connect_ms(&f->retry, f->client),
                                          .changed = on_changed});
     loop_timer_set(&f->client->loop, &f->timer, f->opened_ms + LOOK_MS);
 }

@@ -2,8 +2,16 @@
 
 #include "client/socket.h"
 
-#define PAUSE_MS 20
-#define LIVED_MS 1000 /* a stream that brought things for so long was of use */
+#define PAUSE_MS    20
+#define CONNECT_MS  1000
+#define DOUBLED_MAX 3
+#define LIVED_MS    1000 /* a stream that brought things for so long was of use */
+
+uint64_t retry_connect_ms(const struct retry *r, const struct coord_client *client)
+{
+    size_t rounds = r->failures / client->endpoint_count;
+    return (uint64_t)CONNECT_MS << (rounds < DOUBLED_MAX ? rounds : DOUBLED_MAX);
+}
 
 void retry_opened(struct retry *r)
 {

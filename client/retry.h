@@ -17,6 +17,8 @@ struct retry {
 
 /* A stream is opened at `endpoint`. */
 void retry_opened(struct retry *r);
+/* For being connected: twice as long in each round, as far away or as busy as a member may be. */
+uint64_t retry_connect_ms(const struct retry *r, const struct coord_client *client);
 /* It brings things; nothing if that is known. Without a position `revision` is 0, always. */
 void retry_live(struct retry *r, uint64_t revision);
 /* It has failed, at this position. In how many ms the next one is to be opened; at random about

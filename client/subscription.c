@@ -24,7 +24,6 @@
 
 #define PROGRESS_MS         2000
 #define SILENCE_MS          1000 /* beyond three signs of life that did not come */
-#define CONNECT_MS          1000
 #define OPENING_MS          2000 /* for the first message to come; doubled in each round */
 #define OPENING_DOUBLED_MAX 3
 #define PAUSE_MS_MAX        500
@@ -131,7 +130,8 @@ static void open_stream(struct coord_subscription *s)
                                          .method = CLIENT_SVC_SUBSCRIBE,
                                          .request = &request.base,
                                          .is_last = true,
-                                         .deadline_ms = s->opened_ms + CONNECT_MS,
+                                         .deadline_ms = s->opened_ms +
+                                                        retry_connect_ms(&s->retry, s->client),
                                          .changed = on_changed});
     set_timer(s);
 }

@@ -26,7 +26,6 @@
 #define WATCH_ID            1 /* the only one on its stream */
 #define PROGRESS_MS         2000
 #define SILENCE_MS          1000 /* beyond three signs of life that did not come */
-#define CONNECT_MS          1000
 #define CREATED_MS          2000 /* for CREATED to come; doubled in each round */
 #define CREATED_DOUBLED_MAX 3
 #define PAUSE_MS_MAX        500
@@ -142,7 +141,8 @@ static void open_stream(struct coord_watch *w)
                 &(struct stream_options){.endpoint = w->retry.endpoint,
                                          .method = CLIENT_WATCH,
                                          .request = &request.base,
-                                         .deadline_ms = w->opened_ms + CONNECT_MS,
+                                         .deadline_ms = w->opened_ms +
+                                                        retry_connect_ms(&w->retry, w->client),
                                          .changed = on_changed});
     set_timer(w);
 }

@@ -3,8 +3,13 @@
  * not known. */
 #include "client/call.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "client/call.h"
 #include "client/client_internal.h"
@@ -423,6 +428,43 @@ static void add_loop(TCase *t, const TTest *test, size_t count)
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
+static int mute_listener(char *endpoint, size_t size)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(listen(fd, 64), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &bytes), 0);
+    ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    snprintf(endpoint, size, "coords://127.0.0.1:%u", ntohs(address.sin_port));
+    return fd;
+}
+
+/* Each try has more time for TLS than the one before: there would be nine of a second. */
+START_TEST(who_is_slow_to_connect_gets_more_time_with_each_try)
+{
+    static const struct coord_tls tls = {.skip_verify = true};
+    char endpoint[64];
+    int listener = mute_listener(endpoint, sizeof endpoint);
+    const struct coord_options options = {
+        .endpoints = endpoint, .timeout_ms = 9000, .tls = &tls};
+    struct coord_watch *watch;
+    ck_assert_int_eq(coord_open(&options, &client, &error), COORD_OK);
+    ck_assert_int_eq(_i == 0 ? get() : coord_watch_open(client, "/a", NULL, &watch, &error),
+                     COORD_UNAVAILABLE);
+    int count = 0;
+    for (int fd = accept(listener, NULL, NULL); fd >= 0; fd = accept(listener, NULL, NULL)) {
+        count++;
+        close(fd);
+    }
+    close(listener);
+    ck_assert_int_ge(count, 1);
+    ck_assert_int_le(count, 6);
+}
+END_TEST
+
 START_TEST(a_token_that_is_good_for_no_time_is_an_error)
 {
     void *data;
@@ -443,6 +485,7 @@ static Suite *call_suite(void)
     TCase *t = tcase_create("repeats, codes, deadlines");
     tcase_add_checked_fixture(t, setup, teardown);
     add_loop(t, a_write_is_repeated_with_its_id_and_executed_once, COUNT(repeated));
+    add_loop(t, who_is_slow_to_connect_gets_more_time_with_each_try, 2);
     add_loop(t, a_write_is_repeated_at_another_endpoint_with_the_same_id, COUNT(repeated));
     add_loop(t, a_read_is_repeated, COUNT(repeated));
     tcase_add_test(t, a_long_row_of_failures_ends_well);
