@@ -68,8 +68,8 @@ enum coord_code coord_session_follow(struct coord_client *client, coord_session_
  * COORD_SESSION_ENDED: it is over. */
 enum coord_code coord_session_keepalive(struct coord_client *client, struct coord_error *error);
 /* How long from now the session certainly lives: 0.8 of the TTL, which covers clocks that run
- * 10 % apart, counted from the sending of what was last confirmed. 0: no session, or it may
- * have ended. */
+ * 10 % apart, counted from the sending of what was last confirmed; time in which the machine is
+ * suspended counts too, as far as its kernel knows of it. 0: no session, or it may have ended. */
 uint64_t coord_session_trusted_ms(const struct coord_client *client);
 /* How long from now until the next keepalive should be sent; 0 = now. */
 uint64_t coord_session_due_ms(const struct coord_client *client);

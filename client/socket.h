@@ -1,4 +1,5 @@
-/* Sockets that never block, and the clock. Times are monotonic milliseconds. */
+/* Sockets that never block, and the clock. Times are monotonic milliseconds,
+ * of a clock that goes on while the machine is suspended. */
 #ifndef CLIENT_SOCKET_H
 #define CLIENT_SOCKET_H
 

@@ -2,6 +2,7 @@
 #include "client/session.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "client/client_internal.h"
 #include "client/socket.h"
@@ -388,6 +389,23 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
+/* Trust goes by it, and must not last over a suspension. */
+START_TEST(the_clock_goes_on_while_the_machine_is_suspended)
+{
+#ifdef CLOCK_BOOTTIME
+    struct timespec before;
+    struct timespec after;
+    ck_assert_int_eq(clock_gettime(CLOCK_BOOTTIME, &before), 0);
+    uint64_t now_ms = socket_now_ms();
+    ck_assert_int_eq(clock_gettime(CLOCK_BOOTTIME, &after), 0);
+    ck_assert_uint_ge(now_ms,
+                      (uint64_t)before.tv_sec * 1000 + (uint64_t)before.tv_nsec / 1000000);
+    ck_assert_uint_le(now_ms,
+                      (uint64_t)after.tv_sec * 1000 + (uint64_t)after.tv_nsec / 1000000);
+#endif
+}
+END_TEST
+
 /* ---- what it shows ----------------------------------------------------------------------- */
 
 START_TEST(a_keepalive_shows_another_token_when_its_own_is_void)
@@ -440,6 +458,7 @@ static Suite *session_suite(void)
     tcase_add_test(t, leases_are_granted_kept_listed_and_revoked);
     tcase_add_test(t, a_lease_that_has_ended_is_not_found);
     tcase_add_test(t, a_page_of_history_is_told_whole);
+    tcase_add_test(t, the_clock_goes_on_while_the_machine_is_suspended);
     tcase_add_loop_test(t, a_keepalive_shows_another_token_when_its_own_is_void, 0, 2);
     suite_add_tcase(s, t);
     return s;
