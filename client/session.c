@@ -470,14 +470,18 @@ enum coord_code coord_session_close_async(struct coord_client *client, coord_don
     request.secret = convert_bytes(s->secret, sizeof s->secret);
     const struct async_options options = {
         .method = CLIENT_SESSION_CLOSE, .take = take_closed, .done = done, .context = context};
+    client_enter(client); /* what it leaves behind is done by the loop, which is to be told */
     enum coord_code code = async_start(client, &options, &request.base, call, error);
     session_forget(client);
+    client_leave(client);
     return code;
 }
 
 void coord_session_detach(struct coord_client *client)
 {
+    client_enter(client);
     session_forget(client);
+    client_leave(client);
 }
 
 /* ---- waiting for it ---------------------------------------------------------------------- */

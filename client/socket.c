@@ -1,7 +1,6 @@
 #include "client/socket.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -45,14 +44,14 @@ struct addrinfo *socket_resolve(const char *host, const char *port, char *why, s
 
 int socket_connect(const struct addrinfo *address, int *reason)
 {
-    int fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
+    /* At once: a program that another thread begins in between would have it too. */
+    int type = address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK;
+    int fd = socket(address->ai_family, type, address->ai_protocol);
     if (fd < 0) {
         *reason = errno;
         return -1;
     }
     int one = 1;
-    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (connect(fd, address->ai_addr, address->ai_addrlen) == 0 || errno == EINPROGRESS) {
         return fd;

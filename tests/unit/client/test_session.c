@@ -389,6 +389,41 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
+#define RENEWALS 10
+
+static size_t late_count;
+
+static void on_renewed(struct keepalive_question *q, const ProtobufCMessage *reply,
+                       uint64_t sent_ms, const struct coord_error *failure)
+{
+    (void)q;
+    (void)sent_ms;
+    ck_assert_ptr_null(reply);
+    ck_assert_int_eq(failure->code, COORD_TIMEOUT);
+    late_count++;
+}
+
+START_TEST(keepalives_whose_time_passes_behind_others_are_not_sent)
+{
+    struct keepalive_question questions[RENEWALS];
+    begin(SCRIPT(STEP(SILENCE)), 5000);
+    uint64_t until_ms = socket_now_ms() + 300;
+    late_count = 0;
+    for (size_t i = 0; i < RENEWALS; i++) {
+        questions[i] = (struct keepalive_question){.id = i + 1,
+                                                   .attempt_ms = 500,
+                                                   .deadline_ms = until_ms,
+                                                   .answered = on_renewed};
+        keepalive_ask(&kit.client->lease_keepalive, &questions[i]);
+    }
+    while (late_count < RENEWALS) {
+        ck_assert_int_eq(coord_run(kit.client, 5000), COORD_OK);
+    }
+    ck_assert_int_eq(coord_lease_keepalive(kit.client, 1, NULL, &kit.error), COORD_OK);
+    ck_assert_uint_le(kit.cluster.keepalive_count, 2); /* the first one, and this */
+}
+END_TEST
+
 /* Trust goes by it, and must not last over a suspension. */
 START_TEST(the_clock_goes_on_while_the_machine_is_suspended)
 {
@@ -458,6 +493,7 @@ static Suite *session_suite(void)
     tcase_add_test(t, leases_are_granted_kept_listed_and_revoked);
     tcase_add_test(t, a_lease_that_has_ended_is_not_found);
     tcase_add_test(t, a_page_of_history_is_told_whole);
+    tcase_add_test(t, keepalives_whose_time_passes_behind_others_are_not_sent);
     tcase_add_test(t, the_clock_goes_on_while_the_machine_is_suspended);
     tcase_add_loop_test(t, a_keepalive_shows_another_token_when_its_own_is_void, 0, 2);
     suite_add_tcase(s, t);
