@@ -73,8 +73,9 @@ enum coord_code coord_watch_next(struct coord_watch *watch, uint32_t timeout_ms,
 /* Every event up to this revision has been handed out: a later watch may go on at this + 1. */
 uint64_t coord_watch_revision(const struct coord_watch *watch);
 /* For poll(2), without an event loop: when it is readable, call coord_watch_next, with timeout 0
- * until it says COORD_TIMEOUT; call it every progress_ms besides. -1 while there is no
- * connection. */
+ * until it says COORD_TIMEOUT; call it every progress_ms besides, and after every other call of the
+ * client, which may have read what came for this watch: they share a connection. -1 while there is
+ * none. */
 int coord_watch_fd(const struct coord_watch *watch);
 void coord_watch_close(struct coord_watch *watch); /* NULL is fine */
 

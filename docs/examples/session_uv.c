@@ -18,6 +18,7 @@ struct program {
     uv_signal_t signal;
     const char *name;
     bool may_work;
+    bool is_leaving;
     bool is_ending;
     int exit_code;
 };
@@ -57,6 +58,7 @@ static void on_signal(uv_signal_t *handle, int number)
 {
     struct program *p = handle->data;
     (void)number;
+    p->is_leaving = true;
     p->may_work = false;
     if (coord_session_close_async(p->coord.client, on_left, p, NULL, NULL) != COORD_OK) {
         end(p, 0);
@@ -95,8 +97,11 @@ static void on_joined(void *context, const struct coord_result *result)
         fail(p, result->error);
         return;
     }
-    p->may_work = true;
-    say("safe");
+    /* Much may have happened since it was asked for. */
+    p->may_work = !p->is_leaving && coord_session_trusted_ms(p->coord.client) > 0;
+    if (p->may_work) {
+        say("safe");
+    }
 }
 
 static void on_opened(void *context, const struct coord_result *result)
