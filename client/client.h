@@ -22,9 +22,10 @@
  *
  * Callbacks run on the thread that drives the client, never before the call that named them has
  * returned, and from inside no other callback, but for that of a call which a callback cancels.
- * They may begin calls, cancel them and close watches or the client; they may not wait: a call that would is COORD_INVALID. The same thread may be
- * inside a call that waits: it is COORD_CANCELED when its watch, its subscription or the client was
- * closed. A picker or a shard map that a call waits with is not to be closed.
+ * They may begin calls, cancel them and close watches or the client; they may not wait: a call
+ * that would is COORD_INVALID. The same thread may be inside a call that waits: it is
+ * COORD_CANCELED when its watch, its subscription or the client was closed. A picker or a shard map
+ * that a call waits with is not to be closed.
  *
  * In this order: core.h (client, event loop, results), nodes.h (nodes, transactions, history),
  * sessions.h (sessions, leases), watches.h, grants.h (locks, elections, epochs), backup.h. This
