@@ -28,7 +28,7 @@
 #define CONN_SHARE_US          1000 /* between two turns; more makes a connection heavy */
 #define CONN_HEAVY_S           2 /* for about so long */
 #define CONN_HEAVY_PIECE_BYTES ((size_t)4096)
-#define SERVER_SHARE_US        2000 /* of all heavy ones in a turn of the loop */
+#define SERVER_SHARE_US        300 /* of all heavy ones in a turn of the loop */
 
 enum conn_state { CONN_DETECTING, CONN_OPEN, CONN_CLOSING };
 
