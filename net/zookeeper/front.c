@@ -282,17 +282,18 @@ static ptrdiff_t zk_feed(void *state, struct slice bytes)
 /* ---- turns -------------------------------------------------------------------------------- */
 
 /* The server makes a turn for every connection when users have changed. Clients send who they are
- * when they connect, and not again because they are refused something. */
+ * when they connect, and not again because they are refused something. One whose session is being
+ * opened is looked at once it is. */
 static void check_user(struct zk_connection *c)
 {
     uint64_t version = store_auth(zk_store(c))->version;
-    if (c->auth_version == version || c->proving != NULL) {
+    if (c->stage != ZK_STAGE_SERVING || c->auth_version == version || c->proving != NULL) {
         return;
     }
     c->auth_version = version;
-    if (c->stage == ZK_STAGE_SERVING && !zk_user_is_same(c)) {
+    if (!zk_user_is_same(c)) {
         zk_finish(c, "the user was disabled, or has another password");
-    } else if (c->stage == ZK_STAGE_SERVING && zk_user_is_unproved(c)) {
+    } else if (zk_user_is_unproved(c)) {
         zk_finish(c, "who the client says to be is a user now, and has to be proved");
     }
 }
