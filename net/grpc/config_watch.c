@@ -30,7 +30,7 @@ struct config_watch {
     uint64_t progress_ms;
     uint64_t sent_ms;
     bool is_recursive;
-    bool is_split; /* the rest of a revision is to come: nothing may come between */
+    uint64_t split; /* the rest of this revision is to come, nothing may come between; 0: no */
 };
 
 static const struct store *store_of(const struct grpc_call *call)
@@ -87,12 +87,12 @@ static size_t piece_send(struct config_watch *w, const struct change *const *cha
         }
     }
     bool is_last = !more && taken == count;
-    if (pieces.size > 0 || (w->is_split && is_last)) {
+    if (pieces.size > 0 || (w->split != 0 && is_last)) {
         uint64_t revision = changes[0]->revision;
         Coord__V1__ReplyHeader header =
             answer_header(call, revision, store_applied_index(store_of(call)));
         reply_send(w, &header, revision, !is_last, buf_slice(&pieces));
-        w->is_split = !is_last;
+        w->split = is_last ? 0 : revision;
     }
     buf_close(&pieces);
     arena_clear(&call->connection->shared->scratch);
@@ -166,8 +166,11 @@ void config_watch_woken(struct grpc_call *call)
         grpc_call_fail(call, GRPC_UNAVAILABLE, "this node does not serve: watch elsewhere");
         return;
     }
-    bool is_current = w->watch.state != WATCH_WAITING && !w->is_split;
-    if (is_current && env->now_ms(env) >= w->sent_ms + w->progress_ms &&
+    bool is_current = w->watch.state != WATCH_WAITING;
+    if (is_current && watch_delivered(node_watches(node), &w->watch) >= w->split) {
+        w->split = 0; /* also if its rest is not for the client's eyes any more */
+    }
+    if (is_current && w->split == 0 && env->now_ms(env) >= w->sent_ms + w->progress_ms &&
         !grpc_call_is_full(call)) {
         progress_send(w);
     }
