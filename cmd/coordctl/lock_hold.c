@@ -114,11 +114,11 @@ static void set_number(const char *name, uint64_t value)
 }
 
 /* All grants, as --guard takes them: with them what coordctl writes inside is guarded. Those that
- * we run under ourselves come first. */
-static void set_guards(const struct coord_grant *grants, size_t count)
+ * we run under ourselves come first, unless they are of another cluster or of other paths. */
+static void set_guards(const struct ctl *ctl, const struct coord_grant *grants, size_t count)
 {
     struct buf text = {0};
-    const char *outer = getenv("COORD_GUARD");
+    const char *outer = program_is_elsewhere(ctl) ? NULL : getenv("COORD_GUARD");
     buf_append_str(&text, outer != NULL ? outer : "");
     for (size_t i = 0; i < count; i++) {
         buf_printf(&text, "%s%s@%" PRIu64, text.size > 0 ? "," : "", grants[i].path,
@@ -165,7 +165,7 @@ static void held(struct hold *h)
     set_number(l->elects ? "COORD_ELECTION_REVISION" : "COORD_LOCK_REVISION",
                grants[0].revision);
     set_number(l->elects ? "COORD_ELECTION_EPOCH" : "COORD_LOCK_EPOCH", grants[0].epoch);
-    set_guards(grants, count);
+    set_guards(h->ctl, grants, count);
     program_say_where(h->ctl);
 }
 

@@ -82,19 +82,43 @@ static void add_value(struct environment *env, const char *name, const void *dat
     buf_close(&text);
 }
 
+#define PLACE_VARIABLES 3
+
+struct place_variable {
+    const char *name;
+    const char *value; /* NULL: nothing is said */
+};
+
+static void place_of(const struct ctl *ctl, struct place_variable place[PLACE_VARIABLES])
+{
+    place[0] = (struct place_variable){"COORD_ENDPOINTS", ctl->options.endpoints};
+    place[1] = (struct place_variable){"COORD_CONTEXT", ctl->context};
+    place[2] = (struct place_variable){"COORD_CHROOT", ctl->options.chroot};
+}
+
 void program_say_where(const struct ctl *ctl)
 {
-    const struct {
-        const char *name;
-        const char *value;
-    } variables[] = {{"COORD_ENDPOINTS", ctl->options.endpoints},
-                     {"COORD_CONTEXT", ctl->context},
-                     {"COORD_CHROOT", ctl->options.chroot}};
-    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
-        if (variables[i].value != NULL) {
-            (void)setenv(variables[i].name, variables[i].value, 1);
+    struct place_variable place[PLACE_VARIABLES];
+    place_of(ctl, place);
+    for (size_t i = 0; i < PLACE_VARIABLES; i++) {
+        if (place[i].value != NULL) {
+            (void)setenv(place[i].name, place[i].value, 1);
         }
     }
+}
+
+bool program_is_elsewhere(const struct ctl *ctl)
+{
+    struct place_variable place[PLACE_VARIABLES];
+    place_of(ctl, place);
+    for (size_t i = 0; i < PLACE_VARIABLES; i++) {
+        const char *said = getenv(place[i].name);
+        const char *ours = place[i].value != NULL ? place[i].value : "";
+        if (strcmp(said != NULL ? said : "", ours) != 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void make_environment(struct environment *env, const struct ctl *ctl,

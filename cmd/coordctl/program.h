@@ -8,6 +8,8 @@
 /* Into our environment, for what we start: where we ask, and what paths are below, so that a
  * coordctl inside finds the same nodes. */
 void program_say_where(const struct ctl *ctl);
+/* Whether our environment speaks of another place: a coordctl around us asks elsewhere. */
+bool program_is_elsewhere(const struct ctl *ctl);
 
 /* Runs ctl->program and waits for its end: its exit code, 128 + the signal that ended it, or
  * -1 if it cannot be run, which has been reported. A signal that asks us to end is handed on

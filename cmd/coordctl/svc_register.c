@@ -202,8 +202,8 @@ static uint64_t rest_ms(const struct ctl *ctl, const struct attendance *a)
     return due_ms < RETRY_MS ? RETRY_MS : due_ms < WAIT_MS ? due_ms : WAIT_MS;
 }
 
-/* The number of a signal that came, or 0. `is_of_terminal`: typed there, or of its end, so that all
- * in our group have got it. */
+/* The number of a signal that came, or 0. `is_of_terminal`: typed there, so that all in our group
+ * have got it. Of its end the kernel tells only the leader of the session, which may be us. */
 static int wait_for_signal(const struct ctl *ctl, uint64_t timeout_ms, bool *is_of_terminal)
 {
     struct signalfd_siginfo info;
@@ -211,7 +211,7 @@ static int wait_for_signal(const struct ctl *ctl, uint64_t timeout_ms, bool *is_
     (void)poll(&wanted, 1, (int)timeout_ms);
     while (read(wanted.fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo != SIGCHLD) { /* that one only wakes */
-            *is_of_terminal = info.ssi_code == SI_KERNEL;
+            *is_of_terminal = info.ssi_code == SI_KERNEL && info.ssi_signo != SIGHUP;
             return (int)info.ssi_signo;
         }
     }

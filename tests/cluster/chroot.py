@@ -69,6 +69,8 @@ def test_watches_locks_and_elections_are_inside(scratch):
     for what in ["watch", "/seen", "--from-revision", "1", "--once"], ["lock", "db"], ["elect", "e", "v"]:
         inside(node, *what, "--", COORDCTL, "create", "/by-" + what[0])
         expect(ctl(node, "stat", "/team/a/by-" + what[0])[0] == 0, "what coordctl writes below %s is inside" % what[0])
+    ctl_ok(node, "lock", "outer", "--", COORDCTL, "--chroot", "/team/a", "lock", "db", "--", COORDCTL, "create", "/in-both")
+    expect(ctl(node, "stat", "/team/a/in-both")[0] == 0, "a lock of other paths does not guard what is written inside")
 
 
 def test_it_is_an_option_a_variable_and_part_of_a_context(scratch):

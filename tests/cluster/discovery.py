@@ -123,6 +123,18 @@ def test_ctrl_c_at_a_terminal_reaches_the_program_once(scratch):
         expect(shown.shown().count("SIGINT") == 1, "it was told once: %r" % shown.shown())
 
 
+def test_the_end_of_a_terminal_is_told_to_the_program(scratch):
+    """By the kernel only to the leader of the session, which coordctl is here."""
+    node = start_one(scratch)
+    told = os.path.join(scratch, "told")
+    program = 'trap "echo hung-up >%s; exit 0" HUP; echo began; while :; do sleep 0.1; done' % told
+    with pseudo_terminal.coordctl(node, "svc", "register", "web", "10.0.0.7:80", "--id", "a", "--", "sh", "-c", program,
+                                  scratch=scratch) as shown:
+        shown.wait_for("began", "it runs")
+        shown.hang_up()
+        until(lambda: os.path.exists(told), "it is told", PATIENT)
+
+
 def test_signals_are_handed_on_to_a_program(scratch):
     node = start_one(scratch)
     at = node.endpoint

@@ -88,6 +88,10 @@ class Terminal:
             expect(time.monotonic() < end, "%s: it did not end; shown: %r" % (what, self.shown()[-2000:]))
         return self.code
 
+    def hang_up(self):
+        os.close(self.fd)
+        self.fd = None
+
     def close(self):
         if self.code is None:
             try:
@@ -95,7 +99,8 @@ class Terminal:
                 os.waitpid(self.pid, 0)
             except (ProcessLookupError, ChildProcessError):
                 pass
-        os.close(self.fd)
+        if self.fd is not None:
+            os.close(self.fd)
 
     def __enter__(self):
         return self
