@@ -1,5 +1,6 @@
 /* Salts for hash tables in memory whose keys others choose: who knows where keys will be can choose
- * many that meet in one place, and then each lookup walks them all.
+ * many that meet in one place, and then each lookup walks them all. A salt goes into the hash before
+ * the key: many keys of one hash without it are found as easily.
  *
  * Each table draws a salt of its own, so those of two members do not agree even in the simulator:
  * no order of a table may reach what is replicated or saved. The seed is random in programs that
@@ -11,12 +12,5 @@
 
 void salt_seed(uint64_t seed); /* before there are tables and threads */
 uint64_t salt_next(void);      /* for a table; another one each time. Thread safe */
-
-/* Where a hash that is known to others goes, by its lower bits: multiply-shift (Dietzfelbinger et
- * al. 1997). */
-static inline uint32_t salt_place(uint64_t salt, uint64_t hash)
-{
-    return (uint32_t)(((hash ^ salt) * (salt | 1)) >> 32);
-}
 
 #endif

@@ -6,10 +6,11 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "base/salt.h"
 
 void recipes_init(struct recipes *r)
 {
-    *r = (struct recipes){0};
+    *r = (struct recipes){.salt = salt_next()};
     list_init(&r->dirty);
 }
 
@@ -25,15 +26,16 @@ struct recipe_entry *recipe_entry_find(const struct recipes *r, uint32_t node)
     return id_map_get(&r->entries, node);
 }
 
-static uint64_t owner_hash(uint8_t recipe, uint64_t lease, struct slice id)
+static uint64_t owner_hash(const struct recipes *r, uint8_t recipe, uint64_t lease,
+                           struct slice id)
 {
-    return hash_bytes(lease ^ (uint64_t)recipe << 56, id.data, id.size);
+    return hash_bytes(r->salt ^ lease ^ (uint64_t)recipe << 56, id.data, id.size);
 }
 
 struct recipe_owner *recipe_owner_find(const struct recipes *r, uint8_t recipe, uint64_t lease,
                                        struct slice id)
 {
-    struct recipe_owner *o = id_map_get(&r->owners, owner_hash(recipe, lease, id));
+    struct recipe_owner *o = id_map_get(&r->owners, owner_hash(r, recipe, lease, id));
     while (o != NULL &&
            (o->lease != lease || o->recipe != recipe || !slice_equal(o->id, id))) {
         o = o->next;
@@ -105,7 +107,7 @@ static struct recipe_owner *owner_make(struct recipes *r, uint8_t recipe, uint64
     o->recipe = recipe;
     o->lease = lease;
     o->id = slice_keep(id);
-    o->hash = owner_hash(recipe, lease, id);
+    o->hash = owner_hash(r, recipe, lease, id);
     list_init(&o->holds);
     list_init(&o->waits);
     o->next = id_map_get(&r->owners, o->hash);

@@ -101,7 +101,8 @@ struct waits_edge;
 struct recipes {
     struct id_map queues;  /* by node */
     struct id_map entries; /* by node */
-    struct id_map owners;  /* by hash */
+    struct id_map owners;  /* by salted hash */
+    uint64_t salt;
     struct heap due;       /* entries by the cluster_ms at which they end */
     struct list dirty;     /* queues, in the order in which something went */
     uint64_t order;

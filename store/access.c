@@ -222,7 +222,7 @@ bool access_change(const struct access *a, const struct change *c)
     if (c->revision == s->revision) { /* nothing has happened since its own command */
         return true;
     }
-    uint32_t slot = tree_find_hashed(&s->tree, c->space, c->path, c->path_hash);
+    uint32_t slot = tree_find(&s->tree, c->space, c->path);
     const struct node *n = tree_node(&s->tree, slot);
     return slot == TREE_NONE || n->create_revision != c->stat.create_revision ||
            access_list(a, ACL_READ, n->acl);

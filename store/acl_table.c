@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/salt.h"
 #include "store/acl.h"
 
 /* Part of the state digest: never change them. */
@@ -51,7 +52,7 @@ static uint64_t list_item(const struct acl_list *l)
 
 void acl_table_init(struct acl_table *t)
 {
-    *t = (struct acl_table){.slot_end = 1, .next = 1};
+    *t = (struct acl_table){.slot_end = 1, .next = 1, .salt = salt_next()};
     list_init(&t->unused);
 }
 
@@ -71,10 +72,15 @@ struct acl_list *acl_table_find(const struct acl_table *t, uint32_t id)
     return id == 0 ? NULL : id_map_get(&t->by_id, id);
 }
 
+/* In by_hash. The hash of a list is part of the digest, so anybody can tell which lists share it. */
+static uint64_t key_of(const struct acl_table *t, struct slice encoded)
+{
+    return hash_bytes(t->salt, encoded.data, encoded.size);
+}
+
 static struct acl_list *find_content(const struct acl_table *t, struct slice encoded)
 {
-    uint64_t hash = hash_bytes(ACL_BYTES_SEED, encoded.data, encoded.size);
-    struct acl_list *l = id_map_get(&t->by_hash, hash);
+    struct acl_list *l = id_map_get(&t->by_hash, key_of(t, encoded));
     while (l != NULL && !slice_equal(acl_list_slice(l), encoded)) {
         l = l->next;
     }
@@ -101,8 +107,9 @@ static void table_add(struct acl_table *t, struct acl_list *l)
     l->slot = slot_take(t);
     l->scan = t->scan;
     t->slots[l->slot] = (struct acl_slot){.list = l};
-    l->next = id_map_get(&t->by_hash, l->hash);
-    id_map_set(&t->by_hash, l->hash, l);
+    uint64_t key = key_of(t, acl_list_slice(l));
+    l->next = id_map_get(&t->by_hash, key);
+    id_map_set(&t->by_hash, key, l);
     id_map_set(&t->by_id, l->id, l);
     list_push_back(&t->unused, &l->unused);
     t->count++;
@@ -116,11 +123,12 @@ static void table_remove(struct acl_table *t, struct acl_list *l)
     if (t->evict != NULL) {
         t->evict(t->evict_context, l);
     }
-    struct acl_list *first = id_map_get(&t->by_hash, l->hash);
+    uint64_t key = key_of(t, acl_list_slice(l));
+    struct acl_list *first = id_map_get(&t->by_hash, key);
     if (first == l && l->next == NULL) {
-        (void)id_map_remove(&t->by_hash, l->hash);
+        (void)id_map_remove(&t->by_hash, key);
     } else if (first == l) {
-        id_map_set(&t->by_hash, l->hash, l->next);
+        id_map_set(&t->by_hash, key, l->next);
     } else {
         while (first->next != l) {
             first = first->next;

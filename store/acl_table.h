@@ -46,7 +46,8 @@ struct acl_table {
     uint64_t bytes; /* of all lists */
     uint64_t sum;   /* of their digest items */
     struct id_map by_id;
-    struct id_map by_hash;
+    struct id_map by_hash; /* salted */
+    uint64_t salt;
     struct list unused;
     uint64_t scan; /* that is under way, or 0 */
     /* Told about a list that is about to leave; may be NULL. */

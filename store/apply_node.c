@@ -86,7 +86,7 @@ static enum outcome flat_create(struct store *s, const struct op *op, struct op_
         .path = op->path,
         .hash = tree_hash(op->space, op->path),
     };
-    if (tree_find_hashed(&s->tree, op->space, op->path, key.hash) != TREE_NONE) {
+    if (tree_find(&s->tree, op->space, op->path) != TREE_NONE) {
         return OUTCOME_NODE_EXISTS;
     }
     bool is_root = op->space == SPACE_META && policy_is_root(op->path);
@@ -253,8 +253,7 @@ enum outcome apply_create(struct store *s, const struct op *op, struct op_result
     if (outcome != OUTCOME_OK) {
         return outcome;
     }
-    if (parent != TREE_NONE &&
-        tree_find_hashed(t, key.space, key.path, key.hash) != TREE_NONE) {
+    if (parent != TREE_NONE && tree_find(t, key.space, key.path) != TREE_NONE) {
         return OUTCOME_NODE_EXISTS;
     }
     if (node_kind_of(tree_node(t, missing.ancestor)) == NODE_EPHEMERAL) {

@@ -372,7 +372,7 @@ static enum status seal_logs(struct store *s, struct errmsg *err)
 /* A change and the record it made share the value again. */
 static void share_record(struct store *s, const struct change *c)
 {
-    uint32_t slot = tree_find_hashed(&s->tree, c->space, c->path, c->path_hash);
+    uint32_t slot = tree_find(&s->tree, c->space, c->path);
     const struct node *n = slot == TREE_NONE ? NULL : tree_node(&s->tree, slot);
     if (n != NULL && c->data != NULL && n->value != NULL &&
         n->modify_revision == c->stat.modify_revision &&

@@ -40,7 +40,7 @@ static const struct change *log_after(const struct history *h, const struct quer
 static struct sides sides_find(const struct store *s, const struct query *q, uint64_t hash)
 {
     struct sides sides = {0};
-    const struct version_chain *chain = versions_chain(&s->versions, q->space, q->path, hash);
+    const struct version_chain *chain = versions_chain(&s->versions, q->space, q->path);
     if (chain != NULL) {
         uint32_t at = version_chain_seek(chain, (struct version_key){q->revision + 1, 0});
         sides.before = at == 0 ? NULL : version_chain_at(chain, at - 1);
@@ -82,10 +82,10 @@ static void answer_before(struct query_result *result, const struct change *c)
 }
 
 /* Nothing that is known happened to the node since: it is as it is now, or was not there. */
-static void answer_present(const struct store *s, const struct query *q, uint64_t hash,
-                           bool complete, struct query_result *result)
+static void answer_present(const struct store *s, const struct query *q, bool complete,
+                           struct query_result *result)
 {
-    uint32_t slot = tree_find_hashed(&s->tree, q->space, q->path, hash);
+    uint32_t slot = tree_find(&s->tree, q->space, q->path);
     if (slot == TREE_NONE) {
         result->outcome = complete ? OUTCOME_NO_NODE : OUTCOME_COMPACTED;
         return;
@@ -100,9 +100,9 @@ static void answer_present(const struct store *s, const struct query *q, uint64_
 }
 
 /* Of a node that is there, whoever asks for its past must be allowed to read it now. */
-static bool may_read_now(const struct access *access, const struct query *q, uint64_t hash)
+static bool may_read_now(const struct access *access, const struct query *q)
 {
-    uint32_t slot = tree_find_hashed(&access->store->tree, q->space, q->path, hash);
+    uint32_t slot = tree_find(&access->store->tree, q->space, q->path);
     return access_node(access, slot, ACL_READ);
 }
 
@@ -115,7 +115,7 @@ void query_get_at(const struct access *access, const struct query *q,
         result->outcome = OUTCOME_FUTURE_REVISION;
         return;
     }
-    if (!may_read_now(access, q, hash)) {
+    if (!may_read_now(access, q)) {
         result->outcome = OUTCOME_NO_AUTH;
         return;
     }
@@ -124,7 +124,7 @@ void query_get_at(const struct access *access, const struct query *q,
     /* Whether no change of the node since then has been forgotten. */
     bool complete = q->revision + 1 >= s->history.floor || sides.before != NULL;
     if (after == NULL) {
-        answer_present(s, q, hash, complete, result);
+        answer_present(s, q, complete, result);
     } else if (after->type == CHANGE_CREATE) {
         result->outcome = complete ? OUTCOME_NO_NODE : OUTCOME_COMPACTED;
     } else if (!access->is_unlimited && !acl_list_may(after->acl, ACL_READ, q->identities)) {
@@ -280,7 +280,7 @@ static struct chain_range chains_seek(const struct changes_page *page,
         r.end = versions_seek(v, page->last);
         return r;
     }
-    r.one = versions_chain(v, q->space, q->path, page->hash);
+    r.one = versions_chain(v, q->space, q->path);
     if (r.one != NULL) {
         r.begin = version_chain_seek(r.one, page->first);
         r.end = version_chain_seek(r.one, page->last);
@@ -374,7 +374,7 @@ void query_history(const struct access *access, const struct query *q,
     if (q->limit > 0 && q->limit < page.limit) {
         page.limit = q->limit;
     }
-    if (!may_read_now(access, q, page.hash)) {
+    if (!may_read_now(access, q)) {
         result->outcome = OUTCOME_NO_AUTH;
         return;
     }

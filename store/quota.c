@@ -120,7 +120,7 @@ static struct quota *at_node(const struct quotas *q, const struct tree *t, uint3
         if (item->hash != hash) {
             break;
         }
-        if (tree_find_hashed(t, SPACE_NODES, item->path, hash) == slot) {
+        if (tree_find(t, SPACE_NODES, item->path) == slot) {
             return item;
         }
     }
@@ -308,7 +308,7 @@ static struct quota_amount usage_of(const struct quotas *before, const struct tr
     if (known != NULL) {
         return known->used;
     }
-    uint32_t slot = tree_find_hashed(t, SPACE_NODES, item->path, item->hash);
+    uint32_t slot = tree_find(t, SPACE_NODES, item->path);
     struct quota_amount none = {0};
     return slot == TREE_NONE ? none : subtree_amount(t, slot);
 }

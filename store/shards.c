@@ -118,8 +118,7 @@ enum outcome shard_map_put(struct store *s, uint32_t parent, struct slice name, 
                            uint64_t lease, struct slice value)
 {
     struct slice path = path_of(s, parent, name);
-    uint64_t hash = tree_hash(SPACE_NODES, path);
-    uint32_t slot = tree_find_hashed(&s->tree, SPACE_NODES, path, hash);
+    uint32_t slot = tree_find(&s->tree, SPACE_NODES, path);
     if (slot != TREE_NONE) {
         if (!quotas_fit_value(&s->quotas, &s->tree, slot, value.size, &s->refusal)) {
             return OUTCOME_QUOTA;
@@ -129,7 +128,7 @@ enum outcome shard_map_put(struct store *s, uint32_t parent, struct slice name, 
     }
     struct quota_amount more = {.bytes = path.size + value.size, .nodes = 1};
     if (s->quotas.count > 0 &&
-        (!quotas_fit_at(&s->quotas, path, hash, more, &s->refusal) ||
+        (!quotas_fit_at(&s->quotas, path, tree_hash(SPACE_NODES, path), more, &s->refusal) ||
          !quotas_fit(&s->quotas, &s->tree, parent, more, &s->refusal))) {
         return OUTCOME_QUOTA;
     }

@@ -20,8 +20,7 @@ static void change_leaves(void *context, const struct change *c)
 {
     struct store *s = context;
     uint32_t keep = policies_versions(&s->policies, c->space, c->path);
-    if (keep == 0 &&
-        versions_chain(&s->versions, c->space, c->path, c->path_hash) != NULL) {
+    if (keep == 0 && versions_chain(&s->versions, c->space, c->path) != NULL) {
         keep = POLICY_VERSIONS_MAX;
     }
     if (keep > 0) {

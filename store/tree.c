@@ -167,19 +167,25 @@ static void slot_give(struct tree *t, uint32_t slot)
 
 /* ---- hash: linear hashing (Litwin 1980) --------------------------------------------------- */
 
+/* Clients choose names, and could choose many of one hash: the salt goes in before the path. */
+static uint32_t place_of(const struct tree *t, uint8_t space, struct slice path)
+{
+    return (uint32_t)hash_bytes(t->salt ^ space, path.data, path.size);
+}
+
 /* With 2^k <= bucket_count < 2^(k+1): by k+1 bits of the place, or by k where that bucket is not
- * split off yet. Clients choose names, and could choose bits of their hashes. */
-static uint32_t bucket_of(const struct tree *t, uint64_t hash)
+ * split off yet. */
+static uint32_t bucket_of(const struct tree *t, uint32_t place)
 {
     uint32_t mask = UINT32_MAX >> __builtin_clz(t->bucket_count);
-    uint32_t bucket = salt_place(t->salt, hash) & mask;
+    uint32_t bucket = place & mask;
     return bucket < t->bucket_count ? bucket : bucket & (mask >> 1);
 }
 
 static void bucket_push(struct tree *t, uint32_t slot)
 {
     struct node *n = tree_node(t, slot);
-    uint32_t bucket = bucket_of(t, n->path_hash);
+    uint32_t bucket = bucket_of(t, n->place);
     n->chain = t->buckets[bucket];
     t->buckets[bucket] = slot;
 }
@@ -215,7 +221,7 @@ static void hash_insert(struct tree *t, uint32_t slot)
 static void hash_remove(struct tree *t, uint32_t slot)
 {
     struct node *n = tree_node(t, slot);
-    uint32_t *link = &t->buckets[bucket_of(t, n->path_hash)];
+    uint32_t *link = &t->buckets[bucket_of(t, n->place)];
     while (*link != slot) {
         PRE(*link != TREE_NONE);
         link = &tree_node(t, *link)->chain;
@@ -223,22 +229,18 @@ static void hash_remove(struct tree *t, uint32_t slot)
     *link = n->chain;
 }
 
-uint32_t tree_find_hashed(const struct tree *t, uint8_t space, struct slice path, uint64_t hash)
+uint32_t tree_find(const struct tree *t, uint8_t space, struct slice path)
 {
-    uint32_t slot = t->buckets[bucket_of(t, hash)];
+    uint32_t place = place_of(t, space, path);
+    uint32_t slot = t->buckets[bucket_of(t, place)];
     while (slot != TREE_NONE) {
         const struct node *n = tree_node(t, slot);
-        if (n->path_hash == hash && n->space == space && node_has_path(t, n, path)) {
+        if (n->place == place && n->space == space && node_has_path(t, n, path)) {
             return slot;
         }
         slot = n->chain;
     }
     return TREE_NONE;
-}
-
-uint32_t tree_find(const struct tree *t, uint8_t space, struct slice path)
-{
-    return tree_find_hashed(t, space, path, tree_hash(space, path));
 }
 
 uint32_t tree_root(const struct tree *t, uint8_t space)
@@ -332,6 +334,7 @@ uint32_t tree_add(struct tree *t, const struct tree_key *key)
     struct node *n = tree_node(t, slot);
     *n = (struct node){
         .path_hash = key->hash,
+        .place = place_of(t, key->space, key->path),
         .parent = key->parent,
         .space = key->space,
         .bits = key->kind,

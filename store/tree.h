@@ -54,6 +54,7 @@ struct node {
     };
     uint32_t parent;
     uint32_t chain; /* next in the hash bucket, or in the free list */
+    uint32_t place; /* its salted hash, which the bucket goes by */
     uint32_t version;
     uint32_t acl_version;
     uint32_t acl;
@@ -75,7 +76,7 @@ struct tree {
     uint32_t *buckets; /* linear hashing: grows by one bucket at a time, never all at once */
     uint32_t bucket_count;
     uint32_t bucket_capacity;
-    uint64_t salt; /* of the buckets alone: the hash of a path is part of the digest */
+    uint64_t salt; /* of the places alone: the hash of a path is part of the digest */
     uint32_t roots[3]; /* by tree_root */
     uint64_t node_count;
     uint64_t bytes; /* NODE_COST_BYTES each, plus names that are not inline, plus values */
@@ -119,7 +120,6 @@ uint64_t tree_hash(uint8_t space, struct slice path);
 
 /* TREE_NONE if there is none. Any bytes may be asked for. */
 uint32_t tree_find(const struct tree *t, uint8_t space, struct slice path);
-uint32_t tree_find_hashed(const struct tree *t, uint8_t space, struct slice path, uint64_t hash);
 
 /* The root of a space: "/" (TREE_NONE while there is none) or the hidden one. */
 uint32_t tree_root(const struct tree *t, uint8_t space);

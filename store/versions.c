@@ -47,16 +47,21 @@ void versions_init(struct versions *v)
 
 /* ---- chains by path ----------------------------------------------------------------------- */
 
-static struct version_chain **bucket_of(const struct versions *v, uint64_t hash)
+static uint32_t place_of(const struct versions *v, uint8_t space, struct slice path)
+{
+    return (uint32_t)hash_bytes(v->salt ^ space, path.data, path.size);
+}
+
+static struct version_chain **bucket_of(const struct versions *v, uint32_t place)
 {
     uint32_t mask = UINT32_MAX >> __builtin_clz(v->bucket_count);
-    uint32_t bucket = salt_place(v->salt, hash) & mask;
+    uint32_t bucket = place & mask;
     return &v->buckets[bucket < v->bucket_count ? bucket : bucket & (mask >> 1)];
 }
 
 static void bucket_push(struct versions *v, struct version_chain *c)
 {
-    struct version_chain **bucket = bucket_of(v, c->path_hash);
+    struct version_chain **bucket = bucket_of(v, c->place);
     c->next = *bucket;
     *bucket = c;
 }
@@ -81,10 +86,11 @@ static void buckets_grow(struct versions *v)
 }
 
 static struct version_chain *chain_find(const struct versions *v, uint8_t space,
-                                        struct slice path, uint64_t hash)
+                                        struct slice path)
 {
-    struct version_chain *c = *bucket_of(v, hash);
-    while (c != NULL && (c->path_hash != hash || c->space != space ||
+    uint32_t place = place_of(v, space, path);
+    struct version_chain *c = *bucket_of(v, place);
+    while (c != NULL && (c->place != place || c->space != space ||
                          !slice_equal(slice_make(c->path, c->path_bytes), path))) {
         c = c->next;
     }
@@ -97,7 +103,7 @@ static struct version_chain *chain_make(struct versions *v, const struct change 
         buckets_grow(v);
     }
     struct version_chain *c = mem_zalloc(sizeof *c + of->path.size);
-    c->path_hash = of->path_hash;
+    c->place = place_of(v, of->space, of->path);
     c->space = of->space;
     c->path_bytes = (uint32_t)of->path.size;
     memcpy(c->path, of->path.data, of->path.size);
@@ -108,7 +114,7 @@ static struct version_chain *chain_make(struct versions *v, const struct change 
 
 static void chain_remove(struct versions *v, struct version_chain *c)
 {
-    struct version_chain **link = bucket_of(v, c->path_hash);
+    struct version_chain **link = bucket_of(v, c->place);
     while (*link != c) {
         link = &(*link)->next;
     }
@@ -275,7 +281,7 @@ void versions_close(struct versions *v)
 void versions_add(struct versions *v, const struct change *c, uint32_t keep)
 {
     PRE(keep > 0);
-    struct version_chain *chain = chain_find(v, c->space, c->path, c->path_hash);
+    struct version_chain *chain = chain_find(v, c->space, c->path);
     if (chain == NULL) {
         chain = chain_make(v, c);
     }
@@ -339,9 +345,9 @@ void versions_sweep(struct versions *v, const struct policies *p)
 /* ---- asking ------------------------------------------------------------------------------- */
 
 const struct version_chain *versions_chain(const struct versions *v, uint8_t space,
-                                           struct slice path, uint64_t path_hash)
+                                           struct slice path)
 {
-    return v->chain_count == 0 ? NULL : chain_find(v, space, path, path_hash);
+    return v->chain_count == 0 ? NULL : chain_find(v, space, path);
 }
 
 uint32_t version_chain_seek(const struct version_chain *c, struct version_key key)
@@ -363,7 +369,7 @@ uint32_t version_chain_seek(const struct version_chain *c, struct version_key ke
 
 void versions_load(struct versions *v, const struct change *c)
 {
-    struct version_chain *chain = chain_find(v, c->space, c->path, c->path_hash);
+    struct version_chain *chain = chain_find(v, c->space, c->path);
     struct version *e = entry_new(v, c);
     cells_push(v, e);
     chain_push(chain == NULL ? chain_make(v, c) : chain, e);
@@ -457,7 +463,7 @@ void versions_share(struct versions *v, struct history *h)
     }
     for (uint64_t p = h->begin; p < h->end && v->chain_count > 0; p++) {
         struct change *c = h->ring[p & (h->capacity - 1)].change;
-        const struct version_chain *chain = chain_find(v, c->space, c->path, c->path_hash);
+        const struct version_chain *chain = chain_find(v, c->space, c->path);
         if (chain != NULL &&
             c->old_modify_revision ==
                 chain->entries[chain->end - 1]->change.stat.modify_revision) {
@@ -483,7 +489,7 @@ void versions_check(const struct versions *v)
         }
         const struct change *c = &cell->version->change;
         POST(version_key_compare(cell->key, key_of(c)) == 0);
-        POST(chain_find(v, c->space, c->path, c->path_hash) == cell->version->chain);
+        POST(chain_find(v, c->space, c->path) == cell->version->chain);
         bytes += c->cost + VERSION_COST_BYTES;
         sum += entry_hash(c);
         entries++;

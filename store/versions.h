@@ -41,7 +41,7 @@ struct version_chain {
     uint32_t begin;
     uint32_t end;
     uint32_t capacity;
-    uint64_t path_hash;
+    uint32_t place; /* its salted hash, which the bucket goes by */
     uint8_t space;
     uint32_t path_bytes;
     uint8_t path[];
@@ -93,7 +93,7 @@ void versions_sweep(struct versions *v, const struct policies *p);
 
 /* The chain of a path, or NULL. Its entries, oldest first, and the first one not before a key. */
 const struct version_chain *versions_chain(const struct versions *v, uint8_t space,
-                                           struct slice path, uint64_t path_hash);
+                                           struct slice path);
 static inline uint32_t version_chain_count(const struct version_chain *c)
 {
     return c->end - c->begin;
