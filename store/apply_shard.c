@@ -167,8 +167,12 @@ static enum outcome join(struct shard_map *map, const struct command_shard *aske
     }
     uint32_t slot = shard_map_find(map, map->nodes, asked->node);
     if (slot != TREE_NONE) {
-        if (tree_node(&s->tree, slot)->lease != asked->lease) {
+        const struct node *n = tree_node(&s->tree, slot);
+        if (n->lease != asked->lease) {
             return OUTCOME_HELD; /* until the session of who has it has ended */
+        }
+        if (slice_equal(value_slice(n->value), asked->text)) {
+            return OUTCOME_OK; /* no plan that was made of it is old now */
         }
         return shard_map_put(s, map->nodes, asked->node, NODE_EPHEMERAL, asked->lease,
                              asked->text);
