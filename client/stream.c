@@ -139,9 +139,12 @@ static void begin(struct stream *s)
     s->first = NULL;
 }
 
+/* Of a login. When a cluster begins to ask who its clients are, all of them log in at once, and a
+ * member checks so many passwords at a time: COORD_LIMITED passes. */
 static enum stream_result of_code(enum coord_code code)
 {
-    bool may_pass = code == COORD_TIMEOUT || code == COORD_UNAVAILABLE || code == COORD_UNKNOWN;
+    bool may_pass = code == COORD_TIMEOUT || code == COORD_UNAVAILABLE ||
+                    code == COORD_UNKNOWN || code == COORD_LIMITED;
     return code == COORD_NO_MEMORY ? STREAM_NO_MEMORY : may_pass ? STREAM_LOST : STREAM_REFUSED;
 }
 

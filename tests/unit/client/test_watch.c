@@ -477,6 +477,23 @@ START_TEST(a_watch_waits_for_a_member_that_learns_late_that_it_is_to_ask)
 }
 END_TEST
 
+START_TEST(a_watch_waits_for_a_member_where_many_log_in)
+{
+    static const struct scripted_message created[] = {CREATED(5)};
+    const struct scripted_step script[] = {
+        ANSWER(FAILED_PRECONDITION), ended_as_void(created, 1),
+        ANSWER(RESOURCE_EXHAUSTED),  ANSWER(RESOURCE_EXHAUSTED),
+        STEP(SERVE),                 SENDS(SERVE, CREATED(5), EVENTS(6, 0, 1, false)),
+        {.action = SCRIPT_END}};
+    kit.user = "me";
+    kit.cluster.token_ms = 3600000;
+    begin(script, NULL);
+    expect_path("/w/6-0");
+    ck_assert_uint_eq(kit.cluster.login_count, 4);
+    ck_assert_uint_eq(kit.cluster.watch_count, 2);
+}
+END_TEST
+
 START_TEST(a_watch_ends_when_its_login_is_refused_or_does_not_help)
 {
     struct scripted_step script[SCRIPTED_CALLS_MAX] = {ANSWER(FAILED_PRECONDITION),
@@ -522,6 +539,7 @@ static Suite *watch_suite(void)
     tcase_add_loop_test(t, a_refused_watch_says_why, 0, 2);
     tcase_add_loop_test(t, a_watch_goes_on_with_another_token_when_its_own_is_void, 0, 2);
     tcase_add_test(t, a_watch_waits_for_a_member_that_learns_late_that_it_is_to_ask);
+    tcase_add_test(t, a_watch_waits_for_a_member_where_many_log_in);
     tcase_add_loop_test(t, a_watch_ends_when_its_login_is_refused_or_does_not_help, 0, 2);
     tcase_add_test(t, arguments_are_checked_before_anything_is_sent);
     suite_add_tcase(s, t);
