@@ -561,6 +561,22 @@ static bool goes_on_waiting(struct coord_call *call)
     return true;
 }
 
+/* Nothing came in time. The connection may be one that another call, which has more time, began to
+ * open: then nothing has been sent yet. */
+static void fall_silent(struct coord_call *call)
+{
+    const struct connection *c = call->exchange.connection;
+    bool was_open = c != NULL && connection_opened_ms(c) != 0;
+    exchange_give_up(&call->exchange);
+    snprintf(call->exchange.answer.text, sizeof call->exchange.answer.text, "%s",
+             !was_open          ? "no connection in time"
+             : call_waits(call) ? "gives no sign of life"
+                                : "no answer in time");
+    begin_trouble(call);
+    judged(call,
+           judge_silence(call, was_open ? EXCHANGE_LOST : EXCHANGE_UNREACHABLE, was_open));
+}
+
 void call_on_timer(struct loop_timer *t)
 {
     struct coord_call *call = LOOP_OF(t, struct coord_call, timer);
@@ -572,11 +588,7 @@ void call_on_timer(struct loop_timer *t)
     } else if (call->state == CALL_FAILED) {
         call_finish(call);
     } else if (call->state == CALL_TRYING) {
-        exchange_give_up(&call->exchange);
-        snprintf(call->exchange.answer.text, sizeof call->exchange.answer.text,
-                 call_waits(call) ? "gives no sign of life" : "no answer in time");
-        begin_trouble(call);
-        judged(call, judge_silence(call, EXCHANGE_LOST, true));
+        fall_silent(call);
     } else if (call->state == CALL_PAUSING &&
                socket_now_ms() + (call->was_answered ? LAST_ANSWERED_MS : 0) <
                    call->deadline_ms) {

@@ -203,7 +203,7 @@ static void go_on_opening(struct connection *c)
     case WIRE_OVER: connection_fail(c, c->wire.why); break;
     case WIRE_READY:
         c->is_open = true;
-        c->was_open = true;
+        c->opened_ms = socket_now_ms();
         loop_timer_stop(c->loop, &c->timer);
         return;
     }
@@ -340,6 +340,11 @@ void connection_retire(struct connection *c)
 {
     c->is_retired = true;
     connection_touch(c);
+}
+
+uint64_t connection_opened_ms(const struct connection *c)
+{
+    return c->opened_ms;
 }
 
 uint64_t connection_heard_ms(const struct connection *c)

@@ -48,6 +48,8 @@ void connection_ping(struct connection *c, uint64_t interval_ms);
 /* It takes no more exchanges. */
 void connection_retire(struct connection *c);
 int connection_fd(const struct connection *c); /* -1: none */
+/* Since when it is, or was, open; 0: it never was, and so has sent nothing. */
+uint64_t connection_opened_ms(const struct connection *c);
 /* When bytes arrived last; 0: never. */
 uint64_t connection_heard_ms(const struct connection *c);
 

@@ -18,12 +18,12 @@ struct connection {
     struct list exchanges;
     struct list news; /* those that have something to tell */
     uint64_t heard_ms;
+    uint64_t opened_ms; /* 0: it never was open, and so has sent nothing */
     uint64_t asked_ms; /* for a sign of life */
     void (*idle)(void *owner, struct connection *c);
     void *owner;
     char why[300]; /* it has failed */
     bool is_open;
-    bool was_open;     /* and so may have sent something */
     bool has_heard;    /* of the other side, inside of TLS */
     bool was_kept_out; /* the other side let nothing of ours in */
     bool has_no_memory;

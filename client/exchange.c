@@ -297,7 +297,7 @@ static enum exchange_result ended(struct exchange *x)
     const struct connection *c = x->connection;
     struct exchange_answer *answer = &x->answer;
     if (x->has_no_memory || (c->has_no_memory && !x->has_status)) {
-        answer->was_sent = c->was_open;
+        answer->was_sent = c->opened_ms != 0;
         return EXCHANGE_NO_MEMORY;
     }
     if (x->is_too_large) {
@@ -314,7 +314,7 @@ static enum exchange_result ended(struct exchange *x)
              x->was_refused     ? "refused the call"
              : c->http2 == NULL ? c->why
                                 : "connection lost");
-    if (c->http2 == NULL && !c->was_open) {
+    if (c->http2 == NULL && c->opened_ms == 0) {
         return EXCHANGE_UNREACHABLE;
     }
     return x->was_refused || c->was_kept_out ? EXCHANGE_NOT_SENT : EXCHANGE_LOST;

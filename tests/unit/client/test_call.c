@@ -465,6 +465,24 @@ START_TEST(who_is_slow_to_connect_gets_more_time_with_each_try)
 }
 END_TEST
 
+/* A call that found one that was still connecting, for longer than it had itself. */
+START_TEST(a_write_behind_the_connecting_of_another_call_was_not_sent)
+{
+    static const struct coord_tls tls = {.skip_verify = true};
+    char endpoint[64];
+    int listener = mute_listener(endpoint, sizeof endpoint);
+    const struct coord_options options = {
+        .endpoints = endpoint, .timeout_ms = 500, .tls = &tls};
+    ck_assert_int_eq(coord_open(&options, &client, &error), COORD_OK);
+    client->knows_time = true; /* nothing else is asked for before */
+    ck_assert_ptr_nonnull(connections_get(client, &client->endpoints[0], CONNECTION_FOR_CALLS,
+                                          socket_now_ms() + 600000));
+    ck_assert_int_eq(set(), COORD_UNAVAILABLE);
+    ck_assert_ptr_null(strstr(error.message, "executed"));
+    close(listener);
+}
+END_TEST
+
 START_TEST(a_token_that_is_good_for_no_time_is_an_error)
 {
     void *data;
@@ -495,6 +513,7 @@ static Suite *call_suite(void)
     tcase_add_test(t, a_repeat_that_the_store_refuses_is_decided);
     tcase_add_test(t, a_repeat_that_a_node_refuses_says_nothing_about_the_first_try);
     tcase_add_test(t, an_unsent_try_leaves_no_doubt);
+    tcase_add_test(t, a_write_behind_the_connecting_of_another_call_was_not_sent);
     tcase_add_test(t, the_first_write_asks_for_the_time_once);
     tcase_add_test(t, a_read_tells_the_time_as_well);
     add_loop(t, an_id_refused_for_its_time_is_made_anew, 2);
