@@ -51,6 +51,18 @@ static void accepted(struct stream *s)
     s->was_renewed = false;
 }
 
+/* Not every stream begins with a message. One whose connection shows signs of life so long after
+ * it was begun would have been refused. */
+static void look_if_accepted(struct stream *s)
+{
+    const struct connection *c = s->exchange.connection;
+    uint64_t opened_ms = c != NULL ? connection_opened_ms(c) : 0;
+    uint64_t begun_ms = s->exchange.begun_ms > opened_ms ? s->exchange.begun_ms : opened_ms;
+    if (opened_ms != 0 && connection_heard_ms(c) >= begun_ms + VOID_MS) {
+        accepted(s);
+    }
+}
+
 /* What it showed, the server took for void: true: it is to be opened again, with what another login
  * came to. One login is enough, but for those that a member answered who did not know yet that it
  * is to ask anybody. */
@@ -241,6 +253,7 @@ void stream_close(struct stream *s)
 void stream_give_up(struct stream *s)
 {
     if (s->client != NULL) {
+        look_if_accepted(s);
         exchange_give_up(&s->exchange);
         close_rest(s);
     }
@@ -275,6 +288,7 @@ enum stream_result stream_next(struct stream *s, ProtobufCMessage **reply,
     if (s->exchange.connection == NULL) {
         return STREAM_QUIET; /* it waits for a token */
     }
+    look_if_accepted(s);
     enum exchange_result result = exchange_take(&s->exchange, &message);
     if (result == EXCHANGE_QUIET) {
         return STREAM_QUIET;

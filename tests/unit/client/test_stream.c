@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/client_internal.h"
+#include "client/connection_internal.h"
 #include "client/socket.h"
 #include "coord/v1/watch.pb-c.h"
 #include "tests/support/check_main.h"
@@ -216,6 +217,48 @@ START_TEST(an_endpoint_without_a_listener_is_lost_with_its_name)
 }
 END_TEST
 
+/* As that of an election whose leader stays. */
+START_TEST(a_quiet_stream_that_lasts_was_accepted_with_what_it_shows)
+{
+    static const uint64_t long_ms = 60000;
+    const struct scripted_step first[] = {
+        STEP(SERVE), /* a login */
+        ANSWER(UNAUTHENTICATED),
+        STEP(SERVE),
+        {.action = SCRIPT_SERVE, .messages = many, .message_count = 0},
+        {.action = SCRIPT_END}};
+    uint64_t revision;
+    kit.user = "me";
+    kit.cluster.token_ms = 3600000;
+    client_kit_begin(&kit,
+                     (const struct scripted_step *const[]){
+                         first, SCRIPT(ANSWER(UNAUTHENTICATED), STEP(SERVE))},
+                     2, 5000);
+    kit.client->current = 0;
+    open_at(0);
+    ck_assert_int_eq(next(5000, &revision), STREAM_LOST);
+    stream_close(&stream);
+    open_at(0);
+    struct connection *c = NULL;
+    while (c == NULL || connection_heard_ms(c) < c->opened_ms || c->opened_ms == 0) {
+        ck_assert_int_eq(next(20, &revision), STREAM_QUIET);
+        c = stream.exchange.connection;
+    }
+    if (_i == 0) { /* so it is quiet for long */
+        stream.exchange.begun_ms -= long_ms;
+        c->opened_ms -= long_ms;
+    } else { /* or for no time at all */
+        stream.exchange.begun_ms += long_ms;
+    }
+    stream.void_ms -= long_ms;
+    client_kit_kill(&kit, 0);
+    ck_assert_int_eq(next(60000, &revision), STREAM_LOST);
+    stream_close(&stream);
+    open_at(1);
+    ck_assert_int_eq(next(5000, &revision), _i == 0 ? STREAM_LOST : STREAM_REFUSED);
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
 static Suite *stream_suite(void)
@@ -231,6 +274,7 @@ static Suite *stream_suite(void)
     tcase_add_loop_test(t, what_is_the_same_everywhere_is_refused, 0, COUNT(refused));
     tcase_add_test(t, a_killed_server_is_noticed_at_once);
     tcase_add_test(t, an_endpoint_without_a_listener_is_lost_with_its_name);
+    tcase_add_loop_test(t, a_quiet_stream_that_lasts_was_accepted_with_what_it_shows, 0, 2);
     suite_add_tcase(s, t);
     return s;
 }
