@@ -87,12 +87,28 @@ static void on_changed(struct stream *stream)
     }
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The last sign of life, or since when one is due. */
+static uint64_t since_ms(const struct follower *f, const struct connection *c)
+{
+    uint64_t open_ms =
+        c != NULL ? later(connection_opened_ms(c), connection_heard_ms(c)) : 0;
+    return later(open_ms, f->opened_ms);
+}
+
 /* Until when there must be a sign of life; and a message, where one comes at once. */
 static uint64_t patience_ms(const struct follower *f)
 {
     const struct connection *c = f->stream.exchange.connection;
-    uint64_t heard_ms = c != NULL ? connection_heard_ms(c) : 0;
-    uint64_t alive_ms = (heard_ms > f->opened_ms ? heard_ms : f->opened_ms) + SILENCE_MS;
+    uint64_t alive_ms = since_ms(f, c) + SILENCE_MS;
+    if (c != NULL && connection_opened_ms(c) == 0) { /* it tells by itself when it is late */
+        uint64_t late_ms = f->opened_ms + retry_connect_ms(&f->retry, f->client) + LOOK_MS;
+        alive_ms = later(alive_ms, late_ms);
+    }
     size_t rounds = f->retry.failures / f->client->endpoint_count;
     rounds = rounds < DOUBLED_MAX ? rounds : DOUBLED_MAX;
     uint64_t begun_ms = f->opened_ms + ((uint64_t)BEGIN_MS << rounds);

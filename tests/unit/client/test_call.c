@@ -13,7 +13,9 @@
 
 #include "client/call.h"
 #include "client/client_internal.h"
+#include "client/follower.h"
 #include "client/socket.h"
+#include "coord/v1/config.pb-c.h"
 #include "tests/support/check_main.h"
 #include "tests/support/scripted_server.h"
 
@@ -465,6 +467,41 @@ START_TEST(who_is_slow_to_connect_gets_more_time_with_each_try)
 }
 END_TEST
 
+static void ask_late(struct follower *f)
+{
+    Coord__V1__ConfigWatchRequest request = COORD__V1__CONFIG_WATCH_REQUEST__INIT;
+    f->retry.failures = 3; /* eight seconds */
+    follower_ask(f, &request.base);
+}
+
+static bool is_not_refused(struct follower *f, const struct coord_error *why)
+{
+    (void)f;
+    ck_abort_msg("refused: %s", why->message);
+}
+
+START_TEST(a_stream_that_is_followed_is_not_silent_while_it_connects)
+{
+    static const struct coord_tls tls = {.skip_verify = true};
+    static const struct follower_ops ops = {
+        .method = CLIENT_CONFIG_WATCH, .ask = ask_late, .refused = is_not_refused};
+    struct follower follower;
+    char endpoint[64];
+    int listener = mute_listener(endpoint, sizeof endpoint);
+    const struct coord_options options = {.endpoints = endpoint, .tls = &tls};
+    ck_assert_int_eq(coord_open(&options, &client, &error), COORD_OK);
+    follower_start(&follower, client, &ops);
+    follower.opened_ms -= 5000; /* so much has passed */
+    loop_timer_set(&client->loop, &follower.timer, 1);
+    while (follower.timer.due_ms == 1) {
+        loop_wait(&client->loop, socket_now_ms());
+    }
+    ck_assert(stream_is_open(&follower.stream));
+    follower_stop(&follower);
+    close(listener);
+}
+END_TEST
+
 /* A call that found one that was still connecting, for longer than it had itself. */
 START_TEST(a_write_behind_the_connecting_of_another_call_was_not_sent)
 {
@@ -513,6 +550,7 @@ static Suite *call_suite(void)
     tcase_add_test(t, a_repeat_that_the_store_refuses_is_decided);
     tcase_add_test(t, a_repeat_that_a_node_refuses_says_nothing_about_the_first_try);
     tcase_add_test(t, an_unsent_try_leaves_no_doubt);
+    tcase_add_test(t, a_stream_that_is_followed_is_not_silent_while_it_connects);
     tcase_add_test(t, a_write_behind_the_connecting_of_another_call_was_not_sent);
     tcase_add_test(t, the_first_write_asks_for_the_time_once);
     tcase_add_test(t, a_read_tells_the_time_as_well);
