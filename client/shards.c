@@ -312,14 +312,24 @@ void coord_shards_close(struct coord_shards *s)
     free(s);
 }
 
+static bool is_known_under(const struct coord_shards *s, uint32_t shard, uint64_t epoch)
+{
+    const struct coord_shard *known = known_shards_shard(&s->map, shard);
+    return known != NULL && known->epoch >= epoch;
+}
+
 enum coord_code coord_shards_await(struct coord_shards *s, uint32_t shard, uint64_t epoch,
                                    uint32_t timeout_ms, struct coord_error *error)
 {
     uint64_t end_ms = socket_now_ms() + timeout_ms;
+    /* Inside a callback it may have arrived, and is not to be waited for. */
+    if (s->client->depth > 0 && !is_known_under(s, shard, epoch)) {
+        (void)coord_shards_update(s, 0);
+    }
     for (;;) {
         const struct coord_shard *known = known_shards_shard(&s->map, shard);
         uint64_t now_ms = socket_now_ms();
-        if (known != NULL && known->epoch >= epoch) {
+        if (is_known_under(s, shard, epoch)) {
             return client_fail(error, COORD_OK, "%s", "");
         }
         if (now_ms >= end_ms) {

@@ -99,6 +99,33 @@ START_TEST(a_callback_looks_at_a_map_and_does_not_wait)
 }
 END_TEST
 
+/* What it waits for may have arrived. */
+static void await_what_has_come(void *context, struct coord_shards *map)
+{
+    bool *was_told = context;
+    (void)coord_shards_await(map, 77, 1, 100 * TIMEOUT_MS, &kit.error);
+    ck_assert_int_eq(kit.error.code, COORD_INVALID);
+    ck_assert(!coord_shards_update(map, 0)); /* it has taken in all that there is */
+    *was_told = coord_shards_count(map) > 0;
+}
+
+START_TEST(a_callback_finds_what_has_come)
+{
+    static const struct scripted_message later[] = {{.type = 0, .revision = 5},
+                                                    {.type = 2, .revision = 9, .count = 2}};
+    const struct scripted_step step = {
+        .action = SCRIPT_SERVE, .messages = later, .message_count = 2};
+    bool was_told = false;
+    const struct coord_shards_options options = {.ready = await_what_has_come,
+                                                 .context = &was_told};
+    begin(SCRIPT(step, step), &options);
+    client_kit_kill(&kit, 0); /* the other one tells each watch of changes */
+    while (!was_told) {
+        ck_assert_int_eq(coord_run(kit.client, TIMEOUT_MS), COORD_OK);
+    }
+}
+END_TEST
+
 static Suite *shards_suite(void)
 {
     Suite *s = suite_create("shards");
@@ -106,6 +133,7 @@ static Suite *shards_suite(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, a_map_whose_watches_were_refused_is_followed_again, 0, 2);
     tcase_add_test(t, a_callback_looks_at_a_map_and_does_not_wait);
+    tcase_add_test(t, a_callback_finds_what_has_come);
     suite_add_tcase(s, t);
     return s;
 }
