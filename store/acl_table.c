@@ -72,7 +72,7 @@ struct acl_list *acl_table_find(const struct acl_table *t, uint32_t id)
     return id == 0 ? NULL : id_map_get(&t->by_id, id);
 }
 
-/* In by_hash. The hash of a list is part of the digest, so anybody can tell which lists share it. */
+/* In by_hash. The hash of a list is part of the digest: anybody can tell which lists share it. */
 static uint64_t key_of(const struct acl_table *t, struct slice encoded)
 {
     return hash_bytes(t->salt, encoded.data, encoded.size);
