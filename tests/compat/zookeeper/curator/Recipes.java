@@ -10,6 +10,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
+import org.apache.curator.framework.recipes.cache.ChildData;
 import org.apache.curator.framework.recipes.cache.CuratorCache;
 import org.apache.curator.framework.recipes.cache.TreeCache;
 import org.apache.curator.framework.recipes.leader.LeaderLatch;
@@ -200,12 +201,16 @@ public class Recipes {
             killServer();
             two.create().forPath(BASE + "/cache/behind", new byte[] {2});
             two.delete().forPath(BASE + "/cache/before");
-            byte[] wanted = {2};
             until("the caches follow", () -> cache.size() == 2
                     && tree.getCurrentChildren(BASE + "/cache").size() == 1
                     && cache.get(BASE + "/cache/behind").isPresent()
-                    && Arrays.equals(tree.getCurrentData(BASE + "/cache/behind").getData(), wanted));
+                    && hasData(tree.getCurrentData(BASE + "/cache/behind"), (byte) 2));
         }
+    }
+
+    /** A cache knows of a node, and only later what is in it. */
+    private static boolean hasData(ChildData node, byte... wanted) {
+        return node != null && Arrays.equals(node.getData(), wanted);
     }
 
     private static void persistentNodeAcrossKills() throws Exception {
