@@ -340,7 +340,9 @@ void ctl_print_plain(const char *text)
 {
     struct buf plain = {0};
     ctl_append_plain(&plain, text);
-    fwrite(plain.data, 1, plain.size, stdout);
+    if (plain.size > 0) {
+        fwrite(plain.data, 1, plain.size, stdout);
+    }
     buf_close(&plain);
 }
 
