@@ -13,7 +13,7 @@ import threading
 import time
 
 import pseudo_terminal
-from harness import clean_environment, Cluster, Ctl, free_port, Node, ctl, ctl_ok, expect, main, until
+from harness import clean_environment, Cluster, Ctl, free_port, has_address, Node, ctl, ctl_ok, expect, main, until
 
 PATIENT = 60
 # Says what it is told; only SIGTERM ends it.
@@ -328,20 +328,11 @@ def test_the_dns_answers_about_services(scratch):
     expect(node.metric("coord_dns_answers_total") > 10, "they are counted")
 
 
-def can_bind(family, host):
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((host, 0))
-            return True
-        except OSError:
-            return False
-
-
 def test_the_dns_answers_at_each_address_of_a_name(scratch):
     """One, where /etc/hosts has no ::1 for localhost or the machine no IPv6."""
     port = free_port()
     start_one(scratch, dns_listen="localhost:%d" % port)
-    for server in {found[4][0] for found in socket.getaddrinfo("localhost", port) if can_bind(found[0], found[4][0])}:
+    for server in {found[4][0] for found in socket.getaddrinfo("localhost", port) if has_address(found[4][0])}:
         for way in ("+notcp", "+tcp"):
             expect(dig(port, way, "service.coord", "A", server=server) == ("NOERROR", []), server + " " + way)
 

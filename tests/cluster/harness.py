@@ -60,6 +60,16 @@ def until(condition, what, seconds=10.0):
     raise Failure("not within %gs: %s (last: %r)" % (seconds * PATIENCE, what, last))
 
 
+def has_address(host):
+    """Whether servers can be at this address of the machine: where there is no IPv6, none is at ::1."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        try:
+            probe.bind((host, 0))
+            return True
+        except OSError:
+            return False
+
+
 def free_port():
     """A port that nothing listens on, and that no run of tests has given away yet, this one or another: who gives it
     away holds a name for it (of an abstract Unix socket, which ends with its process)."""

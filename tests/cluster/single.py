@@ -5,12 +5,11 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
 from harness import (COORDD, PATIENCE, Cluster, Ctl, Failure, Node, Writers, clean_environment, connect, ctl,
-                     ctl_ok, expect, free_port, main, run_coordd, until)
+                     ctl_ok, expect, free_port, has_address, main, run_coordd, until)
 
 
 def test_keeps_acknowledged_writes_over_kill_9(scratch):
@@ -240,18 +239,9 @@ def test_flag_wins_over_environment_over_file(scratch):
            "the environment wins over the file")
 
 
-def has_ipv6():
-    with socket.socket(socket.AF_INET6) as probe:
-        try:
-            probe.bind(("::1", 0))
-            return True
-        except OSError:
-            return False
-
-
 def test_ipv6_and_host_names_work(scratch):
     for name, host in (("by-name", "localhost"), ("v6", "[::1]")):
-        if name == "v6" and not has_ipv6():
+        if name == "v6" and not has_address("::1"):
             continue
         address = "%s:%d" % (host, free_port())
         node = Node(scratch, name, listen=address).start(wait=False)
